@@ -1,0 +1,158 @@
+"""Reads the official EZ-CLIP and T2L ``.pt`` files: OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``.
+
+Everything about the model is inferred from the tensors: widths, depth, heads (width / 64), patch, image size, T, kind
+of prompts, vocabulary. The release's MLPs use QuickGELU, its adapters GELU.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ezclip.errors import CheckpointError
+from ezclip.model.backbone import build_backbone, load_strictly
+from ezclip.model.builders import build_ezclip
+from ezclip.model.ezclip import EZCLIP
+from ezclip.types import PromptDepth, Variant
+
+_ADAPTER = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.Adapter\.D_fc([12])\.(weight|bias)")
+_PROMPTS = "visual.transformer.T_prompt_embeddings"
+_TEMPORAL = "visual.temporal_embedding"
+_JIT_NUMBERS = ("input_resolution", "context_length", "vocab_size")
+
+
+def load_official(path: str | Path) -> EZCLIP:
+    """Build the model that an official file holds.
+
+    Args:
+        path: a file of the release: {"model_state_dict": ...} or a bare state dict, with or without "module." in front
+            of the names, half and float mixed.
+
+    Returns:
+        A float32 EZCLIP in evaluation mode. Its variant is "ezclip" with prompts, "base" with adapters alone and
+        "clip" with neither: the file does not say whether the motion loss was used.
+
+    Raises:
+        CheckpointError: not a readable file, or tensors that are missing, unknown or of unexpected shapes.
+    """
+    return build_official(read_official(path), Path(path).name)[0]
+
+
+def read_official(path: str | Path) -> dict[str, Tensor]:
+    """The tensors of an official file by their release names, float32.
+
+    Raises:
+        CheckpointError: the file is missing, is no such archive, or needs code to be unpickled.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"There is no file {path.name}; give an official EZ-CLIP .pt file.")
+    try:
+        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises many kinds; none may fall back to full unpickling
+        raise CheckpointError(
+            f"{path.name} cannot be read as plain tensors ({type(error).__name__}); it is damaged, is not a PyTorch "
+            "file, or holds objects that would run code. Only tensors are loaded."
+        ) from error
+    state = loaded.get("model_state_dict", loaded) if isinstance(loaded, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in state.items()):
+        raise CheckpointError(f"{path.name} holds no state dict; give a file of the EZ-CLIP or T2L release.")
+    return {k.removeprefix("module."): v.float() for k, v in state.items()}
+
+
+def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, dict[str, Any]]:
+    """The model of ``state`` and what was found in it.
+
+    Returns:
+        The model, and the JSON-ready description that ``ezclip convert`` prints; its "backbone" entry is open_clip's
+        configuration.
+
+    Raises:
+        CheckpointError: see ``load_official``.
+    """
+    state = {k: v for k, v in state.items() if k not in _JIT_NUMBERS}
+    added = {k: state.pop(k) for k in list(state) if k in (_PROMPTS, _TEMPORAL) or ".Adapter." in k}
+    config, layers = _infer_config(state, name)
+    backbone = build_backbone(f"{name} (official)", config, state)
+
+    temporal = added.pop(_TEMPORAL, None)
+    if temporal is not None and temporal.abs().max() > 0:
+        raise CheckpointError(
+            f"{name} has a temporal embedding that is not zero. The release keeps it at zero and EZ-CLIP has no such "
+            "part, so this file would not be reproduced."
+        )
+    prompts = added.pop(_PROMPTS, None)
+    T = len(prompts[0]) if prompts is not None else temporal.shape[1] if temporal is not None else 8
+    depth: PromptDepth = "none" if prompts is None else "deep" if len(prompts) == layers else "shallow"
+    if prompts is not None and len(prompts) not in (1, layers):
+        raise CheckpointError(f"{name} has prompts for {len(prompts)} layers; expected 1 or {layers}.")
+    variant: Variant = "ezclip" if prompts is not None else "base" if added else "clip"
+    model = build_ezclip(backbone, variant, num_frames=T, prompt_depth=depth).eval()
+
+    ours = dict(model.state_dict())
+    for k, embedding in enumerate(prompts if prompts is not None else []):
+        ours[f"vision.blocks.{k}.prompt.embedding"] = embedding
+    seen = {name for name, _ in model.named_parameters() if ".adapter." in name}
+    for key, tensor in added.items():
+        match = _ADAPTER.fullmatch(key)
+        if match is None:
+            raise CheckpointError(f"{name} holds an unknown tensor {key}; give a file of the EZ-CLIP or T2L release.")
+        tower = "vision" if match[1] else "text"
+        target = f"{tower}.blocks.{match[2]}.adapter.{'down' if match[3] == '1' else 'up'}.{match[4]}"
+        ours[target] = tensor
+        seen.discard(target)
+    if seen:
+        raise CheckpointError(f"{name}: {len(seen)} adapter tensors missing, first {min(seen)}.")
+    load_strictly(model, ours, name)
+    found = {
+        "variant": variant,
+        "T": T,
+        "prompts": depth,
+        "width": config["vision_cfg"]["width"],
+        "layers": layers,
+        "patch": config["vision_cfg"]["patch_size"],
+        "image_size": config["vision_cfg"]["image_size"],
+        "trainable": sum(p.numel() for p in model.trainable().values()),
+        "backbone": config,
+    }
+    return model, found
+
+
+def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], int]:
+    """open_clip's configuration and the number of vision layers, read off the backbone's tensors."""
+
+    def shape(key: str) -> torch.Size:
+        if key not in state:
+            raise CheckpointError(f"{name} has no tensor {key}; give a file of the EZ-CLIP or T2L release.")
+        return state[key].shape
+
+    def layers(prefix: str) -> int:
+        pattern = re.compile(re.escape(prefix) + r"transformer\.resblocks\.(\d+)\.")
+        return 1 + max((int(m[1]) for k in state if (m := pattern.match(k))), default=-1)
+
+    width, _, patch, _ = shape("visual.conv1.weight")
+    grid = round((shape("visual.positional_embedding")[0] - 1) ** 0.5)
+    vocab_size, text_width = shape("token_embedding.weight")
+    config = {
+        "embed_dim": shape("text_projection")[1],
+        "quick_gelu": True,
+        "vision_cfg": {
+            "image_size": grid * patch,
+            "layers": layers("visual."),
+            "width": width,
+            "head_width": 64,
+            "patch_size": patch,
+        },
+        "text_cfg": {
+            "context_length": shape("positional_embedding")[0],
+            "vocab_size": vocab_size,
+            "width": text_width,
+            "heads": text_width // 64,
+            "layers": layers(""),
+        },
+    }
+    return config, config["vision_cfg"]["layers"]

@@ -1,0 +1,200 @@
+"""Our checkpoint format: a folder with config.json and adapter.safetensors; the backbone in a file of its own.
+
+Half precision on disk, float32 on load. Writing is atomic, loading is strict.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ezclip.errors import CheckpointError
+from ezclip.model.backbone import Backbone, build_backbone, load_open_clip, load_strictly
+from ezclip.model.builders import build_ezclip
+from ezclip.model.ezclip import EZCLIP
+
+SCHEMA = 1
+CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
+_BACKBONE_KEY = "ezclip_backbone"
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a new file beside ``path``, then move it there in one step; a failure leaves no trace."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n") and None)
+
+
+def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+    half = {k: v.detach().to("cpu", torch.float16).contiguous().clone() for k, v in state.items()}
+    write_atomically(path, lambda p: save_file(half, p, {"format": "pt", **metadata}))
+
+
+def save_backbone(backbone: Backbone, path: str | Path) -> None:
+    """Write all weights with the configuration that rebuilds them, so that the file needs no other."""
+    described = {"id": backbone.id, "config": backbone.config, "sha256": backbone.sha256}
+    _save_half(backbone.clip.state_dict(), Path(path), {_BACKBONE_KEY: json.dumps(described)})
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {k: file.get_tensor(k).float() for k in file.keys()}, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path.name} is not a readable safetensors file ({type(error).__name__}). Only safetensors are loaded; "
+            "the official release's .pt files go through `python -m ezclip convert`."
+        ) from error
+
+
+def load_backbone(path: str | Path) -> Backbone:
+    """Read a file of ``save_backbone`` and check its weights against the fingerprint written in it.
+
+    Raises:
+        CheckpointError: not such a file, or its weights are not those that were saved.
+    """
+    path = Path(path)
+    state, metadata = _read_tensors(path)
+    if _BACKBONE_KEY not in metadata:
+        raise CheckpointError(f"{path.name} holds no backbone of this project; make one with convert or pretrain.")
+    try:
+        described = json.loads(metadata[_BACKBONE_KEY])
+        id, config, sha256 = described["id"], described["config"], described["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"The description inside {path.name} is damaged; get the file again.") from error
+    backbone = build_backbone(id, config, state)
+    if backbone.sha256 != sha256:
+        raise CheckpointError(f"The weights in {path.name} are not those that were saved in it; get the file again.")
+    return backbone
+
+
+def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary: dict[str, Any]) -> None:
+    """Write config.json and adapter.safetensors; the backbone is saved apart, with ``save_backbone``.
+
+    Args:
+        model: its trainable tensors are stored.
+        backbone: the one that it stands on.
+        folder: made if missing.
+        summary: further entries of config.json: preset, text source, training summary, metrics.
+    """
+    folder = Path(folder)
+    depth = "none"
+    if prompts := [name for name in model.trainable() if name.endswith("prompt.embedding")]:
+        depth = "deep" if len(prompts) == len(model.vision.blocks) else "shallow"
+    config = {
+        "schema": SCHEMA,
+        "variant": model.variant,
+        "num_frames": model.num_frames,
+        "prompt_depth": depth,
+        "backbone": {"id": backbone.id, "sha256": backbone.sha256},
+        **summary,
+    }
+    _save_half(dict(model.trainable()), folder / ADAPTER, {})
+    write_json(folder / CONFIG, config)
+
+
+def read_config(folder: str | Path) -> dict[str, Any]:
+    """config.json of a model folder, its required entries checked.
+
+    Raises:
+        CheckpointError: not a model folder, or of a schema that this version does not know.
+    """
+    folder = Path(folder)
+    path = folder / CONFIG
+    if not path.is_file():
+        raise CheckpointError(f"{folder.name} is not a model folder: it has no {CONFIG}.")
+    try:
+        config = json.loads(path.read_text())
+        if config["schema"] != SCHEMA:
+            raise CheckpointError(
+                f"{folder.name}/{CONFIG} has schema {config['schema']!r}, this version reads {SCHEMA}; update ezclip."
+            )
+        if not all(isinstance(config["backbone"][k], str) for k in ("id", "sha256")):
+            raise TypeError
+        if not isinstance(config["num_frames"], int) or not isinstance(config["prompt_depth"], str):
+            raise TypeError
+        config["variant"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder.name}/{CONFIG} is damaged ({error}); get the folder again.") from error
+    return config
+
+
+def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
+    """The model of ``folder`` on ``backbone``, float32, in evaluation mode.
+
+    Raises:
+        CheckpointError: another backbone than the one that it was trained on, or tensors that do not fit.
+    """
+    folder = Path(folder)
+    config = read_config(folder)
+    if backbone.sha256 != config["backbone"]["sha256"]:
+        raise CheckpointError(
+            f"{folder.name} was trained on backbone {config['backbone']['id']} "
+            f"({config['backbone']['sha256'][:12]}), but {backbone.id} ({backbone.sha256[:12]}) was given."
+        )
+    model = build_ezclip(
+        backbone, config["variant"], num_frames=config["num_frames"], prompt_depth=config["prompt_depth"]
+    )
+    state, _ = _read_tensors(folder / ADAPTER)
+    trainable = torch.nn.ParameterDict({k.replace(".", "/"): p for k, p in model.trainable().items()})
+    load_strictly(trainable, {k.replace(".", "/"): v for k, v in state.items()}, f"{folder.name}/{ADAPTER}")
+    return model.eval()
+
+
+def find_backbone(folder: str | Path, catalogue: list[Path]) -> Backbone:
+    """The backbone that a model folder names: beside it, above it, in the catalogue, or by open_clip tag.
+
+    Args:
+        folder: a model folder.
+        catalogue: other folders in which a backbone.safetensors of the right fingerprint may lie.
+
+    Raises:
+        CheckpointError: none of the places has it.
+    """
+    folder = Path(folder)
+    wanted = read_config(folder)["backbone"]
+    for place in [folder, folder.parent, *catalogue]:
+        path = place / BACKBONE
+        if path.is_file() and backbone_sha256(path) == wanted["sha256"]:
+            return load_backbone(path)
+    arch, _, tag = wanted["id"].partition("/")
+    if tag:
+        return load_open_clip(arch, tag)
+    raise CheckpointError(
+        f"The backbone {wanted['id']} ({wanted['sha256'][:12]}) of {folder.name} was not found: put its {BACKBONE} into "
+        "the model's folder, the folder above, or a folder of checkpoints/."
+    )
+
+
+def backbone_sha256(path: Path) -> str | None:
+    """The fingerprint that a backbone file claims, without reading its weights; None if it is no such file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads((file.metadata() or {})[_BACKBONE_KEY])["sha256"]
+    except (SafetensorError, OSError, KeyError, ValueError):
+        return None

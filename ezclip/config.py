@@ -1,0 +1,161 @@
+"""Configurations of training as dataclasses: one field, one line in a YAML file, one ``--set key=value``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+
+from ezclip.errors import ConfigError
+from ezclip.types import PromptDepth, Reading, Variant
+
+T = TypeVar("T")
+_STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """Sizes of a CLIP built from scratch; heads are width / 64 in both towers."""
+
+    image_size: int = 96
+    patch_size: int = 8
+    width: int = 192
+    layers: int = 4
+    text_width: int = 128
+    text_layers: int = 4
+    embed_dim: int = 128
+
+
+@checked(frozen=True, config=_STRICT)
+class PretrainConfig:
+    """How the compact CLIP backbone is trained on captioned stills.
+
+    Attributes:
+        out: folder that receives backbone.safetensors and the log.
+        name: id of the backbone.
+        seed: of the weights, the stills and their order.
+        stills: number of stills drawn; steps * batch_size of them are seen, again and again.
+        sizes: of the model.
+    """
+
+    out: str
+    name: str = "tabletop-clip"
+    seed: int = 0
+    stills: int = 48_000
+    steps: int = 950
+    batch_size: int = 256
+    lr: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.1
+    sizes: _Sizes = field(default_factory=_Sizes)
+
+
+@checked(frozen=True, config=_STRICT)
+class TrainConfig:
+    """How a variant is trained. The presets under configs/ say where each value comes from.
+
+    Attributes:
+        variant: what is trained; "motion" and "ezclip" are trained with the motion loss, the others without.
+        backbone: folder with backbone.safetensors, or "clip:ARCH/TAG".
+        out: folder of the run: log, resumable state, and the finished model under out/model.
+        data: manifest (JSONL) of the training clips.
+        validation: manifest of the clips that are watched; None watches nothing.
+        preset: name of the recipe, kept in the checkpoint.
+        reading: of the motion loss.
+        contrastive: "classes", cross-entropy over all class texts (paper), or "in_batch", the release's KL loss.
+        lambda1: weight of the contrastive loss.
+        lambda2: weight of the motion loss where the variant has it.
+        lr: peak learning rate of the adapters.
+        prompt_lr: of the prompts; None takes lr.
+        prompt_std: prompts start at N(0, prompt_std); None keeps the release's uniform start.
+        epochs: passes over the data, unless steps is given.
+        steps: number of optimiser steps; None takes epochs.
+        warmup: share of the steps (or number of epochs if warmup_epochs) in which the rate grows linearly from 0.
+        sampling: "random" draws a frame from each segment, "centres" takes its middle.
+        augmentation: "none", "shift" (one random crop a clip), or "release" (crop, jitter and grey; flip if flip).
+        flip: mirror half of the clips in "release" augmentation; leave off where left and right matter.
+        text: "names", "templates" (one of the release's 16 drawn each step), or the path of a descriptions CSV.
+        prompt_depth: prompts in every layer or in the first.
+        drop_path: stochastic depth and attention dropout at the last layer.
+        prompt_dropout: dropout of the learned prompts.
+        clip_gradient: largest norm of the gradient; None leaves it.
+        precision: "bf16" or "no" (float32).
+        cache: folder for decoded frames; None decodes in every epoch.
+        eval_every: steps between looks at the validation clips and saves of the resumable state.
+    """
+
+    variant: Variant
+    backbone: str
+    out: str
+    data: str
+    validation: str | None = None
+    preset: str = "tabletop"
+    seed: int = 0
+    num_frames: int = 8
+    reading: Reading = "released"
+    contrastive: Literal["classes", "in_batch"] = "classes"
+    lambda1: float = 1.0
+    lambda2: float = 1.0
+    lr: float = 3e-3
+    prompt_lr: float | None = None
+    prompt_std: float | None = None
+    epochs: int = 50
+    steps: int | None = None
+    batch_size: int = 32
+    warmup: float = 0.1
+    warmup_epochs: int | None = None
+    weight_decay: float = 0.2
+    beta1: float = 0.9
+    beta2: float = 0.98
+    eps: float = 1e-8
+    sampling: Literal["random", "centres"] = "random"
+    augmentation: Literal["none", "shift", "release"] = "none"
+    flip: bool = False
+    text: str = "names"
+    prompt_depth: PromptDepth = "deep"
+    drop_path: float = 0.0
+    prompt_dropout: float = 0.0
+    clip_gradient: float | None = 1.0
+    precision: Literal["bf16", "no"] = "bf16"
+    cache: str | None = None
+    workers: int = 0
+    eval_every: int = 100
+
+
+def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
+    """Read a YAML file into ``kind``.
+
+    Args:
+        kind: PretrainConfig or TrainConfig.
+        path: the YAML file.
+        overrides: "key=value", the value read as YAML, "a.b=value" for a nested key.
+
+    Raises:
+        ConfigError: missing file, no YAML, unknown key or value of the wrong kind; names it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ConfigError(f"There is no configuration {path}; the presets are in configs/.")
+    try:
+        values: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+        for override in overrides:
+            key, separator, value = override.partition("=")
+            if not separator:
+                raise ConfigError(f"--set takes key=value, got {override!r}.")
+            *parents, last = key.split(".")
+            where = values
+            for parent in parents:
+                where = where.setdefault(parent, {})
+            where[last] = yaml.safe_load(value)
+        return TypeAdapter(kind).validate_python(values)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path.name} or a --set value is not valid YAML: {str(error).splitlines()[0]}") from error
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_url=False)
+        )
+        raise ConfigError(f"{path.name} does not fit: {problems}.") from error

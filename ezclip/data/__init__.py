@@ -1,0 +1,1 @@
+"""Lists and folders of videos as data sets, and the Tabletop Motion benchmark."""

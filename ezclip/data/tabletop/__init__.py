@@ -1,0 +1,1 @@
+"""Tabletop Motion: procedural videos whose classes differ by motion alone."""

@@ -1,0 +1,137 @@
+"""A scene at one moment and how it becomes a frame: a table against a wall, things with soft shadows, a camera."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from ezclip.data.tabletop.sprites import Sprite
+
+CANVAS = 224  # side of the canvas on which a scene is composed
+VIEW = 160  # side of the camera's window on the canvas at zoom 1
+FRAME = 128  # side of a frame
+HORIZON = 84.0  # y of the table's far edge on the canvas
+BACKGROUND, STILL, MOVING = 0, 1, 2  # values of the masks
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One sprite in the scene.
+
+    Attributes:
+        sprite: what is drawn.
+        x: canvas x of its centre.
+        y: canvas y of its foot on the table.
+        lift: height above the table in canvas pixels; the shadow stays on the table.
+        scale: size, 1 draws the sprite as it is.
+        angle: degrees counter-clockwise about the centre of the foot.
+        moving: whether it belongs to what moves in this clip (masks).
+        shadow: whether it throws a shadow.
+    """
+
+    sprite: Sprite
+    x: float
+    y: float
+    lift: float = 0.0
+    scale: float = 1.0
+    angle: float = 0.0
+    moving: bool = False
+    shadow: bool = True
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Where the camera looks: window centre on the canvas, and zoom."""
+
+    x: float = CANVAS / 2
+    y: float = CANVAS / 2
+    zoom: float = 1.0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What stands where at one moment, drawn in order."""
+
+    placements: list[Placement]
+    camera: Camera = field(default_factory=Camera)
+
+
+def depth_scale(y: float) -> float:
+    """Size of things whose foot is at canvas row y: smaller towards the table's far edge."""
+    return 0.55 + 0.45 * (y - HORIZON) / (CANVAS - 40 - HORIZON)
+
+
+def table(rng: np.random.Generator) -> Image.Image:
+    """A wall and a table top with grain, tiles or plain cloth, lit from one side."""
+    y, x = np.mgrid[0:CANVAS, 0:CANVAS].astype(np.float32)
+    depth = 1.0 / np.maximum(y - HORIZON + 26.0, 1.0)  # perspective: distances on the table shrink towards the horizon
+    u, v = (x - CANVAS / 2) * depth * 60.0, 3000.0 * depth
+    top = rng.uniform(70, 205) * np.array([1.0, rng.uniform(0.72, 1.0), rng.uniform(0.5, 1.0)])
+    kind, period = rng.integers(4), rng.uniform(14, 30)
+    if kind == 0:  # grain of wood
+        pattern = 0.9 + 0.1 * np.sin(v / period * 4 + 2 * np.sin(u / 35 + rng.uniform(0, 6)))
+    elif kind == 1:  # boards
+        pattern = 1.0 - 0.25 * ((u / period + rng.uniform()) % 1 < 0.07) + 0.03 * np.sin(v / 3)
+    elif kind == 2:  # tiles
+        pattern = 0.92 + 0.1 * np.sign(np.sin(u / period * np.pi) * np.sin(v / period * np.pi))
+    else:
+        pattern = np.ones_like(u)
+    wall = rng.uniform(90, 235) * np.array([rng.uniform(0.8, 1.0), rng.uniform(0.85, 1.0), rng.uniform(0.8, 1.0)])
+    stripes = 1 + 0.05 * np.sign(np.sin(x / rng.uniform(5, 16))) * (rng.random() < 0.4)
+    image = np.where((y < HORIZON)[..., None], wall * stripes[..., None], top * pattern[..., None])
+    image[(y >= HORIZON - 3) & (y < HORIZON)] *= 0.6  # the table's far edge
+    side = rng.choice([-1, 1])
+    light = 1.0 + 0.16 * side * (x / CANVAS - 0.5) - 0.1 * (y / CANVAS - 0.5)
+    image = image * light[..., None] + rng.normal(0, 2.5, image.shape)
+    return Image.fromarray(np.clip(image, 0, 255).astype(np.uint8))
+
+
+_SOFT = Image.new("L", (96, 40), 0)
+_SOFT.paste(150, (22, 12, 74, 28))
+_SOFT = _SOFT.filter(ImageFilter.GaussianBlur(8))
+
+
+def compose(background: Image.Image, scene: Scene) -> tuple[Image.Image, np.ndarray]:
+    """Draw a scene.
+
+    Returns:
+        The frame, RGB FRAME x FRAME, and its mask, uint8 (FRAME, FRAME) of BACKGROUND, STILL and MOVING.
+    """
+    canvas = background.copy()
+    mask = Image.new("L", canvas.size, BACKGROUND)
+    for p in scene.placements:
+        if p.shadow:
+            spread = 1 + p.lift / 120
+            size = (int(p.sprite.width * p.scale * 1.5 * spread) + 1, int(20 * p.scale * spread) + 1)
+            soft = _SOFT.resize(size)
+            if p.lift:
+                soft = soft.point([int(a / spread) for a in range(256)])
+            canvas.paste((12, 10, 16), (round(p.x - size[0] / 2), round(p.y - size[1] * 0.6)), soft)
+    for p in scene.placements:
+        picture, corner = _place(p)
+        canvas.paste(picture, corner, picture)
+        mask.paste(MOVING if p.moving else STILL, corner, picture.getchannel("A").point(_SOLID))
+    half = VIEW / scene.camera.zoom / 2
+    x = min(max(scene.camera.x, half), CANVAS - half)
+    y = min(max(scene.camera.y, half), CANVAS - half)
+    box = (x - half, y - half, x + half, y + half)
+    frame = canvas.resize((FRAME, FRAME), Image.Resampling.BILINEAR, box=box)
+    small = mask.resize((FRAME, FRAME), Image.Resampling.NEAREST, box=box)
+    return frame, np.asarray(small)
+
+
+_SOLID = [255 if a > 100 else 0 for a in range(256)]
+
+
+def _place(p: Placement) -> tuple[Image.Image, tuple[int, int]]:
+    """The sprite scaled and turned to sub-pixel accuracy, and the canvas corner at which it is pasted."""
+    side = int(max(p.sprite.image.size) * p.scale * (1.5 if p.angle else 1.0)) + 4
+    cx, cy = p.x, p.y - p.lift  # where the foot's centre comes to lie
+    left, top = int(cx - side / 2), int(cy - side * (0.75 if p.angle else 0.98))
+    radians = np.deg2rad(p.angle)
+    a, b = np.cos(radians) / p.scale, -np.sin(radians) / p.scale
+    ox, oy = left - cx, top - cy
+    foot_x = (p.sprite.left + p.sprite.right) / 2
+    coefficients = (a, b, foot_x + a * ox + b * oy, -b, a, p.sprite.foot - b * ox + a * oy)
+    picture = p.sprite.image.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+    return picture, (left, top)

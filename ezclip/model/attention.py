@@ -1,0 +1,43 @@
+"""CLIP's frozen multi-head attention, with one place (``Mix``) where a trace can observe it."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Mix(nn.Module):
+    """``softmax(q k^T / sqrt(d)) v`` through the fused kernel; probabilities are never materialised here.
+
+    Args:
+        causal: forbid each position to look at later ones (text).
+        dropout: dropout of the probabilities while training (the release's recipe; 0 in the paper's).
+    """
+
+    def __init__(self, *, causal: bool = False, dropout: float = 0.0):
+        super().__init__()
+        self.causal = causal
+        self.dropout = dropout
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """q, k, v (B, heads, n, d) -> (B, heads, n, d)."""
+        dropout = self.dropout if self.training else 0.0
+        return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, dropout_p=dropout)
+
+
+def attend(attention: nn.MultiheadAttention, x: Tensor, mix: Mix) -> Tensor:
+    """Self-attention with the frozen weights of ``attention``.
+
+    ``nn.MultiheadAttention.forward`` hides its probabilities and its keys; this computes the same from its weights
+    (packed as q, k, v) and lets ``mix`` do the product, so that hooks on ``mix`` see q, k and v.
+
+    Args:
+        attention: supplies weights and number of heads.
+        x: (B, n, D).
+        mix: one of the block's own.
+
+    Returns:
+        (B, n, D)
+    """
+    qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)  # (B, n, 3D)
+    q, k, v = qkv.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, n, d)
+    mixed = mix(q, k, v).transpose(1, 2).flatten(2)  # (B, n, D)
+    return F.linear(mixed, attention.out_proj.weight, attention.out_proj.bias)

@@ -1,0 +1,170 @@
+"""The frozen CLIP that everything stands on: any open_clip ViT with class-token pooling and CLIP's own text tower."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import open_clip
+import torch
+from torch import Tensor, nn
+
+from ezclip.errors import CheckpointError
+
+SUPPORTED = "Supported are open_clip's ViTs with class-token pooling and CLIP's text tower, such as ViT-B-16-quickgelu."
+_VISION_EXTRAS = ("timm_model_name", "attentional_pool", "qk_norm", "scaled_cosine_attn", "scale_heads")
+_TEXT_EXTRAS = ("hf_model_name", "hf_tokenizer_name", "embed_cls", "no_causal_mask", "proj_bias", "qk_norm")
+_CONFIG_KEYS = ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "custom_text")
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A CLIP model with what is needed to name it, check it and build it again.
+
+    Attributes:
+        id: "ARCH/TAG" of open_clip, or the name that its maker gave it.
+        config: open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu).
+        clip: open_clip's ``CLIP`` or ``CustomTextCLIP``.
+    """
+
+    id: str
+    config: dict[str, Any]
+    clip: Any = field(repr=False)
+
+    @property
+    def text(self) -> Any:
+        """The module that holds the text parts."""
+        return getattr(self.clip, "text", self.clip)
+
+    @property
+    def image_size(self) -> int:
+        """S, the side of a frame in pixels."""
+        return self.clip.visual.image_size[0]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Fingerprint of the weights, see ``fingerprint``."""
+        return fingerprint(self.clip.state_dict())
+
+
+def fingerprint(state: dict[str, Tensor]) -> str:
+    """SHA-256 over names, shapes and half-precision bytes of the tensors in name order.
+
+    Half precision, because that is what is stored: a backbone has the same fingerprint before and after saving.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().to("cpu", torch.float16).contiguous()
+        digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
+        digest.update(memoryview(tensor.reshape(-1).view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def check_supported(name: str, config: dict[str, Any]) -> None:
+    """Refuse towers that EZ-CLIP's blocks cannot stand in, before anything is downloaded.
+
+    Args:
+        name: for the message.
+        config: open_clip's model configuration.
+
+    Raises:
+        CheckpointError: names what is not supported.
+    """
+    vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
+    reasons = [f"vision_cfg.{key}" for key in _VISION_EXTRAS if vision.get(key)]
+    reasons += [f"text_cfg.{key}" for key in _TEXT_EXTRAS if text.get(key)]
+    if isinstance(vision.get("layers", 12), list):
+        reasons.append("a ResNet image tower")
+    if not isinstance(vision.get("image_size", 224), int):
+        reasons.append("an image size that is not square")
+    if vision.get("pool_type", "tok") != "tok":
+        reasons.append(f"{vision['pool_type']} pooling")
+    if text.get("pool_type", "argmax") != "argmax" or text.get("proj_type", "linear") != "linear":
+        reasons.append("a text tower without CLIP's end-of-text pooling")
+    if "multimodal_cfg" in config:
+        reasons.append("a multimodal decoder")
+    if reasons:
+        raise CheckpointError(f"{name} cannot be adapted: it has {', '.join(reasons)}. {SUPPORTED}")
+
+
+def build_backbone(id: str, config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Backbone:
+    """A backbone from open_clip's configuration, with random weights or those of ``state``.
+
+    Args:
+        id: what to call it.
+        config: open_clip's model configuration; the weights file's own when it comes from a file.
+        state: tensors by open_clip's names, any float dtype; None for random weights.
+
+    Returns:
+        A float32 backbone in evaluation mode.
+
+    Raises:
+        CheckpointError: an unsupported tower, or tensors that do not match the configuration.
+    """
+    check_supported(id, config)
+    arguments = {key: copy.deepcopy(config[key]) for key in _CONFIG_KEYS if key in config}
+    build = open_clip.model.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.model.CLIP
+    clip: nn.Module = build(**arguments)
+    if state is not None:
+        load_strictly(clip, state, id)
+    return Backbone(id, config, clip.float().eval())
+
+
+def load_strictly(module: nn.Module, state: dict[str, Tensor], name: str) -> None:
+    """Copy ``state`` into ``module`` after naming every key that is missing, extra or of another shape.
+
+    Raises:
+        CheckpointError: the two do not match, or a value is not finite.
+    """
+    own = module.state_dict()
+    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
+    infinite = [k for k in own.keys() & state.keys() if not torch.isfinite(state[k]).all()]
+    problems = [
+        f"{len(keys)} {what}, first {min(keys)}"
+        for keys, what in (
+            (missing, "tensors missing"),
+            (extra, "tensors unknown"),
+            (shapes, "tensors of another shape"),
+            (infinite, "tensors with values that are not finite"),
+        )
+        if keys
+    ]
+    if problems:
+        raise CheckpointError(f"{name} does not fit its model: {'; '.join(problems)}. Use the complete, original file.")
+    module.load_state_dict(state, strict=True)
+
+
+def load_open_clip(arch: str, weights: str) -> Backbone:
+    """A backbone by open_clip's architecture name and a pretrained tag (downloaded or cached) or a local file.
+
+    Args:
+        arch: for example "ViT-B-16-quickgelu". OpenAI's weights need the "-quickgelu" names.
+        weights: a tag such as "openai", or the path of a local .safetensors file.
+
+    Raises:
+        CheckpointError: unknown or unsupported architecture or tag, or weights that cannot be had here.
+    """
+    name = f"{arch}/{weights}"
+    config = open_clip.get_model_config(arch)
+    if config is None:
+        raise CheckpointError(f"open_clip has no architecture {arch!r}. {SUPPORTED}")
+    check_supported(arch, config)
+    is_file = weights.endswith(".safetensors")
+    tags = open_clip.list_pretrained_tags_by_model(arch)
+    if not is_file and weights not in tags:
+        raise CheckpointError(
+            f"{arch} has no pretrained weights {weights!r}. Give one of {', '.join(tags) or 'none'}, "
+            "or the path of a local .safetensors file."
+        )
+    try:
+        clip = open_clip.create_model(arch, pretrained=weights, require_pretrained=True)
+    except Exception as error:  # open_clip, the hub and the network each raise their own kinds
+        raise CheckpointError(
+            f"The weights of {name} could not be loaded ({type(error).__name__}). They come from the Hugging Face hub; "
+            f"without a network give a local file: clip:{arch}/FILE.safetensors"
+        ) from error
+    return Backbone(name if not is_file else arch, config, clip.float().eval())

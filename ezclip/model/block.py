@@ -1,0 +1,40 @@
+"""One transformer block of either tower: frozen parts of CLIP with what EZ-CLIP adds between them."""
+
+import torch
+from torch import Tensor, nn
+
+from ezclip.model.attention import Mix, attend
+from ezclip.model.temporal_prompt import TemporalPrompt
+
+
+class Block(nn.Module):
+    """A frozen CLIP block with an adapter and, in the vision tower, a temporal prompt.
+
+    Vision (Eq. 8-10): the prompt token is appended, attention with its residual runs over 2+N tokens, the prompt token
+    is cut off, then adapter, then MLP with its residual. Text (Eq. 11-13) is the same without the prompt.
+
+    Args:
+        clip_block: open_clip's ``ResidualAttentionBlock``; its modules are shared, not copied.
+        adapter: an ``Adapter``, or ``nn.Identity`` for plain CLIP.
+        prompt: the block's prompts, None where it has none.
+        mix: the product of attention, causal for text.
+        drop_path: applied to both residual branches while training.
+    """
+
+    def __init__(
+        self, *, clip_block: nn.Module, adapter: nn.Module, prompt: TemporalPrompt | None, mix: Mix, drop_path: nn.Module
+    ):
+        super().__init__()
+        self.ln_1, self.attn, self.ls_1 = clip_block.ln_1, clip_block.attn, clip_block.ls_1
+        self.ln_2, self.mlp, self.ls_2 = clip_block.ln_2, clip_block.mlp, clip_block.ls_2
+        self.adapter = adapter
+        self.prompt = prompt
+        self.mix = mix
+        self.drop_path = drop_path
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, n, D) -> (B, n, D); with a prompt B counts frames and n = 1+N."""
+        tokens = x if self.prompt is None else torch.cat([x, self.prompt(x, self.ln_1, self.attn)], dim=1)
+        attended = attend(self.attn, self.ln_1(tokens), self.mix)[:, : x.shape[1]]
+        x = self.adapter(x + self.drop_path(self.ls_1(attended)))
+        return x + self.drop_path(self.ls_2(self.mlp(self.ln_2(x))))

@@ -1,0 +1,84 @@
+"""From a CLIP backbone and a few numbers to an EZ-CLIP model; no configuration goes further than this."""
+
+import numpy as np
+from torch import nn
+
+from ezclip.errors import ConfigError
+from ezclip.model.adapter import Adapter, TokenDropPath
+from ezclip.model.attention import Mix
+from ezclip.model.backbone import Backbone
+from ezclip.model.block import Block
+from ezclip.model.ezclip import EZCLIP
+from ezclip.model.temporal_prompt import TemporalPrompt
+from ezclip.model.text import TextEncoder
+from ezclip.model.vision import VisionEncoder
+from ezclip.types import VARIANTS, PromptDepth, Variant, has_adapters, has_prompts
+
+MAX_FRAMES = 64
+
+
+def build_ezclip(
+    backbone: Backbone,
+    variant: Variant,
+    *,
+    num_frames: int = 8,
+    prompt_depth: PromptDepth = "deep",
+    drop_path: float = 0.0,
+    prompt_dropout: float = 0.0,
+) -> EZCLIP:
+    """Add to a frozen CLIP what ``variant`` says; the backbone's modules are shared, so two variants cost one backbone.
+
+    Trainable on ViT-B/16 with 8 frames and deep prompts: 5,204,736 parameters, all else frozen.
+
+    Args:
+        backbone: a supported CLIP; its parameters are frozen here.
+        variant: "clip" adds nothing, "base" and "motion" adapters, "prompts" and "ezclip" adapters and prompts.
+        num_frames: T, 1 to 64.
+        prompt_depth: fresh prompts in every layer, or in the first only. Has no meaning without prompts.
+        drop_path: stochastic depth and attention dropout of the last layer, growing linearly from 0 (release: 0.1).
+        prompt_dropout: dropout of the learned prompts (release: 0.1).
+
+    Returns:
+        The model in training mode, its backbone's dtype kept.
+
+    Raises:
+        ConfigError: unknown variant, or T out of range.
+    """
+    if variant not in VARIANTS:
+        raise ConfigError(f"variant is {variant!r}; it must be one of {', '.join(VARIANTS)}.")
+    if not 1 <= num_frames <= MAX_FRAMES:
+        raise ConfigError(f"num_frames is {num_frames}; it must lie between 1 and {MAX_FRAMES}.")
+    backbone.clip.requires_grad_(False)
+    visual, text = backbone.clip.visual, backbone.text
+
+    def blocks(clip_blocks: nn.ModuleList, width: int, *, is_text: bool) -> list[Block]:
+        built = []
+        for k, p in enumerate(np.linspace(0.0, drop_path, len(clip_blocks)).tolist()):
+            prompted = has_prompts(variant) and not is_text and (prompt_depth == "deep" or k == 0)
+            built.append(
+                Block(
+                    clip_block=clip_blocks[k],
+                    adapter=Adapter(width) if has_adapters(variant) else nn.Identity(),
+                    prompt=TemporalPrompt(num_frames=num_frames, width=width, dropout=prompt_dropout)
+                    if prompted
+                    else None,
+                    mix=Mix(causal=is_text, dropout=p),
+                    drop_path=TokenDropPath(p),
+                )
+            )
+        return built
+
+    return EZCLIP(
+        vision=VisionEncoder(
+            visual=visual, blocks=blocks(visual.transformer.resblocks, visual.conv1.out_channels, is_text=False)
+        ),
+        text=TextEncoder(
+            text=text, blocks=blocks(text.transformer.resblocks, text.token_embedding.embedding_dim, is_text=True)
+        ),
+        logit_scale=backbone.clip.logit_scale,
+        variant=variant,
+        num_frames=num_frames,
+        image_size=backbone.image_size,
+        vocab_size=text.token_embedding.num_embeddings,
+        context_length=text.positional_embedding.shape[0],
+    )

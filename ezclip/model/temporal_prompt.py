@@ -1,0 +1,34 @@
+"""Temporal visual prompts, Eq. 2 and 3."""
+
+import torch
+from torch import Tensor, nn
+
+from ezclip.model.attention import Mix, attend
+
+
+class TemporalPrompt(nn.Module):
+    """One learned prompt per frame that lets the frames of a video see one another.
+
+    Eq. 2: the prompt of frame t is p[t] plus the mean over all 1+N tokens of frame t. Eq. 3: the T prompts of a video
+    pass through the block's own frozen layer norm and attention; no residual goes around it, as in the release.
+
+    Args:
+        num_frames: T.
+        width: D.
+        dropout: on the learned prompts while training (0.1 in the release, not in the paper).
+    """
+
+    def __init__(self, *, num_frames: int, width: int, dropout: float = 0.0):
+        super().__init__()
+        self.embedding = nn.Parameter(torch.empty(num_frames, width))
+        self.dropout = nn.Dropout(dropout)
+        self.mix = Mix()
+        bound = (6.0 / (3 * 16 * 16 + width)) ** 0.5  # the release's, whose 16 is the same for every patch size
+        nn.init.uniform_(self.embedding, -bound, bound)
+
+    def forward(self, x: Tensor, ln_1: nn.Module, attention: nn.MultiheadAttention) -> Tensor:
+        """Frames' tokens (B*T, 1+N, D) -> one prompt token for each frame (B*T, 1, D)."""
+        summary = x.mean(dim=1).unflatten(0, (-1, len(self.embedding)))  # (B, T, D)
+        prompts = self.dropout(self.embedding.expand_as(summary)) + summary
+        prompts = attend(attention, ln_1(prompts), self.mix)  # (B, T, D)
+        return prompts.flatten(0, 1).unsqueeze(1)

@@ -1,0 +1,35 @@
+"""The text tower: token ids to class embeddings."""
+
+import torch
+from torch import Tensor, nn
+
+from ezclip.model.block import Block
+
+
+class TextEncoder(nn.Module):
+    """CLIP's causal text transformer around EZ-CLIP's blocks.
+
+    Args:
+        text: the open_clip module that holds the text parts (the model itself or its ``.text``); shared, not copied.
+        blocks: one for each layer.
+    """
+
+    def __init__(self, *, text: nn.Module, blocks: list[Block]):
+        super().__init__()
+        self.token_embedding, self.ln_final = text.token_embedding, text.ln_final
+        self.positional_embedding = text.positional_embedding
+        self.text_projection = text.text_projection
+        self.blocks = nn.ModuleList(blocks)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Token ids (C, L) int64, end-of-text the largest id of its row -> (C, E), not normalised.
+
+        The batch is cut after its last end-of-text token: attention is causal, so the result is the same.
+        """
+        end = tokens.argmax(dim=-1)  # (C,)
+        L = int(end.max()) + 1
+        x = self.token_embedding(tokens[:, :L]) + self.positional_embedding[:L]  # (C, L, D)
+        for block in self.blocks:
+            x = block(x)
+        x = self.ln_final(x)
+        return x[torch.arange(len(x), device=x.device), end] @ self.text_projection

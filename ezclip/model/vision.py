@@ -1,0 +1,34 @@
+"""The vision tower: frames of videos to frame embeddings."""
+
+import torch
+from torch import Tensor, nn
+
+from ezclip.model.block import Block
+
+
+class VisionEncoder(nn.Module):
+    """CLIP's ViT around EZ-CLIP's blocks.
+
+    Args:
+        visual: open_clip's ``VisionTransformer`` with class-token pooling; its modules are shared.
+        blocks: one for each layer.
+    """
+
+    def __init__(self, *, visual: nn.Module, blocks: list[Block]):
+        super().__init__()
+        self.conv1, self.ln_pre, self.ln_post = visual.conv1, visual.ln_pre, visual.ln_post
+        self.class_embedding = visual.class_embedding
+        self.positional_embedding = visual.positional_embedding
+        self.proj = visual.proj
+        self.blocks = nn.ModuleList(blocks)
+        self.grid: int = visual.grid_size[0]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, T, 3, S, S) -> frame embeddings (B, T, E), not normalised."""
+        B, T = pixels.shape[:2]
+        patches = self.conv1(pixels.flatten(0, 1)).flatten(2).transpose(1, 2)  # (B*T, N, D)
+        class_token = self.class_embedding.expand(B * T, 1, -1)
+        x = self.ln_pre(torch.cat([class_token, patches], dim=1) + self.positional_embedding)  # (B*T, 1+N, D)
+        for block in self.blocks:
+            x = block(x)
+        return (self.ln_post(x[:, 0]) @ self.proj).unflatten(0, (B, T))

@@ -1,0 +1,168 @@
+"""Trains the compact CLIP that ships: contrastive, from scratch, on captioned stills of Tabletop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from ezclip.checkpoints.store import BACKBONE, save_backbone, write_json
+from ezclip.config import PretrainConfig
+from ezclip.data.tabletop.stills import stills, zero_shot_prompts
+from ezclip.model.backbone import Backbone, build_backbone
+from ezclip.model.builders import build_ezclip
+from ezclip.model.ezclip import EZCLIP
+from ezclip.text.tokens import tokenize
+from ezclip.training.losses import in_batch_kl
+from ezclip.training.optim import adamw, warmup_cosine
+from ezclip.video.transforms import normalise, resize_short_side, stored_size, view
+
+log = logging.getLogger(__name__)
+_CHUNK = 1000
+TEST_STILLS = 2000
+
+
+def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
+    """Draw the stills, train, test and write backbone.safetensors, pretrain.json and metrics.jsonl into ``config.out``.
+
+    Equal captions in a batch are positives of each other.
+
+    Returns:
+        What pretrain.json holds: the configuration, wall seconds, and the zero-shot accuracies in [0, 1].
+    """
+    out = Path(config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    start = time.monotonic()
+    sizes = config.sizes
+    pictures, captions = _draw(config, workers)
+    names, ids = np.unique(captions, return_inverse=True)
+    tokens, _ = tokenize(names.tolist())
+
+    backbone = build_backbone(config.name, _architecture(config))
+    model = build_ezclip(backbone, "clip", num_frames=1).train()
+    parameters = [p.requires_grad_() for p in model.parameters()]
+    optimiser = adamw(
+        [{"params": parameters, "lr": config.lr}], weight_decay=config.weight_decay, betas=(0.9, 0.98), eps=1e-6
+    )
+    schedule = warmup_cosine(optimiser, warmup=max(1, int(config.warmup * config.steps)), steps=config.steps)
+    with (out / "metrics.jsonl").open("w") as metrics:
+        bar = tqdm(_batches(len(captions), config), total=config.steps, desc="pretraining", unit="step")
+        for step, rows in enumerate(bar):
+            pixels = normalise(_random_crops(pictures[rows], sizes.image_size))
+            label = torch.from_numpy(ids[rows])
+            with torch.autocast("cpu", torch.bfloat16):
+                images = model.vision(pixels.unsqueeze(1))[:, 0]
+                texts = model.encode_text(tokens[label])
+            cosine = F.normalize(images.float(), dim=-1) @ F.normalize(texts.float(), dim=-1).T
+            of_images, of_texts = in_batch_kl(model.logit_scale.exp() * cosine, label)
+            loss = (of_images + of_texts) / 2
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimiser.step()
+            schedule.step()
+            optimiser.zero_grad()
+            with torch.no_grad():
+                model.logit_scale.clamp_(max=float(np.log(100)))
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+            metrics.write(json.dumps({"step": step, "loss": loss.item()}) + "\n")
+
+    model.eval()
+    result = {
+        "config": json.loads(json.dumps(config, default=vars)),
+        "seconds": round(time.monotonic() - start, 1),
+        "zero_shot": zero_shot(model, seed=config.seed + 999_983),
+    }
+    save_backbone(Backbone(backbone.id, backbone.config, backbone.clip), out / BACKBONE)
+    write_json(out / "pretrain.json", result)
+    return result
+
+
+@torch.inference_mode()
+def zero_shot(model: EZCLIP, *, seed: int, count: int = TEST_STILLS) -> dict[str, float]:
+    """Top-1 accuracy for the colour and for the kind of the thing in ``count`` single-object stills, each in [0, 1]."""
+    drawn = list(stills(count, seed, only_single=True))
+    pictures = np.stack([np.asarray(picture) for picture, _, _ in drawn])
+    pixels = normalise(view(pictures, model.image_size))
+    images = torch.cat([model.vision(chunk.unsqueeze(1)) for chunk in pixels.split(100)])  # (count, 1, E)
+    accuracy = {}
+    for position, (what, sentences) in enumerate(zero_shot_prompts().items()):
+        best = model.logits(images, model.encode_text(tokenize(sentences)[0])).argmax(dim=1).tolist()
+        right = [name.split()[position] in sentences[b].split() for (_, _, name), b in zip(drawn, best)]
+        accuracy[what] = sum(right) / count
+    return accuracy
+
+
+def _architecture(config: PretrainConfig) -> dict[str, Any]:
+    s = config.sizes
+    return {
+        "embed_dim": s.embed_dim,
+        "quick_gelu": False,
+        "vision_cfg": {
+            "image_size": s.image_size,
+            "layers": s.layers,
+            "width": s.width,
+            "head_width": 64,
+            "patch_size": s.patch_size,
+        },
+        "text_cfg": {
+            "context_length": 77,
+            "vocab_size": 49408,
+            "width": s.text_width,
+            "heads": s.text_width // 64,
+            "layers": s.text_layers,
+        },
+    }
+
+
+def _draw_chunk(arguments: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]:
+    count, seed, size = arguments
+    drawn = list(stills(count, seed))
+    planes = resize_short_side(np.stack([np.asarray(picture) for picture, _, _ in drawn]), size)
+    return planes.numpy(), [caption for _, caption, _ in drawn]
+
+
+def _draw(config: PretrainConfig, workers: int) -> tuple[np.ndarray, list[str]]:
+    """All stills, uint8 (stills, 3, H, H) a little larger than the model's view, and their captions."""
+    size = stored_size(config.sizes.image_size)
+    jobs = [
+        (min(_CHUNK, config.stills - i), config.seed * 1_000_003 + i, size) for i in range(0, config.stills, _CHUNK)
+    ]
+    pictures = np.empty((config.stills, 3, size, size), np.uint8)
+    captions: list[str] = []
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for planes, lines in tqdm(pool.map(_draw_chunk, jobs), total=len(jobs), desc="drawing stills", unit="k"):
+            pictures[len(captions) : len(captions) + len(lines)] = planes
+            captions += lines
+    return pictures, captions
+
+
+def _batches(count: int, config: PretrainConfig) -> Iterator[np.ndarray]:
+    """Row numbers of each step: one shuffled pass after another."""
+    rng = np.random.default_rng(config.seed)
+    order = np.empty(0, np.int64)
+    for _ in range(config.steps):
+        if len(order) < config.batch_size:
+            order = np.concatenate([order, rng.permutation(count)])
+        yield order[: config.batch_size]
+        order = order[config.batch_size :]
+
+
+def _random_crops(planes: np.ndarray, size: int) -> Tensor:
+    """A crop of each picture at its own random place, drawn from torch's generator."""
+    room = planes.shape[-1] - size + 1
+    places = torch.randint(room, (len(planes), 2)).tolist()
+    return torch.from_numpy(
+        np.stack([plane[:, y : y + size, x : x + size] for plane, (y, x) in zip(planes, places, strict=True)])
+    )

@@ -1,0 +1,155 @@
+"""The values that flow through the package, each frozen and checked when it is made.
+
+Letters: B videos, T frames, N patches, D width, E embedding, C classes, L text tokens, K layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]
+PromptDepth = Literal["deep", "shallow", "none"]
+Reading = Literal["paper", "released"]
+
+VARIANTS: tuple[Variant, ...] = get_args(Variant)
+
+
+def has_prompts(variant: Variant) -> bool:
+    """Whether the architecture of ``variant`` holds temporal visual prompts."""
+    return variant in ("prompts", "ezclip")
+
+
+def has_adapters(variant: Variant) -> bool:
+    """Whether the architecture of ``variant`` holds adapters (all but plain CLIP)."""
+    return variant != "clip"
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """Distinct decoded frames in time order, upright.
+
+    Attributes:
+        name: file name without folders, for messages and figures.
+        images: uint8 RGB, (F, H, W, 3).
+        indices: int64 (F,), zero-based positions among the frames that can be decoded, strictly increasing.
+        seconds: float64 (F,), presentation times, the file's first frame at its own start time.
+        total: number of frames that the file holds and that can be decoded.
+        lost: number of frames that the file announces and that could not be decoded.
+    """
+
+    name: str
+    images: np.ndarray
+    indices: np.ndarray
+    seconds: np.ndarray
+    total: int
+    lost: int = 0
+
+    def __post_init__(self) -> None:
+        """Check ranks, dtype and order."""
+        _check_images(self.images, self.indices, self.seconds)
+        if np.any(np.diff(self.indices) <= 0):
+            raise ValueError("Frames.indices must increase strictly")
+
+    def select(self, indices: list[int]) -> Clip:
+        """The frames at ``indices`` (each among ``self.indices``, repeats allowed) as a Clip."""
+        where = np.searchsorted(self.indices, indices)
+        return Clip(
+            self.name, self.images[where], self.indices[where], self.seconds[where], total=self.total, lost=self.lost
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """The T frames that a model sees; the fields are those of ``Frames``, but frames may repeat."""
+
+    name: str
+    images: np.ndarray
+    indices: np.ndarray
+    seconds: np.ndarray
+    total: int
+    lost: int = 0
+
+    def __post_init__(self) -> None:
+        """Check ranks and dtype."""
+        _check_images(self.images, self.indices, self.seconds)
+
+    def __len__(self) -> int:
+        """T, the number of frames."""
+        return len(self.images)
+
+    def reorder(self, order: list[int]) -> Clip:
+        """The same frames in another order, for example reversed or one frame repeated."""
+        return Clip(self.name, self.images[order], self.indices[order], self.seconds[order], self.total, self.lost)
+
+
+def _check_images(images: np.ndarray, indices: np.ndarray, seconds: np.ndarray) -> None:
+    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+        raise ValueError(f"images must be uint8 (F, H, W, 3), got {images.dtype} {images.shape}")
+    if not len(images) == len(indices) == len(seconds) or not len(images):
+        raise ValueError(f"{len(images)} images, {len(indices)} indices and {len(seconds)} seconds; one each is needed")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class's result on one clip.
+
+    Attributes:
+        label: the class name as the user gave it.
+        score: mean over templates of the softmax over the classes, in [0, 1].
+        logit: mean over templates of exp(logit_scale) * cosine.
+    """
+
+    label: str
+    score: float
+    logit: float
+
+
+@dataclass(frozen=True)
+class MotionStatistics:
+    """Spread of a clip's frame embeddings, Var and C of Eq. 4 and 5.
+
+    The same numbers of the clip's middle frame repeated T times stand beside them: spread that a model shows when
+    nothing moves comes from the frames' positions alone. ``*_unit`` are taken on L2-normalised embeddings, because the
+    raw values of two models are not on one scale.
+    """
+
+    reading: Reading
+    variance: float
+    central_difference: float
+    frozen_variance: float
+    frozen_central_difference: float
+    variance_unit: float
+    central_difference_unit: float
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """Where a model looked, frame by frame.
+
+    Attributes:
+        heat: float32 (T, grid, grid), not negative, on one scale for all frames.
+        influence: float32 (T, T), row t: how much frame t's class token drew on each frame; None for methods
+            that look at one frame at a time.
+        seconds: float64 (T,).
+        method: registry name of the method that made it.
+        model: id of the model.
+    """
+
+    heat: np.ndarray
+    influence: np.ndarray | None
+    seconds: np.ndarray
+    method: str
+    model: str
+
+    def __post_init__(self) -> None:
+        """Check ranks, finiteness and sign."""
+        T = len(self.seconds)
+        if self.heat.ndim != 3 or len(self.heat) != T or self.heat.shape[1] != self.heat.shape[2]:
+            raise ValueError(f"heat must be (T={T}, grid, grid), got {self.heat.shape}")
+        if not np.isfinite(self.heat).all() or (self.heat < 0).any():
+            raise ValueError(f"heat of {self.method} holds negative or non-finite values")
+        if self.influence is not None and self.influence.shape != (T, T):
+            raise ValueError(f"influence must be ({T}, {T}), got {self.influence.shape}")

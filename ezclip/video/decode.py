@@ -1,0 +1,249 @@
+"""Reads chosen frames of a video file or a folder of frames.
+
+The file is user input: only the demuxers and codecs listed here are opened, sizes and lengths are limited, one thread
+decodes, and every failure becomes a ``VideoError`` of one sentence. Everything that touches FFmpeg is behind
+``read_frames``.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ezclip.errors import VideoError
+from ezclip.types import Clip, Frames
+
+log = logging.getLogger(__name__)
+
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts"
+CODECS = frozenset(
+    "h264 hevc mpeg4 msmpeg4v2 msmpeg4v3 mpeg1video mpeg2video vp8 vp9 libvpx libvpx-vp9 av1 libdav1d mjpeg gif theora "
+    "wmv2 prores".split()
+)
+MAX_SIDE = 8192
+MAX_PIXELS = 36_000_000
+MAX_SECONDS = 30 * 60
+MAX_FRAMES = 30 * 60 * 240
+FOLDER_FPS = 25.0  # frames in folders carry no times; their seconds assume this rate
+_SEEKABLE = ("mov", "matroska")  # containers whose key frames can be found by time
+
+Pick = Callable[[int], list[int]]
+
+
+def read_frames(path: str | Path, pick: Pick) -> Frames:
+    """Decode the frames that ``pick`` chooses; nothing else is kept, so memory does not grow with the length.
+
+    Args:
+        path: an mp4, mov, mkv, webm, avi, gif, 3gp or mpegts file, or a folder of images in name order
+            (img_00001.jpg, ...).
+        pick: from the number of frames in the video to the wanted indices, repeats allowed, each in [0, number).
+
+    Returns:
+        The distinct wanted frames, upright, transparent parts on white.
+
+    Raises:
+        VideoError: not a readable video; says what to do.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _read_folder(path, pick)
+    if not path.is_file():
+        raise VideoError(f"There is no file {path.name}; check the path.")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path.name} is empty; choose another video.")
+    try:
+        return _read_file(path, pick)
+    except VideoError:
+        raise
+    except (av.FFmpegError, ValueError, LookupError, OSError, MemoryError) as error:
+        log.debug("decoding failed", exc_info=True)
+        raise VideoError(
+            f"{path.name} cannot be read as a video ({type(error).__name__}). Supported are mp4, mov, mkv, webm, avi, "
+            "gif and mpegts files with a usual codec such as H.264."
+        ) from error
+
+
+def read_clip(path: str | Path, pick: Pick) -> Clip:
+    """Like ``read_frames``, with the frames in the order and as often as ``pick`` names them."""
+    chosen: list[int] = []
+
+    def remember(total: int) -> list[int]:
+        chosen[:] = pick(total)
+        return chosen
+
+    return read_frames(path, remember).select(chosen)
+
+
+def _read_file(path: Path, pick: Pick) -> Frames:
+    with _open(path) as container:
+        times, keys, seekable = _scan(path.name, container)
+    if times is not None:
+        wanted = sorted(set(pick(len(times))))
+        found = _decode_by_time(path, times, keys if seekable else [], wanted)
+        if len(found) == len(wanted):
+            return _frames(path, found, wanted, total=len(times), lost=0)
+    # Times are missing, or a wanted frame could not be decoded: count what can be, then choose among it.
+    total = sum(1 for _ in _decode_all(path))
+    if total == 0:
+        raise VideoError(f"No frame of {path.name} can be decoded; the file is damaged or not a video.")
+    wanted = sorted(set(pick(total)))
+    need = set(wanted)
+    found = [_upright(frame) for i, frame in enumerate(_decode_all(path)) if i in need]
+    if len(found) != len(wanted):
+        raise VideoError(f"{path.name} decodes differently each time; the file is damaged.")
+    return _frames(path, found, wanted, total=total, lost=max(0, len(times or []) - total))
+
+
+def _frames(path: Path, found: list[tuple[np.ndarray, float]], wanted: list[int], *, total: int, lost: int) -> Frames:
+    sizes = {image.shape for image, _ in found}
+    images = [image for image, _ in found]
+    if len(sizes) > 1:  # resolution changes midway: all frames take the first one's size
+        height, width = images[0].shape[:2]
+        images = [np.asarray(Image.fromarray(image).resize((width, height))) for image in images]
+    if lost:
+        log.warning("%s: %d of %d frames could not be decoded", path.name, lost, lost + total)
+    seconds = np.array([s for _, s in found], np.float64)
+    return Frames(path.name, np.stack(images), np.array(wanted, np.int64), seconds, total=total, lost=lost)
+
+
+def _open(path: Path) -> InputContainer:
+    return av.open(str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}, metadata_errors="replace")
+
+
+def _video_stream(name: str, container: InputContainer) -> VideoStream:
+    """The first moving-picture stream, checked against every limit and set to one thread."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    if not streams:
+        raise VideoError(f"{name} has no video stream; choose a file with pictures.")
+    stream = streams[0]
+    context = stream.codec_context
+    if context.name not in CODECS:
+        raise VideoError(f"{name} is coded as {context.name}, which is not accepted; convert it to H.264 first.")
+    if max(context.width, context.height) > MAX_SIDE or context.width * context.height > MAX_PIXELS:
+        raise VideoError(
+            f"{name} has {context.width}x{context.height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS:,} in all "
+            "are accepted. Scale it down first."
+        )
+    seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
+    if seconds is None and container.duration:
+        seconds = container.duration / av.time_base
+    if seconds is not None and seconds > MAX_SECONDS:
+        raise VideoError(
+            f"{name} lasts {seconds / 60:.0f} minutes; at most {MAX_SECONDS // 60} are accepted. Cut it first."
+        )
+    context.thread_count = 1
+    context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
+    return stream
+
+
+def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[int], bool]:
+    """Read the packets without decoding.
+
+    Returns:
+        The presentation times of all frames, sorted, or None where packets have none; the times of key frames, sorted;
+        and whether one can seek to those.
+    """
+    stream = _video_stream(name, container)
+    times: list[int] = []
+    keys: list[int] = []
+    complete = True
+    try:
+        for packet in container.demux(stream):
+            if packet.size == 0 or packet.is_discard:
+                continue
+            if packet.pts is None:
+                complete = False
+            else:
+                times.append(packet.pts)
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+            if len(times) > MAX_FRAMES:
+                raise VideoError(f"{name} has more than {MAX_FRAMES:,} frames; cut it first.")
+    except av.FFmpegError:
+        log.debug("the packets of %s end early", name, exc_info=True)
+    unique = len(set(times)) == len(times)
+    seekable = any(kind in container.format.name for kind in _SEEKABLE)
+    return (sorted(times) if complete and unique and times else None), sorted(keys), seekable
+
+
+def _decode_by_time(
+    path: Path, times: list[int], keys: list[int], wanted: list[int]
+) -> list[tuple[np.ndarray, float]]:
+    """The wanted frames, reading on and seeking only when the wanted frame's key frame lies ahead; fewer on damage."""
+    found: list[tuple[np.ndarray, float]] = []
+    with _open(path) as container:
+        stream = _video_stream(path.name, container)
+        frames = _decoded(container, stream)
+        position = times[0]
+        for index in wanted:
+            target = times[index]
+            key = max((k for k in keys if k <= target), default=times[0])
+            if key > position:
+                container.seek(key, stream=stream, backward=True, any_frame=False)
+                frames = _decoded(container, stream)
+            frame = next((f for f in frames if f.pts is None or f.pts >= target), None)
+            if frame is None or frame.pts != target:
+                return found
+            position = target
+            found.append(_upright(frame))
+    return found
+
+
+def _decode_all(path: Path) -> Iterator[VideoFrame]:
+    with _open(path) as container:
+        yield from _decoded(container, _video_stream(path.name, container), pass_over_damage=True)
+
+
+def _decoded(
+    container: InputContainer, stream: VideoStream, *, pass_over_damage: bool = False
+) -> Iterator[VideoFrame]:
+    """The frames from here on, up to the first damaged packet or with such packets passed over."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets)
+        except (StopIteration, av.FFmpegError):
+            return
+        try:
+            yield from (frame for frame in packet.decode() if isinstance(frame, VideoFrame))
+        except av.FFmpegError:
+            log.debug("a packet could not be decoded", exc_info=True)
+            if not pass_over_damage:
+                return
+
+
+def _upright(frame: VideoFrame) -> tuple[np.ndarray, float]:
+    """RGB pixels with the rotation that the file asks for, and the frame's time in seconds."""
+    if any(component.is_alpha for component in frame.format.components):
+        rgba = Image.fromarray(frame.to_ndarray(format="rgba"))
+        image = np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
+    else:
+        image = frame.to_ndarray(format="rgb24")
+    turns = round(frame.rotation / 90) % 4  # counter-clockwise
+    return np.ascontiguousarray(np.rot90(image, turns)), float(frame.time or 0.0)
+
+
+def _read_folder(path: Path, pick: Pick) -> Frames:
+    names = sorted(p for p in path.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png") and p.is_file())
+    if not names:
+        raise VideoError(f"The folder {path.name} holds no .jpg or .png frames.")
+    wanted = sorted(set(pick(len(names))))
+    images = []
+    for index in wanted:
+        try:
+            with Image.open(names[index]) as image:
+                if max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
+                    raise VideoError(f"{path.name}/{names[index].name} is larger than {MAX_PIXELS:,} pixels.")
+                upright = ImageOps.exif_transpose(image).convert("RGB")
+        except (OSError, UnidentifiedImageError) as error:
+            raise VideoError(f"{path.name}/{names[index].name} cannot be read as an image.") from error
+        images.append((np.asarray(upright), index / FOLDER_FPS))
+    return _frames(path, images, wanted, total=len(names), lost=0)
