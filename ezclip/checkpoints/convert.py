@@ -13,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG
+from ezclip.checkpoints.store import save_backbone, save_model
 from ezclip.errors import CheckpointError
-from ezclip.model.backbone import build_backbone, load_strictly
+from ezclip.model.backbone import Backbone, build_backbone, load_strictly
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.types import PromptDepth, Variant
@@ -64,12 +66,11 @@ def read_official(path: str | Path) -> dict[str, Tensor]:
     return {k.removeprefix("module."): v.float() for k, v in state.items()}
 
 
-def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, dict[str, Any]]:
+def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbone, dict[str, Any]]:
     """The model of ``state`` and what was found in it.
 
     Returns:
-        The model, and the JSON-ready description that ``ezclip convert`` prints; its "backbone" entry is open_clip's
-        configuration.
+        The model, its backbone, and the JSON-ready description that ``ezclip convert`` prints.
 
     Raises:
         CheckpointError: see ``load_official``.
@@ -77,7 +78,7 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, dict[st
     state = {k: v for k, v in state.items() if k not in _JIT_NUMBERS}
     added = {k: state.pop(k) for k in list(state) if k in (_PROMPTS, _TEMPORAL) or ".Adapter." in k}
     config, layers = _infer_config(state, name)
-    backbone = build_backbone(f"{name} (official)", config, state)
+    backbone = build_backbone(f"official {Path(name).stem}", config, state)
 
     temporal = added.pop(_TEMPORAL, None)
     if temporal is not None and temporal.abs().max() > 0:
@@ -117,9 +118,8 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, dict[st
         "patch": config["vision_cfg"]["patch_size"],
         "image_size": config["vision_cfg"]["image_size"],
         "trainable": sum(p.numel() for p in model.trainable().values()),
-        "backbone": config,
     }
-    return model, found
+    return model, backbone, found
 
 
 def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], int]:
@@ -156,3 +156,16 @@ def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], 
         },
     }
     return config, config["vision_cfg"]["layers"]
+
+
+def convert(official: str | Path, out: str | Path) -> dict[str, Any]:
+    """Write an official file as a model folder with its own backbone.
+
+    Returns:
+        What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files.
+    """
+    name, out = Path(official).name, Path(out)
+    model, backbone, found = build_official(read_official(official), name)
+    save_backbone(backbone, out / BACKBONE)
+    save_model(model, backbone, out, summary={"preset": "released", "text": "templates", "source": name})
+    return found | {"files": [str(out / f) for f in (CONFIG, ADAPTER, BACKBONE)]}

@@ -17,13 +17,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, SCHEMA, read_config
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone, build_backbone, load_open_clip, load_strictly
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 
-SCHEMA = 1
-CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
 _BACKBONE_KEY = "ezclip_backbone"
 
 
@@ -116,32 +115,6 @@ def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary
     }
     _save_half(dict(model.trainable()), folder / ADAPTER, {})
     write_json(folder / CONFIG, config)
-
-
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """config.json of a model folder, its required entries checked.
-
-    Raises:
-        CheckpointError: not a model folder, or of a schema that this version does not know.
-    """
-    folder = Path(folder)
-    path = folder / CONFIG
-    if not path.is_file():
-        raise CheckpointError(f"{folder.name} is not a model folder: it has no {CONFIG}.")
-    try:
-        config = json.loads(path.read_text())
-        if config["schema"] != SCHEMA:
-            raise CheckpointError(
-                f"{folder.name}/{CONFIG} has schema {config['schema']!r}, this version reads {SCHEMA}; update ezclip."
-            )
-        if not all(isinstance(config["backbone"][k], str) for k in ("id", "sha256")):
-            raise TypeError
-        if not isinstance(config["num_frames"], int) or not isinstance(config["prompt_depth"], str):
-            raise TypeError
-        config["variant"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder.name}/{CONFIG} is damaged ({error}); get the folder again.") from error
-    return config
 
 
 def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:

@@ -43,6 +43,10 @@ class EZCLIP(nn.Module):
         self.vocab_size = vocab_size
         self.context_length = context_length
 
+    def forward(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Both encoders at once, (B, T, E) and (C, E): the form that distributed training wraps."""
+        return self.encode_video(pixels), self.encode_text(tokens)
+
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Frame embeddings, not normalised.
 
@@ -84,10 +88,10 @@ class EZCLIP(nn.Module):
             texts: (C, E) from ``encode_text``.
 
         Returns:
-            (B, C)
+            (B, C) float32, whatever the dtype of the embeddings.
         """
-        videos = F.normalize(frames.mean(dim=1), dim=-1)
-        return self.logit_scale.exp() * videos @ F.normalize(texts, dim=-1).T
+        videos = F.normalize(frames.float().mean(dim=1), dim=-1)
+        return self.logit_scale.float().exp() * videos @ F.normalize(texts.float(), dim=-1).T
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Adapters and prompts by name: what is trained, and what a checkpoint stores."""

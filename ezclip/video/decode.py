@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -55,20 +56,8 @@ def read_frames(path: str | Path, pick: Pick) -> Frames:
     path = Path(path)
     if path.is_dir():
         return _read_folder(path, pick)
-    if not path.is_file():
-        raise VideoError(f"There is no file {path.name}; check the path.")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path.name} is empty; choose another video.")
-    try:
+    with _guarded(path):
         return _read_file(path, pick)
-    except VideoError:
-        raise
-    except (av.FFmpegError, ValueError, LookupError, OSError, MemoryError) as error:
-        log.debug("decoding failed", exc_info=True)
-        raise VideoError(
-            f"{path.name} cannot be read as a video ({type(error).__name__}). Supported are mp4, mov, mkv, webm, avi, "
-            "gif and mpegts files with a usual codec such as H.264."
-        ) from error
 
 
 def read_clip(path: str | Path, pick: Pick) -> Clip:
@@ -80,6 +69,46 @@ def read_clip(path: str | Path, pick: Pick) -> Clip:
         return chosen
 
     return read_frames(path, remember).select(chosen)
+
+
+def playable_in_browsers(path: str | Path) -> bool:
+    """Whether browsers play the file: H.264 or AV1 in mp4, VP8, VP9 or AV1 in webm."""
+    with _guarded(Path(path)), _open(Path(path)) as container:
+        codec = _video_stream(Path(path).name, container).codec_context.name
+    kind = Path(path).suffix.lower()
+    return (kind in (".mp4", ".m4v") and codec in ("h264", "av1", "libdav1d")) or (
+        kind == ".webm" and codec in ("vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d")
+    )
+
+
+def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float]]:
+    """All frames that can be decoded, upright, with their seconds, at most ``limit``; one at a time in memory.
+
+    Raises:
+        VideoError: not a readable video.
+    """
+    with _guarded(Path(path)):
+        for _, frame in zip(range(limit), _decode_all(Path(path)), strict=False):
+            yield _upright(frame)
+
+
+@contextmanager
+def _guarded(path: Path) -> Iterator[None]:
+    """Turn whatever the decoder raises into one VideoError."""
+    if not path.is_file():
+        raise VideoError(f"There is no file {path.name}; check the path.")
+    if path.stat().st_size == 0:
+        raise VideoError(f"{path.name} is empty; choose another video.")
+    try:
+        yield
+    except VideoError:
+        raise
+    except (av.FFmpegError, ValueError, LookupError, OSError, MemoryError) as error:
+        log.debug("decoding failed", exc_info=True)
+        raise VideoError(
+            f"{path.name} cannot be read as a video ({type(error).__name__}). Supported are mp4, mov, mkv, webm, avi, "
+            "gif and mpegts files with a usual codec such as H.264."
+        ) from error
 
 
 def _read_file(path: Path, pick: Pick) -> Frames:
@@ -115,7 +144,9 @@ def _frames(path: Path, found: list[tuple[np.ndarray, float]], wanted: list[int]
 
 
 def _open(path: Path) -> InputContainer:
-    return av.open(str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}, metadata_errors="replace")
+    return av.open(
+        str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}, metadata_errors="replace"
+    )
 
 
 def _video_stream(name: str, container: InputContainer) -> VideoStream:
@@ -174,9 +205,7 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
     return (sorted(times) if complete and unique and times else None), sorted(keys), seekable
 
 
-def _decode_by_time(
-    path: Path, times: list[int], keys: list[int], wanted: list[int]
-) -> list[tuple[np.ndarray, float]]:
+def _decode_by_time(path: Path, times: list[int], keys: list[int], wanted: list[int]) -> list[tuple[np.ndarray, float]]:
     """The wanted frames, reading on and seeking only when the wanted frame's key frame lies ahead; fewer on damage."""
     found: list[tuple[np.ndarray, float]] = []
     with _open(path) as container:
@@ -202,9 +231,7 @@ def _decode_all(path: Path) -> Iterator[VideoFrame]:
         yield from _decoded(container, _video_stream(path.name, container), pass_over_damage=True)
 
 
-def _decoded(
-    container: InputContainer, stream: VideoStream, *, pass_over_damage: bool = False
-) -> Iterator[VideoFrame]:
+def _decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage: bool = False) -> Iterator[VideoFrame]:
     """The frames from here on, up to the first damaged packet or with such packets passed over."""
     packets = container.demux(stream)
     while True:

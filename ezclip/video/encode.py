@@ -1,5 +1,6 @@
 """Writes frames as an mp4 file."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import av
@@ -17,10 +18,10 @@ def write_mp4(path: str | Path, images: np.ndarray, *, fps: int, every_frame_int
             depend on its neighbours or on the direction of time.
     """
     height, width = (side - side % 2 for side in images.shape[1:3])
-    options = {"preset": "ultrafast", "crf": "20", "movflags": "faststart"}
+    options = {"preset": "ultrafast", "crf": "20"}
     if every_frame_intra:
-        options = {"preset": "ultrafast", "qp": "18", "g": "1", "bf": "0", "movflags": "faststart"}
-    with av.open(str(path), "w", format="mp4") as container:
+        options = {"preset": "ultrafast", "qp": "18", "g": "1", "bf": "0"}
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
         stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.thread_count = 1
@@ -28,3 +29,20 @@ def write_mp4(path: str | Path, images: np.ndarray, *, fps: int, every_frame_int
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image[:height, :width]), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def write_preview(images: Iterable[np.ndarray], path: str | Path, *, fps: int, side: int = 480) -> None:
+    """A small H.264 copy of a video that browsers cannot play, short side at most ``side``, frame by frame."""
+    stream = None
+    with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        for image in images:
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            if stream is None:
+                scale = min(1.0, side / min(frame.width, frame.height))
+                stream = container.add_stream("libx264", rate=fps, options={"preset": "ultrafast", "crf": "26"})
+                stream.width, stream.height = (max(2, round(v * scale / 2) * 2) for v in (frame.width, frame.height))
+                stream.pix_fmt = "yuv420p"
+                stream.codec_context.thread_count = 1
+            container.mux(stream.encode(frame.reformat(stream.width, stream.height, "yuv420p")))
+        if stream is not None:
+            container.mux(stream.encode())

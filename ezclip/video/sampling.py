@@ -6,8 +6,8 @@ import numpy as np
 def segment_centres(total: int, T: int) -> list[int]:
     """The middle frame of each of T segments, for evaluation.
 
-    ``floor(t * total / T + (total / T - 1) / 2)``, the release's ``val_indices`` counted from zero. A video with T frames
-    or fewer repeats frames, ``floor(t * total / T)``, as the release does.
+    ``floor(t * total / T + (total / T - 1) / 2)``, the release's ``val_indices`` counted from zero. A video with T
+    frames or fewer repeats frames, ``floor(t * total / T)``, as the release does.
 
     Args:
         total: number of frames in the video, at least 1.

@@ -88,9 +88,7 @@ def together(rng: np.random.Generator, cast: Cast) -> Timeline:
     y = rng.uniform(132, 172)
     middle = 112 + rng.uniform(-12, 12)
     far, near = rng.uniform(48, 58), rng.uniform(17, 21) * depth_scale(y)
-    return lambda s: Scene(
-        [standing(t, middle + side * (far + (near - far) * s), y) for t, side in ((a, -1), (b, 1))]
-    )
+    return lambda s: Scene([standing(t, middle + side * (far + (near - far) * s), y) for t, side in ((a, -1), (b, 1))])
 
 
 def _pushed(rng: np.random.Generator, cast: Cast, side: int) -> Timeline:

@@ -19,7 +19,9 @@ def _underwater(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     phase = rng.uniform(0, 6, 3)
     bubbles = rng.uniform(0, 1, (14, 4))
     for t in range(T):
-        wave = np.sin(x / 9 + phase[0] + t * 0.12) + np.sin(y / 7 + phase[1] - t * 0.1) + np.sin((x + y) / 11 + phase[2])
+        wave = (
+            np.sin(x / 9 + phase[0] + t * 0.12) + np.sin(y / 7 + phase[1] - t * 0.1) + np.sin((x + y) / 11 + phase[2])
+        )
         out[t] += (np.clip(wave - 1.5, 0, None) * 45)[..., None]
         for bx, by, size, speed in bubbles:
             cx, cy, r = bx * W, (by - t * (0.006 + 0.01 * speed)) % 1 * H, 1.5 + 2.5 * size

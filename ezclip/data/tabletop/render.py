@@ -87,4 +87,3 @@ def _smooth(rng: np.random.Generator, n: int) -> np.ndarray:
     """Two smooth curves around zero, (n, 2)."""
     steps = rng.normal(0, 1, (n + 8, 2))
     return np.stack([np.convolve(steps[:, i], np.ones(9) / 3, "valid") for i in range(2)], axis=1)
-

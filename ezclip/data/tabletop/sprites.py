@@ -81,9 +81,7 @@ class Pen:
 
     def block(self, box: Box, k: float = 1.0, radius: float = 0.0, fill: tuple[int, ...] | None = None) -> None:
         """Filled rectangle with round corners."""
-        self._draw.rounded_rectangle(
-            [v * SIZE * _OVER for v in box], radius * SIZE * _OVER, fill=fill or self.shade(k)
-        )
+        self._draw.rounded_rectangle([v * SIZE * _OVER for v in box], radius * SIZE * _OVER, fill=fill or self.shade(k))
 
 
 def _ball(pen: Pen) -> None:

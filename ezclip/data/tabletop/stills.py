@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ezclip.data.tabletop.classes import Cast, standing
-from ezclip.data.tabletop.scene import CANVAS, Camera, Placement, Scene, compose, depth_scale, table
+from ezclip.data.tabletop.scene import Camera, Placement, Scene, compose, depth_scale, table
 from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, cloth, container, hand
 
 Still = tuple[list[Placement], Camera, list[str]]
@@ -19,7 +19,7 @@ _CENTRE = Camera()
 
 
 def _name(sprite: Sprite, rng: np.random.Generator) -> str:
-    """ "a red mug", now and then only its colour, its kind, or "something"."""
+    """Mostly "a red mug"; now and then only its colour, its kind, or "something"."""
     colour, kind = sprite.name.split()
     choices = [f"a {colour} {kind}", f"something {colour}", f"a {kind}", "something"]
     return str(rng.choice(choices, p=[0.7, 0.1, 0.12, 0.08])).replace("a orange", "an orange")

@@ -1,0 +1,58 @@
+"""``python -m ezclip VERB``: each verb is a dataclass in its own file; its fields are the command line."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+
+import tyro
+
+from ezclip.errors import UserError
+
+VERBS = {
+    "models": "what can be loaded",
+    "predict": "rank class names for clips",
+    "explain": "attention maps of a clip, to files",
+    "evaluate": "accuracy on labelled clips",
+    "convert": "an official EZ-CLIP .pt file to this project's format",
+    "synth": "draw Tabletop Motion clips",
+    "pretrain": "train the compact CLIP on stills",
+    "train": "train adapters and prompts",
+    "bench": "speed and memory, as ratios",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one verb.
+
+    Returns:
+        0 done, 2 the user's input is wrong (one sentence on stderr).
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        listed = "\n".join(f"  {verb:<10} {what}" for verb, what in VERBS.items())
+        print(f"usage: python -m ezclip VERB [options]\n\n{listed}\n\npython -m ezclip VERB --help says more.")
+        return 0
+    verb = arguments[0]
+    if verb not in VERBS:
+        print(f"There is no verb {verb!r}; choose one of {', '.join(VERBS)}.", file=sys.stderr)
+        return 2
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    module = importlib.import_module(f"ezclip.cli.{verb}")
+    command = tyro.cli(
+        getattr(module, verb.capitalize()), args=arguments[1:], prog=f"python -m ezclip {verb}", config=_STYLE
+    )
+    try:
+        return command.run()
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+_STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)

@@ -1,0 +1,44 @@
+"""What several verbs do the same way."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from ezclip.errors import LabelError, VideoError
+from ezclip.text.labels import label_set, parse_labels, read_labels_file
+
+
+def print_json(value: Any) -> None:
+    """The one document on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def warn(messages: list[str]) -> None:
+    """Warnings go to stderr."""
+    for message in messages:
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | None) -> list[str]:
+    """Class names from exactly one of the three options.
+
+    Raises:
+        LabelError: none or several given, or what they hold cannot be used.
+    """
+    given = [value is not None for value in (labels, labels_file, set_name)]
+    if sum(given) != 1:
+        raise LabelError('Give the class names with one of --labels "a, b, c", --labels-file F or --label-set NAME.')
+    if set_name is not None:
+        return label_set(set_name)
+    names, warnings = parse_labels(labels) if labels is not None else read_labels_file(labels_file or Path())
+    warn(warnings)
+    return names
+
+
+def check_exists(path: str) -> None:
+    """Raise VideoError if nothing is at ``path``."""
+    if not Path(path).exists():
+        raise VideoError(f"There is no file {Path(path).name}; check the path.")

@@ -1,0 +1,71 @@
+"""``python -m ezclip explain``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from ezclip.checkpoints.catalog import DEFAULT, check_model_name
+from ezclip.cli._shared import check_exists, print_json
+
+
+@dataclass
+class Explain:
+    """Write attention maps of a clip: a strip of overlays, the T x T influence matrix, and the numbers.
+
+    Example: python -m ezclip explain clip.mp4 --out maps --baseline tabletop/base
+    """
+
+    clip: Annotated[str, tyro.conf.Positional]
+    """Video file or folder of frames."""
+    out: Path
+    """Folder for strip.png, influence.png and maps.npz."""
+    model: str = DEFAULT
+    """Name, folder or clip:ARCH/TAG."""
+    baseline: str | None = None
+    """A second model, drawn on the same colour scale."""
+    label: str | None = None
+    """Class whose logits are reported beside the maps."""
+    method: str = "rollout"
+    """rollout, rollout-own-frame, last-layer or released."""
+    fusion: Literal["mean", "max", "min"] = "mean"
+    """How heads become one."""
+    start_layer: int = 0
+    """First block that rollout takes."""
+    discard: float = 0.0
+    """Share of the smallest attention entries that rollout drops."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Check, explain with one or two models, write the files."""
+        check_exists(self.clip)
+        names = [self.model, *([self.baseline] if self.baseline else [])]
+        for name in names:
+            check_model_name(name)
+        from ezclip.explanation.compare import write_explanation
+        from ezclip.explanation.registry import Options, check_method
+        from ezclip.predictor import Predictor
+
+        check_method(self.method)
+        backbones: dict[str, Any] = {}
+        predictors = [Predictor.load(name, device=self.device, backbones=backbones) for name in names]
+        for predictor in predictors:
+            predictor.set_video(self.clip)
+        result = write_explanation(
+            self.out,
+            *predictors,
+            label=self.label,
+            method=self.method,
+            options=Options(self.fusion, self.start_layer, self.discard),
+        )
+        if self.json:
+            print_json(result)
+        else:
+            print("\n".join(result["files"].values()))
+        return 0

@@ -1,0 +1,37 @@
+"""``python -m ezclip synth``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass
+class Synth:
+    """Draw clips of the Tabletop Motion benchmark as mp4 files, with a manifest.
+
+    Example: python -m ezclip synth data/tabletop --split val --clips-per-class 20 --seed 1
+    """
+
+    out: Annotated[Path, tyro.conf.Positional]
+    """Receives SPLIT/<label>/<number>.mp4 and SPLIT/manifest.jsonl."""
+    clips_per_class: int = 10
+    """Clips of each class."""
+    split: Literal["train", "val", "ood"] = "val"
+    """Splits of one seed have no clip in common; ood goes through the out-of-distribution families."""
+    seed: int = 0
+    """Same seed, same clips."""
+    masks: bool = False
+    """Also write <number>.masks.npz: 0 background, 1 still things, 2 what moves."""
+
+    def run(self) -> int:
+        """Draw and say where."""
+        from ezclip.data.tabletop.generate import synthesise
+
+        print(
+            synthesise(
+                self.out, clips_per_class=self.clips_per_class, split=self.split, seed=self.seed, masks=self.masks
+            )
+        )
+        return 0

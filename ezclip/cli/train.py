@@ -1,0 +1,31 @@
+"""``python -m ezclip train``, also ``accelerate launch -m ezclip train``."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ezclip.cli._shared import print_json
+from ezclip.config import TrainConfig, load_config
+
+
+@dataclass
+class Train:
+    """Train adapters and prompts on a frozen backbone.
+
+    Example: python -m ezclip train --config configs/tabletop_ezclip.yaml --set steps=100 out=runs/trial
+    """
+
+    config: Path
+    """YAML file, see ezclip.config.TrainConfig; presets are in configs/."""
+    set: list[str] = field(default_factory=list)
+    """key=value pairs that replace values of the file."""
+    resume: Literal["no", "auto"] = "no"
+    """auto goes on from the state in the run's folder, if there is one."""
+
+    def run(self) -> int:
+        """Train and print the summary."""
+        config = load_config(TrainConfig, self.config, self.set)
+        from ezclip.training.loop import train
+
+        print_json(train(config, resume=self.resume == "auto"))
+        return 0

@@ -1,0 +1,191 @@
+"""Training clips: chosen frames of each video, decoded every time or once into a memory-mapped cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+from tqdm import tqdm
+
+from ezclip.data.manifest import Row
+from ezclip.errors import ConfigError, VideoError
+from ezclip.video.decode import read_clip
+from ezclip.video.sampling import random_in_segments, segment_centres
+from ezclip.video.transforms import resize_short_side, stored_size
+
+log = logging.getLogger(__name__)
+
+FRAMES_PER_SEGMENT = 5  # a cached video keeps at most this many frames for each of the T segments
+MAX_BROKEN = 0.05  # share of videos that may be unreadable before a run is stopped
+
+Sampling = Literal["random", "centres"]
+Augmentation = Literal["none", "shift", "release"]
+
+
+class Frames8Bit:
+    """Frames of videos at training size: ``frames(row, pick) -> uint8 (T, 3, H, W)``, read from the video."""
+
+    def __init__(self, rows: list[Row], size: int):
+        self.rows, self.size = rows, size
+
+    def __call__(self, index: int, pick: Callable[[int], list[int]]) -> Tensor:
+        """The picked frames of one video, short side ``size``.
+
+        Raises:
+            VideoError: the video cannot be read.
+        """
+        return resize_short_side(read_clip(self.rows[index].path, pick).images, self.size)
+
+
+class CachedFrames:
+    """The same from a cache on disk, in which each video has at most ``keep`` evenly spaced frames, cropped square."""
+
+    def __init__(self, folder: Path, count: int, keep: int, size: int):
+        shape = (count, keep, 3, size, size)
+        self.frames = np.memmap(folder / "frames.u8", np.uint8, "r", shape=shape)
+        self.counts = np.load(folder / "counts.npy")
+
+    def __call__(self, index: int, pick: Callable[[int], list[int]]) -> Tensor:
+        """The picked frames of one video.
+
+        Raises:
+            VideoError: the video could not be read when the cache was made.
+        """
+        total = int(self.counts[index])
+        if total == 0:
+            raise VideoError("unreadable when the cache was made")
+        return torch.from_numpy(self.frames[index, pick(total)])
+
+
+def cached(rows: list[Row], folder: str | Path, *, T: int, size: int) -> CachedFrames:
+    """Open the cache of ``rows`` under ``folder``, decoding every video once if it is not there yet.
+
+    Raises:
+        ConfigError: the disk is too small for the cache.
+    """
+    keep = T * FRAMES_PER_SEGMENT
+    stamp = [(str(r.path), r.path.stat().st_mtime_ns if r.path.exists() else 0) for r in rows]
+    key = hashlib.sha256(json.dumps([stamp, keep, size]).encode()).hexdigest()[:16]
+    place = Path(folder) / key
+    if not (place / "counts.npy").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        need = len(rows) * keep * 3 * size * size
+        if need > shutil.disk_usage(place).free:
+            raise ConfigError(f"The cache needs {need / 1e9:.0f} GB in {folder}; free some or set cache to null.")
+        with (place / "frames.u8").open("wb") as file:
+            file.truncate(need)
+        decode = partial(_decode_into, str(place / "frames.u8"), len(rows), keep, size)
+        jobs = [(i, str(row.path)) for i, row in enumerate(rows)]
+        counts = np.zeros(len(rows), np.int64)
+        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+            done = pool.map(decode, jobs, chunksize=16)
+            for i, count in enumerate(tqdm(done, total=len(jobs), desc="decoding", unit="clip")):
+                counts[i] = count
+        np.save(place / "counts.npy", counts)
+    return CachedFrames(place, len(rows), keep, size)
+
+
+def _decode_into(file: str, count: int, keep: int, size: int, job: tuple[int, str]) -> int:
+    """Decode one video into its place in the cache; the number of frames kept, 0 if it cannot be read."""
+    torch.set_num_threads(1)
+    index, path = job
+    try:
+        images = read_clip(path, lambda n: segment_centres(n, keep) if n > keep else list(range(n))).images
+    except VideoError:
+        return 0
+    planes = v2.functional.center_crop(resize_short_side(images, size), [size, size])
+    frames = np.memmap(file, np.uint8, "r+", shape=(count, keep, 3, size, size))
+    frames[index, : len(planes)] = planes.numpy()
+    return len(planes)
+
+
+class Clips(Dataset):
+    """Clips for training: item (epoch, index) -> pixels uint8 (T, 3, S, S), label, and the names of broken videos.
+
+    All randomness of an item comes from (seed, epoch, index), whatever the number of workers. A video that cannot be
+    read is replaced by the next that can, and its name is returned with the item.
+
+    Args:
+        rows: the videos.
+        labels: class names; a row's label is its place in this list.
+        frames: where frames come from.
+        T: frames a clip.
+        image_size: S.
+        sampling: "random" in segments, or their "centres".
+        augmentation: "none" (centre crop), "shift" (random crop) or "release" (multi-scale crop, colour jitter with
+            p 0.8 and grey with p 0.2; one draw a clip, where the release's jitter draws for each frame).
+        flip: mirror half of the clips in "release" augmentation.
+        seed: of all draws.
+    """
+
+    def __init__(
+        self,
+        rows: list[Row],
+        labels: list[str],
+        frames: Frames8Bit | CachedFrames,
+        *,
+        T: int,
+        image_size: int,
+        sampling: Sampling = "centres",
+        augmentation: Augmentation = "none",
+        flip: bool = False,
+        seed: int = 0,
+    ):
+        self.targets = [labels.index(row.label) for row in rows]
+        self.rows, self.frames, self.T, self.seed, self.sampling = rows, frames, T, seed, sampling
+        self.augment = _augmentation(augmentation, image_size, flip)
+
+    def __len__(self) -> int:
+        """Number of videos."""
+        return len(self.rows)
+
+    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, int, list[str]]:
+        """See the class."""
+        epoch, index = item
+        rng = np.random.default_rng([self.seed, epoch, index])
+        pick = partial(random_in_segments, T=self.T, rng=rng) if self.sampling == "random" else self._centres
+        broken: list[str] = []
+        for step in range(len(self.rows)):
+            i = (index + step) % len(self.rows)
+            try:
+                views = self.frames(i, pick)
+            except VideoError:
+                broken.append(str(self.rows[i].path))
+                continue
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(rng.integers(2**31)))
+                return self.augment(views), self.targets[i], broken
+        raise ConfigError("None of the videos can be read; run them through a player first.")
+
+    def _centres(self, total: int) -> list[int]:
+        return segment_centres(total, self.T)
+
+
+def _augmentation(kind: Augmentation, image_size: int, flip: bool) -> Callable[[Tensor], Tensor]:
+    if kind == "none":
+        return v2.CenterCrop(image_size)
+    if kind == "shift":
+        return v2.RandomCrop(image_size)
+    scales = [v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)]
+    mirror = [v2.RandomHorizontalFlip()] if flip else []
+    jitter = v2.RandomApply([v2.ColorJitter(0.2, 0.2, 0.2, 0.1)], p=0.8)
+    return v2.Compose([*scales, *mirror, jitter, v2.RandomGrayscale(p=0.2)])
+
+
+def training_size(image_size: int) -> int:
+    """Short side at which frames are kept: the one before the centre crop of evaluation."""
+    return stored_size(image_size)

@@ -1,0 +1,47 @@
+"""Accuracies from scores; every clip counts once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_accuracy
+
+
+def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dict[str, str]) -> dict[str, Any]:
+    """Top-1, top-5, per class and, where classes have partners, within pairs; all in [0, 1].
+
+    Args:
+        scores: (B, C), higher is better.
+        targets: (B,) int64.
+        labels: C class names.
+        partners: label -> the label that differs from it by order or direction alone.
+
+    Returns:
+        {"n", "top1", "top5", "per_class": {label: {"n", "top1"}}} and "within_pairs", the share of clips with a
+        partner whose own label outscores it (a tie counts half).
+    """
+    C = len(labels)
+    result: dict[str, Any] = {"n": len(targets)}
+    for k in (1, 5):
+        k_ = min(k, C)
+        accuracy = multiclass_accuracy(scores, targets, num_classes=C, top_k=k_, average="micro") if C > 1 else 1.0
+        result[f"top{k}"] = float(accuracy)
+    best = scores.argmax(dim=1)
+    per_class = {}
+    for c, label in enumerate(labels):
+        own = targets == c
+        if own.any():
+            per_class[label] = {"n": int(own.sum()), "top1": float((best[own] == c).float().mean())}
+    result["per_class"] = per_class
+    paired = [c for c, label in enumerate(labels) if partners.get(label) in labels]
+    if paired:
+        partner = torch.full((C,), -1)
+        for c in paired:
+            partner[c] = labels.index(partners[labels[c]])
+        rows = (partner[targets] >= 0).nonzero().squeeze(1)
+        own_score = scores[rows, targets[rows]]
+        other = scores[rows, partner[targets[rows]]]
+        result["within_pairs"] = float(((own_score > other).double() + 0.5 * (own_score == other)).mean())
+    return result

@@ -1,0 +1,81 @@
+"""One clip under one or two models: maps, and the files and numbers that CLI and app hand out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ezclip.explanation.registry import Options, explain
+from ezclip.figures.maps import draw_influence, draw_strip, shared_limit
+from ezclip.predictor import Predictor
+from ezclip.types import Attribution
+
+
+def explain_clip(predictor: Predictor, *, method: str = "rollout", options: Options | None = None) -> Attribution:
+    """``registry.explain`` on the predictor's model and clip."""
+    return explain(
+        predictor.model,
+        predictor.pixels,
+        predictor.clip.seconds,
+        name=predictor.name,
+        method=method,
+        options=options,
+    )
+
+
+def write_explanation(
+    out: str | Path,
+    model: Predictor,
+    baseline: Predictor | None = None,
+    *,
+    labels: list[str] | None = None,
+    label: str | None = None,
+    method: str = "rollout",
+    options: Options | None = None,
+) -> dict[str, Any]:
+    """Write strip.png, influence.png and maps.npz and return the public JSON of ``ezclip explain``.
+
+    Args:
+        out: folder, made if missing.
+        model: with its video set.
+        baseline: a second one with the same video, drawn above it on the same colour scale.
+        labels: class names to score; None scores ``label`` alone.
+        label: class whose scores are reported; None takes the model's best of ``labels``.
+        method: a key of ``registry.METHODS``.
+        options: settings of the method.
+    """
+    out = Path(out)
+    predictors = [model, *([baseline] if baseline else [])]
+    maps = {p.name: explain_clip(p, method=method, options=options) for p in predictors}
+    main = maps[model.name]
+    names = labels or ([label] if label else [])
+    ranked = {p.name: p.score(names) for p in predictors} if names else {}
+    label = label or (ranked[model.name][0].label if ranked else None)
+
+    out.mkdir(parents=True, exist_ok=True)
+    files = {"strip": out / "strip.png", "maps": out / "maps.npz"}
+    rows = {p.name: maps[p.name] for p in reversed(predictors)}
+    draw_strip(model.clip, rows, limit=shared_limit(list(maps.values()))).savefig(files["strip"], dpi=150)
+    arrays = {f"heat_{i}": maps[p.name].heat for i, p in enumerate(predictors)}
+    if main.influence is not None:
+        arrays["influence"] = main.influence
+        files["influence"] = out / "influence.png"
+        draw_influence(main, title=model.name).savefig(files["influence"], dpi=150)
+    np.savez_compressed(files["maps"], models=np.array(list(maps)), seconds=model.clip.seconds, **arrays)
+    return {
+        "clip": model.clip.name,
+        "model": model.name,
+        "baseline": baseline.name if baseline else None,
+        "label": label,
+        "method": method,
+        "dtype": str(model.model.logit_scale.dtype).removeprefix("torch."),
+        "files": {kind: str(path) for kind, path in files.items()},
+        "influence": None if main.influence is None else main.influence.tolist(),
+        "scores": {
+            name: next({"score": p.score, "logit": p.logit} for p in found if p.label == label)
+            for name, found in ranked.items()
+        },
+        "faithfulness": None,
+    }

@@ -1,0 +1,91 @@
+"""Attention rollout through frames and temporal prompts.
+
+For a video let A_t be a block's head-fused attention in frame t (its last index the prompt token), P that among the T
+prompts, and R_t, (1+N) x T(1+N), how much each token of frame t holds of each input token. With R = I below the first
+block, each block does
+
+    r_t = sum_s P[t, s] * mean over the 1+N tokens i of R_s[i]                      (the prompt's content, Eq. 2 and 3)
+    R_t = 1/2 * (R_t + A_t[:1+N, :1+N] @ R_t + outer(A_t[:1+N, 1+N], r_t))          (Eq. 8 with its residual)
+
+No identity is mixed into P, because the prompt path has no residual; the learned prompt is a constant like a bias; the
+prompt's own row is dropped with the prompt; what acts on each token alone does not appear. Only the class tokens' rows
+W (T x T x (1+N)) are needed, so the product is taken downwards from the top, row vectors times matrices.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ezclip.errors import UserError
+from ezclip.explanation.trace import AttentionTrace
+
+
+@dataclass(frozen=True, eq=False)
+class Rollout:
+    """Result of a rollout.
+
+    Attributes:
+        weights: W, float32 (T, T, 1+N): how much the class token of frame t (first index) drew on token i of frame t'.
+            Its rows sum to 1 over t' and i; token 0 is the class token.
+    """
+
+    weights: Tensor
+
+    @property
+    def influence(self) -> Tensor:
+        """(T, T): frame t drew on frame t'. The identity for models without prompts."""
+        return self.weights.sum(dim=-1)
+
+    @property
+    def heat(self) -> Tensor:
+        """(T, N): heat on the patches of frame t', averaged over the T class tokens, as the video embedding is."""
+        return self.weights[:, :, 1:].mean(dim=0)
+
+    @property
+    def own_frame(self) -> Tensor:
+        """(T, N): what frame t's own class token took from frame t's patches."""
+        T = len(self.weights)
+        return self.weights[torch.arange(T), torch.arange(T), 1:]
+
+
+def roll_out(trace: AttentionTrace, *, start_layer: int = 0, discard: float = 0.0) -> Rollout:
+    """Attention rollout of one clip.
+
+    Args:
+        trace: of a single video (B = 1).
+        start_layer: blocks below it count as the identity, 0 takes all.
+        discard: share of the smallest entries in each row of A and P that is set to 0, in [0, 1).
+
+    Raises:
+        UserError: a start layer or share out of range.
+    """
+    layers = len(trace.frames)
+    if not 0 <= start_layer < layers:
+        raise UserError(f"The start layer is {start_layer}; this model has layers 0 to {layers - 1}.")
+    if not 0 <= discard < 1:
+        raise UserError(f"The discard ratio is {discard}; it must be at least 0 and below 1.")
+    prompted = trace.prompts[-1] is not None
+    T, n = len(trace.frames[-1]), trace.frames[-1].shape[-1] - int(prompted)  # n = 1+N
+    W = torch.zeros(T, T, n, device=trace.frames[-1].device)
+    W[torch.arange(T), torch.arange(T), 0] = 1.0  # the class tokens
+    for k in reversed(range(start_layer, layers)):
+        A = _rows(trace.frames[k], discard)  # (T, n or n+1, the same)
+        through = torch.einsum("uti,tij->utj", W, A[:, :n, :n])
+        P = trace.prompts[k]
+        if P is not None:
+            to_prompt = torch.einsum("uti,ti->ut", W, A[:, :n, n])  # what each frame's tokens took from its prompt
+            through = through + (to_prompt @ _rows(P[0], discard) / n).unsqueeze(-1)
+        W = (W + through) / 2
+    return Rollout(W)
+
+
+def _rows(attention: Tensor, discard: float) -> Tensor:
+    """Rows without their smallest entries, summing to 1 again."""
+    drop = int(discard * attention.shape[-1])
+    if drop:
+        smallest = attention.topk(drop, dim=-1, largest=False).indices
+        attention = attention.scatter(-1, smallest, 0.0)
+    return attention / attention.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)

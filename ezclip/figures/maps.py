@@ -1,0 +1,135 @@
+"""Attention maps over frames, rows of models under the input, one colour scale for all."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ezclip.types import Attribution, Clip
+
+CMAP = "magma"  # even to the eye, also in grey and for the colour-blind
+
+
+def shared_limit(attributions: list[Attribution]) -> float:
+    """Upper end of the colour scale: the 99.5th percentile over all maps, so that one patch does not hide the rest."""
+    return max(float(np.percentile(np.concatenate([a.heat.ravel() for a in attributions]), 99.5)), 1e-12)
+
+
+def square(images: np.ndarray, side: int) -> np.ndarray:
+    """The part of frames that the model sees (central square of short side * 224/256), uint8 (T, side, side, 3)."""
+    height, width = images.shape[1:3]
+    half = min(height, width) * 224 / 256 / 2
+    box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    return np.stack(
+        [np.asarray(Image.fromarray(i).resize((side, side), Image.Resampling.BICUBIC, box=box)) for i in images]
+    )
+
+
+def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float = 0.6) -> np.ndarray:
+    """Heat over frames.
+
+    Args:
+        frames: uint8 (T, side, side, 3).
+        heat: (T, grid, grid), not negative.
+        limit: heat that gets the brightest colour.
+        opacity: of the map, 0 shows the frames alone, 1 the map alone.
+
+    Returns:
+        uint8 (T, side, side, 3)
+    """
+    side = frames.shape[1]
+    blended = np.empty_like(frames)
+    for t, image in enumerate(frames):
+        values = Image.fromarray(np.clip(heat[t] / limit, 0, 1).astype(np.float32))
+        smooth = np.asarray(values.resize((side, side), Image.Resampling.BILINEAR))
+        colour = colormaps[CMAP](smooth)[..., :3] * 255
+        blended[t] = (1 - opacity) * image + opacity * colour
+    return blended
+
+
+def draw_strip(
+    clip: Clip, rows: Mapping[str, Attribution], *, limit: float, opacity: float = 0.6, side: int = 160
+) -> Figure:
+    """Input frames and, under them, one row of overlays for each model.
+
+    Args:
+        clip: the T frames.
+        rows: row title -> map; all maps have T frames.
+        limit: from ``shared_limit``.
+        opacity: of the maps.
+        side: pixels of one picture.
+    """
+    T = len(clip)
+    frames = square(clip.images, side)
+    pictures = [("Input", frames)] + [(n, overlay(frames, a.heat, limit, opacity)) for n, a in rows.items()]
+    columns = min(T, 8)
+    bands = [range(start, min(start + columns, T)) for start in range(0, T, columns)]
+    figure = Figure(figsize=(1.5 * columns + 2.0, 1.62 * len(pictures) * len(bands) + 0.45), layout="constrained")
+    axes = figure.subplots(len(pictures) * len(bands), columns, squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    for b, band in enumerate(bands):
+        for r, (title, images) in enumerate(pictures):
+            for c, t in enumerate(band):
+                axis = axes[b * len(pictures) + r, c]
+                axis.imshow(images[t])
+                if r == 0:
+                    axis.set_title(f"{clip.seconds[t]:.2f} s", fontsize=8, pad=2)
+                if c == 0:
+                    axis.text(
+                        -0.06,
+                        0.5,
+                        textwrap.fill(title, 16, max_lines=3, placeholder="…"),
+                        transform=axis.transAxes,
+                        ha="right",
+                        va="center",
+                        fontsize=9,
+                        parse_math=False,
+                    )
+    if rows:
+        scale = ScalarMappable(Normalize(0, limit), CMAP)
+        bar = figure.colorbar(scale, ax=axes, fraction=0.018, pad=0.01, format="%.1e")
+        bar.set_label("share of attention per patch\n(one scale for all rows)", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def draw_influence(attribution: Attribution, *, title: str) -> Figure:
+    """The T x T matrix "frame t drew on frame t'"; what crosses frames is drawn on its own scale.
+
+    The diagonal is near 1 by construction (each block keeps half of what it had), so its values are printed and only
+    the rest is coloured; the mean that crosses frames stands in the title.
+    """
+    assert attribution.influence is not None
+    M = attribution.influence
+    T = len(M)
+    across = M.copy()
+    np.fill_diagonal(across, np.nan)
+    total = float(np.nansum(across)) / T
+    limit = max(float(np.nanmax(across)) if T > 1 else 0.0, 1e-9)
+    figure = Figure(figsize=(5.4, 4.9), layout="constrained")
+    axis = figure.subplots()
+    axis.set_facecolor("0.9")
+    image = axis.imshow(across, cmap="viridis", vmin=0, vmax=limit)
+    labels = [f"{s:.2f}" for s in attribution.seconds]
+    axis.set_xticks(range(T), labels, rotation=90, fontsize=7)
+    axis.set_yticks(range(T), labels, fontsize=7)
+    axis.set_xlabel("… drew on the frame at (s)")
+    axis.set_ylabel("class token of the frame at (s) …")
+    if T <= 16:
+        for t in range(T):
+            axis.text(t, t, f"{M[t, t]:.2f}", ha="center", va="center", fontsize=7, color="0.35")
+    axis.set_title(
+        f"{textwrap.shorten(title, 48)}\n{100 * total:.2f} % of a frame's attention comes from other frames",
+        fontsize=10,
+        parse_math=False,
+    )
+    figure.colorbar(image, ax=axis, label="share from another frame", fraction=0.045)
+    return figure

@@ -1,0 +1,224 @@
+"""One model and one clip: decode and encode once, then score any number of label lists."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ezclip.checkpoints.catalog import DEFAULT, model_folder, read_config
+from ezclip.checkpoints.load import load_model
+from ezclip.errors import LabelError, UserError
+from ezclip.model.backbone import Backbone
+from ezclip.model.ezclip import EZCLIP
+from ezclip.model.spread import spread
+from ezclip.text.templates import NAME_ONLY, TEMPLATES, fill
+from ezclip.text.tokens import tokenize
+from ezclip.types import Clip, MotionStatistics, Prediction, Reading
+from ezclip.video.decode import read_clip
+from ezclip.video.sampling import segment_centres
+from ezclip.video.transforms import normalise, view
+
+log = logging.getLogger(__name__)
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+TEXT_BATCH = 64
+TEXT_CACHE = 20_000  # embeddings kept for each model
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for "auto" (cuda, then mps, then cpu) or the named one.
+
+    Raises:
+        UserError: unknown, or not on this machine.
+    """
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(device for device, here in present.items() if here))
+    if not present.get(name):
+        here = ", ".join(device for device, ok in present.items() if ok)
+        raise UserError(f"Device {name!r} is not available; this machine has {here}.")
+    return torch.device(name)
+
+
+def native_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes in it natively, float32 otherwise."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+        return torch.bfloat16
+    return torch.float32
+
+
+class Predictor:
+    """Scores clips with one model.
+
+    Args:
+        model: in evaluation mode.
+        name: its id, kept with results.
+        reading: in which the motion statistics are given.
+        templates: what a bare label becomes; scores are means over them.
+    """
+
+    def __init__(
+        self, model: EZCLIP, name: str, *, reading: Reading = "released", templates: tuple[str, ...] = NAME_ONLY
+    ):
+        self.model, self.name, self.reading, self.templates = model, name, reading, templates
+        self.cut_texts: list[str] = []
+        self._texts: dict[str, Tensor] = {}
+        self._clip: Clip | None = None
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path = DEFAULT,
+        *,
+        device: str = "auto",
+        dtype: torch.dtype | None = None,
+        backbones: dict[str, Backbone] | None = None,
+    ) -> Predictor:
+        """Load a model by name, see ``load_model``.
+
+        Args:
+            name: "tabletop/ezclip", a folder, or "clip:ARCH/TAG".
+            device: "auto", "cpu", "cuda" or "mps".
+            dtype: None takes bfloat16 where the device has it natively.
+            backbones: kept by fingerprint and shared by the predictors loaded with it.
+        """
+        place = choose_device(device)
+        model = load_model(name, device=place, dtype=dtype or native_dtype(place), backbones=backbones)
+        config: dict[str, Any] = {} if str(name).startswith("clip:") else read_config(model_folder(str(name)))
+        reading: Reading = config.get("training", {}).get("reading", "released")
+        templates = NAME_ONLY if config.get("text") == "names" else TEMPLATES
+        return cls(model, str(name), reading=reading, templates=templates)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.model.logit_scale.device
+
+    @property
+    def clip(self) -> Clip:
+        """The frames in use.
+
+        Raises:
+            UserError: no video was set.
+        """
+        if self._clip is None:
+            raise UserError("No video is set; call set_video first.")
+        return self._clip
+
+    def set_video(self, video: str | Path | Clip) -> Clip:
+        """Decode the T segment-centre frames of a video, or take a Clip as it is; encoding follows when it is needed.
+
+        Raises:
+            VideoError: the file cannot be read.
+        """
+        if not isinstance(video, Clip):
+            video = read_clip(video, partial(segment_centres, T=self.model.num_frames))
+        self._clip = video
+        for name in ("pixels", "frames", "_frozen"):
+            self.__dict__.pop(name, None)
+        return video
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        """The clip as the model takes it, (1, T, 3, S, S)."""
+        return normalise(view(self.clip.images, self.model.image_size)).unsqueeze(0).to(self.device)
+
+    @cached_property
+    @torch.inference_mode()
+    def frames(self) -> Tensor:
+        """Frame embeddings (1, T, E), not normalised, float32."""
+        return self.model.encode_video(self.pixels).float()
+
+    @cached_property
+    @torch.inference_mode()
+    def _frozen(self) -> Tensor:
+        """Frame embeddings of the middle frame repeated T times, (1, T, E), float32."""
+        T = self.pixels.shape[1]
+        return self.model.encode_video(self.pixels[:, T // 2 : T // 2 + 1].expand(-1, T, -1, -1, -1)).float()
+
+    def score(self, labels: list[str], sentences: dict[str, list[str]] | None = None) -> list[Prediction]:
+        """Rank the labels for the clip.
+
+        Args:
+            labels: C class names, distinct.
+            sentences: the texts that stand for a label, the same number for each; None fills the model's templates.
+
+        Returns:
+            One Prediction a label, best first. ``cut_texts`` then holds the sentences that were over 77 tokens.
+
+        Raises:
+            LabelError: no label, or numbers of sentences that differ.
+            UserError: no video was set.
+        """
+        texts = [(sentences or {}).get(label) or fill(label, self.templates) for label in labels]
+        counts = {len(choices) for choices in texts}
+        if len(counts) != 1:
+            raise LabelError(f"Every label needs the same number of sentences, got {sorted(counts) or 'no label'}.")
+        encoded = self.encode_texts([s for choices in texts for s in choices])
+        with torch.inference_mode():
+            logits = self.model.logits(self.frames, encoded).cpu()  # (1, C * templates)
+        by_template = logits[0].unflatten(0, (len(labels), -1))  # (C, templates)
+        scores = by_template.softmax(dim=0).mean(dim=1).tolist()
+        means = by_template.mean(dim=1).tolist()
+        ranked = [Prediction(label, s, x) for label, s, x in zip(labels, scores, means, strict=True)]
+        return sorted(ranked, key=lambda p: -p.score)
+
+    @torch.inference_mode()
+    def encode_texts(self, sentences: list[str]) -> Tensor:
+        """Text embeddings (len(sentences), E), float32, each distinct sentence encoded once for this model.
+
+        Raises:
+            UserError: the model's vocabulary lacks tokens that the sentences need.
+        """
+        new = [s for s in dict.fromkeys(sentences) if s not in self._texts]
+        tokens, cut = tokenize(new)
+        self.cut_texts = [*(s for s in self.cut_texts if s in set(sentences)), *cut]
+        if cut:
+            log.warning("%d texts are over 77 tokens and were cut, first: %s", len(cut), cut[0][:80])
+        if new and int(tokens.max()) >= self.model.vocab_size:
+            raise UserError(
+                f"{self.name} knows only {self.model.vocab_size} text tokens, not CLIP's vocabulary; it cannot read "
+                "class names."
+            )
+        if len(self._texts) + len(new) > TEXT_CACHE:
+            self._texts = {s: self._texts[s] for s in set(sentences) & self._texts.keys()}
+        order = sorted(range(len(new)), key=lambda i: int(tokens[i].argmax()))  # short texts with short ones
+        for start in range(0, len(order), TEXT_BATCH):
+            rows = order[start : start + TEXT_BATCH]
+            encoded = self.model.encode_text(tokens[rows].to(self.device)).float()
+            self._texts |= {new[i]: e for i, e in zip(rows, encoded, strict=True)}
+        return torch.stack([self._texts[s] for s in sentences])
+
+    def motion(self) -> MotionStatistics:
+        """Spread of the clip's frame embeddings and of its frozen copy, in the model's own reading."""
+
+        def both(frames: Tensor) -> tuple[float, float]:
+            variance, difference = spread(frames, self.reading)
+            return float(variance), float(difference)
+
+        return MotionStatistics(
+            self.reading, *both(self.frames), *both(self._frozen), *both(F.normalize(self.frames, dim=-1))
+        )
+
+    def report(self, labels: list[str], *, top_k: int | None = None) -> dict[str, Any]:
+        """The public JSON of the clip in use: frames, predictions (best first, ``top_k`` of them) and motion."""
+        clip = self.clip
+        return {
+            "clip": clip.name,
+            "model": self.name,
+            "frames": [
+                {"index": int(i), "seconds": round(float(s), 4)}
+                for i, s in zip(clip.indices, clip.seconds, strict=True)
+            ],
+            "predictions": [asdict(p) for p in self.score(labels)[:top_k]],
+            "motion": asdict(self.motion()),
+        }

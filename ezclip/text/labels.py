@@ -1,0 +1,95 @@
+"""The user's class names: parsing, limits, and the label sets that ship."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from pathlib import Path
+
+from ezclip.errors import LabelError
+
+log = logging.getLogger(__name__)
+
+MAX_LABELS = 2000
+MAX_LENGTH = 1000
+_SETS = Path(__file__).with_name("labels")
+
+
+def parse_labels(text: str) -> tuple[list[str], list[str]]:
+    """Class names from what a user typed: one a line if there is a line break, otherwise one CSV row.
+
+    Names are trimmed, empty ones dropped, and those that differ only in case are merged.
+
+    Args:
+        text: for example 'pushing, pulling, "lifting, then dropping"'.
+
+    Returns:
+        1 to 2,000 labels in their order, and warnings.
+
+    Raises:
+        LabelError: none left, too many, or one too long.
+    """
+    lines = text.strip().splitlines()
+    try:
+        names = lines if len(lines) > 1 else next(csv.reader(lines, skipinitialspace=True), [])
+    except csv.Error as error:
+        raise LabelError("The class names cannot be read as one comma-separated row; write one a line.") from error
+    return check_labels(names)
+
+
+def check_labels(names: list[str]) -> tuple[list[str], list[str]]:
+    """Trim, drop empty names and merge duplicates; see ``parse_labels``."""
+    kept: dict[str, str] = {}
+    merged = []
+    for name in (" ".join(n.split()) for n in names):
+        if not name:
+            continue
+        if name.casefold() in kept:
+            merged.append(name)
+        kept.setdefault(name.casefold(), name)
+    if not kept:
+        raise LabelError("No class name was given; write one or more, separated by commas or one a line.")
+    if len(kept) > MAX_LABELS:
+        raise LabelError(f"{len(kept):,} class names were given; at most {MAX_LABELS:,} are allowed. Remove some.")
+    longest = max(kept.values(), key=len)
+    if len(longest) > MAX_LENGTH:
+        raise LabelError(f"A class name has {len(longest):,} characters; at most {MAX_LENGTH:,} are allowed.")
+    warnings = [f"{len(merged)} duplicate class names were merged, first {merged[0]!r}."] if merged else []
+    return list(kept.values()), warnings
+
+
+def read_labels_file(path: str | Path) -> tuple[list[str], list[str]]:
+    """Class names from a text file (one a line) or a CSV with a "name" column, as the release's lists have it.
+
+    Raises:
+        LabelError: no such file, not text, or nothing in it.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LabelError(f"There is no labels file {path.name}; check the path.")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path.name} is not a text file in UTF-8.") from error
+    lines = text.splitlines()
+    header = [cell.strip().lower() for cell in next(csv.reader(lines[:1]), [])]
+    if "name" in header:
+        column = header.index("name")
+        return check_labels([row[column] for row in csv.reader(lines[1:]) if len(row) > column])
+    return check_labels(lines)
+
+
+def label_sets() -> list[str]:
+    """Names of the label sets that ship."""
+    return sorted(path.stem for path in _SETS.glob("*.txt"))
+
+
+def label_set(name: str) -> list[str]:
+    """The class names of a set.
+
+    Raises:
+        LabelError: unknown name.
+    """
+    if name not in label_sets():
+        raise LabelError(f"There is no label set {name!r}; choose one of {', '.join(label_sets())}.")
+    return (_SETS / f"{name}.txt").read_text(encoding="utf-8").splitlines()

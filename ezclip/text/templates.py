@@ -1,0 +1,82 @@
+"""From a class name to the sentences that stand for it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from ezclip.errors import LabelError
+
+# ActionCLIP's sixteen prompts, which the release draws from in training and averages over in evaluation.
+TEMPLATES: tuple[str, ...] = (
+    "a photo of action {}",
+    "a picture of action {}",
+    "Human action of {}",
+    "{}, an action",
+    "{} this is an action",
+    "{}, a video of action",
+    "Playing action of {}",
+    "{}",
+    "Playing a kind of action, {}",
+    "Doing a kind of action, {}",
+    "Look, the human is {}",
+    "Can you recognize the action of {}?",
+    "Video classification of {}",
+    "A video of {}",
+    "The man is {}",
+    "The woman is {}",
+)
+NAME_ONLY: tuple[str, ...] = ("{}",)
+
+
+def fill(label: str, templates: tuple[str, ...] = NAME_ONLY) -> list[str]:
+    """The label in each template, underscores read as spaces."""
+    name = label.replace("_", " ").strip()
+    return [template.replace("{}", name) for template in templates]
+
+
+def read_descriptions(path: str | Path) -> dict[str, str]:
+    """Sentences from a CSV in the release's format: number, class name, description; a header line first.
+
+    Line breaks inside a description become spaces.
+
+    Returns:
+        Description by class name, in the file's order.
+
+    Raises:
+        LabelError: no such file, or a row without a name or a description, by its number.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise LabelError(f"There is no descriptions file {path.name}; check the path.")
+    descriptions: dict[str, str] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for number, row in enumerate(csv.reader(file), 1):
+                if number == 1 or not any(cell.strip() for cell in row):
+                    continue
+                if len(row) < 3 or not row[1].strip() or not row[2].strip():
+                    raise LabelError(f"{path.name}, row {number} needs a number, a class name and a description.")
+                descriptions[row[1].strip()] = " ".join(row[2].split())
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LabelError(f"{path.name} is not a CSV text file in UTF-8.") from error
+    if not descriptions:
+        raise LabelError(f"{path.name} holds no descriptions.")
+    return descriptions
+
+
+def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:
+    """The description of each label, compared without case, spaces and underscores.
+
+    Raises:
+        LabelError: names the labels that have none.
+    """
+    by_key = {_key(name): text for name, text in descriptions.items()}
+    missing = [label for label in labels if _key(label) not in by_key]
+    if missing:
+        raise LabelError(f"No description for {len(missing)} labels, first {missing[0]!r}; add a row for each.")
+    return [by_key[_key(label)] for label in labels]
+
+
+def _key(name: str) -> str:
+    return "".join(name.replace("_", " ").casefold().split())

@@ -1,0 +1,385 @@
+"""The training loop: frozen CLIP, trained adapters and prompts, one optimiser, any number of processes.
+
+Step s always sees the same clips with the same random draws, whatever came before, so a resumed run repeats an
+unbroken one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed.nn.functional as dist_nn
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from ezclip.checkpoints.load import resolve_backbone
+from ezclip.checkpoints.store import save_backbone, save_model, write_atomically, write_json
+from ezclip.config import TrainConfig
+from ezclip.data.dataset import MAX_BROKEN, CachedFrames, Clips, Frames8Bit, cached, training_size
+from ezclip.data.manifest import Row, labels_of, partners_of, read_rows
+from ezclip.errors import CheckpointError, ConfigError
+from ezclip.evaluation.metrics import accuracies
+from ezclip.model.backbone import Backbone
+from ezclip.model.builders import build_ezclip
+from ezclip.model.ezclip import EZCLIP
+from ezclip.model.temporal_prompt import TemporalPrompt
+from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, fill, read_descriptions
+from ezclip.text.tokens import tokenize
+from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
+from ezclip.training.optim import adamw, warmup_cosine
+from ezclip.types import Variant
+from ezclip.video.transforms import normalise
+
+log = logging.getLogger(__name__)
+STATE = "state.pt"
+
+
+def trains_motion(variant: Variant) -> bool:
+    """Whether the variant is trained with the motion loss."""
+    return variant in ("motion", "ezclip")
+
+
+def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
+    """Train a variant and write the finished model to ``config.out``/model.
+
+    Also writes metrics.jsonl, TensorBoard events, skipped.jsonl (videos that could not be read) and the resumable
+    state.
+
+    Args:
+        config: the recipe.
+        resume: go on from the state in ``config.out`` if there is one.
+
+    Returns:
+        The training summary that is stored in the model's config.json.
+
+    Raises:
+        ConfigError: data or settings that cannot be used; more than 5 % of the videos broken; a loss that is not
+            finite.
+    """
+    accelerator = Accelerator(mixed_precision=config.precision)
+    out = Path(config.out)
+    out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(config.seed)
+    rows = read_rows(config.data)
+    labels = labels_of(rows)
+    backbone = resolve_backbone(config.backbone)
+    model = build(config, backbone)
+    sentences = class_sentences(config.text, labels)
+    with accelerator.main_process_first():
+        clips = _clips(config, rows, labels, model.image_size, training=True)
+        watched = _watched(config, labels, model.image_size)
+    steps = total_steps(config, len(rows))
+    optimiser = adamw(
+        parameter_groups(model, config),
+        weight_decay=config.weight_decay,
+        betas=(config.beta1, config.beta2),
+        eps=config.eps,
+    )
+    warmup = config.warmup_epochs * steps_per_epoch(config, len(rows)) if config.warmup_epochs else None
+    schedule = warmup_cosine(optimiser, warmup=max(1, warmup or int(config.warmup * steps)), steps=steps)
+    wrapped, optimiser = accelerator.prepare(model, optimiser)
+    state = _State(out, model, optimiser, schedule, config)
+    first = state.load() if resume else 0
+
+    start, broken = time.monotonic(), set()
+    loader = _loader(clips, config, accelerator, first, steps)
+    bar = tqdm(total=steps, initial=first, desc=config.variant, unit="step", disable=not accelerator.is_main_process)
+    journal = _Journal(out, first) if accelerator.is_main_process else None
+    for step, (views, targets, unreadable) in enumerate(loader, first):
+        model.train()
+        _report_broken(out, unreadable, broken, len(rows))
+        tokens = _tokens(sentences, config.seed, step)
+        pixels = normalise(views.to(accelerator.device, non_blocking=True))
+        frames, texts = wrapped(pixels, tokens.to(accelerator.device))
+        frames, targets = _gather(frames.float()), _gather_targets(accelerator, targets)
+        losses = total_loss(model, frames, texts.float(), targets, config)
+        if not math.isfinite(losses["loss"].item()):
+            raise ConfigError(f"The loss is not finite at step {step}; lower lr, or resume from the last saved state.")
+        accelerator.backward(losses["loss"])
+        if config.clip_gradient:
+            accelerator.clip_grad_norm_(model.trainable().values(), config.clip_gradient)
+        optimiser.step()
+        schedule.step()
+        optimiser.zero_grad()
+
+        values = {name: value.item() for name, value in losses.items()} | {"lr": schedule.get_last_lr()[0]}
+        last = step + 1 == steps
+        if watched and ((step + 1) % config.eval_every == 0 or last):
+            values |= _watch(model, watched, labels, sentences, accelerator)
+        if accelerator.is_main_process:
+            assert journal is not None
+            journal.write(step + 1, values)
+            bar.update()
+            shown = ("loss", "accuracy", "val_top1", "val_within_pairs")
+            bar.set_postfix({k: f"{v:.3f}" for k, v in journal.latest.items() if k in shown})
+            if (step + 1) % config.eval_every == 0 or last:
+                state.save(step + 1)
+    bar.close()
+
+    summary = {
+        "preset": config.preset,
+        "text": config.text,
+        "labels": labels,
+        "training": dataclasses.asdict(config)
+        | {"steps": steps, "clips": len(rows), "broken": len(broken), "seconds": round(time.monotonic() - start, 1)},
+    }
+    if accelerator.is_main_process:
+        assert journal is not None
+        summary["metrics"] = {k: round(v, 4) for k, v in journal.latest.items() if k.startswith("val_")}
+        save_model(model, backbone, out / "model", summary=summary)
+        save_backbone(backbone, out / "model" / "backbone.safetensors")
+    return summary
+
+
+def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
+    """The fresh model that ``config`` names, its prompts started at N(0, prompt_std) if that is given."""
+    model = build_ezclip(
+        backbone,
+        config.variant,
+        num_frames=config.num_frames,
+        prompt_depth=config.prompt_depth,
+        drop_path=config.drop_path,
+        prompt_dropout=config.prompt_dropout,
+    )
+    if not model.trainable():
+        raise ConfigError("variant 'clip' has nothing to train; choose base, motion, prompts or ezclip.")
+    if config.prompt_std is not None:
+        for module in model.modules():
+            if isinstance(module, TemporalPrompt):
+                torch.nn.init.normal_(module.embedding, std=config.prompt_std)
+    return model
+
+
+def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]:
+    """Adapters, and prompts with their own rate: one token a frame learns more slowly than an adapter."""
+    prompts = [p for name, p in model.trainable().items() if name.endswith("prompt.embedding")]
+    adapters = [p for name, p in model.trainable().items() if not name.endswith("prompt.embedding")]
+    groups = [{"params": adapters, "lr": config.lr}]
+    return [*groups, {"params": prompts, "lr": config.prompt_lr or config.lr}] if prompts else groups
+
+
+def total_loss(model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig) -> dict[str, Tensor]:
+    """Eq. 7: lambda1 times the contrastive loss plus, where the variant has it, lambda2 times the motion loss.
+
+    Args:
+        model: supplies logits and variant.
+        frames: (B, T, E) of the global batch.
+        texts: (C, E) of all classes.
+        targets: (B,) int64.
+        config: the weights and readings.
+
+    Returns:
+        "loss" and its parts, and the batch's "accuracy" over all classes.
+    """
+    logits = model.logits(frames, texts)  # (B, C)
+    if config.contrastive == "classes":
+        contrastive = contrastive_loss(logits, targets)
+    else:
+        of_videos, of_texts = in_batch_kl(logits[:, targets], targets)
+        contrastive = (of_videos + of_texts) / 2
+    losses = {"contrastive": contrastive.detach(), "accuracy": (logits.argmax(1) == targets).float().mean()}
+    loss = config.lambda1 * contrastive
+    if trains_motion(config.variant):
+        motion = motion_loss(frames, config.reading)
+        losses["motion"] = motion.detach()
+        loss = loss + config.lambda2 * motion
+    return {"loss": loss, **losses}
+
+
+def steps_per_epoch(config: TrainConfig, count: int) -> int:
+    """Whole batches in a pass; the rest of a pass opens the next one's order."""
+    return max(1, count // config.batch_size)
+
+
+def total_steps(config: TrainConfig, count: int) -> int:
+    """Optimiser steps of the whole run."""
+    return config.steps or config.epochs * steps_per_epoch(config, count)
+
+
+def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
+    """For each label the sentences that training draws from: its name, 16 templates, or its description."""
+    if text == "names":
+        return [fill(label, NAME_ONLY) for label in labels]
+    if text == "templates":
+        return [fill(label, TEMPLATES) for label in labels]
+    return [[sentence] for sentence in describe(labels, read_descriptions(text))]
+
+
+def _tokens(sentences: list[list[str]], seed: int, step: int) -> Tensor:
+    """(C, 77): one sentence of each class, drawn anew at each step."""
+    draw = random.Random(f"{seed}/{step}")
+    return tokenize([draw.choice(choices) for choices in sentences])[0]
+
+
+def _clips(config: TrainConfig, rows: list[Row], labels: list[str], image_size: int, *, training: bool) -> Clips:
+    size = training_size(image_size)
+    frames: CachedFrames | Frames8Bit = Frames8Bit(rows, size)
+    if config.cache:
+        frames = cached(rows, config.cache, T=config.num_frames, size=size)
+    return Clips(
+        rows,
+        labels,
+        frames,
+        T=config.num_frames,
+        image_size=image_size,
+        sampling=config.sampling if training else "centres",
+        augmentation=config.augmentation if training else "none",
+        flip=config.flip and training,
+        seed=config.seed,
+    )
+
+
+def _watched(config: TrainConfig, labels: list[str], image_size: int) -> Clips | None:
+    if config.validation is None:
+        return None
+    rows = read_rows(config.validation)
+    unknown = sorted({row.label for row in rows} - set(labels))
+    if unknown:
+        raise ConfigError(f"The validation clips have {len(unknown)} labels that training lacks, first {unknown[0]!r}.")
+    return _clips(config, rows, labels, image_size, training=False)
+
+
+def _order(config: TrainConfig, count: int, first: int, steps: int) -> Iterator[list[tuple[int, int]]]:
+    """(epoch, index) of the clips in each global batch from step ``first`` on."""
+    each = steps_per_epoch(config, count)
+    for step in range(first, steps):
+        epoch, position = divmod(step, each)
+        order = np.random.default_rng([config.seed, epoch]).permutation(count)
+        rows = np.resize(order[position * config.batch_size :], config.batch_size)
+        yield [(epoch, int(i)) for i in rows]
+
+
+def _loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, first: int, steps: int) -> DataLoader:
+    rank, world = accelerator.process_index, accelerator.num_processes
+    if config.batch_size % world:
+        raise ConfigError(f"batch_size {config.batch_size} is not a multiple of {world} processes; change one.")
+    share = [batch[rank::world] for batch in _order(config, len(clips), first, steps)]
+    return DataLoader(
+        clips,
+        batch_sampler=share,
+        num_workers=config.workers,
+        collate_fn=_collate,
+        pin_memory=accelerator.device.type == "cuda",
+        persistent_workers=config.workers > 0,
+    )
+
+
+def _collate(items: list[tuple[Tensor, int, list[str]]]) -> tuple[Tensor, Tensor, list[str]]:
+    views, targets, broken = zip(*items, strict=True)
+    return torch.stack(views), torch.tensor(targets), [name for names in broken for name in names]
+
+
+def _gather(frames: Tensor) -> Tensor:
+    """Embeddings of the global batch, gradients flowing back to the process that made them."""
+    if not torch.distributed.is_initialized():
+        return frames
+    return torch.cat(dist_nn.all_gather(frames))
+
+
+def _gather_targets(accelerator: Accelerator, targets: Tensor) -> Tensor:
+    gathered = accelerator.gather(targets.to(accelerator.device))
+    assert isinstance(gathered, Tensor)
+    return gathered
+
+
+@torch.no_grad()
+def _watch(
+    model: EZCLIP, clips: Clips, labels: list[str], sentences: list[list[str]], accelerator: Accelerator
+) -> dict[str, float]:
+    """Top-1 and within-pairs accuracy on the watched clips, with the first sentence of each class."""
+    model.eval()
+    device = accelerator.device
+    scores, targets = [], []
+    with accelerator.autocast():
+        texts = model.encode_text(tokenize([s[0] for s in sentences])[0].to(device)).float()
+        for chunk in torch.arange(len(clips)).split(32):
+            views, labels_, _ = _collate([clips[0, int(i)] for i in chunk])
+            frames = model.encode_video(normalise(views.to(device))).float()
+            scores.append(model.logits(frames, texts).cpu())
+            targets.append(labels_)
+    found = accuracies(torch.cat(scores), torch.cat(targets), labels, partners_of(clips.rows))
+    return {f"val_{k}": found[k] for k in ("top1", "within_pairs") if k in found}
+
+
+def _report_broken(out: Path, unreadable: list[str], broken: set[str], count: int) -> None:
+    for name in unreadable:
+        if name not in broken:
+            broken.add(name)
+            log.warning("skipped %s: it cannot be read", Path(name).name)
+            with (out / "skipped.jsonl").open("a") as file:
+                file.write(json.dumps({"path": name}) + "\n")
+    if len(broken) > MAX_BROKEN * count:
+        raise ConfigError(f"{len(broken)} of {count} videos cannot be read (see skipped.jsonl); repair the data first.")
+
+
+class _Journal:
+    """metrics.jsonl and TensorBoard events; lines after the resumed step are dropped."""
+
+    def __init__(self, out: Path, first: int):
+        path = out / "metrics.jsonl"
+        kept = path.read_text().splitlines()[:first] if first and path.exists() else []
+        path.write_text("".join(line + "\n" for line in kept))
+        self.file = path.open("a", buffering=1)
+        self.events = SummaryWriter(str(out / "tensorboard"), purge_step=first or None)
+        self.latest: dict[str, float] = {}
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        self.latest |= values
+        self.file.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in values.items()}) + "\n")
+        for name, value in values.items():
+            self.events.add_scalar(name, value, step)
+
+
+class _State:
+    """What a run needs to go on: trained tensors, optimiser, schedule, torch's generator, and the recipe."""
+
+    def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
+        self.path = out / STATE
+        self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
+
+    def save(self, step: int) -> None:
+        state = {
+            "step": step,
+            "config": json.dumps(dataclasses.asdict(self.config), sort_keys=True),
+            "trainable": {k: p.detach() for k, p in self.model.trainable().items()},
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": torch.get_rng_state(),
+        }
+        write_atomically(self.path, lambda p: torch.save(state, p))
+
+    def load(self) -> int:
+        """Restore everything and return the next step; 0 if nothing was saved."""
+        if not self.path.exists():
+            return 0
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # the unpickler raises many kinds
+            raise CheckpointError(f"{self.path} cannot be read; remove it to start anew.") from error
+        if state["config"] != json.dumps(dataclasses.asdict(self.config), sort_keys=True):
+            raise ConfigError(f"{self.path} belongs to another configuration; restore that one or use another out.")
+        with torch.no_grad():
+            for name, parameter in self.model.trainable().items():
+                parameter.copy_(state["trainable"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["generator"])
+        return state["step"]
+
+
+def write_summary(out: str | Path, summary: dict[str, Any]) -> None:
+    """Keep a run's summary beside its curves."""
+    write_json(Path(out) / "summary.json", summary)
