@@ -115,13 +115,17 @@ class Predictor:
         return self._clip
 
     def set_video(self, video: str | Path | Clip) -> Clip:
-        """Decode the T segment-centre frames of a video, or take a Clip as it is; encoding follows when it is needed.
+        """Decode the T segment-centre frames of a video, or take a Clip as it is.
+
+        Encoding follows when it is needed and is kept while the same Clip is set again.
 
         Raises:
             VideoError: the file cannot be read.
         """
         if not isinstance(video, Clip):
             video = read_clip(video, partial(segment_centres, T=self.model.num_frames))
+        if video is self._clip:
+            return video
         self._clip = video
         for name in ("pixels", "frames", "_frozen"):
             self.__dict__.pop(name, None)

@@ -159,8 +159,8 @@ def find_backbone(folder: str | Path, catalogue: list[Path]) -> Backbone:
     if tag:
         return load_open_clip(arch, tag)
     raise CheckpointError(
-        f"The backbone {wanted['id']} ({wanted['sha256'][:12]}) of {folder.name} was not found: put its {BACKBONE} into "
-        "the model's folder, the folder above, or a folder of checkpoints/."
+        f"The backbone {wanted['id']} ({wanted['sha256'][:12]}) of {folder.name} was not found: put its {BACKBONE} "
+        "into the model's folder, the folder above, or a folder of checkpoints/."
     )
 
 

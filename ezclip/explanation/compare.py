@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ezclip.explanation.registry import Options, explain
+from ezclip.explanation.registry import Options, check_method, explain
 from ezclip.figures.maps import draw_influence, draw_strip, shared_limit
 from ezclip.predictor import Predictor
 from ezclip.types import Attribution
@@ -46,6 +46,7 @@ def write_explanation(
         method: a key of ``registry.METHODS``.
         options: settings of the method.
     """
+    check_method(method)
     out = Path(out)
     predictors = [model, *([baseline] if baseline else [])]
     maps = {p.name: explain_clip(p, method=method, options=options) for p in predictors}

@@ -1,0 +1,1 @@
+"""The Gradio front end: tabs lay out, actions work, services hold the models."""

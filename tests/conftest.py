@@ -1,0 +1,89 @@
+"""Data that several tests share: real clips, parity fixtures, odd videos, tiny models."""
+
+import os
+from pathlib import Path
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import av
+import numpy as np
+import pytest
+import torch
+
+from ezclip.model.backbone import Backbone, build_backbone
+from ezclip.model.builders import build_ezclip
+from ezclip.model.ezclip import EZCLIP
+from ezclip.types import Variant
+
+FIXTURES = Path(__file__).parent / "fixtures"
+TINY = {
+    "embed_dim": 32,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 32, "layers": 3, "width": 64, "head_width": 32, "patch_size": 8},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2},
+}
+
+
+def external(name: str) -> Path:
+    """A file of the test data that does not ship; skips without it."""
+    root = os.environ.get("EZCLIP_TEST_DATA")
+    if not root:
+        pytest.skip("EZCLIP_TEST_DATA is not set: real clips and the large fixture are elsewhere")
+    path = Path(root) / name
+    assert path.exists(), f"EZCLIP_TEST_DATA has no {name}"
+    return path
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    return external("clips")
+
+
+@pytest.fixture(scope="session")
+def backbone() -> Backbone:
+    torch.manual_seed(0)
+    return build_backbone("tiny", TINY)
+
+
+def make_model(backbone: Backbone, variant: Variant, *, T: int = 8, depth: str = "deep", scale: float = 0.3) -> EZCLIP:
+    """A tiny model whose adapters and prompts are not at their start values."""
+    torch.manual_seed(1)
+    model = build_ezclip(backbone, variant, num_frames=T, prompt_depth=depth).eval()
+    with torch.no_grad():
+        for parameter in model.trainable().values():
+            parameter.normal_(std=scale)
+    return model
+
+
+@pytest.fixture(scope="session")
+def pixels() -> torch.Tensor:
+    """Two videos of 8 frames for the tiny models, (2, 8, 3, 32, 32)."""
+    return torch.randn(2, 8, 3, 32, 32, generator=torch.Generator().manual_seed(3))
+
+
+def write_video(
+    path: Path,
+    *,
+    count: int = 24,
+    size: tuple[int, int] = (64, 48),
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    rate: int = 12,
+    times: list[int] | None = None,
+    options: dict[str, str] | None = None,
+    format: str | None = None,
+) -> Path:
+    """A video whose frame i is grey level 10 * (i % 25), brighter in its left half so that sides can be told apart."""
+    with av.open(str(path), "w", format=format) as container:
+        stream = container.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        for i in range(count):
+            image = np.full((size[1], size[0], 3), 10 * (i % 25), np.uint8)
+            image[:, : size[0] // 4] = 255
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = times[i] if times else i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path

@@ -1,0 +1,143 @@
+"""What the model is made of, and what follows from it."""
+
+import open_clip
+import pytest
+import torch
+from torch import nn
+
+from ezclip.errors import CheckpointError, ConfigError, UserError
+from ezclip.model.adapter import Adapter, TokenDropPath
+from ezclip.model.attention import Mix, attend
+from ezclip.model.backbone import Backbone, build_backbone, check_supported, load_open_clip
+from ezclip.model.builders import build_ezclip
+from ezclip.text.tokens import tokenize
+from tests.conftest import TINY, make_model
+
+
+@pytest.mark.parametrize(
+    ("arch", "T", "count"),
+    [
+        ("ViT-B-16-quickgelu", 8, 5_204_736),
+        ("ViT-B-32-quickgelu", 8, 5_204_736),
+        ("ViT-B-16-quickgelu", 16, 5_278_464),
+        ("ViT-L-14-quickgelu", 8, 16_360_704),
+    ],
+)
+def test_trainable_counts(arch: str, T: int, count: int) -> None:
+    with torch.device("meta"):
+        model = build_ezclip(build_backbone(arch, open_clip.get_model_config(arch)), "ezclip", num_frames=T)
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == count
+    assert all(".adapter." in n or n.endswith("prompt.embedding") for n, p in model.named_parameters() if p.requires_grad)
+
+
+def test_a_fresh_base_model_is_clip(backbone: Backbone, pixels: torch.Tensor) -> None:
+    model = build_ezclip(backbone, "base").eval()
+    tokens, _ = tokenize(["a red mug", "pushing something from left to right, slowly"])
+    with torch.no_grad():
+        images = backbone.clip.encode_image(pixels.flatten(0, 1)).unflatten(0, (2, 8))
+        torch.testing.assert_close(model.encode_video(pixels), images, atol=1e-5, rtol=0)
+        torch.testing.assert_close(model.encode_text(tokens), backbone.clip.encode_text(tokens), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("variant", "blind"), [("base", True), ("motion", True), ("prompts", False), ("ezclip", False)])
+def test_order_of_frames(backbone: Backbone, pixels: torch.Tensor, variant: str, blind: bool) -> None:
+    model = make_model(backbone, variant)
+    with torch.no_grad():
+        there, back = (model.encode_video(p).mean(dim=1) for p in (pixels, pixels.flip(1)))
+    assert ((there - back).abs().max() <= 1e-5) == blind
+
+
+@pytest.mark.parametrize("T", [1, 3, 64])
+def test_any_number_of_frames(backbone: Backbone, T: int) -> None:
+    frames = make_model(backbone, "ezclip", T=T).encode_video(torch.zeros(1, T, 3, 32, 32))
+    assert frames.shape == (1, T, 32)
+    assert make_model(backbone, "base").encode_video(torch.zeros(1, T, 3, 32, 32)).shape == (1, T, 32)
+
+
+def test_shallow_prompts_stand_in_the_first_block(backbone: Backbone) -> None:
+    names = [n for n in build_ezclip(backbone, "ezclip", prompt_depth="shallow").trainable() if "prompt" in n]
+    assert names == ["vision.blocks.0.prompt.embedding"]
+
+
+def test_prompt_is_equation_2_and_3(backbone: Backbone, pixels: torch.Tensor) -> None:
+    block = make_model(backbone, "ezclip").vision.blocks[0]
+    x = torch.randn(16, 17, 64, generator=torch.Generator().manual_seed(5))  # 2 videos of 8 frames
+    attention = block.attn
+    with torch.no_grad():
+        p = block.prompt.embedding + x.mean(1).unflatten(0, (2, 8))
+        p = block.ln_1(p)
+        expected, _ = attention(p, p, p, need_weights=False)
+        torch.testing.assert_close(block.prompt(x, block.ln_1, attention), expected.flatten(0, 1).unsqueeze(1))
+
+
+def test_attention_equals_the_module_it_takes_its_weights_from() -> None:
+    torch.manual_seed(0)
+    attention = nn.MultiheadAttention(16, 4, batch_first=True).eval()
+    x = torch.randn(3, 5, 16)
+    with torch.no_grad():
+        torch.testing.assert_close(attend(attention, x, Mix()), attention(x, x, x)[0])
+
+
+def test_text_is_cut_after_the_last_end_without_a_change(backbone: Backbone) -> None:
+    model = make_model(backbone, "base")
+    short, _ = tokenize(["a mug"])
+    both, _ = tokenize(["a mug", "a very much longer sentence about a red mug that somebody lifts off the table"])
+    with torch.no_grad():
+        torch.testing.assert_close(model.encode_text(short)[0], model.encode_text(both)[0], atol=1e-6, rtol=0)
+
+
+def test_adapter_by_hand() -> None:
+    adapter = Adapter(4)
+    x = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
+    assert torch.equal(adapter(x), x)
+    with torch.no_grad():
+        adapter.down.weight.fill_(1.0)
+        adapter.down.bias.zero_()
+        adapter.up.weight.fill_(1.0)
+    assert torch.allclose(adapter(x), x + 10.0)  # gelu(10) = 10
+
+
+def test_drop_path_drops_positions_for_the_whole_batch() -> None:
+    torch.manual_seed(0)
+    layer = TokenDropPath(0.5).train()
+    out = layer(torch.ones(4, 200, 2))
+    assert set(out.unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(out, out[:1].expand_as(out))
+    assert torch.equal(layer.eval()(torch.ones(4, 3, 2)), torch.ones(4, 3, 2))
+
+
+def test_bfloat16_stays_bfloat16(backbone: Backbone, pixels: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    model = make_model(build_backbone("own", TINY), "ezclip", scale=0.05)
+    with torch.no_grad():
+        exact = model.encode_video(pixels)
+        half = model.to(torch.bfloat16).encode_video(pixels)
+    assert half.dtype == torch.bfloat16
+    assert torch.cosine_similarity(exact, half.float(), dim=-1).min() > 0.99
+
+
+def test_wrong_input_names_the_shape(backbone: Backbone) -> None:
+    with pytest.raises(UserError, match=r"\(B, 8, 3, 32, 32\)"):
+        make_model(backbone, "ezclip").encode_video(torch.zeros(1, 4, 3, 32, 32))
+    with pytest.raises(ConfigError, match="between 1 and 64"):
+        build_ezclip(backbone, "ezclip", num_frames=65)
+    with pytest.raises(ConfigError, match="must be one of clip, base"):
+        build_ezclip(backbone, "best")
+
+
+@pytest.mark.parametrize("arch", ["RN50", "ViT-B-16-SigLIP", "coca_ViT-B-32", "EVA02-B-16", "roberta-ViT-B-32"])
+def test_other_towers_are_refused_by_name(arch: str) -> None:
+    with pytest.raises(CheckpointError, match="class-token pooling"):
+        check_supported(arch, open_clip.get_model_config(arch))
+
+
+@pytest.mark.parametrize("arch", ["ViT-B-32", "ViT-B-16-quickgelu", "ViT-L-14-336", "ViT-H-14"])
+def test_plain_vits_are_supported(arch: str) -> None:
+    check_supported(arch, open_clip.get_model_config(arch))
+
+
+def test_weights_that_cannot_be_had_say_how_to_give_them() -> None:
+    with pytest.raises(CheckpointError, match=r"local file: clip:ViT-B-16-quickgelu/FILE\.safetensors"):
+        load_open_clip("ViT-B-16-quickgelu", "openai")
+    with pytest.raises(CheckpointError, match="no pretrained weights 'nonsense'"):
+        load_open_clip("ViT-B-16-quickgelu", "nonsense")

@@ -1,0 +1,64 @@
+"""The losses against numbers worked out by hand."""
+
+import math
+
+import pytest
+import torch
+
+from ezclip.errors import ConfigError
+from ezclip.model.spread import spread
+from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
+
+# One video, T = 3 frames, E = 2: e = (0, 0), (3, 0), (3, 4).
+FRAMES = torch.tensor([[[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]]])
+
+
+def test_paper_reading() -> None:
+    variance, difference = spread(FRAMES, "paper")
+    # Means are 2 and 4/3: variances (4+1+1)/3 = 2 and (16/9+16/9+64/9)/3 = 32/9, averaged over E.
+    assert variance.item() == pytest.approx((2 + 32 / 9) / 2)
+    # One interior frame: |(3, 4) - (0, 0)| / 2 = 2.5, over T = 3.
+    assert difference.item() == pytest.approx(2.5 / 3)
+    assert motion_loss(FRAMES, "paper").item() == pytest.approx(1 / (1 + (2 + 32 / 9) / 2 + 2.5 / 3))
+
+
+def test_released_reading() -> None:
+    variance, difference = spread(FRAMES, "released")
+    assert variance.item() == pytest.approx((3 + 16 / 3) / 2)  # T - 1 below the line
+    # Differences over 2, ends repeated: (3, 0), (3, 4), (0, 4) all / 2; mean of the six.
+    assert difference.item() == pytest.approx((3 + 0 + 3 + 4 + 0 + 4) / 2 / 6)
+
+
+def test_the_mean_over_clips_comes_after_or_before_the_reciprocal() -> None:
+    still = torch.zeros_like(FRAMES)
+    both = torch.cat([FRAMES, still])
+    total = sum(v.item() for v in spread(FRAMES, "paper"))
+    assert motion_loss(both, "paper").item() == pytest.approx((1 / (1 + total) + 1) / 2)
+    total = sum(v.item() for v in spread(FRAMES, "released"))
+    assert motion_loss(both, "released").item() == pytest.approx(1 / (1 + total / 2))
+
+
+@pytest.mark.parametrize("reading", ["paper", "released"])
+@pytest.mark.parametrize("T", [1, 2, 8])
+def test_frozen_clips_have_loss_one(reading: str, T: int) -> None:
+    frozen = torch.randn(2, 1, 5).expand(-1, T, -1)
+    assert motion_loss(frozen, reading).item() == pytest.approx(1.0, abs=1e-6)
+
+
+def test_unknown_reading() -> None:
+    with pytest.raises(ConfigError, match="'paper' or 'released'"):
+        motion_loss(FRAMES, "mine")
+
+
+def test_contrastive_by_hand() -> None:
+    logits = torch.tensor([[0.0, math.log(3.0)]])
+    assert contrastive_loss(logits, torch.tensor([1])).item() == pytest.approx(-math.log(0.75))
+
+
+def test_in_batch_kl_treats_clips_of_one_class_as_positives() -> None:
+    labels = torch.tensor([0, 1, 0])
+    same = torch.tensor([[1.0, 0, 1], [0, 1, 0], [1, 0, 1]])
+    of_videos, of_texts = in_batch_kl(10 * same + 7, labels)
+    assert of_videos.item() == pytest.approx(0.0, abs=1e-6)
+    assert of_texts.item() == pytest.approx(0.0, abs=1e-6)
+    assert in_batch_kl(torch.eye(3) * 20, labels)[0].item() > 1.0  # 0 and 2 pushed apart
