@@ -18,9 +18,10 @@ CANCELLED = "Cancelled. Nothing was changed; press Analyse to start again."
 ABOUT = """
 ### How to read the pictures
 **Ranking.** The percentage is a softmax over the names that you typed: it says which of *these* fits best, and some
-name always wins. `logit` is the cosine between video and text times the model's scale and does not depend on the other names.
+name always wins. The *logit* is the cosine between video and text times the model's scale; it does not depend on the
+other names.
 
-**Attention maps.** The bright places are those from which the video's embedding drew (attention rollout: the attention
+**Attention maps.** Bright places are those from which the video's embedding drew (attention rollout: the attention
 of all blocks multiplied through, half of every step being the skip connection). Both rows share one colour scale, so a
 darker row really holds less. The four methods:
 *rollout* follows attention through the frames and the prompts; *rollout-own-frame* is what each frame's class token
@@ -35,8 +36,8 @@ copy of the clip stand beside them: what is left there comes from the frames' po
 
 ### What is the paper's and what is ours
 The model and its losses are those of *EZ-CLIP: Efficient Zero-shot Video Action Recognition* (arXiv 2312.08010),
-checked against the released code. Rollout through the prompts, the frozen-clip comparison and the models shipped here are this
-project's own.
+checked against the released code. Rollout through the prompts, the frozen-clip comparison and the models shipped here
+are this project's own.
 
 ### Privacy
 Clips stay on the machine that runs this app. They are deleted from its cache within about an hour, nothing is sent

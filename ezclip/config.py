@@ -40,9 +40,11 @@ class PretrainConfig:
         seed: of the weights, the stills and their order.
         stills: number of stills drawn; steps * batch_size of them are seen, again and again.
         sizes: of the model.
+        init: folder with the backbone.safetensors to go on from; None starts from random weights.
     """
 
     out: str
+    init: str | None = None
     name: str = "tabletop-clip"
     seed: int = 0
     stills: int = 48_000
@@ -84,6 +86,7 @@ class TrainConfig:
         prompt_dropout: dropout of the learned prompts.
         clip_gradient: largest norm of the gradient; None leaves it.
         precision: "bf16" or "no" (float32).
+        compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
         cache: folder for decoded frames; None decodes in every epoch.
         eval_every: steps between looks at the validation clips and saves of the resumable state.
     """
@@ -121,6 +124,7 @@ class TrainConfig:
     prompt_dropout: float = 0.0
     clip_gradient: float | None = 1.0
     precision: Literal["bf16", "no"] = "bf16"
+    compile: bool = False
     cache: str | None = None
     workers: int = 0
     eval_every: int = 100

@@ -69,7 +69,8 @@ class Predictor:
     def __init__(
         self, model: EZCLIP, name: str, *, reading: Reading = "released", templates: tuple[str, ...] = NAME_ONLY
     ):
-        self.model, self.name, self.reading, self.templates = model, name, reading, templates
+        self.model, self.name, self.templates = model, name, templates
+        self.reading: Reading = reading
         self.cut_texts: list[str] = []
         self._texts: dict[str, Tensor] = {}
         self._clip: Clip | None = None

@@ -64,7 +64,9 @@ def modules() -> list[tuple[Path, str]]:
 
 
 def test_imports_go_down_only() -> None:
-    assert [v for path, module in modules() if module not in ("ezclip", "ezclip.__main__") for v in violations(path, module)] == []
+    assert [
+        v for path, module in modules() if module not in ("ezclip", "ezclip.__main__") for v in violations(path, module)
+    ] == []
 
 
 def test_every_package_has_a_place() -> None:

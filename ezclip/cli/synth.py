@@ -24,11 +24,16 @@ class Synth:
     """Same seed, same clips."""
     masks: bool = False
     """Also write <number>.masks.npz: 0 background, 1 still things, 2 what moves."""
+    samples: bool = False
+    """Write the app's six sample clips straight into OUT instead of a split."""
 
     def run(self) -> int:
         """Draw and say where."""
-        from ezclip.data.tabletop.generate import synthesise
+        from ezclip.data.tabletop.generate import synthesise, write_samples
 
+        if self.samples:
+            print(*write_samples(self.out), sep="\n")
+            return 0
         print(
             synthesise(
                 self.out, clips_per_class=self.clips_per_class, split=self.split, seed=self.seed, masks=self.masks

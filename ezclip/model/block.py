@@ -1,5 +1,7 @@
 """One transformer block of either tower: frozen parts of CLIP with what EZ-CLIP adds between them."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -24,7 +26,7 @@ class Block(nn.Module):
     def __init__(
         self,
         *,
-        clip_block: nn.Module,
+        clip_block: Any,
         adapter: nn.Module,
         prompt: TemporalPrompt | None,
         mix: Mix,

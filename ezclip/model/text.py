@@ -1,5 +1,7 @@
 """The text tower: token ids to class embeddings."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ class TextEncoder(nn.Module):
         blocks: one for each layer.
     """
 
-    def __init__(self, *, text: nn.Module, blocks: list[Block]):
+    def __init__(self, *, text: Any, blocks: list[Block]):
         super().__init__()
         self.token_embedding, self.ln_final = text.token_embedding, text.ln_final
         self.positional_embedding = text.positional_embedding

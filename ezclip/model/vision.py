@@ -1,5 +1,7 @@
 """The vision tower: frames of videos to frame embeddings."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -14,7 +16,7 @@ class VisionEncoder(nn.Module):
         blocks: one for each layer.
     """
 
-    def __init__(self, *, visual: nn.Module, blocks: list[Block]):
+    def __init__(self, *, visual: Any, blocks: list[Block]):
         super().__init__()
         self.conv1, self.ln_pre, self.ln_post = visual.conv1, visual.ln_pre, visual.ln_post
         self.class_embedding = visual.class_embedding

@@ -115,7 +115,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         schedule.step()
         optimiser.zero_grad()
 
-        values = {name: value.item() for name, value in losses.items()} | {"lr": schedule.get_last_lr()[0]}
+        values: dict[str, float] = {name: float(value.item()) for name, value in losses.items()} | {
+            "lr": schedule.get_last_lr()[0]
+        }
         last = step + 1 == steps
         if watched and ((step + 1) % config.eval_every == 0 or last):
             values |= _watch(model, watched, labels, sentences, accelerator)
@@ -145,7 +147,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
 
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
-    """The fresh model that ``config`` names, its prompts started at N(0, prompt_std) if that is given."""
+    """The fresh model that ``config`` names, prompts at N(0, prompt_std) and compiled if asked for."""
     model = build_ezclip(
         backbone,
         config.variant,
@@ -156,6 +158,8 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     )
     if not model.trainable():
         raise ConfigError("variant 'clip' has nothing to train; choose base, motion, prompts or ezclip.")
+    if config.compile:
+        model.vision.compile()
     if config.prompt_std is not None:
         for module in model.modules():
             if isinstance(module, TemporalPrompt):

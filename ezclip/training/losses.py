@@ -52,6 +52,7 @@ def in_batch_kl(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         The loss of the videos and the loss of the texts; training uses their mean.
     """
     target = (10.0 * (labels[:, None] == labels[None, :]).float()).softmax(dim=1)  # (B, B), symmetric
-    return tuple(
+    of_videos, of_texts = (
         F.kl_div(rows.float().log_softmax(dim=1), target, reduction="batchmean") for rows in (logits, logits.T)
     )
+    return of_videos, of_texts

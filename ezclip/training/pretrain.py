@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from ezclip.checkpoints.store import BACKBONE, save_backbone, write_json
+from ezclip.checkpoints.catalog import BACKBONE
+from ezclip.checkpoints.store import load_backbone, save_backbone, write_json
 from ezclip.config import PretrainConfig
 from ezclip.data.tabletop.stills import stills, zero_shot_prompts
 from ezclip.model.backbone import Backbone, build_backbone
@@ -50,7 +51,7 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
     names, ids = np.unique(captions, return_inverse=True)
     tokens, _ = tokenize(names.tolist())
 
-    backbone = build_backbone(config.name, _architecture(config))
+    backbone = load_backbone(Path(config.init) / BACKBONE) if config.init else _fresh(config)
     model = build_ezclip(backbone, "clip", num_frames=1).train()
     parameters = [p.requires_grad_() for p in model.parameters()]
     optimiser = adamw(
@@ -84,7 +85,7 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
         "seconds": round(time.monotonic() - start, 1),
         "zero_shot": zero_shot(model, seed=config.seed + 999_983),
     }
-    save_backbone(Backbone(backbone.id, backbone.config, backbone.clip), out / BACKBONE)
+    save_backbone(Backbone(config.name, backbone.config, backbone.clip), out / BACKBONE)
     write_json(out / "pretrain.json", result)
     return result
 
@@ -104,9 +105,9 @@ def zero_shot(model: EZCLIP, *, seed: int, count: int = TEST_STILLS) -> dict[str
     return accuracy
 
 
-def _architecture(config: PretrainConfig) -> dict[str, Any]:
+def _fresh(config: PretrainConfig) -> Backbone:
     s = config.sizes
-    return {
+    architecture = {
         "embed_dim": s.embed_dim,
         "quick_gelu": False,
         "vision_cfg": {
@@ -124,6 +125,7 @@ def _architecture(config: PretrainConfig) -> dict[str, Any]:
             "layers": s.text_layers,
         },
     }
+    return build_backbone(config.name, architecture)
 
 
 def _draw_chunk(arguments: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -151,7 +152,7 @@ def _open(path: Path) -> InputContainer:
 
 def _video_stream(name: str, container: InputContainer) -> VideoStream:
     """The first moving-picture stream, checked against every limit and set to one thread."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         raise VideoError(f"{name} has no video stream; choose a file with pictures.")
     stream = streams[0]

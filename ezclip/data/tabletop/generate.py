@@ -125,3 +125,29 @@ def _write(job: Job, label: str, clip: Rendered) -> dict:
         "family": job.family,
         "seed": job.seed,
     }
+
+
+# Sample clips of the app: file name, label, out-of-distribution family, seed.
+SAMPLES: tuple[tuple[str, str, str | None, int], ...] = (
+    ("1_pushing_left_to_right", "Pushing something from left to right", None, 9_000_004),
+    ("2_uncovering", "Uncovering something", None, 9_000_012),
+    ("3_putting_into", "Putting something into something", None, 9_000_003),
+    ("4_closer_at_night", "Moving something closer to something", "night", 9_000_024),
+    ("5_lifting_under_water", "Moving something up", "underwater", 9_000_015),
+    ("6_pulling_unseen_thing", "Pulling something from left to right", "unseen_objects", 9_000_006),
+)
+
+
+def write_samples(out: str | Path) -> list[Path]:
+    """Draw the app's sample clips with their masks; the seeds lie outside every split."""
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, label, family, seed in SAMPLES:
+        pair = next(p for p in PAIRS if label in p)
+        clip = render(pair, seed, family)
+        clip = clip if label == pair[0] else clip.reversed()
+        write_mp4(out / f"{name}.mp4", clip.images, fps=FPS, every_frame_intra=True)
+        np.savez_compressed(out / f"{name}.masks.npz", masks=clip.masks)
+        paths.append(out / f"{name}.mp4")
+    return paths

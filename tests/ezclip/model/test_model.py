@@ -27,7 +27,9 @@ def test_trainable_counts(arch: str, T: int, count: int) -> None:
     with torch.device("meta"):
         model = build_ezclip(build_backbone(arch, open_clip.get_model_config(arch)), "ezclip", num_frames=T)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == count
-    assert all(".adapter." in n or n.endswith("prompt.embedding") for n, p in model.named_parameters() if p.requires_grad)
+    assert all(
+        ".adapter." in n or n.endswith("prompt.embedding") for n, p in model.named_parameters() if p.requires_grad
+    )
 
 
 def test_a_fresh_base_model_is_clip(backbone: Backbone, pixels: torch.Tensor) -> None:
@@ -39,7 +41,9 @@ def test_a_fresh_base_model_is_clip(backbone: Backbone, pixels: torch.Tensor) ->
         torch.testing.assert_close(model.encode_text(tokens), backbone.clip.encode_text(tokens), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("variant", "blind"), [("base", True), ("motion", True), ("prompts", False), ("ezclip", False)])
+@pytest.mark.parametrize(
+    ("variant", "blind"), [("base", True), ("motion", True), ("prompts", False), ("ezclip", False)]
+)
 def test_order_of_frames(backbone: Backbone, pixels: torch.Tensor, variant: str, blind: bool) -> None:
     model = make_model(backbone, variant)
     with torch.no_grad():

@@ -1,0 +1,66 @@
+"""The public endpoints through gradio_client."""
+
+from pathlib import Path
+
+import pytest
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False)
+
+
+def test_only_the_two_endpoints_are_named(client: Client) -> None:
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    assert set(named) == {"/predict", "/explain"}
+    parameters = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in named.items()}
+    assert parameters["/predict"] == ["clip", "labels", "model"]
+    assert parameters["/explain"] == ["clip", "labels", "model", "baseline", "label", "method"]
+
+
+def test_predict(client: Client, avi: Path) -> None:
+    answer = client.predict(handle_file(avi), "pushing something, lifting something", api_name="/predict")
+    assert answer["clip"] == "grey.avi" and answer["model"] == "tabletop/ezclip"
+    assert len(answer["frames"]) == 8 and len(answer["predictions"]) == 2
+    own = client.predict(handle_file(avi), api_name="/predict")
+    assert len(own["predictions"]) == 16
+
+
+def test_explain(client: Client, movie: Path) -> None:
+    answer, files = client.predict(handle_file(movie), "a, b", label="b", api_name="/explain")
+    assert answer["label"] == "b" and answer["baseline"] == "tabletop/base"
+    assert set(answer["files"].values()) == {Path(f).name for f in files} == {"strip.png", "influence.png", "maps.npz"}
+
+
+def test_real_clips(client: Client, clips: Path) -> None:
+    for path in sorted(clips.iterdir()):
+        if path.stat().st_size > 2_000_000:
+            continue
+        answer = client.predict(handle_file(path), "arm wrestling, make-up", api_name="/predict")
+        assert answer["clip"] == path.name
+
+
+@pytest.mark.parametrize(
+    ("labels", "arguments", "sentence"),
+    [
+        (",", {}, "No class name"),
+        ("a", {"model": "best"}, "There is no model 'best'"),
+        ("\n".join(map(str, range(10_000))), {}, "at most 2,000"),
+    ],
+)
+def test_user_errors_are_sentences(client: Client, movie: Path, labels: str, arguments: dict, sentence: str) -> None:
+    with pytest.raises(AppError, match=sentence) as caught:
+        client.predict(handle_file(movie), labels, api_name="/predict", **arguments)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_what_is_no_video_is_refused(client: Client, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_text("hello")
+    with pytest.raises(AppError, match=r"text\.mp4 cannot be read as a video"):
+        client.predict(handle_file(tmp_path / "text.mp4"), "a", api_name="/predict")
+    with pytest.raises(AppError, match="no method 'magic'"):
+        client.predict(handle_file(tmp_path / "text.mp4"), "a", method="magic", api_name="/explain")

@@ -1,0 +1,135 @@
+"""The command line as a process: results, JSON, exit codes, sentences."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import FIXTURES, write_video
+
+ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.slow
+
+
+def run(*arguments: str | Path, status: int = 0) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "ezclip", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=180,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    assert done.returncode == status, done.stderr
+    if status == 2:
+        assert done.stdout == "" or "--json" not in arguments
+        assert "Traceback" not in done.stderr and str(ROOT) not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("cli") / "grey clip.mkv", count=30)
+
+
+def test_predict(clip: Path) -> None:
+    answer = json.loads(run("predict", clip, "--labels", "pushing something, lifting something", "--json").stdout)
+    assert set(answer) == {"clip", "model", "frames", "predictions", "motion"}
+    assert (answer["clip"], answer["model"]) == ("grey clip.mkv", "tabletop/ezclip")
+    assert [f["index"] for f in answer["frames"]] == [1, 5, 8, 12, 16, 20, 23, 27]
+    assert answer["frames"][1]["seconds"] == pytest.approx(5 / 12, abs=2e-3)
+    scores = [p["score"] for p in answer["predictions"]]
+    assert scores == sorted(scores, reverse=True) and sum(scores) == pytest.approx(1, abs=1e-5)
+    assert set(answer["motion"]) == {
+        "reading", "variance", "central_difference", "frozen_variance", "frozen_central_difference", "variance_unit",
+        "central_difference_unit",
+    }  # fmt: skip
+    assert "lifting something" in run("predict", clip, "--labels", "pushing something, lifting something").stdout
+
+
+def test_base_does_not_spread_frozen_frames(clip: Path) -> None:
+    answer = json.loads(run("predict", clip, "--labels", "a, b", "--model", "tabletop/base", "--json").stdout)
+    assert answer["motion"]["frozen_variance"] == pytest.approx(0, abs=1e-6)
+    assert answer["motion"]["frozen_central_difference"] == pytest.approx(0, abs=1e-6)
+
+
+def test_several_clips_one_of_them_broken(clip: Path, tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_text("no video")
+    done = run("predict", clip, tmp_path / "bad.mp4", clip, "--label-set", "ucf101", "--json", status=2)
+    answer = json.loads(done.stdout)
+    assert ["error" in a for a in answer] == [False, True, False]
+    assert len(answer[0]["predictions"]) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["predict", "gone.mp4", "--labels", "a"], "There is no file gone.mp4"),
+        (["predict", "README.md", "--labels", "a"], "README.md cannot be read as a video"),
+        (["predict", "README.md"], "one of --labels"),
+        (["predict", "README.md", "--labels", " , "], "No class name"),
+        (["predict", "README.md", "--labels", ",".join(map(str, range(10000)))], "at most 2,000"),
+        (["predict", "README.md", "--labels", "a", "--model", "best"], "There is no model 'best'"),
+        (["predict", "README.md", "--labels", "a", "--model", "clip:ViT-B-16-quickgelu/openai"], "give a local file"),
+        (["explain", "README.md", "--out", "nowhere", "--method", "magic"], "no method 'magic'"),
+        (["convert", "README.md", "nowhere"], "cannot be read as plain tensors"),
+        (["evaluate", "--data", "gone"], "no manifest or folder"),
+        (["train", "--config", "configs/paper.yaml", "--set", "epoch=3"], "epoch"),
+        (["train", "--config", "configs/paper.yaml"], "no manifest or folder"),
+        (["fly"], "no verb 'fly'"),
+    ],
+)
+def test_wrong_input_ends_with_2_and_one_sentence(arguments: list[str], sentence: str) -> None:
+    assert sentence in run(*arguments, status=2).stderr
+    assert not (ROOT / "nowhere").exists()
+
+
+def test_explain(clip: Path, tmp_path: Path) -> None:
+    done = run(
+        "explain", clip, "--out", tmp_path, "--baseline", "tabletop/base", "--label", "Moving something up", "--json"
+    )
+    answer = json.loads(done.stdout)
+    assert set(answer) == {
+        "clip", "model", "baseline", "label", "method", "dtype", "files", "influence", "scores", "faithfulness",
+    }  # fmt: skip
+    np.testing.assert_allclose(np.sum(answer["influence"], axis=1), 1, atol=1e-5)
+    assert {p.name for p in tmp_path.iterdir()} == {"strip.png", "influence.png", "maps.npz"}
+    maps = np.load(tmp_path / "maps.npz")
+    assert maps["heat_0"].shape == maps["heat_1"].shape == (8, 12, 12)
+    assert set(answer["scores"]) == {"tabletop/ezclip", "tabletop/base"}
+
+
+def test_convert_synth_evaluate(tmp_path: Path) -> None:
+    found = json.loads(run("convert", FIXTURES / "none_official.pt", tmp_path / "m", "--json").stdout)
+    assert {k: found[k] for k in ("variant", "T", "prompts", "width", "layers", "patch", "image_size", "trainable")} == {
+        "variant": "base", "T": 8, "prompts": "none", "width": 128, "layers": 3, "patch": 16, "image_size": 64,
+        "trainable": 29312,
+    }  # fmt: skip
+    refused = run("predict", "LICENSE", "--labels", "a", "--model", tmp_path / "m", status=2).stderr
+    assert "LICENSE cannot be read" in refused
+    run("synth", tmp_path / "d", "--clips-per-class", "1", "--split", "ood", "--seed", "3")
+    data, folder = tmp_path / "d" / "ood", tmp_path / "r"
+    out = run("evaluate", "--data", data, "--model", "tabletop/base", "--out", folder, "--json")
+    report = json.loads(out.stdout)
+    assert report["n"] == 16 and report["model"] == "tabletop/base"
+    assert report["within_pairs"] == pytest.approx(0.5, abs=0.13)  # equal but for bf16
+    assert set(report["per_class"]) and set(report["families"]) == {"night"}
+    assert (tmp_path / "r" / "predictions.csv").read_text().count("\n") == 17
+    assert json.loads((tmp_path / "r" / "report.json").read_text()) == report
+
+
+def test_help_and_models() -> None:
+    assert "predict" in run("--help").stdout
+    assert "--labels" in run("predict", "--help").stdout
+    names = [m["name"] for m in json.loads(run("models", "--json").stdout)]
+    assert names[0] == "tabletop/ezclip" and "tabletop/base" in names
+
+
+def test_cheap_refusals_do_not_import_torch() -> None:
+    call = "main(['predict', 'gone.mp4', '--labels', 'a'])"
+    code = f"import sys; from ezclip.cli import main; assert {call} == 2 and 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)

@@ -1,0 +1,109 @@
+"""Class names, templates, descriptions and tokens."""
+
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ezclip.errors import LabelError
+from ezclip.text.labels import check_labels, label_set, label_sets, parse_labels, read_labels_file
+from ezclip.text.templates import TEMPLATES, describe, fill, read_descriptions
+from ezclip.text.tokens import tokenize
+from tests.conftest import external
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("a, b ,c", ["a", "b", "c"]),
+        ('"lifting, then dropping", pushing', ["lifting, then dropping", "pushing"]),
+        ("lifting, then dropping\npushing\n\n", ["lifting, then dropping", "pushing"]),
+        ("  one  ", ["one"]),
+        ("Run, run, RUN, walk", ["Run", "walk"]),
+        ("跑步, 🏃, مشي", ["跑步", "🏃", "مشي"]),
+    ],
+)
+def test_parsing(text: str, labels: list[str]) -> None:
+    assert parse_labels(text)[0] == labels
+
+
+def test_warnings_and_limits() -> None:
+    assert "2 duplicate class names were merged, first 'run'" in parse_labels("Run, run, RUN")[1][0]
+    with pytest.raises(LabelError, match="No class name"):
+        parse_labels(" , ,\n")
+    with pytest.raises(LabelError, match=r"10,000 class names were given; at most 2,000"):
+        check_labels([str(i) for i in range(10_000)])
+    with pytest.raises(LabelError, match="at most 1,000"):
+        parse_labels("x" * 1001)
+
+
+@given(st.text(max_size=200))
+def test_any_text_gives_labels_or_a_sentence(text: str) -> None:
+    try:
+        labels, _ = parse_labels(text)
+    except LabelError as error:
+        assert len(str(error)) > 10
+    else:
+        assert labels and len({label.casefold() for label in labels}) == len(labels)
+        assert all(label.strip() == label != "" for label in labels)
+
+
+def test_files(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text('id,name\n0,ApplyEyeMakeup\n1,"Lifting, then dropping"\n')
+    assert read_labels_file(tmp_path / "list.csv")[0] == ["ApplyEyeMakeup", "Lifting, then dropping"]
+    (tmp_path / "list.txt").write_text("lifting, then dropping\npushing\n")
+    assert read_labels_file(tmp_path / "list.txt")[0] == ["lifting, then dropping", "pushing"]
+    (tmp_path / "binary.txt").write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(LabelError, match="not a text file"):
+        read_labels_file(tmp_path / "binary.txt")
+
+
+def test_sets_that_ship() -> None:
+    sizes = {name: len(label_set(name)) for name in label_sets()}
+    assert sizes == {
+        "hmdb51": 51, "kinetics400": 400, "kinetics600_unseen": 232, "ssv2": 174, "tabletop": 16, "ucf101": 101,
+    }  # fmt: skip
+    assert "Apply Eye Makeup" in label_set("ucf101")
+    with pytest.raises(LabelError, match="choose one of hmdb51"):
+        label_set("imagenet")
+
+
+def test_templates() -> None:
+    assert len(TEMPLATES) == 16
+    assert fill("brush_hair", ("A video of {}", "{}")) == ["A video of brush hair", "brush hair"]
+
+
+def test_descriptions_in_the_release_format(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text('SNo,Class Name,GPT3 discription\n1,brush hair,"\n\nSomeone draws a brush\nthrough hair."\n')
+    assert read_descriptions(path) == {"brush hair": "Someone draws a brush through hair."}
+    assert describe(["Brush_Hair"], read_descriptions(path)) == ["Someone draws a brush through hair."]
+    with pytest.raises(LabelError, match="first 'run'"):
+        describe(["run"], read_descriptions(path))
+    path.write_text("SNo,Class Name,GPT3 discription\n1,brush hair\n")
+    with pytest.raises(LabelError, match="row 2"):
+        read_descriptions(path)
+
+
+def test_the_release_file() -> None:
+    descriptions = read_descriptions(external("lists/ezclip_hmdb_descriptions.csv"))
+    assert len(descriptions) == 51
+    assert all("\n" not in text and text for text in descriptions.values())
+
+
+def test_tokens_equal_open_clips() -> None:
+    sentences = ["a red mug", "Pushing something from left to right", "x" * 10, "don't — stop! 3.5"]
+    ids, cut = tokenize(sentences)
+    assert torch.equal(ids, open_clip.get_tokenizer("ViT-B-16")(sentences))
+    assert cut == []
+
+
+def test_texts_over_77_tokens_are_cut_and_named() -> None:
+    long = "word " * 100
+    ids, cut = tokenize(["short", long])
+    assert cut == [long]
+    assert ids[1, -1].item() == ids.max().item() == 49407
+    assert (ids[1] != 0).all()

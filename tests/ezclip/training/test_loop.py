@@ -1,0 +1,197 @@
+"""Training runs on a few clips: learning, resume, broken videos, several processes."""
+
+import json
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from ezclip.checkpoints.load import load_model
+from ezclip.checkpoints.store import save_backbone
+from ezclip.config import TrainConfig, load_config
+from ezclip.data.tabletop.generate import synthesise
+from ezclip.errors import ConfigError
+from ezclip.model.backbone import Backbone
+from ezclip.training.loop import _order, train
+from ezclip.training.optim import adamw, warmup_cosine
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> TrainConfig:
+    out = tmp_path_factory.mktemp("training")
+    manifest = synthesise(out, clips_per_class=1, split="train", seed=9)
+    save_backbone(backbone, out / "backbone" / "backbone.safetensors")
+    return TrainConfig(
+        variant="ezclip", backbone=str(out / "backbone"), out=str(out / "run"), data=str(manifest), steps=6,
+        batch_size=4, cache=str(out / "cache"), eval_every=3, precision="no", prompt_dropout=0.1, drop_path=0.1, augmentation="shift",
+        validation=str(manifest),
+    )  # fmt: skip
+
+
+def metrics(out: str) -> list[dict]:
+    return [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_a_run_leaves_a_model_and_its_curves(config: TrainConfig) -> None:
+    summary = train(config)
+    lines = metrics(config.out)
+    assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert {"loss", "contrastive", "motion", "accuracy", "lr"} <= set(lines[0])
+    assert 0 <= lines[-1]["val_within_pairs"] <= 1
+    model = load_model(Path(config.out) / "model")
+    assert model.variant == "ezclip" and not model.training
+    stored = json.loads((Path(config.out) / "model" / "config.json").read_text())
+    assert stored["labels"] == summary["labels"] and stored["training"]["steps"] == 6
+    assert list(Path(config.out).glob("tensorboard/events*"))
+
+
+@pytest.mark.slow
+def test_resume_equals_an_unbroken_run(config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unbroken = replace(config, out=str(tmp_path / "unbroken"))
+    train(unbroken)
+    broken = replace(config, out=str(tmp_path / "broken"))
+
+    class Kill(Exception):
+        pass
+
+    def stop(step: int, *_: object) -> None:
+        if step == 5:
+            raise Kill
+
+    monkeypatch.setattr("ezclip.training.loop._Journal.write", _calling(stop))
+    with pytest.raises(Kill):
+        train(broken)
+    monkeypatch.undo()
+    train(broken, resume=True)
+    for name in ("adapter.safetensors",):
+        there, here = ((Path(c.out) / "model" / name).read_bytes() for c in (unbroken, broken))
+        assert there == here
+    assert [m["loss"] for m in metrics(unbroken.out)] == [m["loss"] for m in metrics(broken.out)]
+    with pytest.raises(ConfigError, match="another configuration"):
+        train(replace(broken, lr=1.0), resume=True)
+
+
+def _calling(before):  # type: ignore[no-untyped-def]
+    from ezclip.training.loop import _Journal
+
+    write = _Journal.write
+
+    def both(self, step, values):  # type: ignore[no-untyped-def]
+        before(step, values)
+        write(self, step, values)
+
+    return both
+
+
+@pytest.mark.slow
+def test_broken_videos_are_listed_and_too_many_stop_the_run(config: TrainConfig, tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in Path(config.data).read_text().splitlines()]
+    for row in rows:
+        row["path"] = str(Path(config.data).parent / row["path"])
+    (tmp_path / "bad.mp4").write_text("not a video")
+    good = rows * 2
+    bad = tmp_path / "some.jsonl"
+    bad.write_text("\n".join(json.dumps(r) for r in [*good, {**rows[0], "path": str(tmp_path / "bad.mp4")}]) + "\n")
+    run = replace(config, out=str(tmp_path / "run"), data=str(bad), cache=None, validation=None, steps=9)
+    assert train(run)["training"]["broken"] == 1
+    assert "bad.mp4" in (tmp_path / "run" / "skipped.jsonl").read_text()
+    worse = tmp_path / "most.jsonl"
+    worse.write_text(
+        "\n".join(json.dumps({**r, "path": str(tmp_path / f"{i}.mp4")}) for i, r in enumerate(rows)) + "\n"
+    )
+    with pytest.raises(ConfigError, match="cannot be read"):
+        train(replace(run, data=str(worse), out=str(tmp_path / "run2")))
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
+    script = tmp_path / "gradients.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import sys, torch
+            from accelerate import Accelerator
+            from tests.conftest import TINY, make_model
+            from ezclip.config import TrainConfig
+            from ezclip.model.backbone import build_backbone
+            from ezclip.training.loop import _gather, _gather_targets, total_loss
+            out, reading, contrastive = sys.argv[1:]
+            accelerator = Accelerator(cpu=True)
+            torch.manual_seed(0)
+            model = make_model(build_backbone("tiny", TINY), "ezclip")
+            wrapped = accelerator.prepare(model)
+            pixels = torch.randn(4, 8, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+            targets = torch.tensor([0, 1, 2, 1])
+            tokens = torch.randint(1, 400, (3, 9), generator=torch.Generator().manual_seed(4))
+            tokens[:, -1] = 49407
+            own = slice(accelerator.process_index, None, accelerator.num_processes)
+            frames, texts = wrapped(pixels[own], tokens)
+            config = TrainConfig(variant="ezclip", backbone="", out="", data="", reading=reading, contrastive=contrastive)
+            everyone = _gather(frames), _gather_targets(accelerator, targets[own])
+            accelerator.backward(total_loss(model, everyone[0], texts, everyone[1], config)["loss"])
+            if accelerator.is_main_process:
+                torch.save({k: p.grad for k, p in model.trainable().items()}, out)
+            accelerator.end_training()
+            """
+        )
+    )
+    for reading, contrastive in (("released", "in_batch"), ("paper", "classes")):
+        grads = []
+        for processes in (1, 2):
+            out = tmp_path / f"{processes}.pt"
+            launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", f"--num_processes={processes}"]
+            launch += ["--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
+            subprocess.run(
+                [*launch, *(["--multi_cpu"] if processes > 1 else []), str(script), str(out), reading, contrastive],
+                check=True, capture_output=True, cwd=ROOT, timeout=240,
+                env={**__import__("os").environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
+            grads.append(torch.load(out, weights_only=True))
+        for name, one in grads[0].items():
+            torch.testing.assert_close(one, grads[1][name], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+
+
+def test_order_of_clips_does_not_depend_on_where_a_run_starts(config: TrainConfig) -> None:
+    whole = list(_order(config, 10, 0, 6))
+    assert list(_order(config, 10, 4, 6)) == whole[4:]
+    first_epoch = [index for batch in whole[:2] for _, index in batch]
+    assert len(set(first_epoch)) == 8
+
+    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": 2.0}]
+    optimiser = adamw(groups, weight_decay=0.0, betas=(0.9, 0.98), eps=1e-8)
+    optimiser = adamw(
+        [{"params": [torch.zeros(1, requires_grad=True)], "lr": 2.0}], weight_decay=0.0, betas=(0.9, 0.98), eps=1e-8
+    )
+    schedule = warmup_cosine(optimiser, warmup=2, steps=6)
+    rates = []
+    for _ in range(6):
+        rates.append(schedule.get_last_lr()[0])
+        optimiser.step()
+        schedule.step()
+    assert rates == pytest.approx([1.0, 2.0, 2.0, 1.7071068, 1.0, 0.2928932])
+
+
+@pytest.mark.parametrize("name", ["paper", "released", "tabletop_base", "tabletop_ezclip"])
+def test_presets_are_valid(name: str) -> None:
+    config = load_config(TrainConfig, ROOT / "configs" / f"{name}.yaml", ["lr=0.5", "out=somewhere"])
+    assert (config.lr, config.out) == (0.5, "somewhere")
+
+
+def test_configurations_that_do_not_fit_name_the_key(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("variant: ezclip\nbackbone: b\nout: o\ndata: d\nlearning_rate: 1\n")
+    with pytest.raises(ConfigError, match="learning_rate"):
+        load_config(TrainConfig, file, [])
+    with pytest.raises(ConfigError, match="variant"):
+        load_config(TrainConfig, ROOT / "configs" / "paper.yaml", ["variant=best"])
+    with pytest.raises(ConfigError, match="key=value"):
+        load_config(TrainConfig, ROOT / "configs" / "paper.yaml", ["lr"])
+    with pytest.raises(ConfigError, match="no configuration"):
+        load_config(TrainConfig, tmp_path / "gone.yaml", [])

@@ -1,0 +1,31 @@
+"""Resizing, cropping and normalising."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from ezclip.video.transforms import MEAN, STD, normalise, resize_short_side, stored_size, view
+
+
+def test_resize_is_pils_bicubic() -> None:
+    image = np.random.default_rng(0).integers(0, 255, (90, 160, 3), np.uint8)
+    ours = resize_short_side(image[None], 64)[0].permute(1, 2, 0).numpy()
+    pil = np.asarray(Image.fromarray(image).resize((113, 64), Image.Resampling.BICUBIC))
+    assert ours.shape == pil.shape == (64, 113, 3)
+    assert np.abs(ours.astype(int) - pil).max() <= 1
+
+
+def test_the_crop_is_central() -> None:
+    image = np.zeros((1, 256, 512, 3), np.uint8)
+    image[:, :, 256 - 8 : 256 + 8] = 255
+    seen = view(image, 224)
+    assert seen.shape == (1, 3, 224, 224)
+    columns = seen[0, 0, 100].nonzero().squeeze(1)
+    assert (columns.min() + columns.max()).item() == 223
+    assert stored_size(224) == 256
+
+
+def test_normalise_by_hand() -> None:
+    white = normalise(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8))
+    expected = torch.tensor([(1 - m) / s for m, s in zip(MEAN, STD, strict=True)])
+    torch.testing.assert_close(white[0, :, 0, 0], expected)
