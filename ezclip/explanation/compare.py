@@ -64,7 +64,8 @@ def write_explanation(
         arrays["influence"] = main.influence
         files["influence"] = out / "influence.png"
         draw_influence(main, title=model.name).savefig(files["influence"], dpi=150)
-    np.savez_compressed(files["maps"], models=np.array(list(maps)), seconds=model.clip.seconds, **arrays)
+    arrays |= {"models": np.array(list(maps)), "seconds": model.clip.seconds}
+    np.savez_compressed(files["maps"], allow_pickle=False, **arrays)
     return {
         "clip": model.clip.name,
         "model": model.name,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ezclip.errors import UserError
 from ezclip.model.attention import Mix
+from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
 
 Fusion = Literal["mean", "max", "min"]
@@ -62,6 +63,7 @@ def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[Attentio
 
     try:
         for block in model.vision.blocks:
+            assert isinstance(block, Block)
             watch(block.mix, trace.frames.append)
             if block.prompt is not None:
                 watch(block.prompt.mix, trace.prompts.append)

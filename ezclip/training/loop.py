@@ -115,7 +115,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         schedule.step()
         optimiser.zero_grad()
 
-        values: dict[str, float] = {name: float(value.item()) for name, value in losses.items()} | {
+        values: dict[str, float] = {name: float(value.detach()) for name, value in losses.items()} | {
             "lr": schedule.get_last_lr()[0]
         }
         last = step + 1 == steps

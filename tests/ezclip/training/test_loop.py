@@ -29,7 +29,8 @@ def config(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> Trai
     save_backbone(backbone, out / "backbone" / "backbone.safetensors")
     return TrainConfig(
         variant="ezclip", backbone=str(out / "backbone"), out=str(out / "run"), data=str(manifest), steps=6,
-        batch_size=4, cache=str(out / "cache"), eval_every=3, precision="no", prompt_dropout=0.1, drop_path=0.1, augmentation="shift",
+        batch_size=4, cache=str(out / "cache"), eval_every=3, precision="no", prompt_dropout=0.1, drop_path=0.1,
+        augmentation="shift",
         validation=str(manifest),
     )  # fmt: skip
 
@@ -133,7 +134,8 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
             tokens[:, -1] = 49407
             own = slice(accelerator.process_index, None, accelerator.num_processes)
             frames, texts = wrapped(pixels[own], tokens)
-            config = TrainConfig(variant="ezclip", backbone="", out="", data="", reading=reading, contrastive=contrastive)
+            paths = {"backbone": "", "out": "", "data": ""}
+            config = TrainConfig(variant="ezclip", reading=reading, contrastive=contrastive, **paths)
             everyone = _gather(frames), _gather_targets(accelerator, targets[own])
             accelerator.backward(total_loss(model, everyone[0], texts, everyone[1], config)["loss"])
             if accelerator.is_main_process:
