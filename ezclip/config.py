@@ -40,11 +40,13 @@ class PretrainConfig:
         seed: of the weights, the stills and their order.
         stills: number of stills drawn; steps * batch_size of them are seen, again and again.
         sizes: of the model.
+        logit_scale: what exp(logit_scale) is set to at the end; None keeps what was learned. CLIP's own ends at 100.
         init: folder with the backbone.safetensors to go on from; None starts from random weights.
     """
 
     out: str
     init: str | None = None
+    logit_scale: float | None = None
     name: str = "tabletop-clip"
     seed: int = 0
     stills: int = 48_000
@@ -72,6 +74,8 @@ class TrainConfig:
         lambda1: weight of the contrastive loss.
         lambda2: weight of the motion loss where the variant has it.
         lr: peak learning rate of the adapters.
+        text_lr: of the text tower's adapters; None takes lr. As long as videos do not show the order of frames, the
+            loss draws the texts of twin classes together, which hides the order from the prompts; slow texts stay apart.
         prompt_lr: of the prompts; None takes lr.
         prompt_std: prompts start at N(0, prompt_std); None keeps the release's uniform start.
         epochs: passes over the data, unless steps is given.
@@ -104,6 +108,7 @@ class TrainConfig:
     lambda1: float = 1.0
     lambda2: float = 1.0
     lr: float = 3e-3
+    text_lr: float | None = None
     prompt_lr: float | None = None
     prompt_std: float | None = None
     epochs: int = 50

@@ -16,7 +16,7 @@ from torch import Tensor
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG
 from ezclip.checkpoints.store import save_backbone, save_model
 from ezclip.errors import CheckpointError
-from ezclip.model.backbone import Backbone, build_backbone, load_strictly
+from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.types import PromptDepth, Variant
@@ -108,7 +108,7 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
         seen.discard(target)
     if seen:
         raise CheckpointError(f"{name}: {len(seen)} adapter tensors missing, first {min(seen)}.")
-    load_strictly(model, ours, name)
+    copy_strictly(model.state_dict(), ours, name)
     found = {
         "variant": variant,
         "T": T,

@@ -19,14 +19,14 @@ from torch import Tensor
 
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, SCHEMA, read_config
 from ezclip.errors import CheckpointError
-from ezclip.model.backbone import Backbone, build_backbone, load_open_clip, load_strictly
+from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 
 _BACKBONE_KEY = "ezclip_backbone"
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a new file beside ``path``, then move it there in one step; a failure leaves no trace."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -46,7 +46,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
-    write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n") and None)
+    write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n"))
 
 
 def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -134,8 +134,7 @@ def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
         backbone, config["variant"], num_frames=config["num_frames"], prompt_depth=config["prompt_depth"]
     )
     state, _ = _read_tensors(folder / ADAPTER)
-    trainable = torch.nn.ParameterDict({k.replace(".", "/"): p for k, p in model.trainable().items()})
-    load_strictly(trainable, {k.replace(".", "/"): v for k, v in state.items()}, f"{folder.name}/{ADAPTER}")
+    copy_strictly(model.trainable(), state, f"{folder.name}/{ADAPTER}")
     return model.eval()
 
 

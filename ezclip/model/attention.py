@@ -23,7 +23,7 @@ class Mix(nn.Module):
         return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, dropout_p=dropout)
 
 
-def attend(attention: nn.MultiheadAttention, x: Tensor, mix: Mix) -> Tensor:
+def attend(attention: nn.MultiheadAttention, x: Tensor, mix: Mix, keep: int | None = None) -> Tensor:
     """Self-attention with the frozen weights of ``attention``.
 
     ``nn.MultiheadAttention.forward`` hides its probabilities and its keys; this computes the same from its weights
@@ -33,11 +33,12 @@ def attend(attention: nn.MultiheadAttention, x: Tensor, mix: Mix) -> Tensor:
         attention: supplies weights and number of heads.
         x: (B, n, D).
         mix: one of the block's own.
+        keep: number of the first positions that are returned, None for all n.
 
     Returns:
-        (B, n, D)
+        (B, keep, D)
     """
     qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)  # (B, n, 3D)
     q, k, v = qkv.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, n, d)
-    mixed = mix(q, k, v).transpose(1, 2).flatten(2)  # (B, n, D)
+    mixed = mix(q, k, v).transpose(1, 2).flatten(2)[:, :keep]  # (B, keep, D)
     return F.linear(mixed, attention.out_proj.weight, attention.out_proj.bias)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -109,17 +110,17 @@ def build_backbone(id: str, config: dict[str, Any], state: dict[str, Tensor] | N
     build = open_clip.model.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.model.CLIP
     clip: nn.Module = build(**arguments)
     if state is not None:
-        load_strictly(clip, state, id)
+        copy_strictly(clip.state_dict(), state, id)
     return Backbone(id, config, clip.float().eval())
 
 
-def load_strictly(module: nn.Module, state: dict[str, Tensor], name: str) -> None:
-    """Copy ``state`` into ``module`` after naming every key that is missing, extra or of another shape.
+@torch.no_grad()
+def copy_strictly(own: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> None:
+    """Copy ``state`` into the tensors ``own`` after naming every key that is missing, extra or of another shape.
 
     Raises:
         CheckpointError: the two do not match, or a value is not finite.
     """
-    own = module.state_dict()
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
     infinite = [k for k in own.keys() & state.keys() if not torch.isfinite(state[k]).all()]
@@ -135,7 +136,8 @@ def load_strictly(module: nn.Module, state: dict[str, Tensor], name: str) -> Non
     ]
     if problems:
         raise CheckpointError(f"{name} does not fit its model: {'; '.join(problems)}. Use the complete, original file.")
-    module.load_state_dict(state, strict=True)
+    for key, tensor in own.items():
+        tensor.copy_(state[key])
 
 
 def load_open_clip(arch: str, weights: str) -> Backbone:

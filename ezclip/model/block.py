@@ -40,9 +40,16 @@ class Block(nn.Module):
         self.mix = mix
         self.drop_path = drop_path
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, n, D) -> (B, n, D); with a prompt B counts frames and n = 1+N."""
+    def forward(self, x: Tensor, keep: int | None = None) -> Tensor:
+        """(B, n, D) -> (B, keep, D); with a prompt B counts frames and n = 1+N.
+
+        Args:
+            x: tokens.
+            keep: how many of the first tokens go on after attention; None keeps all. What acts on each token alone need
+                not be computed for tokens that nobody reads.
+        """
+        keep = keep or x.shape[1]
         tokens = x if self.prompt is None else torch.cat([x, self.prompt(x, self.ln_1, self.attn)], dim=1)
-        attended = attend(self.attn, self.ln_1(tokens), self.mix)[:, : x.shape[1]]
-        x = self.adapter(x + self.drop_path(self.ls_1(attended)))
+        attended = attend(self.attn, self.ln_1(tokens), self.mix, keep)
+        x = self.adapter(x[:, :keep] + self.drop_path(self.ls_1(attended)))
         return x + self.drop_path(self.ls_2(self.mlp(self.ln_2(x))))

@@ -31,6 +31,8 @@ class VisionEncoder(nn.Module):
         patches = self.conv1(pixels.flatten(0, 1)).flatten(2).transpose(1, 2)  # (B*T, N, D)
         class_token = self.class_embedding.expand(B * T, 1, -1)
         x = self.ln_pre(torch.cat([class_token, patches], dim=1) + self.positional_embedding)  # (B*T, 1+N, D)
-        for block in self.blocks:
+        *lower, last = self.blocks
+        for block in lower:
             x = block(x)
+        x = last(x, keep=1)  # only the class token is read
         return (self.ln_post(x[:, 0]) @ self.proj).unflatten(0, (B, T))

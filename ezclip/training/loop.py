@@ -115,7 +115,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         schedule.step()
         optimiser.zero_grad()
 
-        values: dict[str, float] = {name: float(value.detach()) for name, value in losses.items()} | {
+        values: dict[str, Any] = {name: float(value.detach()) for name, value in losses.items()} | {
             "lr": schedule.get_last_lr()[0]
         }
         last = step + 1 == steps
@@ -168,11 +168,12 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
 
 
 def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]:
-    """Adapters, and prompts with their own rate: one token a frame learns more slowly than an adapter."""
-    prompts = [p for name, p in model.trainable().items() if name.endswith("prompt.embedding")]
-    adapters = [p for name, p in model.trainable().items() if not name.endswith("prompt.embedding")]
-    groups = [{"params": adapters, "lr": config.lr}]
-    return [*groups, {"params": prompts, "lr": config.prompt_lr or config.lr}] if prompts else groups
+    """Adapters of the vision tower, those of the text tower, and prompts, each with its own rate."""
+    rates = {"vision": config.lr, "text": config.text_lr or config.lr, "prompt": config.prompt_lr or config.lr}
+    groups: dict[str, list[torch.nn.Parameter]] = {kind: [] for kind in rates}
+    for name, parameter in model.trainable().items():
+        groups["prompt" if name.endswith("prompt.embedding") else name.split(".")[0]].append(parameter)
+    return [{"params": parameters, "lr": rates[kind]} for kind, parameters in groups.items() if parameters]
 
 
 def total_loss(model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig) -> dict[str, Tensor]:

@@ -80,6 +80,8 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
             metrics.write(json.dumps({"step": step, "loss": loss.item()}) + "\n")
 
     model.eval()
+    if config.logit_scale is not None:
+        torch.nn.init.constant_(model.logit_scale, float(np.log(config.logit_scale)))
     result = {
         "config": json.loads(json.dumps(config, default=vars)),
         "seconds": round(time.monotonic() - start, 1),

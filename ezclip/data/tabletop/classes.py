@@ -91,32 +91,32 @@ def together(rng: np.random.Generator, cast: Cast) -> Timeline:
     return lambda s: Scene([standing(t, middle + side * (far + (near - far) * s), y) for t, side in ((a, -1), (b, 1))])
 
 
-def _pushed(rng: np.random.Generator, cast: Cast, side: int) -> Timeline:
-    """A fist at the thing's trailing side (side -1: on its left) drives it across the table."""
+@pair("Pushing something from left to right", "Pulling something from right to left")
+def push(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """A fist on the thing's left drives it to the right; backwards it draws the thing to the left."""
     (mover,) = cast.things(1)
-    fist = hand("left" if side < 0 else "right", rng)
+    fist = hand("left", rng)
     y = rng.uniform(132, 172)
     scale = depth_scale(y)
-    start, end = 112 + side * rng.uniform(26, 44), 112 - side * rng.uniform(26, 44)
+    start, end = 112 - rng.uniform(26, 44), 112 + rng.uniform(26, 44)
     gap = (mover.width / 2 + fist.width / 2 - 2) * scale
 
     def timeline(s: float) -> Scene:
         x = start + (end - start) * s
-        return Scene([standing(mover, x, y), _arm(fist, x + side * gap, y - 4 * scale, scale)])
+        return Scene([standing(mover, x, y), _arm(fist, x - gap, y - 4 * scale, scale)])
 
     return timeline
 
 
-@pair("Pushing something from left to right", "Pulling something from right to left")
-def push_right(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """The arm comes from the left; backwards it draws the thing to the left."""
-    return _pushed(rng, cast, side=-1)
-
-
-@pair("Pushing something from right to left", "Pulling something from left to right")
-def push_left(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """The arm comes from the right; backwards it draws the thing to the right."""
-    return _pushed(rng, cast, side=1)
+@pair("Turning the camera left while filming something", "Turning the camera right while filming something")
+def turn(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """The camera swings to the left, so that a thing that stands still wanders to the right of the picture."""
+    (goal,) = cast.things(1)
+    x, y = 112 + rng.uniform(-20, 20), rng.uniform(128, 166)
+    zoom = rng.uniform(1.25, 1.6)
+    right, left = x + rng.uniform(24, 40), x - rng.uniform(24, 40)
+    height = 112 + rng.uniform(-8, 12)
+    return lambda s: Scene([standing(goal, x, y)], Camera(right + (left - right) * s, height, zoom))
 
 
 @pair("Covering something with something", "Uncovering something")

@@ -92,7 +92,7 @@ def synthesise(
         rows += twins
     rows.sort(key=lambda row: row["path"])
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8") and None)
+    write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
     return folder / MANIFEST
 
 
@@ -134,7 +134,7 @@ SAMPLES: tuple[tuple[str, str, str | None, int], ...] = (
     ("3_putting_into", "Putting something into something", None, 9_000_003),
     ("4_closer_at_night", "Moving something closer to something", "night", 9_000_024),
     ("5_lifting_under_water", "Moving something up", "underwater", 9_000_015),
-    ("6_pulling_unseen_thing", "Pulling something from left to right", "unseen_objects", 9_000_006),
+    ("6_pulling_unseen_thing", "Pulling something from right to left", "unseen_objects", 9_000_006),
 )
 
 

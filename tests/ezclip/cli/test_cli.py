@@ -107,8 +107,8 @@ def test_convert_synth_evaluate(tmp_path: Path) -> None:
     found = json.loads(run("convert", FIXTURES / "none_official.pt", tmp_path / "m", "--json").stdout)
     found.pop("files")
     assert found == {
-        "variant": "base", "T": 8, "prompts": "none", "width": 128, "layers": 3, "patch": 16, "image_size": 64,
-        "trainable": 29312,
+        "variant": "base", "T": 8, "prompts": "none", "width": 128, "layers": 2, "patch": 16, "image_size": 64,
+        "trainable": 20960,
     }  # fmt: skip
     refused = run("predict", "LICENSE", "--labels", "a", "--model", tmp_path / "m", status=2).stderr
     assert "LICENSE cannot be read" in refused
