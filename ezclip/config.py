@@ -78,6 +78,9 @@ class TrainConfig:
             loss draws the texts of twin classes together, which hides the order from the prompts; slow texts stay apart.
         prompt_lr: of the prompts; None takes lr.
         prompt_std: prompts start at N(0, prompt_std); None keeps the release's uniform start.
+        prompt_ramp: let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of
+            early frames behind their prompts and passes on that of late ones, which shows the order of frames from the
+            first step; with one deviation for all frames hundreds of steps go by before any order is seen.
         epochs: passes over the data, unless steps is given.
         steps: number of optimiser steps; None takes epochs.
         warmup: share of the steps (or number of epochs if warmup_epochs) in which the rate grows linearly from 0.
@@ -111,6 +114,7 @@ class TrainConfig:
     text_lr: float | None = None
     prompt_lr: float | None = None
     prompt_std: float | None = None
+    prompt_ramp: bool = False
     epochs: int = 50
     steps: int | None = None
     batch_size: int = 32

@@ -147,7 +147,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
 
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
-    """The fresh model that ``config`` names, prompts at N(0, prompt_std) and compiled if asked for."""
+    """The fresh model that ``config`` names, its prompts started and compiled as asked for."""
     model = build_ezclip(
         backbone,
         config.variant,
@@ -161,9 +161,12 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     if config.compile:
         model.vision.compile()
     if config.prompt_std is not None:
+        T = config.num_frames
+        scale = torch.linspace(1, 0, T)[:, None] if config.prompt_ramp else torch.ones(T, 1)
         for module in model.modules():
             if isinstance(module, TemporalPrompt):
-                torch.nn.init.normal_(module.embedding, std=config.prompt_std)
+                with torch.no_grad():
+                    module.embedding.normal_(std=config.prompt_std).mul_(scale)
     return model
 
 
