@@ -12,7 +12,7 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description="EZ-CLIP: what a video model sees, and whether it sees motion.")
     parser.add_argument("--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    parser.add_argument("--port", type=int, default=int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    parser.add_argument("--port", type=int, default=os.environ.get("GRADIO_SERVER_PORT", "7860"))
     parser.add_argument("--model", default=DEFAULT, help="name, folder or clip:ARCH/TAG (default: %(default)s)")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"))
     arguments = parser.parse_args()

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from app.services import Services
+from ezclip.checkpoints.catalog import own_labels
 from ezclip.errors import UserError, VideoError
 from ezclip.figures.maps import draw_strip, shared_limit
 from ezclip.text.labels import label_set, parse_labels
@@ -99,13 +99,14 @@ def analyse(
     compare = services.compare()
     results: list[ModelResult] = []
     yield Step(1, 6, "reading the clip")
+    clip = services.clip(path, compare.shared_frames(predictors[1], predictors[0]))
+    cut: list[str] = []
     for i, predictor in enumerate(predictors):
-        clip = services.clip(path, predictor.model.num_frames)
         yield Step(2 + 2 * i, 6, f"{predictor.name}: reading {len(names)} class names, encoding {len(clip)} frames")
         with services.lock:
             predictor.set_video(clip)
             ranked, motion = predictor.score(names), predictor.motion()
-            cut = list(predictor.cut_texts)
+            cut = predictor.cut_texts or cut
         yield Step(3 + 2 * i, 6, f"{predictor.name}: attention")
         with services.lock:
             predictor.set_video(clip)
@@ -121,16 +122,16 @@ def analyse(
 
 def wanted_labels(services: Services, text: str, model: str) -> tuple[list[str], list[str]]:
     """The user's class names, or the model's own where the box is empty."""
-    return parse_labels(text) if text.strip() else (services.own_labels(model), [])
+    return parse_labels(text) if text.strip() else (own_labels(model), [])
 
 
 def set_text(services: Services, title: str, model: str) -> str:
     """The names of a label set as the class box shows them, one a line."""
     name = SET_TITLES.get(title)
-    return "\n".join(label_set(name) if name else services.own_labels(model))
+    return "\n".join(label_set(name) if name else own_labels(model))
 
 
-def preview_pair(path: str | None) -> tuple[str | None, tuple[str, str] | None]:
+def preview_pair(services: Services, path: str | None) -> tuple[str | None, tuple[str, str] | None]:
     """What the player shows for an uploaded file, and (that, the file itself) for the analysis.
 
     Raises:
@@ -138,28 +139,29 @@ def preview_pair(path: str | None) -> tuple[str | None, tuple[str, str] | None]:
     """
     if path is None:
         return None, None
-    shown = path if playable_in_browsers(path) else _preview(path)
+    shown = path if playable_in_browsers(path) else _preview(services, path)
     return shown, (shown, path)
 
 
-def _preview(path: str) -> str:
+def _preview(services: Services, path: str) -> str:
     """A copy that browsers can play."""
     frames = iterate(path, limit=PREVIEW_FRAMES)
-    first = list(next(iter([pair])) for _, pair in zip(range(2), frames, strict=False))
+    first = list(islice(frames, 2))
     if not first:
         raise VideoError(f"No frame of {Path(path).name} can be decoded; choose another video.")
     gap = np.mean([b - a for (_, a), (_, b) in pairwise(first)]) if len(first) > 1 else 0.04
     fps = int(np.clip(round(1 / gap) if gap > 0 else 25, 1, 60))
-    out = Path(tempfile.mkdtemp(prefix="ezclip-")) / "preview.mp4"
+    folder = services.scratch()
+    out = folder / f"preview-{folder.name}.mp4"
     write_preview((image for image, _ in [*first, *frames]), out, fps=fps)
     return str(out)
 
 
-def strip_png(analysis: Analysis, folder: str | Path) -> str:
+def strip_png(services: Services, analysis: Analysis) -> str:
     """The maps as one PNG, for taking away."""
     rows = {r.name: r.attribution for r in (analysis.baseline, analysis.model)}
-    path = Path(folder) / f"{Path(analysis.clip.name).stem[:60]}-{analysis.method}.png"
-    draw_strip(analysis.clip, rows, limit=analysis.limit).savefig(path, dpi=150)
+    path = services.scratch() / f"ezclip-{analysis.method}.png"
+    draw_strip(analysis.clip, rows, limit=analysis.limit).savefig(path, dpi=110)
     return str(path)
 
 
@@ -185,11 +187,11 @@ def explain_json(
         raise VideoError("No clip was given.")
     compare = services.compare()
     predictors = [services.predictor(name) for name in dict.fromkeys((model, baseline)) if name]
-    folder = tempfile.mkdtemp(prefix="ezclip-")
     with services.lock:
-        for predictor in predictors:
-            predictor.set_video(services.clip(clip, predictor.model.num_frames))
-        result = compare.write_explanation(folder, *predictors, labels=names, label=label or None, method=method)
+        predictors[0].set_video(services.clip(clip, predictors[0].model.num_frames))
+        result = compare.write_explanation(
+            services.scratch(), *predictors, labels=names, label=label or None, method=method
+        )
     paths = list(result["files"].values())
     result["files"] = {kind: Path(path).name for kind, path in result["files"].items()}
     return result, paths

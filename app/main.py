@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
 import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,19 +69,19 @@ def build_app(services: Services) -> gr.Blocks:
             with gr.Column(scale=5, min_width=320):
                 banner = gr.Markdown(_banner(services, services.baseline, services.default), elem_id="banner")
                 with gr.Tabs():
-                    tabs = [RecogniseTab(), AttentionTab(), AcrossFramesTab()]
+                    tabs = [RecogniseTab(), AttentionTab(services), AcrossFramesTab()]
                     about_tab()
 
         gr.on(
             [video.upload, video.stop_recording],
-            _guard(_preview),
+            _guard(partial(_preview, services)),
             video,
             [video, shown],
             show_progress="minimal",
             api_visibility="private",
         )
         label_set.change(
-            lambda title, m: actions.set_text(services, title, m), [label_set, model], labels, api_visibility="private"
+            _guard(partial(actions.set_text, services)), [label_set, model], labels, api_visibility="private"
         )
         gr.on(
             [baseline.change, model.change],
@@ -94,12 +96,16 @@ def build_app(services: Services) -> gr.Blocks:
         def analyse(clip: str | None, pair: Any, text: str, b: str, m: str, how: str) -> Iterator[Any]:
             path = pair[1] if pair and clip and Path(pair[0]).name == Path(clip).name else clip
             unchanged = [gr.skip() for _ in outputs]
-            for step in actions.analyse(services, path, text, b, m, how):
-                if isinstance(step, actions.Step):
-                    yield [f"Step {step.done + 1} of {step.total}: {step.doing} …", *unchanged]
-                else:
-                    values = [value for tab in tabs for value in tab.show(step)]
-                    yield [f"Done: {len(step.clip)} frames of {step.clip.total}, method {step.method}.", *values]
+            try:
+                for step in actions.analyse(services, path, text, b, m, how):
+                    if isinstance(step, actions.Step):
+                        yield [f"Step {step.done + 1} of {step.total}: {step.doing} …", *unchanged]
+                    else:
+                        values = [value for tab in tabs for value in tab.show(step)]
+                        yield [f"Done: {len(step.clip)} frames of {step.clip.total}, method {step.method}.", *values]
+            except UserError as error:
+                yield ["", *unchanged]
+                raise _toast(error) from error
 
         running = run.click(
             lambda: (gr.Button(interactive=False), gr.Button(interactive=True)),
@@ -109,7 +115,7 @@ def build_app(services: Services) -> gr.Blocks:
             api_visibility="private",
         )
         job = running.then(
-            _guard_generator(analyse),
+            analyse,
             [video, shown, labels, baseline, model, method],
             [status, *outputs],
             concurrency_limit=1,
@@ -137,24 +143,18 @@ def _guard(action: Any) -> Any:
         try:
             return action(*arguments)
         except UserError as error:
-            raise gr.Error(str(error), title="This does not work yet", print_exception=False) from error
+            raise _toast(error) from error
 
     return guarded
 
 
-def _guard_generator(action: Any) -> Any:
-    def guarded(*arguments: Any) -> Iterator[Any]:
-        try:
-            yield from action(*arguments)
-        except UserError as error:
-            raise gr.Error(str(error), title="This does not work yet", print_exception=False) from error
-
-    return guarded
+def _toast(error: UserError) -> gr.Error:
+    return gr.Error(str(error), title="This does not work yet", print_exception=False)
 
 
-def _preview(path: str | None) -> tuple[Any, Any]:
-    shown, pair = actions.preview_pair(path)
-    return gr.skip() if shown == path else shown, pair
+def _preview(services: Services, path: str | None) -> tuple[Any, Any]:
+    shown, pair = actions.preview_pair(services, path)
+    return (gr.skip(), None) if shown == path else (shown, pair)
 
 
 def _banner(services: Services, *names: str) -> str:
@@ -177,6 +177,8 @@ def serve(host: str, port: int, *, model: str, device: str) -> int:
     """
     try:
         check_model_name(model)
+        services = Services(model, device)
+        demo = build_app(services)
     except UserError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 2
@@ -184,14 +186,12 @@ def serve(host: str, port: int, *, model: str, device: str) -> int:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError:
+        except (OSError, OverflowError):
             print(f"Port {port} on {host} is taken or not allowed; choose another with --port.", file=sys.stderr)  # noqa: T201
             return 2
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    services = Services(model, device)
-    demo = build_app(services)
     demo.queue(default_concurrency_limit=1, max_size=32)
     demo.launch(
         server_name=host,
@@ -211,5 +211,9 @@ def serve(host: str, port: int, *, model: str, device: str) -> int:
     )
     services.start()
     ended.wait()
+    services.close()
+    hurry = threading.Timer(3, os._exit, (0,))  # an analysis under way does not hold the end up
+    hurry.daemon = True
+    hurry.start()
     demo.close(verbose=False)
     return 0

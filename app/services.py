@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import shutil
+import tempfile
 import threading
+import time
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
@@ -12,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, entries, model_folder, read_config
 from ezclip.errors import UserError
-from ezclip.text.labels import label_set
 from ezclip.types import Clip
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from ezclip.predictor import Predictor
 
 log = logging.getLogger(__name__)
-CLIPS_KEPT = 8
+CLIP_BYTES = 512e6  # decoded frames kept in memory
+SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 
 
 class Services:
@@ -38,6 +41,7 @@ class Services:
         self.lock = threading.RLock()  # predictors hold a clip: one analysis at a time
         self._predictors: dict[str, Predictor] = {}
         self._backbones: dict[str, Any] = {}
+        self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-")
         self._clips: OrderedDict[tuple[str, int], Clip] = OrderedDict()
 
     def start(self) -> threading.Thread:
@@ -59,8 +63,14 @@ class Services:
         return list(dict.fromkeys([self.default, *names]))
 
     def predictor(self, name: str) -> Predictor:
-        """The model of that name, loaded when it is first asked for."""
+        """The model of that name, loaded when it is first asked for.
+
+        Raises:
+            UserError: no such model, or not one that this app was started with or lists.
+        """
         check_model_name(name)
+        if name not in [*self.model_names(), self.baseline]:
+            raise UserError(f"This app offers {', '.join(self.model_names())}; start it with --model {name} for more.")
         with self.lock:
             if name not in self._predictors:
                 from ezclip.predictor import Predictor
@@ -80,12 +90,13 @@ class Services:
         file = Path(path)
         if not file.is_file():
             raise UserError("The clip is no longer there; upload it again.")
-        key = (hashlib.sha256(file.read_bytes()).hexdigest() + file.name, T)
+        with file.open("rb") as content:
+            key = (hashlib.file_digest(content, "sha256").hexdigest() + file.name, T)
         with self.lock:
             if key not in self._clips:
                 self._clips[key] = read_clip(file, partial(segment_centres, T=T))
             self._clips.move_to_end(key)
-            while len(self._clips) > CLIPS_KEPT:
+            while len(self._clips) > 1 and sum(c.images.nbytes for c in self._clips.values()) > CLIP_BYTES:
                 self._clips.popitem(last=False)
             return self._clips[key]
 
@@ -93,6 +104,14 @@ class Services:
         """A model's config.json; empty for clip:ARCH/TAG."""
         return {} if name.startswith("clip:") else read_config(model_folder(name))
 
-    def own_labels(self, name: str) -> list[str]:
-        """The class names that a model was trained on, those of Tabletop Motion if it does not say."""
-        return self.config(name).get("labels") or label_set("tabletop")
+    def scratch(self) -> Path:
+        """A fresh folder for files that a user gets; those of the last hour are kept, older ones removed."""
+        root = Path(self._scratch.name)
+        for old in root.iterdir():
+            if time.time() - old.stat().st_mtime > SCRATCH_SECONDS:
+                shutil.rmtree(old, ignore_errors=True)
+        return Path(tempfile.mkdtemp(dir=root))
+
+    def close(self) -> None:
+        """Remove every file made for users."""
+        self._scratch.cleanup()

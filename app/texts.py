@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 TITLE = "EZ-CLIP"
@@ -57,5 +58,7 @@ def scope(names: list[str], configs: list[dict[str, Any]]) -> str:
     parts = []
     for name, config in zip(names, configs, strict=True):
         data = config.get("training", {}).get("data")
-        parts.append(f"**{name}**: " + (f"trained on {data}" if data else "its training data is not recorded"))
+        parts.append(
+            f"**{name}**: " + (f"trained on {Path(data).parent.name}" if data else "its training data is not recorded")
+        )
     return "; ".join(parts) + "."

@@ -118,12 +118,16 @@ def spread_table(analysis: Analysis) -> str:
     rows = []
     for r in (analysis.baseline, analysis.model):
         m = r.motion
-        values = (m.variance, m.frozen_variance, m.central_difference, m.frozen_central_difference)
+        values = (
+            *(m.variance, m.frozen_variance, m.variance_unit),
+            *(m.central_difference, m.frozen_central_difference, m.central_difference_unit),
+        )
         cells = "".join(f"<td>{v:.4f}</td>" for v in values)
-        rows.append(f"<tr><td>{escape(r.name)}</td>{cells}</tr>")
-    reading = analysis.model.motion.reading
+        rows.append(f"<tr><td>{escape(r.name)} <small>{m.reading} reading</small></td>{cells}</tr>")
     return (
-        f'<div class="ez-scroll"><table class="ez-table"><thead><tr><th>Spread of the frames ({reading} reading)</th>'
-        "<th>Var</th><th>Var, frozen copy</th><th>C</th><th>C, frozen copy</th></tr></thead>"
+        f'<div class="ez-scroll"><table class="ez-table"><thead><tr><th>Spread of the frames</th>'
+        "<th>Var</th><th>frozen copy</th><th>unit vectors</th><th>C</th><th>frozen copy</th><th>unit vectors</th>"
+        "</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div>"
+        "<p>Var and C are on each model's own scale; compare two models by the columns on unit vectors.</p>"
     )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from ezclip.errors import ConfigError
 from ezclip.types import PromptDepth, Reading, Variant
 
 T = TypeVar("T")
+Positive = Annotated[int, Field(gt=0)]
 _STRICT = ConfigDict(extra="forbid")
 
 
@@ -49,9 +50,9 @@ class PretrainConfig:
     logit_scale: float | None = None
     name: str = "tabletop-clip"
     seed: int = 0
-    stills: int = 48_000
-    steps: int = 950
-    batch_size: int = 256
+    stills: Positive = 48_000
+    steps: Positive = 950
+    batch_size: Positive = 256
     lr: float = 1e-3
     warmup: float = 0.1
     weight_decay: float = 0.1
@@ -65,6 +66,7 @@ class TrainConfig:
     Attributes:
         variant: what is trained; "motion" and "ezclip" are trained with the motion loss, the others without.
         backbone: folder with backbone.safetensors, or "clip:ARCH/TAG".
+        init: folder of a trained model of the same architecture to go on from; None starts afresh.
         out: folder of the run: log, resumable state, and the finished model under out/model.
         data: manifest (JSONL) of the training clips.
         validation: manifest of the clips that are watched; None watches nothing.
@@ -75,7 +77,7 @@ class TrainConfig:
         lambda2: weight of the motion loss where the variant has it.
         lr: peak learning rate of the adapters.
         text_lr: of the text tower's adapters; None takes lr. As long as videos do not show the order of frames, the
-            loss draws the texts of twin classes together, which hides the order from the prompts; slow texts stay apart.
+            loss draws the texts of twin classes together, which hides the order from the prompts; slow ones stay apart.
         prompt_lr: of the prompts; None takes lr.
         prompt_std: prompts start at N(0, prompt_std); None keeps the release's uniform start.
         prompt_ramp: let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of
@@ -102,10 +104,11 @@ class TrainConfig:
     backbone: str
     out: str
     data: str
+    init: str | None = None
     validation: str | None = None
     preset: str = "tabletop"
     seed: int = 0
-    num_frames: int = 8
+    num_frames: Positive = 8
     reading: Reading = "released"
     contrastive: Literal["classes", "in_batch"] = "classes"
     lambda1: float = 1.0
@@ -115,9 +118,9 @@ class TrainConfig:
     prompt_lr: float | None = None
     prompt_std: float | None = None
     prompt_ramp: bool = False
-    epochs: int = 50
-    steps: int | None = None
-    batch_size: int = 32
+    epochs: Positive = 50
+    steps: Positive | None = None
+    batch_size: Positive = 32
     warmup: float = 0.1
     warmup_epochs: int | None = None
     weight_decay: float = 0.2
@@ -136,7 +139,7 @@ class TrainConfig:
     compile: bool = False
     cache: str | None = None
     workers: int = 0
-    eval_every: int = 100
+    eval_every: Positive = 100
 
 
 def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
@@ -152,9 +155,9 @@ def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
     """
     path = Path(path)
     if not path.is_file():
-        raise ConfigError(f"There is no configuration {path}; the presets are in configs/.")
+        raise ConfigError(f"There is no configuration {path.name}; the presets are in configs/.")
     try:
-        values: dict[str, Any] = yaml.safe_load(path.read_text()) or {}
+        values: Any = yaml.safe_load(path.read_text("utf-8")) or {}
         for override in overrides:
             key, separator, value = override.partition("=")
             if not separator:
@@ -165,8 +168,9 @@ def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
                 where = where.setdefault(parent, {})
             where[last] = yaml.safe_load(value)
         return TypeAdapter(kind).validate_python(values)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path.name} or a --set value is not valid YAML: {str(error).splitlines()[0]}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path.name} or a --set value is not a YAML table of key: value ({reason}).") from error
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_url=False)

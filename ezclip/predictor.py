@@ -72,6 +72,7 @@ class Predictor:
         self.model, self.name, self.templates = model, name, templates
         self.reading: Reading = reading
         self.cut_texts: list[str] = []
+        self._cut: set[str] = set()
         self._texts: dict[str, Tensor] = {}
         self._clip: Clip | None = None
 
@@ -185,10 +186,11 @@ class Predictor:
             UserError: the model's vocabulary lacks tokens that the sentences need.
         """
         new = [s for s in dict.fromkeys(sentences) if s not in self._texts]
-        tokens, cut = tokenize(new)
-        self.cut_texts = [*(s for s in self.cut_texts if s in set(sentences)), *cut]
+        tokens, cut = tokenize(new, self.model.context_length)
+        self._cut |= set(cut)
+        self.cut_texts = [s for s in dict.fromkeys(sentences) if s in self._cut]
         if cut:
-            log.warning("%d texts are over 77 tokens and were cut, first: %s", len(cut), cut[0][:80])
+            log.warning("texts over %d tokens were cut: %s", self.model.context_length, "; ".join(s[:60] for s in cut))
         if new and int(tokens.max()) >= self.model.vocab_size:
             raise UserError(
                 f"{self.name} knows only {self.model.vocab_size} text tokens, not CLIP's vocabulary; it cannot read "

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import tempfile
-
 import gradio as gr
 
 from app import texts, widgets
 from app.actions import Analysis, strip_png
+from app.services import Services
 
 OPACITY = 0.6
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
@@ -16,7 +15,8 @@ _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.s
 class AttentionTab:
     """The strip with its controls; ``show`` gives the new values of ``outputs``."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Services) -> None:
+        self.services = services
         with gr.Tab("Attention", id="attention"):
             self.strip = gr.HTML(widgets.empty(texts.EMPTY_MAPS), elem_id="strip")
             with gr.Row():
@@ -27,5 +27,5 @@ class AttentionTab:
 
     def show(self, analysis: Analysis) -> list[object]:
         """The strip as HTML, the opacity it has, and its PNG."""
-        png = strip_png(analysis, tempfile.mkdtemp(prefix="ezclip-"))
+        png = strip_png(self.services, analysis)
         return [widgets.strip(analysis, OPACITY), OPACITY, gr.DownloadButton(value=png, interactive=True)]

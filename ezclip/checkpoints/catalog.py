@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ezclip.errors import CheckpointError
+from ezclip.text.labels import label_set
+from ezclip.types import VARIANTS
 
 SCHEMA = 1
 CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
@@ -53,7 +55,7 @@ def entries() -> list[Entry]:
         except CheckpointError:
             found.append(Entry(name, "checkpoints", "unknown", 0, "unknown", size, False, {}))
             continue
-        at_hand = (folder / BACKBONE).is_file() or (folder.parent / BACKBONE).is_file()
+        at_hand = any(ROOT.glob(f"**/{BACKBONE}"))
         backbone = described["backbone"]["id"]
         found.append(
             Entry(
@@ -63,7 +65,7 @@ def entries() -> list[Entry]:
                 described["num_frames"],
                 backbone,
                 size,
-                at_hand or "/" in backbone,
+                (folder / ADAPTER).is_file() and (at_hand or "/" in backbone),
                 described,
             )
         )
@@ -77,13 +79,22 @@ def model_folder(name: str) -> Path:
         CheckpointError: none; lists the names that exist.
     """
     for folder in (ROOT / name, Path(name)):
-        if (folder / CONFIG).is_file():
-            return folder
+        try:
+            if (folder / CONFIG).is_file():
+                return folder
+        except (OSError, ValueError):  # a name that no file can have
+            break
     known = ", ".join(e.name for e in entries()) or "none yet"
     raise CheckpointError(
         f"There is no model {name!r}. Known names: {known}. Also accepted: a folder with {CONFIG}, or "
         "clip:ARCH/TAG such as clip:ViT-B-16-quickgelu/openai."
     )
+
+
+def own_labels(name: str) -> list[str]:
+    """The class names that a model was trained on, those of Tabletop Motion if it does not say."""
+    config = {} if name.startswith("clip:") else read_config(model_folder(name))
+    return config.get("labels") or label_set("tabletop")
 
 
 def check_model_name(name: str) -> None:
@@ -116,7 +127,8 @@ def read_config(folder: str | Path) -> dict[str, Any]:
             raise TypeError
         if not isinstance(config["num_frames"], int) or not isinstance(config["prompt_depth"], str):
             raise TypeError
-        config["variant"]
+        if config["variant"] not in VARIANTS or not isinstance(config.get("training", {}), dict):
+            raise TypeError
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder.name}/{CONFIG} is damaged ({error}); get the folder again.") from error
     return config

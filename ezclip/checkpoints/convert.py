@@ -77,7 +77,10 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
     """
     state = {k: v for k, v in state.items() if k not in _JIT_NUMBERS}
     added = {k: state.pop(k) for k in list(state) if k in (_PROMPTS, _TEMPORAL) or ".Adapter." in k}
-    config, layers = _infer_config(state, name)
+    try:
+        config, layers = _infer_config(state, name)
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise CheckpointError(f"{name} has tensors of unexpected shapes; give a file of the release.") from error
     backbone = build_backbone(f"official {Path(name).stem}", config, state)
 
     temporal = added.pop(_TEMPORAL, None)
@@ -87,6 +90,8 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
             "part, so this file would not be reproduced."
         )
     prompts = added.pop(_PROMPTS, None)
+    if any(t is not None and t.ndim != 3 for t in (prompts, temporal)):
+        raise CheckpointError(f"{name} has prompts that are not (layers, T, width); give a file of the release.")
     T = len(prompts[0]) if prompts is not None else temporal.shape[1] if temporal is not None else 8
     depth: PromptDepth = "none" if prompts is None else "deep" if len(prompts) == layers else "shallow"
     if prompts is not None and len(prompts) not in (1, layers):

@@ -26,7 +26,7 @@ def load_model(
     Args:
         name: "tabletop/ezclip", another name under checkpoints/, a model folder, or "clip:ARCH/TAG".
         device: where it goes.
-        dtype: of all parameters; the model computes in it.
+        dtype: of all parameters but the logit scale, which stays float32; the model computes in it.
         backbones: kept by their fingerprint, so that models loaded one after another share one backbone in memory.
             Such models must share device and dtype too.
 
@@ -45,7 +45,10 @@ def load_model(
         catalogue = sorted(p.parent for p in ROOT.glob(f"**/{BACKBONE}"))
         backbone = _shared(sha256, backbones, lambda: find_backbone(folder, catalogue))
         model = assemble(folder, backbone)
-    return model.to(device=device, dtype=dtype)
+    scale = model.logit_scale.detach().float()
+    model = model.to(device=device, dtype=dtype)
+    model.logit_scale.data = scale.to(device)  # ln 100 in bfloat16 would make every logit 1 % too low
+    return model
 
 
 def _shared(key: str, backbones: dict[str, Backbone] | None, load: Callable[[], Backbone]) -> Backbone:

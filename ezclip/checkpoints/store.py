@@ -133,9 +133,19 @@ def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
     model = build_ezclip(
         backbone, config["variant"], num_frames=config["num_frames"], prompt_depth=config["prompt_depth"]
     )
+    copy_adapter(model, folder)
+    return model.eval()
+
+
+def copy_adapter(model: EZCLIP, folder: str | Path) -> None:
+    """Copy a model folder's trained tensors into ``model``.
+
+    Raises:
+        CheckpointError: the two architectures differ, or the file is damaged.
+    """
+    folder = Path(folder)
     state, _ = _read_tensors(folder / ADAPTER)
     copy_strictly(model.trainable(), state, f"{folder.name}/{ADAPTER}")
-    return model.eval()
 
 
 def find_backbone(folder: str | Path, catalogue: list[Path]) -> Backbone:
@@ -168,5 +178,5 @@ def backbone_sha256(path: Path) -> str | None:
     try:
         with safe_open(path, framework="pt") as file:
             return json.loads((file.metadata() or {})[_BACKBONE_KEY])["sha256"]
-    except (SafetensorError, OSError, KeyError, ValueError):
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
         return None

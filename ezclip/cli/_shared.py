@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
-from ezclip.errors import LabelError, VideoError
+from ezclip.errors import ConfigError, LabelError, VideoError
 from ezclip.text.labels import label_set, parse_labels, read_labels_file
 
 
@@ -36,6 +37,20 @@ def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | 
     names, warnings = parse_labels(labels) if labels is not None else read_labels_file(labels_file or Path())
     warn(warnings)
     return names
+
+
+def check_out(folder: Path) -> None:
+    """Make the output folder now, so that a wrong one is refused before any work.
+
+    Raises:
+        ConfigError: a file of that name, or no permission.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError
+    except OSError as error:
+        raise ConfigError(f"{folder.name} cannot be used as the output folder; choose another.") from error
 
 
 def check_exists(path: str) -> None:

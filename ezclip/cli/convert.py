@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from ezclip.cli._shared import print_json
+from ezclip.cli._shared import check_out, print_json
 from ezclip.errors import CheckpointError
 
 
@@ -30,6 +30,7 @@ class Convert:
         """Convert and say what was found."""
         if not self.official.is_file():
             raise CheckpointError(f"There is no file {self.official.name}; give an official EZ-CLIP .pt file.")
+        check_out(self.out)
         from ezclip.checkpoints.convert import convert
 
         found = convert(self.official, self.out)

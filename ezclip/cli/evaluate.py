@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name
-from ezclip.cli._shared import chosen_labels, print_json
+from ezclip.cli._shared import check_out, chosen_labels, print_json
 from ezclip.data.manifest import labels_of, read_rows
 from ezclip.errors import ConfigError
 
@@ -47,6 +47,8 @@ class Evaluate:
         given = any(value is not None for value in (self.labels, self.labels_file, self.label_set))
         labels = chosen_labels(self.labels, self.labels_file, self.label_set) if given else labels_of(rows)
         check_model_name(self.model)
+        if self.out is not None:
+            check_out(self.out)
         if self.batch_size < 1:
             raise ConfigError(f"--batch-size is {self.batch_size}; it must be at least 1.")
         from tqdm import tqdm

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from ezclip.checkpoints.catalog import DEFAULT, check_model_name
-from ezclip.cli._shared import check_exists, print_json
+from ezclip.checkpoints.catalog import DEFAULT, check_model_name, own_labels
+from ezclip.cli._shared import check_exists, check_out, print_json
+from ezclip.text.labels import check_labels
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Explain:
     baseline: str | None = None
     """A second model, drawn on the same colour scale."""
     label: str | None = None
-    """Class whose logits are reported beside the maps."""
+    """Class whose scores are reported, among the model's own classes and this one; by default the best."""
     method: str = "rollout"
     """rollout, rollout-own-frame, last-layer or released."""
     fusion: Literal["mean", "max", "min"] = "mean"
@@ -45,9 +46,13 @@ class Explain:
     def run(self) -> int:
         """Check, explain with one or two models, write the files."""
         check_exists(self.clip)
+        check_out(self.out)
         names = [self.model, *([self.baseline] if self.baseline else [])]
         for name in names:
             check_model_name(name)
+        labels = own_labels(self.model)
+        if self.label is not None:
+            labels, _ = check_labels([*labels, self.label])
         from ezclip.explanation.compare import write_explanation
         from ezclip.explanation.registry import Options, check_method
         from ezclip.predictor import Predictor
@@ -55,11 +60,11 @@ class Explain:
         check_method(self.method)
         backbones: dict[str, Any] = {}
         predictors = [Predictor.load(name, device=self.device, backbones=backbones) for name in names]
-        for predictor in predictors:
-            predictor.set_video(self.clip)
+        predictors[0].set_video(self.clip)
         result = write_explanation(
             self.out,
             *predictors,
+            labels=labels,
             label=self.label,
             method=self.method,
             options=Options(self.fusion, self.start_layer, self.discard),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ezclip.cli._shared import print_json
+from ezclip.cli._shared import check_out, print_json
 from ezclip.config import PretrainConfig, load_config
 
 
@@ -22,6 +22,7 @@ class Pretrain:
     def run(self) -> int:
         """Train and print what pretrain.json holds."""
         config = load_config(PretrainConfig, self.config, self.set)
+        check_out(Path(config.out))
         from ezclip.training.pretrain import pretrain
 
         print_json(pretrain(config))

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from ezclip.cli._shared import check_out
+
 
 @dataclass
 class Synth:
@@ -29,6 +31,7 @@ class Synth:
 
     def run(self) -> int:
         """Draw and say where."""
+        check_out(self.out)
         from ezclip.data.tabletop.generate import synthesise, write_samples
 
         if self.samples:

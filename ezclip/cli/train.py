@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ezclip.cli._shared import print_json
+from ezclip.cli._shared import check_out, print_json
 from ezclip.config import TrainConfig, load_config
 
 
@@ -25,6 +25,7 @@ class Train:
     def run(self) -> int:
         """Train and print the summary."""
         config = load_config(TrainConfig, self.config, self.set)
+        check_out(Path(config.out))
         from ezclip.training.loop import train
 
         print_json(train(config, resume=self.resume == "auto"))

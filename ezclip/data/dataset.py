@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -81,22 +82,28 @@ def cached(rows: list[Row], folder: str | Path, *, T: int, size: int) -> CachedF
     stamp = [(str(r.path), r.path.stat().st_mtime_ns if r.path.exists() else 0) for r in rows]
     key = hashlib.sha256(json.dumps([stamp, keep, size]).encode()).hexdigest()[:16]
     place = Path(folder) / key
-    if not (place / "counts.npy").exists():
-        place.mkdir(parents=True, exist_ok=True)
+    if not place.exists():
         need = len(rows) * keep * 3 * size * size
-        if need > shutil.disk_usage(place).free:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if need > shutil.disk_usage(folder).free:
             raise ConfigError(f"The cache needs {need / 1e9:.0f} GB in {folder}; free some or set cache to null.")
-        with (place / "frames.u8").open("wb") as file:
-            file.truncate(need)
-        decode = partial(_decode_into, str(place / "frames.u8"), len(rows), keep, size)
-        jobs = [(i, str(row.path)) for i, row in enumerate(rows)]
-        counts = np.zeros(len(rows), np.int64)
-        with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-            done = pool.map(decode, jobs, chunksize=16)
-            for i, count in enumerate(tqdm(done, total=len(jobs), desc="decoding", unit="clip")):
-                counts[i] = count
-        np.save(place / "counts.npy", counts)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as making:
+            _fill(Path(making) / "cache", rows, keep, size)
+            (Path(making) / "cache").replace(place)
     return CachedFrames(place, len(rows), keep, size)
+
+
+def _fill(folder: Path, rows: list[Row], keep: int, size: int) -> None:
+    """Decode every video into ``folder`` with all cores."""
+    folder.mkdir()
+    with (folder / "frames.u8").open("wb") as file:
+        file.truncate(len(rows) * keep * 3 * size * size)
+    decode = partial(_decode_into, str(folder / "frames.u8"), len(rows), keep, size)
+    jobs = [(i, str(row.path)) for i, row in enumerate(rows)]
+    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+        done = pool.map(decode, jobs, chunksize=16)
+        counts = list(tqdm(done, total=len(jobs), desc="decoding", unit="clip"))
+    np.save(folder / "counts.npy", np.array(counts, np.int64))
 
 
 def _decode_into(file: str, count: int, keep: int, size: int, job: tuple[int, str]) -> int:
@@ -126,8 +133,9 @@ class Clips(Dataset):
         T: frames a clip.
         image_size: S.
         sampling: "random" in segments, or their "centres".
-        augmentation: "none" (centre crop), "shift" (random crop) or "release" (multi-scale crop, colour jitter with
-            p 0.8 and grey with p 0.2; one draw a clip, where the release's jitter draws for each frame).
+        augmentation: "none" (centre crop), "shift" (random crop) or "release" (a random resized crop in place of its
+            corner crops at four scales, colour jitter with p 0.8 and grey with p 0.2; one draw a clip, where the
+            release's jitter draws for each frame).
         flip: mirror half of the clips in "release" augmentation.
         seed: of all draws.
     """

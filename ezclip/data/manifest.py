@@ -50,7 +50,11 @@ def read_rows(path: str | Path) -> list[Row]:
         return rows
     if not path.is_file():
         raise ConfigError(f"There is no manifest or folder {path.name}; check the path.")
-    rows = [_row(path, i, line) for i, line in enumerate(path.read_text("utf-8").splitlines(), 1) if line.strip()]
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path.name} is not a JSONL manifest in UTF-8; give a manifest or a folder.") from error
+    rows = [_row(path, i, line) for i, line in enumerate(lines, 1) if line.strip()]
     if not rows:
         raise ConfigError(f"{path.name} lists no videos.")
     return rows

@@ -43,5 +43,6 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
         rows = (partner[targets] >= 0).nonzero().squeeze(1)
         own_score = scores[rows, targets[rows]]
         other = scores[rows, partner[targets[rows]]]
-        result["within_pairs"] = float(((own_score > other).double() + 0.5 * (own_score == other)).mean())
+        if len(rows):
+            result["within_pairs"] = float(((own_score > other).double() + 0.5 * (own_score == other)).mean())
     return result

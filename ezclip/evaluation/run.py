@@ -69,9 +69,14 @@ class Evaluation:
                 writer.writerow(["path", "label", "prediction", *self.labels])
                 for row, scores in zip(self.rows, self.scores.tolist(), strict=True):
                     best = self.labels[scores.index(max(scores))]
-                    writer.writerow([row.path.name, row.label, best, *(f"{s:.5f}" for s in scores)])
+                    writer.writerow([short_name(row), row.label, best, *(f"{s:.5f}" for s in scores)])
 
         write_atomically(out / "predictions.csv", table)
+
+
+def short_name(row: Row) -> str:
+    """A clip's file with its folder: enough to find it, not the machine's whole path."""
+    return f"{row.path.parent.name}/{row.path.name}"
 
 
 @torch.inference_mode()
@@ -109,7 +114,7 @@ def evaluate(
             try:
                 views.append(view(read_clip(row.path, pick).images, model.image_size))
             except VideoError as error:
-                result.skipped[row.path.name] = str(error)
+                result.skipped[short_name(row)] = str(error)
                 continue
             result.rows.append(row)
         if views:

@@ -7,10 +7,26 @@ from typing import Any
 
 import numpy as np
 
+from ezclip.errors import UserError
 from ezclip.explanation.registry import Options, check_method, explain
 from ezclip.figures.maps import draw_influence, draw_strip, shared_limit
 from ezclip.predictor import Predictor
-from ezclip.types import Attribution
+from ezclip.types import Attribution, has_prompts
+
+
+def shared_frames(model: Predictor, baseline: Predictor) -> int:
+    """T of the clip that both models can see.
+
+    Raises:
+        UserError: the baseline has prompts for another number of frames.
+    """
+    T = model.model.num_frames
+    if has_prompts(baseline.model.variant) and baseline.model.num_frames != T:
+        raise UserError(
+            f"{baseline.name} sees {baseline.model.num_frames} frames and {model.name} {T}; their maps cannot be laid "
+            "side by side. Choose a baseline of the same T, or one without prompts."
+        )
+    return T
 
 
 def explain_clip(predictor: Predictor, *, method: str = "rollout", options: Options | None = None) -> Attribution:
@@ -40,7 +56,7 @@ def write_explanation(
     Args:
         out: folder, made if missing.
         model: with its video set.
-        baseline: a second one with the same video, drawn above it on the same colour scale.
+        baseline: a second one, given the same frames and drawn above on the same colour scale.
         labels: class names to score; None scores ``label`` alone.
         label: class whose scores are reported; None takes the model's best of ``labels``.
         method: a key of ``registry.METHODS``.
@@ -49,6 +65,9 @@ def write_explanation(
     check_method(method)
     out = Path(out)
     predictors = [model, *([baseline] if baseline else [])]
+    if baseline:
+        shared_frames(model, baseline)
+        baseline.set_video(model.clip)
     maps = {p.name: explain_clip(p, method=method, options=options) for p in predictors}
     main = maps[model.name]
     names = labels or ([label] if label else [])
@@ -72,7 +91,7 @@ def write_explanation(
         "baseline": baseline.name if baseline else None,
         "label": label,
         "method": method,
-        "dtype": str(model.model.logit_scale.dtype).removeprefix("torch."),
+        "dtype": str(model.model.dtype).removeprefix("torch."),
         "files": {kind: str(path) for kind, path in files.items()},
         "influence": None if main.influence is None else main.influence.tolist(),
         "scores": {

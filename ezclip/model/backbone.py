@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import open_clip
@@ -108,7 +109,10 @@ def build_backbone(id: str, config: dict[str, Any], state: dict[str, Tensor] | N
     check_supported(id, config)
     arguments = {key: copy.deepcopy(config[key]) for key in _CONFIG_KEYS if key in config}
     build = open_clip.model.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.model.CLIP
-    clip: nn.Module = build(**arguments)
+    try:
+        clip: nn.Module = build(**arguments)
+    except (TypeError, ValueError, AssertionError, ZeroDivisionError, RuntimeError) as error:
+        raise CheckpointError(f"The architecture that {id} describes cannot be built; get the file again.") from error
     if state is not None:
         copy_strictly(clip.state_dict(), state, id)
     return Backbone(id, config, clip.float().eval())
@@ -155,13 +159,16 @@ def load_open_clip(arch: str, weights: str) -> Backbone:
     if config is None:
         raise CheckpointError(f"open_clip has no architecture {arch!r}. {SUPPORTED}")
     check_supported(arch, config)
-    is_file = weights.endswith(".safetensors")
+    if weights.endswith(".safetensors"):
+        return _local_file(arch, weights, config)
     tags = open_clip.list_pretrained_tags_by_model(arch)
-    if not is_file and weights not in tags:
+    if weights not in tags:
         raise CheckpointError(
             f"{arch} has no pretrained weights {weights!r}. Give one of {', '.join(tags) or 'none'}, "
             "or the path of a local .safetensors file."
         )
+    if bool(open_clip.get_pretrained_cfg(arch, weights).get("quick_gelu")) != bool(config.get("quick_gelu")):
+        raise CheckpointError(f"{name} were trained with another activation than {arch} has; use {arch}-quickgelu.")
     try:
         clip = open_clip.create_model(arch, pretrained=weights, require_pretrained=True)
     except Exception as error:  # open_clip, the hub and the network each raise their own kinds
@@ -169,4 +176,14 @@ def load_open_clip(arch: str, weights: str) -> Backbone:
             f"The weights of {name} could not be loaded ({type(error).__name__}). They come from the Hugging Face hub; "
             f"without a network give a local file: clip:{arch}/FILE.safetensors"
         ) from error
-    return Backbone(name if not is_file else arch, config, clip.float().eval())
+    return Backbone(name, config, clip.float().eval())
+
+
+def _local_file(arch: str, path: str, config: dict[str, Any]) -> Backbone:
+    if not Path(path).is_file():
+        raise CheckpointError(f"There is no weights file {Path(path).name}; check the path after clip:{arch}/.")
+    try:
+        clip = open_clip.create_model(arch, pretrained=path, require_pretrained=True)
+    except Exception as error:  # open_clip and safetensors each raise their own kinds
+        raise CheckpointError(f"{Path(path).name} does not hold weights of {arch} ({type(error).__name__}).") from error
+    return Backbone(arch, config, clip.float().eval())

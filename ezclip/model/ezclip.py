@@ -1,5 +1,6 @@
 """The whole model: two towers and the comparison between them."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -43,6 +44,11 @@ class EZCLIP(nn.Module):
         self.vocab_size = vocab_size
         self.context_length = context_length
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in."""
+        return self.vision.class_embedding.dtype
+
     def forward(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Both encoders at once, (B, T, E) and (C, E): the form that distributed training wraps."""
         return self.encode_video(pixels), self.encode_text(tokens)
@@ -65,7 +71,7 @@ class EZCLIP(nn.Module):
         if pixels.ndim != 5 or pixels.shape[2:] != (3, S, S) or (fixed and pixels.shape[1] != T):
             wanted = f"(B, {T if fixed else 'T'}, 3, {S}, {S})"
             raise UserError(f"pixels have shape {tuple(pixels.shape)}; this {self.variant} model takes {wanted}.")
-        return self.vision(pixels.to(self.logit_scale.dtype))
+        return self.vision(pixels.to(self.dtype))
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Text embeddings, not normalised.

@@ -72,10 +72,13 @@ def read_labels_file(path: str | Path) -> tuple[list[str], list[str]]:
     except UnicodeDecodeError as error:
         raise LabelError(f"{path.name} is not a text file in UTF-8.") from error
     lines = text.splitlines()
-    header = [cell.strip().lower() for cell in next(csv.reader(lines[:1]), [])]
-    if "name" in header:
-        column = header.index("name")
-        return check_labels([row[column] for row in csv.reader(lines[1:]) if len(row) > column])
+    try:
+        header = [cell.strip().lower() for cell in next(csv.reader(lines[:1]), [])]
+        if "name" in header:
+            column = header.index("name")
+            return check_labels([row[column] for row in csv.reader(lines[1:]) if len(row) > column])
+    except csv.Error as error:
+        raise LabelError(f"{path.name} cannot be read as a CSV: {error}.") from error
     return check_labels(lines)
 
 

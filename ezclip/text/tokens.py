@@ -14,22 +14,23 @@ def _tokenizer() -> SimpleTokenizer:
     return SimpleTokenizer()
 
 
-def tokenize(sentences: list[str]) -> tuple[Tensor, list[str]]:
-    """Token ids of sentences; those over 77 tokens are cut, their last id kept as end-of-text.
+def tokenize(sentences: list[str], length: int = CONTEXT_LENGTH) -> tuple[Tensor, list[str]]:
+    """Token ids of sentences; those over ``length`` tokens are cut, their last id kept as end-of-text.
 
     Args:
         sentences: C of them.
+        length: L, 77 in CLIP.
 
     Returns:
-        int64 ids (C, 77), zeros after the end-of-text token, and the sentences that were cut.
+        int64 ids (C, L), zeros after the end-of-text token, and the sentences that were cut.
     """
     tokenizer = _tokenizer()
-    ids = torch.zeros(len(sentences), CONTEXT_LENGTH, dtype=torch.int64)
+    ids = torch.zeros(len(sentences), length, dtype=torch.int64)
     cut = []
     for row, sentence in zip(ids, sentences, strict=True):
         tokens = [tokenizer.sot_token_id, *tokenizer.encode(sentence), tokenizer.eot_token_id]
-        if len(tokens) > CONTEXT_LENGTH:
+        if len(tokens) > length:
             cut.append(sentence)
-            tokens = [*tokens[: CONTEXT_LENGTH - 1], tokenizer.eot_token_id]
+            tokens = [*tokens[: length - 1], tokenizer.eot_token_id]
         row[: len(tokens)] = torch.tensor(tokens)
     return ids, cut

@@ -26,7 +26,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ezclip.checkpoints.load import resolve_backbone
-from ezclip.checkpoints.store import save_backbone, save_model, write_atomically, write_json
+from ezclip.checkpoints.store import copy_adapter, save_backbone, save_model, write_atomically
 from ezclip.config import TrainConfig
 from ezclip.data.dataset import MAX_BROKEN, CachedFrames, Clips, Frames8Bit, cached, training_size
 from ezclip.data.manifest import Row, labels_of, partners_of, read_rows
@@ -94,12 +94,13 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     state = _State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
 
-    start, broken = time.monotonic(), set()
+    start, broken = time.monotonic(), _known_broken(out, keep=first > 0)
     loader = _loader(clips, config, accelerator, first, steps)
     bar = tqdm(total=steps, initial=first, desc=config.variant, unit="step", disable=not accelerator.is_main_process)
     journal = _Journal(out, first) if accelerator.is_main_process else None
     for step, (views, targets, unreadable) in enumerate(loader, first):
         model.train()
+        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout depends on the step alone
         _report_broken(out, unreadable, broken, len(rows))
         tokens = _tokens(sentences, config.seed, step)
         pixels = normalise(views.to(accelerator.device, non_blocking=True))
@@ -140,6 +141,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     }
     if accelerator.is_main_process:
         assert journal is not None
+        journal.events.close()
         summary["metrics"] = {k: round(v, 4) for k, v in journal.latest.items() if k.startswith("val_")}
         save_model(model, backbone, out / "model", summary=summary)
         save_backbone(backbone, out / "model" / "backbone.safetensors")
@@ -160,7 +162,9 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
         raise ConfigError("variant 'clip' has nothing to train; choose base, motion, prompts or ezclip.")
     if config.compile:
         model.vision.compile()
-    if config.prompt_std is not None:
+    if config.init is not None:
+        copy_adapter(model, config.init)
+    elif config.prompt_std is not None:
         T = config.num_frames
         scale = torch.linspace(1, 0, T)[:, None] if config.prompt_ramp else torch.ones(T, 1)
         for module in model.modules():
@@ -208,7 +212,7 @@ def total_loss(model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, co
 
 
 def steps_per_epoch(config: TrainConfig, count: int) -> int:
-    """Whole batches in a pass; the rest of a pass opens the next one's order."""
+    """Whole batches in a pass; what is left over is drawn in other passes."""
     return max(1, count // config.batch_size)
 
 
@@ -223,7 +227,10 @@ def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
         return [fill(label, NAME_ONLY) for label in labels]
     if text == "templates":
         return [fill(label, TEMPLATES) for label in labels]
-    return [[sentence] for sentence in describe(labels, read_descriptions(text))]
+    sentences = describe(labels, read_descriptions(text))
+    if cut := tokenize(sentences)[1]:
+        log.warning("texts over 77 tokens are cut: %s", "; ".join(sentence[:60] for sentence in cut))
+    return [[sentence] for sentence in sentences]
 
 
 def _tokens(sentences: list[list[str]], seed: int, step: int) -> Tensor:
@@ -260,24 +267,39 @@ def _watched(config: TrainConfig, labels: list[str], image_size: int) -> Clips |
     return _clips(config, rows, labels, image_size, training=False)
 
 
-def _order(config: TrainConfig, count: int, first: int, steps: int) -> Iterator[list[tuple[int, int]]]:
-    """(epoch, index) of the clips in each global batch from step ``first`` on."""
-    each = steps_per_epoch(config, count)
-    for step in range(first, steps):
-        epoch, position = divmod(step, each)
-        order = np.random.default_rng([config.seed, epoch]).permutation(count)
-        rows = np.resize(order[position * config.batch_size :], config.batch_size)
-        yield [(epoch, int(i)) for i in rows]
+class Order:
+    """The batches of one process from step ``first`` on: lists of (epoch, index).
+
+    Each pass has its own permutation, drawn from (seed, epoch), so step s is the same wherever a run starts.
+    """
+
+    def __init__(self, config: TrainConfig, count: int, first: int, steps: int, rank: int = 0, world: int = 1):
+        if config.batch_size % world:
+            raise ConfigError(f"batch_size {config.batch_size} is not a multiple of {world} processes; change one.")
+        self.config, self.count, self.first, self.steps = config, count, first, steps
+        self.rank, self.world = rank, world
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return self.steps - self.first
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield this process's share of each global batch."""
+        size, each = self.config.batch_size, steps_per_epoch(self.config, self.count)
+        order, drawn = np.empty(0, np.int64), -1
+        for step in range(self.first, self.steps):
+            epoch, position = divmod(step, each)
+            if epoch != drawn:
+                order, drawn = np.random.default_rng([self.config.seed, epoch]).permutation(self.count), epoch
+            rows = np.resize(order[position * size :], size)
+            yield [(epoch, int(i)) for i in rows[self.rank :: self.world]]
 
 
 def _loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, first: int, steps: int) -> DataLoader:
-    rank, world = accelerator.process_index, accelerator.num_processes
-    if config.batch_size % world:
-        raise ConfigError(f"batch_size {config.batch_size} is not a multiple of {world} processes; change one.")
-    share = [batch[rank::world] for batch in _order(config, len(clips), first, steps)]
+    order = Order(config, len(clips), first, steps, accelerator.process_index, accelerator.num_processes)
     return DataLoader(
         clips,
-        batch_sampler=share,
+        batch_sampler=order,
         num_workers=config.workers,
         collate_fn=_collate,
         pin_memory=accelerator.device.type == "cuda",
@@ -314,12 +336,23 @@ def _watch(
     with accelerator.autocast():
         texts = model.encode_text(tokenize([s[0] for s in sentences])[0].to(device)).float()
         for chunk in torch.arange(len(clips)).split(32):
-            views, labels_, _ = _collate([clips[0, int(i)] for i in chunk])
+            whole = [item for i in chunk if not (item := clips[0, int(i)])[2]]  # an unreadable clip does not count
+            if not whole:
+                continue
+            views, labels_, _ = _collate(whole)
             frames = model.encode_video(normalise(views.to(device))).float()
             scores.append(model.logits(frames, texts).cpu())
             targets.append(labels_)
     found = accuracies(torch.cat(scores), torch.cat(targets), labels, partners_of(clips.rows))
     return {f"val_{k}": found[k] for k in ("top1", "within_pairs") if k in found}
+
+
+def _known_broken(out: Path, *, keep: bool) -> set[str]:
+    """Videos that skipped.jsonl already lists; a fresh run starts a fresh list."""
+    path = out / "skipped.jsonl"
+    if not keep:
+        path.unlink(missing_ok=True)
+    return {json.loads(line)["path"] for line in path.read_text().splitlines()} if path.exists() else set()
 
 
 def _report_broken(out: Path, unreadable: list[str], broken: set[str], count: int) -> None:
@@ -340,19 +373,20 @@ class _Journal:
         path = out / "metrics.jsonl"
         kept = path.read_text().splitlines()[:first] if first and path.exists() else []
         path.write_text("".join(line + "\n" for line in kept))
-        self.file = path.open("a", buffering=1)
+        self.path = path
         self.events = SummaryWriter(str(out / "tensorboard"), purge_step=first or None)
         self.latest: dict[str, float] = {}
 
     def write(self, step: int, values: dict[str, float]) -> None:
         self.latest |= values
-        self.file.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in values.items()}) + "\n")
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in values.items()}) + "\n")
         for name, value in values.items():
             self.events.add_scalar(name, value, step)
 
 
 class _State:
-    """What a run needs to go on: trained tensors, optimiser, schedule, torch's generator, and the recipe."""
+    """What a run needs to go on: trained tensors, optimiser, schedule, and the recipe."""
 
     def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
         self.path = out / STATE
@@ -365,7 +399,6 @@ class _State:
             "trainable": {k: p.detach() for k, p in self.model.trainable().items()},
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
-            "generator": torch.get_rng_state(),
         }
         write_atomically(self.path, lambda p: torch.save(state, p))
 
@@ -384,10 +417,4 @@ class _State:
                 parameter.copy_(state["trainable"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        torch.set_rng_state(state["generator"])
         return state["step"]
-
-
-def write_summary(out: str | Path, summary: dict[str, Any]) -> None:
-    """Keep a run's summary beside its curves."""
-    write_json(Path(out) / "summary.json", summary)

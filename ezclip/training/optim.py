@@ -1,4 +1,4 @@
-"""The optimiser and its schedule: AdamW, linear warm-up from 0, cosine to 0."""
+"""The optimiser and its schedule: AdamW, linear warm-up, cosine to 0."""
 
 import math
 

@@ -18,7 +18,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ezclip.errors import VideoError
 from ezclip.types import Clip, Frames
@@ -42,6 +42,10 @@ Pick = Callable[[int], list[int]]
 
 def read_frames(path: str | Path, pick: Pick) -> Frames:
     """Decode the frames that ``pick`` chooses; nothing else is kept, so memory does not grow with the length.
+
+    The number of frames is the number of packets, read without decoding. Where a wanted frame proves damaged, all are
+    decoded once to count what can be, and ``pick`` chooses among those; damage that no wanted frame depends on is not
+    looked for.
 
     Args:
         path: an mp4, mov, mkv, webm, avi, gif, 3gp or mpegts file, or a folder of images in name order
@@ -271,7 +275,7 @@ def _read_folder(path: Path, pick: Pick) -> Frames:
                 if max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
                     raise VideoError(f"{path.name}/{names[index].name} is larger than {MAX_PIXELS:,} pixels.")
                 upright = ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, UnidentifiedImageError) as error:
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise VideoError(f"{path.name}/{names[index].name} cannot be read as an image.") from error
         images.append((np.asarray(upright), index / FOLDER_FPS))
     return _frames(path, images, wanted, total=len(names), lost=0)

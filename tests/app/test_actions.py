@@ -6,9 +6,9 @@ import pytest
 
 from app import actions, widgets
 from app.actions import Analysis, Step, analyse, preview_pair, set_text, wanted_labels
-from app.services import CLIPS_KEPT, Services
+from app.services import Services
 from ezclip.errors import LabelError, UserError, VideoError
-from ezclip.text.labels import label_set
+from ezclip.text.labels import label_set, label_sets
 from tests.conftest import write_video
 
 LABELS = 'pushing something, "<b>lifting</b>, slowly"'
@@ -70,17 +70,25 @@ def test_empty_names_mean_the_models_own(services: Services) -> None:
     names, _ = wanted_labels(services, " ", "tabletop/ezclip")
     assert sorted(names) == sorted(label_set("tabletop"))
     assert set_text(services, "UCF-101", "tabletop/ezclip").count("\n") == 100
-    assert set(actions.SET_TITLES.values()) - {None} <= set(label_set.__globals__["label_sets"]())
+    assert set(actions.SET_TITLES.values()) - {None} <= set(label_sets())
 
 
-def test_only_the_last_clips_are_kept(services: Services, tmp_path: Path) -> None:
-    for i in range(CLIPS_KEPT + 3):
-        services.clip(str(write_video(tmp_path / f"{i}.mp4", count=8 + i)), 8)
-    assert len(services._clips) == CLIPS_KEPT
+def test_only_the_last_clips_are_kept(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = services.clip(str(write_video(tmp_path / "a.mp4", count=8)), 8).images.nbytes
+    monkeypatch.setattr("app.services.CLIP_BYTES", 3 * one)
+    for i in range(6):
+        services.clip(str(write_video(tmp_path / f"{i}.mp4", count=9 + i)), 8)
+    assert len(services._clips) == 3
 
 
-def test_preview_only_where_the_browser_needs_one(movie: Path, avi: Path) -> None:
-    assert preview_pair(str(movie)) == (str(movie), (str(movie), str(movie)))
-    shown, pair = preview_pair(str(avi))
-    assert shown is not None and shown.endswith("preview.mp4") and pair == (shown, str(avi))
-    assert preview_pair(None) == (None, None)
+def test_files_made_for_users_are_removed(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = services.scratch()
+    monkeypatch.setattr("app.services.SCRATCH_SECONDS", -1)
+    assert services.scratch().exists() and not old.exists()
+
+
+def test_preview_only_where_the_browser_needs_one(services: Services, movie: Path, avi: Path) -> None:
+    assert preview_pair(services, str(movie)) == (str(movie), (str(movie), str(movie)))
+    shown, pair = preview_pair(services, str(avi))
+    assert shown is not None and Path(shown).name.startswith("preview-") and pair == (shown, str(avi))
+    assert preview_pair(services, None) == (None, None)

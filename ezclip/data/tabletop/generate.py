@@ -139,7 +139,7 @@ SAMPLES: tuple[tuple[str, str, str | None, int], ...] = (
 
 
 def write_samples(out: str | Path) -> list[Path]:
-    """Draw the app's sample clips with their masks; the seeds lie outside every split."""
+    """Draw the app's sample clips with their masks; the seeds are its own."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     paths = []

@@ -24,7 +24,6 @@ class Placement:
         y: canvas y of its foot on the table.
         lift: height above the table in canvas pixels; the shadow stays on the table.
         scale: size, 1 draws the sprite as it is.
-        angle: degrees counter-clockwise about the centre of the foot.
         moving: whether it belongs to what moves in this clip (masks).
         shadow: whether it throws a shadow.
     """
@@ -34,7 +33,6 @@ class Placement:
     y: float
     lift: float = 0.0
     scale: float = 1.0
-    angle: float = 0.0
     moving: bool = False
     shadow: bool = True
 
@@ -124,14 +122,12 @@ _SOLID = [255 if a > 100 else 0 for a in range(256)]
 
 
 def _place(p: Placement) -> tuple[Image.Image, tuple[int, int]]:
-    """The sprite scaled and turned to sub-pixel accuracy, and the canvas corner at which it is pasted."""
-    side = int(max(p.sprite.image.size) * p.scale * (1.5 if p.angle else 1.0)) + 4
-    cx, cy = p.x, p.y - p.lift  # where the foot's centre comes to lie
-    left, top = int(cx - side / 2), int(cy - side * (0.75 if p.angle else 0.98))
-    radians = np.deg2rad(p.angle)
-    a, b = np.cos(radians) / p.scale, -np.sin(radians) / p.scale
-    ox, oy = left - cx, top - cy
+    """The sprite scaled to sub-pixel accuracy, and the canvas corner at which it is pasted."""
+    side = int(max(p.sprite.image.size) * p.scale) + 4
+    x, y = p.x, p.y - p.lift  # where the foot's centre comes to lie
+    left, top = int(x - side / 2), int(y - side * 0.98)
+    shrink = 1.0 / p.scale
     foot_x = (p.sprite.left + p.sprite.right) / 2
-    coefficients = (a, b, foot_x + a * ox + b * oy, -b, a, p.sprite.foot - b * ox + a * oy)
+    coefficients = (shrink, 0.0, foot_x + shrink * (left - x), 0.0, shrink, p.sprite.foot + shrink * (top - y))
     picture = p.sprite.image.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
     return picture, (left, top)
