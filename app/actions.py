@@ -183,9 +183,10 @@ def explain_json(
     names, _ = wanted_labels(services, labels, model)
     if label and label not in names:
         raise UserError(f"The label {label[:80]!r} is not among the class names; add it there.")
+    compare = services.compare()
+    compare.check_method(method)
     if not clip:
         raise VideoError("No clip was given.")
-    compare = services.compare()
     predictors = [services.predictor(name) for name in dict.fromkeys((model, baseline)) if name]
     with services.lock:
         predictors[0].set_video(services.clip(clip, predictors[0].model.num_frames))

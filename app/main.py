@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from ezclip.errors import UserError
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 METHODS = ["rollout", "rollout-own-frame", "last-layer", "released"]
 MAX_FILE = "200mb"
+TOAST = "This does not work yet"
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -104,8 +106,8 @@ def build_app(services: Services) -> gr.Blocks:
                         values = [value for tab in tabs for value in tab.show(step)]
                         yield [f"Done: {len(step.clip)} frames of {step.clip.total}, method {step.method}.", *values]
             except UserError as error:
-                yield ["", *unchanged]
-                raise _toast(error) from error
+                gr.Warning(escape(str(error)), title=TOAST)
+                yield [escape(str(error)), *unchanged]
 
         running = run.click(
             lambda: (gr.Button(interactive=False), gr.Button(interactive=True)),
@@ -123,7 +125,8 @@ def build_app(services: Services) -> gr.Blocks:
             api_visibility="private",
         )
         ready = lambda: (gr.Button(interactive=True), gr.Button(interactive=False))  # noqa: E731
-        job.then(ready, None, [run, stop], queue=False, api_visibility="private")
+        for ended in (job.then, job.failure):
+            ended(ready, None, [run, stop], queue=False, api_visibility="private")
         stop.click(
             lambda: (*ready(), texts.CANCELLED),
             None,
@@ -149,7 +152,7 @@ def _guard(action: Any) -> Any:
 
 
 def _toast(error: UserError) -> gr.Error:
-    return gr.Error(str(error), title="This does not work yet", print_exception=False)
+    return gr.Error(escape(str(error)), title=TOAST, print_exception=False)
 
 
 def _preview(services: Services, path: str | None) -> tuple[Any, Any]:

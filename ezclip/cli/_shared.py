@@ -40,17 +40,14 @@ def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | 
 
 
 def check_out(folder: Path) -> None:
-    """Make the output folder now, so that a wrong one is refused before any work.
+    """Refuse an output folder that cannot be made or written, before any work; nothing is made yet.
 
     Raises:
-        ConfigError: a file of that name, or no permission.
+        ConfigError: a file is in the way, or there is no permission.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError
-    except OSError as error:
-        raise ConfigError(f"{folder.name} cannot be used as the output folder; choose another.") from error
+    existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise ConfigError(f"{folder.name} cannot be used as the output folder; choose another.")
 
 
 def check_exists(path: str) -> None:

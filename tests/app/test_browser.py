@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+# Gradio's own server runs in this process; its warnings are not ours to mend.
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HARMLESS = ("Method not implemented.", "Failed to load resource", "[Violation]")
 
@@ -99,7 +100,7 @@ def test_a_clip_that_browsers_cannot_play_is_shown_and_analysed(open_page: Opene
 def test_sample_on_a_phone(open_page: Opener) -> None:
     page = open_page(viewport={"width": 393, "height": 851}, is_mobile=True, has_touch=True, device_scale_factor=2)
     assert fits(page)
-    page.locator(".gallery-item, [data-testid=video]").first.or_(page.get_by_text("pushing")).first.click()
+    page.get_by_text("pushing left to right").first.click()
     page.locator("#clip video").first.wait_for()
     analyse(page)
     assert fits(page)
@@ -111,7 +112,8 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
 def test_errors_are_toasts_with_a_sentence(open_page: Opener, tmp_path: Path) -> None:
     page = open_page("?__theme=dark")
     page.get_by_role("button", name="Analyse", exact=True).click()
-    expect(page.locator("[data-testid=toast-body], .toast-body").first).to_contain_text("drop a video")
+    expect(page.locator("#status")).to_contain_text("drop a video")
+    expect(page.locator("[data-testid=toast-text]").first).to_contain_text("drop a video")
     expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
     bad = tmp_path / "text.mp4"
     bad.write_text("no video")
