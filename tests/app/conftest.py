@@ -12,8 +12,10 @@ from tests.conftest import write_video
 
 
 @pytest.fixture(scope="session")
-def services() -> Services:
-    return Services(device="cpu")
+def services() -> Iterator[Services]:
+    services = Services(device="cpu")
+    yield services
+    services.close()
 
 
 @pytest.fixture(scope="session")
