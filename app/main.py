@@ -215,7 +215,7 @@ def serve(host: str, port: int, *, model: str, device: str) -> int:
     services.start()
     ended.wait()
     services.close()
-    hurry = threading.Timer(3, os._exit, (0,))  # an analysis under way does not hold the end up
+    hurry = threading.Timer(1.5, os._exit, (0,))  # an analysis under way does not hold the end up
     hurry.daemon = True
     hurry.start()
     demo.close(verbose=False)
