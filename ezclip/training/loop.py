@@ -7,7 +7,6 @@ unbroken one.
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import math
 import random
@@ -22,15 +21,14 @@ import torch.distributed.nn.functional as dist_nn
 from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ezclip.checkpoints.load import resolve_backbone
-from ezclip.checkpoints.store import copy_adapter, save_backbone, save_model, write_atomically
+from ezclip.checkpoints.store import copy_adapter, save_backbone, save_model
 from ezclip.config import TrainConfig
-from ezclip.data.dataset import MAX_BROKEN, CachedFrames, Clips, Frames8Bit, cached, training_size
+from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, cached, training_size
 from ezclip.data.manifest import Row, labels_of, partners_of, read_rows
-from ezclip.errors import CheckpointError, ConfigError
+from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.backbone import Backbone
 from ezclip.model.builders import build_ezclip
@@ -40,11 +38,11 @@ from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, fill, read_des
 from ezclip.text.tokens import tokenize
 from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
 from ezclip.training.optim import adamw, warmup_cosine
+from ezclip.training.records import Journal, State, known_broken, report_broken
 from ezclip.types import Variant
 from ezclip.video.transforms import normalise
 
 log = logging.getLogger(__name__)
-STATE = "state.pt"
 
 
 def trains_motion(variant: Variant) -> bool:
@@ -91,17 +89,17 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     warmup = config.warmup_epochs * steps_per_epoch(config, len(rows)) if config.warmup_epochs else None
     schedule = warmup_cosine(optimiser, warmup=max(1, warmup or int(config.warmup * steps)), steps=steps)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
-    state = _State(out, model, optimiser, schedule, config)
+    state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
 
-    start, broken = time.monotonic(), _known_broken(out, keep=first > 0)
+    start, broken = time.monotonic(), known_broken(out, keep=first > 0)
     loader = _loader(clips, config, accelerator, first, steps)
     bar = tqdm(total=steps, initial=first, desc=config.variant, unit="step", disable=not accelerator.is_main_process)
-    journal = _Journal(out, first) if accelerator.is_main_process else None
+    journal = Journal(out, first) if accelerator.is_main_process else None
     for step, (views, targets, unreadable) in enumerate(loader, first):
         model.train()
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout depends on the step alone
-        _report_broken(out, unreadable, broken, len(rows))
+        report_broken(out, unreadable, broken, len(rows))
         tokens = _tokens(sentences, config.seed, step)
         pixels = normalise(views.to(accelerator.device, non_blocking=True))
         frames, texts = wrapped(pixels, tokens.to(accelerator.device))
@@ -345,76 +343,3 @@ def _watch(
             targets.append(labels_)
     found = accuracies(torch.cat(scores), torch.cat(targets), labels, partners_of(clips.rows))
     return {f"val_{k}": found[k] for k in ("top1", "within_pairs") if k in found}
-
-
-def _known_broken(out: Path, *, keep: bool) -> set[str]:
-    """Videos that skipped.jsonl already lists; a fresh run starts a fresh list."""
-    path = out / "skipped.jsonl"
-    if not keep:
-        path.unlink(missing_ok=True)
-    return {json.loads(line)["path"] for line in path.read_text().splitlines()} if path.exists() else set()
-
-
-def _report_broken(out: Path, unreadable: list[str], broken: set[str], count: int) -> None:
-    for name in unreadable:
-        if name not in broken:
-            broken.add(name)
-            log.warning("skipped %s: it cannot be read", Path(name).name)
-            with (out / "skipped.jsonl").open("a") as file:
-                file.write(json.dumps({"path": name}) + "\n")
-    if len(broken) > MAX_BROKEN * count:
-        raise ConfigError(f"{len(broken)} of {count} videos cannot be read (see skipped.jsonl); repair the data first.")
-
-
-class _Journal:
-    """metrics.jsonl and TensorBoard events; lines after the resumed step are dropped."""
-
-    def __init__(self, out: Path, first: int):
-        path = out / "metrics.jsonl"
-        kept = path.read_text().splitlines()[:first] if first and path.exists() else []
-        path.write_text("".join(line + "\n" for line in kept))
-        self.path = path
-        self.events = SummaryWriter(str(out / "tensorboard"), purge_step=first or None)
-        self.latest: dict[str, float] = {}
-
-    def write(self, step: int, values: dict[str, float]) -> None:
-        self.latest |= values
-        with self.path.open("a") as file:
-            file.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in values.items()}) + "\n")
-        for name, value in values.items():
-            self.events.add_scalar(name, value, step)
-
-
-class _State:
-    """What a run needs to go on: trained tensors, optimiser, schedule, and the recipe."""
-
-    def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
-        self.path = out / STATE
-        self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
-
-    def save(self, step: int) -> None:
-        state = {
-            "step": step,
-            "config": json.dumps(dataclasses.asdict(self.config), sort_keys=True),
-            "trainable": {k: p.detach() for k, p in self.model.trainable().items()},
-            "optimiser": self.optimiser.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-        write_atomically(self.path, lambda p: torch.save(state, p))
-
-    def load(self) -> int:
-        """Restore everything and return the next step; 0 if nothing was saved."""
-        if not self.path.exists():
-            return 0
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except Exception as error:  # the unpickler raises many kinds
-            raise CheckpointError(f"{self.path} cannot be read; remove it to start anew.") from error
-        if state["config"] != json.dumps(dataclasses.asdict(self.config), sort_keys=True):
-            raise ConfigError(f"{self.path} belongs to another configuration; restore that one or use another out.")
-        with torch.no_grad():
-            for name, parameter in self.model.trainable().items():
-                parameter.copy_(state["trainable"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.schedule.load_state_dict(state["schedule"])
-        return state["step"]

@@ -66,7 +66,7 @@ def test_resume_equals_an_unbroken_run(config: TrainConfig, tmp_path: Path, monk
         if step == 5:
             raise Kill
 
-    monkeypatch.setattr("ezclip.training.loop._Journal.write", _calling(stop))
+    monkeypatch.setattr("ezclip.training.records.Journal.write", _calling(stop))
     with pytest.raises(Kill):
         train(broken)
     monkeypatch.undo()
@@ -80,9 +80,9 @@ def test_resume_equals_an_unbroken_run(config: TrainConfig, tmp_path: Path, monk
 
 
 def _calling(before):  # type: ignore[no-untyped-def]
-    from ezclip.training.loop import _Journal
+    from ezclip.training.records import Journal
 
-    write = _Journal.write
+    write = Journal.write
 
     def both(self, step, values):  # type: ignore[no-untyped-def]
         before(step, values)

@@ -1,0 +1,101 @@
+"""What a training run leaves in its folder: curves, the list of unreadable videos, and the state to go on from."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from ezclip.checkpoints.store import write_atomically
+from ezclip.config import TrainConfig
+from ezclip.data.dataset import MAX_BROKEN
+from ezclip.errors import CheckpointError, ConfigError
+from ezclip.model.ezclip import EZCLIP
+
+log = logging.getLogger(__name__)
+STATE = "state.pt"
+
+
+def known_broken(out: Path, *, keep: bool) -> set[str]:
+    """Videos that skipped.jsonl already lists; a fresh run starts a fresh list."""
+    path = out / "skipped.jsonl"
+    if not keep:
+        path.unlink(missing_ok=True)
+    return {json.loads(line)["path"] for line in path.read_text().splitlines()} if path.exists() else set()
+
+
+def report_broken(out: Path, unreadable: list[str], broken: set[str], count: int) -> None:
+    """List newly found unreadable videos in skipped.jsonl; stop the run above 5 % of ``count``.
+
+    Raises:
+        ConfigError: too many are unreadable.
+    """
+    for name in unreadable:
+        if name not in broken:
+            broken.add(name)
+            log.warning("skipped %s: it cannot be read", Path(name).name)
+            with (out / "skipped.jsonl").open("a") as file:
+                file.write(json.dumps({"path": name}) + "\n")
+    if len(broken) > MAX_BROKEN * count:
+        raise ConfigError(f"{len(broken)} of {count} videos cannot be read (see skipped.jsonl); repair the data first.")
+
+
+class Journal:
+    """metrics.jsonl and TensorBoard events; lines after the resumed step are dropped."""
+
+    def __init__(self, out: Path, first: int):
+        path = out / "metrics.jsonl"
+        kept = path.read_text().splitlines()[:first] if first and path.exists() else []
+        path.write_text("".join(line + "\n" for line in kept))
+        self.path = path
+        self.events = SummaryWriter(str(out / "tensorboard"), purge_step=first or None)
+        self.latest: dict[str, float] = {}
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Add one step's values."""
+        self.latest |= values
+        with self.path.open("a") as file:
+            file.write(json.dumps({"step": step} | {k: round(v, 6) for k, v in values.items()}) + "\n")
+        for name, value in values.items():
+            self.events.add_scalar(name, value, step)
+
+
+class State:
+    """What a run needs to go on: trained tensors, optimiser, schedule, and the recipe."""
+
+    def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
+        self.path = out / STATE
+        self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
+
+    def save(self, step: int) -> None:
+        """Write the state after ``step`` steps, atomically."""
+        state = {
+            "step": step,
+            "config": json.dumps(dataclasses.asdict(self.config), sort_keys=True),
+            "trainable": {k: p.detach() for k, p in self.model.trainable().items()},
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+        write_atomically(self.path, lambda p: torch.save(state, p))
+
+    def load(self) -> int:
+        """Restore everything and return the next step; 0 if nothing was saved."""
+        if not self.path.exists():
+            return 0
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except Exception as error:  # the unpickler raises many kinds
+            raise CheckpointError(f"{self.path} cannot be read; remove it to start anew.") from error
+        if state["config"] != json.dumps(dataclasses.asdict(self.config), sort_keys=True):
+            raise ConfigError(f"{self.path} belongs to another configuration; restore that one or use another out.")
+        with torch.no_grad():
+            for name, parameter in self.model.trainable().items():
+                parameter.copy_(state["trainable"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        return state["step"]
