@@ -1,46 +1,85 @@
-"""The named endpoints /predict and /explain: a public interface, kept stable."""
+"""The named endpoints: a public interface, kept stable. Each gives the numbers that the page shows."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import gradio as gr
 
-from app import actions
+from app.actions import analysis as actions
+from app.actions.analysis import Request, finish
+from app.actions.embeddings import frame_plane
+from app.actions.evidence import motion_evidence
+from app.actions.long_video import over_time
 from app.services import Services
 from ezclip.errors import UserError
 
 
 def add_endpoints(services: Services) -> None:
-    """Add both endpoints; their inputs are components that the page does not show."""
+    """Add the endpoints; their inputs are components that the page does not show."""
     clip = gr.File(visible=False, label="clip")
+    clips = gr.File(visible=False, label="clips", file_count="multiple")
     labels = gr.Textbox("", visible=False, label="labels")
     model = gr.Textbox(services.default, visible=False, label="model")
     baseline = gr.Textbox(services.baseline, visible=False, label="baseline")
     label = gr.Textbox("", visible=False, label="label")
     method = gr.Textbox("rollout", visible=False, label="method")
+    projection = gr.Textbox("t-SNE", visible=False, label="projection")
+    seconds = gr.Number(2.0, visible=False, label="seconds")
+    step = gr.Number(1.0, visible=False, label="step")
     answer = gr.JSON(visible=False, label="answer")
     files = gr.File(visible=False, label="files", file_count="multiple")
-    predict_button, explain_button = gr.Button(visible=False), gr.Button(visible=False)
 
     def on_predict(clip: str, labels: str, model: str) -> dict[str, Any]:
         """Rank class names for a clip; the JSON of ``python -m ezclip predict --json``."""
-        try:
-            return actions.predict_json(services, clip, labels, model)
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        return actions.predict_json(services, Request(clip, labels, model=model))
 
     def on_explain(
         clip: str, labels: str, model: str, baseline: str, label: str, method: str
     ) -> tuple[dict[str, Any], list[str]]:
         """Attention maps of a clip; the JSON of ``python -m ezclip explain --json``, and its files."""
+        return actions.explain_json(services, Request(clip, labels, baseline, model, target=label, method=method))
+
+    def on_probe(clip: str, labels: str, model: str, baseline: str) -> dict[str, Any]:
+        """The clip's frames in other orders; the JSON of ``python -m ezclip probe --json`` without the clip's name."""
+        found = finish(motion_evidence(services, Request(clip, labels, baseline, model)))
+        from ezclip.evaluation.evidence import as_json
+
+        rows = {name: as_json(probes) for name, probes in found.probes.items()}
+        return {"models": rows, "verdicts": found.verdicts}
+
+    def on_project(clips: list[str], baseline: str, model: str, projection: str) -> dict[str, Any]:
+        """Frames of clips under two models in one plane; the JSON of ``python -m ezclip project --json``."""
+        return frame_plane(services, clips, [baseline, model], projection).as_json()
+
+    def on_scan(clip: str, labels: str, model: str, seconds: float, step: float) -> dict[str, Any]:
+        """Scores over a long video; the JSON of ``python -m ezclip scan --json`` without the clip's name."""
+        found = finish(over_time(services, Request(clip, labels, model, model), seconds, step))
+        return {"model": model, "windows": [moment.as_json(3) for moment in found.moments]}
+
+    def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
+        gr.Button(visible=False).click(
+            _sentences(action), inputs, outputs, api_name=name, api_visibility="public", api_description=action.__doc__,
+            concurrency_limit=1, concurrency_id="model",
+        )  # fmt: skip
+
+    add("predict", on_predict, [clip, labels, model], answer)
+    add("explain", on_explain, [clip, labels, model, baseline, label, method], [answer, files])
+    add("probe", on_probe, [clip, labels, model, baseline], answer)
+    add("project", on_project, [clips, baseline, model, projection], answer)
+    add("scan", on_scan, [clip, labels, model, seconds, step], answer)
+
+
+def _sentences(action: Callable[..., Any]) -> Callable[..., Any]:
+    """A UserError reaches the client as its sentence."""
+
+    @wraps(action)
+    def call(*arguments: Any) -> Any:
         try:
-            return actions.explain_json(services, clip, labels, model, baseline, label, method)
+            return action(*arguments)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    shared: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "model", "api_visibility": "public"}
-    predict_button.click(on_predict, [clip, labels, model], answer, api_name="predict", **shared)
-    explain_button.click(
-        on_explain, [clip, labels, model, baseline, label, method], [answer, files], api_name="explain", **shared
-    )
+    return call

@@ -15,100 +15,92 @@ from typing import Any
 
 import gradio as gr
 
-from app import actions, texts
+from app import texts, widgets
+from app.actions import analysis as actions
+from app.actions.jobs import Step
+from app.actions.models import model_card
+from app.actions.preview import preview_pair
+from app.controls import Controls
 from app.endpoints import add_endpoints
+from app.feedback import TOAST, guarded
 from app.services import Services
 from app.tabs.about import about_tab
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
+from app.tabs.classes import ClassesTab
+from app.tabs.embeddings import EmbeddingsTab
+from app.tabs.evidence import EvidenceTab
+from app.tabs.long_video import LongVideoTab
+from app.tabs.ood import OODTab
 from app.tabs.recognise import RecogniseTab
+from app.tabs.take_away import TakeAway
 from app.theme import CSS, THEME
 from ezclip.checkpoints.catalog import ROOT, check_model_name
 from ezclip.errors import UserError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
-METHODS = ["rollout", "rollout-own-frame", "last-layer", "released"]
 MAX_FILE = "200mb"
-TOAST = "This does not work yet"
+# The page's address keeps what was chosen, so that it can be shared.
+_REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
+    for (const [k, v] of Object.entries({labels, baseline, model}))
+        v && v.length < 1500 ? u.searchParams.set(k, v) : u.searchParams.delete(k);
+    history.replaceState(null, '', u) }"""
+_REMEMBER_TAB = (
+    "() => { const u = new URL(location); u.searchParams.set('tab', '%s'); history.replaceState(null, '', u) }"
+)
 
 
 def build_app(services: Services) -> gr.Blocks:
     """Lay out the page and wire it to the actions."""
+    samples = sorted(str(path) for path in (ASSETS / "samples").glob("*.mp4"))
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}")
+        state = gr.State(None)  # the Analysis that the tabs show
+        proofs = gr.State(None)  # (an Analysis, its measured MapProofs)
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                video = gr.Video(
-                    label="Clip",
-                    sources=["upload", "webcam"],
-                    format=None,
-                    include_audio=True,
-                    webcam_options=gr.WebcamOptions(mirror=False),
-                    height=280,
-                    elem_id="clip",
-                )
-                shown = gr.State(None)  # (what the player shows, the file that the user gave)
-                samples = _samples()
-                gr.Examples(samples, video, label="Samples", example_labels=[_title(s) for s in samples])
-                label_set = gr.Dropdown(list(actions.SET_TITLES), label="Fill in a set of class names", elem_id="set")
-                labels = gr.Textbox(
-                    label="Class names",
-                    info=texts.LABELS_HELP,
-                    lines=4,
-                    max_lines=10,
-                    elem_id="labels",
-                    value=actions.set_text(services, actions.OWN_SET, services.default),
-                )
+                controls, upload_names, label_set, cards = _left(services, samples)
                 with gr.Row():
                     run = gr.Button("Analyse", variant="primary", elem_id="analyse")
                     stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
                 status = gr.Markdown("", elem_id="status")
-                with gr.Accordion("Models and method", open=False):
-                    names = services.model_names()
-                    baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline")
-                    model = gr.Dropdown(names, value=services.default, label="Model", elem_id="model")
-                    method = gr.Dropdown(METHODS, value=METHODS[0], label="Map", elem_id="method")
+                take_away = TakeAway(services, state, proofs)
             with gr.Column(scale=5, min_width=320):
                 banner = gr.Markdown(_banner(services, services.baseline, services.default), elem_id="banner")
-                with gr.Tabs():
-                    tabs = [RecogniseTab(), AttentionTab(services), AcrossFramesTab()]
+                with gr.Tabs(elem_id="tabs") as tabs_box:
+                    recognise = RecogniseTab(controls)
+                    attention = AttentionTab(services, state, proofs)
+                    across = AcrossFramesTab(services, state)
+                    EmbeddingsTab(services, controls, samples)
+                    EvidenceTab(services, controls)
+                    ClassesTab(services, controls)
+                    OODTab(services, controls, samples)
+                    LongVideoTab(services, controls)
                     about_tab()
+        _wire_inputs(services, controls, upload_names, label_set, banner, cards)
 
-        gr.on(
-            [video.upload, video.stop_recording],
-            _guard(partial(_preview, services)),
-            video,
-            [video, shown],
-            show_progress="minimal",
-            api_visibility="private",
-        )
-        label_set.change(
-            _guard(partial(actions.set_text, services)), [label_set, model], labels, api_visibility="private"
-        )
-        gr.on(
-            [baseline.change, model.change],
-            _guard(lambda b, m: _banner(services, b, m)),
-            [baseline, model],
-            banner,
-            api_visibility="private",
-        )
+        shown = [recognise, attention, across, take_away]
+        outputs = [state, *(component for tab in shown for component in tab.outputs)]
 
-        outputs = [component for tab in tabs for component in tab.outputs]
-
-        def analyse(clip: str | None, pair: Any, text: str, b: str, m: str, how: str) -> Iterator[Any]:
-            path = pair[1] if pair and clip and Path(pair[0]).name == Path(clip).name else clip
+        def analyse(current: Any, *values: Any, again: bool = False) -> Iterator[Any]:
+            if again and current is None:
+                return
+            own, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
+            settings = attention.settings(*own) | ({} if again else {"target": ""})
             unchanged = [gr.skip() for _ in outputs]
             try:
-                for step in actions.analyse(services, path, text, b, m, how):
-                    if isinstance(step, actions.Step):
-                        yield [f"Step {step.done + 1} of {step.total}: {step.doing} …", *unchanged]
+                for step in actions.analyse(services, controls.request(*shared, **settings)):
+                    if isinstance(step, Step):
+                        yield [f"{step.share:.0%} · {step.doing} …", *unchanged]
                     else:
-                        values = [value for tab in tabs for value in tab.show(step)]
-                        yield [f"Done: {len(step.clip)} frames of {step.clip.total}, method {step.method}.", *values]
+                        found = [value for tab in shown for value in tab.show(step)]
+                        told = f"Done: {len(step.clip)} frames of {step.clip.total}, label “{escape(step.target)}”."
+                        yield [told, step, *found]
             except UserError as error:
                 gr.Warning(escape(str(error)), title=TOAST)
                 yield [escape(str(error)), *unchanged]
 
+        asked = [state, *attention.inputs, *controls.inputs]
         running = run.click(
             lambda: (gr.Button(interactive=False), gr.Button(interactive=True)),
             None,
@@ -116,47 +108,113 @@ def build_app(services: Services) -> gr.Blocks:
             queue=False,
             api_visibility="private",
         )
-        job = running.then(
-            analyse,
-            [video, shown, labels, baseline, model, method],
-            [status, *outputs],
-            concurrency_limit=1,
-            concurrency_id="model",
-            api_visibility="private",
-        )
+        shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+        job = running.then(analyse, asked, [status, *outputs], **shared)
+        again = partial(analyse, again=True)
+        redrawn = gr.on(attention.changes, again, asked, [status, *outputs], **shared)
+        reread = recognise.edited.success(again, asked, [status, *outputs], **shared)
         ready = lambda: (gr.Button(interactive=True), gr.Button(interactive=False))  # noqa: E731
         for ended in (job.then, job.failure):
             ended(ready, None, [run, stop], queue=False, api_visibility="private")
+        proving = [
+            event.success(attention.prove, [state, proofs], [attention.proof, proofs], show_progress="hidden", **shared)
+            for event in (job, redrawn, reread)
+        ]
         stop.click(
             lambda: (*ready(), texts.CANCELLED),
             None,
             [run, stop, status],
-            cancels=[job],
+            cancels=[job, redrawn, reread, *proving],
             queue=False,
             api_visibility="private",
         )
+        remembered = [controls.labels, controls.baseline, controls.model]
+        job.then(None, remembered, None, js=_REMEMBER, api_visibility="private")
+        tabs = [child for child in tabs_box.children if isinstance(child, gr.Tab)]
+        for tab in tabs:
+            tab.select(None, None, None, js=_REMEMBER_TAB % tab.id, api_visibility="private")
+
+        def recall(request: gr.Request) -> list[Any]:
+            return _recall(services, request, [str(tab.id) for tab in tabs])
+
+        demo.load(recall, None, [*remembered, tabs_box], api_visibility="private")
         add_endpoints(services)
     return demo
 
 
-def _guard(action: Any) -> Any:
-    """Show a UserError as a toast."""
+def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.File, gr.Dropdown, gr.HTML]:
+    """Clip, class names and models."""
+    video = gr.Video(
+        label="Clip",
+        sources=["upload", "webcam"],
+        format=None,
+        include_audio=True,
+        webcam_options=gr.WebcamOptions(mirror=False),
+        height=340,
+        elem_id="clip",
+    )
+    gr.Examples(samples, video, label="Samples", example_labels=[_title(s) for s in samples], examples_per_page=20)
+    label_set = gr.Dropdown(list(actions.SET_TITLES), label="Fill in a set of class names", elem_id="set")
+    labels = gr.Textbox(
+        label="Class names",
+        info=texts.LABELS_HELP,
+        lines=4,
+        max_lines=10,
+        elem_id="labels",
+        value=actions.set_text(actions.OWN_SET, services.default),
+    )
+    with gr.Accordion("Models and texts", open=False):
+        names = services.model_names()
+        baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline")
+        model = gr.Dropdown(names, value=services.default, label="Model", elem_id="model")
+        cards = gr.HTML(_cards(services, services.baseline, services.default), elem_id="cards")
+        chosen = gr.Dropdown(list(actions.TEXTS.items()), value="trained", label="A name becomes", elem_id="texts")
+        upload = gr.File(label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110)
+    controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
+    return controls, upload, label_set, cards
 
-    def guarded(*arguments: Any) -> Any:
-        try:
-            return action(*arguments)
-        except UserError as error:
-            raise _toast(error) from error
 
-    return guarded
+def _wire_inputs(
+    services: Services,
+    controls: Controls,
+    upload: gr.File,
+    label_set: gr.Dropdown,
+    banner: gr.Markdown,
+    cards: gr.HTML,
+) -> None:
+    """What happens in the left column itself."""
+    gr.on(
+        [controls.video.upload, controls.video.stop_recording],
+        guarded(lambda path: _preview(services, path)),
+        controls.video,
+        [controls.video, controls.shown],
+        show_progress="minimal",
+        api_visibility="private",
+    )
+    label_set.change(guarded(actions.set_text), [label_set, controls.model], controls.labels, api_visibility="private")
+    upload.upload(
+        guarded(actions.read_uploaded), upload, [controls.labels, controls.sentences], api_visibility="private"
+    )
+    gr.on(
+        [controls.baseline.change, controls.model.change],
+        guarded(lambda b, m: (_banner(services, b, m), _cards(services, b, m))),
+        [controls.baseline, controls.model],
+        [banner, cards],
+        api_visibility="private",
+    )
 
 
-def _toast(error: UserError) -> gr.Error:
-    return gr.Error(escape(str(error)), title=TOAST, print_exception=False)
+def _recall(services: Services, request: gr.Request, tabs: list[str]) -> list[Any]:
+    """What the page's address says, as far as it can be used."""
+    asked = dict(request.query_params)
+    names = services.model_names()
+    found: list[Any] = [asked["labels"] if asked.get("labels") else gr.skip()]
+    found += [asked[key] if asked.get(key) in names else gr.skip() for key in ("baseline", "model")]
+    return [*found, gr.Tabs(selected=asked["tab"]) if asked.get("tab") in tabs else gr.skip()]
 
 
 def _preview(services: Services, path: str | None) -> tuple[Any, Any]:
-    shown, pair = actions.preview_pair(services, path)
+    shown, pair = preview_pair(services, path)
     return (gr.skip(), None) if shown == path else (shown, pair)
 
 
@@ -164,12 +222,12 @@ def _banner(services: Services, *names: str) -> str:
     return texts.scope(list(names), [services.config(name) for name in names])
 
 
-def _samples() -> list[str]:
-    return [str(path) for path in sorted((ASSETS / "samples").glob("*.mp4"))]
+def _cards(services: Services, *names: str) -> str:
+    return widgets.cards([model_card(services, name) for name in dict.fromkeys(names)])
 
 
 def _title(sample: str) -> str:
-    return Path(sample).stem[2:].replace("_", " ")
+    return Path(sample).stem.partition("_")[2].replace("_", " ")
 
 
 def serve(host: str, port: int, *, model: str, device: str) -> int:

@@ -9,6 +9,8 @@ import tempfile
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,13 +82,16 @@ class Services:
 
     @staticmethod
     def compare() -> Any:
-        """``ezclip.explanation.compare``, imported when torch is."""
+        """``ezclip.explanation.compare`` and what goes with it, imported when torch is."""
         from ezclip.explanation import compare
 
         return compare
 
-    def clip(self, path: str, T: int) -> Clip:
-        """The T segment-centre frames of a video, from memory if its content was seen lately."""
+    def clip(self, path: str, T: int, tick: Callable[[float], None] = lambda _: None) -> Clip:
+        """The T segment-centre frames of a video, from memory if its content was seen lately.
+
+        ``tick`` hears the share of the file that has been decoded and may raise to stop.
+        """
         file = Path(path)
         if not file.is_file():
             raise UserError("The clip is no longer there; upload it again.")
@@ -94,7 +99,7 @@ class Services:
             key = (hashlib.file_digest(content, "sha256").hexdigest() + file.name, T)
         with self.lock:
             if key not in self._clips:
-                self._clips[key] = read_clip(file, partial(segment_centres, T=T))
+                self._clips[key] = read_clip(file, partial(segment_centres, T=T), tick=tick)
             self._clips.move_to_end(key)
             while len(self._clips) > 1 and sum(c.images.nbytes for c in self._clips.values()) > CLIP_BYTES:
                 self._clips.popitem(last=False)
@@ -108,8 +113,9 @@ class Services:
         """A fresh folder for files that a user gets; those of the last hour are kept, older ones removed."""
         root = Path(self._scratch.name)
         for old in root.iterdir():
-            if time.time() - old.stat().st_mtime > SCRATCH_SECONDS:
-                shutil.rmtree(old, ignore_errors=True)
+            with suppress(FileNotFoundError):  # removed by another thread
+                if time.time() - old.stat().st_mtime > SCRATCH_SECONDS:
+                    shutil.rmtree(old, ignore_errors=True)
         return Path(tempfile.mkdtemp(dir=root))
 
     def close(self) -> None:

@@ -22,43 +22,64 @@ ABOUT = """
 name always wins. The *logit* is the cosine between video and text times the model's scale; it does not depend on the
 other names.
 
-**Attention maps.** Bright places are those from which the video's embedding drew (attention rollout: the attention
-of all blocks multiplied through, half of every step being the skip connection). Both rows share one colour scale, so a
-darker row really holds less. The four methods:
-*rollout* follows attention through the frames and the prompts; *rollout-own-frame* is what each frame's class token
-took from its own frame; *last-layer* is the class token's attention in the last block; *released* is the map that the
-authors' code draws (last block, mean over all queries).
+**Attention maps.** Bright places are those from which the video's embedding drew. All rows share one colour scale, so a
+darker row really holds less. *Rollout* multiplies the attention of all blocks through frames and prompts, half of every
+step being the skip connection; *own frame only* is what each frame's class token took from its own frame; *last layer*
+is the class token's attention in the last block; *the release's map* is what the authors' code draws (last block, mean
+over all queries). The others ask what speaks for the chosen label: *gradient rollout* weighs attention by the label's
+gradient, *Grad-CAM* weighs the channels before the last block, *integrated gradients* go from the clip's mean colour to
+the clip, *occlusion* covers cells of 2x2 patches.
+
+**Gains under the maps.** Patches are taken away (deletion) or put back (insertion) in the order of the map and in
+random orders; the gain is the area between the two curves of the label's score. Around 0 the map is no better than
+chance.
 
 **Across frames.** Row t shows how much frame t drew on each other frame through the temporal prompts. The base model
 has no prompts: its frames never meet, and shuffling them changes nothing.
 
-**Spread.** Var and C (Eq. 4 and 5 of the paper) say how far apart the frames' embeddings lie. The numbers of a frozen
-copy of the clip stand beside them: what is left there comes from the frames' positions, not from motion.
+**Spread and phantom motion.** Var and C (Eq. 4 and 5 of the paper) say how far apart the frames' embeddings lie. The
+numbers of a frozen copy of the clip stand beside them: what is left there comes from the frames' positions alone.
+
+**Frame embeddings.** One point a frame, both models in one fit. t-SNE and UMAP keep neighbours, not distances;
+trustworthiness says how well they did.
+
+**Intervals** are 95 % bootstrap intervals over clips; the p of a comparison is McNemar's, on the clips that only one of
+the two models got right.
 
 ### What is the paper's and what is ours
 The model and its losses are those of *EZ-CLIP: Efficient Zero-shot Video Action Recognition* (arXiv 2312.08010),
-checked against the released code. Rollout through the prompts, the frozen-clip comparison and the models shipped here
-are this project's own.
+checked against the released code. Rollout through the prompts, the frozen-clip comparison, the motion evidence, the
+benchmark and the models shipped here are this project's own. The shipped models were trained on Tabletop Motion, videos
+drawn by this project; no family of the tab *Out of distribution* was among them.
 
 ### Privacy
 Clips stay on the machine that runs this app. They are deleted from its cache within about an hour, nothing is sent
 elsewhere, and no history is kept in your browser.
+
+### Versions
 """
 
 
 def scope(names: list[str], configs: list[dict[str, Any]]) -> str:
     """The banner: what the chosen models know, and what a real video's numbers can and cannot mean."""
-    if any(name.startswith("tabletop/") for name in names):
-        return (
-            "**These small models know only drawn table scenes** (Tabletop Motion: things pushed, lifted, covered on a "
-            "table). The sample clips are of that kind. Your own video runs just the same: its maps show where these "
-            "models look and whether the order of the frames matters to them, but their ranking of real actions is "
-            "close to a guess. For real actions convert the official weights: `python -m ezclip convert`."
-        )
+    small = [name for name in names if name.startswith("tabletop/")]
     parts = []
-    for name, config in zip(names, configs, strict=True):
-        data = config.get("training", {}).get("data")
+    if small:
+        who = "These small models know" if len(small) == len(names) else f"{' and '.join(small)} knows"
         parts.append(
-            f"**{name}**: " + (f"trained on {Path(data).parent.name}" if data else "its training data is not recorded")
+            f"**{who} only drawn table scenes** (Tabletop Motion: things pushed, lifted, covered on a table), like "
+            "the sample clips. Your own video runs just the same: its maps show where such a model looks and "
+            "whether the order of the frames matters to it, but its ranking of real actions is close to a guess. For "
+            "real actions convert the official weights: `python -m ezclip convert`."
         )
-    return "; ".join(parts) + "."
+    for name, config in zip(names, configs, strict=True):
+        if name not in small:
+            parts.append(f"**{name}**: {trained_on(config) or 'what it was trained on is not recorded'}.")
+    return " ".join(parts)
+
+
+def trained_on(config: dict[str, Any]) -> str:
+    """The data set and its size as a model's config.json records them; empty if it does not."""
+    training = config.get("training", {})
+    data = training.get("data")
+    return f"trained on {Path(data).parent.parent.name}, {training.get('clips', '?')} clips" if data else ""

@@ -13,6 +13,7 @@ CSS = """
 .gradio-container { max-width: 1400px !important; margin: 0 auto !important; }
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
 #status p { margin: 0; }
+#clip video { max-height: 290px; }
 .ez-empty { color: var(--body-text-color-subdued); padding: 32px 12px; text-align: center; }
 .ez-warning { border-left: 4px solid #d97706; padding: 2px 10px; margin: 6px 0; }
 .ez-pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 20px; }
@@ -25,7 +26,8 @@ CSS = """
 .ez-row .ez-number small { color: var(--body-text-color-subdued); }
 .ez-bar { height: 8px; border-radius: 4px; background: var(--border-color-primary); margin-top: 3px; overflow: hidden; }
 .ez-bar div { height: 100%; border-radius: 4px; background: var(--primary-500); }
-.ez-strip { overflow-x: auto; color: var(--body-text-color); --heat: 0.6; padding-bottom: 6px; }
+.ez-strip, .ez-scroll { overflow-x: auto; contain: inline-size; }
+.ez-strip { color: var(--body-text-color); --heat: 0.6; padding-bottom: 6px; }
 .ez-strip table { border-spacing: 3px; border-collapse: separate; width: 100%; margin: 0; border: 0 !important; }
 .ez-strip table * { border-color: transparent !important; }
 .ez-strip th { font-weight: 600; font-size: .85rem; text-align: left; padding: 0 6px 0 0; min-width: 84px;
@@ -42,7 +44,38 @@ CSS = """
 .ez-table { border-collapse: collapse; width: 100%; color: var(--body-text-color); font-size: .9rem; }
 .ez-table, .ez-table * { border: 0 !important; }
 .ez-table tr { border-bottom: 1px solid var(--border-color-primary) !important; }
-.ez-table th, .ez-table td { padding: 4px 8px; text-align: right; }
-.ez-table th:first-child, .ez-table td:first-child { text-align: left; overflow-wrap: anywhere; }
-.ez-scroll { overflow-x: auto; }
+.ez-table th, .ez-table td { padding: 4px 8px; text-align: left; vertical-align: top; }
+.ez-table td.ez-n { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.ez-table td:first-child { white-space: nowrap; }
+.ez-card th { font-weight: 600; width: 90px; } .ez-card { margin-bottom: 8px; }
+.ez-note, .ez-progress { color: var(--body-text-color-subdued); font-size: .9rem; }
+.ez-progress { padding: 16px 12px; }
+.ez-strip td.ez-on .ez-cell { outline: 3px solid var(--primary-500); }
+.ez-strip td.ez-on { min-width: 168px; }
+.ez-matrix { border-collapse: separate; border-spacing: 2px; color: var(--body-text-color); font-size: .8rem; }
+.ez-matrix, .ez-matrix * { border: 0 !important; }
+.ez-matrix th { font-weight: normal; white-space: nowrap; padding: 0 4px; text-align: center; }
+.ez-matrix th img { width: 44px; height: 44px; display: inline-block; border-radius: 3px; vertical-align: middle; }
+.ez-matrix td { width: 62px; min-width: 52px; height: 44px; text-align: center; padding: 0; }
+.ez-matrix td.ez-own { background: var(--background-fill-secondary); color: var(--body-text-color-subdued); }
+.ez-plane { width: 100%; max-width: 520px; background: var(--background-fill-secondary); border-radius: 6px; }
+.ez-plane image { display: none; pointer-events: none; }
+.ez-plane .ez-point:hover image, .ez-plane .ez-point:focus image { display: inline; }
+.ez-plane .ez-point { outline: none; }
+.ez-plane .ez-point:focus circle { stroke-width: 3; stroke: var(--primary-500); }
+.ez-plane text { font-size: 9px; fill: #fff; paint-order: stroke; stroke: #0008; stroke-width: 2px;
+  pointer-events: none; }
+.ez-legend { display: flex; flex-wrap: wrap; gap: 4px 14px; font-size: .85rem; color: var(--body-text-color); }
+.ez-legend i { display: inline-block; width: 12px; height: 12px; border-radius: 6px; margin-right: 5px; }
+.ez-verdict { font-size: 1.05rem; color: var(--body-text-color); padding-left: 1.2rem; list-style: disc; }
+.ez-frames { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 10px; }
+.ez-frames img { width: 84px; border-radius: 4px; }
+.ez-time { border-collapse: separate; border-spacing: 2px; font-size: .8rem; color: var(--body-text-color); }
+.ez-time, .ez-time * { border: 0 !important; }
+.ez-time th { text-align: left; min-width: 150px; max-width: 220px; font-weight: 600; position: sticky; left: 0;
+  z-index: 1;  background: var(--background-fill-primary); overflow-wrap: anywhere; }
+.ez-time td { min-width: 74px; text-align: center; padding: 2px; cursor: pointer; }
+.ez-time td img { width: 72px; height: 72px; border-radius: 3px; margin: 0; display: inline-block; }
+.ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }
+.ez-time button { color: var(--body-text-color); }
 """

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from ezclip.checkpoints.load import load_model
     from ezclip.predictor import Predictor
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["Predictor", "__version__", "load_model"]
 
 

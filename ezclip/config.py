@@ -43,10 +43,12 @@ class PretrainConfig:
         sizes: of the model.
         logit_scale: what exp(logit_scale) is set to at the end; None keeps what was learned. CLIP's own ends at 100.
         init: folder with the backbone.safetensors to go on from; None starts from random weights.
+        compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
     """
 
     out: str
     init: str | None = None
+    compile: bool = False
     logit_scale: float | None = None
     name: str = "tabletop-clip"
     seed: int = 0
@@ -76,8 +78,9 @@ class TrainConfig:
         lambda1: weight of the contrastive loss.
         lambda2: weight of the motion loss where the variant has it.
         lr: peak learning rate of the adapters.
-        text_lr: of the text tower's adapters; None takes lr. As long as videos do not show the order of frames, the
-            loss draws the texts of twin classes together, which hides the order from the prompts; slow ones stay apart.
+        text_lr: of the text tower's adapters; None takes lr.
+        text_delay: share of the steps in which the text tower's adapters stand still. As long as videos do not show the
+            order of frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
         prompt_lr: of the prompts; None takes lr.
         prompt_std: prompts start at N(0, prompt_std); None keeps the release's uniform start.
         prompt_ramp: let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of
@@ -89,7 +92,8 @@ class TrainConfig:
         sampling: "random" draws a frame from each segment, "centres" takes its middle.
         augmentation: "none", "shift" (one random crop a clip), or "release" (crop, jitter and grey; flip if flip).
         flip: mirror half of the clips in "release" augmentation; leave off where left and right matter.
-        text: "names", "templates" (one of the release's 16 drawn each step), or the path of a descriptions CSV.
+        text: "names", "templates" (one of the release's 16 drawn each step), or descriptions: a set that ships (such as
+            "ucf101") or a CSV file.
         prompt_depth: prompts in every layer or in the first.
         drop_path: stochastic depth and attention dropout at the last layer.
         prompt_dropout: dropout of the learned prompts.
@@ -115,6 +119,7 @@ class TrainConfig:
     lambda2: float = 1.0
     lr: float = 3e-3
     text_lr: float | None = None
+    text_delay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     prompt_lr: float | None = None
     prompt_std: float | None = None
     prompt_ramp: bool = False

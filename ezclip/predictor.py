@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from ezclip.errors import LabelError, UserError
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.spread import spread
-from ezclip.text.templates import NAME_ONLY, TEMPLATES, fill
+from ezclip.text.templates import NAME_ONLY, TEMPLATES, Texts, fill, sentences
 from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction, Reading
 from ezclip.video.decode import read_clip
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 TEXT_BATCH = 64
 TEXT_CACHE = 20_000  # embeddings kept for each model
+CLIP_CACHE = 8  # encoded clips kept for each model
 
 
 def choose_device(name: str) -> torch.device:
@@ -56,6 +58,29 @@ def native_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+class _Encoded:
+    """A clip as one model takes and embeds it; each part is computed when it is first asked for."""
+
+    def __init__(self, model: EZCLIP, clip: Clip):
+        self.model, self.clip = model, clip
+
+    @cached_property
+    def pixels(self) -> Tensor:
+        device = self.model.logit_scale.device
+        return normalise(view(self.clip.images, self.model.image_size)).unsqueeze(0).to(device)
+
+    @cached_property
+    @torch.inference_mode()
+    def frames(self) -> Tensor:
+        return self.model.encode_video(self.pixels).float()
+
+    @cached_property
+    @torch.inference_mode()
+    def frozen(self) -> Tensor:
+        T = self.pixels.shape[1]
+        return self.model.encode_video(self.pixels[:, T // 2 : T // 2 + 1].expand(-1, T, -1, -1, -1)).float()
+
+
 class Predictor:
     """Scores clips with one model.
 
@@ -74,7 +99,7 @@ class Predictor:
         self.cut_texts: list[str] = []
         self._cut: set[str] = set()
         self._texts: dict[str, Tensor] = {}
-        self._clip: Clip | None = None
+        self._clips: OrderedDict[int, _Encoded] = OrderedDict()  # by identity of the Clip, the one in use last
 
     @classmethod
     def load(
@@ -106,50 +131,50 @@ class Predictor:
         return self.model.logit_scale.device
 
     @property
+    def _encoded(self) -> _Encoded:
+        if not self._clips:
+            raise UserError("No video is set; call set_video first.")
+        return next(reversed(self._clips.values()))
+
+    @property
     def clip(self) -> Clip:
         """The frames in use.
 
         Raises:
             UserError: no video was set.
         """
-        if self._clip is None:
-            raise UserError("No video is set; call set_video first.")
-        return self._clip
+        return self._encoded.clip
+
+    @property
+    def pixels(self) -> Tensor:
+        """The clip as the model takes it, (1, T, 3, S, S)."""
+        return self._encoded.pixels
+
+    @property
+    def frames(self) -> Tensor:
+        """Frame embeddings (1, T, E), not normalised, float32."""
+        return self._encoded.frames
+
+    @property
+    def frozen(self) -> Tensor:
+        """Frame embeddings of the middle frame repeated T times, (1, T, E), float32."""
+        return self._encoded.frozen
 
     def set_video(self, video: str | Path | Clip) -> Clip:
         """Decode the T segment-centre frames of a video, or take a Clip as it is.
 
-        Encoding follows when it is needed and is kept while the same Clip is set again.
+        Encoding follows when it is needed; the last clips stay encoded, so setting the same Clip again costs nothing.
 
         Raises:
             VideoError: the file cannot be read.
         """
         if not isinstance(video, Clip):
             video = read_clip(video, partial(segment_centres, T=self.model.num_frames))
-        if video is self._clip:
-            return video
-        self._clip = video
-        for name in ("pixels", "frames", "_frozen"):
-            self.__dict__.pop(name, None)
+        self._clips.setdefault(id(video), _Encoded(self.model, video))
+        self._clips.move_to_end(id(video))
+        while len(self._clips) > CLIP_CACHE:
+            self._clips.popitem(last=False)
         return video
-
-    @cached_property
-    def pixels(self) -> Tensor:
-        """The clip as the model takes it, (1, T, 3, S, S)."""
-        return normalise(view(self.clip.images, self.model.image_size)).unsqueeze(0).to(self.device)
-
-    @cached_property
-    @torch.inference_mode()
-    def frames(self) -> Tensor:
-        """Frame embeddings (1, T, E), not normalised, float32."""
-        return self.model.encode_video(self.pixels).float()
-
-    @cached_property
-    @torch.inference_mode()
-    def _frozen(self) -> Tensor:
-        """Frame embeddings of the middle frame repeated T times, (1, T, E), float32."""
-        T = self.pixels.shape[1]
-        return self.model.encode_video(self.pixels[:, T // 2 : T // 2 + 1].expand(-1, T, -1, -1, -1)).float()
 
     def score(self, labels: list[str], sentences: dict[str, list[str]] | None = None) -> list[Prediction]:
         """Rank the labels for the clip.
@@ -205,6 +230,19 @@ class Predictor:
             self._texts |= {new[i]: e for i, e in zip(rows, encoded, strict=True)}
         return torch.stack([self._texts[s] for s in sentences])
 
+    def nearest(
+        self, label: str, labels: list[str], sentences: dict[str, list[str]] | None = None, count: int = 5
+    ) -> list[tuple[str, float]]:
+        """The labels whose texts lie nearest to ``label``'s, without itself, and the cosines; best first."""
+
+        def embed(name: str) -> Tensor:
+            texts = (sentences or {}).get(name) or fill(name, self.templates)
+            return F.normalize(self.encode_texts(texts).mean(dim=0), dim=0)
+
+        own = embed(label)
+        cosines = [(other, float(embed(other) @ own)) for other in labels if other != label]
+        return sorted(cosines, key=lambda row: -row[1])[:count]
+
     def motion(self) -> MotionStatistics:
         """Spread of the clip's frame embeddings and of its frozen copy, in the model's own reading."""
 
@@ -213,10 +251,10 @@ class Predictor:
             return float(variance), float(difference)
 
         return MotionStatistics(
-            self.reading, *both(self.frames), *both(self._frozen), *both(F.normalize(self.frames, dim=-1))
+            self.reading, *both(self.frames), *both(self.frozen), *both(F.normalize(self.frames, dim=-1))
         )
 
-    def report(self, labels: list[str], *, top_k: int | None = None) -> dict[str, Any]:
+    def report(self, labels: list[str], *, top_k: int | None = None, texts: Texts = "trained") -> dict[str, Any]:
         """The public JSON of the clip in use: frames, predictions (best first, ``top_k`` of them) and motion."""
         clip = self.clip
         return {
@@ -226,6 +264,6 @@ class Predictor:
                 {"index": int(i), "seconds": round(float(s), 4)}
                 for i, s in zip(clip.indices, clip.seconds, strict=True)
             ],
-            "predictions": [asdict(p) for p in self.score(labels)[:top_k]],
+            "predictions": [asdict(p) for p in self.score(labels, sentences(labels, texts, self.templates))[:top_k]],
             "motion": asdict(self.motion()),
         }

@@ -12,7 +12,7 @@ import numpy as np
 
 Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]
 PromptDepth = Literal["deep", "shallow", "none"]
-Reading = Literal["paper", "released"]
+Reading = Literal["paper", "released", "calibrated"]
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 
@@ -25,6 +25,14 @@ def has_prompts(variant: Variant) -> bool:
 def has_adapters(variant: Variant) -> bool:
     """Whether the architecture of ``variant`` holds adapters (all but plain CLIP)."""
     return variant != "clip"
+
+
+def visible_box(height: int, width: int) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of the part of a frame that a model sees: the central square of 224/256 of its short
+    side (``video.transforms.view``).
+    """
+    half = min(height, width) * 224 / 256 / 2
+    return width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +144,7 @@ class Attribution:
         seconds: float64 (T,).
         method: registry name of the method that made it.
         model: id of the model.
+        note: what the method says of its own result, for example a convergence delta.
     """
 
     heat: np.ndarray
@@ -143,6 +152,7 @@ class Attribution:
     seconds: np.ndarray
     method: str
     model: str
+    note: str = ""
 
     def __post_init__(self) -> None:
         """Check ranks, finiteness and sign."""

@@ -1,11 +1,15 @@
 """Tab: how to read the pictures."""
 
+from importlib.metadata import version
+
 import gradio as gr
 
 from app import texts
+from ezclip import __version__
 
 
 def about_tab() -> None:
-    """Static text."""
+    """Static text and the versions in use."""
+    made = ", ".join(f"{name} {version(name)}" for name in ("torch", "open_clip_torch", "gradio", "captum", "av"))
     with gr.Tab("About", id="about"):
-        gr.Markdown(texts.ABOUT)
+        gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {made}")

@@ -1,35 +1,50 @@
-"""Tab: which frame drew on which through the temporal prompts, and how far apart the frames lie."""
+"""Tab: which frame drew on which through the temporal prompts, layer by layer, and how far apart the frames lie."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import gradio as gr
 
 from app import texts, widgets
-from app.actions import Analysis
-from ezclip.figures.maps import draw_influence
+from app.actions.analysis import Analysis
+from app.services import Services
 
 
 class AcrossFramesTab:
-    """The T x T matrix and the spread; ``show`` gives the new values of ``outputs``."""
+    """The T x T matrix, who reads the prompts, and the spread; ``show`` gives the new values of ``outputs``."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Services, state: gr.State) -> None:
+        self.services = services
         with gr.Tab("Across frames", id="across"):
-            self.note = gr.HTML(widgets.empty(texts.EMPTY_INFLUENCE), elem_id="across-note")
-            self.matrix = gr.Plot(
-                label="Influence between frames", show_label=False, visible=False, elem_id="influence"
-            )
+            self.layer = gr.Dropdown([("All layers (rollout)", 0)], value=0, label="Layer", elem_id="layer")
+            self.matrix = gr.HTML(widgets.empty(texts.EMPTY_INFLUENCE), elem_id="influence")
             self.spread = gr.HTML("", elem_id="spread")
-        self.outputs = [self.note, self.matrix, self.spread]
+        self.outputs = [self.layer, self.matrix, self.spread]
+        self.layer.input(
+            self._draw, [state, self.layer], self.matrix, concurrency_id="model", concurrency_limit=1,
+            api_visibility="private",
+        )  # fmt: skip
+
+    def _view(self, analysis: Analysis) -> Any:
+        from ezclip.explanation.temporal import temporal_view
+
+        predictor = self.services.predictor(analysis.model.name)
+        with self.services.lock:
+            predictor.set_video(analysis.clip)
+            return temporal_view(predictor)
+
+    def _draw(self, analysis: Analysis | None, layer: int) -> str:
+        return widgets.empty(texts.EMPTY_INFLUENCE) if analysis is None else widgets.temporal(
+            analysis, self._view(analysis), layer
+        )  # fmt: skip
 
     def show(self, analysis: Analysis) -> list[object]:
-        """A sentence, the matrix of the model, and the table of spreads."""
-        result = analysis.model
-        if result.attribution.influence is None:
-            note = widgets.empty("This method looks at one frame at a time; choose rollout to see frames meet.")
-            return [note, gr.Plot(visible=False), widgets.spread_table(analysis)]
-        figure = draw_influence(result.attribution, title=result.name)
-        note = (
-            "<p>Each row is a frame; the bright cells are the other frames on which it drew. Models without prompts, "
-            "such as the base model, draw on no other frame.</p>"
-        )
-        return [note, gr.Plot(figure, visible=True), widgets.spread_table(analysis)]
+        """The layers to choose from, the matrix over all layers, and the table of spreads."""
+        view = self._view(analysis)
+        layers = [("All layers (rollout)", 0), *((f"Layer {k}", k) for k in (view.layers if view else []))]
+        return [
+            gr.Dropdown(layers, value=0),
+            widgets.temporal(analysis, view, 0),
+            widgets.spread_table(analysis),
+        ]

@@ -1,31 +1,126 @@
-"""Tab: frames and attention maps of both models, row under row."""
+"""Tab: frames and attention maps of the models, row under row, with their proof."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 
 from app import texts, widgets
-from app.actions import Analysis, strip_png
+from app.actions import attention as actions
+from app.actions.analysis import Analysis
+from app.actions.jobs import Step
+from app.feedback import guarded
 from app.services import Services
 
-OPACITY = 0.6
+METHODS = {
+    "rollout": "Attention rollout",
+    "rollout-own-frame": "Rollout, own frame only",
+    "last-layer": "Last layer, class token",
+    "released": "The release's map",
+    "gradient-rollout": "Gradient rollout (of the label)",
+    "grad-cam": "Grad-CAM (of the label)",
+    "integrated-gradients": "Integrated gradients (of the label)",
+    "occlusion": "Occlusion (of the label)",
+}
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
+_SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s =>
+    s.querySelectorAll('[data-t]').forEach(c => c.classList.toggle('ez-on', +c.dataset.t === t - 1)))"""
 
 
 class AttentionTab:
     """The strip with its controls; ``show`` gives the new values of ``outputs``."""
 
-    def __init__(self, services: Services) -> None:
-        self.services = services
+    def __init__(self, services: Services, state: gr.State, proofs: gr.State) -> None:
+        self.services, self.state, self.proofs = services, state, proofs
         with gr.Tab("Attention", id="attention"):
-            self.strip = gr.HTML(widgets.empty(texts.EMPTY_MAPS), elem_id="strip")
             with gr.Row():
-                self.opacity = gr.Slider(0, 1, OPACITY, step=0.05, label="Opacity of the maps", elem_id="opacity")
-                self.download = gr.DownloadButton("Download as PNG", interactive=False, elem_id="download-strip")
+                titles = [(title, name) for name, title in METHODS.items()]
+                self.method = gr.Dropdown(titles, value="rollout", label="Map", elem_id="method")
+                self.target = gr.Dropdown([], label="Label that is explained", elem_id="target")
+            self.strip = gr.HTML(widgets.empty(texts.EMPTY_MAPS), elem_id="strip")
+            self.proof = gr.HTML("", elem_id="proof")
+            with gr.Row():
+                self.opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity of the maps", elem_id="opacity")
+                self.frame = gr.Slider(1, 8, 1, step=1, label="Frame to look at in all rows", elem_id="frame")
+            with gr.Accordion("Settings of the map", open=False), gr.Row():
+                self.fusion = gr.Dropdown(["mean", "max", "min"], value="mean", label="Heads become one by (rollout)")
+                self.start = gr.Slider(0, 23, 0, step=1, label="First layer (rollout)")
+                self.discard = gr.Slider(0, 0.9, 0.0, step=0.1, label="Smallest attention dropped (rollout)")
+                self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
+                self.subtract = gr.Checkbox(label="Show the difference model minus baseline", elem_id="difference")
+            with gr.Row():
+                png = gr.DownloadButton("Maps as PNG", elem_id="download-png")
+                npz = gr.DownloadButton("Maps as NPZ", elem_id="download-npz")
+                mp4 = gr.DownloadButton("Overlay as video", elem_id="download-mp4")
+        self.outputs = [self.strip, self.proof, self.target, self.frame]
+        self.inputs = [
+            *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
+        ]
+        self.changes = [
+            *(self.method.input, self.target.input, self.fusion.input, self.start.release, self.discard.release),
+            *(self.all.input, self.subtract.input),
+        ]
         self.opacity.input(None, self.opacity, None, js=_SET_OPACITY)
-        self.outputs = [self.strip, self.opacity, self.download]
+        self.frame.input(None, self.frame, None, js=_SET_FRAME)
+        for button, make in (
+            (png, lambda a, _: actions.strip_png(services, a)),
+            (npz, lambda a, _: actions.maps_npz(services, a)),
+            (mp4, lambda a, opacity: actions.overlay_mp4(services, a, opacity)),
+        ):
+            button.click(guarded(_needs(make)), [state, self.opacity], button, api_visibility="private")
+
+    def settings(
+        self,
+        method: str,
+        target: str | None,
+        fusion: str,
+        start: float,
+        discard: float,
+        everything: bool,
+        opacity: float,
+        difference: bool,
+    ) -> dict[str, Any]:
+        """Fields of the request, from the values of ``inputs``."""
+        further = tuple(name for name in self.services.model_names() if everything and name.startswith("tabletop/"))
+        return {
+            "method": method,
+            "target": target or "",
+            "fusion": fusion,
+            "start_layer": int(start),
+            "discard": discard,
+            "further": further,
+            "opacity": opacity,
+            "difference": difference,
+        }
+
+    def prove(self, current: Analysis | None, known: Any) -> Iterator[Any]:
+        """Measure the maps' faithfulness in the background and show it under them; once for each analysis."""
+        if current is None or (known and known[0] is current):
+            return
+        truth = actions.truth(current)
+        for step in actions.prove(self.services, current):
+            if isinstance(step, Step):
+                yield widgets.proof(current, truth, doing=step.doing), gr.skip()
+            else:
+                yield widgets.proof(current, step), (current, step)
 
     def show(self, analysis: Analysis) -> list[object]:
-        """The strip as HTML, the opacity it has, and its PNG."""
-        png = strip_png(self.services, analysis)
-        return [widgets.strip(analysis, OPACITY), OPACITY, gr.DownloadButton(value=png, interactive=True)]
+        """The strip as HTML, what is known of the maps, the labels that can be explained, and the frames."""
+        names = [p.label for p in analysis.model.predictions]
+        return [
+            widgets.strip(analysis),
+            widgets.proof(analysis, actions.truth(analysis)),
+            gr.Dropdown(names, value=analysis.target),
+            gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
+        ]
+
+
+def _needs(make: Any) -> Any:
+    def call(analysis: Analysis | None, opacity: float) -> Any:
+        if analysis is None:
+            raise gr.Error("Analyse a clip first.", print_exception=False)
+        return make(analysis, opacity)
+
+    return call

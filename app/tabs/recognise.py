@@ -1,19 +1,46 @@
-"""Tab: both models' ranked class names."""
+"""Tab: both models' ranked class names, and a workbench for one class's sentence."""
+
+from __future__ import annotations
 
 import gradio as gr
 
 from app import texts, widgets
-from app.actions import Analysis
+from app.actions.analysis import Analysis
+from app.controls import Controls
 
 
 class RecogniseTab:
-    """The rankings; ``show`` gives the new values of ``outputs``."""
+    """The rankings; ``show`` gives the new values of ``outputs``. ``edited`` fires when a sentence was changed."""
 
-    def __init__(self) -> None:
+    def __init__(self, controls: Controls) -> None:
         with gr.Tab("Recognise", id="recognise"):
             self.ranking = gr.HTML(widgets.empty(texts.EMPTY_RANKING), elem_id="ranking")
-        self.outputs = [self.ranking]
+            with gr.Accordion("Text workbench: what if a class were described otherwise?", open=False):
+                with gr.Row():
+                    self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
+                    sentence = gr.Textbox(
+                        label="Its sentence",
+                        info="Press Enter; empty takes the name again.",
+                        elem_id="sentence",
+                        scale=2,
+                    )
+                self.own = gr.Markdown("", elem_id="own-sentences")
+        self.outputs = [self.ranking, self.label, self.own]
+        self.edited = sentence.submit(
+            _edit, [self.label, sentence, controls.sentences], controls.sentences, api_visibility="private"
+        )
 
-    def show(self, analysis: Analysis) -> list[str]:
-        """Rankings as HTML."""
-        return [widgets.rankings(analysis)]
+    def show(self, analysis: Analysis) -> list[object]:
+        """Rankings as HTML, the classes that can be edited, and the sentences in use."""
+        names = [p.label for p in analysis.model.predictions]
+        own = widgets.own_sentences(analysis.request.sentences)
+        # While sentences are being edited, the class stays the one that was chosen.
+        label = gr.Dropdown(names) if own else gr.Dropdown(names, value=analysis.target)
+        return [widgets.rankings(analysis), label, own]
+
+
+def _edit(label: str | None, sentence: str, sentences: dict[str, str] | None) -> dict[str, str]:
+    if not label:
+        raise gr.Error("Analyse a clip first, then choose a class.", print_exception=False)
+    kept = {name: text for name, text in (sentences or {}).items() if name != label}
+    return kept | {label: sentence.strip()} if sentence.strip() else kept

@@ -6,9 +6,6 @@ Half precision on disk, float32 on load. Writing is atomic, loading is strict.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +15,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, SCHEMA, read_config
+from ezclip.checkpoints.files import write_atomically, write_json
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 
 _BACKBONE_KEY = "ezclip_backbone"
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a new file beside ``path``, then move it there in one step; a failure leaves no trace."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as indented JSON, atomically."""
-    write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n"))
 
 
 def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:

@@ -15,11 +15,15 @@ VERBS = {
     "models": "what can be loaded",
     "predict": "rank class names for clips",
     "explain": "attention maps of a clip, to files",
+    "probe": "does a model see motion in a clip",
+    "scan": "scores over a long video",
+    "project": "frames of clips under two models in one plane",
     "evaluate": "accuracy on labelled clips",
     "convert": "an official EZ-CLIP .pt file to this project's format",
     "synth": "draw Tabletop Motion clips",
     "pretrain": "train the compact CLIP on stills",
     "train": "train adapters and prompts",
+    "reproduce": "the benchmark, all variants and all studies",
     "bench": "speed and memory, as ratios",
 }
 

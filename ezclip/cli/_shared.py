@@ -14,7 +14,7 @@ from ezclip.text.labels import label_set, parse_labels, read_labels_file
 
 def print_json(value: Any) -> None:
     """The one document on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def warn(messages: list[str]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name
 from ezclip.cli._shared import check_out, chosen_labels, print_json
@@ -17,13 +19,15 @@ from ezclip.errors import ConfigError
 class Evaluate:
     """Top-1, top-5, per-class and within-pairs accuracy; every clip counts once.
 
-    Example: python -m ezclip evaluate --data data/tabletop/val --model tabletop/base
+    Example: python -m ezclip evaluate --data data/tabletop/val --baseline tabletop/base --out report
     """
 
     data: str
     """Manifest (JSONL), a folder with manifest.jsonl, or a folder with one sub-folder for each class."""
     model: str = DEFAULT
     """Name, folder or clip:ARCH/TAG."""
+    baseline: str | None = None
+    """A second model on the same clips: the report then compares the two class by class."""
     labels: str | None = None
     """Class names to choose among; by default the labels of the data."""
     labels_file: Path | None = None
@@ -33,7 +37,7 @@ class Evaluate:
     protocol: Literal["zero-shot"] = "zero-shot"
     """Single view, the segment-centre frames, scores averaged over the model's templates."""
     out: Path | None = None
-    """Folder for report.json and predictions.csv."""
+    """Folder for report.json, CSV tables, PNG charts and one self-contained report.html."""
     batch_size: int = 16
     """Clips in one forward pass."""
     device: str = "auto"
@@ -46,25 +50,42 @@ class Evaluate:
         rows = read_rows(self.data)
         given = any(value is not None for value in (self.labels, self.labels_file, self.label_set))
         labels = chosen_labels(self.labels, self.labels_file, self.label_set) if given else labels_of(rows)
-        check_model_name(self.model)
+        names = [self.model, *([self.baseline] if self.baseline else [])]
+        for name in names:
+            check_model_name(name)
         if self.out is not None:
             check_out(self.out)
         if self.batch_size < 1:
             raise ConfigError(f"--batch-size is {self.batch_size}; it must be at least 1.")
         from tqdm import tqdm
 
+        from ezclip.evaluation.classwise import compare
+        from ezclip.evaluation.provenance import card
         from ezclip.evaluation.run import evaluate
+        from ezclip.evaluation.summary import summarise
         from ezclip.predictor import Predictor
 
-        predictor = Predictor.load(self.model, device=self.device)
-        bar = partial(tqdm, desc="evaluating", unit="batch")
-        evaluation = evaluate(predictor, rows, labels, batch_size=self.batch_size, progress=bar)
+        backbones: dict[str, Any] = {}
+        evaluations = []
+        for name in names:
+            predictor = Predictor.load(name, device=self.device, backbones=backbones)
+            bar = partial(tqdm, desc=name, unit="batch")
+            evaluations.append(evaluate(predictor, rows, labels, batch_size=self.batch_size, progress=bar))
+        evaluation = evaluations[0]
         if self.out is not None:
-            evaluation.write(self.out)
+            told = [Path(a).name if Path(a).is_absolute() else a for a in sys.argv[2:]]
+            command = f"python -m ezclip evaluate {shlex.join(told)}"
+            made = {"data": Path(self.data).name, "command": command} | card(names)
+            summarise(*evaluations, provenance=made).write(self.out)
         report = evaluation.report()
+        comparison = compare(evaluations[1], evaluation) if self.baseline else None
+        if comparison is not None:
+            report |= {"baseline": evaluations[1].report(), "comparison": comparison.as_json()}
         if self.json:
             print_json(report)
             return 0
+        if comparison is not None:
+            print(comparison.verdict)
         print(f"{report['model']}: {report['n']} clips, top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}")
         if "within_pairs" in report:
             print(f"within pairs {report['within_pairs']:.1%} (chance 50 %)")

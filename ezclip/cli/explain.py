@@ -31,13 +31,16 @@ class Explain:
     label: str | None = None
     """Class whose scores are reported, among the model's own classes and this one; by default the best."""
     method: str = "rollout"
-    """rollout, rollout-own-frame, last-layer or released."""
+    """rollout, rollout-own-frame, last-layer, released; and, of the label: gradient-rollout, grad-cam,
+    integrated-gradients, occlusion."""
     fusion: Literal["mean", "max", "min"] = "mean"
     """How heads become one."""
     start_layer: int = 0
     """First block that rollout takes."""
     discard: float = 0.0
     """Share of the smallest attention entries that rollout drops."""
+    prove: bool = False
+    """Also measure how faithful each map is: deletion and insertion against random orders."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     json: bool = False
@@ -53,6 +56,7 @@ class Explain:
         labels = own_labels(self.model)
         if self.label is not None:
             labels, _ = check_labels([*labels, self.label])
+            self.label = next(name for name in labels if name.casefold() == " ".join(self.label.split()).casefold())
         from ezclip.explanation.compare import write_explanation
         from ezclip.explanation.registry import Options, check_method
         from ezclip.predictor import Predictor
@@ -68,6 +72,7 @@ class Explain:
             label=self.label,
             method=self.method,
             options=Options(self.fusion, self.start_layer, self.discard),
+            prove=self.prove,
         )
         if self.json:
             print_json(result)

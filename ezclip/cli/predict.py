@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -31,6 +31,8 @@ class Predict:
     """A set that ships: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."""
     model: str = DEFAULT
     """Name, folder or clip:ARCH/TAG."""
+    texts: Literal["trained", "names", "templates", "descriptions"] = "trained"
+    """What a name becomes: as the model was trained, the bare name, 16 templates, or the description that ships."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     top_k: int = 5
@@ -55,7 +57,7 @@ class Predict:
         for path in self.clips:
             try:
                 predictor.set_video(path)
-                results.append(predictor.report(labels, top_k=self.top_k))
+                results.append(predictor.report(labels, top_k=self.top_k, texts=self.texts))
             except VideoError as error:
                 if len(self.clips) == 1:
                     raise

@@ -17,7 +17,7 @@ class Synth:
     """
 
     out: Annotated[Path, tyro.conf.Positional]
-    """Receives SPLIT/<label>/<number>.mp4 and SPLIT/manifest.jsonl."""
+    """Receives SPLIT/<label>/<number>.mp4, SPLIT/manifest.jsonl and SPLIT/contact_sheet.png."""
     clips_per_class: int = 10
     """Clips of each class."""
     split: Literal["train", "val", "ood"] = "val"
@@ -25,9 +25,9 @@ class Synth:
     seed: int = 0
     """Same seed, same clips."""
     masks: bool = False
-    """Also write <number>.masks.npz: 0 background, 1 still things, 2 what moves."""
+    """Also write <number>.masks.npz: 0 background, 1 things that take no part, 2 what moves."""
     samples: bool = False
-    """Write the app's six sample clips straight into OUT instead of a split."""
+    """Write the app's sample clips straight into OUT instead of a split."""
 
     def run(self) -> int:
         """Draw and say where."""

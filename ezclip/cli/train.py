@@ -12,7 +12,7 @@ from ezclip.config import TrainConfig, load_config
 class Train:
     """Train adapters and prompts on a frozen backbone.
 
-    Example: python -m ezclip train --config configs/tabletop_ezclip.yaml --set steps=100 out=runs/trial
+    Example: python -m ezclip train --config configs/tabletop.yaml --set steps=100 out=runs/trial
     """
 
     config: Path

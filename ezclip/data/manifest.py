@@ -28,6 +28,11 @@ class Row:
     partner: str | None = None
     family: str | None = None
 
+    @property
+    def short_name(self) -> str:
+        """The file with its folder: enough to find it, not the machine's whole path."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
 
 def read_rows(path: str | Path) -> list[Row]:
     """Read a manifest, or the manifest inside a folder, or a folder per class (underscores in names become spaces).

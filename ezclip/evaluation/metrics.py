@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
 
 def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dict[str, str]) -> dict[str, Any]:
@@ -46,3 +46,13 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
         if len(rows):
             result["within_pairs"] = float(((own_score > other).double() + 0.5 * (own_score == other)).mean())
     return result
+
+
+def confusion_matrix(scores: Tensor, targets: Tensor) -> Tensor:
+    """(C, C) int64 counts, rows true classes, columns answers; scores (B, C), targets (B,)."""
+    return multiclass_confusion_matrix(scores, targets, num_classes=scores.shape[1])
+
+
+def harmonic_mean(base: float, novel: float) -> float:
+    """Of the accuracies on base and novel classes; 0 where either is 0."""
+    return 2 * base * novel / (base + novel) if base and novel else 0.0

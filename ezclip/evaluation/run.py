@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ezclip.checkpoints.store import write_atomically, write_json
 from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import UserError, VideoError
 from ezclip.evaluation.metrics import accuracies
+from ezclip.evaluation.phantom import encode_frozen
 from ezclip.predictor import Predictor
 from ezclip.text.templates import fill
 from ezclip.video.decode import read_clip
@@ -32,6 +30,8 @@ class Evaluation:
         labels: C class names.
         rows: the clips that could be read.
         scores: (B, C) float32, mean over templates of the softmax over classes; row i belongs to ``rows[i]``.
+        frames: (B, T, E) float32, frame embeddings, not normalised.
+        frozen: the same of each clip's middle frame shown T times; empty unless asked for.
         skipped: names of clips that could not be read, with the reason.
     """
 
@@ -39,12 +39,18 @@ class Evaluation:
     labels: list[str]
     rows: list[Row] = field(default_factory=list)
     scores: Tensor = field(default_factory=lambda: torch.empty(0))
+    frames: Tensor = field(default_factory=lambda: torch.empty(0))
+    frozen: Tensor = field(default_factory=lambda: torch.empty(0))
     skipped: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> Tensor:
+        """(B,) int64, each clip's own class."""
+        return torch.tensor([self.labels.index(row.label) for row in self.rows])
 
     def report(self) -> dict[str, Any]:
         """The JSON that ``ezclip evaluate`` prints; families each get their own accuracies."""
-        targets = torch.tensor([self.labels.index(row.label) for row in self.rows])
-        partners = partners_of(self.rows)
+        targets, partners = self.targets, partners_of(self.rows)
         result = {"model": self.model, **accuracies(self.scores, targets, self.labels, partners)}
         families = sorted({row.family for row in self.rows if row.family})
         if families:
@@ -58,25 +64,13 @@ class Evaluation:
             result["skipped"] = self.skipped
         return result
 
-    def write(self, out: str | Path) -> None:
-        """report.json and predictions.csv (path, label, prediction, then one score a class) in ``out``."""
-        out = Path(out)
-        write_json(out / "report.json", self.report())
-
-        def table(path: Path) -> None:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                writer.writerow(["path", "label", "prediction", *self.labels])
-                for row, scores in zip(self.rows, self.scores.tolist(), strict=True):
-                    best = self.labels[scores.index(max(scores))]
-                    writer.writerow([short_name(row), row.label, best, *(f"{s:.5f}" for s in scores)])
-
-        write_atomically(out / "predictions.csv", table)
-
-
-def short_name(row: Row) -> str:
-    """A clip's file with its folder: enough to find it, not the machine's whole path."""
-    return f"{row.path.parent.name}/{row.path.name}"
+    def predictions(self) -> list[list[Any]]:
+        """Rows of path, label, prediction, then one score a class, for predictions.csv."""
+        best = self.scores.argmax(dim=1).tolist()
+        return [
+            [row.short_name, row.label, self.labels[b], *(round(s, 5) for s in scores)]
+            for row, b, scores in zip(self.rows, best, self.scores.tolist(), strict=True)
+        ]
 
 
 @torch.inference_mode()
@@ -86,6 +80,7 @@ def evaluate(
     labels: list[str],
     *,
     batch_size: int = 16,
+    frozen: bool = False,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Evaluation:
     """Score every clip against every label with the predictor's templates.
@@ -95,6 +90,7 @@ def evaluate(
         rows: clips; a row's label must be among ``labels``.
         labels: C class names.
         batch_size: clips in one forward pass.
+        frozen: also embed each clip's middle frame shown T times.
         progress: wraps the batch starts, for a progress bar.
 
     Raises:
@@ -107,21 +103,27 @@ def evaluate(
     texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
     model = predictor.model
     pick = partial(segment_centres, T=model.num_frames)
-    scores = []
+    scores, embedded, still = [], [], []
     for start in progress(range(0, len(rows), batch_size)):
         views = []
         for row in rows[start : start + batch_size]:
             try:
                 views.append(view(read_clip(row.path, pick).images, model.image_size))
             except VideoError as error:
-                result.skipped[short_name(row)] = str(error)
+                result.skipped[row.short_name] = str(error)
                 continue
             result.rows.append(row)
         if views:
-            frames = model.encode_video(normalise(torch.stack(views).to(predictor.device)))
+            pixels = normalise(torch.stack(views).to(predictor.device))
+            frames = model.encode_video(pixels)
+            embedded.append(frames.float().cpu())
+            if frozen:
+                still.append(encode_frozen(model, pixels))
             logits = model.logits(frames, texts)  # (B, C * templates)
             scores.append(logits.unflatten(1, (len(labels), -1)).softmax(dim=1).mean(dim=-1).cpu())
     if not scores:
         raise UserError("None of the clips can be read; check the paths in the manifest.")
-    result.scores = torch.cat(scores)
+    result.scores, result.frames = torch.cat(scores), torch.cat(embedded)
+    if frozen:
+        result.frozen = torch.cat(still)
     return result

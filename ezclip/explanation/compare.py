@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 from ezclip.errors import UserError
+from ezclip.explanation.faithfulness import Faithfulness, measure
+from ezclip.explanation.gradients import Tick
 from ezclip.explanation.registry import Options, check_method, explain
 from ezclip.figures.maps import draw_influence, draw_strip, shared_limit
 from ezclip.predictor import Predictor
+from ezclip.text.templates import fill
 from ezclip.types import Attribution, has_prompts
+
+__all__ = ["Options", "check_method", "explain_clip", "shared_frames", "shared_limit", "write_explanation"]
 
 
 def shared_frames(model: Predictor, baseline: Predictor) -> int:
@@ -29,8 +34,21 @@ def shared_frames(model: Predictor, baseline: Predictor) -> int:
     return T
 
 
-def explain_clip(predictor: Predictor, *, method: str = "rollout", options: Options | None = None) -> Attribution:
-    """``registry.explain`` on the predictor's model and clip."""
+def explain_clip(
+    predictor: Predictor,
+    *,
+    method: str = "rollout",
+    options: Options | None = None,
+    label: str | None = None,
+    sentences: list[str] | None = None,
+    tick: Tick = lambda _: None,
+) -> Attribution:
+    """``registry.explain`` on the predictor's model and clip.
+
+    A label stands for the mean of its ``sentences``, by default of the model's templates.
+    """
+    chosen = sentences or (fill(label, predictor.templates) if label else [])
+    text = predictor.encode_texts(chosen).mean(dim=0) if chosen else None
     return explain(
         predictor.model,
         predictor.pixels,
@@ -38,6 +56,8 @@ def explain_clip(predictor: Predictor, *, method: str = "rollout", options: Opti
         name=predictor.name,
         method=method,
         options=options,
+        text=text,
+        tick=tick,
     )
 
 
@@ -50,6 +70,7 @@ def write_explanation(
     label: str | None = None,
     method: str = "rollout",
     options: Options | None = None,
+    prove: bool = False,
 ) -> dict[str, Any]:
     """Write strip.png, influence.png and maps.npz and return the public JSON of ``ezclip explain``.
 
@@ -61,6 +82,7 @@ def write_explanation(
         label: class whose scores are reported; None takes the model's best of ``labels``.
         method: a key of ``registry.METHODS``.
         options: settings of the method.
+        prove: also measure each map's faithfulness on the score of ``label``.
     """
     check_method(method)
     out = Path(out)
@@ -68,11 +90,11 @@ def write_explanation(
     if baseline:
         shared_frames(model, baseline)
         baseline.set_video(model.clip)
-    maps = {p.name: explain_clip(p, method=method, options=options) for p in predictors}
-    main = maps[model.name]
     names = labels or ([label] if label else [])
     ranked = {p.name: p.score(names) for p in predictors} if names else {}
     label = label or (ranked[model.name][0].label if ranked else None)
+    maps = {p.name: explain_clip(p, method=method, options=options, label=label) for p in predictors}
+    main = maps[model.name]
 
     out.mkdir(parents=True, exist_ok=True)
     files = {"strip": out / "strip.png", "maps": out / "maps.npz"}
@@ -98,5 +120,14 @@ def write_explanation(
             name: next({"score": p.score, "logit": p.logit} for p in found if p.label == label)
             for name, found in ranked.items()
         },
-        "faithfulness": None,
+        "faithfulness": {p.name: _faithfulness(p, maps[p.name], names, label) for p in predictors}
+        if prove and label
+        else None,
     }
+
+
+def _faithfulness(predictor: Predictor, found: Attribution, names: list[str], label: str) -> dict[str, float]:
+    texts = predictor.encode_texts([fill(name, predictor.templates)[0] for name in names])
+    *_, proof = measure(predictor.model, predictor.pixels, found.heat, texts, names.index(label))
+    assert isinstance(proof, Faithfulness)
+    return {"deletion_gain": proof.deletion_gain, "insertion_gain": proof.insertion_gain}

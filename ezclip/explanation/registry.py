@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from ezclip.errors import UserError
+from ezclip.explanation import gradients
+from ezclip.explanation.gradients import Tick
 from ezclip.explanation.rollout import roll_out
 from ezclip.explanation.trace import AttentionTrace, Fusion, traced
 from ezclip.model.ezclip import EZCLIP
@@ -31,25 +33,63 @@ class Options:
     discard: float = 0.0
 
 
-Map = tuple[Tensor, Tensor | None]  # heat (T, N), influence (T, T)
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What a method is asked.
+
+    Attributes:
+        model: in evaluation mode.
+        pixels: (1, T, 3, S, S), normalised.
+        options: of the attention methods.
+        text: (E,) embedding of the label, for methods that explain one.
+        tick: told the share of the work that is done; may raise to stop.
+    """
+
+    model: EZCLIP
+    pixels: Tensor
+    options: Options
+    text: Tensor | None
+    tick: Tick
 
 
-def _rollout(trace: AttentionTrace, options: Options) -> Map:
-    result = roll_out(trace, start_layer=options.start_layer, discard=options.discard)
-    return result.heat, result.influence
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Heat (T, N), not negative; influence (T, T) where frames meet; a note for the reader."""
+
+    heat: Tensor
+    influence: Tensor | None = None
+    note: str = ""
 
 
-def _own_frame(trace: AttentionTrace, options: Options) -> Map:
-    result = roll_out(trace, start_layer=options.start_layer, discard=options.discard)
-    return result.own_frame, result.influence
+@dataclass(frozen=True)
+class Method:
+    """An explanation method: its title, whether it explains a label, and the function."""
+
+    title: str
+    needs_label: bool
+    ask: Callable[[Question], Answer]
 
 
-def _last_layer(trace: AttentionTrace, options: Options) -> Map:
-    return _patches(trace)[:, 0], None
+def _trace(q: Question) -> AttentionTrace:
+    return traced(q.model, q.pixels, q.options.fusion)
 
 
-def _released(trace: AttentionTrace, options: Options) -> Map:
-    return _patches(trace).mean(dim=1), None
+def _rollout(q: Question) -> Answer:
+    result = roll_out(_trace(q), start_layer=q.options.start_layer, discard=q.options.discard)
+    return Answer(result.heat, result.influence)
+
+
+def _own_frame(q: Question) -> Answer:
+    result = roll_out(_trace(q), start_layer=q.options.start_layer, discard=q.options.discard)
+    return Answer(result.own_frame, result.influence)
+
+
+def _last_layer(q: Question) -> Answer:
+    return Answer(_patches(_trace(q))[:, 0])
+
+
+def _released(q: Question) -> Answer:
+    return Answer(_patches(_trace(q)).mean(dim=1))
 
 
 def _patches(trace: AttentionTrace) -> Tensor:
@@ -59,11 +99,35 @@ def _patches(trace: AttentionTrace) -> Tensor:
     return last[:, :, 1 : last.shape[-1] - int(prompted)]
 
 
-METHODS: dict[str, tuple[str, Callable[[AttentionTrace, Options], Map]]] = {
-    "rollout": ("Attention rollout through frames and prompts", _rollout),
-    "rollout-own-frame": ("Rollout, each frame's class token on its own patches", _own_frame),
-    "last-layer": ("Last block: attention of the class token", _last_layer),
-    "released": ("The release's map: last block, mean over heads and all queries", _released),
+def _gradient_rollout(q: Question) -> Answer:
+    result = gradients.gradient_rollout(q.model, q.pixels, _text(q), q.tick)
+    return Answer(result.heat, result.influence)
+
+
+def _by_label(method: Callable[[EZCLIP, Tensor, Tensor, Tick], tuple[Tensor, str]]) -> Callable[[Question], Answer]:
+    def ask(q: Question) -> Answer:
+        heat, note = method(q.model, q.pixels, _text(q), q.tick)
+        return Answer(heat, note=note)
+
+    return ask
+
+
+def _text(q: Question) -> Tensor:
+    assert q.text is not None
+    return q.text.detach().clone()
+
+
+METHODS: dict[str, Method] = {
+    "rollout": Method("Attention rollout through frames and prompts", False, _rollout),
+    "rollout-own-frame": Method("Rollout, each frame's class token on its own patches", False, _own_frame),
+    "last-layer": Method("Last block: attention of the class token", False, _last_layer),
+    "released": Method("The release's map: last block, mean over heads and all queries", False, _released),
+    "gradient-rollout": Method("Rollout weighted by the label's gradient", True, _gradient_rollout),
+    "grad-cam": Method("Grad-CAM at the last block, for the label", True, _by_label(gradients.grad_cam)),
+    "integrated-gradients": Method(
+        "Integrated gradients, for the label", True, _by_label(gradients.integrated_gradients)
+    ),
+    "occlusion": Method("Occlusion, for the label", True, _by_label(gradients.occlusion)),
 }
 
 
@@ -73,7 +137,6 @@ def check_method(method: str) -> None:
         raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
 
 
-@torch.inference_mode()
 def explain(
     model: EZCLIP,
     pixels: Tensor,
@@ -82,6 +145,8 @@ def explain(
     name: str,
     method: str = "rollout",
     options: Options | None = None,
+    text: Tensor | None = None,
+    tick: Tick = lambda _: None,
 ) -> Attribution:
     """Where ``model`` looked in one clip.
 
@@ -91,19 +156,24 @@ def explain(
         seconds: (T,) times of the frames.
         name: the model's id, kept with the result.
         method: a key of ``METHODS``.
-        options: settings; None takes the defaults.
+        options: settings of the attention methods; None takes the defaults.
+        text: (E,) embedding of the label, needed by the methods that explain one.
+        tick: told the share of the work that is done; may raise to stop.
 
     Raises:
-        UserError: unknown method or settings out of range.
+        UserError: unknown method, settings out of range, or a missing label.
     """
     check_method(method)
-    options = options or Options()
-    heat, influence = METHODS[method][1](traced(model, pixels, options.fusion), options)
+    if METHODS[method].needs_label and text is None:
+        raise UserError(f"The method {method!r} explains a label; give one.")
+    with torch.enable_grad():
+        answer = METHODS[method].ask(Question(model, pixels.detach(), options or Options(), text, tick))
     grid = model.vision.grid
     return Attribution(
-        heat=heat.unflatten(-1, (grid, grid)).cpu().numpy(),
-        influence=None if influence is None else influence.cpu().numpy(),
+        heat=answer.heat.detach().unflatten(-1, (grid, grid)).float().cpu().numpy(),
+        influence=None if answer.influence is None else answer.influence.detach().cpu().numpy(),
         seconds=seconds,
         method=method,
         model=name,
+        note=answer.note,
     )

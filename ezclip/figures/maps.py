@@ -12,7 +12,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ezclip.types import Attribution, Clip
+from ezclip.types import Attribution, Clip, visible_box
 
 CMAP = "magma"  # even to the eye, also in grey and for the colour-blind
 
@@ -23,10 +23,8 @@ def shared_limit(attributions: list[Attribution]) -> float:
 
 
 def square(images: np.ndarray, side: int) -> np.ndarray:
-    """The part of frames that the model sees (central square of short side * 224/256), uint8 (T, side, side, 3)."""
-    height, width = images.shape[1:3]
-    half = min(height, width) * 224 / 256 / 2
-    box = (width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half)
+    """The part of frames that the model sees (``visible_box``), uint8 (T, side, side, 3)."""
+    box = visible_box(*images.shape[1:3])
     return np.stack(
         [np.asarray(Image.fromarray(i).resize((side, side), Image.Resampling.BICUBIC, box=box)) for i in images]
     )

@@ -1,5 +1,7 @@
 """How far apart a video's frame embeddings lie: Var and C of Eq. 4 and 5, in two readings."""
 
+from typing import get_args
+
 import torch
 from torch import Tensor
 
@@ -16,9 +18,11 @@ def spread(frames: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
     released: Var divides by T-1 and is averaged over E; C is the mean over T and E of ``|e[t+1] - e[t-1]| / 2``,
     element by element, the end frames repeated beyond the ends.
 
+    calibrated: as released; only the motion loss differs.
+
     Args:
         frames: (B, T, E), not normalised.
-        reading: "paper" or "released".
+        reading: "paper", "released" or "calibrated".
 
     Returns:
         Var (B,) and C (B,), both 0 for T = 1.
@@ -26,12 +30,12 @@ def spread(frames: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
     Raises:
         ConfigError: unknown reading.
     """
-    if reading not in ("paper", "released"):
-        raise ConfigError(f"The reading of the motion loss is {reading!r}; it must be 'paper' or 'released'.")
+    if reading not in get_args(Reading):
+        raise ConfigError(f"The reading of the motion loss is {reading!r}; choose {', '.join(get_args(Reading))}.")
     if frames.shape[1] == 1:
         zero = frames.new_zeros(len(frames))
         return zero, zero
-    variance = frames.var(dim=1, correction=1 if reading == "released" else 0).mean(dim=-1)  # (B,)
+    variance = frames.var(dim=1, correction=0 if reading == "paper" else 1).mean(dim=-1)  # (B,)
     if reading == "paper":
         T = frames.shape[1]
         return variance, (frames[:, 2:] - frames[:, :-2]).norm(dim=-1).sum(dim=1) / (2 * T)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Literal
 
 from ezclip.errors import LabelError
 
@@ -63,6 +64,49 @@ def read_descriptions(path: str | Path) -> dict[str, str]:
     if not descriptions:
         raise LabelError(f"{path.name} holds no descriptions.")
     return descriptions
+
+
+_SETS = Path(__file__).with_name("descriptions")
+
+
+def description_sets() -> list[str]:
+    """Label sets whose descriptions ship; they were written for this project."""
+    return sorted(path.stem for path in _SETS.glob("*.csv"))
+
+
+def descriptions(source: str) -> dict[str, str]:
+    """Description by class name from a set that ships or a CSV file.
+
+    Raises:
+        LabelError: neither a set nor a readable file.
+    """
+    if source in description_sets():
+        return read_descriptions(_SETS / f"{source}.csv")
+    if not Path(source).is_file():
+        known = ", ".join(description_sets())
+        raise LabelError(f"There are no descriptions {source!r}; give a CSV file or one of {known}.")
+    return read_descriptions(source)
+
+
+Texts = Literal["trained", "names", "templates", "descriptions"]
+
+
+def sentences(labels: list[str], texts: Texts, trained: tuple[str, ...]) -> dict[str, list[str]]:
+    """What stands for each label, the same number of sentences for all.
+
+    Args:
+        labels: class names.
+        texts: "trained" fills ``trained``, "names" takes the bare names, "templates" the release's 16, "descriptions"
+            the description that ships, from any set, and the bare name where there is none.
+        trained: the templates that a model was trained with.
+    """
+    if texts == "descriptions":
+        known: dict[str, str] = {}
+        for name in description_sets():
+            known |= {_key(label): text for label, text in descriptions(name).items()}
+        return {label: [known.get(_key(label), label)] for label in labels}
+    templates = {"trained": trained, "names": NAME_ONLY, "templates": TEMPLATES}[texts]
+    return {label: fill(label, templates) for label in labels}
 
 
 def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:

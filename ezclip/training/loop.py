@@ -34,7 +34,7 @@ from ezclip.model.backbone import Backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.temporal_prompt import TemporalPrompt
-from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, fill, read_descriptions
+from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, descriptions, fill
 from ezclip.text.tokens import tokenize
 from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
 from ezclip.training.optim import adamw, warmup_cosine
@@ -80,14 +80,20 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         clips = _clips(config, rows, labels, model.image_size, training=True)
         watched = _watched(config, labels, model.image_size)
     steps = total_steps(config, len(rows))
+    groups = parameter_groups(model, config)
     optimiser = adamw(
-        parameter_groups(model, config),
+        groups,
         weight_decay=config.weight_decay,
         betas=(config.beta1, config.beta2),
         eps=config.eps,
     )
     warmup = config.warmup_epochs * steps_per_epoch(config, len(rows)) if config.warmup_epochs else None
-    schedule = warmup_cosine(optimiser, warmup=max(1, warmup or int(config.warmup * steps)), steps=steps)
+    schedule = warmup_cosine(
+        optimiser,
+        warmup=max(1, warmup or int(config.warmup * steps)),
+        steps=steps,
+        starts=[int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups],
+    )
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
@@ -102,9 +108,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         report_broken(out, unreadable, broken, len(rows))
         tokens = _tokens(sentences, config.seed, step)
         pixels = normalise(views.to(accelerator.device, non_blocking=True))
-        frames, texts = wrapped(pixels, tokens.to(accelerator.device))
-        frames, targets = _gather(frames.float()), _gather_targets(accelerator, targets)
-        losses = total_loss(model, frames, texts.float(), targets, config)
+        calibrate = trains_motion(config.variant) and config.reading == "calibrated"
+        frames, texts = wrapped(_with_frozen(pixels) if calibrate else pixels, tokens.to(accelerator.device))
+        seen, *frozen = (_gather(part) for part in frames.float().split(len(targets)))
+        targets = _gather_targets(accelerator, targets)
+        losses = total_loss(model, seen, texts.float(), targets, config, *frozen)
         if not math.isfinite(losses["loss"].item()):
             raise ConfigError(f"The loss is not finite at step {step}; lower lr, or resume from the last saved state.")
         accelerator.backward(losses["loss"])
@@ -178,10 +186,14 @@ def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]
     groups: dict[str, list[torch.nn.Parameter]] = {kind: [] for kind in rates}
     for name, parameter in model.trainable().items():
         groups["prompt" if name.endswith("prompt.embedding") else name.split(".")[0]].append(parameter)
-    return [{"params": parameters, "lr": rates[kind]} for kind, parameters in groups.items() if parameters]
+    return [
+        {"name": kind, "params": parameters, "lr": rates[kind]} for kind, parameters in groups.items() if parameters
+    ]
 
 
-def total_loss(model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig) -> dict[str, Tensor]:
+def total_loss(
+    model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig, frozen: Tensor | None = None
+) -> dict[str, Tensor]:
     """Eq. 7: lambda1 times the contrastive loss plus, where the variant has it, lambda2 times the motion loss.
 
     Args:
@@ -190,6 +202,7 @@ def total_loss(model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, co
         texts: (C, E) of all classes.
         targets: (B,) int64.
         config: the weights and readings.
+        frozen: (B, T, E) of the frozen copies, for the calibrated motion loss.
 
     Returns:
         "loss" and its parts, and the batch's "accuracy" over all classes.
@@ -203,7 +216,7 @@ def total_loss(model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, co
     losses = {"contrastive": contrastive.detach(), "accuracy": (logits.argmax(1) == targets).float().mean()}
     loss = config.lambda1 * contrastive
     if trains_motion(config.variant):
-        motion = motion_loss(frames, config.reading)
+        motion = motion_loss(frames, config.reading, frozen)
         losses["motion"] = motion.detach()
         loss = loss + config.lambda2 * motion
     return {"loss": loss, **losses}
@@ -225,7 +238,7 @@ def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
         return [fill(label, NAME_ONLY) for label in labels]
     if text == "templates":
         return [fill(label, TEMPLATES) for label in labels]
-    sentences = describe(labels, read_descriptions(text))
+    sentences = describe(labels, descriptions(text))
     if cut := tokenize(sentences)[1]:
         log.warning("texts over 77 tokens are cut: %s", "; ".join(sentence[:60] for sentence in cut))
     return [[sentence] for sentence in sentences]
@@ -308,6 +321,12 @@ def _loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, first: 
 def _collate(items: list[tuple[Tensor, int, list[str]]]) -> tuple[Tensor, Tensor, list[str]]:
     views, targets, broken = zip(*items, strict=True)
     return torch.stack(views), torch.tensor(targets), [name for names in broken for name in names]
+
+
+def _with_frozen(pixels: Tensor) -> Tensor:
+    """Clips (B, T, 3, S, S) and, after them, a frozen copy of each: its middle frame T times, (2B, T, 3, S, S)."""
+    T = pixels.shape[1]
+    return torch.cat([pixels, pixels[:, T // 2 : T // 2 + 1].expand_as(pixels)])
 
 
 def _gather(frames: Tensor) -> Tensor:

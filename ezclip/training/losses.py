@@ -1,28 +1,46 @@
-"""The losses of EZ-CLIP, Eq. 1 and 4-7, each in two readings: the paper's text and the released code."""
+"""The losses of EZ-CLIP, Eq. 1 and 4-7, in the readings of the paper's text and the released code, and one of ours."""
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from ezclip.errors import ConfigError
 from ezclip.model.spread import spread
 from ezclip.types import Reading
 
 
-def motion_loss(frames: Tensor, reading: Reading) -> Tensor:
-    """Motion loss, Eq. 6: ``1 / (1 + Var + C)``, in (0, 1]; 1 where all frames of a clip have one embedding.
+def motion_loss(frames: Tensor, reading: Reading, frozen: Tensor | None = None) -> Tensor:
+    """Motion loss, Eq. 6: ``1 / (1 + Var + C)``; 1 where all frames of a clip have one embedding.
 
-    paper: of each clip, then the mean over clips. released: of the mean of Var + C over the batch. Under several
-    processes ``frames`` must hold the global batch.
+    paper: of each clip, then the mean over clips. released: of the mean of Var + C over the batch. Both lie in (0, 1].
+    Under several processes ``frames`` must hold the global batch.
+
+    calibrated: ours. Prompts give each frame an embedding of its own even when nothing moves, and Eq. 6 rewards that
+    spread as if it were motion. With S = Var + C of a clip and S0 that of its frozen copy (one of its frames T times),
+    put the spread beyond the frozen copy, relative to 1 + S0, in place of Var + C in Eq. 6:
+    ``1 / (1 + (S - S0) / (1 + S0)) = (1 + S0) / (1 + S)``, of each clip, then the mean. It is the paper's loss where
+    S0 = 0 (models without prompts), 1 where a clip looks like its frozen copy, and grows with S0.
 
     Args:
         frames: (B, T, E), not normalised.
-        reading: "paper" or "released".
+        reading: "paper", "released" or "calibrated".
+        frozen: (B, T, E) of the frozen copies, for "calibrated" alone.
 
     Returns:
         A scalar.
+
+    Raises:
+        ConfigError: "calibrated" without ``frozen``, or an unknown reading.
     """
     variance, difference = spread(frames, reading)
     total = variance + difference  # (B,)
-    return 1 / (1 + total.mean()) if reading == "released" else (1 / (1 + total)).mean()
+    if reading == "released":
+        return 1 / (1 + total.mean())
+    if reading == "paper":
+        return (1 / (1 + total)).mean()
+    if frozen is None:
+        raise ConfigError("The calibrated motion loss needs the embeddings of frozen copies.")
+    variance, difference = spread(frozen, reading)
+    return ((1 + variance + difference) / (1 + total)).mean()
 
 
 def contrastive_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """The optimiser and its schedule: AdamW, linear warm-up, cosine to 0."""
 
 import math
+from functools import partial
 
 import torch
 from torch.optim import AdamW
@@ -12,12 +13,24 @@ def adamw(groups: list[dict], *, weight_decay: float, betas: tuple[float, float]
     return AdamW(groups, weight_decay=weight_decay, betas=betas, eps=eps, fused=True)
 
 
-def warmup_cosine(optimiser: torch.optim.Optimizer, *, warmup: int, steps: int) -> LambdaLR:
-    """Factor of every group's rate: grows linearly over ``warmup`` steps, then falls as a cosine to 0 at ``steps``."""
+def warmup_cosine(
+    optimiser: torch.optim.Optimizer, *, warmup: int, steps: int, starts: list[int] | None = None
+) -> LambdaLR:
+    """Factor of a group's rate: 0 up to its start, linear growth over ``warmup`` steps, a cosine to 0 at ``steps``.
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * min((step - warmup) / max(steps - warmup, 1), 1.0)))
+    Args:
+        optimiser: whose groups are scheduled.
+        warmup: steps of growth, at least 1.
+        steps: of the whole run.
+        starts: a step for each group; None starts all at 0.
+    """
 
-    return LambdaLR(optimiser, factor)
+    def factor(start: int, step: int) -> float:
+        if step < start:
+            return 0.0
+        if step < start + warmup:
+            return (step - start + 1) / warmup
+        return 0.5 * (1 + math.cos(math.pi * min((step - start - warmup) / max(steps - start - warmup, 1), 1.0)))
+
+    starts = starts or [0] * len(optimiser.param_groups)
+    return LambdaLR(optimiser, [partial(factor, start) for start in starts])

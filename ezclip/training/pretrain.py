@@ -18,7 +18,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ezclip.checkpoints.catalog import BACKBONE
-from ezclip.checkpoints.store import load_backbone, save_backbone, write_json
+from ezclip.checkpoints.files import write_json
+from ezclip.checkpoints.store import load_backbone, save_backbone
 from ezclip.config import PretrainConfig
 from ezclip.data.tabletop.stills import stills, zero_shot_prompts
 from ezclip.model.backbone import Backbone, build_backbone
@@ -53,6 +54,9 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
 
     backbone = load_backbone(Path(config.init) / BACKBONE) if config.init else _fresh(config)
     model = build_ezclip(backbone, "clip", num_frames=1).train()
+    torch.nn.init.constant_(model.logit_scale, float(np.log(1 / 0.07)))  # CLIP's start, also when going on
+    if config.compile:
+        model.vision.compile()
     parameters = [p.requires_grad_() for p in model.parameters()]
     optimiser = adamw(
         [{"params": parameters, "lr": config.lr}], weight_decay=config.weight_decay, betas=(0.9, 0.98), eps=1e-6

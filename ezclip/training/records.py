@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from ezclip.checkpoints.store import write_atomically
+from ezclip.checkpoints.files import write_atomically
 from ezclip.config import TrainConfig
 from ezclip.data.dataset import MAX_BROKEN
 from ezclip.errors import CheckpointError, ConfigError

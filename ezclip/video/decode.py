@@ -38,9 +38,14 @@ FOLDER_FPS = 25.0  # frames in folders carry no times; their seconds assume this
 _SEEKABLE = ("mov", "matroska")  # containers whose key frames can be found by time
 
 Pick = Callable[[int], list[int]]
+Tick = Callable[[float], None]  # told the share of the wanted frames that is decoded; may raise to stop
 
 
-def read_frames(path: str | Path, pick: Pick) -> Frames:
+def _quiet(_: float) -> None:
+    return None
+
+
+def read_frames(path: str | Path, pick: Pick, *, tick: Tick = _quiet) -> Frames:
     """Decode the frames that ``pick`` chooses; nothing else is kept, so memory does not grow with the length.
 
     The number of frames is the number of packets, read without decoding. Where a wanted frame proves damaged, all are
@@ -51,6 +56,7 @@ def read_frames(path: str | Path, pick: Pick) -> Frames:
         path: an mp4, mov, mkv, webm, avi, gif, 3gp or mpegts file, or a folder of images in name order
             (img_00001.jpg, ...).
         pick: from the number of frames in the video to the wanted indices, repeats allowed, each in [0, number).
+        tick: hears of the progress of a file.
 
     Returns:
         The distinct wanted frames, upright, transparent parts on white.
@@ -62,10 +68,10 @@ def read_frames(path: str | Path, pick: Pick) -> Frames:
     if path.is_dir():
         return _read_folder(path, pick)
     with _guarded(path):
-        return _read_file(path, pick)
+        return _read_file(path, pick, tick)
 
 
-def read_clip(path: str | Path, pick: Pick) -> Clip:
+def read_clip(path: str | Path, pick: Pick, *, tick: Tick = _quiet) -> Clip:
     """Like ``read_frames``, with the frames in the order and as often as ``pick`` names them."""
     chosen: list[int] = []
 
@@ -73,7 +79,7 @@ def read_clip(path: str | Path, pick: Pick) -> Clip:
         chosen[:] = pick(total)
         return chosen
 
-    return read_frames(path, remember).select(chosen)
+    return read_frames(path, remember, tick=tick).select(chosen)
 
 
 def playable_in_browsers(path: str | Path) -> bool:
@@ -116,12 +122,12 @@ def _guarded(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_file(path: Path, pick: Pick) -> Frames:
+def _read_file(path: Path, pick: Pick, tick: Tick) -> Frames:
     with _open(path) as container:
         times, keys, seekable = _scan(path.name, container)
     if times is not None:
         wanted = sorted(set(pick(len(times))))
-        found = _decode_by_time(path, times, keys if seekable else [], wanted)
+        found = _decode_by_time(path, times, keys if seekable else [], wanted, tick)
         if len(found) == len(wanted):
             return _frames(path, found, wanted, total=len(times), lost=0)
     # Times are missing, or a wanted frame could not be decoded: count what can be, then choose among it.
@@ -210,7 +216,9 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
     return (sorted(times) if complete and unique and times else None), sorted(keys), seekable
 
 
-def _decode_by_time(path: Path, times: list[int], keys: list[int], wanted: list[int]) -> list[tuple[np.ndarray, float]]:
+def _decode_by_time(
+    path: Path, times: list[int], keys: list[int], wanted: list[int], tick: Tick
+) -> list[tuple[np.ndarray, float]]:
     """The wanted frames, reading on and seeking only when the wanted frame's key frame lies ahead; fewer on damage."""
     found: list[tuple[np.ndarray, float]] = []
     with _open(path) as container:
@@ -228,6 +236,7 @@ def _decode_by_time(path: Path, times: list[int], keys: list[int], wanted: list[
                 return found
             position = target
             found.append(_upright(frame))
+            tick(len(found) / len(wanted))
     return found
 
 

@@ -1,30 +1,54 @@
 """What the buttons do, without Gradio."""
 
+import json
+import re
+import threading
+import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from app import actions, widgets
-from app.actions import Analysis, Step, analyse, preview_pair, set_text, wanted_labels
+from app import widgets
+from app.actions import attention, classes, embeddings, evidence, long_video, ood
+from app.actions.analysis import (
+    SET_TITLES,
+    Analysis,
+    Request,
+    analyse,
+    finish,
+    read_uploaded,
+    set_text,
+    wanted_labels,
+)
+from app.actions.jobs import Step, Stopped, watched
+from app.actions.preview import preview_pair
+from app.actions.report import commands, report_files
 from app.services import Services
 from ezclip.errors import LabelError, UserError, VideoError
+from ezclip.evaluation.classwise import Comparison
 from ezclip.text.labels import label_set, label_sets
+from ezclip.video.corrupt import Corruption, corrupt
+from ezclip.video.decode import read_clip
 from tests.conftest import write_video
 
 LABELS = 'pushing something, "<b>lifting</b>, slowly"'
+SAMPLES = sorted((Path(__file__).parents[2] / "assets" / "samples").glob("*.mp4"))
 
 
 @pytest.fixture(scope="module")
 def analysis(services: Services, movie: Path) -> Analysis:
-    steps = list(analyse(services, str(movie), LABELS, "tabletop/base", "tabletop/ezclip"))
-    assert [s.done for s in steps[:-1] if isinstance(s, Step)] == [0, 1, 2, 3, 4, 5]
+    steps = list(analyse(services, Request(str(movie), LABELS)))
+    shares = [s.share for s in steps if isinstance(s, Step)]
+    assert shares[0] == 0 and max(shares) <= 1
     assert isinstance(steps[-1], Analysis)
     return steps[-1]
 
 
 def test_both_models_answer_on_the_same_frames(analysis: Analysis, services: Services) -> None:
-    assert [r.name for r in (analysis.baseline, analysis.model)] == ["tabletop/base", "tabletop/ezclip"]
-    for result in (analysis.baseline, analysis.model):
+    assert [r.name for r in analysis.results] == ["tabletop/base", "tabletop/ezclip"]
+    for result in analysis.results:
         assert sum(p.score for p in result.predictions) == pytest.approx(1, abs=1e-5)
         assert 0 < result.attribution.heat.max()
     base, ezclip = (services.predictor(n).model for n in ("tabletop/base", "tabletop/ezclip"))
@@ -37,8 +61,7 @@ def test_a_clip_is_decoded_and_encoded_once(
     monkeypatch.setattr("app.services.read_clip", lambda *_: pytest.fail("decoded again"))
     model = services.predictor("tabletop/ezclip").model
     monkeypatch.setattr(type(model), "encode_video", _only_traced(type(model).encode_video))
-    *_, again = analyse(services, str(movie), "other, names", "tabletop/base", "tabletop/ezclip")
-    assert isinstance(again, Analysis)
+    again = finish(analyse(services, Request(str(movie), "other, names")))
     assert [p.label for p in again.model.predictions] != [p.label for p in analysis.model.predictions]
 
 
@@ -50,27 +73,67 @@ def _only_traced(encode):  # type: ignore[no-untyped-def]
     return encode_video
 
 
-def test_class_names_are_escaped(analysis: Analysis) -> None:
-    html = widgets.rankings(analysis)
-    assert "&lt;b&gt;lifting" in html and "<b>lifting" not in html
-    strip = widgets.strip(analysis, 0.6)
-    assert strip.count("<tr>") == 4 and strip.count('class="ez-heat"') == 16
+def test_own_sentences_move_the_ranking(services: Services, movie: Path) -> None:
+    names = "one, two"
+    plain = finish(analyse(services, Request(str(movie), names, texts="names")))
+    swapped = finish(
+        analyse(services, Request(str(movie), names, texts="names", sentences={"one": "two", "two": "one"}))
+    )
+    scores = [{p.label: p.score for p in a.model.predictions} for a in (plain, swapped)]
+    assert scores[0]["one"] == pytest.approx(scores[1]["two"], abs=1e-6)
+
+
+def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None:
+    proofs = finish(attention.prove(services, analysis))
+    view = widgets.temporal(analysis, None, 0)
+    for html in (widgets.rankings(analysis), widgets.proof(analysis, proofs), view):
+        assert "<b>lifting" not in html
+    assert "&lt;b&gt;lifting" in widgets.rankings(analysis)
+    strip = widgets.strip(finish(analyse(services, replace(analysis.request, difference=True))))
+    assert strip.count("<tr>") == 5 and strip.count('class="ez-heat"') == 24
 
 
 def test_nothing_given_says_what_to_do(services: Services, movie: Path) -> None:
     with pytest.raises(VideoError, match="drop a video"):
-        list(analyse(services, None, "a", "tabletop/base", "tabletop/ezclip"))
+        finish(analyse(services, Request(None, "a")))
     with pytest.raises(LabelError, match="No class name"):
-        list(analyse(services, str(movie), ", ,", "tabletop/base", "tabletop/ezclip"))
+        finish(analyse(services, Request(str(movie), ", ,")))
     with pytest.raises(UserError, match="no longer there"):
-        list(analyse(services, str(movie) + "x", "a", "tabletop/base", "tabletop/ezclip"))
+        finish(analyse(services, Request(str(movie) + "x", "a")))
+    with pytest.raises(UserError, match="not among the class names"):
+        finish(analyse(services, Request(str(movie), "a, b", target="c")))
 
 
-def test_empty_names_mean_the_models_own(services: Services) -> None:
-    names, _ = wanted_labels(services, " ", "tabletop/ezclip")
+def test_empty_names_mean_the_models_own() -> None:
+    names, _ = wanted_labels(Request(None, " "))
     assert sorted(names) == sorted(label_set("tabletop"))
-    assert set_text(services, "UCF-101", "tabletop/ezclip").count("\n") == 100
-    assert set(actions.SET_TITLES.values()) - {None} <= set(label_sets())
+    assert set_text("UCF-101", "tabletop/ezclip").count("\n") == 100
+    assert set(SET_TITLES.values()) - {None} <= set(label_sets())
+
+
+def test_uploaded_names_and_descriptions(tmp_path: Path) -> None:
+    (tmp_path / "names.csv").write_text("id,name\n0,a\n1,b\n")
+    assert read_uploaded(str(tmp_path / "names.csv")) == ("a\nb", {})
+    (tmp_path / "described.csv").write_text("n,class,text\n0,a,It is a.\n1,b,It is b.\n")
+    assert read_uploaded(str(tmp_path / "described.csv")) == ("a\nb", {"a": "It is a.", "b": "It is b."})
+    assert read_uploaded(None) == ("", {})
+
+
+def test_closing_the_iterator_stops_the_work() -> None:
+    ended = threading.Event()
+
+    def work(tick):  # type: ignore[no-untyped-def]
+        try:
+            while True:
+                tick(0.5)
+        except Stopped:
+            ended.set()
+            raise
+
+    steps = watched(work, "endless")
+    assert next(steps) == Step(0.5, "endless")
+    steps.close()  # type: ignore[attr-defined]
+    assert ended.wait(5)
 
 
 def test_only_the_last_clips_are_kept(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,3 +155,118 @@ def test_preview_only_where_the_browser_needs_one(services: Services, movie: Pat
     shown, pair = preview_pair(services, str(avi))
     assert shown is not None and Path(shown).name.startswith("preview-") and pair == (shown, str(avi))
     assert preview_pair(services, None) == (None, None)
+
+
+def test_truth_of_a_sample_is_found_by_its_content(services: Services, tmp_path: Path) -> None:
+    copy = tmp_path / "renamed.mp4"
+    copy.write_bytes(SAMPLES[0].read_bytes())
+    found = finish(analyse(services, Request(str(copy))))
+    for proof in attention.truth(found):
+        assert proof.moving is not None and proof.area is not None
+        assert 0 < proof.area < 0.6 and 0 < proof.moving < 1
+
+
+def test_files_to_take_away(services: Services, analysis: Analysis) -> None:
+    with np.load(attention.maps_npz(services, analysis)) as arrays:
+        assert arrays["heat"].shape[:2] == (2, 8) and list(arrays["models"]) == ["tabletop/base", "tabletop/ezclip"]
+    shown = read_clip(attention.overlay_mp4(services, analysis, 0.5), lambda n: [0, n - 1])
+    assert shown.images.shape[1:] == (224, 3 * 224, 3) and shown.total == 8 * attention.HOLD
+    page, archive = report_files(services, analysis, attention.truth(analysis))
+    text = Path(page).read_text()
+    assert "&lt;b&gt;lifting" in text and "sha256" in text and "python -m ezclip explain" in text
+    assert not re.search(r'(src|href)\s*=\s*"(?!data:)', text)
+    with zipfile.ZipFile(archive) as packed:
+        assert {"report.json", "report.html", "strip.png", "spread.csv"} <= set(packed.namelist())
+    assert "--method rollout" in commands(analysis)
+
+
+def test_evidence_on_a_sample(services: Services) -> None:
+    found = finish(evidence.motion_evidence(services, Request(str(SAMPLES[0]))))
+    base = {p.variation: p for p in found.probes["tabletop/base"]}
+    assert base["reversed"].score == pytest.approx(base["as it is"].score, abs=2e-3)
+    assert base["reversed"].map_change == pytest.approx(0, abs=1e-3)
+    assert "does not see the order" in found.verdicts[0]
+    assert "becomes" in found.verdicts[1]
+    assert "<script" not in widgets.evidence(found)
+
+
+def test_frames_in_one_plane(services: Services, movie: Path) -> None:
+    found = embeddings.frame_plane(services, [str(movie), str(SAMPLES[0])], ["tabletop/base", "tabletop/ezclip"], "PCA")
+    assert found.points.shape == (2 * 2 * 8, 2) and found.of(1, 1).shape == (8, 2)
+    assert found.difference == "the two differ by temporal prompts and the motion loss"
+    assert widgets.frame_plane(found).count("<circle") == 32
+    with pytest.raises(UserError, match="1 to 8 fit"):
+        embeddings.frame_plane(services, [str(s) for s in SAMPLES[:9]], ["tabletop/base", "tabletop/ezclip"], "PCA")
+
+
+def test_damage(services: Services, movie: Path) -> None:
+    clip = services.clip(str(movie), 8)
+    assert np.array_equal(corrupt(clip, Corruption()).images, clip.images)
+    dark = corrupt(clip, Corruption(darkness=1.0)).images
+    assert np.abs(dark - clip.images * 0.1).max() <= 1
+    held = corrupt(clip, Corruption(frame_drop=1.0))
+    assert all(np.array_equal(image, clip.images[0]) for image in held.images)
+    found = ood.damage(services, Request(str(movie), "a, b"), Corruption(noise=0.5))
+    assert set(found.predictions) == {"tabletop/base", "tabletop/ezclip"}
+    assert widgets.damaged(found).count("<img") == 8
+
+
+def test_windows_over_a_long_video(services: Services, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "long.mp4", count=120, rate=12)  # 10 seconds
+    *_, found = long_video.over_time(services, Request(str(path), "a, b"), 2.0, 1.0)
+    assert isinstance(found, long_video.Timeline)
+    starts = [m.start for m in found.moments]
+    assert len(starts) == 9 and np.allclose(np.diff(starts), 1.0, atol=0.1)
+    assert all(m.end - m.start < 2.0 for m in found.moments)
+    assert widgets.timeline(found, "tabletop/base", "tabletop/ezclip").count("<button") == 9
+
+
+def test_live_keeps_the_newest_frames_only(services: Services) -> None:
+    live = long_video.Live()
+    for value in range(200):
+        live.add(np.full((48, 64, 3), value, np.uint8), seconds=60)
+    assert len(live.frames) == 64
+    clip = live.clip(8)
+    assert clip.images[-1, 0, 0, 0] == 199 and clip.images[0, 0, 0, 0] == 136
+    assert set(long_video.score_live(services, Request(None, "a, b"), live)) == {"tabletop/base", "tabletop/ezclip"}
+
+
+def test_classes_of_a_zip(services: Services, tmp_path: Path) -> None:
+    archive = tmp_path / "clips.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for label in ("waving", "jumping"):
+            for i in range(2):
+                video = write_video(tmp_path / f"{label}{i}.mp4", count=10 + i)
+                packed.write(video, f"clips/{label}/{i}.mp4")
+        packed.writestr("clips/waving/notes.txt", "not a video")
+        packed.writestr("../outside.mp4", b"x")
+    folder = classes.unpack(services, str(archive))
+    assert not (folder.parent.parent / "outside.mp4").exists()
+    steps = list(classes.compare_on(services, folder, "tabletop/base", "tabletop/ezclip"))
+    assert isinstance(steps[-1], Comparison) and steps[-1].overall.n == 4
+    assert "<table" in widgets.class_tables(steps[-1])
+    with pytest.raises(UserError, match="not a zip"):
+        classes.unpack(services, str(tmp_path / "waving0.mp4"))
+
+
+def test_tables_of_predictions(tmp_path: Path) -> None:
+    good = tmp_path / "good.csv"
+    good.write_text("path,label,prediction,a,b\nx/1.mp4,a,a,0.9,0.1\nx/2.mp4,b,a,0.8,0.2\n")
+    found = classes.read_predictions(str(good), "first")
+    assert found.labels == ["a", "b"] and found.scores.argmax(dim=1).tolist() == [0, 0]
+    (tmp_path / "bad.csv").write_text("path,label,prediction,a,b\nx/1.mp4,c,a,0.9,0.1\n")
+    with pytest.raises(UserError, match="row 2"):
+        classes.read_predictions(str(tmp_path / "bad.csv"), "first")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="does not start with"):
+        classes.read_predictions(str(tmp_path / "other.csv"), "first")
+
+
+def test_shipped_results() -> None:
+    report = classes.shipped()
+    assert set(report["test"]) >= {"base", "motion", "prompts", "ezclip"}
+    comparison = classes.shipped_comparison("base->ezclip")
+    assert json.dumps(comparison.as_json()) == json.dumps(report["comparisons"]["base->ezclip"])
+    assert ood.family_accuracy("night")["ezclip"]["n"] > 0
+    with pytest.raises(UserError, match="no comparison"):
+        classes.shipped_comparison("x->y")

@@ -8,9 +8,21 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.conftest import write_video
+
 # Gradio's own server runs in this process; its warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+TITLES = {
+    "attention": "Attention",
+    "across": "Across frames",
+    "embeddings": "Frame embeddings",
+    "evidence": "Motion evidence",
+    "classes": "Classes",
+    "ood": "Out of distribution",
+    "long": "Long video and live",
+    "about": "About",
+}
 HARMLESS = ("Method not implemented.", "Failed to load resource", "[Violation]")
 
 
@@ -72,6 +84,16 @@ def fits(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
+def open_tab(page: Page, tab: str) -> None:
+    """Press a tab, also one in the overflow menu."""
+    direct = page.locator(f'[data-tab-id="{tab}"]')
+    if direct.count():
+        direct.first.evaluate("e => e.click()")
+    else:
+        page.get_by_label("More tabs").first.evaluate("e => e.click()")
+        page.locator(".overflow-dropdown button", has_text=TITLES[tab]).first.evaluate("e => e.click()")
+
+
 def test_own_clip(open_page: Opener, movie: Path) -> None:
     page = open_page()
     expect(page.locator("#ranking")).to_contain_text("appear here")
@@ -81,12 +103,110 @@ def test_own_clip(open_page: Opener, movie: Path) -> None:
     expect(page.locator("#ranking h3")).to_have_count(2)
     expect(page.locator("#ranking")).to_contain_text("<img src=x onerror=alert(1)>")
     assert fits(page)
-    page.get_by_role("tab", name="Attention").click()
+    open_tab(page, "attention")
     expect(page.locator("#strip tbody tr")).to_have_count(3)
     expect(page.locator("#strip img.ez-heat")).to_have_count(16)
-    page.get_by_role("tab", name="Across frames").click()
-    expect(page.locator("#influence img")).to_be_visible()
+    expect(page.locator("#proof")).to_contain_text("no ground truth")
+    open_tab(page, "across")
+    expect(page.locator("#influence td.ez-own")).to_have_count(8)
     expect(page.locator("#spread")).to_contain_text("frozen copy")
+    assert "tab=across" in page.url and "waving" in page.url
+
+
+def test_label_change_and_workbench(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    page.locator("#labels textarea").fill("one, two")
+    analyse(page)
+    page.locator("#labels textarea").fill("three, four")
+    page.get_by_role("button", name="Analyse", exact=True).click()
+    expect(page.locator("#ranking")).to_contain_text("three", timeout=5_000)
+    page.get_by_text("Text workbench").click()
+    page.locator("#sentence textarea, #sentence input").first.fill("something else entirely")
+    page.locator("#sentence textarea, #sentence input").first.press("Enter")
+    expect(page.locator("#own-sentences")).to_contain_text("something else entirely")
+
+
+def test_every_other_tab(open_page: Opener) -> None:
+    page = open_page()
+    page.get_by_text("pushing left to right").first.click()
+    page.locator("#clip video").first.wait_for()
+    analyse(page)
+    open_tab(page, "attention")
+    expect(page.locator("#proof tbody, #proof table").first).to_contain_text("+", timeout=30_000)
+    expect(page.locator("#proof")).not_to_contain_text("no ground truth")
+    open_tab(page, "embeddings")
+    page.locator("#project").click()
+    expect(page.locator("#plane svg.ez-plane")).to_have_count(2, timeout=30_000)
+    open_tab(page, "evidence")
+    page.locator("#probe").click()
+    expect(page.locator("#evidence .ez-verdict li")).to_have_count(2, timeout=30_000)
+    open_tab(page, "classes")
+    page.locator("#shipped-show").click()
+    expect(page.locator("#class-verdict")).to_contain_text("ezclip", timeout=15_000)
+    open_tab(page, "ood")
+    page.locator("#family input").click()
+    expect(page.get_by_role("option")).to_have_count(9)
+    page.get_by_role("option", name="night").click()
+    expect(page.locator("#family-shown")).to_contain_text("Measured on this family", timeout=30_000)
+    open_tab(page, "long")
+    page.locator("#window input").fill("0.8")
+    page.locator("#window-step input").fill("0.4")
+    page.locator("#slide").click()
+    expect(page.locator("#slide-status")).to_contain_text("Done", timeout=30_000)
+    page.locator("#timeline button").nth(1).click()
+    page.wait_for_function("document.querySelector('#clip video').currentTime > 0.2")
+    open_tab(page, "about")
+    expect(page.get_by_text("How to read the pictures")).to_be_visible()
+    assert fits(page)
+
+
+def test_cancel_leaves_the_page_usable(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    page.locator("#labels textarea").fill("a, b")
+    analyse(page)
+    open_tab(page, "attention")
+    page.locator("#method input").click()
+    page.get_by_role("option", name="Occlusion").click()
+    page.get_by_role("button", name="Analyse", exact=True).click()
+    page.locator("#cancel").click()
+    expect(page.locator("#status")).to_contain_text("Cancelled", timeout=15_000)
+    expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
+
+
+def test_address_brings_settings_back(open_page: Opener) -> None:
+    page = open_page("?labels=one%0Atwo&model=tabletop/prompts&tab=evidence")
+    expect(page.locator("#labels textarea")).to_have_value("one\ntwo")
+    expect(page.locator("#probe")).to_be_visible()
+
+
+def test_keyboard_reaches_the_analysis(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    page.locator("#labels textarea").focus()
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.innerText"))
+        if "analyse" in reached[-1].lower():
+            break
+    assert "analyse" in reached[-1].lower(), reached
+    page.keyboard.press("Enter")
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+
+
+def test_gif_and_mkv(open_page: Opener, tmp_path: Path) -> None:
+    page = open_page()
+    for path in (
+        write_video(tmp_path / "a.gif", codec="gif", pix_fmt="rgb8", count=16),
+        write_video(tmp_path / "a.mkv", count=16),
+    ):
+        upload(page, path)
+        analyse(page)
+        expect(page.locator("#status")).to_contain_text("8 frames of 16")
+        page.reload()
+        page.get_by_role("button", name="Analyse", exact=True).wait_for()
 
 
 def test_a_clip_that_browsers_cannot_play_is_shown_and_analysed(open_page: Opener, avi: Path) -> None:
@@ -104,7 +224,7 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
     page.locator("#clip video").first.wait_for()
     analyse(page)
     assert fits(page)
-    page.get_by_role("tab", name="Attention").click()
+    open_tab(page, "attention")
     expect(page.locator("#strip tbody tr")).to_have_count(3)
     assert fits(page)
 

@@ -15,9 +15,9 @@ def client(url: str) -> Client:
     return Client(url, verbose=False)
 
 
-def test_only_the_two_endpoints_are_named(client: Client) -> None:
+def test_the_endpoints_are_named(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/predict", "/explain"}
+    assert set(named) == {"/predict", "/explain", "/probe", "/project", "/scan"}
     parameters = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in named.items()}
     assert parameters["/predict"] == ["clip", "labels", "model"]
     assert parameters["/explain"] == ["clip", "labels", "model", "baseline", "label", "method"]
@@ -28,13 +28,22 @@ def test_predict(client: Client, avi: Path) -> None:
     assert answer["clip"] == "grey.avi" and answer["model"] == "tabletop/ezclip"
     assert len(answer["frames"]) == 8 and len(answer["predictions"]) == 2
     own = client.predict(handle_file(avi), api_name="/predict")
-    assert len(own["predictions"]) == 16
+    assert len(own["predictions"]) == 31
 
 
 def test_explain(client: Client, movie: Path) -> None:
     answer, files = client.predict(handle_file(movie), "a, b", label="b", api_name="/explain")
     assert answer["label"] == "b" and answer["baseline"] == "tabletop/base"
     assert set(answer["files"].values()) == {Path(f).name for f in files} == {"strip.png", "influence.png", "maps.npz"}
+
+
+def test_the_other_endpoints(client: Client, movie: Path, avi: Path) -> None:
+    found = client.predict(handle_file(movie), "a, b", api_name="/probe")
+    assert set(found["models"]) == {"tabletop/base", "tabletop/ezclip"}
+    found = client.predict([handle_file(movie), handle_file(avi)], projection="PCA", api_name="/project")
+    assert len(found["points"]) == 32 and found["models"] == ["tabletop/base", "tabletop/ezclip"]
+    found = client.predict(handle_file(movie), "a, b", seconds=1, step=0.5, api_name="/scan")
+    assert len(found["windows"]) == 4
 
 
 def test_real_clips(client: Client, clips: Path) -> None:

@@ -1,16 +1,17 @@
-"""The classes of Tabletop Motion, in pairs that differ by the order of time alone.
+"""The classes of Tabletop Motion, most of them in pairs that differ by the order of time alone.
 
 Each function draws its choices from ``rng`` and returns the scene as a function of progress s in [0, 1]. Run forwards
-it shows the pair's first class, run backwards the second. Names are those of Something-Something-v2.
+it shows a pair's first class, run backwards the second; a motion with one name is its own reversal. Names are those of
+Something-Something-v2.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ezclip.data.tabletop.scene import Camera, Placement, Scene, depth_scale
-from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, cloth, container, hand, thing
+from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, chest, cloth, container, hand, thing
 
 Timeline = Callable[[float], Scene]
 
@@ -27,9 +28,9 @@ class Cast:
     rng: np.random.Generator
     kinds: tuple[str, ...] = tuple(THINGS)
 
-    def things(self, count: int) -> list[Sprite]:
-        """``count`` things of different kinds and colours."""
-        kinds = self.rng.permutation(self.kinds)[:count]
+    def things(self, count: int, among: tuple[str, ...] = ()) -> list[Sprite]:
+        """``count`` things of different kinds and colours, of the kinds in ``among`` where the cast has them."""
+        kinds = self.rng.permutation([k for k in among if k in self.kinds] or self.kinds)[:count]
         colours = self.rng.permutation(list(COLOURS))[:count]
         return [thing(kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
 
@@ -38,15 +39,16 @@ class Cast:
         return str(self.rng.choice(list(COLOURS)))
 
 
+Names = tuple[str, ...]  # of one class, or of two that are each other's reversal
 Setup = Callable[[np.random.Generator, Cast], Timeline]
-PAIRS: dict[tuple[str, str], Setup] = {}
+MOTIONS: dict[Names, Setup] = {}
 
 
-def pair(forwards: str, backwards: str) -> Callable[[Setup], Setup]:
-    """Register the setup of a pair of classes under its two names."""
+def motion(*names: str) -> Callable[[Setup], Setup]:
+    """Register a motion under the name of its class, or the two names of its class and of its reversal's."""
 
     def register(setup: Setup) -> Setup:
-        PAIRS[forwards, backwards] = setup
+        MOTIONS[names] = setup
         return setup
 
     return register
@@ -61,7 +63,7 @@ def _arm(sprite: Sprite, x: float, y: float, scale: float) -> Placement:
     return Placement(sprite, x, y, scale=scale, moving=True, shadow=False)
 
 
-@pair("Moving something closer to something", "Moving something away from something")
+@motion("Moving something closer to something", "Moving something away from something")
 def closer(rng: np.random.Generator, cast: Cast) -> Timeline:
     """One thing moves along the table up to another, which stays."""
     mover, goal = cast.things(2)
@@ -78,7 +80,7 @@ def closer(rng: np.random.Generator, cast: Cast) -> Timeline:
     )
 
 
-@pair(
+@motion(
     "Moving something and something closer to each other",
     "Moving something and something away from each other",
 )
@@ -91,25 +93,36 @@ def together(rng: np.random.Generator, cast: Cast) -> Timeline:
     return lambda s: Scene([standing(t, middle + side * (far + (near - far) * s), y) for t, side in ((a, -1), (b, 1))])
 
 
-@pair("Pushing something from left to right", "Pulling something from right to left")
-def push(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A fist on the thing's left drives it to the right; backwards it draws the thing to the left."""
+def _drive(rng: np.random.Generator, cast: Cast, side: int) -> Timeline:
+    """A fist on the thing's left (side -1) or right (1) drives it to the other side."""
     (mover,) = cast.things(1)
-    fist = hand("left", rng)
+    fist = hand("left" if side < 0 else "right", rng)
     y = rng.uniform(132, 172)
     scale = depth_scale(y)
-    start, end = 112 - rng.uniform(26, 44), 112 + rng.uniform(26, 44)
-    gap = (mover.width / 2 + fist.width / 2 - 2) * scale
+    start, end = 112 + side * rng.uniform(26, 44), 112 - side * rng.uniform(26, 44)
+    gap = side * (mover.width / 2 + fist.width / 2 - 2) * scale
 
     def timeline(s: float) -> Scene:
         x = start + (end - start) * s
-        return Scene([standing(mover, x, y), _arm(fist, x - gap, y - 4 * scale, scale)])
+        return Scene([standing(mover, x, y), _arm(fist, x + gap, y - 4 * scale, scale)])
 
     return timeline
 
 
-@pair("Turning the camera left while filming something", "Turning the camera right while filming something")
-def turn(rng: np.random.Generator, cast: Cast) -> Timeline:
+@motion("Pushing something from left to right", "Pulling something from right to left")
+def push_right(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """A fist on the thing's left drives it to the right; backwards it draws the thing to the left."""
+    return _drive(rng, cast, -1)
+
+
+@motion("Pushing something from right to left", "Pulling something from left to right")
+def push_left(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """The mirror image: a fist on the thing's right."""
+    return _drive(rng, cast, 1)
+
+
+@motion("Turning the camera left while filming something", "Turning the camera right while filming something")
+def turn_left(rng: np.random.Generator, cast: Cast) -> Timeline:
     """The camera swings to the left, so that a thing that stands still wanders to the right of the picture."""
     (goal,) = cast.things(1)
     x, y = 112 + rng.uniform(-20, 20), rng.uniform(128, 166)
@@ -119,7 +132,32 @@ def turn(rng: np.random.Generator, cast: Cast) -> Timeline:
     return lambda s: Scene([standing(goal, x, y)], Camera(right + (left - right) * s, height, zoom))
 
 
-@pair("Covering something with something", "Uncovering something")
+@motion("Turning the camera upwards while filming something", "Turning the camera downwards while filming something")
+def turn_up(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """The camera swings upwards, so that a thing that stands still sinks in the picture."""
+    (goal,) = cast.things(1)
+    x, y = 112 + rng.uniform(-26, 26), rng.uniform(122, 146)
+    zoom = rng.uniform(1.45, 1.8)
+    low, high = y + rng.uniform(12, 28), y - rng.uniform(46, 62)
+    return lambda s: Scene([standing(goal, x, y)], Camera(112 + 0.5 * (x - 112), low + (high - low) * s, zoom))
+
+
+@motion("Moving something towards the camera", "Moving something away from the camera")
+def towards(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """A thing comes along the table from its far edge to the front and grows."""
+    (mover,) = cast.things(1)
+    x, drift = 112 + rng.uniform(-30, 30), rng.uniform(-16, 16)
+    far, near = rng.uniform(98, 108), rng.uniform(176, 190)
+    largest = rng.uniform(1.2, 1.6)
+
+    def timeline(s: float) -> Scene:
+        y = far + (near - far) * s
+        return Scene([Placement(mover, x + drift * s, y, scale=0.5 + (largest - 0.5) * s, moving=True)])
+
+    return timeline
+
+
+@motion("Covering something with something", "Uncovering something")
 def cover(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A cloth comes down from above until it hides a thing."""
     (hidden,) = cast.things(1)
@@ -136,7 +174,7 @@ def cover(rng: np.random.Generator, cast: Cast) -> Timeline:
     return timeline
 
 
-@pair("Moving something up", "Moving something down")
+@motion("Moving something up", "Moving something down")
 def lift(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A hand from above raises a thing off the table."""
     (mover,) = cast.things(1)
@@ -151,7 +189,7 @@ def lift(rng: np.random.Generator, cast: Cast) -> Timeline:
     return timeline
 
 
-@pair("Approaching something with your camera", "Moving away from something with your camera")
+@motion("Approaching something with your camera", "Moving away from something with your camera")
 def approach(rng: np.random.Generator, cast: Cast) -> Timeline:
     """The camera comes nearer to a thing that stands still."""
     (goal,) = cast.things(1)
@@ -166,7 +204,7 @@ def approach(rng: np.random.Generator, cast: Cast) -> Timeline:
     return timeline
 
 
-@pair("Putting something into something", "Taking something out of something")
+@motion("Putting something into something", "Taking something out of something")
 def put_into(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A hand carries a thing over a bowl and lowers it in."""
     (mover,) = cast.things(1)
@@ -194,5 +232,125 @@ def put_into(rng: np.random.Generator, cast: Cast) -> Timeline:
     return timeline
 
 
-LABELS: list[str] = [name for names in PAIRS for name in names]
+@motion("Putting something behind something", "Pulling something from behind of something")
+def behind(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """A hand carries a thing along the table until another one hides it."""
+    mover, screen = cast.things(2)
+    fist = hand("above", rng)
+    side, y = rng.choice([-1, 1]), rng.uniform(150, 176)
+    screen_x = 112 - side * rng.uniform(4, 24)
+    start = screen_x + side * rng.uniform(62, 80)
+    back = y - rng.uniform(12, 18)
+    scale = 0.8 * depth_scale(back)
+
+    def timeline(s: float) -> Scene:
+        x = start + (screen_x - start) * s
+        return Scene(
+            [
+                Placement(mover, x, back, scale=scale, moving=True),
+                _arm(fist, x, back - (mover.height - 8) * scale, scale),
+                Placement(screen, screen_x, y, scale=1.35 * depth_scale(y)),
+            ]
+        )
+
+    return timeline
+
+
+@motion("Opening something", "Closing something")
+def opening(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """A hand lifts the lid of a chest."""
+    body, lid = chest(cast.colour(), rng)
+    fist = hand("above", rng)
+    x, y = 112 + rng.uniform(-30, 30), rng.uniform(146, 176)
+    scale = rng.uniform(1.0, 1.2) * depth_scale(y)
+    hinge = x - (body.width / 2 - 1) * scale
+    rim = y - (body.height - 10) * scale
+    widest = rng.uniform(75, 100)
+
+    def timeline(s: float) -> Scene:
+        turn = np.radians(widest * s)
+        reach = 0.92 * lid.width * scale
+        tip_x, tip_y = hinge + reach * np.cos(turn), rim - reach * np.sin(turn) - 6 * scale
+        return Scene(
+            [
+                Placement(body, x, y, scale=scale),
+                Placement(lid, hinge, rim, scale=scale, angle=-widest * s, moving=True, shadow=False),
+                _arm(fist, tip_x, tip_y, 0.8 * scale),
+            ]
+        )
+
+    return timeline
+
+
+@motion("Tipping something over", "Putting something upright on the table")
+def tip(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """A fist at its upper left lays a thing on its right side."""
+    (mover,) = cast.things(1, ("bottle", "cone", "mug", "box"))
+    fist = hand("left", rng)
+    corner, y = 112 + rng.uniform(-20, 20), rng.uniform(146, 176)
+    scale = 1.1 * depth_scale(y)
+    fallen = replace(mover, pivot=mover.right - 4)
+
+    def timeline(s: float) -> Scene:
+        turn = np.radians(90 * s)
+        dx, dy = -0.9 * mover.width, -0.75 * mover.height  # where the fist touches the upright thing
+        touch_x = corner + scale * (np.cos(turn) * dx - np.sin(turn) * dy)
+        touch_y = y + scale * (np.sin(turn) * dx + np.cos(turn) * dy)
+        return Scene(
+            [
+                Placement(fallen, corner, y, scale=scale, angle=90 * s, moving=True),
+                _arm(fist, touch_x - fist.width / 2 * scale, touch_y + fist.height / 2 * scale, scale),
+            ]
+        )
+
+    return timeline
+
+
+@motion("Moving something and something so they pass each other")
+def pass_each_other(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """Two things change places, one before the other."""
+    a, b = cast.things(2)
+    y, gap = rng.uniform(128, 152), rng.uniform(18, 24)
+    middle, far = 112 + rng.uniform(-10, 10), rng.uniform(46, 58)
+    return lambda s: Scene(
+        [standing(a, middle - far * (1 - 2 * s), y), standing(b, middle + far * (1 - 2 * s), y + gap)]
+    )
+
+
+@motion("Poking something so lightly that it doesn't or almost doesn't move")
+def poke(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """A fist comes from the side, touches a thing and draws back."""
+    (goal,) = cast.things(1)
+    side = rng.choice([-1, 1])
+    fist = hand("left" if side < 0 else "right", rng)
+    x, y = 112 - side * rng.uniform(0, 34), rng.uniform(136, 174)
+    scale, far = depth_scale(y), rng.uniform(40, 60)
+    touch = (goal.width / 2 + fist.width / 2) * scale
+
+    def timeline(s: float) -> Scene:
+        return Scene(
+            [
+                standing(goal, x, y, moving=False),
+                _arm(fist, x + side * (touch + far * abs(1 - 2 * s)), y - 4 * scale, scale),
+            ]
+        )
+
+    return timeline
+
+
+@motion("Holding something")
+def hold(rng: np.random.Generator, cast: Cast) -> Timeline:
+    """A hand from above holds a thing in the air; nothing but the camera moves."""
+    (held,) = cast.things(1)
+    fist = hand("above", rng)
+    x, y, height = 112 + rng.uniform(-36, 36), rng.uniform(140, 176), rng.uniform(16, 60)
+    scale = depth_scale(y)
+    scene = Scene(
+        [standing(held, x, y, lift=height), _arm(fist, x, y - height - (held.height - 8) * scale, scale)],
+    )
+    return lambda _: scene
+
+
+LABELS: list[str] = [name for names in MOTIONS for name in names]
+PAIRS: list[Names] = [names for names in MOTIONS if len(names) == 2]
 PARTNER: dict[str, str] = {a: b for x, y in PAIRS for a, b in ((x, y), (y, x))}

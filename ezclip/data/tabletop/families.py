@@ -1,14 +1,40 @@
-"""Out-of-distribution families: what changes in the picture while the motion stays. None is ever trained on."""
+"""Out-of-distribution families after UCF-DS: what changes while the motion stays. None is ever trained on."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image, ImageFilter
+
+from ezclip.data.tabletop.scene import CANVAS, HORIZON, table
+from ezclip.data.tabletop.sprites import THINGS, UNSEEN_THINGS
+
+
+@dataclass(frozen=True)
+class Family:
+    """How the clips of a family differ from ordinary ones.
+
+    Attributes:
+        things: names of things that its clips are cast from.
+        backdrop: draws what lies behind the things.
+        crowd: many things stand and walk about that take no part.
+        shake: size of the camera's tremble in canvas pixels.
+        span: progress of the motion at the clip's start and end; beyond [0, 1] the scene stands still.
+        look: changes the finished frames, uint8 (T, H, W, 3).
+    """
+
+    things: tuple[str, ...] = tuple(THINGS)
+    backdrop: Callable[[np.random.Generator], Image.Image] = table
+    crowd: bool = False
+    shake: float = 0.0
+    span: tuple[float, float] = (0.0, 1.0)
+    look: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
 
 
 def _night(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Little light, bluish, with the noise of a small sensor."""
-    dark = images * np.float32(rng.uniform(0.16, 0.26)) * np.array([0.8, 0.9, 1.15], np.float32)
-    return _to_uint8(dark + rng.normal(0, 9, images.shape).astype(np.float32))
+    dark = images * np.float32(rng.uniform(0.24, 0.36)) * np.array([0.8, 0.9, 1.15], np.float32)
+    return _to_uint8(dark + rng.normal(0, 8, images.shape).astype(np.float32))
 
 
 def _underwater(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -32,27 +58,47 @@ def _underwater(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _drawing(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Dark outlines on paper."""
-    grey = images.astype(np.float32).mean(axis=-1)
+    plain = images.astype(np.float32).mean(axis=-1)
+    shifted = [np.roll(plain, (i, j), (1, 2)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    grey: np.ndarray = np.sum(shifted, axis=0) / np.float32(9)  # less grain
     dx = np.abs(np.diff(grey, axis=2, append=grey[:, :, -1:]))
     dy = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
-    ink = np.clip((dx + dy - 12) * 6, 0, 215)
+    ink = np.clip((dx + dy - 9) * 10, 0, 215)
     paper = rng.uniform(235, 250) - ink
     return np.repeat(_to_uint8(paper)[..., None], 3, axis=-1)
 
 
-def _unchanged(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The picture stays; the cast of the clip is another (see ``render``)."""
-    del rng
-    return images
+def _outdoors(rng: np.random.Generator) -> Image.Image:
+    """Grass, sand or snow under a sky with clouds, or a lawn before a brick wall."""
+    y, x = np.mgrid[0:CANVAS, 0:CANVAS].astype(np.float32)
+    ground = np.array([(70, 130, 52), (206, 180, 128), (226, 232, 240)][rng.integers(3)], np.float32)
+    grains = Image.fromarray(_to_uint8(rng.normal(128, 90, (CANVAS, CANVAS))))
+    tufts = np.asarray(grains.filter(ImageFilter.GaussianBlur(1.5)), np.float32)
+    low = ground * (1 + (tufts - 128)[..., None] / 260)
+    if rng.random() < 0.5:
+        row = np.floor(y / 11)
+        mortar = (y % 11 < 1.6) | ((x + 13 * (row % 2)) % 26 < 1.6)
+        high = np.where(mortar[..., None], 190.0, np.array([158, 82, 62]) * (0.9 + 0.1 * np.sin(row * 9)[..., None]))
+    else:
+        clouds = np.sin(x / rng.uniform(14, 24) + 3 * np.sin(y / 19)) * np.sin(y / rng.uniform(8, 13)) > 0.35
+        high = np.where(clouds[..., None], 240.0, np.array([112, 168, 226]) + 0.5 * y[..., None])
+    image = np.where((y < HORIZON)[..., None], high, low)
+    return Image.fromarray(_to_uint8(image))
 
 
 def _to_uint8(values: np.ndarray) -> np.ndarray:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-FAMILIES: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
-    "night": _night,
-    "underwater": _underwater,
-    "drawing": _drawing,
-    "unseen_objects": _unchanged,
+ORDINARY = Family()
+FAMILIES: dict[str, Family] = {
+    "unseen_objects": Family(things=tuple(UNSEEN_THINGS)),
+    "unseen_backgrounds": Family(backdrop=_outdoors),
+    "underwater": Family(look=_underwater),
+    "crowd": Family(crowd=True),
+    "night": Family(look=_night),
+    "camera_shake": Family(shake=5.0),
+    "drawing": Family(look=_drawing),
+    "slow": Family(span=(0.25, 0.75)),
+    "fast": Family(span=(-0.75, 1.75)),
 }

@@ -12,36 +12,40 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from ezclip.checkpoints.store import write_atomically
-from ezclip.data.tabletop.classes import PAIRS, PARTNER
+from ezclip.checkpoints.files import write_atomically, write_json
+from ezclip.data.tabletop.classes import LABELS, MOTIONS, PARTNER, Names
 from ezclip.data.tabletop.families import FAMILIES
 from ezclip.data.tabletop.render import FPS, Rendered, render
+from ezclip.data.tabletop.scene import FRAME
+from ezclip.data.tabletop.truth import INDEX, sha256_of
 from ezclip.errors import ConfigError
 from ezclip.video.encode import write_mp4
 
 Split = Literal["train", "val", "ood"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 MANIFEST = "manifest.jsonl"
+SHEET = "contact_sheet.png"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One pair of twins to draw."""
+    """A clip and, where its class has a partner, its twin."""
 
     folder: str
     split: str
-    pair: tuple[str, str]
+    names: Names
     number: int
     seed: int
     family: str | None
     masks: bool
 
 
-def clip_seed(seed: int, split: str, pair: int, number: int) -> int:
-    """The seed of one pair of twins; those of different splits, pairs and numbers are drawn apart."""
-    return int(np.random.SeedSequence([seed, SPLITS.index(split), pair, number]).generate_state(1)[0])
+def clip_seed(seed: int, split: str, motion: int, number: int) -> int:
+    """The seed of a clip and its twin; those of different splits, motions and numbers are drawn apart."""
+    return int(np.random.SeedSequence([seed, SPLITS.index(split), motion, number]).generate_state(1)[0])
 
 
 def synthesise(
@@ -52,7 +56,7 @@ def synthesise(
     Twins carry the same number in their two class folders. In "ood" the families take turns.
 
     Args:
-        out: receives ``SPLIT/<label>/<number>.mp4`` and ``SPLIT/manifest.jsonl``.
+        out: receives ``SPLIT/<label>/<number>.mp4``, ``SPLIT/manifest.jsonl`` and a contact sheet.
         clips_per_class: at least 1.
         split: "train", "val" or "ood".
         seed: of the whole split, not negative.
@@ -76,39 +80,61 @@ def synthesise(
         Job(
             str(folder),
             split,
-            pair,
+            names,
             number,
-            clip_seed(seed, split, p, number),
+            clip_seed(seed, split, m, number),
             families[number % len(families)] if split == "ood" else None,
             masks,
         )
-        for p, pair in enumerate(PAIRS)
+        for m, names in enumerate(MOTIONS)
         for number in range(clips_per_class)
     ]
-    for label in PARTNER:
+    for label in LABELS:
         (folder / label.replace(" ", "_")).mkdir(parents=True, exist_ok=True)
     rows: list[dict] = []
-    for twins in tqdm(_run(jobs, workers), total=len(jobs), desc=f"drawing {split}", unit="twins"):
-        rows += twins
+    with tqdm(total=len(LABELS) * clips_per_class, desc=f"drawing {split}", unit="clip") as bar:
+        for drawn in _run(jobs, workers):
+            rows += drawn
+            bar.update(len(drawn))
     rows.sort(key=lambda row: row["path"])
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
+    contact_sheet(jobs).save(folder / SHEET)
     return folder / MANIFEST
+
+
+def contact_sheet(jobs: list[Job], shown: tuple[int, ...] = (2, 10, 20, 30, 37)) -> Image.Image:
+    """Five frames of a clip of each motion or, out of distribution, of three clips of each family."""
+    if jobs[0].family:
+        groups = [[job for job in jobs if job.family == family] for family in FAMILIES]
+        picked = [group[i * len(group) // 3] for group in groups if group for i in range(3)]
+    else:
+        picked = [next(job for job in jobs if job.names == names) for names in MOTIONS]
+    columns, width, height = 3, FRAME * len(shown) + 12, FRAME + 34
+    sheet = Image.new("RGB", (columns * width, -(-len(picked) // columns) * height), "white")
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    for i, job in enumerate(picked):
+        x, y = i % columns * width, i // columns * height
+        images = render(job.names, job.seed, job.family).images[list(shown)]
+        sheet.paste(Image.fromarray(np.concatenate(list(images), axis=1)), (x, y + 30))
+        pen.text((x + 2, y), f"{job.family}: {job.names[0]}" if job.family else job.names[0], fill="black", font=font)
+        pen.text((x + 2, y + 14), f"backwards: {job.names[1]}" if len(job.names) > 1 else "", fill="grey", font=font)
+    return sheet
 
 
 def _run(jobs: list[Job], workers: int | None) -> Iterator[list[dict]]:
     workers = workers or os.cpu_count() or 1
     if workers == 1 or len(jobs) < 32:
-        yield from map(draw_twins, jobs)
+        yield from map(draw, jobs)
         return
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(draw_twins, jobs, chunksize=8)
+        yield from pool.map(draw, jobs, chunksize=8)
 
 
-def draw_twins(job: Job) -> list[dict]:
-    """Write both clips of a pair of twins and return their manifest rows."""
-    forwards = render(job.pair, job.seed, job.family)
-    return [_write(job, label, clip) for label, clip in zip(job.pair, (forwards, forwards.reversed()), strict=True)]
+def draw(job: Job) -> list[dict]:
+    """Write a clip, and its twin where it has one, and return their manifest rows."""
+    forwards = render(job.names, job.seed, job.family)
+    return [_write(job, label, clip) for label, clip in zip(job.names, (forwards, forwards.reversed()))]
 
 
 def _write(job: Job, label: str, clip: Rendered) -> dict:
@@ -120,7 +146,7 @@ def _write(job: Job, label: str, clip: Rendered) -> dict:
     return {
         "path": str(relative),
         "label": label,
-        "partner": PARTNER[label],
+        "partner": PARTNER.get(label),
         "split": job.split,
         "family": job.family,
         "seed": job.seed,
@@ -129,25 +155,35 @@ def _write(job: Job, label: str, clip: Rendered) -> dict:
 
 # Sample clips of the app: file name, label, out-of-distribution family, seed.
 SAMPLES: tuple[tuple[str, str, str | None, int], ...] = (
-    ("1_pushing_left_to_right", "Pushing something from left to right", None, 9_000_004),
-    ("2_uncovering", "Uncovering something", None, 9_000_012),
-    ("3_putting_into", "Putting something into something", None, 9_000_003),
-    ("4_closer_at_night", "Moving something closer to something", "night", 9_000_024),
-    ("5_lifting_under_water", "Moving something up", "underwater", 9_000_015),
-    ("6_pulling_unseen_thing", "Pulling something from right to left", "unseen_objects", 9_000_006),
+    ("01_pushing_left_to_right", "Pushing something from left to right", None, 9_000_004),
+    ("02_uncovering", "Uncovering something", None, 9_000_012),
+    ("03_putting_into", "Putting something into something", None, 9_000_003),
+    ("04_closing", "Closing something", None, 9_000_007),
+    ("05_tipping_over", "Tipping something over", None, 9_000_009),
+    ("06_turning_camera_left", "Turning the camera left while filming something", None, 9_000_021),
+    ("11_unseen_thing_pulled", "Pulling something from right to left", "unseen_objects", 9_000_006),
+    ("12_unseen_background", "Moving something towards the camera", "unseen_backgrounds", 9_000_031),
+    ("13_lifting_under_water", "Moving something up", "underwater", 9_000_015),
+    ("14_crowd", "Putting something behind something", "crowd", 9_000_018),
+    ("15_closer_at_night", "Moving something closer to something", "night", 9_000_024),
+    ("16_camera_shake", "Opening something", "camera_shake", 9_000_027),
+    ("17_drawing", "Covering something with something", "drawing", 9_000_033),
+    ("18_slow", "Pushing something from right to left", "slow", 9_000_036),
+    ("19_fast", "Taking something out of something", "fast", 9_000_039),
 )
 
 
 def write_samples(out: str | Path) -> list[Path]:
-    """Draw the app's sample clips with their masks; the seeds are its own."""
+    """Draw the app's sample clips with their masks, and the index that finds a copy's masks by its content."""
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    paths = []
+    index: dict[str, dict[str, str | None]] = {}
     for name, label, family, seed in SAMPLES:
-        pair = next(p for p in PAIRS if label in p)
-        clip = render(pair, seed, family)
-        clip = clip if label == pair[0] else clip.reversed()
+        names = next(n for n in MOTIONS if label in n)
+        clip = render(names, seed, family)
+        clip = clip if label == names[0] else clip.reversed()
         write_mp4(out / f"{name}.mp4", clip.images, fps=FPS, every_frame_intra=True)
         np.savez_compressed(out / f"{name}.masks.npz", masks=clip.masks)
-        paths.append(out / f"{name}.mp4")
-    return paths
+        index[sha256_of(out / f"{name}.mp4")] = {"clip": f"{name}.mp4", "label": label, "family": family}
+    write_json(out / INDEX, index)
+    return [out / f"{name}.mp4" for name, *_ in SAMPLES]

@@ -1,13 +1,12 @@
-"""A pair of classes and a seed become the frames of a clip; its twin is the same frames in reverse."""
+"""A motion and a seed become the frames of a clip; the clip of the partner class is the same frames in reverse."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ezclip.data.tabletop.classes import PAIRS, Cast, standing
-from ezclip.data.tabletop.families import FAMILIES
-from ezclip.data.tabletop.scene import FRAME, Placement, Scene, compose, table
-from ezclip.data.tabletop.sprites import THINGS, UNSEEN_THINGS
+from ezclip.data.tabletop.classes import MOTIONS, Cast, Names, standing
+from ezclip.data.tabletop.families import FAMILIES, ORDINARY
+from ezclip.data.tabletop.scene import FRAME, Placement, Scene, compose
 
 NUM_FRAMES = 40  # 8 segments of 5: an odd number, so that segment centres are symmetric in time
 FPS = 20
@@ -19,7 +18,7 @@ class Rendered:
 
     Attributes:
         images: uint8 (NUM_FRAMES, FRAME, FRAME, 3).
-        masks: uint8 (NUM_FRAMES, FRAME, FRAME): 0 background, 1 still thing, 2 what moves.
+        masks: uint8 (NUM_FRAMES, FRAME, FRAME): 0 background, 1 a thing that takes no part, 2 what moves.
     """
 
     images: np.ndarray
@@ -30,57 +29,70 @@ class Rendered:
         return Rendered(self.images[::-1], self.masks[::-1])
 
 
-def render(pair: tuple[str, str], seed: int, family: str | None = None) -> Rendered:
-    """Draw a clip of the pair's first class; its reverse is one of the second.
+def render(names: Names, seed: int, family: str | None = None) -> Rendered:
+    """Draw a clip of a motion's first class; its reverse is one of its second, if there is one.
 
-    Scene, things, distractor, light, camera jitter, speed and pauses come from ``seed`` alone.
+    Scene, things, distractors, light, camera jitter, speed and pauses come from ``seed`` alone.
 
     Args:
-        pair: a key of ``classes.PAIRS``.
+        names: a key of ``classes.MOTIONS``.
         seed: any non-negative integer.
         family: a key of ``families.FAMILIES`` for an out-of-distribution clip, or None.
     """
     rng = np.random.default_rng(seed)
-    background = table(rng)
-    cast = Cast(rng, tuple(UNSEEN_THINGS) if family == "unseen_objects" else tuple(THINGS))
-    timeline = PAIRS[pair](rng, cast)
-    distractors = _distractors(rng)
-    light = 1 + rng.uniform(-0.12, 0.12) + rng.uniform(-0.08, 0.08) * np.linspace(-1, 1, NUM_FRAMES)
-    jitter = _smooth(rng, NUM_FRAMES) * rng.uniform(0, 1.6)
-    grain = rng.normal(0, rng.uniform(1, 4), (FRAME + 16, FRAME + 16, 1)).astype(np.float32)
+    kind = FAMILIES[family] if family else ORDINARY
+    background = kind.backdrop(rng)
+    timeline = MOTIONS[names](rng, Cast(rng, kind.things))
+    bystanders = _crowd(rng) if kind.crowd else _distractors(rng)
+    time = np.linspace(-1, 1, NUM_FRAMES)
+    light = rng.uniform(0.6, 1.15) + rng.uniform(-0.1, 0.1) * time  # of lamps and of passing clouds
+    cast_ = 1 + rng.uniform(-0.08, 0.08, 3)  # their colour
+    jitter = _smooth(rng, NUM_FRAMES) * rng.uniform(0, 1.6) + rng.normal(0, 1, (NUM_FRAMES, 2)) * kind.shake
+    grain = rng.normal(0, rng.uniform(1, 5), (FRAME + 16, FRAME + 16, 1)).astype(np.float32)
     corners = rng.integers(0, 16, (NUM_FRAMES, 2))
 
     images = np.empty((NUM_FRAMES, FRAME, FRAME, 3), np.uint8)
     masks = np.empty((NUM_FRAMES, FRAME, FRAME), np.uint8)
-    for t, s in enumerate(_progress(rng)):
+    for t, s in enumerate(_progress(rng, kind.span)):
         scene = timeline(s)
-        camera = scene.camera
-        moved = replace(camera, x=camera.x + jitter[t, 0], y=camera.y + jitter[t, 1])
-        frame, masks[t] = compose(background, Scene([*distractors, *scene.placements], moved))
+        camera = replace(scene.camera, x=scene.camera.x + jitter[t, 0], y=scene.camera.y + jitter[t, 1])
+        others = [replace(p, x=p.x + speed * time[t]) for p, speed in bystanders]
+        frame, masks[t] = compose(background, Scene([*others, *scene.placements], camera))
         r, c = corners[t]
-        lit = np.asarray(frame, np.float32) * light[t] + grain[r : r + FRAME, c : c + FRAME]
+        lit = np.asarray(frame, np.float32) * (light[t] * cast_) + grain[r : r + FRAME, c : c + FRAME]
         images[t] = np.clip(lit, 0, 255)
-    if family is not None:
-        images = FAMILIES[family](images, rng)
+    if kind.look is not None:
+        images = kind.look(images, rng)
     return Rendered(images, masks)
 
 
-def _progress(rng: np.random.Generator) -> np.ndarray:
+def _progress(rng: np.random.Generator, span: tuple[float, float]) -> np.ndarray:
     """Progress s of the motion in each frame: a pause, a more or less eased run, a pause."""
     start, end = rng.uniform(0, 0.18), 1 - rng.uniform(0, 0.18)
     s = np.clip((np.arange(NUM_FRAMES) / (NUM_FRAMES - 1) - start) / (end - start), 0, 1)
     ease = rng.uniform(0, 0.6)
-    return (1 - ease) * s + ease * s * s * (3 - 2 * s)
+    eased = (1 - ease) * s + ease * s * s * (3 - 2 * s)
+    return np.clip(span[0] + (span[1] - span[0]) * eased, 0, 1)
 
 
-def _distractors(rng: np.random.Generator) -> list[Placement]:
+Bystander = tuple[Placement, float]  # and how far it walks in half of the clip, in canvas pixels
+
+
+def _distractors(rng: np.random.Generator) -> list[Bystander]:
     """Up to two things near the table's far edge that take no part."""
     count = int(rng.choice([0, 1, 2], p=[0.35, 0.45, 0.2]))
     xs = rng.permutation([50, 112, 174])[:count] + rng.uniform(-14, 14, count)
-    return [
-        standing(sprite, x, rng.uniform(100, 108), moving=False)
-        for sprite, x in zip(Cast(rng).things(count), xs, strict=True)
-    ]
+    things = Cast(rng).things(count)
+    return [(standing(sprite, x, rng.uniform(100, 108), moving=False), 0.0) for sprite, x in zip(things, xs)]
+
+
+def _crowd(rng: np.random.Generator) -> list[Bystander]:
+    """Seven things all over the far half of the table; three of them walk to and fro."""
+    xs = rng.permutation(np.linspace(34, 190, 7)) + rng.uniform(-8, 8, 7)
+    ys = np.sort(rng.uniform(94, 122, 7))
+    speeds = rng.permutation([0, 0, 0, 0, -1, 1, 1]) * rng.uniform(14, 34)
+    things = Cast(rng).things(7)
+    return [(standing(sprite, x, y, moving=False), v) for sprite, x, y, v in zip(things, xs, ys, speeds)]
 
 
 def _smooth(rng: np.random.Generator, n: int) -> np.ndarray:

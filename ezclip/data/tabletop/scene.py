@@ -20,10 +20,11 @@ class Placement:
 
     Attributes:
         sprite: what is drawn.
-        x: canvas x of its centre.
+        x: canvas x of its pivot, the middle of its foot unless the sprite says otherwise.
         y: canvas y of its foot on the table.
         lift: height above the table in canvas pixels; the shadow stays on the table.
         scale: size, 1 draws the sprite as it is.
+        angle: clockwise turn about the pivot in degrees.
         moving: whether it belongs to what moves in this clip (masks).
         shadow: whether it throws a shadow.
     """
@@ -33,6 +34,7 @@ class Placement:
     y: float
     lift: float = 0.0
     scale: float = 1.0
+    angle: float = 0.0
     moving: bool = False
     shadow: bool = True
 
@@ -77,6 +79,10 @@ def table(rng: np.random.Generator) -> Image.Image:
     wall = rng.uniform(90, 235) * np.array([rng.uniform(0.8, 1.0), rng.uniform(0.85, 1.0), rng.uniform(0.8, 1.0)])
     stripes = 1 + 0.05 * np.sign(np.sin(x / rng.uniform(5, 16))) * (rng.random() < 0.4)
     image = np.where((y < HORIZON)[..., None], wall * stripes[..., None], top * pattern[..., None])
+    for _ in range(rng.integers(3)):  # pictures on the wall
+        px, py, w, h = rng.integers(0, 190), rng.integers(0, 46), rng.integers(18, 44), rng.integers(14, 30)
+        image[py : py + h, px : px + w] = wall * rng.uniform(0.45, 0.75)
+        image[py + 3 : py + h - 3, px + 3 : px + w - 3] = rng.uniform(110, 235, 3)
     image[(y >= HORIZON - 3) & (y < HORIZON)] *= 0.6  # the table's far edge
     side = rng.choice([-1, 1])
     light = 1.0 + 0.16 * side * (x / CANVAS - 0.5) - 0.1 * (y / CANVAS - 0.5)
@@ -100,11 +106,13 @@ def compose(background: Image.Image, scene: Scene) -> tuple[Image.Image, np.ndar
     for p in scene.placements:
         if p.shadow:
             spread = 1 + p.lift / 120
-            size = (int(p.sprite.width * p.scale * 1.5 * spread) + 1, int(20 * p.scale * spread) + 1)
+            xs, _ = _corners(p)
+            size = (int((xs.max() - xs.min()) * 1.5 * spread) + 1, int(20 * p.scale * spread) + 1)
             soft = _SOFT.resize(size)
             if p.lift:
                 soft = soft.point([int(a / spread) for a in range(256)])
-            canvas.paste((12, 10, 16), (round(p.x - size[0] / 2), round(p.y - size[1] * 0.6)), soft)
+            middle = (xs.max() + xs.min()) / 2
+            canvas.paste((12, 10, 16), (round(middle - size[0] / 2), round(p.y - size[1] * 0.6)), soft)
     for p in scene.placements:
         picture, corner = _place(p)
         canvas.paste(picture, corner, picture)
@@ -121,13 +129,21 @@ def compose(background: Image.Image, scene: Scene) -> tuple[Image.Image, np.ndar
 _SOLID = [255 if a > 100 else 0 for a in range(256)]
 
 
+def _corners(p: Placement) -> tuple[np.ndarray, np.ndarray]:
+    """Canvas x and y of the four corners of the sprite's visible part."""
+    cos, sin = np.cos(np.radians(p.angle)), np.sin(np.radians(p.angle))
+    dx = np.array([p.sprite.left, p.sprite.right] * 2) - p.sprite.pivot
+    dy = np.array([p.sprite.top] * 2 + [p.sprite.foot] * 2) - p.sprite.foot
+    return p.x + p.scale * (cos * dx - sin * dy), p.y - p.lift + p.scale * (sin * dx + cos * dy)
+
+
 def _place(p: Placement) -> tuple[Image.Image, tuple[int, int]]:
-    """The sprite scaled to sub-pixel accuracy, and the canvas corner at which it is pasted."""
-    side = int(max(p.sprite.image.size) * p.scale) + 4
-    x, y = p.x, p.y - p.lift  # where the foot's centre comes to lie
-    left, top = int(x - side / 2), int(y - side * 0.98)
-    shrink = 1.0 / p.scale
-    foot_x = (p.sprite.left + p.sprite.right) / 2
-    coefficients = (shrink, 0.0, foot_x + shrink * (left - x), 0.0, shrink, p.sprite.foot + shrink * (top - y))
-    picture = p.sprite.image.transform((side, side), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR)
+    """The sprite scaled and turned to sub-pixel accuracy, and the canvas corner at which it is pasted."""
+    xs, ys = _corners(p)
+    left, top = int(np.floor(xs.min())) - 1, int(np.floor(ys.min())) - 1
+    size = (int(np.ceil(xs.max())) - left + 2, int(np.ceil(ys.max())) - top + 2)
+    a, b = np.cos(np.radians(p.angle)) / p.scale, np.sin(np.radians(p.angle)) / p.scale
+    x, y = left - p.x, top - (p.y - p.lift)  # the corner as the pivot sees it
+    back = (a, b, p.sprite.pivot + a * x + b * y, -b, a, p.sprite.foot - b * x + a * y)
+    picture = p.sprite.image.transform(size, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
     return picture, (left, top)

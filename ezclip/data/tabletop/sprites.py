@@ -1,13 +1,14 @@
 """Things on a table as RGBA pictures: drawn once a clip, shaded, then moved around by the renderer."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SIZE = 72  # side of a sprite in canvas pixels
 _OVER = 3  # drawn this much larger, then reduced
+_ARM = 3.4  # length of an arm with its hand in sprite sides: it reaches beyond the picture
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (205, 38, 38),
@@ -34,6 +35,7 @@ class Sprite:
         top: y of the highest visible row.
         left: x of the leftmost visible column.
         right: x of the rightmost visible column.
+        pivot: x of the point of the foot that a placement puts somewhere and turns the picture about.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Sprite:
     top: int
     left: int
     right: int
+    pivot: float
 
     @property
     def height(self) -> int:
@@ -164,6 +167,18 @@ def _duck(pen: Pen) -> None:
     pen.ellipse((0.7, 0.3, 0.77, 0.37), fill=(20, 20, 20, 255))
 
 
+def _fish(pen: Pen) -> None:
+    pen.polygon([(0.3, 0.66), (0.02, 0.42), (0.06, 0.9)], 0.8)
+    pen.ellipse((0.18, 0.42, 0.96, 0.92))
+    pen.ellipse((0.76, 0.54, 0.84, 0.62), fill=(20, 20, 20, 255))
+
+
+def _tree(pen: Pen) -> None:
+    pen.block((0.43, 0.62, 0.57, 0.95), fill=(110, 74, 44, 255))
+    for y, half in ((0.66, 0.4), (0.46, 0.32), (0.28, 0.24)):
+        pen.polygon([(0.5 - half, y), (0.5 + half, y), (0.5, y - 0.32)], 0.8 + y / 3)
+
+
 THINGS: dict[str, Callable[[Pen], None]] = {
     "ball": _ball,
     "mug": _mug,
@@ -176,7 +191,7 @@ THINGS: dict[str, Callable[[Pen], None]] = {
     "cone": _cone,
     "star": _star,
 }
-UNSEEN_THINGS: dict[str, Callable[[Pen], None]] = {"key": _key, "duck": _duck}
+UNSEEN_THINGS: dict[str, Callable[[Pen], None]] = {"key": _key, "duck": _duck, "fish": _fish, "tree": _tree}
 
 
 def thing(name: str, colour: str, rng: np.random.Generator) -> Sprite:
@@ -210,16 +225,29 @@ def cloth(colour: str, rng: np.random.Generator) -> Sprite:
     return _finish(f"{colour} cloth", pen.picture, rng)
 
 
+def chest(colour: str, rng: np.random.Generator) -> tuple[Sprite, Sprite]:
+    """An open chest seen from the front, and its lid, which turns about its left end."""
+    body, lid = Pen(COLOURS[colour]), Pen(COLOURS[colour])
+    body.polygon([(0.06, 0.56), (0.16, 0.46), (0.94, 0.46), (0.84, 0.56)], 0.35)
+    body.polygon([(0.84, 0.56), (0.94, 0.46), (0.94, 0.86), (0.84, 0.96)], 0.65)
+    body.block((0.06, 0.56, 0.84, 0.96))
+    lid.polygon([(0.06, 0.84), (0.16, 0.74), (0.94, 0.74), (0.84, 0.84)], 1.35)
+    lid.block((0.06, 0.84, 0.84, 0.94), 0.8)
+    lid.polygon([(0.84, 0.84), (0.94, 0.74), (0.94, 0.84), (0.84, 0.94)], 0.6)
+    open_body, flap = (_finish(f"{colour} chest", pen.picture, rng, texture=False) for pen in (body, lid))
+    return open_body, replace(flap, pivot=flap.left)
+
+
 def hand(direction: str, rng: np.random.Generator) -> Sprite:
-    """A fist with its sleeve; ``direction`` says from where the arm comes: "left", "right" or "above"."""
+    """A fist with a long sleeve; ``direction`` says from where the arm comes: "left", "right" or "above"."""
     skin = [(236, 188, 150), (198, 134, 94), (141, 85, 54), (90, 56, 40)][rng.integers(4)]
     sleeve = tuple(int(v) for v in rng.integers(40, 220, 3))
-    pen = Pen(skin, width=2.0)
-    pen.block((0.0, 0.36, 1.42, 0.64), fill=(*sleeve, 255))
-    pen.block((1.4, 0.4, 1.6, 0.62), 0.92)
-    pen.block((1.56, 0.32, 1.96, 0.72), radius=0.12)
+    pen = Pen(skin, width=_ARM)
+    pen.block((0.0, 0.36, _ARM - 0.58, 0.64), fill=(*sleeve, 255))
+    pen.block((_ARM - 0.6, 0.4, _ARM - 0.4, 0.62), 0.92)
+    pen.block((_ARM - 0.44, 0.32, _ARM - 0.04, 0.72), radius=0.12)
     for y in (0.42, 0.52, 0.62):
-        pen.block((1.74, y - 0.01, 1.96, y + 0.01), 0.7)
+        pen.block((_ARM - 0.26, y - 0.01, _ARM - 0.04, y + 0.01), 0.7)
     turn = {"left": 0, "right": 180, "above": -90}[direction]
     picture = pen.picture.rotate(turn, expand=True)
     return _finish("hand", picture, rng, texture=False)
@@ -230,12 +258,14 @@ def _finish(name: str, picture: Image.Image, rng: np.random.Generator, texture: 
     pixels = np.asarray(picture, np.float32).copy()
     y, x = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]] / (SIZE * _OVER)
     light = 1.12 - 0.22 * np.minimum(x, 1) - 0.16 * np.minimum(y, 1)
-    if texture and rng.random() < 0.5:
+    if texture and (kind := rng.integers(4)) < 2:  # stripes, dots, or plain
         angle, period = rng.uniform(0, np.pi), rng.uniform(0.09, 0.16)
-        light = light * (1 + 0.09 * np.sign(np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period)))
+        u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
+        wave = np.sin(2 * np.pi * u / period)
+        light = light * (1 + 0.09 * np.sign(wave if kind == 0 else wave * np.sin(2 * np.pi * v / period) - 0.3))
     alpha = picture.getchannel("A")
     inner = np.asarray(alpha.filter(ImageFilter.GaussianBlur(SIZE * _OVER / 28)), np.float32) / 255
     pixels[..., :3] *= (light * (0.72 + 0.28 * inner))[..., None]
     shaded = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).reduce(_OVER)
     left, top, right, foot = shaded.getchannel("A").getbbox() or (0, 0, SIZE, SIZE)
-    return Sprite(name, shaded, foot, top, left, right)
+    return Sprite(name, shaded, foot, top, left, right, (left + right) / 2)

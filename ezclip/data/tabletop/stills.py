@@ -1,17 +1,19 @@
 """Captioned still scenes for pretraining: nothing moves, as CLIP knows nothing of motion.
 
-The captions hold the nouns and place words of the class names (something, left, right, up, down, closer, away, into,
-out of, camera, covered ...), each with what a single picture shows of it.
+The captions hold the words of the class names (something, left, right, up, down, closer, away, into, behind, camera,
+open, upright ...), each with what a single picture shows of it, as captions of photos do: an open chest is "opening",
+the fist of a still may push or pull.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from ezclip.data.tabletop.classes import Cast, standing
-from ezclip.data.tabletop.scene import Camera, Placement, Scene, compose, depth_scale, table
-from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, cloth, container, hand
+from ezclip.data.tabletop.scene import CANVAS, VIEW, Camera, Placement, Scene, compose, depth_scale, table
+from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, chest, cloth, container, hand
 
 Still = tuple[list[Placement], Camera, list[str]]
 _TABLES = 48  # tables drawn at a time; each serves many stills
@@ -26,11 +28,15 @@ def _name(sprite: Sprite, rng: np.random.Generator) -> str:
 
 
 def single(rng: np.random.Generator) -> Still:
-    """One thing anywhere, near or far, left or right."""
+    """One thing anywhere in the picture, near or far, left or right."""
     (sprite,) = Cast(rng).things(1)
     x, y = 112 + rng.uniform(-50, 50), rng.uniform(104, 176)
-    zoom = rng.uniform(0.8, 1.9)
-    camera = Camera(112 + (x - 112) * rng.uniform(0.2, 1), 112 + (y - 30 - 112) * rng.uniform(0.2, 1), zoom)
+    zoom, scale = rng.uniform(0.8, 1.9), depth_scale(y)
+    room = max(0.87 * VIEW / zoom / 2 - 27 * scale, 2)  # from the middle of the picture, the thing still in it
+    aside, below = rng.uniform(-room, room, 2)
+    half = VIEW / zoom / 2
+    aim_x, aim_y = np.clip([x - aside, y - 25 * scale - below], half, CANVAS - half)
+    camera = Camera(aim_x, aim_y, zoom)
     name = _name(sprite, rng)
     captions = [name, f"{name} on a table", f"a photo of {name}"]
     if zoom > 1.5:
@@ -38,8 +44,12 @@ def single(rng: np.random.Generator) -> Still:
     if zoom < 1.0:
         captions += [f"{name} far away from the camera", f"the camera away from {name}"]
     seen = (x - camera.x) * zoom
-    if abs(seen) > 22:
-        captions += [f"{name} on the {'left' if seen < 0 else 'right'}"] * 2
+    if abs(seen) > 18:
+        side, other = ("left", "right") if seen < 0 else ("right", "left")
+        captions += [f"{name} on the {side}", f"turning the camera {other} while filming {name}"]
+    sunk = (y - 25 * scale - camera.y) * zoom
+    if abs(sunk) > 18:
+        captions += [f"turning the camera {'upwards' if sunk > 0 else 'downwards'} while filming {name}"]
     return [standing(sprite, x, y)], camera, captions
 
 
@@ -60,6 +70,18 @@ def two(rng: np.random.Generator) -> Still:
     return [standing(a, middle - gap / 2, y), standing(b, middle + gap / 2, y)], _CENTRE, captions
 
 
+def before(rng: np.random.Generator) -> Still:
+    """One thing behind another, half hidden, or beside it."""
+    a, b = Cast(rng).things(2)
+    y = rng.uniform(150, 176)
+    x, aside = 112 + rng.uniform(-24, 24), rng.choice([-1, 1]) * rng.uniform(4, 26)
+    back = y - rng.uniform(12, 18)
+    first, second = _name(a, rng), _name(b, rng)
+    captions = [f"{first} behind {second}", f"{second} in front of {first}"]
+    hidden = Placement(a, x + aside, back, scale=0.8 * depth_scale(back))
+    return [hidden, Placement(b, x, y, scale=1.35 * depth_scale(y))], _CENTRE, captions
+
+
 def held(rng: np.random.Generator) -> Still:
     """A fist beside a thing, or holding it up or down on the table."""
     (sprite,) = Cast(rng).things(1)
@@ -77,13 +99,49 @@ def held(rng: np.random.Generator) -> Still:
             [f"a hand holding {name}", f"{name} {where} the table", f"a hand with {name} {where} the table"],
         )
     sign = -1 if side == "left" else 1
-    gap = (sprite.width / 2 + fist.width / 2 - 2) * scale
-    captions = [f"a hand {'left' if sign < 0 else 'right'} of {name}", f"a hand from the {side} at {name}"]
+    other = "right" if sign < 0 else "left"
+    apart = float(rng.choice([-2.0, rng.uniform(8, 40)]))
+    gap = (sprite.width / 2 + fist.width / 2 + apart) * scale
+    captions = [
+        f"a hand on the {side}, {name} on the {other}",
+        f"{name} on the {other}, a hand on the {side}",
+        f"a hand from the {side} {'poking' if apart < 0 else 'next to'} {name}",
+    ]
+    if apart < 0:
+        captions += [f"pushing {name} from {side} to {other}", f"pulling {name} from {other} to {side}"]
     return (
         [standing(sprite, x, y), Placement(fist, x + sign * gap, y - 4 * scale, scale=scale, shadow=False)],
         _CENTRE,
         captions,
     )
+
+
+def lying(rng: np.random.Generator) -> Still:
+    """A thing that stands upright, or has been tipped over."""
+    (sprite,) = Cast(rng).things(1, ("bottle", "cone", "mug"))
+    angle, name = float(rng.choice([0, 90])), _name(sprite, rng)
+    x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
+    turned = replace(sprite, pivot=sprite.right - 4)
+    captions = (
+        [f"tipping {name} over", f"{name} lying on its side"]
+        if angle
+        else [f"{name} upright on the table", f"putting {name} upright on the table"]
+    )
+    return [Placement(turned, x, y, scale=1.1 * depth_scale(y), angle=angle)], _CENTRE, captions
+
+
+def lidded(rng: np.random.Generator) -> Still:
+    """A chest that is open or closed."""
+    colour = Cast(rng).colour()
+    body, lid = chest(colour, rng)
+    x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
+    scale, angle = 1.1 * depth_scale(y), float(rng.choice([0, rng.uniform(30, 100)]))
+    hinge, rim = x - (body.width / 2 - 1) * scale, y - (body.height - 10) * scale
+    article = "an" if colour == "orange" else "a"
+    state, doing = ("open", "opening") if angle else ("closed", "closing")
+    captions = [f"{article} {colour} chest that is {state}", f"{doing} {article} {colour} chest", f"{doing} something"]
+    flap = Placement(lid, hinge, rim, scale=scale, angle=-angle, shadow=False)
+    return [Placement(body, x, y, scale=scale), flap], _CENTRE, captions
 
 
 def covered(rng: np.random.Generator) -> Still:
@@ -96,9 +154,9 @@ def covered(rng: np.random.Generator) -> Still:
     colour, name = sheet.name.split()[0], _name(sprite, rng)
     article = "an" if colour == "orange" else "a"
     captions = (
-        [f"{article} {colour} cloth above {name}", f"{name} uncovered, below a cloth", f"{name} and a cloth"]
+        [f"{article} {colour} cloth above {name}", f"uncovering {name}", f"{name} uncovered and a cloth"]
         if lift
-        else [f"{article} {colour} cloth on a table", f"something covered with {article} {colour} cloth"]
+        else [f"covering something with {article} {colour} cloth", f"something covered with {article} {colour} cloth"]
     )
     return [standing(sprite, x, y), over], _CENTRE, captions
 
@@ -125,11 +183,14 @@ def bowl(rng: np.random.Generator) -> Still:
 
 
 _KINDS: list[tuple[Callable[[np.random.Generator], Still], float]] = [
-    (single, 0.45),
-    (two, 0.2),
-    (held, 0.15),
-    (covered, 0.08),
-    (bowl, 0.12),
+    (single, 0.42),
+    (two, 0.14),
+    (before, 0.06),
+    (held, 0.16),
+    (lying, 0.05),
+    (lidded, 0.04),
+    (covered, 0.05),
+    (bowl, 0.08),
 ]
 
 
@@ -142,7 +203,7 @@ def stills(count: int, seed: int, *, only_single: bool = False) -> Iterator[tupl
         only_single: one thing in each, as the test of colours and shapes needs it.
 
     Yields:
-        The picture (FRAME x FRAME), a caption, and the first thing's name, for example "red mug".
+        The picture (FRAME x FRAME), a caption, and the name of the first thing drawn, for example "red mug".
     """
     rng = np.random.default_rng(seed)
     tables: list[Image.Image] = []
@@ -152,8 +213,9 @@ def stills(count: int, seed: int, *, only_single: bool = False) -> Iterator[tupl
         kind = 0 if only_single else rng.choice(len(_KINDS), p=[p for _, p in _KINDS])
         placements, camera, captions = _KINDS[kind][0](rng)
         frame, _ = compose(tables[rng.integers(_TABLES)], Scene(placements, camera))
-        lit = np.asarray(frame, np.float32) * rng.uniform(0.8, 1.15) + rng.normal(0, 2.5, (*frame.size, 1))
-        named = next(p.sprite.name for p in placements if p.sprite.name.split()[-1] in THINGS)
+        light = rng.uniform(0.5, 1.2) * (1 + rng.uniform(-0.1, 0.1, 3))
+        lit = np.asarray(frame, np.float32) * light + rng.normal(0, rng.uniform(1, 5), (*frame.size, 1))
+        named = placements[0].sprite.name
         yield Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8)), str(rng.choice(captions)), named
 
 

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from ezclip.checkpoints import catalog
 from ezclip.checkpoints.convert import convert, load_official
+from ezclip.checkpoints.files import write_atomically
 from ezclip.checkpoints.load import load_model
-from ezclip.checkpoints.store import load_backbone, save_backbone, save_model, write_atomically
+from ezclip.checkpoints.store import load_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone
 from tests.conftest import FIXTURES, make_model

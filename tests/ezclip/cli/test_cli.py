@@ -101,6 +101,9 @@ def test_explain(clip: Path, tmp_path: Path) -> None:
     maps = np.load(tmp_path / "maps.npz")
     assert maps["heat_0"].shape == maps["heat_1"].shape == (8, 12, 12)
     assert set(answer["scores"]) == {"tabletop/ezclip", "tabletop/base"}
+    assert answer["faithfulness"] is None
+    proved = json.loads(run("explain", clip, "--out", tmp_path, "--method", "grad-cam", "--prove", "--json").stdout)
+    assert set(proved["faithfulness"]["tabletop/ezclip"]) == {"deletion_gain", "insertion_gain"}
 
 
 def test_convert_synth_evaluate(tmp_path: Path) -> None:
@@ -116,11 +119,31 @@ def test_convert_synth_evaluate(tmp_path: Path) -> None:
     data, folder = tmp_path / "d" / "ood", tmp_path / "r"
     out = run("evaluate", "--data", data, "--model", "tabletop/base", "--out", folder, "--json")
     report = json.loads(out.stdout)
-    assert report["n"] == 16 and report["model"] == "tabletop/base"
+    assert report["n"] == 31 and report["model"] == "tabletop/base"
     assert report["within_pairs"] == pytest.approx(0.5, abs=0.13)  # equal but for bf16
-    assert set(report["per_class"]) and set(report["families"]) == {"night"}
-    assert (tmp_path / "r" / "predictions.csv").read_text().count("\n") == 17
-    assert json.loads((tmp_path / "r" / "report.json").read_text()) == report
+    assert set(report["per_class"]) and set(report["families"]) == {"unseen_objects"}
+    assert (folder / "predictions.csv").read_text().count("\n") == 32
+    assert json.loads((folder / "report.json").read_text()) == report
+    assert "unseen objects" in (folder / "report.html").read_text()
+    run("evaluate", "--data", data, "--baseline", "tabletop/base", "--out", folder)
+    assert json.loads((folder / "report.json").read_text())["comparison"]["models"] == [
+        "tabletop/base", "tabletop/ezclip",
+    ]  # fmt: skip
+    assert (folder / "classwise_chart.png").is_file()
+
+
+def test_probe_project_scan(clip: Path, tmp_path: Path) -> None:
+    found = json.loads(run("probe", clip, "--labels", "a, b", "--json").stdout)
+    assert set(found["models"]) == {"tabletop/base", "tabletop/ezclip"} and len(found["verdicts"]) == 2
+    variations = [p["variation"] for p in found["models"]["tabletop/base"]]
+    assert variations[:2] == ["as it is", "reversed"] and len(variations) == 7
+    out = tmp_path / "plane"
+    found = json.loads(run("project", clip, "--out", out, "--method", "PCA", "--json").stdout)
+    assert len(found["points"]) == 16 and found["difference"] == "the two differ by the motion loss alone"
+    assert (out / "frames.csv").read_text().count("\n") == 17
+    found = json.loads(run("scan", clip, "--labels", "a, b", "--seconds", "1", "--step", "0.5", "--json").stdout)
+    assert [round(w["start"], 1) for w in found["windows"]] == [0.0, 0.5, 1.0, 1.5]
+    assert "at least 0.1" in run("scan", clip, "--labels", "a", "--step", "0", status=2).stderr
 
 
 def test_help_and_models() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ezclip.data.manifest import labels_of, partners_of, read_rows
-from ezclip.data.tabletop.classes import LABELS, PAIRS, PARTNER
+from ezclip.data.tabletop.classes import LABELS, MOTIONS, PAIRS, PARTNER
 from ezclip.data.tabletop.families import FAMILIES
 from ezclip.data.tabletop.generate import clip_seed, synthesise
 from ezclip.data.tabletop.render import NUM_FRAMES, render
@@ -26,10 +26,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_class_names_are_something_somethings() -> None:
-    assert len(LABELS) == len(set(LABELS)) >= 12
+    assert len(LABELS) == len(set(LABELS)) >= 24
     assert set(LABELS) <= set(label_set("ssv2"))
     assert label_set("tabletop") == LABELS
-    assert all(PARTNER[PARTNER[label]] == label for label in LABELS)
+    assert all(PARTNER[PARTNER[label]] == label for label in PARTNER)
+    assert len(PARTNER) == 2 * len(PAIRS) >= 24
 
 
 @pytest.mark.parametrize("T", [1, 8, 40])
@@ -53,7 +54,9 @@ def test_same_seed_same_bytes(folder: Path, tmp_path: Path) -> None:
 
 
 def test_seeds_of_splits_are_disjoint() -> None:
-    seeds = [clip_seed(0, split, p, n) for split in ("train", "val", "ood") for p in range(8) for n in range(500)]
+    seeds = [
+        clip_seed(0, split, m, n) for split in ("train", "val", "ood") for m in range(len(MOTIONS)) for n in range(300)
+    ]
     assert len(set(seeds)) == len(seeds)
 
 
@@ -109,7 +112,9 @@ def test_stills_name_what_they_show() -> None:
     again = list(stills(50, 2, only_single=True))
     assert [c for _, c, _ in drawn] == [c for _, c, _ in again]
     words = {word for _, caption, _ in stills(3000, 4) for word in caption.replace(",", " ").split()}
-    wanted = "something camera left right up down closer away into out table covered uncovered each other hand"
+    wanted = (
+        "something camera left right up down closer away into out table covered uncovered each other hand behind open"
+    )
     assert set(wanted.split()) <= words
 
 

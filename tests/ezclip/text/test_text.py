@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from ezclip.errors import LabelError
 from ezclip.text.labels import check_labels, label_set, label_sets, parse_labels, read_labels_file
-from ezclip.text.templates import TEMPLATES, describe, fill, read_descriptions
+from ezclip.text.templates import (
+    TEMPLATES,
+    describe,
+    description_sets,
+    descriptions,
+    fill,
+    read_descriptions,
+    sentences,
+)
 from ezclip.text.tokens import tokenize
 from tests.conftest import external
 
@@ -64,7 +72,7 @@ def test_files(tmp_path: Path) -> None:
 def test_sets_that_ship() -> None:
     sizes = {name: len(label_set(name)) for name in label_sets()}
     assert sizes == {
-        "hmdb51": 51, "kinetics400": 400, "kinetics600_unseen": 232, "ssv2": 174, "tabletop": 16, "ucf101": 101,
+        "hmdb51": 51, "kinetics400": 400, "kinetics600_unseen": 232, "ssv2": 174, "tabletop": 31, "ucf101": 101,
     }  # fmt: skip
     assert "Apply Eye Makeup" in label_set("ucf101")
     with pytest.raises(LabelError, match="choose one of hmdb51"):
@@ -107,3 +115,28 @@ def test_texts_over_77_tokens_are_cut_and_named() -> None:
     assert cut == [long]
     assert ids[1, -1].item() == ids.max().item() == 49407
     assert (ids[1] != 0).all()
+
+
+@pytest.mark.parametrize("name", description_sets())
+def test_descriptions_that_ship(name: str) -> None:
+    """Every class has its own, 25 to 45 words long, and none is cut at 77 tokens."""
+    found = descriptions(name)
+    assert list(found) == label_set(name)
+    assert len(set(found.values())) == len(found)
+    assert all(25 <= len(text.split()) <= 45 for text in found.values())
+    tokens, cut = tokenize(list(found.values()))
+    assert not cut and int((tokens != 0).sum(dim=1).max()) <= 77
+
+
+def test_descriptions_by_name_or_file() -> None:
+    assert set(description_sets()) == {"hmdb51", "kinetics400", "kinetics600_unseen", "ssv2", "tabletop", "ucf101"}
+    with pytest.raises(LabelError, match="one of hmdb51"):
+        descriptions("dinner")
+
+
+def test_kinds_of_sentences() -> None:
+    labels = ["Biking", "something of mine"]
+    assert sentences(labels, "trained", ("a {}",)) == {"Biking": ["a Biking"], labels[1]: ["a something of mine"]}
+    assert len(sentences(labels, "templates", ())["Biking"]) == 16
+    described = sentences(labels, "descriptions", ())
+    assert described["Biking"][0].startswith("A person sits on a bicycle") and described[labels[1]] == [labels[1]]

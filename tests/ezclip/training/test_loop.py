@@ -181,7 +181,7 @@ def test_order_of_clips_does_not_depend_on_where_a_run_starts(config: TrainConfi
     assert rates == pytest.approx([1.0, 2.0, 2.0, 1.7071068, 1.0, 0.2928932])
 
 
-@pytest.mark.parametrize("name", ["paper", "released", "tabletop_base", "tabletop_ezclip"])
+@pytest.mark.parametrize("name", ["paper", "released", "tabletop"])
 def test_presets_are_valid(name: str) -> None:
     config = load_config(TrainConfig, ROOT / "configs" / f"{name}.yaml", ["lr=0.5", "out=somewhere"])
     assert (config.lr, config.out) == (0.5, "somewhere")

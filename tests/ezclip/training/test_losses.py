@@ -46,7 +46,7 @@ def test_frozen_clips_have_loss_one(reading: str, T: int) -> None:
 
 
 def test_unknown_reading() -> None:
-    with pytest.raises(ConfigError, match="'paper' or 'released'"):
+    with pytest.raises(ConfigError, match="choose paper, released"):
         motion_loss(FRAMES, "mine")
 
 
@@ -62,3 +62,15 @@ def test_in_batch_kl_treats_clips_of_one_class_as_positives() -> None:
     assert of_videos.item() == pytest.approx(0.0, abs=1e-6)
     assert of_texts.item() == pytest.approx(0.0, abs=1e-6)
     assert in_batch_kl(torch.eye(3) * 20, labels)[0].item() > 1.0  # 0 and 2 pushed apart
+
+
+def test_calibrated_motion_loss_by_hand() -> None:
+    """Two frames 2 apart in one of two dimensions: Var = 1, C = 1/2, so S = 1.5; half of that apart, S0 = 0.5."""
+    frames, frozen = torch.tensor([[[0.0, 0.0], [2.0, 0.0]]]), torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
+    assert motion_loss(frames, "released") == pytest.approx(1 / 2.5)
+    assert motion_loss(frames, "calibrated", frozen) == pytest.approx((1 + 0.25 + 0.25) / 2.5)
+    assert motion_loss(frames, "calibrated", frames) == pytest.approx(1)
+    still = torch.zeros_like(frames)
+    assert motion_loss(frames, "calibrated", still) == pytest.approx(float(motion_loss(frames, "released")))
+    with pytest.raises(ConfigError, match="frozen copies"):
+        motion_loss(frames, "calibrated")

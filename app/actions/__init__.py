@@ -1,0 +1,1 @@
+"""What each button does; no Gradio here. Everything is computed by ``ezclip``."""

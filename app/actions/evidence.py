@@ -1,0 +1,50 @@
+"""One click: the clip's frames as they are, reversed, shuffled, frozen, slower and faster, under both models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from app.actions.analysis import Request, sentences_of, wanted_labels
+from app.actions.jobs import Step
+from app.services import Services
+from ezclip.errors import VideoError
+
+if TYPE_CHECKING:
+    from ezclip.evaluation.evidence import Probe
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Probes by model, and the verdict in a sentence for each model."""
+
+    probes: dict[str, list[Probe]]
+    verdicts: list[str]
+
+
+def motion_evidence(services: Services, request: Request) -> Iterator[Step | Evidence]:
+    """Run every variation under baseline and model.
+
+    Yields:
+        Steps, and the Evidence last. Closing the iterator cancels.
+    """
+    from ezclip.evaluation.evidence import probe, verdict
+
+    names, _ = wanted_labels(request)
+    if not request.path:
+        raise VideoError("No clip yet: drop a video, record one, or click a sample.")
+    models = list(dict.fromkeys((request.baseline, request.model)))
+    found: dict[str, list[Probe]] = {}
+    for i, name in enumerate(models):
+        predictor = services.predictor(name)
+        yield Step(i / len(models), f"{name}: decoding the variations")
+        steps = probe(predictor, request.path, names, sentences_of(request, predictor, names))
+        while name not in found:
+            with services.lock:  # never across a yield, which may come back in another thread
+                step = next(steps)
+            if isinstance(step, list):
+                found[name] = step
+            else:
+                yield Step((i + step) / len(models), f"{name}: {step:.0%}")
+    yield Evidence(found, [verdict(name, probes) for name, probes in found.items()])

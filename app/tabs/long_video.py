@@ -1,0 +1,74 @@
+"""Tab: scores over a long video, and of a camera."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from app import widgets
+from app.actions.jobs import Step
+from app.actions.long_video import Live, Timeline, over_time, score_live
+from app.controls import Controls
+from app.feedback import guarded, guarded_steps
+from app.services import Services
+
+EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
+CAMERA = "Allow the camera: the newest window is scored again and again."
+_SEEK = (
+    "element.addEventListener('click', e => { const c = e.target.closest('[data-second]');"
+    " if (c) trigger('select', {second: +c.dataset.second}) })"
+)
+
+
+class LongVideoTab:
+    """Wired by itself."""
+
+    def __init__(self, services: Services, controls: Controls) -> None:
+        with gr.Tab("Long video and live", id="long"):
+            with gr.Row():
+                seconds = gr.Number(2.0, label="Window (s)", minimum=0.2, maximum=60, elem_id="window")
+                step = gr.Number(1.0, label="A window every (s)", minimum=0.1, maximum=60, elem_id="window-step")
+                run = gr.Button("Slide over the video", elem_id="slide")
+                stop = gr.Button("Cancel", elem_id="slide-cancel")
+            status = gr.Markdown("", elem_id="slide-status")
+            timeline = gr.HTML(widgets.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
+            with gr.Accordion("Camera", open=False):
+                camera = gr.Image(sources=["webcam"], streaming=True, type="numpy", label="Camera", height=240)
+                live_scores = gr.HTML(widgets.empty(CAMERA), elem_id="live")
+                live = gr.State(None)
+
+        def slide(window: float, every: float, *values: Any) -> Iterator[Any]:
+            request = controls.request(*values)
+            for found in over_time(services, request, window or 0, every or 0):
+                if isinstance(found, Step):
+                    yield f"{found.doing} …", gr.skip()
+                elif isinstance(found, Timeline):
+                    yield gr.skip(), widgets.timeline(found, request.baseline, request.model)
+            yield "Done.", gr.skip()
+
+        job = run.click(
+            guarded_steps(slide), [seconds, step, *controls.inputs], [status, timeline],
+            concurrency_id="model", concurrency_limit=1, api_visibility="private",
+        )  # fmt: skip
+        stop.click(lambda: "Cancelled.", None, status, cancels=[job], queue=False, api_visibility="private")
+
+        def seek(event: gr.EventData) -> Any:
+            return gr.Video(playback_position=float(event._data["second"]))
+
+        timeline.select(seek, None, controls.video, api_visibility="private")
+
+        def stream(image: np.ndarray | None, window: float, held: Live | None, *values: Any) -> Any:
+            if image is None:
+                return held, gr.skip()
+            held = held or Live()
+            held.add(image, window or 2.0)
+            return held, widgets.live(score_live(services, controls.request(*values), held))
+
+        camera.stream(
+            guarded(stream), [camera, seconds, live, *controls.inputs], [live, live_scores],
+            stream_every=0.5, time_limit=120, concurrency_id="model", concurrency_limit=1, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip

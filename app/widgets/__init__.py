@@ -1,0 +1,39 @@
+"""Values as HTML and figures."""
+
+from app.widgets.maps import cards, own_sentences, proof, rankings, spread_table, strip, temporal
+from app.widgets.parts import empty, progress, warnings
+from app.widgets.studies import (
+    class_chart,
+    class_tables,
+    class_verdict,
+    damaged,
+    evidence,
+    evidence_chart,
+    family,
+    frame_plane,
+    live,
+    timeline,
+)
+
+__all__ = [
+    "cards",
+    "class_chart",
+    "class_tables",
+    "class_verdict",
+    "damaged",
+    "empty",
+    "evidence",
+    "evidence_chart",
+    "family",
+    "frame_plane",
+    "live",
+    "own_sentences",
+    "progress",
+    "proof",
+    "rankings",
+    "spread_table",
+    "strip",
+    "temporal",
+    "timeline",
+    "warnings",
+]

@@ -1,0 +1,117 @@
+"""Pictures of every tab for the README: python docs/make_screenshots.py (needs Chromium and requirements-dev.txt)."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+from pathlib import Path
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+LONG = "Putting something that cannot actually stand upright upright on the table, so it falls on its side"
+DESKTOP = {"viewport": {"width": 1400, "height": 1000}}
+TITLES = {
+    "attention": "Attention",
+    "across": "Across frames",
+    "embeddings": "Frame embeddings",
+    "evidence": "Motion evidence",
+    "classes": "Classes",
+    "ood": "Out of distribution",
+    "long": "Long video and live",
+    "about": "About",
+}
+PHONE = {"viewport": {"width": 393, "height": 851}, "device_scale_factor": 2, "has_touch": True}
+
+
+def main() -> None:
+    """Serve the app, walk through it, and write docs/*.png."""
+    from app.main import ASSETS, build_app
+    from app.services import Services
+    from app.theme import CSS, THEME
+
+    services = Services(device="cpu")
+    demo = build_app(services)
+    demo.queue(default_concurrency_limit=1)
+    _, url, _ = demo.launch(
+        prevent_thread_lock=True, quiet=True, theme=THEME, css=CSS, run_history=False, allowed_paths=[str(ASSETS)]
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for name, options, query in (
+            ("desktop", DESKTOP, "?__theme=light"),
+            ("dark", DESKTOP, "?__theme=dark"),
+            ("phone", PHONE, "?__theme=light"),
+        ):
+            page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
+            page.goto(url + query)
+            walk(page, name)
+        browser.close()
+    demo.close(verbose=False)
+    services.close()
+
+
+def walk(page: Page, name: str) -> None:
+    """Analyse a sample with a long class name among the others and take every tab."""
+    page.get_by_role("button", name="Analyse", exact=True).wait_for()
+    page.get_by_text("pushing left to right").first.click()
+    page.locator("#clip video").first.wait_for()
+    box = page.locator("#labels textarea")
+    box.fill(box.input_value() + "\n" + LONG)
+    page.get_by_role("button", name="Analyse", exact=True).click()
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Done')", timeout=60_000)
+    take(page, name, "recognise")
+    open_tab(page, "attention")
+    page.wait_for_function("/[+-]\\d/.test(document.querySelector('#proof').innerText)", timeout=60_000)
+    take(page, name, "attention")
+    open_tab(page, "across")
+    take(page, name, "across")
+    open_tab(page, "embeddings")
+    page.locator("#project").click()
+    page.locator("#plane svg.ez-plane").first.wait_for(timeout=60_000)
+    take(page, name, "embeddings")
+    open_tab(page, "evidence")
+    page.locator("#probe").click()
+    page.locator("#evidence-chart img").wait_for(timeout=60_000)
+    take(page, name, "evidence")
+    open_tab(page, "classes")
+    page.locator("#shipped-show").click()
+    page.locator("#class-chart img").wait_for(timeout=60_000)
+    take(page, name, "classes")
+    open_tab(page, "ood")
+    page.locator("#family input").click()
+    page.get_by_role("option").first.click()
+    page.locator("#family-shown .ez-strip").wait_for(timeout=60_000)
+    take(page, name, "ood")
+    open_tab(page, "long")
+    page.locator("#window input").fill("0.8")
+    page.locator("#window-step input").fill("0.3")
+    page.locator("#slide").click()
+    page.wait_for_function("document.querySelector('#slide-status').innerText.includes('Done')", timeout=60_000)
+    take(page, name, "long")
+    open_tab(page, "about")
+    take(page, name, "about")
+
+
+def open_tab(page: Page, tab: str) -> None:
+    """Press a tab, also one in the overflow menu."""
+    direct = page.locator(f'[data-tab-id="{tab}"]')
+    if direct.count():
+        direct.first.evaluate("e => e.click()")
+    else:
+        page.get_by_label("More tabs").first.evaluate("e => e.click()")
+        page.locator(".overflow-dropdown button", has_text=TITLES[tab]).first.evaluate("e => e.click()")
+    page.wait_for_timeout(700)
+
+
+def take(page: Page, name: str, tab: str) -> None:
+    """The whole page as a small PNG."""
+    shot = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+    shot.convert("RGB").quantize(192).save(ROOT / "docs" / f"{name}_{tab}.png", optimize=True)
+
+
+if __name__ == "__main__":
+    main()

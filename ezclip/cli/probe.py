@@ -1,0 +1,65 @@
+"""``python -m ezclip probe``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, own_labels
+from ezclip.cli._shared import check_exists, chosen_labels, print_json
+
+
+@dataclass
+class Probe:
+    """Does a model see motion in a clip? Its frames reversed, shuffled, frozen, at half and double speed.
+
+    Example: python -m ezclip probe clip.mp4 --labels "opening something, closing something"
+    """
+
+    clip: Annotated[str, tyro.conf.Positional]
+    """Video file or folder of frames."""
+    model: str = DEFAULT
+    """Name, folder or clip:ARCH/TAG."""
+    baseline: str | None = BASELINE
+    """A second model."""
+    labels: str | None = None
+    """Class names; by default the model's own."""
+    labels_file: Path | None = None
+    """Text file with one name a line, or a CSV with a "name" column."""
+    label_set: str | None = None
+    """A set that ships."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Check, run every variation under each model, print."""
+        check_exists(self.clip)
+        names = [self.model] if self.baseline in (None, self.model) else [self.baseline, self.model]
+        for name in names:
+            check_model_name(name)
+        given = any(value is not None for value in (self.labels, self.labels_file, self.label_set))
+        labels = chosen_labels(self.labels, self.labels_file, self.label_set) if given else own_labels(self.model)
+        from ezclip.evaluation.evidence import as_json, probe, verdict
+        from ezclip.predictor import Predictor
+
+        backbones: dict[str, Any] = {}
+        found, verdicts = {}, []
+        for name in names:
+            *_, probes = probe(Predictor.load(name, device=self.device, backbones=backbones), self.clip, labels)
+            assert isinstance(probes, list)
+            found[name] = as_json(probes)
+            verdicts.append(verdict(name, probes))
+        if self.json:
+            print_json({"clip": Path(self.clip).name, "models": found, "verdicts": verdicts})
+            return 0
+        for name, rows in found.items():
+            print(name)
+            for row in rows:
+                print(f"  {row['variation']:<17} {row['score']:6.1%}  rank {row['rank']:.1f}  {row['answer']}")
+        print(*verdicts, sep="\n")
+        return 0

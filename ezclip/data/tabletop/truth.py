@@ -1,0 +1,48 @@
+"""Finds the masks that say what moves in a clip: beside the file, or by its content among the shipped samples."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+SAMPLES = Path(__file__).resolve().parents[3] / "assets" / "samples"
+INDEX = "truth.json"  # sha256 of a sample -> its clip, label and family
+
+
+def sha256_of(path: str | Path) -> str:
+    """Hash of a file's content."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find_masks(path: str | Path) -> np.ndarray | None:
+    """Masks of a video's frames, or None where none are known.
+
+    Args:
+        path: a video; a copy of a shipped sample under any name will do.
+
+    Returns:
+        uint8 (F, H, W) of 0 background, 1 a thing that takes no part, 2 what moves, for all F frames of the file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None
+    beside = path.with_suffix(".masks.npz")
+    if not beside.is_file():
+        entry = sample_entry(path)
+        if entry is None:
+            return None
+        beside = (SAMPLES / str(entry["clip"])).with_suffix(".masks.npz")
+    with np.load(beside, allow_pickle=False) as content:
+        return content["masks"]
+
+
+def sample_entry(path: str | Path) -> dict[str, str | None] | None:
+    """What the index of samples says of a file with this content: "clip", "label" and "family"."""
+    index = SAMPLES / INDEX
+    if not index.is_file():
+        return None
+    return json.loads(index.read_text("utf-8")).get(sha256_of(path))

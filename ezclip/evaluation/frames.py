@@ -1,0 +1,126 @@
+"""Frames of several clips under two models in one plane (Fig. 8)."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ezclip.checkpoints.files import write_atomically
+from ezclip.errors import UserError
+from ezclip.explanation.projection import Projection, project
+from ezclip.figures import charts
+from ezclip.predictor import Predictor
+from ezclip.types import Clip, MotionStatistics
+
+MOST_CLIPS = 8
+_PARTS: dict[str, set[str]] = {
+    "clip": set(),
+    "base": {"adapters"},
+    "motion": {"adapters", "the motion loss"},
+    "prompts": {"adapters", "temporal prompts"},
+    "ezclip": {"adapters", "temporal prompts", "the motion loss"},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Frame embeddings laid out in one fit.
+
+    Attributes:
+        points: (models * clips * T, 2), models first, then clips, then frames in time order.
+        models: names of the two models.
+        clips: the clips, each with its T frames.
+        method: how the points were found.
+        trustworthiness: in [0, 1], NaN for too few points.
+        motion: [model][clip]: spread of the clip's frames and of its frozen copy.
+        difference: what the two models differ in, in words.
+    """
+
+    points: np.ndarray
+    models: list[str]
+    clips: list[Clip]
+    method: str
+    trustworthiness: float
+    motion: list[list[MotionStatistics]]
+    difference: str
+
+    def of(self, model: int, clip: int) -> np.ndarray:
+        """(T, 2), one clip under one model."""
+        T = len(self.clips[0])
+        start = (model * len(self.clips) + clip) * T
+        return self.points[start : start + T]
+
+    def rows(self) -> list[list[Any]]:
+        """model, clip with its number, frame from 1, seconds, x, y for each point."""
+        return [
+            [name, f"{c + 1}. {clip.name}", t + 1, round(float(clip.seconds[t]), 4), float(x), float(y)]
+            for m, name in enumerate(self.models)
+            for c, clip in enumerate(self.clips)
+            for t, (x, y) in enumerate(self.of(m, c))
+        ]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; NaN becomes null."""
+        return {
+            "models": self.models,
+            "clips": [clip.name for clip in self.clips],
+            "method": self.method,
+            "difference": self.difference,
+            "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
+            "points": [
+                dict(zip(("model", "clip", "frame", "seconds", "x", "y"), row, strict=True)) for row in self.rows()
+            ],
+            "motion": [[asdict(s) for s in of_model] for of_model in self.motion],
+        }
+
+    def write(self, out: Path) -> dict[str, Path]:
+        """frames.png and frames.csv in ``out``, made if missing."""
+        out.mkdir(parents=True, exist_ok=True)
+        rows = self.rows()
+        title = f"{self.method}, one fit; {self.difference}"
+        points, panel, group = self.points, [r[0] for r in rows], [r[1] for r in rows]
+        charts.plane(points, panel, group, title=title, trajectories=True).savefig(out / "frames.png", dpi=150)
+
+        def table(path: Path) -> None:
+            with path.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([["model", "clip", "frame", "seconds", "x", "y"], *rows])
+
+        write_atomically(out / "frames.csv", table)
+        return {"figure": out / "frames.png", "table": out / "frames.csv"}
+
+
+def lay_out(predictors: list[Predictor], clips: list[Clip], method: Projection = "t-SNE") -> Layout:
+    """Embed the frames of every clip with each model and project them in one fit.
+
+    Raises:
+        UserError: no clip, too many, or models that see different numbers of frames.
+    """
+    if not 1 <= len(clips) <= MOST_CLIPS:
+        raise UserError(f"{len(clips)} clips were chosen; 1 to {MOST_CLIPS} fit in one picture.")
+    counts = {p.model.num_frames for p in predictors}
+    if len(counts) > 1:
+        raise UserError(f"The models see {' and '.join(map(str, sorted(counts)))} frames; choose a pair of equal T.")
+    rows, motion = [], []
+    for predictor in predictors:
+        statistics = []
+        for clip in clips:
+            predictor.set_video(clip)
+            rows.append(predictor.frames[0].cpu().numpy())
+            statistics.append(predictor.motion())
+        motion.append(statistics)
+    flat = project(np.concatenate(rows), method)
+    difference = differ(*(p.model.variant for p in predictors))
+    names = [p.name for p in predictors]
+    return Layout(flat.points, names, clips, flat.method, flat.trustworthiness, motion, difference)
+
+
+def differ(first: str, second: str) -> str:
+    """What two variants differ in, in words."""
+    apart = sorted(_PARTS[first] ^ _PARTS[second])
+    if not apart:
+        return "two models of the same variant"
+    return f"the two differ by {' and '.join(apart)}{' alone' if len(apart) == 1 else ''}"

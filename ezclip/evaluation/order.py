@@ -1,0 +1,116 @@
+"""What a model makes of the same frames in another order, frozen, slower or faster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+
+from ezclip.data.manifest import Row, partners_of
+from ezclip.errors import VideoError
+from ezclip.evaluation.metrics import accuracies
+from ezclip.predictor import Predictor
+from ezclip.text.templates import fill
+from ezclip.types import Clip
+from ezclip.video.decode import read_frames
+from ezclip.video.sampling import segment_centres
+from ezclip.video.transforms import normalise, view
+
+SHUFFLES = 5
+Orders = dict[str, list[list[int]]]
+
+
+def orders(total: int, T: int, seed: int = 0) -> Orders:
+    """The frame indices of each variation of a clip.
+
+    Args:
+        total: frames in the file.
+        T: frames that the model sees.
+        seed: of the shuffles.
+
+    Returns:
+        variation -> one list of T indices, five for "shuffled". All but "half speed" use the T segment-centre frames:
+        as they are; "reversed"; "shuffled"; "frozen", the middle frame T times; "first, then last", the first frame
+        T/2 times and then the last; "double speed", every second frame, then the last held. "half speed" takes the T
+        segment centres of the clip's middle half.
+    """
+    chosen = segment_centres(total, T)
+    rng = np.random.default_rng(seed)
+    half = max(1, total // 2)
+    fast = chosen[::2]
+    return {
+        "as it is": [chosen],
+        "reversed": [chosen[::-1]],
+        "shuffled": [[chosen[i] for i in rng.permutation(T)] for _ in range(SHUFFLES)],
+        "frozen": [[chosen[T // 2]] * T],
+        "first, then last": [[chosen[0]] * (T // 2) + [chosen[-1]] * (T - T // 2)],
+        "half speed": [[total // 4 + i for i in segment_centres(half, T)]],
+        "double speed": [fast + [chosen[-1]] * (T - len(fast))],
+    }
+
+
+def varied_clips(path: str, T: int) -> dict[str, list[Clip]]:
+    """Every variation of one video; it is decoded once."""
+    found: dict[str, Orders] = {}
+
+    def wanted(total: int) -> list[int]:
+        found["orders"] = orders(total, T)
+        return sorted({i for draws in found["orders"].values() for order in draws for i in order})
+
+    frames = read_frames(path, wanted)
+    return {name: [frames.select(order) for order in draws] for name, draws in found["orders"].items()}
+
+
+@torch.inference_mode()
+def order_sensitivity(
+    predictor: Predictor,
+    rows: list[Row],
+    labels: list[str],
+    *,
+    progress: Callable[[Iterable[Row]], Iterable[Row]] = iter,
+) -> dict[str, dict[str, Any]]:
+    """Accuracy under each variation of ``orders``; clips that cannot be read are left out.
+
+    Args:
+        predictor: model and templates.
+        rows: clips; a row's label must be among ``labels``.
+        labels: C class names.
+        progress: wraps the rows, for a progress bar.
+
+    Returns:
+        variation -> {"n", "top1", "within_pairs" where there are pairs}, means over the shuffles; for "reversed" also
+        "flips": the share of clips with a partner whose answer changes from the clip's own label to its partner's.
+    """
+    model = predictor.model
+    partners = partners_of(rows)
+    texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
+    logits: dict[str, list[torch.Tensor]] = {}
+    targets = []
+    for row in progress(rows):
+        try:
+            variations = varied_clips(str(row.path), model.num_frames)
+        except VideoError:
+            continue
+        pixels = torch.stack([view(c.images, model.image_size) for clips in variations.values() for c in clips])
+        frames = model.encode_video(normalise(pixels.to(predictor.device)))
+        found = model.logits(frames, texts).unflatten(1, (len(labels), -1)).softmax(dim=1).mean(dim=-1).cpu()
+        for name, part in zip(variations, found.split([len(c) for c in variations.values()]), strict=True):
+            logits.setdefault(name, []).append(part)  # (draws, C)
+        targets.append(labels.index(row.label))
+    truth = torch.tensor(targets)
+    result: dict[str, dict[str, Any]] = {}
+    for name, parts in logits.items():
+        scores = torch.stack(parts, dim=1)  # (draws, B, C)
+        each = [accuracies(s, truth, labels, partners) for s in scores]
+        result[name] = {"n": len(truth)} | {
+            key: float(np.mean([a[key] for a in each])) for key in ("top1", "within_pairs") if key in each[0]
+        }
+    if partners and result:
+        index = {label: i for i, label in enumerate(labels)}
+        partner = torch.tensor([index.get(partners.get(labels[t], ""), -1) for t in targets])
+        own, turned = (torch.cat(logits[name]).argmax(dim=1) for name in ("as it is", "reversed"))
+        paired = partner >= 0
+        result["reversed"]["flips"] = float(((own == truth) & (turned == partner))[paired].float().mean())
+    return result

@@ -1,0 +1,166 @@
+"""Methods that ask which patches a label's score hangs on: captum's, and rollout weighted by gradients.
+
+The score is the cosine between the video's and the label's embedding. Each method returns the evidence that speaks for
+the label, patch by patch; what speaks against it counts as 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ezclip.explanation.rollout import Rollout, roll_out
+from ezclip.explanation.trace import AttentionTrace
+from ezclip.model.block import Block
+from ezclip.model.ezclip import EZCLIP
+
+Tick = Callable[[float], None]  # told the share of the work that is done, in [0, 1]; may raise to stop
+IG_STEPS = 16
+_BATCH = 4  # clips in one pass of captum's
+
+
+def cosine(model: EZCLIP, pixels: Tensor, text: Tensor) -> Tensor:
+    """Cosine between videos (B, T, 3, S, S) and one label's embedding (E,): (B,) float32."""
+    videos = F.normalize(model.encode_video(pixels).float().mean(dim=1), dim=-1)
+    return videos @ F.normalize(text.float(), dim=-1)
+
+
+def integrated_gradients(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[Tensor, str]:
+    """Gradients along the line from the clip's mean colour to the clip, 16 steps.
+
+    Returns:
+        Heat (T, N), the positive part of each patch's sum, and a note with the convergence delta: how far the sum of
+        all attributions misses the change of the cosine.
+    """
+    from captum.attr import IntegratedGradients
+
+    start = pixels.mean(dim=(1, 3, 4), keepdim=True).expand_as(pixels)
+    forward = _counted(model, text, tick, IG_STEPS + 2)
+    values, delta = IntegratedGradients(forward).attribute(
+        pixels, start, n_steps=IG_STEPS, internal_batch_size=_BATCH, return_convergence_delta=True
+    )
+    with torch.no_grad():
+        change = float(cosine(model, pixels, text) - cosine(model, start, text))
+    note = f"Convergence delta {float(delta):+.4f} of a change of the cosine by {change:+.4f}."
+    return _patches(values, model.vision.grid), note
+
+
+def occlusion(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[Tensor, str]:
+    """Fall of the cosine when 2x2 patches of one frame are covered with the clip's mean colour; heat (T, N)."""
+    from captum.attr import Occlusion
+
+    grid, T = model.vision.grid, pixels.shape[1]
+    side = 2 * pixels.shape[-1] // grid
+    windows = T * (-(-grid // 2)) ** 2
+    with torch.no_grad():
+        values = Occlusion(_counted(model, text, tick, windows)).attribute(
+            pixels,
+            sliding_window_shapes=(1, 3, side, side),
+            strides=(1, 3, side, side),
+            baselines=pixels.mean(dim=(1, 3, 4), keepdim=True).expand_as(pixels),
+            perturbations_per_eval=_BATCH,
+        )
+    return _patches(values, grid), "Cells of 2x2 patches in one frame at a time."
+
+
+def grad_cam(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[Tensor, str]:
+    """Grad-CAM on what the last block's attention reads: its layer norm, class and prompt tokens taken off.
+
+    The patch tokens are laid out as (T, D, grid, grid) before captum sees them; channels are weighted by the mean
+    gradient of the cosine over a frame's patches. Heat (T, N).
+    """
+    from captum.attr import LayerGradCam
+
+    last = model.vision.blocks[-1]
+    assert isinstance(last, Block)
+    tap, grid = nn.Identity(), model.vision.grid
+    N = grid * grid
+
+    def detour(module: nn.Module, inputs: tuple[Tensor, ...], tokens: Tensor) -> Tensor | None:
+        if tokens.shape[1] <= N:  # the prompts pass through the same layer norm
+            return None
+        patches = tap(tokens[:, 1 : 1 + N].transpose(1, 2).unflatten(-1, (grid, grid)))
+        return torch.cat([tokens[:, :1], patches.flatten(2).transpose(1, 2), tokens[:, 1 + N :]], dim=1)
+
+    handle = last.ln_1.register_forward_hook(detour)
+    try:
+        cam = LayerGradCam(_counted(model, text, tick, 1), tap)
+        heat = cam.attribute(pixels.clone().requires_grad_(), relu_attributions=True)
+    finally:
+        handle.remove()
+    assert isinstance(heat, Tensor)
+    return heat.detach().flatten(1).float(), ""
+
+
+def gradient_rollout(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> Rollout:
+    """Rollout with each attention A replaced by the head mean of relu(dA * A), dA the gradient of the cosine; P too.
+
+    Rows are normalised again; a row without positive gradient passes nothing through attention.
+    """
+    tick(0.0)
+    with _materialised(model) as (frames, prompts):
+        cosine(model, pixels.clone().requires_grad_(), text).sum().backward()
+        tick(0.6)
+        trace = AttentionTrace([_positive(p) for p in frames], [None if p is None else _positive(p) for p in prompts])
+    model.zero_grad(set_to_none=True)
+    return roll_out(trace)
+
+
+def _positive(probabilities: Tensor) -> Tensor:
+    assert probabilities.grad is not None
+    return (probabilities.grad * probabilities).clamp_min(0).mean(dim=1).detach()
+
+
+@contextmanager
+def _materialised(model: EZCLIP) -> Iterator[tuple[list[Tensor], list[Tensor | None]]]:
+    """While open, attention runs through float32 probabilities that keep their gradients; lists as in a trace."""
+    frames: list[Tensor] = []
+    prompts: list[Tensor | None] = []
+    handles = []
+
+    def spell_out(keep: list) -> Callable[..., Tensor]:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            q, k, v = inputs
+            p = (q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
+            p.retain_grad()
+            keep.append(p)
+            return p.to(v.dtype) @ v
+
+        return hook
+
+    try:
+        for block in model.vision.blocks:
+            assert isinstance(block, Block)
+            handles.append(block.mix.register_forward_hook(spell_out(frames)))
+            if block.prompt is not None:
+                handles.append(block.prompt.mix.register_forward_hook(spell_out(prompts)))
+            else:
+                handles.append(block.mix.register_forward_hook(lambda *_: prompts.append(None)))
+        yield frames, prompts
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _counted(model: EZCLIP, text: Tensor, tick: Tick, clips: int) -> Callable[[Tensor], Tensor]:
+    """The score as captum calls it; ``tick`` hears the share of about ``clips`` forward passes."""
+    seen = 0
+
+    def forward(pixels: Tensor) -> Tensor:
+        nonlocal seen
+        tick(min(seen / clips, 1.0))
+        seen += len(pixels)
+        return cosine(model, pixels, text)
+
+    return forward
+
+
+def _patches(values: Tensor, grid: int) -> Tensor:
+    """Attributions (1, T, 3, S, S) to heat (T, N): the positive part of each patch's sum."""
+    side = values.shape[-1] // grid
+    sums = F.avg_pool2d(values[0].sum(dim=1).float(), side) * side**2  # (T, grid, grid)
+    return sums.clamp_min(0).flatten(1)

@@ -1,0 +1,99 @@
+"""Embeddings of several models in one plane: t-SNE, UMAP or PCA, fitted jointly."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+
+from ezclip.errors import UserError
+
+Projection = Literal["t-SNE", "UMAP", "PCA"]
+PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Points in a plane.
+
+    Attributes:
+        points: float (n, 2).
+        method: how they were found, with its settings.
+        trustworthiness: share of near neighbours in the plane that are near in the embedding too, in [0, 1]; NaN for
+            fewer than 4 distinct points.
+    """
+
+    points: np.ndarray
+    method: str
+    trustworthiness: float
+
+
+def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int = 0) -> Plane:
+    """Lay embeddings out in a plane; all points in one fit, so that distances between models can be compared.
+
+    Equal embeddings get one point. t-SNE's perplexity is a third of the number of points, at most 30, and UMAP's
+    neighbourhood is at most 15. Three distinct points or fewer are laid out by PCA, which is exact for them.
+
+    Args:
+        embeddings: (n, E), n at least 2; L2-normalised here.
+        method: "t-SNE", "UMAP" or "PCA".
+        seed: of t-SNE and UMAP.
+
+    Raises:
+        UserError: fewer than two embeddings or an unknown method.
+    """
+    if method not in PROJECTIONS:
+        raise UserError(f"The projection is {method!r}; choose one of {', '.join(PROJECTIONS)}.")
+    if len(embeddings) < 2:
+        raise UserError(f"A projection needs at least 2 embeddings, got {len(embeddings)}.")
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True).clip(1e-12)
+    distinct, where = np.unique(unit.round(6), axis=0, return_inverse=True)
+    where = where.reshape(-1)
+    n = len(distinct)
+    if n < 4 and method != "PCA":
+        return Plane(_pca(distinct)[where], f"PCA, as only {n} points differ", float("nan"))
+    if method == "PCA":
+        points, described = _pca(distinct), "PCA"
+    elif method == "t-SNE":
+        points, described = _tsne(distinct, seed)
+    else:
+        points, described = _umap(distinct, seed)
+    return Plane(points[where], described, _trust(distinct, points))
+
+
+def _pca(values: np.ndarray) -> np.ndarray:
+    centred = values - values.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
+    flat = centred @ axes[:2].T
+    return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
+
+
+def _tsne(values: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, max(1.0, (len(values) - 1) / 3))
+    points = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(values)
+    return points, f"t-SNE, perplexity {perplexity:.0f}"
+
+
+def _umap(values: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
+    neighbours = min(15, len(values) - 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import umap
+
+        # Few points have no spectral start
+        start = "spectral" if len(values) > 12 else "random"
+        points = umap.UMAP(n_neighbors=neighbours, init=start, random_state=seed, n_jobs=1).fit_transform(values)
+    return np.asarray(points), f"UMAP, {neighbours} neighbours"
+
+
+def _trust(values: np.ndarray, points: np.ndarray) -> float:
+    from sklearn.manifold import trustworthiness
+
+    neighbours = max(1, min(5, (len(values) - 1) // 2 - 1))
+    if len(values) < 4:
+        return float("nan")
+    return float(trustworthiness(values, points, n_neighbors=neighbours))

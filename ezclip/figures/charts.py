@@ -1,0 +1,175 @@
+"""Charts of evaluations: values in, one matplotlib Figure out."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+# Okabe and Ito's colours, told apart by the colour-blind
+COLOURS = ("#999999", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
+MARKERS = "oDsv^P"
+Bar = tuple[float, float, float]  # value, lower and upper end of its interval
+
+
+def differences(
+    rows: Sequence[tuple[str, Bar]], *, title: str, unit: str = "points of top-1 accuracy", most: int = 20
+) -> Figure:
+    """Horizontal bars around zero with intervals, the largest ``most`` in size; values in [-1, 1]."""
+    shown = sorted(sorted(rows, key=lambda row: -abs(row[1][0]))[:most], key=lambda row: row[1][0])
+    figure = Figure(figsize=(8.4, 1.3 + 0.3 * len(shown)), layout="constrained")
+    axis = figure.subplots()
+    values = 100 * np.array([bar for _, bar in shown])
+    colours = [COLOURS[1] if value >= 0 else COLOURS[6] for value in values[:, 0]]
+    axis.barh(range(len(shown)), values[:, 0], color=colours)
+    _whiskers(axis, values, np.arange(len(shown)), horizontal=True)
+    axis.set_yticks(range(len(shown)), [_short(name, 52) for name, _ in shown], fontsize=8)
+    axis.axvline(0, color="0.2", linewidth=0.8)
+    axis.set_xlabel(unit)
+    axis.set_title(title, fontsize=10, parse_math=False)
+    axis.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def grouped(
+    groups: Sequence[str],
+    series: Mapping[str, Sequence[Bar]],
+    *,
+    title: str,
+    axis_label: str,
+    reference: tuple[float, str] | None = None,
+    percent: bool = True,
+) -> Figure:
+    """Bars side by side for each group, one colour a series.
+
+    Args:
+        groups: names along the axis.
+        series: legend -> one bar a group; NaN leaves a gap.
+        title: of the chart.
+        axis_label: what the values are.
+        reference: a value drawn as a dashed line, and its name.
+        percent: values are in [0, 1] and shown in per cent.
+    """
+    factor = 100 if percent else 1
+    figure = Figure(figsize=(max(6.5, 1.05 * len(groups) + 2.5), 3.9), layout="constrained")
+    axis = figure.subplots()
+    width = 0.8 / len(series)
+    for i, (name, bars) in enumerate(series.items()):
+        values = factor * np.array(bars, float)
+        places = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * width
+        axis.bar(places, values[:, 0], width * 0.94, label=_short(name, 40), color=COLOURS[i % len(COLOURS)])
+        _whiskers(axis, values, places, horizontal=False)
+    axis.set_xticks(range(len(groups)), [textwrap.fill(_short(g, 40), 14) for g in groups], fontsize=8)
+    axis.set_ylabel(axis_label)
+    if reference is not None:
+        axis.axhline(factor * reference[0], color="0.2", linestyle="--", linewidth=1, label=reference[1])
+    axis.legend(fontsize=8, ncols=min(5, len(series) + 1), loc="upper center", bbox_to_anchor=(0.5, -0.16))
+    axis.set_title(title, fontsize=10, parse_math=False)
+    axis.grid(axis="y", alpha=0.3)
+    axis.set_axisbelow(True)
+    return figure
+
+
+def curves(
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]],
+    *,
+    title: str,
+    x_label: str,
+    y_label: str,
+    reference: tuple[float, str] | None = None,
+) -> Figure:
+    """Lines over x, legend -> (x, y)."""
+    figure = Figure(figsize=(6.6, 3.8), layout="constrained")
+    axis = figure.subplots()
+    for i, (name, (x, y)) in enumerate(lines.items()):
+        axis.plot(x, y, marker=MARKERS[i % len(MARKERS)], markersize=3.5, color=COLOURS[i % len(COLOURS)], label=name)
+    if reference is not None:
+        axis.axhline(reference[0], color="0.2", linestyle="--", linewidth=1, label=reference[1])
+    axis.set_xlabel(x_label)
+    axis.set_ylabel(y_label)
+    axis.set_title(title, fontsize=10, parse_math=False)
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figure:
+    """Rows are true classes, columns answers; each row is shown as shares of its clips."""
+    C = len(labels)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = max(4.5, 0.19 * C + 3.4)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(shares, cmap="viridis", vmin=0, vmax=1)
+    size = 8 if C <= 12 else 5.5
+    axis.set_xticks(range(C), [_short(name, 34) for name in labels], rotation=90, fontsize=size)
+    axis.set_yticks(range(C), [_short(name, 34) for name in labels], fontsize=size)
+    axis.set_xlabel("answer")
+    axis.set_ylabel("true class")
+    axis.set_title(title, fontsize=10, parse_math=False)
+    figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true class's clips")
+    return figure
+
+
+def plane(
+    points: np.ndarray,
+    panel: Sequence[str],
+    group: Sequence[str],
+    *,
+    title: str,
+    trajectories: bool = False,
+    panels: bool = True,
+) -> Figure:
+    """Points of a projection, one panel a model and one colour a group, all panels on the same axes.
+
+    Args:
+        points: (n, 2).
+        panel: n names of models.
+        group: n names of clips or classes.
+        title: of the figure.
+        trajectories: join the points of a group in their order.
+        panels: one panel a model; otherwise one with a marker for each.
+    """
+    names, groups = list(dict.fromkeys(panel)), list(dict.fromkeys(group))
+    columns = len(names) if panels else 1
+    figure = Figure(figsize=(4.6 * columns + 2.2, 4.6), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False, sharex=True, sharey=True)[0]
+    low, high = points.min(axis=0), points.max(axis=0)
+    pad = 0.06 * np.maximum(high - low, 1e-6)
+    for m, name in enumerate(names):
+        axis = axes[m if panels else 0]
+        for g, wanted in enumerate(groups):
+            own = [i for i in range(len(points)) if panel[i] == name and group[i] == wanted]
+            colour, marker = COLOURS[g % len(COLOURS)], MARKERS[(g // len(COLOURS) if panels else m) % len(MARKERS)]
+            if trajectories and own:
+                axis.plot(*points[own].T, color=colour, linewidth=0.8, alpha=0.6)
+                axis.annotate("1", points[own[0]], fontsize=6, ha="center", va="center", zorder=5, color="white")
+            label = _short(wanted, 36) if m == columns - 1 or not panels and m == 0 else None
+            axis.scatter(
+                *points[own].T, s=34, color=colour, marker=marker, label=label, edgecolors="0.2", linewidths=0.3
+            )
+        if panels:
+            axis.set_title(name, fontsize=10, parse_math=False)
+        axis.set_xlim(low[0] - pad[0], high[0] + pad[0])
+        axis.set_ylim(low[1] - pad[1], high[1] + pad[1])
+        axis.set_xticks([])
+        axis.set_yticks([])
+    axes[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    return figure
+
+
+def _whiskers(axis: Axes, values: np.ndarray, places: np.ndarray, *, horizontal: bool) -> None:
+    """Error bars where values (n, 3) hold an interval."""
+    error = np.abs(values[:, 1:].T - values[:, 0])
+    if np.isfinite(error).any():
+        x, y = (values[:, 0], places) if horizontal else (places, values[:, 0])
+        along, up = (error, None) if horizontal else (None, error)
+        axis.errorbar(x, y, xerr=along, yerr=up, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=2)
+
+
+def _short(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

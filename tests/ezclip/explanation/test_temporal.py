@@ -1,0 +1,48 @@
+"""The prompts at work: rows that sum to one, and the part of attention that goes to the prompt."""
+
+import numpy as np
+import pytest
+
+from ezclip import Predictor
+from ezclip.explanation.temporal import temporal_view
+from ezclip.model.backbone import Backbone
+from ezclip.types import Clip
+from tests.conftest import make_model
+
+
+@pytest.fixture
+def clip() -> Clip:
+    images = np.random.default_rng(0).integers(0, 255, (8, 40, 40, 3), dtype=np.uint8)
+    return Clip("c", images, np.arange(8), np.arange(8.0), total=8)
+
+
+def test_layers_and_rows(backbone: Backbone, clip: Clip) -> None:
+    predictor = Predictor(make_model(backbone, "ezclip"), "m")
+    predictor.set_video(clip)
+    view = temporal_view(predictor)
+    assert view is not None and view.layers == [1, 2, 3]
+    np.testing.assert_allclose(view.prompts.sum(axis=-1), 1, atol=1e-5)
+    np.testing.assert_allclose(view.influence.sum(axis=-1), 1, atol=1e-5)
+    assert view.reading.shape == (3, 8, 4, 4) and 0 < view.reading.min() and view.reading.max() < 1
+
+
+def test_shallow_prompts_have_one_layer_and_base_has_none(backbone: Backbone, clip: Clip) -> None:
+    shallow = Predictor(make_model(backbone, "ezclip", depth="shallow"), "m")
+    shallow.set_video(clip)
+    view = temporal_view(shallow)
+    assert view is not None and view.layers == [1]
+    base = Predictor(make_model(backbone, "base"), "m")
+    base.set_video(clip)
+    assert temporal_view(base) is None
+
+
+def test_the_last_clips_stay_encoded(backbone: Backbone, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(make_model(backbone, "base"), "m")
+    other = clip.reorder([7, 6, 5, 4, 3, 2, 1, 0])
+    frames = {}
+    for name, video in (("clip", clip), ("other", other)):
+        predictor.set_video(video)
+        frames[name] = predictor.frames
+    monkeypatch.setattr(type(predictor.model), "encode_video", lambda *_: pytest.fail("encoded again"))
+    predictor.set_video(clip)
+    assert predictor.frames is frames["clip"] and predictor.clip is clip

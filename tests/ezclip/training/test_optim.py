@@ -1,0 +1,23 @@
+"""The schedule, with factors worked out by hand."""
+
+import pytest
+import torch
+
+from ezclip.training.optim import adamw, warmup_cosine
+
+
+def test_a_group_that_starts_later() -> None:
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 10.0)]
+    optimiser = adamw(groups, weight_decay=0.0, betas=(0.9, 0.98), eps=1e-8)
+    schedule = warmup_cosine(optimiser, warmup=2, steps=10, starts=[0, 4])
+    rates = []
+    for _ in range(10):
+        rates.append(schedule.get_last_lr())
+        optimiser.step()
+        schedule.step()
+    first, second = zip(*rates, strict=True)
+    assert first[:3] == (0.5, 1.0, 1.0)  # warm-up over two steps, then the top of the cosine
+    assert first[6] == pytest.approx(0.5)  # half of the 8 steps that fall
+    assert second[:4] == (0.0, 0.0, 0.0, 0.0) and second[4:7] == (5.0, 10.0, 10.0)
+    assert second[8] == pytest.approx(5.0)
+    assert schedule.get_last_lr() == [0.0, 0.0]
