@@ -37,13 +37,17 @@ class AttentionTab:
         with gr.Tab("Attention", id="attention"):
             with gr.Row():
                 titles = [(title, name) for name, title in METHODS.items()]
-                self.method = gr.Dropdown(titles, value="rollout", label="Map", elem_id="method")
-                self.target = gr.Dropdown([], label="Label that is explained", elem_id="target")
+                self.method = gr.Dropdown(titles, value="rollout", label="Map", min_width=260, elem_id="method")
+                self.target = gr.Dropdown([], label="Label that is explained", min_width=260, elem_id="target")
             self.strip = gr.HTML(widgets.empty(texts.EMPTY_MAPS), elem_id="strip")
             self.proof = gr.HTML("", elem_id="proof")
             with gr.Row():
-                self.opacity = gr.Slider(0, 1, 0.6, step=0.05, label="Opacity of the maps", elem_id="opacity")
-                self.frame = gr.Slider(1, 8, 1, step=1, label="Frame to look at in all rows", elem_id="frame")
+                self.opacity = gr.Slider(
+                    0, 1, 0.6, step=0.05, label="Opacity of the maps", min_width=260, elem_id="opacity"
+                )
+                self.frame = gr.Slider(
+                    1, 8, 1, step=1, label="Frame to look at in all rows", min_width=260, elem_id="frame"
+                )
             with gr.Accordion("Settings of the map", open=False), gr.Row():
                 self.fusion = gr.Dropdown(["mean", "max", "min"], value="mean", label="Heads become one by (rollout)")
                 self.start = gr.Slider(0, 23, 0, step=1, label="First layer (rollout)")

@@ -30,9 +30,13 @@ class EmbeddingsTab:
         folder = Path(samples[0]).parent if samples else Path()
         with gr.Tab("Frame embeddings", id="embeddings"):
             with gr.Row():
-                first_box = gr.Dropdown(names, value=first, label="First model", elem_id="first-model")
-                second_box = gr.Dropdown(names, value=second, label="Second model", elem_id="second-model")
-                method = gr.Dropdown(["t-SNE", "UMAP", "PCA"], value="t-SNE", label="Projection", elem_id="projection")
+                first_box = gr.Dropdown(names, value=first, label="First model", min_width=220, elem_id="first-model")
+                second_box = gr.Dropdown(
+                    names, value=second, label="Second model", min_width=220, elem_id="second-model"
+                )
+                method = gr.Dropdown(
+                    ["t-SNE", "UMAP", "PCA"], value="t-SNE", label="Projection", min_width=220, elem_id="projection"
+                )
             others = gr.Dropdown(
                 [Path(s).stem for s in samples],
                 value=[Path(s).stem for s in samples[:3]],

@@ -165,11 +165,11 @@ def test_cancel_leaves_the_page_usable(open_page: Opener, movie: Path) -> None:
     page = open_page()
     upload(page, movie)
     page.locator("#labels textarea").fill("a, b")
-    analyse(page)
     open_tab(page, "attention")
     page.locator("#method input").click()
     page.get_by_role("option", name="Occlusion").click()
     page.get_by_role("button", name="Analyse", exact=True).click()
+    expect(page.locator("#status")).to_contain_text("occlusion", timeout=15_000)
     page.locator("#cancel").click()
     expect(page.locator("#status")).to_contain_text("Cancelled", timeout=15_000)
     expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
@@ -196,17 +196,11 @@ def test_keyboard_reaches_the_analysis(open_page: Opener, movie: Path) -> None:
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
 
 
-def test_gif_and_mkv(open_page: Opener, tmp_path: Path) -> None:
+def test_mkv(open_page: Opener, tmp_path: Path) -> None:
     page = open_page()
-    for path in (
-        write_video(tmp_path / "a.gif", codec="gif", pix_fmt="rgb8", count=16),
-        write_video(tmp_path / "a.mkv", count=16),
-    ):
-        upload(page, path)
-        analyse(page)
-        expect(page.locator("#status")).to_contain_text("8 frames of 16")
-        page.reload()
-        page.get_by_role("button", name="Analyse", exact=True).wait_for()
+    upload(page, write_video(tmp_path / "a.mkv", count=16))
+    analyse(page)
+    expect(page.locator("#status")).to_contain_text("8 frames of 16")
 
 
 def test_a_clip_that_browsers_cannot_play_is_shown_and_analysed(open_page: Opener, avi: Path) -> None:

@@ -124,7 +124,7 @@ def test_convert_synth_evaluate(tmp_path: Path) -> None:
     assert set(report["per_class"]) and set(report["families"]) == {"unseen_objects"}
     assert (folder / "predictions.csv").read_text().count("\n") == 32
     assert json.loads((folder / "report.json").read_text()) == report
-    assert "unseen objects" in (folder / "report.html").read_text()
+    assert "unseen_objects" in (folder / "report.html").read_text()
     run("evaluate", "--data", data, "--baseline", "tabletop/base", "--out", folder)
     assert json.loads((folder / "report.json").read_text())["comparison"]["models"] == [
         "tabletop/base", "tabletop/ezclip",
@@ -142,7 +142,8 @@ def test_probe_project_scan(clip: Path, tmp_path: Path) -> None:
     assert len(found["points"]) == 16 and found["difference"] == "the two differ by the motion loss alone"
     assert (out / "frames.csv").read_text().count("\n") == 17
     found = json.loads(run("scan", clip, "--labels", "a, b", "--seconds", "1", "--step", "0.5", "--json").stdout)
-    assert [round(w["start"], 1) for w in found["windows"]] == [0.0, 0.5, 1.0, 1.5]
+    starts = [w["start"] for w in found["windows"]]
+    assert len(starts) == 4 and np.allclose(np.diff(starts), 0.5, atol=0.05)
     assert "at least 0.1" in run("scan", clip, "--labels", "a", "--step", "0", status=2).stderr
 
 

@@ -97,7 +97,7 @@ def test_broken_videos_are_listed_and_too_many_stop_the_run(config: TrainConfig,
     for row in rows:
         row["path"] = str(Path(config.data).parent / row["path"])
     (tmp_path / "bad.mp4").write_text("not a video")
-    good = rows * 2
+    good = (rows * 2)[:32]
     bad = tmp_path / "some.jsonl"
     bad.write_text("\n".join(json.dumps(r) for r in [*good, {**rows[0], "path": str(tmp_path / "bad.mp4")}]) + "\n")
     run = replace(config, out=str(tmp_path / "run"), data=str(bad), cache=None, validation=None, steps=9)
@@ -149,11 +149,12 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
         for processes in (1, 2):
             out = tmp_path / f"{processes}.pt"
             launch = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
-            subprocess.run(
+            done = subprocess.run(
                 [*launch, str(script), str(out), reading, contrastive],
-                check=True, capture_output=True, cwd=ROOT, timeout=240,
+                capture_output=True, text=True, cwd=ROOT, timeout=240,
                 env={**__import__("os").environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
             )  # fmt: skip
+            assert done.returncode == 0, done.stderr
             grads.append(torch.load(out, weights_only=True))
         for name, one in grads[0].items():
             torch.testing.assert_close(one, grads[1][name], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")

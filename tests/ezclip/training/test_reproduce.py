@@ -1,12 +1,13 @@
 """``reproduce tabletop --fast`` from the data to the study, and its tables."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from ezclip.errors import ConfigError
-from ezclip.training.reproduce import FAST, NOVEL, STEPS, Reproduction, reproduce
+from ezclip.training.reproduce import NOVEL, STEPS
 from ezclip.training.results import write_results
 
 ROOT = Path(__file__).parents[3]
@@ -31,19 +32,30 @@ def test_tables_say_what_was_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
 def test_fast_reproduction_resumes(tmp_path: Path) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    r = Reproduction(tmp_path, FAST)
-    with pytest.raises(ConfigError, match="no step 'dinner'"):
-        reproduce(r, resume=True, until="dinner")
-    said: list[str] = []
-    ran = reproduce(r, resume=False, until="study", say=said.append)
-    assert ran == ["data", "backbone", "ezclip", "base", "prompts", "motion", "study"]
-    assert reproduce(r, resume=True, until="study") == []
-    study = json.loads((r.results / "study" / "report.json").read_text())
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "ezclip",
+            "reproduce",
+            "tabletop",
+            "--fast",
+            "--resume",
+            "--root",
+            str(tmp_path),
+        ]
+        return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+    assert "no step 'dinner'" in run("--until", "dinner").stderr
+    done = run("--until", "study")
+    assert "7 steps done: data, backbone, ezclip, base, prompts, motion, study" in done.stdout, done.stderr
+    assert "0 steps done" in run("--until", "study").stdout
+    base = tmp_path / "runs" / "fast"
+    study = json.loads((base / "results" / "tabletop" / "study" / "report.json").read_text())
     assert study["test"]["base"]["within_pairs"] == pytest.approx(0.5, abs=0.1)  # equal but for bf16
     assert set(study["order"]["base"]) >= {"reversed", "frozen"}
     assert {row["family"] for row in study["attention"]} >= {"ordinary", "night", "fast"}
-    assert (tmp_path / "runs" / "fast" / "RESULTS.md").is_file()
-    assert not (tmp_path / "results").exists()
+    assert (base / "RESULTS.md").is_file() and not (tmp_path / "results").exists()
