@@ -37,6 +37,7 @@ def study(
     *,
     pairs: Sequence[tuple[str, str]] = (("base", "ezclip"), ("prompts", "ezclip"), ("base", "motion")),
     faithful_clips: int = 2,
+    faithful_classes: int | None = None,
     provenance: dict[str, str],
     say: Callable[[str], None] = print,
 ) -> Report:
@@ -48,6 +49,7 @@ def study(
         ood: clips of the out-of-distribution families with masks.
         pairs: models that are compared class by class and frame by frame, where both are given.
         faithful_clips: clips of each class on which maps are tested.
+        faithful_classes: number of classes whose clips those are; None takes all.
         provenance: what made the models and clips.
         say: told what comes next.
     """
@@ -101,7 +103,9 @@ def study(
     parts.append(attention_strip({name: models[name] for name in ("base", "ezclip")}, ood))
 
     say("faithfulness of the maps")
-    some = [row for label in labels for row in [r for r in test if r.label == label][:faithful_clips]]
+    some = [
+        row for label in labels[:faithful_classes] for row in [r for r in test if r.label == label][:faithful_clips]
+    ]
     methods = ["rollout", "rollout-own-frame", "last-layer", "released"]
     data["faithfulness"] = {name: faithfulness(models[name], some, labels, methods) for name in ("base", "ezclip")}
     parts.append(faithfulness_table(data["faithfulness"]))
