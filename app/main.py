@@ -45,11 +45,9 @@ _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
     for (const [k, v] of Object.entries({labels, baseline, model}))
         v && v.length < 1500 ? u.searchParams.set(k, v) : u.searchParams.delete(k);
     history.replaceState(null, '', u) }"""
-_RECALL_TAB = """() => { const tab = new URL(location).searchParams.get('tab');
-    if (tab) setTimeout(() => document.querySelector(`[data-tab-id="${CSS.escape(tab)}"]`)?.click(), 500) }"""
-_REMEMBER_TAB = (
-    "() => { const u = new URL(location); u.searchParams.set('tab', '%s'); history.replaceState(null, '', u) }"
-)
+# The first choice of a tab is Gradio's own, as the page opens; it would overwrite what the address asks for.
+_REMEMBER_TAB = """() => { if (!window.pageOpened) return void (window.pageOpened = true);
+    const u = new URL(location); u.searchParams.set('tab', '%s'); history.replaceState(null, '', u) }"""
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -137,10 +135,9 @@ def build_app(services: Services) -> gr.Blocks:
             tab.select(None, None, None, js=_REMEMBER_TAB % tab.id, api_visibility="private")
 
         def recall(request: gr.Request) -> list[Any]:
-            return _recall(services, request)
+            return _recall(services, request, [str(tab.id) for tab in tabs])
 
-        demo.load(recall, None, remembered, api_visibility="private")
-        demo.load(None, None, None, js=_RECALL_TAB, api_visibility="private")
+        demo.load(recall, None, [*remembered, tabs_box], api_visibility="private")
         add_endpoints(services)
     return demo
 
@@ -207,13 +204,13 @@ def _wire_inputs(
     )
 
 
-def _recall(services: Services, request: gr.Request) -> list[Any]:
+def _recall(services: Services, request: gr.Request, tabs: list[str]) -> list[Any]:
     """What the page's address says, as far as it can be used."""
     asked = dict(request.query_params)
     names = services.model_names()
     found: list[Any] = [asked["labels"] if asked.get("labels") else gr.skip()]
     found += [asked[key] if asked.get(key) in names else gr.skip() for key in ("baseline", "model")]
-    return found
+    return [*found, gr.Tabs(selected=asked["tab"]) if asked.get("tab") in tabs else gr.skip()]
 
 
 def _preview(services: Services, path: str | None) -> tuple[Any, Any]:

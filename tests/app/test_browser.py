@@ -1,5 +1,6 @@
 """The page in a real browser: upload, sample, error, phone, dark; nothing foreign, no script error."""
 
+import gc
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+    gc.collect()  # Playwright's suspended greenlets; collected in the middle of a parse they crash Python 3.11
 
 
 Opener = Callable[..., Page]
@@ -179,6 +181,8 @@ def test_address_brings_settings_back(open_page: Opener) -> None:
     page = open_page("?labels=one%0Atwo&model=tabletop/prompts&tab=evidence")
     expect(page.locator("#labels textarea")).to_have_value("one\ntwo")
     expect(page.locator("#probe")).to_be_visible()
+    open_tab(page, "about")
+    page.wait_for_url("**tab=about**")
 
 
 def test_keyboard_reaches_the_analysis(open_page: Opener, movie: Path) -> None:
