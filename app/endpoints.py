@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from functools import wraps
 from typing import Any
 
@@ -10,11 +11,15 @@ import gradio as gr
 
 from app.actions import analysis as actions
 from app.actions.analysis import Request, finish
+from app.actions.classes import evaluate_zip
 from app.actions.embeddings import frame_plane
 from app.actions.evidence import motion_evidence
 from app.actions.long_video import over_time
+from app.actions.ood import damage
 from app.services import Services
+from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
+from ezclip.video.corrupt import Corruption
 
 
 def add_endpoints(services: Services) -> None:
@@ -29,6 +34,9 @@ def add_endpoints(services: Services) -> None:
     projection = gr.Textbox("t-SNE", visible=False, label="projection")
     seconds = gr.Number(2.0, visible=False, label="seconds")
     step = gr.Number(1.0, visible=False, label="step")
+    prove = gr.Checkbox(False, visible=False, label="prove")
+    strengths = [gr.Number(0.0, visible=False, label=kind.name) for kind in fields(Corruption)]
+    archive = gr.File(visible=False, label="archive")
     answer = gr.JSON(visible=False, label="answer")
     files = gr.File(visible=False, label="files", file_count="multiple")
 
@@ -37,10 +45,19 @@ def add_endpoints(services: Services) -> None:
         return actions.predict_json(services, Request(clip, labels, model=model))
 
     def on_explain(
-        clip: str, labels: str, model: str, baseline: str, label: str, method: str
+        clip: str, labels: str, model: str, baseline: str, label: str, method: str, prove: bool
     ) -> tuple[dict[str, Any], list[str]]:
         """Attention maps of a clip; the JSON of ``python -m ezclip explain --json``, and its files."""
-        return actions.explain_json(services, Request(clip, labels, baseline, model, target=label, method=method))
+        asked = Request(clip, labels, baseline, model, target=label, method=method)
+        return actions.explain_json(services, asked, prove=prove)
+
+    def on_damage(clip: str, labels: str, model: str, baseline: str, *strengths: float) -> dict[str, Any]:
+        """Rank class names for a damaged clip under both models; every damage from 0 to 1."""
+        return damage(services, Request(clip, labels, baseline, model), Corruption(*strengths)).as_json()
+
+    def on_compare(archive: str, model: str, baseline: str) -> dict[str, Any]:
+        """Two models class by class on a zip with a folder of clips for each class."""
+        return finish(evaluate_zip(services, archive, baseline, model)).comparison.as_json()
 
     def on_probe(clip: str, labels: str, model: str, baseline: str) -> dict[str, Any]:
         """The clip's frames in other orders; the JSON of ``python -m ezclip probe --json`` without the clip's name."""
@@ -61,12 +78,20 @@ def add_endpoints(services: Services) -> None:
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
         gr.Button(visible=False).click(
-            _sentences(action), inputs, outputs, api_name=name, api_visibility="public", api_description=action.__doc__,
-            concurrency_limit=1, concurrency_id="model",
-        )  # fmt: skip
+            on_gpu(_sentences(action)),
+            inputs,
+            outputs,
+            api_name=name,
+            api_visibility="public",
+            api_description=action.__doc__,
+            concurrency_limit=1,
+            concurrency_id="model",
+        )
 
     add("predict", on_predict, [clip, labels, model], answer)
-    add("explain", on_explain, [clip, labels, model, baseline, label, method], [answer, files])
+    add("explain", on_explain, [clip, labels, model, baseline, label, method, prove], [answer, files])
+    add("damage", on_damage, [clip, labels, model, baseline, *strengths], answer)
+    add("compare", on_compare, [archive, model, baseline], answer)
     add("probe", on_probe, [clip, labels, model, baseline], answer)
     add("project", on_project, [clips, baseline, model, projection], answer)
     add("scan", on_scan, [clip, labels, model, seconds, step], answer)

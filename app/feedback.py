@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import wraps
 from html import escape
 from typing import Any
 
@@ -21,6 +22,7 @@ def toast(error: UserError) -> gr.Error:
 def guarded(action: Callable[..., Any]) -> Callable[..., Any]:
     """Show a UserError as a toast."""
 
+    @wraps(action)
     def call(*arguments: Any) -> Any:
         try:
             return action(*arguments)
@@ -33,6 +35,7 @@ def guarded(action: Callable[..., Any]) -> Callable[..., Any]:
 def guarded_steps(action: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
     """The same for a generator."""
 
+    @wraps(action)
     def call(*arguments: Any) -> Iterator[Any]:
         try:
             yield from action(*arguments)

@@ -35,6 +35,7 @@ from app.tabs.ood import OODTab
 from app.tabs.recognise import RecogniseTab
 from app.tabs.take_away import TakeAway
 from app.theme import CSS, THEME
+from app.zero_gpu import on_gpu
 from ezclip.checkpoints.catalog import ROOT, check_model_name
 from ezclip.errors import UserError
 
@@ -59,7 +60,7 @@ def build_app(services: Services) -> gr.Blocks:
         proofs = gr.State(None)  # (an Analysis, its measured MapProofs)
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                controls, upload_names, label_set, cards = _left(services, samples)
+                controls, other, upload_names, label_set, cards = _left(services, samples)
                 with gr.Row():
                     run = gr.Button("Analyse", variant="primary", elem_id="analyse")
                     stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
@@ -77,7 +78,7 @@ def build_app(services: Services) -> gr.Blocks:
                     OODTab(services, controls, samples)
                     LongVideoTab(services, controls)
                     about_tab()
-        _wire_inputs(services, controls, upload_names, label_set, banner, cards)
+        _wire_inputs(services, controls, other, upload_names, label_set, banner, cards)
 
         shown = [recognise, attention, across, take_away]
         outputs = [state, *(component for tab in shown for component in tab.outputs)]
@@ -101,35 +102,27 @@ def build_app(services: Services) -> gr.Blocks:
                 yield [escape(str(error)), *unchanged]
 
         asked = [state, *attention.inputs, *controls.inputs]
-        running = run.click(
-            lambda: (gr.Button(interactive=False), gr.Button(interactive=True)),
-            None,
-            [run, stop],
-            queue=False,
-            api_visibility="private",
-        )
         shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
-        job = running.then(analyse, asked, [status, *outputs], **shared)
-        again = partial(analyse, again=True)
-        redrawn = gr.on(attention.changes, again, asked, [status, *outputs], **shared)
-        reread = recognise.edited.success(again, asked, [status, *outputs], **shared)
+        instant: dict[str, Any] = {"queue": False, "api_visibility": "private"}
+        busy = lambda: (gr.Button(interactive=False), gr.Button(interactive=True))  # noqa: E731
         ready = lambda: (gr.Button(interactive=True), gr.Button(interactive=False))  # noqa: E731
-        for ended in (job.then, job.failure):
-            ended(ready, None, [run, stop], queue=False, api_visibility="private")
-        proving = [
-            event.success(attention.prove, [state, proofs], [attention.proof, proofs], show_progress="hidden", **shared)
-            for event in (job, redrawn, reread)
-        ]
-        stop.click(
-            lambda: (*ready(), texts.CANCELLED),
-            None,
-            [run, stop, status],
-            cancels=[job, redrawn, reread, *proving],
-            queue=False,
-            api_visibility="private",
-        )
+        jobs = []
+        for begin, again in (
+            (run.click, False),
+            (partial(gr.on, attention.changes), True),
+            (recognise.edited.success, True),
+        ):
+            begun = begin(busy, None, [run, stop], **instant)
+            job = begun.then(on_gpu(partial(analyse, again=again)), asked, [status, *outputs], **shared)
+            for ended in (job.then, job.failure):
+                ended(ready, None, [run, stop], **instant)
+            proving = job.success(
+                on_gpu(attention.prove), [state, proofs], [attention.proof, proofs], show_progress="hidden", **shared
+            )
+            jobs += [job, proving]
+        stop.click(lambda: (*ready(), texts.CANCELLED), None, [run, stop, status], cancels=jobs, **instant)
         remembered = [controls.labels, controls.baseline, controls.model]
-        job.then(None, remembered, None, js=_REMEMBER, api_visibility="private")
+        jobs[0].then(None, remembered, None, js=_REMEMBER, api_visibility="private")
         tabs = [child for child in tabs_box.children if isinstance(child, gr.Tab)]
         for tab in tabs:
             tab.select(None, None, None, js=_REMEMBER_TAB % tab.id, api_visibility="private")
@@ -142,7 +135,7 @@ def build_app(services: Services) -> gr.Blocks:
     return demo
 
 
-def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.File, gr.Dropdown, gr.HTML]:
+def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.UploadButton, gr.File, gr.Dropdown, gr.HTML]:
     """Clip, class names and models."""
     video = gr.Video(
         label="Clip",
@@ -153,6 +146,7 @@ def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.File, gr
         height=340,
         elem_id="clip",
     )
+    other = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
     gr.Examples(samples, video, label="Samples", example_labels=[_title(s) for s in samples], examples_per_page=20)
     label_set = gr.Dropdown(list(actions.SET_TITLES), label="Fill in a set of class names", elem_id="set")
     labels = gr.Textbox(
@@ -171,12 +165,13 @@ def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.File, gr
         chosen = gr.Dropdown(list(actions.TEXTS.items()), value="trained", label="A name becomes", elem_id="texts")
         upload = gr.File(label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110)
     controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
-    return controls, upload, label_set, cards
+    return controls, other, upload, label_set, cards
 
 
 def _wire_inputs(
     services: Services,
     controls: Controls,
+    other: gr.UploadButton,
     upload: gr.File,
     label_set: gr.Dropdown,
     banner: gr.Markdown,
@@ -189,6 +184,12 @@ def _wire_inputs(
         controls.video,
         [controls.video, controls.shown],
         show_progress="minimal",
+        api_visibility="private",
+    )
+    other.upload(
+        guarded(lambda path: preview_pair(services, path)),
+        other,
+        [controls.video, controls.shown],
         api_visibility="private",
     )
     label_set.change(guarded(actions.set_text), [label_set, controls.model], controls.labels, api_visibility="private")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
 import tempfile
@@ -16,16 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, entries, model_folder, read_config
+from ezclip.checkpoints.files import sha256_of
 from ezclip.errors import UserError
 from ezclip.types import Clip
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
 
 if TYPE_CHECKING:
+    from ezclip.evaluation.run import Evaluation
     from ezclip.predictor import Predictor
 
 log = logging.getLogger(__name__)
 CLIP_BYTES = 512e6  # decoded frames kept in memory
+ARCHIVES = 8  # models times archives whose scores are kept
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 
 
@@ -45,6 +47,8 @@ class Services:
         self._backbones: dict[str, Any] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-")
         self._clips: OrderedDict[tuple[str, int], Clip] = OrderedDict()
+        self._unpacked: dict[str, Path] = {}
+        self._scored: OrderedDict[tuple[Path, str], list[Evaluation]] = OrderedDict()
 
     def start(self) -> threading.Thread:
         """Import torch and load the two models in the background."""
@@ -95,8 +99,7 @@ class Services:
         file = Path(path)
         if not file.is_file():
             raise UserError("The clip is no longer there; upload it again.")
-        with file.open("rb") as content:
-            key = (hashlib.file_digest(content, "sha256").hexdigest() + file.name, T)
+        key = (sha256_of(file) + file.name, T)
         with self.lock:
             if key not in self._clips:
                 self._clips[key] = read_clip(file, partial(segment_centres, T=T), tick=tick)
@@ -117,6 +120,22 @@ class Services:
                 if time.time() - old.stat().st_mtime > SCRATCH_SECONDS:
                     shutil.rmtree(old, ignore_errors=True)
         return Path(tempfile.mkdtemp(dir=root))
+
+    def unpacked(self, path: str, unpack: Callable[[str, Path], Path]) -> Path:
+        """The folder that ``unpack`` makes of an archive, the same one while the same content comes again."""
+        digest = sha256_of(path)
+        with self.lock:
+            folder = self._unpacked.get(digest)
+            if folder is None or not folder.is_dir():
+                folder = self._unpacked[digest] = unpack(path, self.scratch())
+            (Path(self._scratch.name) / folder.relative_to(self._scratch.name).parts[0]).touch()
+        return folder
+
+    def scored(self, folder: Path, name: str) -> list[Evaluation]:
+        """What is known of a model on the clips of an unpacked folder, batch by batch; the caller adds to it."""
+        while len(self._scored) >= ARCHIVES and (folder, name) not in self._scored:
+            self._scored.popitem(last=False)
+        return self._scored.setdefault((folder, name), [])
 
     def close(self) -> None:
         """Remove every file made for users."""

@@ -235,7 +235,7 @@ def predict_json(services: Services, request: Request) -> dict[str, Any]:
         return predictor.report(names)
 
 
-def explain_json(services: Services, request: Request) -> tuple[dict[str, Any], list[str]]:
+def explain_json(services: Services, request: Request, *, prove: bool) -> tuple[dict[str, Any], list[str]]:
     """The JSON of ``ezclip explain`` and the paths of its files, for the endpoint."""
     names, _ = wanted_labels(request)
     if request.target and request.target not in names:
@@ -250,7 +250,12 @@ def explain_json(services: Services, request: Request) -> tuple[dict[str, Any], 
     with services.lock:
         predictors[0].set_video(clip)
         result = compare.write_explanation(
-            services.scratch(), *predictors, labels=names, label=request.target or None, method=request.method
+            services.scratch(),
+            *predictors,
+            labels=names,
+            label=request.target or None,
+            method=request.method,
+            prove=prove,
         )
     paths = list(result["files"].values())
     result["files"] = {kind: Path(path).name for kind, path in result["files"].items()}

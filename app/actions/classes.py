@@ -6,23 +6,64 @@ import csv
 import json
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.actions.jobs import Step, watched
+from app.actions.jobs import Step
 from app.services import Services
 from ezclip.data.manifest import SUFFIXES, Row, labels_of, read_rows
 from ezclip.errors import UserError
 from ezclip.evaluation.classwise import Comparison, Difference, compare
+from ezclip.evaluation.report import Picture, Report, Table
 
 if TYPE_CHECKING:
+    from ezclip.evaluation.class_map import ClassMap
     from ezclip.evaluation.run import Evaluation
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "tabletop" / "study"
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
+BATCH = 8  # clips between looks at Cancel
+
+
+@dataclass(frozen=True, eq=False)
+class ClassStudy:
+    """Two models, class by class.
+
+    Attributes:
+        comparison: differences and changed confusions.
+        evaluations: of both models; empty where only the comparison is at hand.
+        class_map: videos of the classes that changed most; None where the clips are not at hand.
+        pictures: files that ship in place of the two.
+    """
+
+    comparison: Comparison
+    evaluations: list[Evaluation] = field(default_factory=list)
+    class_map: ClassMap | None = None
+    pictures: list[Path] = field(default_factory=list)
+
+    def confusions(self) -> list[Picture]:
+        """A confusion matrix for each evaluation."""
+        from ezclip.evaluation.summary import confusion_part
+
+        return [confusion_part(e) for e in self.evaluations]
+
+    def report(self, provenance: dict[str, str]) -> Report:
+        """Everything as figures and tables."""
+        from ezclip.evaluation.summary import accuracy_table, comparison_parts
+
+        parts: list[Table | Picture] = [accuracy_table(self.evaluations)] if self.evaluations else []
+        parts += [*comparison_parts(self.comparison), *self.confusions()]
+        data = {"comparison": self.comparison.as_json()}
+        if self.class_map is not None:
+            parts.append(self.class_map.picture())
+            data["class_map"] = self.class_map.as_json()
+        title = " against ".join(self.comparison.models)
+        return Report(title, self.comparison.verdict, data, provenance, parts)
 
 
 def shipped() -> dict[str, Any]:
@@ -31,8 +72,8 @@ def shipped() -> dict[str, Any]:
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
-def shipped_comparison(pair: str) -> Comparison:
-    """One of the study's comparisons, for example "base->ezclip"."""
+def shipped_study(pair: str) -> ClassStudy:
+    """One of the study's comparisons, for example "base->ezclip", with what pictures ship of it."""
     found = shipped().get("comparisons", {}).get(pair)
     if found is None:
         raise UserError(f"The shipped results hold no comparison {pair!r}; run `python -m ezclip reproduce tabletop`.")
@@ -40,22 +81,20 @@ def shipped_comparison(pair: str) -> Comparison:
     def difference(row: dict[str, Any]) -> Difference:
         return Difference(**{k: v for k, v in row.items() if k != "difference"})
 
-    return Comparison(
+    comparison = Comparison(
         tuple(found["models"]),
         difference(found["overall"]),
         [difference(row) for row in found["classes"]],
         [tuple(row) for row in found["fixed"]],
         [tuple(row) for row in found["created"]],
     )
+    names = [f"confusion_{name}.png" for name in comparison.models]
+    pictures = [RESULTS / name for name in (*names, *(["class_map.png"] if pair == "base->ezclip" else []))]
+    return ClassStudy(comparison, pictures=[path for path in pictures if path.is_file()])
 
 
-def unpack(services: Services, path: str) -> Path:
-    """A zip of class folders, unpacked into scratch; only videos, nothing outside its folder.
-
-    Raises:
-        UserError: not a zip, too large, or without class folders.
-    """
-    folder = services.scratch()
+def _unpack(path: str, folder: Path) -> Path:
+    """Unpack a zip of class folders, only its videos, nothing outside the folder; returns what holds the classes."""
     try:
         with zipfile.ZipFile(path) as archive:
             members = [
@@ -80,41 +119,53 @@ def _nested(folder: Path) -> bool:
     return any(p.is_dir() for p in folder.iterdir()) or (folder / "manifest.jsonl").is_file()
 
 
-def compare_on(
-    services: Services, folder: Path, baseline: str, model: str, labels: list[str] | None = None
-) -> Iterator[Step | Comparison | list[Evaluation]]:
-    """Evaluate two models on a folder of labelled clips and compare them class by class.
+def evaluate_zip(services: Services, path: str, baseline: str, model: str) -> Iterator[Step | ClassStudy]:
+    """Evaluate two models on a zip of labelled clips and compare them class by class.
+
+    What was scored before a cancel is kept: the same zip goes on from there.
 
     Yields:
-        Steps, then the two evaluations, and the Comparison last. Closing the iterator cancels.
-    """
-    from ezclip.evaluation.run import Evaluation, evaluate
+        Steps, and the study last. Closing the iterator cancels.
 
+    Raises:
+        UserError: a zip that cannot be used, or no readable clip in it.
+    """
+    from ezclip.evaluation.class_map import map_classes
+    from ezclip.evaluation.run import check_labels, joined, score_batch
+
+    yield Step(0.0, "unpacking")
+    folder = services.unpacked(path, _unpack)
     rows = read_rows(folder)
     if outside := [row for row in rows if not row.path.resolve().is_relative_to(folder.resolve())]:
         raise UserError(f"{len(outside)} rows of the manifest point outside the zip; list files inside it.")
-    names = labels or labels_of(rows)
+    names = labels_of(rows)
+    check_labels(rows, names)
     evaluations = []
     for i, name in enumerate((baseline, model)):
         predictor = services.predictor(name)
-
-        def work(tick: Any, predictor: Any = predictor) -> Evaluation:
-            def progress(starts: range) -> Iterator[int]:
-                for start in starts:
-                    tick(start / len(rows))
-                    yield start
-
+        parts = services.scored(folder, name)
+        began, known = monotonic(), len(parts)
+        for start in range(known * BATCH, len(rows), BATCH):
+            left = (monotonic() - began) / max(1, len(parts) - known) * -(-(len(rows) - start) // BATCH)
+            told = f", about {left:.0f} s left" if len(parts) > known else ""
+            yield Step((i + start / len(rows)) / 2, f"{name}: {start} of {len(rows)} clips{told}")
             with services.lock:
-                return evaluate(predictor, rows, names, progress=progress)  # type: ignore[arg-type]
+                parts.append(score_batch(predictor, rows[start : start + BATCH], names))
+        evaluations.append(joined(parts))
+    if not evaluations[0].rows:
+        raise UserError("None of the clips in the zip can be read.")
+    yield Step(1.0, "laying the videos out")
+    yield ClassStudy(compare(*evaluations), evaluations, map_classes(*evaluations))
 
-        for step in watched(work, f"{name}: {len(rows)} clips"):
-            if isinstance(step, Evaluation):
-                evaluations.append(step)
-            else:
-                done = round(step.share * len(rows))
-                yield Step((i + step.share) / 2, f"{name}: {done} of {len(rows)} clips")
-    yield evaluations
-    yield compare(*evaluations)
+
+def two_tables(first: str, second: str) -> ClassStudy:
+    """Compare two uploaded tables of predictions.
+
+    Raises:
+        UserError: a table that cannot be read, or two that differ in clips or class names.
+    """
+    evaluations = [read_predictions(first, "first table"), read_predictions(second, "second table")]
+    return ClassStudy(compare(*evaluations), evaluations)
 
 
 def read_predictions(path: str, title: str) -> Evaluation:

@@ -13,14 +13,22 @@ from ezclip.errors import VideoError
 
 if TYPE_CHECKING:
     from ezclip.evaluation.evidence import Probe
+    from ezclip.evaluation.report import Report
 
 
 @dataclass(frozen=True)
 class Evidence:
     """Probes by model, and the verdict in a sentence for each model."""
 
+    request: Request
     probes: dict[str, list[Probe]]
     verdicts: list[str]
+
+    def report(self, provenance: dict[str, str]) -> Report:
+        """Everything as figures and tables."""
+        from ezclip.evaluation.evidence import evidence_report
+
+        return evidence_report(self.probes, provenance)
 
 
 def motion_evidence(services: Services, request: Request) -> Iterator[Step | Evidence]:
@@ -47,4 +55,4 @@ def motion_evidence(services: Services, request: Request) -> Iterator[Step | Evi
                 found[name] = step
             else:
                 yield Step((i + step) / len(models), f"{name}: {step:.0%}")
-    yield Evidence(found, [verdict(name, probes) for name, probes in found.items()])
+    yield Evidence(request, found, [verdict(name, probes) for name, probes in found.items()])

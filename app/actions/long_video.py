@@ -17,21 +17,28 @@ from ezclip.errors import VideoError
 from ezclip.types import Clip, Prediction
 
 if TYPE_CHECKING:
+    from ezclip.evaluation.report import Report
     from ezclip.evaluation.timeline import Moment
-
-SHOWN = 5
 
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
     """All windows so far."""
 
+    request: Request
     moments: list[Moment]
 
     def labels(self, model: str) -> list[str]:
         """The labels that won most often under a model, at most five."""
-        winners = [m.predictions[model][0].label for m in self.moments]
-        return sorted(dict.fromkeys(winners), key=lambda label: -winners.count(label))[:SHOWN]
+        from ezclip.evaluation.timeline import winners
+
+        return winners(self.moments, model)
+
+    def report(self, provenance: dict[str, str]) -> Report:
+        """Everything as figures and tables."""
+        from ezclip.evaluation.timeline import timeline_report
+
+        return timeline_report(self.moments, provenance)
 
 
 def over_time(services: Services, request: Request, seconds: float, step: float) -> Iterator[Step | Timeline]:
@@ -62,7 +69,7 @@ def over_time(services: Services, request: Request, seconds: float, step: float)
             return
         moments.append(moment)
         yield Step(0.0, f"window {len(moments)}, up to {moment.end:.0f} s")
-        yield Timeline(list(moments))
+        yield Timeline(request, list(moments))
 
 
 @dataclass

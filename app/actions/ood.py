@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from app.actions.analysis import Analysis, Request, analyse, finish, sentences_of, wanted_labels
 from app.actions.classes import shipped
 from app.services import Services
 from ezclip.errors import VideoError
+from ezclip.figures.maps import draw_strip
 from ezclip.types import Clip, Prediction
 from ezclip.video.corrupt import Corruption, corrupt
+
+if TYPE_CHECKING:
+    from ezclip.evaluation.report import Report
 
 
 @dataclass(frozen=True, eq=False)
 class Damaged:
     """A damaged clip and what both models make of it."""
 
+    request: Request
+    corruption: Corruption
     clip: Clip
     predictions: dict[str, list[Prediction]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        ranked = {name: [vars(p) for p in predictions] for name, predictions in self.predictions.items()}
+        return {"clip": self.clip.name, "damage": vars(self.corruption), "models": ranked}
+
+    def report(self, provenance: dict[str, str]) -> Report:
+        """The frames and the rankings."""
+        from ezclip.evaluation.report import Picture, Report, Table
+
+        rows = [
+            [name, rank, p.label, p.score, p.logit]
+            for name, predictions in self.predictions.items()
+            for rank, p in enumerate(predictions, 1)
+        ]
+        damage = ", ".join(f"{kind} {value:g}" for kind, value in vars(self.corruption).items() if value) or "none"
+        parts = [
+            Picture("frames", "The damaged frames", draw_strip(self.clip, {}, limit=1.0)),
+            Table("rankings", "Rankings", ["model", "rank", "label", "score", "logit"], rows),
+        ]
+        return Report(f"{self.clip.name}, damaged", f"Damage: {damage}.", self.as_json(), provenance, parts)
 
 
 def damage(services: Services, request: Request, corruption: Corruption) -> Damaged:
@@ -38,7 +66,7 @@ def damage(services: Services, request: Request, corruption: Corruption) -> Dama
             predictor.set_video(damaged)
             found[name] = predictor.score(names, sentences_of(request, predictor, names))
     assert damaged is not None
-    return Damaged(damaged, found)
+    return Damaged(request, corruption, damaged, found)
 
 
 def family_analysis(services: Services, path: str, baseline: str, model: str) -> Analysis:

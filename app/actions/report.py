@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shlex
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile
 
-from app.actions.analysis import Analysis
+from app.actions.analysis import Analysis, Request
 from app.actions.attention import MapProof
 from app.services import Services
-from ezclip.data.tabletop.truth import sha256_of
+from ezclip.checkpoints.files import sha256_of
 from ezclip.errors import UserError
 from ezclip.evaluation.provenance import card
-from ezclip.evaluation.report import Picture, Report, Table
+from ezclip.evaluation.report import Picture, Report, Table, slug
 from ezclip.figures.maps import draw_influence, draw_strip
 
 TOP = 10
@@ -72,8 +74,8 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
     parts: list[Table | Picture] = []
     for result in analysis.results:
         rows = [[rank, p.label, p.score, p.logit] for rank, p in enumerate(result.predictions, 1)]
-        slug = result.name.replace("/", "_").replace(":", "_")
-        parts.append(Table(f"ranking_{slug}", f"Ranking of {result.name}", ["", "label", "score", "logit"], rows[:TOP]))
+        columns = ["rank", "label", "score", "logit"]
+        parts.append(Table(f"ranking_{slug(result.name)}", f"Ranking of {result.name}", columns, rows[:TOP]))
     strip = draw_strip(analysis.clip, {r.name: r.attribution for r in analysis.results}, limit=analysis.limit)
     note = f"Method {analysis.request.method}, label {analysis.target}. " + " ".join(
         r.attribution.note for r in analysis.results if r.attribution.note
@@ -112,15 +114,44 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
 
 def report_files(services: Services, analysis: Analysis, proofs: list[MapProof]) -> tuple[str, str]:
     """Paths of the self-contained page, and of a zip with every table and picture."""
+    names = "\n".join(p.label for p in analysis.model.predictions)
+    return pack(services, "ezclip-report", analysis_report(analysis, proofs), {"names.txt": names})
+
+
+def study_archive(
+    services: Services, name: str, make: Callable[[dict[str, str]], Report], asked: Request | None
+) -> str:
+    """Path of a zip with everything that a tab has found.
+
+    Args:
+        services: for the folder.
+        name: of the file.
+        make: the report of a provenance card.
+        asked: what the study was made of; None where that was tables.
+    """
+    made = card(asked.models if asked else [])
+    if asked and asked.path and Path(asked.path).is_file():
+        made = _source(asked.path) | {"texts": asked.texts} | made
+    return pack(services, name, make(made))[1]
+
+
+def _source(path: str) -> dict[str, str]:
+    return {"source": f"{Path(path).name}, sha256 {sha256_of(path)[:16]}…"}
+
+
+def pack(services: Services, name: str, report: Report, more: dict[str, str] | None = None) -> tuple[str, str]:
+    """Paths of the report's page and of a zip of all its files and of ``more``: names and texts."""
     folder = services.scratch()
-    files = analysis_report(analysis, proofs).write(folder / "report")
-    archive = folder / "ezclip-report.zip"
-    with ZipFile(archive, "w") as packed:
+    files = report.write(folder / "report")
+    archive = folder / f"{name}.zip"
+    with ZipFile(archive, "w", ZIP_DEFLATED) as packed:
         for path in files.values():
             packed.write(path, path.name)
-        packed.writestr("names.txt", "\n".join(p.label for p in analysis.model.predictions))
-    page = folder / "ezclip-report.html"
+        for inside, text in (more or {}).items():
+            packed.writestr(inside, text)
+    page = folder / f"{name}.html"
     files["page"].rename(page)
+    shutil.rmtree(folder / "report")
     return str(page), str(archive)
 
 

@@ -9,6 +9,7 @@ import gradio as gr
 from app import texts, widgets
 from app.actions.analysis import Analysis
 from app.services import Services
+from app.zero_gpu import on_gpu
 
 
 class AcrossFramesTab:
@@ -22,7 +23,7 @@ class AcrossFramesTab:
             self.spread = gr.HTML("", elem_id="spread")
         self.outputs = [self.layer, self.matrix, self.spread]
         self.layer.input(
-            self._draw, [state, self.layer], self.matrix, concurrency_id="model", concurrency_limit=1,
+            on_gpu(self._draw), [state, self.layer], self.matrix, concurrency_id="model", concurrency_limit=1,
             api_visibility="private",
         )  # fmt: skip
 

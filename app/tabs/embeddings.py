@@ -8,10 +8,13 @@ from typing import Any
 import gradio as gr
 
 from app import widgets
+from app.actions.analysis import Request
 from app.actions.embeddings import frame_plane, sample_paths
 from app.controls import Controls
 from app.feedback import guarded
 from app.services import Services
+from app.tabs.take_away import StudyArchive
+from app.zero_gpu import on_gpu
 
 PAIR = ("tabletop/prompts", "tabletop/ezclip")
 MOST_SAMPLES = 7  # beside the clip in the player
@@ -47,13 +50,15 @@ class EmbeddingsTab:
             )
             run = gr.Button("Lay the frames out", elem_id="project")
             plane = gr.HTML(widgets.empty(EMPTY), elem_id="plane")
+            archive = StudyArchive(services, "frames")
 
-        def draw(chosen: list[str], a: str, b: str, how: str, *values: Any) -> str:
+        def draw(chosen: list[str], a: str, b: str, how: str, *values: Any) -> tuple[str, Any]:
             own = controls.request(*values).path
             paths = [*([own] if own else []), *sample_paths(chosen or [], folder)]
-            return widgets.frame_plane(frame_plane(services, paths, [a, b], how))
+            found = frame_plane(services, paths, [a, b], how)
+            return widgets.frame_plane(found), (found.report, Request(own, baseline=a, model=b))
 
         run.click(
-            guarded(draw), [others, first_box, second_box, method, *controls.inputs], plane,
+            on_gpu(guarded(draw)), [others, first_box, second_box, method, *controls.inputs], [plane, archive.state],
             concurrency_id="model", concurrency_limit=1, api_visibility="private",
         )  # fmt: skip

@@ -13,6 +13,8 @@ from app.actions.jobs import Step
 from app.controls import Controls
 from app.feedback import guarded_steps
 from app.services import Services
+from app.tabs.take_away import StudyArchive
+from app.zero_gpu import on_gpu
 
 EMPTY = (
     "The same frames reversed, shuffled, frozen, at half and double speed: a model that sees motion must notice. "
@@ -30,16 +32,18 @@ class EvidenceTab:
                 stop = gr.Button("Cancel", elem_id="probe-cancel")
             found = gr.HTML(widgets.empty(EMPTY), elem_id="evidence")
             chart = gr.Plot(visible=False, show_label=False, label="Scores by variation", elem_id="evidence-chart")
+            archive = StudyArchive(services, "evidence")
 
         def probe(*values: Any) -> Iterator[Any]:
             for step in motion_evidence(services, controls.request(*values)):
                 if isinstance(step, Step):
-                    yield widgets.progress(step), gr.skip()
+                    yield widgets.progress(step), gr.skip(), gr.skip()
                 elif isinstance(step, Evidence):
-                    yield widgets.evidence(step), gr.Plot(widgets.evidence_chart(step), visible=True)
+                    chart_shown = gr.Plot(widgets.evidence_chart(step), visible=True)
+                    yield widgets.evidence(step), chart_shown, (step.report, step.request)
 
         job = run.click(
-            guarded_steps(probe), controls.inputs, [found, chart],
+            on_gpu(guarded_steps(probe)), controls.inputs, [found, chart, archive.state],
             concurrency_id="model", concurrency_limit=1, api_visibility="private",
         )  # fmt: skip
         stop.click(

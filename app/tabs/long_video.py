@@ -14,6 +14,8 @@ from app.actions.long_video import Live, Timeline, over_time, score_live
 from app.controls import Controls
 from app.feedback import guarded, guarded_steps
 from app.services import Services
+from app.tabs.take_away import StudyArchive
+from app.zero_gpu import on_gpu
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
 CAMERA = "Allow the camera: the newest window is scored again and again."
@@ -35,6 +37,7 @@ class LongVideoTab:
                 stop = gr.Button("Cancel", elem_id="slide-cancel")
             status = gr.Markdown("", elem_id="slide-status")
             timeline = gr.HTML(widgets.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
+            archive = StudyArchive(services, "timeline")
             with gr.Accordion("Camera", open=False):
                 camera = gr.Image(sources=["webcam"], streaming=True, type="numpy", label="Camera", height=240)
                 live_scores = gr.HTML(widgets.empty(CAMERA), elem_id="live")
@@ -44,13 +47,14 @@ class LongVideoTab:
             request = controls.request(*values)
             for found in over_time(services, request, window or 0, every or 0):
                 if isinstance(found, Step):
-                    yield f"{found.doing} …", gr.skip()
+                    yield f"{found.doing} …", gr.skip(), gr.skip()
                 elif isinstance(found, Timeline):
-                    yield gr.skip(), widgets.timeline(found, request.baseline, request.model)
-            yield "Done.", gr.skip()
+                    shown = widgets.timeline(found, request.baseline, request.model)
+                    yield gr.skip(), shown, (found.report, found.request)
+            yield "Done.", gr.skip(), gr.skip()
 
         job = run.click(
-            guarded_steps(slide), [seconds, step, *controls.inputs], [status, timeline],
+            on_gpu(guarded_steps(slide)), [seconds, step, *controls.inputs], [status, timeline, archive.state],
             concurrency_id="model", concurrency_limit=1, api_visibility="private",
         )  # fmt: skip
         stop.click(lambda: "Cancelled.", None, status, cancels=[job], queue=False, api_visibility="private")
@@ -68,7 +72,7 @@ class LongVideoTab:
             return held, widgets.live(score_live(services, controls.request(*values), held))
 
         camera.stream(
-            guarded(stream), [camera, seconds, live, *controls.inputs], [live, live_scores],
+            on_gpu(guarded(stream)), [camera, seconds, live, *controls.inputs], [live, live_scores],
             stream_every=0.5, time_limit=120, concurrency_id="model", concurrency_limit=1, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip

@@ -12,6 +12,8 @@ from app.actions.ood import damage, family_accuracy, family_analysis
 from app.controls import Controls
 from app.feedback import guarded
 from app.services import Services
+from app.tabs.take_away import StudyArchive
+from app.zero_gpu import on_gpu
 from ezclip.data.tabletop.truth import sample_entry
 from ezclip.errors import UserError
 from ezclip.video.corrupt import Corruption
@@ -39,6 +41,7 @@ class OODTab:
                     widgets.empty("Move a slider: the clip in the player is damaged and both models score it again."),
                     elem_id="damaged",
                 )
+                archive = StudyArchive(services, "damage")
         shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
 
         def show(chosen: str, *values: Any) -> str:
@@ -49,10 +52,10 @@ class OODTab:
             analysis = family_analysis(services, path, request.baseline, request.model)
             return widgets.family(analysis, str(entries[path]["label"]), Path(path).stem, family_accuracy(chosen))
 
-        def hurt(*values: Any) -> str:
-            corruption = Corruption(*values[: len(KINDS)])
-            return widgets.damaged(damage(services, controls.request(*values[len(KINDS) :]), corruption))
+        def hurt(*values: Any) -> tuple[str, Any]:
+            found = damage(services, controls.request(*values[len(KINDS) :]), Corruption(*values[: len(KINDS)]))
+            return widgets.damaged(found), (found.report, found.request)
 
-        family.input(guarded(show), [family, *controls.inputs], shown, **shared)
+        family.input(on_gpu(guarded(show)), [family, *controls.inputs], shown, **shared)
         for slider in sliders:
-            slider.release(guarded(hurt), [*sliders, *controls.inputs], damaged, **shared)
+            slider.release(on_gpu(guarded(hurt)), [*sliders, *controls.inputs], [damaged, archive.state], **shared)

@@ -8,7 +8,7 @@ import gradio as gr
 
 from app.actions.analysis import Analysis
 from app.actions.attention import truth
-from app.actions.report import commands, report_files
+from app.actions.report import commands, report_files, study_archive
 from app.feedback import guarded
 from app.services import Services
 
@@ -37,3 +37,18 @@ class TakeAway:
     def show(self, analysis: Analysis) -> list[object]:
         """The commands."""
         return [commands(analysis)]
+
+
+class StudyArchive:
+    """A button that packs what a tab has found; ``state`` takes (function that makes the report, the request)."""
+
+    def __init__(self, services: Services, name: str) -> None:
+        self.state = gr.State(None)
+        button = gr.DownloadButton("Take this away (zip: page, figures, tables)", elem_id=f"{name}-archive")
+
+        def make(found: Any) -> str:
+            if found is None:
+                raise gr.Error("There is nothing to take away yet.", print_exception=False)
+            return study_archive(services, f"ezclip-{name}", *found)
+
+        button.click(guarded(make), self.state, button, api_visibility="private")

@@ -2,15 +2,17 @@
 
 from app.widgets.maps import cards, own_sentences, proof, rankings, spread_table, strip, temporal
 from app.widgets.parts import empty, progress, warnings
+from app.widgets.planes import class_plane, frame_plane
 from app.widgets.studies import (
     class_chart,
+    class_clip,
+    class_pictures,
     class_tables,
     class_verdict,
     damaged,
     evidence,
     evidence_chart,
     family,
-    frame_plane,
     live,
     timeline,
 )
@@ -18,6 +20,9 @@ from app.widgets.studies import (
 __all__ = [
     "cards",
     "class_chart",
+    "class_clip",
+    "class_pictures",
+    "class_plane",
     "class_tables",
     "class_verdict",
     "damaged",

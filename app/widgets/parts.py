@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 from html import escape
+from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.figure import Figure
 from PIL import Image
 
 from app.actions.jobs import Step
@@ -49,6 +51,18 @@ def uri(image: Image.Image | np.ndarray, kind: str = "JPEG") -> str:
     buffer = io.BytesIO()
     image.save(buffer, kind, quality=85)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def file_uri(path: Path) -> str:
+    """A PNG file as a data address."""
+    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def drawn(figure: Figure) -> str:
+    """A figure as a data address."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def colour(value: float, cmap: str) -> str:

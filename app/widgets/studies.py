@@ -1,86 +1,27 @@
-"""Frame planes, motion evidence, classes, families, damage and time lines, as HTML and figures."""
+"""Motion evidence, classes, families, damage and time lines, as HTML and figures."""
 
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from app.actions.analysis import Analysis
+from app.actions.classes import ClassStudy
 from app.actions.evidence import Evidence
 from app.actions.long_video import Timeline
 from app.actions.ood import Damaged
 from app.widgets.maps import KINDS, ranking, strip
-from app.widgets.parts import bar, colour, scale, table, uri
+from app.widgets.parts import bar, colour, drawn, file_uri, scale, table, uri
 from ezclip.evaluation.classwise import Comparison
 from ezclip.figures import charts
 from ezclip.figures.maps import overlay, square
 from ezclip.types import Prediction
 
-if TYPE_CHECKING:
-    from ezclip.evaluation.frames import Layout
-
-_SIZE = 420
-_PAD = 30
 _THUMB = 96
 MOST = 20
-
-
-def frame_plane(found: Layout) -> str:
-    """Two panels on the same axes, one colour a clip, frames joined in time; pictures show on hover or focus."""
-    low, high = found.points.min(axis=0), found.points.max(axis=0)
-    reach = np.maximum(high - low, 1e-9)
-    pictures = [[uri(i) for i in square(clip.images, _THUMB)] for clip in found.clips]
-    panels = []
-    for m, name in enumerate(found.models):
-        shapes = []
-        for c, clip in enumerate(found.clips):
-            shade = charts.COLOURS[c % len(charts.COLOURS)]
-            xy = _PAD + (_SIZE - 2 * _PAD) * (found.of(m, c) - low) / reach
-            xy[:, 1] = _SIZE - xy[:, 1]
-            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
-            shapes.append(f'<polyline points="{path}" fill="none" stroke="{shade}" stroke-opacity=".6"/>')
-            for t, (x, y) in enumerate(xy):
-                told = f"{escape(clip.name)}, frame {t + 1} at {clip.seconds[t]:.2f} s"
-                px, py = min(max(x + 8, 0), _SIZE - _THUMB), min(max(y - _THUMB - 8, 0), _SIZE - _THUMB)
-                shapes.append(
-                    f'<g tabindex="0" class="ez-point" aria-label="{told}"><title>{told}</title>'
-                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{shade}" stroke="#222" stroke-width=".6"/>'
-                    f'<text x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{t + 1}</text>'
-                    f'<image href="{pictures[c][t]}" x="{px:.0f}" y="{py:.0f}" width="{_THUMB}" height="{_THUMB}"/></g>'
-                )
-        panels.append(
-            f'<section><h3>{escape(name)}</h3><svg class="ez-plane" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
-            f'aria-label="Frames under {escape(name)}">{"".join(shapes)}</svg></section>'
-        )
-    legend = "".join(
-        f'<span><i style="background:{charts.COLOURS[c % len(charts.COLOURS)]}"></i>{escape(clip.name)}</span>'
-        for c, clip in enumerate(found.clips)
-    )
-    trust = "too few points" if np.isnan(found.trustworthiness) else f"{found.trustworthiness:.2f}"
-    rows = []
-    for m, name in enumerate(found.models):
-        for clip, s in zip(found.clips, found.motion[m], strict=True):
-            still = s.frozen_variance + s.frozen_central_difference
-            values = (s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference)
-            total = s.variance + s.central_difference
-            phantom = "no spread at all" if total < 1e-6 else f"{still / total:.0%}"
-            rows.append([name, clip.name, *(f"{v:.4f}" for v in values), phantom])
-    columns = ["Model", "Clip", "Var", "Var, frozen copy", "C", "C, frozen copy", "Phantom share"]
-    same = [
-        n
-        for m, n in enumerate(found.models)
-        if all(np.ptp(found.of(m, c), axis=0).max() < 1e-6 for c in range(len(found.clips)))
-    ]
-    note = "".join(f"<p>All frames of a clip are one point under {escape(n)}.</p>" for n in same)
-    return (
-        f"<p><b>{escape(found.method)}</b>, one fit for both models; {escape(found.difference)}. Trustworthiness "
-        f'{trust} (1 is best). Numbers are frames in time order.</p><div class="ez-legend">{legend}</div>'
-        f'<div class="ez-pair">{"".join(panels)}</div>{note}{table(columns, rows)}'
-        "<p>Phantom share: how much of Var + C a frozen copy of the clip shows, in which nothing moves.</p>"
-    )
 
 
 def evidence(found: Evidence) -> str:
@@ -115,10 +56,9 @@ def evidence(found: Evidence) -> str:
 
 def evidence_chart(found: Evidence) -> Figure:
     """Score of the first answer under each variation."""
-    nan = float("nan")
-    variations = [p.variation for p in next(iter(found.probes.values()))]
-    series = {name: [(p.score, nan, nan) for p in probes] for name, probes in found.probes.items()}
-    return charts.grouped(variations, series, title="What each model says of its first answer", axis_label="score, %")
+    from ezclip.evaluation.evidence import scores_chart
+
+    return scores_chart(found.probes)
 
 
 def class_verdict(comparison: Comparison) -> str:
@@ -158,19 +98,48 @@ def class_tables(comparison: Comparison) -> str:
     return f"<details><summary>Every class</summary>{every}</details><h3>Confusions</h3>{confusions}"
 
 
+def class_pictures(study: ClassStudy) -> str:
+    """Confusion matrices of both models, and for shipped results the map of videos."""
+    parts = [
+        *((p.title, drawn(p.figure)) for p in study.confusions()),
+        *((_title(f), file_uri(f)) for f in study.pictures),
+    ]
+    figures = "".join(
+        f'<figure><img src="{source}" alt="{escape(title)}"><figcaption>{escape(title)}</figcaption></figure>'
+        for title, source in parts
+    )
+    return (
+        f'<details><summary>Confusion matrices</summary><div class="ez-pair">{figures}</div></details>' if parts else ""
+    )
+
+
+def _title(file: Path) -> str:
+    kind, _, name = file.stem.partition("_")
+    return f"Confusions of {name}" if kind == "confusion" else "Videos of the classes that changed most"
+
+
+def class_clip(analysis: Analysis, label: str) -> str:
+    """The clip that was chosen in the map of videos: what both models say, and their maps."""
+    return f"<h3>{escape(analysis.clip.name)}: “{escape(label)}”</h3>{_answers(analysis, label)}{strip(analysis)}"
+
+
 def family(analysis: Analysis, label: str, clip: str, accuracy: dict[str, dict[str, float]]) -> str:
     """A shipped clip out of distribution under both models, and the family's measured accuracy."""
-    right = "".join(
-        f"<li>{escape(r.name)} says “{escape(r.predictions[0].label)}” ({r.predictions[0].score:.0%})"
-        f"{' – right' if r.predictions[0].label == label else ''}</li>"
-        for r in analysis.results
-    )
     rows = [
         [f"{v} ({KINDS.get(v, '')})", f"{a['top1']:.1%}", f"{a.get('within_pairs', float('nan')):.1%}", f"{a['n']:.0f}"]
         for v, a in accuracy.items()
     ]
     told = table(["Measured on this family", "Top-1", "Within pairs", "Clips"], rows) if rows else ""
-    return f"<p>Sample {escape(clip)}: “{escape(label)}”.</p><ul>{right}</ul>{strip(analysis)}{told}"
+    return f"<p>Sample {escape(clip)}: “{escape(label)}”.</p>{_answers(analysis, label)}{strip(analysis)}{told}"
+
+
+def _answers(analysis: Analysis, label: str) -> str:
+    rows = "".join(
+        f"<li>{escape(r.name)} says “{escape(r.predictions[0].label)}” ({r.predictions[0].score:.0%})"
+        f"{' – right' if r.predictions[0].label == label else ''}</li>"
+        for r in analysis.results
+    )
+    return f"<ul>{rows}</ul>"
 
 
 def damaged(found: Damaged) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -60,7 +58,7 @@ class Evaluate:
         from tqdm import tqdm
 
         from ezclip.evaluation.classwise import compare
-        from ezclip.evaluation.provenance import card
+        from ezclip.evaluation.provenance import card, command_line
         from ezclip.evaluation.run import evaluate
         from ezclip.evaluation.summary import summarise
         from ezclip.predictor import Predictor
@@ -73,9 +71,7 @@ class Evaluate:
             evaluations.append(evaluate(predictor, rows, labels, batch_size=self.batch_size, progress=bar))
         evaluation = evaluations[0]
         if self.out is not None:
-            told = [Path(a).name if Path(a).is_absolute() else a for a in sys.argv[2:]]
-            command = f"python -m ezclip evaluate {shlex.join(told)}"
-            made = {"data": Path(self.data).name, "command": command} | card(names)
+            made = {"data": Path(self.data).name, "command": command_line("evaluate")} | card(names)
             summarise(*evaluations, provenance=made).write(self.out)
         report = evaluation.report()
         comparison = compare(evaluations[1], evaluation) if self.baseline else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,9 @@ import tyro
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name
 from ezclip.cli._shared import check_exists, chosen_labels, print_json
 from ezclip.errors import UserError, VideoError
+from ezclip.video.corrupt import Corruption, corrupt
+from ezclip.video.decode import read_clip
+from ezclip.video.sampling import segment_centres
 
 
 @dataclass
@@ -33,6 +37,8 @@ class Predict:
     """Name, folder or clip:ARCH/TAG."""
     texts: Literal["trained", "names", "templates", "descriptions"] = "trained"
     """What a name becomes: as the model was trained, the bare name, 16 templates, or the description that ships."""
+    damage: Annotated[Corruption, tyro.conf.arg(name="")] = field(default_factory=Corruption)
+    """Damage to the frames, each kind from 0 for none to 1."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     top_k: int = 5
@@ -56,7 +62,8 @@ class Predict:
         results: list[dict[str, Any]] = []
         for path in self.clips:
             try:
-                predictor.set_video(path)
+                clip = read_clip(path, partial(segment_centres, T=predictor.model.num_frames))
+                predictor.set_video(corrupt(clip, self.damage))
                 results.append(predictor.report(labels, top_k=self.top_k, texts=self.texts))
             except VideoError as error:
                 if len(self.clips) == 1:

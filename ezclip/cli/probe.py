@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import tyro
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, own_labels
-from ezclip.cli._shared import check_exists, chosen_labels, print_json
+from ezclip.cli._shared import check_exists, check_out, chosen_labels, print_json
 
 
 @dataclass
@@ -31,6 +31,8 @@ class Probe:
     """Text file with one name a line, or a CSV with a "name" column."""
     label_set: str | None = None
     """A set that ships."""
+    out: Path | None = None
+    """Folder for a report: table, chart and one self-contained page."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     json: bool = False
@@ -42,24 +44,31 @@ class Probe:
         names = [self.model] if self.baseline in (None, self.model) else [self.baseline, self.model]
         for name in names:
             check_model_name(name)
+        if self.out is not None:
+            check_out(self.out)
         given = any(value is not None for value in (self.labels, self.labels_file, self.label_set))
         labels = chosen_labels(self.labels, self.labels_file, self.label_set) if given else own_labels(self.model)
-        from ezclip.evaluation.evidence import as_json, probe, verdict
+        from ezclip.evaluation.evidence import Probe as Found
+        from ezclip.evaluation.evidence import evidence_report, probe
+        from ezclip.evaluation.provenance import card, command_line
         from ezclip.predictor import Predictor
 
         backbones: dict[str, Any] = {}
-        found, verdicts = {}, []
+        found: dict[str, list[Found]] = {}
         for name in names:
             *_, probes = probe(Predictor.load(name, device=self.device, backbones=backbones), self.clip, labels)
             assert isinstance(probes, list)
-            found[name] = as_json(probes)
-            verdicts.append(verdict(name, probes))
+            found[name] = probes
+        clip = Path(self.clip).name
+        report = evidence_report(found, {"clip": clip, "command": command_line("probe")} | card(names))
+        if self.out is not None:
+            report.write(self.out)
         if self.json:
-            print_json({"clip": Path(self.clip).name, "models": found, "verdicts": verdicts})
+            print_json({"clip": clip} | report.data)
             return 0
         for name, rows in found.items():
             print(name)
             for row in rows:
-                print(f"  {row['variation']:<17} {row['score']:6.1%}  rank {row['rank']:.1f}  {row['answer']}")
-        print(*verdicts, sep="\n")
+                print(f"  {row.variation:<17} {row.score:6.1%}  rank {row.rank:.1f}  {row.answer}")
+        print(*report.data["verdicts"], sep="\n")
         return 0

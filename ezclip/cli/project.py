@@ -15,7 +15,7 @@ from ezclip.cli._shared import check_exists, check_out, print_json
 
 @dataclass
 class Project:
-    """Lay the frames of clips out in a plane, two models in one fit (Fig. 8): frames.png, frames.csv.
+    """Lay the frames of clips out in a plane, two models in one fit (Fig. 8).
 
     Example: python -m ezclip project a.mp4 b.mp4 --out plane --first tabletop/prompts --second tabletop/ezclip
     """
@@ -23,7 +23,7 @@ class Project:
     clips: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Video files or folders of frames."""
     out: Path
-    """Folder for frames.png and frames.csv."""
+    """Folder for the report: plane.png and .svg, points.csv and .json, spread.csv and .json, report.html."""
     first: str = "tabletop/prompts"
     """Name, folder or clip:ARCH/TAG."""
     second: str = "tabletop/ezclip"
@@ -43,6 +43,7 @@ class Project:
         for name in (self.first, self.second):
             check_model_name(name)
         from ezclip.evaluation.frames import lay_out
+        from ezclip.evaluation.provenance import card, command_line
         from ezclip.predictor import Predictor
         from ezclip.video.decode import read_clip
         from ezclip.video.sampling import segment_centres
@@ -51,7 +52,8 @@ class Project:
         models = [Predictor.load(name, device=self.device, backbones=backbones) for name in (self.first, self.second)]
         pick = partial(segment_centres, T=models[1].model.num_frames)
         layout = lay_out(models, [read_clip(clip, pick) for clip in self.clips], self.method)
-        files = layout.write(self.out)
+        made = {"clips": ", ".join(clip.name for clip in layout.clips), "command": command_line("project")}
+        files = layout.report(made | card([self.first, self.second])).write(self.out)
         if self.json:
             print_json(layout.as_json() | {"files": {kind: str(path) for kind, path in files.items()}})
         else:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ezclip.evaluation.order import varied_clips
+from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.compare import explain_clip
+from ezclip.figures import charts
 from ezclip.predictor import Predictor
 
 BLIND = 0.01  # relative change of a logit that bfloat16 can cause by itself
@@ -111,3 +114,25 @@ def verdict(name: str, probes: list[Probe]) -> str:
         f"{name} sees order, but it does not decide here: reversed, “{plain.answer}” goes from {plain.score:.0%} to "
         f"{turned.score:.0%}."
     )
+
+
+def scores_chart(found: dict[str, list[Probe]]) -> Figure:
+    """Score of the first answer under each variation, one colour a model."""
+    nan = float("nan")
+    variations = [p.variation for p in next(iter(found.values()))]
+    series = {name: [(p.score, nan, nan) for p in probes] for name, probes in found.items()}
+    return charts.grouped(variations, series, title="What each model says of its first answer", axis_label="score, %")
+
+
+def evidence_report(found: dict[str, list[Probe]], provenance: dict[str, str]) -> Report:
+    """Verdicts, the chart and the table of every model's probes; ``provenance`` says what made them."""
+    verdicts = [verdict(name, probes) for name, probes in found.items()]
+    rows = [[name, *asdict(p).values()] for name, probes in found.items() for p in probes]
+    columns = ["model", *(field.name for field in fields(Probe))]
+    data = {"models": {name: as_json(probes) for name, probes in found.items()}, "verdicts": verdicts}
+    note = "score, logit and rank are of the label that the model gave the clip as it is."
+    parts = [
+        Picture("scores", "Score of the first answer", scores_chart(found)),
+        Table("probes", "Variations of the clip", columns, rows, note),
+    ]
+    return Report("Motion evidence", " ".join(verdicts), data, provenance, parts)

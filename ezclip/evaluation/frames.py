@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ezclip.checkpoints.files import write_atomically
 from ezclip.errors import UserError
+from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.projection import Projection, project
 from ezclip.figures import charts
 from ezclip.predictor import Predictor
 from ezclip.types import Clip, MotionStatistics
 
 MOST_CLIPS = 8
+POINT = ("model", "clip", "frame", "seconds", "x", "y")
 _PARTS: dict[str, set[str]] = {
     "clip": set(),
     "base": {"adapters"},
@@ -71,26 +70,30 @@ class Layout:
             "method": self.method,
             "difference": self.difference,
             "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
-            "points": [
-                dict(zip(("model", "clip", "frame", "seconds", "x", "y"), row, strict=True)) for row in self.rows()
-            ],
+            "points": [dict(zip(POINT, row, strict=True)) for row in self.rows()],
             "motion": [[asdict(s) for s in of_model] for of_model in self.motion],
         }
 
-    def write(self, out: Path) -> dict[str, Path]:
-        """frames.png and frames.csv in ``out``, made if missing."""
-        out.mkdir(parents=True, exist_ok=True)
+    def report(self, provenance: dict[str, str]) -> Report:
+        """The plane, its points and the spread of each clip; ``provenance`` says what made them."""
         rows = self.rows()
         title = f"{self.method}, one fit; {self.difference}"
-        points, panel, group = self.points, [r[0] for r in rows], [r[1] for r in rows]
-        charts.plane(points, panel, group, title=title, trajectories=True).savefig(out / "frames.png", dpi=150)
-
-        def table(path: Path) -> None:
-            with path.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([["model", "clip", "frame", "seconds", "x", "y"], *rows])
-
-        write_atomically(out / "frames.csv", table)
-        return {"figure": out / "frames.png", "table": out / "frames.csv"}
+        plane = charts.plane(self.points, [r[0] for r in rows], [r[1] for r in rows], title=title, trajectories=True)
+        spread = [
+            [name, clip.name, s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference]
+            for name, of_model in zip(self.models, self.motion, strict=True)
+            for clip, s in zip(self.clips, of_model, strict=True)
+        ]
+        columns = ["model", "clip", "Var", "Var of a frozen copy", "C", "C of a frozen copy"]
+        trust = "too few points" if np.isnan(self.trustworthiness) else f"{self.trustworthiness:.2f}"
+        lead = f"Frames of {len(self.clips)} clips under {' and '.join(self.models)}; trustworthiness {trust}."
+        note = "One colour a clip, joined in time order; 1 marks the first frame."
+        parts = [
+            Picture("plane", "Frames in one plane (Fig. 8)", plane, note),
+            Table("points", "Points", list(POINT), rows, on_page=False),
+            Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread),
+        ]
+        return Report("Frame embeddings", lead, self.as_json(), provenance, parts)
 
 
 def lay_out(predictors: list[Predictor], clips: list[Clip], method: Projection = "t-SNE") -> Layout:

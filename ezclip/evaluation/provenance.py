@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
+import shlex
+import sys
 from importlib.metadata import version
+from pathlib import Path
 
 from ezclip import __version__
 from ezclip.checkpoints.catalog import ADAPTER, model_folder, read_config
+from ezclip.checkpoints.files import sha256_of
 
 
 def card(models: list[str]) -> dict[str, str]:
@@ -24,10 +27,16 @@ def card(models: list[str]) -> dict[str, str]:
     }
 
 
+def command_line(verb: str) -> str:
+    """The command that runs now, without the folders of absolute paths."""
+    told = [Path(a).name if Path(a).is_absolute() else a for a in sys.argv[2:]]
+    return f"python -m ezclip {verb} {shlex.join(told)}"
+
+
 def adapter_digest(name: str) -> str:
     """First 12 hexadecimal digits of the hash of a model's adapter file, or "none"."""
     adapter = model_folder(name) / ADAPTER
-    return hashlib.sha256(adapter.read_bytes()).hexdigest()[:12] if adapter.is_file() else "none"
+    return sha256_of(adapter)[:12] if adapter.is_file() else "none"
 
 
 def _model(name: str) -> str:

@@ -1,14 +1,16 @@
-"""One report in several forms: report.json, a CSV for each table, PNG for each figure, and one self-contained page."""
+"""One report in several forms: report.json, CSV and JSON of each table, PNG and SVG of each figure, and one page."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
@@ -59,7 +61,8 @@ class Report:
         """Write all forms into ``out``, made if missing.
 
         Returns:
-            name -> path: "report" (JSON), "page" (HTML), and each table and picture by its name.
+            name -> path: "report" (JSON), "page" (HTML), each table (CSV) and picture (PNG) by its name, and their
+            other forms as "NAME.json" and "NAME.svg".
         """
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
@@ -70,11 +73,16 @@ class Report:
             if isinstance(part, Table):
                 files[part.name] = out / f"{part.name}.csv"
                 write_atomically(files[part.name], lambda path, table=part: _csv(path, table))
+                files[f"{part.name}.json"] = out / f"{part.name}.json"
+                records = [dict(zip(part.columns, map(_plain, row), strict=True)) for row in part.rows]
+                write_json(files[f"{part.name}.json"], records)
             else:
                 files[part.name] = out / f"{part.name}.png"
                 drawn = io.BytesIO()
                 part.figure.savefig(drawn, format="png", dpi=130)
                 files[part.name].write_bytes(drawn.getvalue())
+                files[f"{part.name}.svg"] = out / f"{part.name}.svg"
+                part.figure.savefig(files[f"{part.name}.svg"])
                 pictures[part.name] = base64.b64encode(drawn.getvalue()).decode()
         page = self.page(pictures)
         write_atomically(files["page"], lambda path: path.write_text(page, encoding="utf-8"))
@@ -88,11 +96,21 @@ class Report:
         )
 
 
+def slug(name: str) -> str:
+    """A model's name as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
 def _csv(path: Path, table: Table) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(table.columns)
         writer.writerows(table.rows)
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def _cell(value: Any) -> str:

@@ -73,7 +73,6 @@ class Evaluation:
         ]
 
 
-@torch.inference_mode()
 def evaluate(
     predictor: Predictor,
     rows: list[Row],
@@ -96,34 +95,62 @@ def evaluate(
     Raises:
         UserError: a row's label that is not among ``labels``, or no clip that can be read.
     """
+    check_labels(rows, labels)
+    starts = progress(range(0, len(rows), batch_size))
+    found = joined(score_batch(predictor, rows[i : i + batch_size], labels, frozen=frozen) for i in starts)
+    if not found.rows:
+        raise UserError("None of the clips can be read; check the paths in the manifest.")
+    return found
+
+
+def check_labels(rows: list[Row], labels: list[str]) -> None:
+    """Raise UserError where a row's label is not among the class names."""
     unknown = sorted({row.label for row in rows} - set(labels))
     if unknown:
         raise UserError(f"{len(unknown)} labels of the data are not among the class names, first {unknown[0]!r}.")
+
+
+@torch.inference_mode()
+def score_batch(predictor: Predictor, rows: list[Row], labels: list[str], *, frozen: bool = False) -> Evaluation:
+    """The same for clips that fit into one forward pass; may come out empty."""
     result = Evaluation(predictor.name, labels)
-    texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
     model = predictor.model
     pick = partial(segment_centres, T=model.num_frames)
-    scores, embedded, still = [], [], []
-    for start in progress(range(0, len(rows), batch_size)):
-        views = []
-        for row in rows[start : start + batch_size]:
-            try:
-                views.append(view(read_clip(row.path, pick).images, model.image_size))
-            except VideoError as error:
-                result.skipped[row.short_name] = str(error)
-                continue
-            result.rows.append(row)
-        if views:
-            pixels = normalise(torch.stack(views).to(predictor.device))
-            frames = model.encode_video(pixels)
-            embedded.append(frames.float().cpu())
-            if frozen:
-                still.append(encode_frozen(model, pixels))
-            logits = model.logits(frames, texts)  # (B, C * templates)
-            scores.append(logits.unflatten(1, (len(labels), -1)).softmax(dim=1).mean(dim=-1).cpu())
-    if not scores:
-        raise UserError("None of the clips can be read; check the paths in the manifest.")
-    result.scores, result.frames = torch.cat(scores), torch.cat(embedded)
+    views = []
+    for row in rows:
+        try:
+            views.append(view(read_clip(row.path, pick).images, model.image_size))
+        except VideoError as error:
+            result.skipped[row.short_name] = str(error)
+            continue
+        result.rows.append(row)
+    if not views:
+        return result
+    texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
+    pixels = normalise(torch.stack(views).to(predictor.device))
+    frames = model.encode_video(pixels)
+    logits = model.logits(frames, texts)  # (B, C * templates)
+    result.scores = logits.unflatten(1, (len(labels), -1)).softmax(dim=1).mean(dim=-1).cpu()
+    result.frames = frames.float().cpu()
     if frozen:
-        result.frozen = torch.cat(still)
+        result.frozen = encode_frozen(model, pixels)
     return result
+
+
+def joined(parts: Iterable[Evaluation]) -> Evaluation:
+    """Evaluations of one model on several lists of clips as one, in their order; at least one."""
+    every = list(parts)
+    held = [part for part in every if part.rows]
+
+    def cat(name: str) -> Tensor:
+        return torch.cat([getattr(part, name) for part in held]) if held else torch.empty(0)
+
+    return Evaluation(
+        every[0].model,
+        every[0].labels,
+        [row for part in every for row in part.rows],
+        cat("scores"),
+        cat("frames"),
+        cat("frozen"),
+        {name: why for part in every for name, why in part.skipped.items()},
+    )

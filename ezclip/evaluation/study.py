@@ -11,13 +11,13 @@ import numpy as np
 
 from ezclip.data.manifest import Row
 from ezclip.evaluation.attention import attention_shares, faithfulness, pointing_table
+from ezclip.evaluation.class_map import map_classes
 from ezclip.evaluation.classwise import compare
-from ezclip.evaluation.metrics import confusion_matrix
 from ezclip.evaluation.order import order_sensitivity
 from ezclip.evaluation.phantom import frame_spread
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.evaluation.run import Evaluation, evaluate
-from ezclip.evaluation.summary import accuracy_table, comparison_parts, family_parts, top_changed
+from ezclip.evaluation.summary import accuracy_table, comparison_parts, confusion_part, family_parts
 from ezclip.explanation.compare import explain_clip
 from ezclip.explanation.projection import project
 from ezclip.figures import charts
@@ -72,11 +72,10 @@ def study(
         for part in comparison_parts(comparison):
             parts.append(_renamed(part, f"{first}_{second}"))
     for name in ("base", "ezclip"):
-        matrix = confusion_matrix(plain[name].scores, plain[name].targets).numpy()
-        figure = charts.confusion(matrix, labels, title=name)
-        parts.append(Picture(f"confusion_{name}", f"Confusions of {name}", figure))
-    map_part, data["class_map"] = class_map(plain["base"], plain["ezclip"])
-    parts.append(map_part)
+        parts.append(confusion_part(plain[name]))
+    changed = map_classes(plain["base"], plain["ezclip"])
+    data["class_map"] = changed.as_json()
+    parts.append(changed.picture())
 
     say("order of frames")
     data["order"] = {name: order_sensitivity(p, test, labels) for name, p in models.items()}
@@ -172,27 +171,6 @@ def spread_parts(found: dict[str, dict[str, Any]]) -> list[Table | Picture]:
         Table("spread", "Spread of the frames (Eq. 4, 5)", columns, rows, note),
         Picture("spread_chart", "Spread and phantom motion", figure, note),
     ]
-
-
-def class_map(first: Evaluation, second: Evaluation) -> tuple[Picture, dict[str, Any]]:
-    """Video embeddings of the classes that changed most, both models in one fit, with silhouettes."""
-    from sklearn.metrics import silhouette_score
-
-    wanted = top_changed(compare(first, second))
-    own = [i for i, row in enumerate(first.rows) if row.label in wanted]
-    videos = [e.frames[own].mean(dim=1).numpy() for e in (first, second)]
-    classes = [first.rows[i].label for i in own]
-    flat = project(np.concatenate(videos))
-    panels = [e.model for e in (first, second) for _ in own]
-    scores = {
-        e.model: float(silhouette_score(v / np.linalg.norm(v, axis=1, keepdims=True), classes))
-        for e, v in zip((first, second), videos, strict=True)
-    }
-    told = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
-    figure = charts.plane(flat.points, panels, classes * 2, title=f"{flat.method}, one fit for both models")
-    note = f"Silhouette of the classes in the embedding: {told}. Trustworthiness {flat.trustworthiness:.2f}."
-    found = {"classes": wanted, "silhouette": scores, "trustworthiness": flat.trustworthiness}
-    return Picture("class_map", "Videos of the eight classes that changed most", figure, note), found
 
 
 def frame_map(first: Evaluation, second: Evaluation) -> Picture:

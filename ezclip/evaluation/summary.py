@@ -10,7 +10,7 @@ from ezclip import __version__
 from ezclip.evaluation.classwise import Comparison, compare
 from ezclip.evaluation.intervals import mean_interval
 from ezclip.evaluation.metrics import confusion_matrix
-from ezclip.evaluation.report import Picture, Report, Table
+from ezclip.evaluation.report import Picture, Report, Table, slug
 from ezclip.evaluation.run import Evaluation
 from ezclip.figures import charts
 
@@ -35,14 +35,19 @@ def summarise(evaluation: Evaluation, baseline: Evaluation | None = None, *, pro
         lead += " " + comparison.verdict
         parts += comparison_parts(comparison)
     for e in both:
-        name = "confusion" if e is evaluation else "confusion_baseline"
-        matrix = confusion_matrix(e.scores, e.targets).numpy()
-        parts.append(Picture(name, f"Confusions of {e.model}", charts.confusion(matrix, e.labels, title=e.model)))
+        parts.append(confusion_part(e))
         if e is evaluation:
             columns = ["path", "label", "prediction", *e.labels]
             parts.append(Table("predictions", "Every clip", columns, e.predictions(), on_page=False))
     provenance = {"models": ", ".join(e.model for e in both), "clips": str(data["n"]), **provenance}
     return Report(f"{evaluation.model} on {data['n']} clips", lead, data, provenance | {"ezclip": __version__}, parts)
+
+
+def confusion_part(e: Evaluation) -> Picture:
+    """The confusion matrix of an evaluation."""
+    matrix = confusion_matrix(e.scores, e.targets).numpy()
+    figure = charts.confusion(matrix, e.labels, title=e.model)
+    return Picture(f"confusion_{slug(e.model)}", f"Confusions of {e.model}", figure)
 
 
 def accuracy_table(evaluations: list[Evaluation]) -> Table:
@@ -104,13 +109,13 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
         Table(
             "confusions",
             "Confusions that the second model fixes and creates",
-            ["", "class", "taken for", "clips"],
+            ["change", "class", "taken for", "clips"],
             confusions,
         ),
     ]
 
 
-def top_changed(comparison: Comparison, count: int = 8) -> list[str]:
+def top_changed(comparison: Comparison, count: int) -> list[str]:
     """The classes that changed most, for the embedding map."""
     order = np.argsort([-abs(d.difference) for d in comparison.classes], kind="stable")
     return [comparison.classes[i].label for i in order[:count]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.compare import explain_clip
+from ezclip.figures import charts
+from ezclip.figures.maps import square
 from ezclip.predictor import Predictor
 from ezclip.types import Prediction
 from ezclip.video.windows import windows
 
+SIDE = 128
 Sentences = Callable[[Predictor], dict[str, list[str]] | None]
 
 
@@ -25,7 +30,7 @@ class Moment:
         start: seconds of its first frame.
         end: seconds of its last frame.
         predictions: model -> ranking, best first.
-        middle: uint8 (H, W, 3), its middle frame.
+        middle: uint8 (128, 128, 3), its middle frame, cropped to a square.
         heat: (grid, grid), rollout of the last model on the middle frame.
     """
 
@@ -69,5 +74,34 @@ def scan(
             predictor.set_video(clip)
             found[predictor.name] = predictor.score(labels, sentences(predictor))
         middle = len(clip) // 2
+        picture = square(clip.images[middle][None], SIDE)[0]
         heat = explain_clip(predictors[-1]).heat[middle]
-        yield Moment(float(clip.seconds[0]), float(clip.seconds[-1]), found, clip.images[middle], heat)
+        yield Moment(float(clip.seconds[0]), float(clip.seconds[-1]), found, picture, heat)
+
+
+def winners(moments: list[Moment], model: str, most: int = 5) -> list[str]:
+    """The labels that won most windows under a model, the most frequent first."""
+    return [label for label, _ in Counter(m.predictions[model][0].label for m in moments).most_common(most)]
+
+
+def timeline_report(moments: list[Moment], provenance: dict[str, str]) -> Report:
+    """Scores over time of the labels that won under each model; ``provenance`` says what made them."""
+    models = list(moments[0].predictions)
+    rows = [
+        [name, m.start, m.end, p.label, p.score]
+        for name in models
+        for m in moments
+        for p in sorted(m.predictions[name], key=lambda p: p.label)
+    ]
+    starts = [m.start for m in moments]
+    parts: list[Picture | Table] = []
+    for i, name in enumerate(models):
+        scores = [{p.label: 100 * p.score for p in m.predictions[name]} for m in moments]
+        lines = {label: (starts, [row[label] for row in scores]) for label in winners(moments, name)}
+        figure = charts.curves(lines, title=name, x_label="start of the window, s", y_label="score, %")
+        parts.append(Picture(f"scores_{i + 1}", f"Scores of {name}", figure, "The labels that won most windows."))
+    columns = ["model", "start", "end", "label", "score"]
+    parts.append(Table("windows", "Every window", columns, rows, on_page=False))
+    lead = f"{len(moments)} windows from {starts[0]:.2f} to {moments[-1].end:.2f} s."
+    data = {"windows": [m.as_json(len(m.predictions[models[0]])) for m in moments]}
+    return Report("Scores over time", lead, data, provenance, parts)

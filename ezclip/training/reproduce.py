@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from ezclip.checkpoints.catalog import ADAPTER
-from ezclip.checkpoints.files import write_json
+from ezclip.checkpoints.files import sha256_of, write_json
 from ezclip.config import PretrainConfig, TrainConfig, load_config
 from ezclip.data.manifest import labels_of, read_rows
 from ezclip.data.tabletop.classes import LABELS, PAIRS
 from ezclip.data.tabletop.generate import synthesise
-from ezclip.data.tabletop.truth import sha256_of
 from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import harmonic_mean
 from ezclip.evaluation.run import evaluate

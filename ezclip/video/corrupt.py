@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from ezclip.errors import UserError
 from ezclip.types import Clip
 
 
@@ -35,7 +36,14 @@ _DEEP = np.array([0.3, 0.75, 0.9], np.float32)
 
 
 def corrupt(clip: Clip, c: Corruption, *, seed: int = 0) -> Clip:
-    """The clip with damaged frames; the same seed damages alike."""
+    """The clip with damaged frames; the same seed damages alike.
+
+    Raises:
+        UserError: a strength outside 0 to 1.
+    """
+    for kind, strength in vars(c).items():
+        if not 0 <= strength <= 1:
+            raise UserError(f"The damage {kind!r} is {strength}; it must be between 0 and 1.")
     rng = np.random.default_rng(seed)
     T = len(clip)
     order = list(range(T))

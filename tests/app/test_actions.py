@@ -24,10 +24,9 @@ from app.actions.analysis import (
 )
 from app.actions.jobs import Step, Stopped, watched
 from app.actions.preview import preview_pair
-from app.actions.report import commands, report_files
+from app.actions.report import commands, report_files, study_archive
 from app.services import Services
 from ezclip.errors import LabelError, UserError, VideoError
-from ezclip.evaluation.classwise import Comparison
 from ezclip.text.labels import label_set, label_sets
 from ezclip.video.corrupt import Corruption, corrupt
 from ezclip.video.decode import read_clip
@@ -231,22 +230,63 @@ def test_live_keeps_the_newest_frames_only(services: Services) -> None:
     assert set(long_video.score_live(services, Request(None, "a, b"), live)) == {"tabletop/base", "tabletop/ezclip"}
 
 
-def test_classes_of_a_zip(services: Services, tmp_path: Path) -> None:
-    archive = tmp_path / "clips.zip"
-    with zipfile.ZipFile(archive, "w") as packed:
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "clips.zip"
+    with zipfile.ZipFile(path, "w") as packed:
         for label in ("waving", "jumping"):
-            for i in range(2):
+            for i in range(6):
                 video = write_video(tmp_path / f"{label}{i}.mp4", count=10 + i)
                 packed.write(video, f"clips/{label}/{i}.mp4")
         packed.writestr("clips/waving/notes.txt", "not a video")
         packed.writestr("../outside.mp4", b"x")
-    folder = classes.unpack(services, str(archive))
-    assert not (folder.parent.parent / "outside.mp4").exists()
-    steps = list(classes.compare_on(services, folder, "tabletop/base", "tabletop/ezclip"))
-    assert isinstance(steps[-1], Comparison) and steps[-1].overall.n == 4
-    assert "<table" in widgets.class_tables(steps[-1])
+    return path
+
+
+def test_classes_of_a_zip(services: Services, archive: Path) -> None:
+    study = finish(classes.evaluate_zip(services, str(archive), "tabletop/base", "tabletop/ezclip"))
+    assert study.comparison.overall.n == 12 and [len(e.rows) for e in study.evaluations] == [12, 12]
+    scratch = Path(services._scratch.name)
+    assert not any((folder / "outside.mp4").exists() for folder in (scratch, scratch.parent))
+    page = widgets.class_tables(study.comparison) + widgets.class_pictures(study) + widgets.class_plane(study.class_map)
+    assert page.count("data-row=") == 24 and page.count("<figure>") == 2
     with pytest.raises(UserError, match="not a zip"):
-        classes.unpack(services, str(tmp_path / "waving0.mp4"))
+        finish(classes.evaluate_zip(services, str(SAMPLES[0]), "tabletop/base", "tabletop/ezclip"))
+
+
+def test_a_cancelled_zip_goes_on_where_it_stopped(
+    services: Services, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ezclip.evaluation.run as run
+
+    scored = []
+    score = run.score_batch
+    monkeypatch.setattr(run, "score_batch", lambda p, rows, names: scored.extend(rows) or score(p, rows, names))
+    first = classes.evaluate_zip(services, str(archive), "tabletop/base", "tabletop/ezclip")
+    while len(scored) < classes.BATCH:
+        assert isinstance(next(first), Step)
+    first.close()
+    study = finish(classes.evaluate_zip(services, str(archive), "tabletop/base", "tabletop/ezclip"))
+    assert study.comparison.overall.n == 12
+    assert len(scored) == 24, "every clip once under each model"
+
+
+def test_what_a_tab_found_can_be_taken_away(services: Services, archive: Path, movie: Path) -> None:
+    asked = Request(str(movie), "a, b")
+    found = {
+        "evidence": finish(evidence.motion_evidence(services, asked)).report,
+        "frames": embeddings.frame_plane(services, [str(movie)], ["tabletop/base", "tabletop/ezclip"], "PCA").report,
+        "timeline": finish(long_video.over_time(services, asked, 0.5, 0.5)).report,
+        "damage": ood.damage(services, asked, Corruption(blur=0.5)).report,
+        "shipped": classes.shipped_study("base->ezclip").report,
+    }
+    for name, make in found.items():
+        with zipfile.ZipFile(study_archive(services, name, make, None if name == "shipped" else asked)) as packed:
+            inside = {Path(member).suffix for member in packed.namelist()}
+            assert inside == {".html", ".json", ".csv", ".png", ".svg"}, name
+            page = packed.read("report.html").decode()
+        assert ("grey.mp4, sha256" in page) == (name != "shipped")
+        assert not re.search(r'(src|href)\s*=\s*"(?!data:)', page)
 
 
 def test_tables_of_predictions(tmp_path: Path) -> None:
@@ -265,8 +305,10 @@ def test_tables_of_predictions(tmp_path: Path) -> None:
 def test_shipped_results() -> None:
     report = classes.shipped()
     assert set(report["test"]) >= {"base", "motion", "prompts", "ezclip"}
-    comparison = classes.shipped_comparison("base->ezclip")
+    study = classes.shipped_study("base->ezclip")
+    comparison = study.comparison
+    assert len(study.pictures) == 3
     assert json.dumps(comparison.as_json()) == json.dumps(report["comparisons"]["base->ezclip"])
     assert ood.family_accuracy("night")["ezclip"]["n"] > 0
     with pytest.raises(UserError, match="no comparison"):
-        classes.shipped_comparison("x->y")
+        classes.shipped_study("x->y")

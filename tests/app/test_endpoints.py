@@ -1,5 +1,6 @@
 """The public endpoints through gradio_client."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ def client(url: str) -> Client:
 
 def test_the_endpoints_are_named(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/predict", "/explain", "/probe", "/project", "/scan"}
+    assert set(named) == {"/predict", "/explain", "/probe", "/project", "/scan", "/damage", "/compare"}
     parameters = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in named.items()}
     assert parameters["/predict"] == ["clip", "labels", "model"]
-    assert parameters["/explain"] == ["clip", "labels", "model", "baseline", "label", "method"]
+    assert parameters["/explain"] == ["clip", "labels", "model", "baseline", "label", "method", "prove"]
 
 
 def test_predict(client: Client, avi: Path) -> None:
@@ -32,18 +33,26 @@ def test_predict(client: Client, avi: Path) -> None:
 
 
 def test_explain(client: Client, movie: Path) -> None:
-    answer, files = client.predict(handle_file(movie), "a, b", label="b", api_name="/explain")
+    answer, files = client.predict(handle_file(movie), "a, b", label="b", prove=True, api_name="/explain")
+    assert set(answer["faithfulness"]) == {"tabletop/base", "tabletop/ezclip"}
     assert answer["label"] == "b" and answer["baseline"] == "tabletop/base"
     assert set(answer["files"].values()) == {Path(f).name for f in files} == {"strip.png", "influence.png", "maps.npz"}
 
 
-def test_the_other_endpoints(client: Client, movie: Path, avi: Path) -> None:
+def test_the_other_endpoints(client: Client, movie: Path, avi: Path, tmp_path: Path) -> None:
     found = client.predict(handle_file(movie), "a, b", api_name="/probe")
     assert set(found["models"]) == {"tabletop/base", "tabletop/ezclip"}
     found = client.predict([handle_file(movie), handle_file(avi)], projection="PCA", api_name="/project")
     assert len(found["points"]) == 32 and found["models"] == ["tabletop/base", "tabletop/ezclip"]
     found = client.predict(handle_file(movie), "a, b", seconds=1, step=0.5, api_name="/scan")
     assert len(found["windows"]) == 4
+    found = client.predict(handle_file(movie), "a, b", darkness=0.5, api_name="/damage")
+    assert found["damage"]["darkness"] == 0.5 and set(found["models"]) == {"tabletop/base", "tabletop/ezclip"}
+    with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
+        packed.write(movie, "one/1.mp4")
+        packed.write(avi, "two/1.avi")
+    found = client.predict(handle_file(tmp_path / "clips.zip"), api_name="/compare")
+    assert found["overall"]["n"] == 2 and found["models"] == ["tabletop/base", "tabletop/ezclip"]
 
 
 def test_real_clips(client: Client, clips: Path) -> None:

@@ -15,12 +15,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from ezclip.checkpoints.files import write_atomically, write_json
+from ezclip.checkpoints.files import sha256_of, write_atomically, write_json
 from ezclip.data.tabletop.classes import LABELS, MOTIONS, PARTNER, Names
 from ezclip.data.tabletop.families import FAMILIES
 from ezclip.data.tabletop.render import FPS, Rendered, render
 from ezclip.data.tabletop.scene import FRAME
-from ezclip.data.tabletop.truth import INDEX, sha256_of
+from ezclip.data.tabletop.truth import INDEX
 from ezclip.errors import ConfigError
 from ezclip.video.encode import write_mp4
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 import numpy as np
 
+from ezclip.checkpoints.files import sha256_of
+
 SAMPLES = Path(__file__).resolve().parents[3] / "assets" / "samples"
 INDEX = "truth.json"  # sha256 of a sample -> its clip, label and family
-
-
-def sha256_of(path: str | Path) -> str:
-    """Hash of a file's content."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find_masks(path: str | Path) -> np.ndarray | None:

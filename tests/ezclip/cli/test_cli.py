@@ -133,18 +133,32 @@ def test_convert_synth_evaluate(tmp_path: Path) -> None:
 
 
 def test_probe_project_scan(clip: Path, tmp_path: Path) -> None:
-    found = json.loads(run("probe", clip, "--labels", "a, b", "--json").stdout)
+    found = json.loads(run("probe", clip, "--labels", "a, b", "--out", tmp_path / "probe", "--json").stdout)
+    assert json.loads((tmp_path / "probe" / "report.json").read_text()) == {k: found[k] for k in ("models", "verdicts")}
+    assert "python -m ezclip probe" in (tmp_path / "probe" / "report.html").read_text()
     assert set(found["models"]) == {"tabletop/base", "tabletop/ezclip"} and len(found["verdicts"]) == 2
     variations = [p["variation"] for p in found["models"]["tabletop/base"]]
     assert variations[:2] == ["as it is", "reversed"] and len(variations) == 7
     out = tmp_path / "plane"
     found = json.loads(run("project", clip, "--out", out, "--method", "PCA", "--json").stdout)
     assert len(found["points"]) == 16 and found["difference"] == "the two differ by the motion loss alone"
-    assert (out / "frames.csv").read_text().count("\n") == 17
-    found = json.loads(run("scan", clip, "--labels", "a, b", "--seconds", "1", "--step", "0.5", "--json").stdout)
+    assert (out / "points.csv").read_text().count("\n") == 17
+    found = json.loads(
+        run("scan", clip, "--labels", "a, b", "--seconds", "1", "--step", "0.5", "--json", "--out", out).stdout
+    )
     starts = [w["start"] for w in found["windows"]]
     assert len(starts) == 4 and np.allclose(np.diff(starts), 0.5, atol=0.05)
+    assert len(json.loads((out / "windows.json").read_text())) == 8 and (out / "scores_1.svg").is_file()
     assert "at least 0.1" in run("scan", clip, "--labels", "a", "--step", "0", status=2).stderr
+
+
+def test_damage(clip: Path) -> None:
+    plain, dark = (
+        json.loads(run("predict", clip, "--labels", "a, b", "--json", *flags).stdout)["predictions"]
+        for flags in ([], ["--darkness", "0.9"])
+    )
+    assert plain != dark
+    assert "between 0 and 1" in run("predict", clip, "--labels", "a", "--blur", "2", status=2).stderr
 
 
 def test_help_and_models() -> None:

@@ -13,12 +13,15 @@ NASTY = '<script>alert("x")</script>'
 
 
 def test_all_forms(tmp_path: Path) -> None:
-    table = Table("numbers", "Numbers", ["class", "top-1"], [[NASTY, 0.5], ["b", 1.0]], "How to read it.")
+    table = Table("numbers", "Numbers", ["class", "top-1"], [[NASTY, 0.5], ["b", np.float32(1.0)]], "How to read it.")
     hidden = Table("every", "Every clip", ["path"], [["secret.mp4"]], on_page=False)
     figure = charts.differences([(NASTY, (0.2, 0.1, 0.3)), ("b", (-0.1, -0.2, 0.0))], title="t")
     report = Report("A report", NASTY, {"n": 2}, {"model": NASTY}, [table, hidden, Picture("chart", "Chart", figure)])
     files = report.write(tmp_path / "out")
-    assert set(files) == {"report", "page", "numbers", "every", "chart"}
+    forms = {"report", "page", "numbers", "numbers.json", "every", "every.json", "chart", "chart.svg"}
+    assert set(files) == forms
+    assert json.loads(files["numbers.json"].read_text())[1] == {"class": "b", "top-1": 1.0}
+    assert "<svg" in files["chart.svg"].read_text()
     assert json.loads(files["report"].read_text()) == {"n": 2}
     assert files["numbers"].read_text().splitlines()[0] == "class,top-1"
     assert files["chart"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

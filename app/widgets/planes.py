@@ -1,0 +1,114 @@
+"""Points of two models in one plane: frames of clips, and videos of classes."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.widgets.parts import table, uri
+from ezclip.figures.charts import COLOURS
+from ezclip.figures.maps import square
+
+if TYPE_CHECKING:
+    from ezclip.evaluation.class_map import ClassMap
+    from ezclip.evaluation.frames import Layout
+
+_SIZE = 420
+_PAD = 30
+_THUMB = 96
+
+
+def _spread_out(points: np.ndarray) -> np.ndarray:
+    """Points (n, 2) on the canvas, y upwards."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    xy = _PAD + (_SIZE - 2 * _PAD) * (points - low) / np.maximum(high - low, 1e-9)
+    return np.stack([xy[:, 0], _SIZE - xy[:, 1]], axis=1)
+
+
+def _panels(shapes: dict[str, list[str]], what: str) -> str:
+    parts = [
+        f'<section><h3>{escape(name)}</h3><svg class="ez-plane" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
+        f'aria-label="{what} under {escape(name)}">{"".join(of_model)}</svg></section>'
+        for name, of_model in shapes.items()
+    ]
+    return f'<div class="ez-pair">{"".join(parts)}</div>'
+
+
+def _legend(names: list[str]) -> str:
+    marks = [f'<span><i style="background:{_shade(i)}"></i>{escape(name)}</span>' for i, name in enumerate(names)]
+    return f'<div class="ez-legend">{"".join(marks)}</div>'
+
+
+def _shade(i: int) -> str:
+    return COLOURS[i % len(COLOURS)]
+
+
+def frame_plane(found: Layout) -> str:
+    """Two panels on the same axes, one colour a clip, frames joined in time; pictures show on hover or focus."""
+    xys = _spread_out(found.points).reshape(len(found.models), len(found.clips), -1, 2)
+    pictures = [[uri(i) for i in square(clip.images, _THUMB)] for clip in found.clips]
+    panels: dict[str, list[str]] = {}
+    for m, name in enumerate(found.models):
+        shapes = []
+        for c, clip in enumerate(found.clips):
+            shade, xy = _shade(c), xys[m, c]
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in xy)
+            shapes.append(f'<polyline points="{path}" fill="none" stroke="{shade}" stroke-opacity=".6"/>')
+            for t, (x, y) in enumerate(xy):
+                told = f"{escape(clip.name)}, frame {t + 1} at {clip.seconds[t]:.2f} s"
+                px, py = min(max(x + 8, 0), _SIZE - _THUMB), min(max(y - _THUMB - 8, 0), _SIZE - _THUMB)
+                shapes.append(
+                    f'<g tabindex="0" class="ez-point" aria-label="{told}"><title>{told}</title>'
+                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{shade}" stroke="#222" stroke-width=".6"/>'
+                    f'<text x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{t + 1}</text>'
+                    f'<image href="{pictures[c][t]}" x="{px:.0f}" y="{py:.0f}" width="{_THUMB}" height="{_THUMB}"/></g>'
+                )
+        panels[name] = shapes
+    trust = "too few points" if np.isnan(found.trustworthiness) else f"{found.trustworthiness:.2f}"
+    rows = []
+    for m, name in enumerate(found.models):
+        for clip, s in zip(found.clips, found.motion[m], strict=True):
+            still = s.frozen_variance + s.frozen_central_difference
+            values = (s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference)
+            total = s.variance + s.central_difference
+            phantom = "no spread at all" if total < 1e-6 else f"{still / total:.0%}"
+            rows.append([name, clip.name, *(f"{v:.4f}" for v in values), phantom])
+    columns = ["Model", "Clip", "Var", "Var, frozen copy", "C", "C, frozen copy", "Phantom share"]
+    same = [
+        n
+        for m, n in enumerate(found.models)
+        if all(np.ptp(found.of(m, c), axis=0).max() < 1e-6 for c in range(len(found.clips)))
+    ]
+    note = "".join(f"<p>All frames of a clip are one point under {escape(n)}.</p>" for n in same)
+    return (
+        f"<p><b>{escape(found.method)}</b>, one fit for both models; {escape(found.difference)}. Trustworthiness "
+        f"{trust} (1 is best). Numbers are frames in time order.</p>{_legend([clip.name for clip in found.clips])}"
+        f"{_panels(panels, 'Frames')}{note}{table(columns, rows)}"
+        "<p>Phantom share: how much of Var + C a frozen copy of the clip shows, in which nothing moves.</p>"
+    )
+
+
+def class_plane(found: ClassMap) -> str:
+    """One panel a model, one point a video; a click or Enter on it is heard as data-row."""
+    xys = _spread_out(found.points.reshape(-1, 2)).reshape(2, len(found.rows), 2)
+    shapes = {
+        name: [
+            f'<g tabindex="0" role="button" class="ez-point" data-row="{i}" aria-label="{_row_title(found, i)}">'
+            f'<title>{_row_title(found, i)}</title><circle cx="{x:.1f}" cy="{y:.1f}" r="7" '
+            f'fill="{_shade(found.classes.index(found.rows[i].label))}" stroke="#222" stroke-width=".6"/></g>'
+            for i, (x, y) in enumerate(xys[m])
+        ]
+        for m, name in enumerate(found.models)
+    }
+    return (
+        f"<h3>Videos of the {len(found.classes)} classes that changed most</h3><p><b>{escape(found.method)}</b>, one "
+        f"fit for both models. {escape(found.note)} Click a point to see its clip and both models' maps.</p>"
+        f"{_legend(found.classes)}{_panels(shapes, 'Videos')}"
+    )
+
+
+def _row_title(found: ClassMap, i: int) -> str:
+    row = found.rows[i]
+    return escape(f"{row.path.name}: {row.label}")

@@ -1,0 +1,90 @@
+"""Videos of the classes that two models treat most differently, both models in one plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ezclip.data.manifest import Row
+from ezclip.evaluation.classwise import compare
+from ezclip.evaluation.report import Picture
+from ezclip.evaluation.run import Evaluation
+from ezclip.evaluation.summary import top_changed
+from ezclip.explanation.projection import project
+from ezclip.figures import charts
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMap:
+    """Video embeddings (means over frames) of two models, laid out in one fit.
+
+    Attributes:
+        models: the two names.
+        rows: n clips.
+        points: (2, n, 2), by model and clip.
+        silhouette: model -> how well its embedding keeps the classes apart, in [-1, 1]; NaN for fewer than two classes
+            or for classes of one clip each.
+        method: how the points were found.
+        trustworthiness: in [0, 1], NaN for too few points.
+    """
+
+    models: list[str]
+    rows: list[Row]
+    points: np.ndarray
+    silhouette: dict[str, float]
+    method: str
+    trustworthiness: float
+
+    @property
+    def classes(self) -> list[str]:
+        """Labels in the order of the clips, each once."""
+        return list(dict.fromkeys(row.label for row in self.rows))
+
+    @property
+    def note(self) -> str:
+        """The numbers that belong to the picture."""
+        told = ", ".join(f"{name} {value:.2f}" for name, value in self.silhouette.items())
+        return f"Silhouette of the classes in the embedding: {told}. Trustworthiness {self.trustworthiness:.2f}."
+
+    def picture(self) -> Picture:
+        """One panel a model, one colour a class."""
+        labels = [row.label for row in self.rows]
+        figure = charts.plane(
+            self.points.reshape(-1, 2),
+            [name for name in self.models for _ in labels],
+            labels * 2,
+            title=f"{self.method}, one fit for both models",
+        )
+        return Picture("class_map", f"Videos of the {len(self.classes)} classes that changed most", figure, self.note)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "classes": self.classes,
+            "silhouette": {name: None if np.isnan(s) else s for name, s in self.silhouette.items()},
+            "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
+        }
+
+
+def map_classes(first: Evaluation, second: Evaluation, count: int = 8) -> ClassMap:
+    """Lay out the clips of the ``count`` classes whose accuracy changed most from ``first`` to ``second``.
+
+    Raises:
+        UserError: the two did not see the same clips or classes.
+    """
+    from sklearn.metrics import silhouette_score
+
+    wanted = top_changed(compare(first, second), count)
+    own = [i for i, row in enumerate(first.rows) if row.label in wanted]
+    rows = [first.rows[i] for i in own]
+    videos = [e.frames[own].mean(dim=1).numpy() for e in (first, second)]
+    flat = project(np.concatenate(videos))
+    silhouette = {}
+    for e, values in zip((first, second), videos, strict=True):
+        unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+        possible = 2 <= len({row.label for row in rows}) < len(rows)
+        silhouette[e.model] = float(silhouette_score(unit, [r.label for r in rows])) if possible else float("nan")
+    points = flat.points.reshape(2, len(rows), 2)
+    return ClassMap([first.model, second.model], rows, points, silhouette, flat.method, flat.trustworthiness)
