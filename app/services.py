@@ -45,7 +45,7 @@ class Services:
         self.lock = threading.RLock()  # predictors hold a clip: one analysis at a time
         self._predictors: dict[str, Predictor] = {}
         self._backbones: dict[str, Any] = {}
-        self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-")
+        self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
         self._clips: OrderedDict[tuple[str, int], Clip] = OrderedDict()
         self._unpacked: dict[str, Path] = {}
         self._scored: OrderedDict[tuple[Path, str], list[Evaluation]] = OrderedDict()

@@ -58,7 +58,8 @@ CSS = """
 .ez-matrix th img { width: 44px; height: 44px; display: inline-block; border-radius: 3px; vertical-align: middle; }
 .ez-matrix td { width: 62px; min-width: 52px; height: 44px; text-align: center; padding: 0; }
 .ez-matrix td.ez-own { background: var(--background-fill-secondary); color: var(--body-text-color-subdued); }
-.ez-plane { width: 100%; max-width: 520px; background: var(--background-fill-secondary); border-radius: 6px; }
+.ez-plane { border: 1px solid var(--border-color-primary); border-radius: 6px; width: 100%; max-width: 520px;
+  background: var(--background-fill-secondary); }
 .ez-plane image { display: none; pointer-events: none; }
 .ez-plane .ez-point:hover image, .ez-plane .ez-point:focus image { display: inline; }
 .ez-plane .ez-point { outline: none; }

@@ -98,6 +98,7 @@ def walk(page: Page, name: str) -> None:
 
 def open_tab(page: Page, tab: str) -> None:
     """Press a tab, also one in the overflow menu."""
+    page.locator("[data-tab-id]").first.wait_for(state="attached")
     direct = page.locator(f'[data-tab-id="{tab}"]')
     if direct.count():
         direct.first.evaluate("e => e.click()")

@@ -11,7 +11,7 @@ from app import texts, widgets
 from app.actions import attention as actions
 from app.actions.analysis import Analysis
 from app.actions.jobs import Step
-from app.feedback import guarded
+from app.downloads import download_button
 from app.services import Services
 
 METHODS = {
@@ -55,9 +55,12 @@ class AttentionTab:
                 self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
                 self.subtract = gr.Checkbox(label="Show the difference model minus baseline", elem_id="difference")
             with gr.Row():
-                png = gr.DownloadButton("Maps as PNG", elem_id="download-png")
-                npz = gr.DownloadButton("Maps as NPZ", elem_id="download-npz")
-                mp4 = gr.DownloadButton("Overlay as video", elem_id="download-mp4")
+                for label, name, make in (
+                    ("Maps as PNG", "png", lambda a, _: actions.strip_png(services, a)),
+                    ("Maps as NPZ", "npz", lambda a, _: actions.maps_npz(services, a)),
+                    ("Overlay as video", "mp4", lambda a, opacity: actions.overlay_mp4(services, a, opacity)),
+                ):
+                    download_button(label, f"download-{name}", make, [state, self.opacity])
         self.outputs = [self.strip, self.proof, self.target, self.frame]
         self.inputs = [
             *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
@@ -68,12 +71,6 @@ class AttentionTab:
         ]
         self.opacity.input(None, self.opacity, None, js=_SET_OPACITY)
         self.frame.input(None, self.frame, None, js=_SET_FRAME)
-        for button, make in (
-            (png, lambda a, _: actions.strip_png(services, a)),
-            (npz, lambda a, _: actions.maps_npz(services, a)),
-            (mp4, lambda a, opacity: actions.overlay_mp4(services, a, opacity)),
-        ):
-            button.click(guarded(_needs(make)), [state, self.opacity], button, api_visibility="private")
 
     def settings(
         self,
@@ -119,12 +116,3 @@ class AttentionTab:
             gr.Dropdown(names, value=analysis.target),
             gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
         ]
-
-
-def _needs(make: Any) -> Any:
-    def call(analysis: Analysis | None, opacity: float) -> Any:
-        if analysis is None:
-            raise gr.Error("Analyse a clip first.", print_exception=False)
-        return make(analysis, opacity)
-
-    return call

@@ -42,7 +42,9 @@ class ClassesTab:
                 )
                 show = gr.Button("Show", elem_id="shipped-show", interactive=bool(pairs))
             with gr.Accordion("Your own clips or predictions", open=False):
-                clips = gr.File(label="Zip with one folder of clips for each class", file_types=[".zip"], height=110)
+                clips = gr.File(
+                    label="Zip with one folder of clips for each class", file_types=[".zip"], height=110, elem_id="zip"
+                )
                 with gr.Row():
                     run = gr.Button("Evaluate baseline and model on the zip", elem_id="zip-run")
                     stop = gr.Button("Cancel", elem_id="zip-cancel")

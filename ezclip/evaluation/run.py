@@ -104,7 +104,9 @@ def evaluate(
 
 
 def check_labels(rows: list[Row], labels: list[str]) -> None:
-    """Raise UserError where a row's label is not among the class names."""
+    """Raise UserError for fewer than two class names, or where a row's label is not among them."""
+    if len(labels) < 2:
+        raise UserError(f"There is {len(labels)} class name; at least two are needed to choose among.")
     unknown = sorted({row.label for row in rows} - set(labels))
     if unknown:
         raise UserError(f"{len(unknown)} labels of the data are not among the class names, first {unknown[0]!r}.")

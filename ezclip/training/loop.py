@@ -10,7 +10,6 @@ import dataclasses
 import logging
 import math
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +97,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
 
-    start, broken = time.monotonic(), known_broken(out, keep=first > 0)
+    broken = known_broken(out, keep=first > 0)
     loader = _loader(clips, config, accelerator, first, steps)
     bar = tqdm(total=steps, initial=first, desc=config.variant, unit="step", disable=not accelerator.is_main_process)
     journal = Journal(out, first) if accelerator.is_main_process else None
@@ -143,7 +142,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         "text": config.text,
         "labels": labels,
         "training": dataclasses.asdict(config)
-        | {"steps": steps, "clips": len(rows), "broken": len(broken), "seconds": round(time.monotonic() - start, 1)},
+        | {"steps": steps, "clips": len(rows), "broken": len(broken), "seconds": state.seconds},
     }
     if accelerator.is_main_process:
         assert journal is not None

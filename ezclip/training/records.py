@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,12 @@ class State:
     def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
         self.path = out / STATE
         self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
+        self.before, self.started = 0.0, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run, earlier sessions included."""
+        return round(self.before + time.monotonic() - self.started, 1)
 
     def save(self, step: int) -> None:
         """Write the state after ``step`` steps, atomically."""
@@ -80,6 +87,7 @@ class State:
             "trainable": {k: p.detach() for k, p in self.model.trainable().items()},
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
+            "seconds": self.seconds,
         }
         write_atomically(self.path, lambda p: torch.save(state, p))
 
@@ -98,4 +106,5 @@ class State:
                 parameter.copy_(state["trainable"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
+        self.before = state.get("seconds", 0.0)
         return state["step"]

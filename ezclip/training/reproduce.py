@@ -23,6 +23,7 @@ from ezclip.data.tabletop.classes import LABELS, PAIRS
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import harmonic_mean
+from ezclip.evaluation.phantom import frame_spread
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.study import study, training_curves
 from ezclip.predictor import Predictor
@@ -154,11 +155,12 @@ class Reproduction:
         }
 
     def test(self, name: str, labels: list[str], among: list[str] | None = None) -> dict[str, Any]:
-        """Accuracies of a run on the test clips of ``labels``, chosen among ``among`` (``labels`` if None)."""
+        """Accuracies and frame spread of a run on the test clips of ``labels``, chosen among ``among`` or these."""
         rows = [row for row in read_rows(self.data / "test" / "val") if row.label in labels]
-        report = evaluate(Predictor.load(self.runs / name / "model"), rows, among or labels).report()
+        found = evaluate(Predictor.load(self.runs / name / "model"), rows, among or labels, frozen=True)
+        report = found.report() | {"classes": len(among or labels), "model": name}
         report.pop("per_class")
-        return report | {"classes": len(among or labels), "model": name}
+        return report | {"spread": frame_spread(found.frames, found.frozen, "released", unit=True).as_json()}
 
     def novel(self, variant: str) -> dict[str, Any]:
         """Base-to-novel: train on the base classes, test on base and on novel ones."""

@@ -50,6 +50,14 @@ def _intro(found: Found, report: dict[str, Any]) -> str:
         ]
     if report:
         lines += ["", *verdicts(report)]
+    both = [found.get(name, {}).get("result", {}) for name in ("ezclip", "calibrated")]
+    if all("spread" in result for result in both):
+        (_, released), (_, calibrated) = (_spread([result]) for result in both)
+        lines.append(
+            f"- The `calibrated` reading of the motion loss rewards only the spread beyond a frozen copy: {calibrated} "
+            f"of its spread is there when nothing moves, against {released} under the release's reading, at "
+            f"{_percent(both[1]['within_pairs'])} within pairs and {_percent(both[1]['top1'])} top-1."
+        )
     return "\n".join(lines)
 
 
@@ -99,9 +107,8 @@ def verdicts(report: dict[str, Any]) -> list[str]:
 
 
 def _ablation(found: Found, report: dict[str, Any]) -> str:
-    rows = [
-        ["TVP", "motion loss", "variant", "top-1", "within pairs", "seeds", "paper, SSv2 base", "novel", "paper, UCF"]
-    ]
+    rows = [["TVP", "motion loss", "variant", "top-1", "within pairs", "spread", "of it frozen", "seeds"]]
+    rows[0] += ["paper, SSv2 base", "novel", "paper, UCF"]
     marks = {"base": ("no", "no"), "motion": ("no", "yes"), "prompts": ("yes", "no"), "ezclip": ("yes", "yes")}
     names = [*marks, "shallow", "paper_reading", "calibrated"]
     for name in names:
@@ -120,14 +127,19 @@ def _ablation(found: Found, report: dict[str, Any]) -> str:
                 title.get(name, name),
                 _runs(runs, "top1"),
                 _runs(runs, "within_pairs"),
+                *_spread(runs),
                 str(len(runs)),
                 str(base),
                 str(novel),
                 str(PAPER_TABLE_11_UCF.get(name, "")),
             ]
         )
-    rows.append(["", "", "chance", _percent(1 / _classes(found)), "50.0 %", "", "", "", ""])
-    return f"## Ablation (Tables 5 and 11)\n\n`{COMMAND}`\n\n{_markdown(rows)}"
+    rows.append(["", "", "chance", _percent(1 / _classes(found)), "50.0 %", *[""] * 6])
+    note = (
+        "Spread is Var + C of the frame embeddings on unit vectors; what a frozen copy of the clip shows of it is not "
+        "motion."
+    )
+    return f"## Ablation (Tables 5 and 11)\n\n`{COMMAND}`\n\n{note}\n\n{_markdown(rows)}"
 
 
 def _base_to_novel(found: Found, report: dict[str, Any]) -> str:
@@ -224,6 +236,14 @@ def _runs(runs: list[dict[str, Any]], key: str) -> str:
     mean = sum(values) / len(values)
     spread = f" ({min(values):.1f} to {max(values):.1f})" if len(values) > 1 else ""
     return f"{mean:.1f} %{spread}"
+
+
+def _spread(runs: list[dict[str, Any]]) -> tuple[str, str]:
+    found = [run["spread"] for run in runs if "spread" in run]
+    if not found:
+        return "", ""
+    real, frozen = (sum(s[key]["mean"] for s in found) / len(found) for key in ("real", "frozen"))
+    return f"{real:.4f}", _percent(frozen / real) if real > 1e-6 else "–"
 
 
 def _percent(value: float) -> str:

@@ -3,27 +3,19 @@
 import gc
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from docs.make_screenshots import open_tab
 from tests.conftest import write_video
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-TITLES = {
-    "attention": "Attention",
-    "across": "Across frames",
-    "embeddings": "Frame embeddings",
-    "evidence": "Motion evidence",
-    "classes": "Classes",
-    "ood": "Out of distribution",
-    "long": "Long video and live",
-    "about": "About",
-}
 HARMLESS = ("Method not implemented.", "Failed to load resource", "[Violation]")
 
 
@@ -86,16 +78,6 @@ def fits(page: Page) -> bool:
     return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def open_tab(page: Page, tab: str) -> None:
-    """Press a tab, also one in the overflow menu."""
-    direct = page.locator(f'[data-tab-id="{tab}"]')
-    if direct.count():
-        direct.first.evaluate("e => e.click()")
-    else:
-        page.get_by_label("More tabs").first.evaluate("e => e.click()")
-        page.locator(".overflow-dropdown button", has_text=TITLES[tab]).first.evaluate("e => e.click()")
-
-
 def test_own_clip(open_page: Opener, movie: Path) -> None:
     page = open_page()
     expect(page.locator("#ranking")).to_contain_text("appear here")
@@ -109,6 +91,10 @@ def test_own_clip(open_page: Opener, movie: Path) -> None:
     expect(page.locator("#strip tbody tr")).to_have_count(3)
     expect(page.locator("#strip img.ez-heat")).to_have_count(16)
     expect(page.locator("#proof")).to_contain_text("no ground truth")
+    for name, suffix in (("png", ".png"), ("npz", ".npz"), ("mp4", ".mp4")):
+        with page.expect_download() as download:
+            page.locator(f"#download-{name}").click()
+        assert download.value.suggested_filename.endswith(suffix)
     open_tab(page, "across")
     expect(page.locator("#influence td.ez-own")).to_have_count(8)
     expect(page.locator("#spread")).to_contain_text("frozen copy")
@@ -161,6 +147,61 @@ def test_every_other_tab(open_page: Opener) -> None:
     open_tab(page, "about")
     expect(page.get_by_text("How to read the pictures")).to_be_visible()
     assert fits(page)
+
+
+def test_clips_of_a_zip_open_from_the_map(open_page: Opener, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
+        for label in ("<b>waving", "jumping"):
+            for i in range(2):
+                packed.write(write_video(tmp_path / f"{i}.mp4", count=10 + i), f"{label}/{i}.mp4")
+    page = open_page()
+    open_tab(page, "classes")
+    page.get_by_text("Your own clips or predictions").click()
+    page.locator("#zip input[type=file]").set_input_files(tmp_path / "clips.zip")
+    page.locator("#zip .file-preview").wait_for()
+    page.locator("#zip-run").click()
+    expect(page.locator("#class-map .ez-point")).to_have_count(8, timeout=30_000)
+    page.locator("#class-map .ez-point").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#class-clip")).to_contain_text("<b>waving", timeout=30_000)
+    expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
+    page.locator("#clip video").first.wait_for()
+    page.get_by_text("Confusion matrices").click()
+    expect(page.locator("#class-table figure")).to_have_count(2)
+    with page.expect_download() as download:
+        page.locator("#classes-archive").click()
+    assert download.value.suggested_filename == "ezclip-classes.zip"
+    assert fits(page)
+
+
+def test_a_gif(open_page: Opener, tmp_path: Path) -> None:
+    write_video(tmp_path / "grey.gif", codec="gif", pix_fmt="rgb8")
+    page = open_page()
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload a GIF").click()
+    chooser.value.set_files(tmp_path / "grey.gif")
+    page.locator("#clip video").first.wait_for()
+    analyse(page)
+    page.get_by_text("Take away").first.click()
+    expect(page.locator("#command")).to_contain_text("grey.gif")
+    for name, file in (("report", "ezclip-report.html"), ("archive", "ezclip-report.zip")):
+        with page.expect_download() as download:
+            page.locator(f"#{name}").click()
+        assert download.value.suggested_filename == file
+
+
+def test_cancel_stops_a_redraw(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    page.locator("#labels textarea").fill("a, b")
+    analyse(page)
+    open_tab(page, "attention")
+    page.locator("#method input").click()
+    page.get_by_role("option", name="Occlusion").click()
+    expect(page.locator("#status")).to_contain_text("occlusion", timeout=15_000)
+    page.locator("#cancel").click()
+    expect(page.locator("#status")).to_contain_text("Cancelled", timeout=15_000)
+    expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
 
 
 def test_cancel_leaves_the_page_usable(open_page: Opener, movie: Path) -> None:

@@ -24,10 +24,12 @@ def test_tables_say_what_was_not_run(tmp_path: Path) -> None:
     results.mkdir(parents=True)
     run = {"result": {"top1": 0.5, "within_pairs": 0.75}, "seed": 0}
     (results / "ezclip.json").write_text(json.dumps(run))
-    (results / "ezclip_seed1.json").write_text(json.dumps(run | {"result": {"top1": 0.7, "within_pairs": 0.85}}))
+    spread = {"real": {"mean": 0.04}, "frozen": {"mean": 0.01}}
+    second = run | {"result": {"top1": 0.7, "within_pairs": 0.85, "spread": spread}}
+    (results / "ezclip_seed1.json").write_text(json.dumps(second))
     text = write_results(results).read_text()
-    assert "| yes | yes | ezclip | 60.0 % (50.0 to 70.0) | 80.0 % (75.0 to 85.0) | 2 | 54.0 | 20.6 | 79.1 |" in text
-    assert "| no | no | base | not run | not run | 0 |" in text
+    assert "| yes | yes | ezclip | 60.0 % (50.0 to 70.0) | 80.0 % (75.0 to 85.0) | 0.0400 | 25.0 % | 2 | 54.0 |" in text
+    assert "| no | no | base | not run | not run |  |  | 0 |" in text
     assert "chance" in text
 
 
