@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 CLIP_BYTES = 512e6  # decoded frames kept in memory
 ARCHIVES = 8  # models times archives whose scores are kept
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
+SCRATCH_BYTES = 2e9
 
 
 class Services:
@@ -113,11 +114,12 @@ class Services:
         return {} if name.startswith("clip:") else read_config(model_folder(name))
 
     def scratch(self) -> Path:
-        """A fresh folder for files that a user gets; those of the last hour are kept, older ones removed."""
-        root = Path(self._scratch.name)
-        for old in root.iterdir():
-            with suppress(FileNotFoundError):  # removed by another thread
-                if time.time() - old.stat().st_mtime > SCRATCH_SECONDS:
+        """A fresh folder for files that a user gets; what is older than an hour or beyond 2 GB goes, oldest first."""
+        root, held = Path(self._scratch.name), 0
+        with suppress(FileNotFoundError):  # removed by another thread
+            for old in sorted(root.iterdir(), key=lambda folder: -folder.stat().st_mtime):
+                held += sum(file.stat().st_size for file in old.rglob("*") if file.is_file())
+                if held > SCRATCH_BYTES or time.time() - old.stat().st_mtime > SCRATCH_SECONDS:
                     shutil.rmtree(old, ignore_errors=True)
         return Path(tempfile.mkdtemp(dir=root))
 

@@ -18,7 +18,7 @@ from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
-CAMERA = "Allow the camera: the newest window is scored again and again."
+CAMERA = "Allow the camera and press Record: the newest window is scored again and again."
 _SEEK = (
     "element.addEventListener('click', e => { const c = e.target.closest('[data-second]');"
     " if (c) trigger('select', {second: +c.dataset.second}) })"
@@ -39,7 +39,9 @@ class LongVideoTab:
             timeline = gr.HTML(widgets.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
             archive = StudyArchive(services, "timeline")
             with gr.Accordion("Camera", open=False):
-                camera = gr.Image(sources=["webcam"], streaming=True, type="numpy", label="Camera", height=240)
+                camera = gr.Image(
+                    sources=["webcam"], streaming=True, type="numpy", label="Camera", height=240, elem_id="camera"
+                )
                 live_scores = gr.HTML(widgets.empty(CAMERA), elem_id="live")
                 live = gr.State(None)
 

@@ -11,6 +11,7 @@ from ezclip.errors import UserError
 from ezclip.explanation.faithfulness import Faithfulness, measure
 from ezclip.explanation.gradients import Tick
 from ezclip.explanation.registry import Options, check_method, explain
+from ezclip.explanation.temporal import temporal_view
 from ezclip.figures.maps import draw_influence, draw_strip, shared_limit
 from ezclip.predictor import Predictor
 from ezclip.text.templates import fill
@@ -74,6 +75,10 @@ def write_explanation(
 ) -> dict[str, Any]:
     """Write strip.png, influence.png and maps.npz and return the public JSON of ``ezclip explain``.
 
+    maps.npz holds heat_0 (of ``model``) and heat_1 (of ``baseline``), (T, grid, grid); the models' names and the
+    frames' seconds; for rollouts influence (T, T); and for rollouts of a model with prompts, by layer, prompts
+    (K, T, T) and reading (K, T, grid, grid), see ``TemporalView``.
+
     Args:
         out: folder, made if missing.
         model: with its video set.
@@ -103,6 +108,8 @@ def write_explanation(
     arrays = {f"heat_{i}": maps[p.name].heat for i, p in enumerate(predictors)}
     if main.influence is not None:
         arrays["influence"] = main.influence
+        if (view := temporal_view(model)) is not None:
+            arrays |= {"layers": np.array(view.layers), "prompts": view.prompts, "reading": view.reading}
         files["influence"] = out / "influence.png"
         draw_influence(main, title=model.name).savefig(files["influence"], dpi=150)
     arrays |= {"models": np.array(list(maps)), "seconds": model.clip.seconds}

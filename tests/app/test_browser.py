@@ -27,7 +27,11 @@ def browser() -> Iterator[Browser]:
         pytest.skip("no installed Chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+            executable_path=CHROMIUM,
+            args=[
+                *("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"),
+                *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+            ],
         )
         yield browser
         browser.close()
@@ -188,6 +192,17 @@ def test_a_gif(open_page: Opener, tmp_path: Path) -> None:
         with page.expect_download() as download:
             page.locator(f"#{name}").click()
         assert download.value.suggested_filename == file
+
+
+def test_the_camera_is_scored_live(open_page: Opener) -> None:
+    page = open_page(permissions=["camera"])
+    page.locator("#labels textarea").fill("a green field, something else")
+    open_tab(page, "long")
+    page.get_by_text("Camera", exact=True).first.click()
+    page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    page.locator("#camera button.capture-button").click()
+    expect(page.locator("#live .ez-bar").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#live")).to_contain_text("a green field")
 
 
 def test_cancel_stops_a_redraw(open_page: Opener, movie: Path) -> None:

@@ -1,0 +1,154 @@
+"""What the app's users wait for, and what it leaves behind: python benchmarks/app.py [--model NAME] [--rounds 100].
+
+Starts the app as its users do, walks a page through a first analysis and a change of class names, lets ten clients ask
+at once, and repeats analyses. Prints one JSON document. Needs Chromium and requirements-dev.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from gradio_client import Client, handle_file
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+PORT = 7899
+USERS = 10
+LABELS = [f"doing thing number {i}" for i in range(10)]
+PATIENCE_MS = 180_000
+
+
+def main() -> None:
+    """Parse, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="tabletop/ezclip")
+    parser.add_argument("--rounds", type=int, default=100, help="analyses in a row")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        clips = [film(Path(folder) / f"clip{i}.mp4", seed=i) for i in range(USERS)]
+        cache = Path(folder) / "cache"
+        cache.mkdir()
+        environment = os.environ | {"GRADIO_TEMP_DIR": str(cache), "TMPDIR": str(cache)}
+        began = time.monotonic()
+        command = [sys.executable, "app.py", "--port", str(PORT), "--model", asked.model]
+        server = subprocess.Popen(command, cwd=ROOT, env=environment)
+        try:
+            found = {"model": asked.model, "port_answers_s": wait_for_port(began)}
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+                page = browser.new_page()
+                page.goto(f"http://127.0.0.1:{PORT}")
+                page.get_by_role("button", name="Analyse", exact=True).wait_for()
+                found["page_is_there_s"] = since(began)
+                found |= first_analysis(page, clips[0])
+                browser.close()
+            client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
+            found |= crowd(clips) | {"memory_after_crowd_mib": memory(server.pid)}
+            for i in range(asked.rounds):
+                client.predict(handle_file(clips[i % USERS]), "a, b", model=asked.model, api_name="/explain")
+                if i in (asked.rounds // 2 - 1, asked.rounds - 1):
+                    found[f"memory_after_{i + 1}_mib"] = memory(server.pid)
+                    found[f"disk_after_{i + 1}_mib"] = disk(cache)
+        finally:
+            server.terminate()
+            server.wait(10)
+        found["disk_after_end_mib"] = disk(cache)
+    print(json.dumps(found, indent=2))  # noqa: T201
+
+
+def film(path: Path, *, seed: int, seconds: int = 10, fps: int = 25) -> Path:
+    """A moving texture of 640 x 360, H.264 as cameras write it."""
+    texture = np.random.default_rng(seed).integers(0, 255, (45, 80, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for i in range(seconds * fps):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.roll(texture, 3 * i, axis=1), format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def wait_for_port(began: float) -> float:
+    """Seconds until the page's address answers."""
+    while True:
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{PORT}", timeout=5).close()
+            return since(began)
+        except (urllib.error.URLError, ConnectionError):
+            time.sleep(0.05)
+
+
+def first_analysis(page: Page, clip: Path) -> dict[str, float]:
+    """A clip that was just uploaded, once the models are loaded; then other class names on the same clip."""
+    page.locator("#clip input[type=file]").set_input_files(clip)
+    page.locator("#clip video").first.wait_for()
+    time.sleep(8)  # the models load behind the open page
+    found = {}
+    for name, labels in (("first_analysis_s", LABELS), ("label_change_s", [f"not {label}" for label in LABELS])):
+        page.locator("#labels textarea").fill("\n".join(labels))
+        began = time.monotonic()
+        page.get_by_role("button", name="Analyse", exact=True).click()
+        page.wait_for_function(
+            "label => document.querySelector('#status').innerText.includes('Done')"
+            " && document.querySelector('#ranking').innerText.includes(label)",
+            arg=labels[0],
+            timeout=PATIENCE_MS,
+        )
+        found[name] = since(began)
+    return found
+
+
+def crowd(clips: list[Path]) -> dict[str, Any]:
+    """Ten clients at once, each with a clip of its own."""
+    waits, ranks = [0.0] * len(clips), [0] * len(clips)
+
+    def ask(i: int) -> None:
+        client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
+        began = time.monotonic()
+        job = client.submit(handle_file(clips[i]), ",".join(LABELS), api_name="/explain")
+        while not job.done():
+            ranks[i] = max(ranks[i], job.status().rank or 0)
+            time.sleep(0.05)
+        job.result()
+        waits[i] = since(began)
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(clips))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {"users": len(clips), "user_waits_s": sorted(waits), "highest_place_in_queue_seen": max(ranks)}
+
+
+def since(began: float) -> float:
+    """Seconds, to hundredths."""
+    return round(time.monotonic() - began, 2)
+
+
+def memory(pid: int) -> int:
+    """Resident memory of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024
+
+
+def disk(folder: Path) -> float:
+    """Size of all files below a folder."""
+    return round(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20, 1)
+
+
+if __name__ == "__main__":
+    main()
