@@ -106,21 +106,29 @@ def build_app(services: Services) -> gr.Blocks:
         instant: dict[str, Any] = {"queue": False, "api_visibility": "private"}
         busy = lambda: (gr.Button(interactive=False), gr.Button(interactive=True))  # noqa: E731
         ready = lambda: (gr.Button(interactive=True), gr.Button(interactive=False))  # noqa: E731
-        jobs = []
-        for begin, again in (
-            (run.click, False),
-            (partial(gr.on, attention.changes), True),
-            (recognise.edited.success, True),
-        ):
+        jobs, proofs_under_way = [], []
+        begins = {run.click: False, partial(gr.on, attention.changes): True, recognise.edited.success: True}
+        for begin, again in begins.items():
             begun = begin(busy, None, [run, stop], **instant)
             job = begun.then(on_gpu(partial(analyse, again=again)), asked, [status, *outputs], **shared)
             for ended in (job.then, job.failure):
                 ended(ready, None, [run, stop], **instant)
-            proving = job.success(
-                on_gpu(attention.prove), [state, proofs], [attention.proof, proofs], show_progress="hidden", **shared
+            jobs.append(job)
+            proofs_under_way.append(
+                job.success(
+                    on_gpu(attention.prove),
+                    [state, proofs],
+                    [attention.proof, proofs],
+                    show_progress="hidden",
+                    concurrency_id="proof",
+                    concurrency_limit=1,
+                    api_visibility="private",
+                )
             )
-            jobs += [job, proving]
-        stop.click(lambda: (*ready(), texts.CANCELLED), None, [run, stop, status], cancels=jobs, **instant)
+        for begin in begins:
+            begin(None, None, None, cancels=proofs_under_way, **instant)
+        cancelled = lambda: (*ready(), texts.CANCELLED)  # noqa: E731
+        stop.click(cancelled, None, [run, stop, status], cancels=[*jobs, *proofs_under_way], **instant)
         remembered = [controls.labels, controls.baseline, controls.model]
         jobs[0].then(None, remembered, None, js=_REMEMBER, api_visibility="private")
         tabs = [child for child in tabs_box.children if isinstance(child, gr.Tab)]
