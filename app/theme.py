@@ -7,6 +7,16 @@ THEME = gr.themes.Soft(
     neutral_hue="slate",
     font=["Source Sans Pro", "ui-sans-serif", "system-ui", "sans-serif"],
     font_mono=["IBM Plex Mono", "ui-monospace", "monospace"],
+).set(  # enough contrast to be read
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    block_label_text_color="*primary_700",
+    block_title_text_color="*primary_700",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
+    color_accent="*primary_600",
+    button_primary_background_fill="*primary_600",
+    button_primary_background_fill_dark="*primary_600",
 )
 
 CSS = """

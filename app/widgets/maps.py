@@ -11,7 +11,7 @@ from PIL import Image
 
 from app.actions.analysis import Analysis, ModelResult
 from app.actions.attention import MapProof
-from app.widgets.parts import bar, colour, scale, table, uri, warnings
+from app.widgets.parts import bar, filled, scale, table, uri, warnings
 from ezclip.figures.maps import CMAP, square
 from ezclip.types import Attribution, Prediction
 
@@ -184,8 +184,7 @@ def temporal(analysis: Analysis, view: TemporalView | None, layer: int) -> str:
 def _cell(value: float, limit: float, own: bool) -> str:
     if own:
         return f'<td class="ez-own">{value:.2f}</td>'
-    ink = "#000" if value > 0.6 * limit else "#fff"
-    return f'<td style="background:{colour(value / limit, "viridis")};color:{ink}">{value:.1%}</td>'
+    return f'<td style="{filled(value / limit)}">{value:.1%}</td>'
 
 
 def spread_table(analysis: Analysis) -> str:

@@ -71,6 +71,11 @@ def colour(value: float, cmap: str) -> str:
     return f"rgb({red},{green},{blue})"
 
 
+def filled(value: float) -> str:
+    """CSS of a cell coloured by a value in [0, 1], with ink that can be read on it."""
+    return f"background:{colour(value, 'viridis')};color:{'#000' if value > 0.45 else '#fff'}"
+
+
 def scale(cmap: str, low: str, high: str) -> str:
     """A colour bar with what stands at its ends."""
     stops = ", ".join(colour(v, cmap) for v in np.linspace(0, 1, 9))

@@ -14,7 +14,7 @@ from app.actions.evidence import Evidence
 from app.actions.long_video import Timeline
 from app.actions.ood import Damaged
 from app.widgets.maps import KINDS, ranking, strip
-from app.widgets.parts import bar, colour, drawn, file_uri, scale, table, uri
+from app.widgets.parts import bar, drawn, file_uri, filled, scale, table, uri
 from ezclip.evaluation.classwise import Comparison
 from ezclip.figures import charts
 from ezclip.figures.maps import overlay, square
@@ -176,9 +176,9 @@ def timeline(found: Timeline, baseline: str, model: str) -> str:
 def _moment_cell(second: float, predictions: list[Prediction], label: str) -> str:
     score = next(p.score for p in predictions if p.label == label)
     won = "ez-won" if predictions[0].label == label else ""
-    ink = "#000" if score > 0.6 else "#fff"
-    style = f"background:{colour(score, 'viridis')};color:{ink}"
-    return f'<td class="{won}" data-second="{second:.2f}" style="{style}" title="{second:.1f} s">{score:.0%}</td>'
+    return (
+        f'<td class="{won}" data-second="{second:.2f}" style="{filled(score)}" title="{second:.1f} s">{score:.0%}</td>'
+    )
 
 
 def live(found: dict[str, list[Prediction]]) -> str:
