@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
-def _unchanged(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
-
-
-try:
-    from spaces import GPU as on_gpu  # type: ignore[import-not-found]
-except ImportError:
-    on_gpu = _unchanged
+def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, run with a GPU where the package ``spaces`` lends one."""
+    return import_module("spaces").GPU(function) if find_spec("spaces") else function

@@ -8,7 +8,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -40,7 +40,7 @@ Augmentation = Literal["none", "shift", "release"]
 class Frames8Bit:
     """Frames of videos at training size: ``frames(row, pick) -> uint8 (T, 3, H, W)``, read from the video."""
 
-    def __init__(self, rows: list[Row], size: int):
+    def __init__(self, rows: Sequence[Row], size: int):
         self.rows, self.size = rows, size
 
     def __call__(self, index: int, pick: Callable[[int], list[int]]) -> Tensor:
@@ -72,7 +72,7 @@ class CachedFrames:
         return torch.from_numpy(self.frames[index, pick(total)])
 
 
-def cached(rows: list[Row], folder: str | Path, *, T: int, size: int) -> CachedFrames:
+def cached(rows: Sequence[Row], folder: str | Path, *, T: int, size: int) -> CachedFrames:
     """Open the cache of ``rows`` under ``folder``, decoding every video once if it is not there yet.
 
     Raises:
@@ -93,7 +93,7 @@ def cached(rows: list[Row], folder: str | Path, *, T: int, size: int) -> CachedF
     return CachedFrames(place, len(rows), keep, size)
 
 
-def _fill(folder: Path, rows: list[Row], keep: int, size: int) -> None:
+def _fill(folder: Path, rows: Sequence[Row], keep: int, size: int) -> None:
     """Decode every video into ``folder`` with all cores."""
     folder.mkdir()
     with (folder / "frames.u8").open("wb") as file:
@@ -142,7 +142,7 @@ class Clips(Dataset):
 
     def __init__(
         self,
-        rows: list[Row],
+        rows: Sequence[Row],
         labels: list[str],
         frames: Frames8Bit | CachedFrames,
         *,

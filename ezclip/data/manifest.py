@@ -1,15 +1,24 @@
-"""Lists of labelled videos: a JSONL manifest, or a folder with one sub-folder for each class."""
+"""Lists of labelled videos: a JSONL or Parquet manifest, or a folder with one sub-folder for each class."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, overload
+
+import pyarrow as pa
+from pyarrow import json as arrow_json
+from pyarrow import parquet
+from pyarrow.compute import call_function
 
 from ezclip.errors import ConfigError
+from ezclip.text.labels import readable
 
 MANIFEST = "manifest.jsonl"
 SUFFIXES = frozenset(".mp4 .mov .mkv .webm .avi .gif .m4v .3gp .ts".split())
+_SCHEMA = pa.schema([(name, pa.string()) for name in ("path", "label", "partner", "family")])
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,39 @@ class Row:
         return f"{self.path.parent.name}/{self.path.name}"
 
 
-def read_rows(path: str | Path) -> list[Row]:
-    """Read a manifest, or the manifest inside a folder, or a folder per class (underscores in names become spaces).
+class Rows(Sequence[Row]):
+    """A list of rows that are held in columns and made when they are asked for, so that a long one stays small."""
+
+    def __init__(self, table: pa.Table, folder: Path):
+        self.table, self.folder = table, folder
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    @overload
+    def __getitem__(self, index: int) -> Row: ...
+    @overload
+    def __getitem__(self, index: slice) -> Rows: ...
+    def __getitem__(self, index: int | slice) -> Row | Rows:
+        """A row, or the rows of a slice, again in columns."""
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step == 1:
+                return Rows(self.table.slice(start, max(0, stop - start)), self.folder)
+            return Rows(self.table.take(range(start, stop, step)), self.folder)
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"row {index} of {len(self)}")
+        one = self.table.slice(index % len(self), 1).to_pylist()[0]
+        return Row(self.folder / one.pop("path"), **one)
+
+    def __iter__(self) -> Iterator[Row]:
+        for batch in self.table.to_batches(max_chunksize=4096):
+            for one in batch.to_pylist():
+                yield Row(self.folder / one.pop("path"), **one)
+
+
+def read_rows(path: str | Path) -> Rows:
+    """Read a manifest, or the manifest inside a folder, or a folder per class (its names made readable).
 
     Raises:
         ConfigError: nothing there, or the first bad line by its number.
@@ -45,45 +85,98 @@ def read_rows(path: str | Path) -> list[Row]:
         path = path / MANIFEST
     if path.is_dir():
         rows = [
-            Row(file, folder.name.replace("_", " "))
+            {"path": f"{folder.name}/{file.name}", "label": readable(folder.name)}
             for folder in sorted(p for p in path.iterdir() if p.is_dir())
             for file in sorted(folder.iterdir())
             if file.suffix.lower() in SUFFIXES
         ]
         if not rows:
             raise ConfigError(f"{path.name} holds no class folders with videos and no {MANIFEST}.")
-        return rows
+        return Rows(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
     if not path.is_file():
         raise ConfigError(f"There is no manifest or folder {path.name}; check the path.")
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"{path.name} is not a JSONL manifest in UTF-8; give a manifest or a folder.") from error
-    rows = [_row(path, i, line) for i, line in enumerate(lines, 1) if line.strip()]
-    if not rows:
+    table = _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
+    if not table.num_rows:
         raise ConfigError(f"{path.name} lists no videos.")
-    return rows
+    return Rows(table, path.parent)
 
 
-def _row(path: Path, number: int, line: str) -> Row:
+def write_manifest(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write rows of path, label and, where known, partner and family, as JSONL or, by its suffix, as Parquet."""
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
+    else:
+        lines = [json.dumps({k: v for k, v in row.items() if v is not None}, ensure_ascii=False) for row in rows]
+        path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        table = parquet.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(f"{path.name} is not a Parquet file.") from error
+    return _columns(path, table)
+
+
+def _read_jsonl(path: Path) -> pa.Table:
+    options = arrow_json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="ignore")
+    try:
+        if not path.read_bytes().strip():
+            raise ConfigError(f"{path.name} lists no videos.")
+        return _columns(path, arrow_json.read_json(path, parse_options=options))
+    except pa.ArrowInvalid as error:
+        raise _first_bad_line(path) from error
+
+
+def _columns(path: Path, table: pa.Table) -> pa.Table:
+    """The four columns, all there; path and label filled everywhere."""
+    for name in _SCHEMA.names:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
+    table = table.select(_SCHEMA.names).cast(_SCHEMA)
+    for name in ("path", "label"):
+        trimmed = call_function("utf8_trim_whitespace", [table[name]])
+        shortest = call_function("min_max", [call_function("utf8_length", [trimmed])])["min"].as_py()
+        if table[name].null_count or shortest == 0:
+            is_text = path.suffix != ".parquet"
+            raise _first_bad_line(path) if is_text else ConfigError(f"Rows of {path.name} have no {name}.")
+    return table
+
+
+def _first_bad_line(path: Path) -> ConfigError:
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip() and not _good(line):
+                    return ConfigError(
+                        f'{path.name}, line {number} is not a row such as {{"path": "a.mp4", "label": "waving"}}: '
+                        f"{line.strip()[:80]}"
+                    )
+    except UnicodeDecodeError:
+        pass
+    return ConfigError(f"{path.name} is not a JSONL manifest in UTF-8; give a manifest or a folder.")
+
+
+def _good(line: str) -> bool:
     try:
         entry = json.loads(line)
-        row = Row(path.parent / entry["path"], entry["label"], entry.get("partner"), entry.get("family"))
-        if not isinstance(row.label, str) or not row.label.strip():
-            raise TypeError
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(
-            f'{path.name}, line {number} is not a row such as {{"path": "a.mp4", "label": "waving"}}: {line[:80]}'
-        ) from error
-    return row
+    except ValueError:
+        return False
+    if not isinstance(entry, dict):
+        return False
+    needed = all(isinstance(entry.get(key), str) and entry[key].strip() for key in ("path", "label"))
+    return needed and all(isinstance(entry.get(key), str | None) for key in ("partner", "family"))
 
 
-def labels_of(rows: list[Row]) -> list[str]:
+def labels_of(rows: Sequence[Row]) -> list[str]:
     """The distinct labels in alphabetical order."""
-    return sorted({row.label for row in rows})
+    return sorted(rows.table["label"].unique().to_pylist() if isinstance(rows, Rows) else {r.label for r in rows})
 
 
-def partners_of(rows: list[Row]) -> dict[str, str]:
+def partners_of(rows: Sequence[Row]) -> dict[str, str]:
     """Each label's partner, where the rows name one and it occurs itself."""
-    labels = {row.label for row in rows}
+    labels = set(labels_of(rows))
+    if isinstance(rows, Rows):
+        pairs = rows.table.group_by(["label", "partner"]).aggregate([]).to_pylist()
+        return {pair["label"]: pair["partner"] for pair in pairs if pair["partner"] in labels}
     return {row.label: row.partner for row in rows if row.partner in labels}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class ClipShares:
 
 
 def attention_shares(
-    predictor: Predictor, rows: list[Row], *, method: str = "rollout", progress: Progress = iter
+    predictor: Predictor, rows: Sequence[Row], *, method: str = "rollout", progress: Progress = iter
 ) -> list[ClipShares]:
     """Shares of the heat on what moves, on things that take no part and on background, one entry for each row.
 
@@ -82,7 +82,7 @@ def pointing_table(models: dict[str, list[ClipShares]]) -> list[dict[str, Any]]:
 
 def faithfulness(
     predictor: Predictor,
-    rows: list[Row],
+    rows: Sequence[Row],
     labels: list[str],
     methods: list[str],
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ def varied_clips(path: str, T: int) -> dict[str, list[Clip]]:
 @torch.inference_mode()
 def order_sensitivity(
     predictor: Predictor,
-    rows: list[Row],
+    rows: Sequence[Row],
     labels: list[str],
     *,
     progress: Callable[[Iterable[Row]], Iterable[Row]] = iter,

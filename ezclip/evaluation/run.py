@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -75,7 +75,7 @@ class Evaluation:
 
 def evaluate(
     predictor: Predictor,
-    rows: list[Row],
+    rows: Sequence[Row],
     labels: list[str],
     *,
     batch_size: int = 16,
@@ -103,7 +103,7 @@ def evaluate(
     return found
 
 
-def check_labels(rows: list[Row], labels: list[str]) -> None:
+def check_labels(rows: Sequence[Row], labels: list[str]) -> None:
     """Raise UserError for fewer than two class names, or where a row's label is not among them."""
     if len(labels) < 2:
         raise UserError(f"There is {len(labels)} class name; at least two are needed to choose among.")
@@ -113,7 +113,7 @@ def check_labels(rows: list[Row], labels: list[str]) -> None:
 
 
 @torch.inference_mode()
-def score_batch(predictor: Predictor, rows: list[Row], labels: list[str], *, frozen: bool = False) -> Evaluation:
+def score_batch(predictor: Predictor, rows: Sequence[Row], labels: list[str], *, frozen: bool = False) -> Evaluation:
     """The same for clips that fit into one forward pass; may come out empty."""
     result = Evaluation(predictor.name, labels)
     model = predictor.model

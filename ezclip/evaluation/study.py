@@ -32,8 +32,8 @@ Bars = Callable[..., Any]
 
 def study(
     models: dict[str, Predictor],
-    test: list[Row],
-    ood: list[Row],
+    test: Sequence[Row],
+    ood: Sequence[Row],
     *,
     pairs: Sequence[tuple[str, str]] = (("base", "ezclip"), ("prompts", "ezclip"), ("base", "motion")),
     faithful_clips: int = 2,
@@ -230,7 +230,7 @@ def pointing_parts(rows: list[dict[str, Any]]) -> list[Table | Picture]:
     ]
 
 
-def attention_strip(models: dict[str, Predictor], ood: list[Row]) -> Picture:
+def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture:
     """Figs. 4 and 7: base and EZ-CLIP on one clip out of distribution."""
     row = next((r for r in ood if r.family == "unseen_backgrounds" and "Pushing" in r.label), ood[0])
     T = next(iter(models.values())).model.num_frames

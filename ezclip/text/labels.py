@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from pathlib import Path
 
 from ezclip.errors import LabelError
@@ -80,6 +81,17 @@ def read_labels_file(path: str | Path) -> tuple[list[str], list[str]]:
     except csv.Error as error:
         raise LabelError(f"{path.name} cannot be read as a CSV: {error}.") from error
     return check_labels(lines)
+
+
+def readable(name: str) -> str:
+    """A class name as people write it: underscores become spaces, and one word in CamelCase is split."""
+    name = name.replace("_", " ").strip()
+    return name if " " in name else re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
+
+
+def same_name(name: str) -> str:
+    """A key that is equal for names that differ in case, spaces and punctuation alone."""
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
 def label_sets() -> list[str]:

@@ -10,7 +10,7 @@ import dataclasses
 import logging
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +249,7 @@ def _tokens(sentences: list[list[str]], seed: int, step: int) -> Tensor:
     return tokenize([draw.choice(choices) for choices in sentences])[0]
 
 
-def _clips(config: TrainConfig, rows: list[Row], labels: list[str], image_size: int, *, training: bool) -> Clips:
+def _clips(config: TrainConfig, rows: Sequence[Row], labels: list[str], image_size: int, *, training: bool) -> Clips:
     size = training_size(image_size)
     frames: CachedFrames | Frames8Bit = Frames8Bit(rows, size)
     if config.cache:

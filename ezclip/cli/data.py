@@ -1,0 +1,89 @@
+"""``python -m ezclip data check``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ezclip.cli._shared import print_json
+from ezclip.data.formats import Options, read_listing
+from ezclip.errors import ConfigError
+from ezclip.text.labels import label_set
+
+SHOWN = 5
+
+
+@dataclass
+class Data:
+    """Recognise a data set as it was downloaded, find its broken and missing videos, and write a manifest.
+
+    Knows folders by class, the EZ-CLIP release's lists, UCF-101, HMDB-51, Kinetics, Something-Something v2, frame
+    folders, WebDataset shards, and lists of path and label.
+
+    Example: python -m ezclip data check ucfTrainTestlist --root UCF-101 --subset test --out ucf_test.jsonl
+    """
+
+    action: Annotated[Literal["check"], tyro.conf.Positional]
+    """What to do."""
+    path: Annotated[Path, tyro.conf.Positional]
+    """The list, or the folder of lists or videos."""
+    root: Path | None = None
+    """Where the videos lie, if not beside the list; paths of other machines are found below it."""
+    options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
+    """What a form may need to be told."""
+    out: Path | None = None
+    """Manifest to write: .jsonl or .parquet."""
+    unpack: Path | None = None
+    """Folder for the videos of WebDataset shards, which are taken out of them."""
+    without: str | None = None
+    """Leave out classes that a shipped set has too, for example kinetics400."""
+    quick: bool = False
+    """Only look whether the files are there; decode nothing."""
+    jobs: int | None = None
+    """Processes; all cores by default."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Recognise, check, write, and say what was found; 0 also when videos are missing."""
+        from tqdm import tqdm
+
+        from ezclip.data.check import check, overlap, unpack
+
+        if self.out is not None and self.out.suffix not in (".jsonl", ".parquet"):
+            raise ConfigError(f"The manifest {self.out.name} must end in .jsonl or .parquet.")
+        listing = read_listing(self.path, self.options)
+        if listing.form == "WebDataset shards":
+            if self.unpack is None:
+                raise ConfigError("Videos in WebDataset shards are taken out first; say where with --unpack FOLDER.")
+            listing = unpack(listing, self.unpack)
+        found = check(
+            listing,
+            self.root,
+            decode=not self.quick,
+            jobs=self.jobs,
+            progress=partial(tqdm, total=len(listing.names), desc="checking", unit="video", disable=None),
+        )
+        shared = overlap(found.counts, label_set(self.without)) if self.without else []
+        found.rows[:] = [row for row in found.rows if row["label"] not in shared]
+        if self.out is not None:
+            found.write(self.out)
+        if self.json:
+            print_json(found.as_json() | {"left_out": shared})
+            return 0
+        print(f"{found.form}: {len(listing.names)} videos listed, {len(found.rows)} good, {len(found.counts)} classes")
+        for label, n in found.counts.items():
+            print(f"  {n:6}  {label}")
+        for title, names in (
+            ("classes left out", shared),
+            ("missing", found.missing),
+            ("broken", [f"{name}: {why}" for name, why in found.broken.items()]),
+            ("damaged, kept", [f"{name}: {lost} frames lost" for name, lost in found.damaged.items()]),
+        ):
+            if names:
+                print(f"{len(names)} {title}, first:", *names[:SHOWN], sep="\n  ")
+        return 0

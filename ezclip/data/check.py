@@ -1,0 +1,180 @@
+"""Checks a listed data set: finds its files, decodes them with all cores, and writes the manifest that remains."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ezclip.data.formats import Listing
+from ezclip.data.manifest import write_manifest
+from ezclip.errors import ConfigError, UserError
+from ezclip.text.labels import same_name
+from ezclip.video.decode import read_clip
+from ezclip.video.sampling import segment_centres
+
+T = 8  # frames that are decoded of each video
+
+
+@dataclass(frozen=True)
+class Check:
+    """What became of each listed video.
+
+    Attributes:
+        form: how the data set lists its videos.
+        rows: path, label, partner and family of each video that was found and can be decoded.
+        missing: names of the rest that were not found.
+        broken: name -> why it cannot be decoded.
+        damaged: name -> frames lost, of videos that can be decoded in part; they stay in ``rows``.
+    """
+
+    form: str
+    rows: list[dict[str, Any]]
+    missing: list[str]
+    broken: dict[str, str]
+    damaged: dict[str, int]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Label -> number of good videos, alphabetically."""
+        return dict(sorted(Counter(row["label"] for row in self.rows).items()))
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "form": self.form,
+            "videos": len(self.rows),
+            "classes": self.counts,
+            "missing": self.missing,
+            "broken": self.broken,
+            "damaged": self.damaged,
+        }
+
+    def write(self, out: Path) -> None:
+        """Write the manifest, its paths relative to its folder where that holds them.
+
+        Raises:
+            ConfigError: no good video to write.
+        """
+        if not self.rows:
+            raise ConfigError("None of the listed videos is there and can be decoded; check --root.")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        base = out.parent.resolve()
+        rows = [
+            row | {"path": str(p.relative_to(base) if (p := Path(row["path"]).resolve()).is_relative_to(base) else p)}
+            for row in self.rows
+        ]
+        write_manifest(out, rows)
+
+
+class Finder:
+    """Finds listed names below a folder, whatever folders stand in front of them on another machine.
+
+    Names are tried as they are and then from their longest end to their last part; one without a suffix may be a folder
+    of frames or any video of that name.
+    """
+
+    def __init__(self, root: Path):
+        self.root = root
+        self._by_name: dict[str, list[Path]] = {}
+        for folder, folders, files in os.walk(root):
+            for name in (*files, *folders):
+                self._by_name.setdefault(Path(name).stem, []).append(Path(folder) / name)
+
+    def find(self, name: str) -> Path | None:
+        """The file or folder that ``name`` stands for, or None."""
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        for start in range(len(parts)):
+            path = self.root.joinpath(*parts[start:]) if parts[start] != "/" else Path(name)
+            if path.exists():
+                return path
+        stem = Path(parts[-1]).stem
+        found = self._by_name.get(stem, []) or self._by_name.get(parts[-1], [])
+        beside = [path for path in found if len(parts) > 1 and path.parent.name == parts[-2]]
+        return next(iter(beside or found), None)
+
+
+def unpack(listing: Listing, folder: Path) -> Listing:
+    """Take the videos out of WebDataset shards, so that they are files like all others.
+
+    Raises:
+        ConfigError: a shard that would write outside ``folder``.
+    """
+    for shard in sorted({name.partition("/")[0] for name in listing.names}):
+        target = folder / Path(shard).stem
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            with tarfile.open(listing.root / shard) as archive:
+                archive.extractall(target, filter="data")
+        except (tarfile.TarError, OSError) as error:
+            raise ConfigError(f"{shard} cannot be unpacked ({type(error).__name__}).") from error
+    names = [f"{Path(name.partition('/')[0]).stem}/{name.partition('/')[2]}" for name in listing.names]
+    return Listing(listing.form, names, listing.labels, folder, listing.extra)
+
+
+def check(
+    listing: Listing,
+    root: Path | None = None,
+    *,
+    decode: bool = True,
+    jobs: int | None = None,
+    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
+) -> Check:
+    """Find every listed video and decode T frames of each.
+
+    Args:
+        listing: of the data set.
+        root: where the videos lie; None takes the list's own folder.
+        decode: otherwise files only need to be there.
+        jobs: processes; None takes all cores.
+        progress: wraps the results as they come, for a progress bar.
+
+    Raises:
+        ConfigError: a root that is no folder.
+    """
+    root = root or listing.root
+    if not root.is_dir():
+        raise ConfigError(f"There is no folder {root.name}; --root is where the videos lie.")
+    finder = Finder(root)
+    paths = [finder.find(name) for name in listing.names]
+    there = [i for i, path in enumerate(paths) if path is not None]
+    told: dict[int, tuple[str, int]] = dict.fromkeys(there, ("", 0))
+    if decode and there:
+        # fresh processes: a decoder's threads do not survive a fork
+        with ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
+            found = pool.map(_decode, [str(paths[i]) for i in there], chunksize=8)
+            told = dict(zip(there, progress(found), strict=True))
+    names = listing.names
+    rows = [
+        {"path": str(paths[i]), "label": listing.labels[i]} | {key: values[i] for key, values in listing.extra.items()}
+        for i in there
+        if not told[i][0]
+    ]
+    return Check(
+        listing.form,
+        rows,
+        [names[i] for i, path in enumerate(paths) if path is None],
+        {names[i]: why for i, (why, _) in told.items() if why},
+        {names[i]: lost for i, (why, lost) in told.items() if lost and not why},
+    )
+
+
+def _decode(path: str) -> tuple[str, int]:
+    """Why a video cannot be decoded, or "" and the frames that it lost."""
+    try:
+        return "", read_clip(path, partial(segment_centres, T=T)).lost
+    except UserError as error:
+        return str(error), 0
+
+
+def overlap(labels: Iterable[str], others: Iterable[str]) -> list[str]:
+    """The labels that ``others`` holds too, whatever their case and punctuation."""
+    known = {same_name(other) for other in others}
+    return [label for label in labels if same_name(label) in known]

@@ -1,0 +1,227 @@
+"""Every form in which data sets list their videos: laid out as downloaded, checked, written and read again."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ezclip.data.check import Finder, check, overlap, unpack
+from ezclip.data.formats import Options, read_listing
+from ezclip.data.manifest import labels_of, partners_of, read_rows, write_manifest
+from ezclip.errors import ConfigError
+from ezclip.text.labels import label_set, readable
+from tests.conftest import external, write_video
+
+EXPECTED = {"one.avi": "Apply Eye Makeup", "two.avi": "Apply Eye Makeup", "three.avi": "Tai Chi"}
+Lay = Callable[[Path, Path], tuple[Path, Options]]  # (folder of lists, folder of videos by class) -> what is checked
+
+
+def by_class(lists: Path, videos: Path) -> tuple[Path, Options]:
+    return videos, Options()
+
+
+def ucf(lists: Path, videos: Path) -> tuple[Path, Options]:
+    (lists / "classInd.txt").write_text("1 ApplyEyeMakeup\n2 TaiChi\n")
+    (lists / "trainlist01.txt").write_text("ApplyEyeMakeup/one.avi 1\nApplyEyeMakeup/two.avi 1\n")
+    (lists / "testlist01.txt").write_text("TaiChi/three.avi\n")
+    return lists, Options()
+
+
+def hmdb(lists: Path, videos: Path) -> tuple[Path, Options]:
+    (lists / "ApplyEyeMakeup_test_split1.txt").write_text("one.avi 1 \ntwo.avi 2 \nunused.avi 0 \n")
+    (lists / "TaiChi_test_split1.txt").write_text("three.avi 1 \n")
+    return lists, Options()
+
+
+def release(lists: Path, videos: Path) -> tuple[Path, Options]:
+    (lists / "classes.csv").write_text("id,name\n0,ApplyEyeMakeup\n7,TaiChi\n")
+    elsewhere = "/media/other machine/UCF_101"  # with a space, and without suffixes
+    rows = [f"{elsewhere}/one 24 0", f"{elsewhere}/two 24 0", f"{elsewhere}/three.avi 24 7"]
+    (lists / "train.txt").write_text("\n".join(rows))
+    return lists / "train.txt", Options(classes=lists / "classes.csv")
+
+
+def kinetics(lists: Path, videos: Path) -> tuple[Path, Options]:
+    with (lists / "validate.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "youtube_id", "time_start", "time_end", "split"])
+        for name, label in (("one", "ApplyEyeMakeup"), ("two", "ApplyEyeMakeup"), ("three", "TaiChi")):
+            (videos / label / f"{name}.avi").rename(videos / label / f"{name}_000003_000013.mp4")
+            writer.writerow([label, name, 3, 13, "validate"])
+    return lists / "validate.csv", Options(subset="test")
+
+
+def something(lists: Path, videos: Path) -> tuple[Path, Options]:
+    rows = []
+    for name, label in (("one", "ApplyEyeMakeup"), ("two", "ApplyEyeMakeup"), ("three", "TaiChi")):
+        (videos / label / f"{name}.avi").rename(videos / f"{name}.webm")
+        template = readable(label).replace("Eye", "[Eye]")
+        rows.append({"id": name, "label": "applying", "template": template, "placeholders": []})
+    (lists / "train.json").write_text(json.dumps(rows))
+    return lists / "train.json", Options()
+
+
+def own_csv(lists: Path, videos: Path) -> tuple[Path, Options]:
+    rows = [f"{label.replace(' ', '')}/{name},{label}" for name, label in EXPECTED.items()]
+    (lists / "own.csv").write_text("path,label\n" + "\n".join(rows))
+    return lists / "own.csv", Options()
+
+
+def own_jsonl(lists: Path, videos: Path) -> tuple[Path, Options]:
+    rows = [{"path": f"{label.replace(' ', '')}/{name}", "label": label} for name, label in EXPECTED.items()]
+    write_manifest(lists / "own.jsonl", rows)
+    return lists / "own.jsonl", Options()
+
+
+@pytest.fixture
+def videos(tmp_path: Path) -> Path:
+    for i, (name, label) in enumerate(EXPECTED.items()):
+        folder = tmp_path / "videos" / label.replace(" ", "")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_video(folder / name, count=10 + i, codec="mpeg4")
+    return tmp_path / "videos"
+
+
+@pytest.mark.parametrize("lay", [by_class, ucf, hmdb, release, kinetics, something, own_csv, own_jsonl])
+@pytest.mark.parametrize("manifest", ["found.jsonl", "found.parquet"])
+def test_every_form_round_trips(lay: Lay, manifest: str, videos: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    path, options = lay(lists, videos)
+    found = check(read_listing(path, options), videos, decode=False)
+    assert not found.missing and not found.broken
+    found.write(tmp_path / manifest)
+    again = {row.path.stem.split("_")[0]: row.label for row in read_rows(tmp_path / manifest)}
+    assert again == {Path(name).stem: label for name, label in EXPECTED.items()}
+    assert all(row.path.is_file() for row in read_rows(tmp_path / manifest))
+    assert labels_of(read_rows(tmp_path / manifest)) == ["Apply Eye Makeup", "Tai Chi"]
+
+
+def test_parts_of_a_split(videos: Path, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    ucf(lists, videos)
+    assert read_listing(lists, Options(subset="test")).names == ["TaiChi/three.avi"]
+    with pytest.raises(ConfigError, match="no class folders"):
+        read_listing(lists, Options(split=2))
+    for old in lists.iterdir():
+        old.unlink()
+    hmdb(lists, videos)
+    assert read_listing(lists, Options(subset="test")).names == ["ApplyEyeMakeup/two.avi"]
+
+
+def test_frames_and_shards(videos: Path, tmp_path: Path) -> None:
+    frames = tmp_path / "frames" / "TaiChi" / "clip"
+    frames.mkdir(parents=True)
+    (frames / "img_00001.jpg").write_bytes(b"")
+    listing = read_listing(tmp_path / "frames")
+    assert (listing.form, listing.labels) == ("folder for each class, with frames", ["Tai Chi"])
+
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    with tarfile.open(shards / "000.tar", "w") as shard:
+        for i, (name, label) in enumerate(EXPECTED.items()):
+            shard.add(videos / label.replace(" ", "") / name, f"{i}.avi")
+            text = label.encode() if i else json.dumps({"label": label}).encode()
+            member = tarfile.TarInfo(f"{i}.txt" if i else f"{i}.json")
+            member.size = len(text)
+            shard.addfile(member, io.BytesIO(text))
+    listing = unpack(read_listing(shards), tmp_path / "out")
+    found = check(listing, jobs=1)
+    assert [row["label"] for row in found.rows] == list(EXPECTED.values()) and not found.broken
+
+
+def test_broken_and_missing_videos_are_named(videos: Path, tmp_path: Path) -> None:
+    (videos / "TaiChi" / "bad.avi").write_text("no video")
+    lists = tmp_path / "list.csv"
+    lists.write_text("path,label\nTaiChi/three.avi,Tai Chi\nTaiChi/bad.avi,Tai Chi\nTaiChi/gone.avi,Tai Chi\n")
+    found = check(read_listing(lists), videos, jobs=1)
+    assert found.missing == ["TaiChi/gone.avi"] and list(found.broken) == ["TaiChi/bad.avi"]
+    assert found.counts == {"Tai Chi": 1}
+    assert str(tmp_path) not in json.dumps(found.broken)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("a.txt", "x/y.avi 3 1\nx/y.avi 3\n", "line 2"),
+        ("a.txt", "x/y.avi 3 9\n", "no class 9"),
+        ("a.txt", "TaiChi/a.avi 1\na.avi 1\n", "line 2"),
+        ("TaiChi_test_split1.txt", "a.avi 1\nb.avi 5\n", "line 2"),
+        ("a.csv", "path,label\na.mp4,x\nb.mp4,\n", "line 3"),
+        ("a.csv", "label,youtube_id,time_start,time_end\nx,abc,0,ten\n", "line 2"),
+        ("a.json", '[{"id": 1, "template": "x"}, {"id": 2}]', "entry 2"),
+        ("a.jsonl", '{"path": "a", "label": "x"}\n{"path": "b"}\n', "line 2"),
+        ("a.jsonl", '{"path": "a", "label": "x"}\nhello\n', "line 2"),
+        ("a.xml", "<a/>", "no list that is known"),
+    ],
+)
+def test_the_first_bad_line_is_named(name: str, text: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "classes.csv").write_text("id,name\n1,x\n")
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=sentence):
+        read_listing(tmp_path / name, Options(classes=tmp_path / "classes.csv"))
+
+
+def test_names_are_found_below_another_root(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same name.avi").touch()
+    finder = Finder(tmp_path)
+    assert finder.find("/cluster/x/two/same name.avi") == tmp_path / "two" / "same name.avi"
+    assert finder.find("C:\\data\\one\\same name.avi") == tmp_path / "one" / "same name.avi"
+    assert finder.find("two/same name") == tmp_path / "two" / "same name.avi"
+    assert finder.find("other.avi") is None
+
+
+def test_a_long_manifest_is_held_in_columns(tmp_path: Path) -> None:
+    count = 650_000
+    with (tmp_path / "long.jsonl").open("w") as file:
+        for i in range(count):
+            file.write(f'{{"path": "class {i % 400}/video number {i}.mp4", "label": "class {i % 400}"}}\n')
+    rows = read_rows(tmp_path / "long.jsonl")
+    assert len(rows) == count and rows.table.nbytes < 100e6
+    assert len(labels_of(rows)) == 400 and partners_of(rows) == {}
+    assert rows[-1].label == "class 399" and rows[5:8][1].path.name == "video number 6.mp4"
+    with pytest.raises(IndexError):
+        rows[count]
+
+
+def test_real_lists() -> None:
+    data = external("lists").parent
+    classes = data / "labels" / "ucf_labels.csv"
+    listing = read_listing(data / "lists" / "ezclip_ucf_few_shot_2.txt", Options(classes=classes))
+    assert len(listing.names) == 202 and len(set(listing.labels)) == 101
+    for name, label in zip(listing.names, listing.labels, strict=True):
+        assert label.replace(" ", "").casefold() in name.casefold().replace("_", "")
+    listing = read_listing(
+        data / "lists" / "ezclip_ssv2_few_shot_2.txt", Options(classes=data / "labels" / "something_something.csv")
+    )
+    assert len(set(listing.labels)) == 174
+    shared = overlap(label_set("kinetics600_unseen"), label_set("kinetics400"))
+    assert shared == []
+    released = read_labels(data / "labels" / "kinetics_600_labels_exclusive.csv")
+    assert overlap(released, label_set("kinetics400")) == ["passing american football (not in game)"]
+
+
+def read_labels(path: Path) -> list[str]:
+    with path.open(newline="") as file:
+        return [row["name"] for row in csv.DictReader(file)]
+
+
+@pytest.mark.slow
+def test_check_on_the_command_line(videos: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ezclip", "data", "check", str(videos), "--out", str(tmp_path / "m.jsonl")]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    assert "3 videos listed, 3 good, 2 classes" in done.stdout
+    assert len(read_rows(tmp_path / "m.jsonl")) == 3
+    done = subprocess.run([*command[:5], str(tmp_path / "none")], capture_output=True, text=True)
+    assert done.returncode == 2 and "check the path" in done.stderr
