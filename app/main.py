@@ -18,7 +18,7 @@ import gradio as gr
 from app import texts, widgets
 from app.actions import analysis as actions
 from app.actions.jobs import Step
-from app.actions.models import model_card
+from app.actions.models import convert_dropped, dropped_files, model_card
 from app.actions.preview import preview_pair
 from app.controls import Controls
 from app.endpoints import add_endpoints
@@ -170,10 +170,33 @@ def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.UploadBu
         baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline")
         model = gr.Dropdown(names, value=services.default, label="Model", elem_id="model")
         cards = gr.HTML(_cards(services, services.baseline, services.default), elem_id="cards")
+        _offer_conversion(services, baseline, model)
         chosen = gr.Dropdown(list(actions.TEXTS.items()), value="trained", label="A name becomes", elem_id="texts")
         upload = gr.File(label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110)
     controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
     return controls, other, upload, label_set, cards
+
+
+def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> None:
+    """Official files that were dropped into checkpoints/ become models at the press of a button."""
+    files = dropped_files()
+    with gr.Row(visible=bool(files)):
+        official = gr.Dropdown(files, value=next(iter(files), None), label="Official file in checkpoints/")
+        convert = gr.Button("Convert it to a model", elem_id="convert")
+
+    def converted(name: str) -> tuple[Any, Any]:
+        made = convert_dropped(name)
+        names = services.model_names()
+        return gr.Dropdown(names), gr.Dropdown(names, value=made)
+
+    convert.click(
+        guarded(converted),
+        official,
+        [baseline, model],
+        concurrency_id="model",
+        concurrency_limit=1,
+        api_visibility="private",
+    )
 
 
 def _wire_inputs(

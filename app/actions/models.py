@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from app.actions.classes import shipped
 from app.services import Services
 from app.texts import trained_on
-from ezclip.checkpoints.catalog import entries
+from ezclip.checkpoints.catalog import CONFIG, ROOT, entries
+from ezclip.errors import UserError
 from ezclip.evaluation.provenance import adapter_digest
+
+
+def dropped_files() -> list[str]:
+    """Names of the official files that lie in checkpoints/ and have not been converted."""
+    return [path.name for path in sorted(ROOT.glob("*.pt")) if not (ROOT / path.stem / CONFIG).is_file()]
+
+
+def convert_dropped(name: str) -> str:
+    """Convert an official file in checkpoints/ into a model folder beside it; returns the model's name.
+
+    Raises:
+        UserError: no such file, or one that cannot be converted.
+    """
+    from ezclip.checkpoints.convert import convert
+
+    if name not in dropped_files():
+        raise UserError(f"There is no unconverted file {name} in checkpoints/; reload the page.")
+    convert(ROOT / name, ROOT / Path(name).stem)
+    return Path(name).stem
 
 
 def model_card(services: Services, name: str) -> dict[str, str]:

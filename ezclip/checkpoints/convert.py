@@ -1,5 +1,6 @@
-"""Reads the official EZ-CLIP and T2L ``.pt`` files: OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``.
+"""Reads and writes the official EZ-CLIP and T2L ``.pt`` files.
 
+They hold OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``.
 Everything about the model is inferred from the tensors: widths, depth, heads (width / 64), patch, image size, T, kind
 of prompts, vocabulary. The release's MLPs use QuickGELU, its adapters GELU.
 """
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG
-from ezclip.checkpoints.store import save_backbone, save_model
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, ROOT
+from ezclip.checkpoints.files import write_atomically
+from ezclip.checkpoints.store import assemble, backbone_sha256, find_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
-from ezclip.model.builders import build_ezclip
+from ezclip.model.builders import MAX_FRAMES, build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.types import PromptDepth, Variant
 
@@ -163,14 +166,69 @@ def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], 
     return config, config["vision_cfg"]["layers"]
 
 
-def convert(official: str | Path, out: str | Path) -> dict[str, Any]:
-    """Write an official file as a model folder with its own backbone.
+def convert(official: str | Path, out: str | Path, *, num_frames: int | None = None) -> dict[str, Any]:
+    """Write an official file as a model folder.
+
+    A backbone that lies in checkpoints/ already is not written again.
+
+    Args:
+        official: the file.
+        out: folder.
+        num_frames: another T than the file's, 1 to 64; its prompts are interpolated linearly between segment centres.
 
     Returns:
         What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files.
     """
     name, out = Path(official).name, Path(out)
-    model, backbone, found = build_official(read_official(official), name)
-    save_backbone(backbone, out / BACKBONE)
+    state = read_official(official)
+    if num_frames is not None and _PROMPTS in state:
+        state[_PROMPTS] = interpolate_prompts(state[_PROMPTS], num_frames)
+    model, backbone, found = build_official(state, name)
+    files = [out / CONFIG, out / ADAPTER]
+    stored = [path for path in ROOT.glob(f"**/{BACKBONE}") if backbone_sha256(path) == backbone.sha256]
+    if not stored:
+        save_backbone(backbone, out / BACKBONE)
+        files.append(out / BACKBONE)
     save_model(model, backbone, out, summary={"preset": "released", "text": "templates", "source": name})
-    return found | {"files": [str(out / f) for f in (CONFIG, ADAPTER, BACKBONE)]}
+    return found | {"backbone": stored[0].parent.name if stored else "written", "files": [str(f) for f in files]}
+
+
+def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:
+    """Prompts (K, T, D) for another number of frames, (K, num_frames, D), linear between segment centres.
+
+    Not part of the paper: a model that was trained on T frames is only approximated on another number.
+
+    Raises:
+        CheckpointError: a number of frames outside 1 to 64.
+    """
+    if not 1 <= num_frames <= MAX_FRAMES:
+        raise CheckpointError(f"T is {num_frames}; it must be between 1 and {MAX_FRAMES}.")
+    return F.interpolate(prompts.transpose(1, 2), size=num_frames, mode="linear").transpose(1, 2).contiguous()
+
+
+def export_official(folder: str | Path, out: str | Path) -> dict[str, Any]:
+    """Write a model folder as a file in the release's layout, float32, for use with the release's code.
+
+    Raises:
+        CheckpointError: the folder's backbone was not found, or is not one that the release's code can build.
+    """
+    folder, out = Path(folder), Path(out)
+    backbone = find_backbone(folder, sorted(path.parent for path in ROOT.glob(f"**/{BACKBONE}")))
+    model = assemble(folder, backbone)
+    state = {name: tensor.float() for name, tensor in backbone.clip.state_dict().items()}
+    width = model.vision.class_embedding.shape[0]
+    state[_TEMPORAL] = torch.zeros(1, model.num_frames, width)  # the release's code has it and never uses it
+    prompts = []
+    for name, tensor in model.trainable().items():
+        tower, _, number, part, *rest = name.split(".")
+        if part == "prompt":
+            prompts.append(tensor.detach().float())
+            continue
+        prefix = "visual." if tower == "vision" else ""
+        kind = {"down": "D_fc1", "up": "D_fc2"}[rest[0]]
+        state[f"{prefix}transformer.resblocks.{number}.Adapter.{kind}.{rest[1]}"] = tensor.detach().float()
+    if prompts:
+        state[_PROMPTS] = torch.stack(prompts)
+    build_official(dict(state), out.name)  # what cannot be read back is not written
+    write_atomically(out, lambda path: torch.save({"model_state_dict": state}, path))
+    return {"variant": model.variant, "T": model.num_frames, "tensors": len(state), "files": [str(out)]}

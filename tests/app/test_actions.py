@@ -312,3 +312,18 @@ def test_shipped_results() -> None:
     assert ood.family_accuracy("night")["ezclip"]["n"] > 0
     with pytest.raises(UserError, match="no comparison"):
         classes.shipped_study("x->y")
+
+
+def test_a_dropped_official_file_becomes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from app.actions import models
+    from ezclip.checkpoints import catalog, convert
+    from tests.conftest import FIXTURES
+
+    for module in (models, catalog, convert):
+        monkeypatch.setattr(module, "ROOT", tmp_path)
+    (tmp_path / "mine.pt").write_bytes((FIXTURES / "none_official.pt").read_bytes())
+    assert models.dropped_files() == ["mine.pt"]
+    assert models.convert_dropped("mine.pt") == "mine"
+    assert models.dropped_files() == [] and [e.name for e in catalog.entries()] == ["mine"]
+    with pytest.raises(UserError, match="no unconverted file"):
+        models.convert_dropped("../mine.pt")

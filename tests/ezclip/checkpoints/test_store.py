@@ -9,13 +9,19 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ezclip.checkpoints import catalog
-from ezclip.checkpoints.convert import convert, load_official
+from ezclip.checkpoints.convert import (
+    convert,
+    export_official,
+    interpolate_prompts,
+    load_official,
+    read_official,
+)
 from ezclip.checkpoints.files import write_atomically
 from ezclip.checkpoints.load import load_model
 from ezclip.checkpoints.store import load_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone
-from tests.conftest import FIXTURES, make_model
+from tests.conftest import FIXTURES, external, make_model
 
 OFFICIAL = FIXTURES / "none_official.pt"
 
@@ -170,3 +176,36 @@ def test_catalogue_lists_what_ships() -> None:
         entry = found[name]
         assert (entry.variant, entry.source, entry.available, entry.num_frames) == (variant, "shipped", True, 8)
         assert json.loads(json.dumps(entry.as_json()))["bytes"] > 0
+
+
+@pytest.mark.parametrize("name", ["none", "deep"])
+def test_round_trip_to_the_release(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ezclip.checkpoints.convert.ROOT", tmp_path)
+    source = OFFICIAL if name == "none" else external("parity") / "deep_official.pt"
+    convert(source, tmp_path / "model")
+    export_official(tmp_path / "model", tmp_path / "back.pt")
+    there, back = read_official(source), read_official(tmp_path / "back.pt")
+    assert set(there) == set(back)
+    for key, tensor in there.items():
+        torch.testing.assert_close(back[key], tensor.half().float(), atol=0, rtol=0, msg=key)
+
+
+def test_a_backbone_is_stored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("convert", "load"):
+        monkeypatch.setattr(f"ezclip.checkpoints.{module}.ROOT", tmp_path)
+    first, second = (convert(OFFICIAL, tmp_path / name) for name in ("one", "two"))
+    assert (first["backbone"], second["backbone"]) == ("written", "one")
+    assert not (tmp_path / "two" / "backbone.safetensors").exists()
+    there, here = (load_model(tmp_path / name).state_dict() for name in ("one", "two"))
+    assert all(torch.equal(there[key], here[key]) for key in there)
+
+
+def test_prompts_for_another_number_of_frames(tmp_path: Path) -> None:
+    prompts = torch.arange(8.0)[None, :, None].expand(2, 8, 3)
+    # centres of 4 segments lie half-way between those of 8
+    assert interpolate_prompts(prompts, 4)[0, :, 0].tolist() == [0.5, 2.5, 4.5, 6.5]
+    assert torch.equal(interpolate_prompts(prompts, 8), prompts)
+    with pytest.raises(CheckpointError, match="between 1 and 64"):
+        interpolate_prompts(prompts, 65)
+    found = convert(external("parity") / "deep_official.pt", tmp_path / "out", num_frames=16)
+    assert found["T"] == 16 and load_model(tmp_path / "out").num_frames == 16
