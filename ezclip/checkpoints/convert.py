@@ -169,7 +169,7 @@ def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], 
 def convert(official: str | Path, out: str | Path, *, num_frames: int | None = None) -> dict[str, Any]:
     """Write an official file as a model folder.
 
-    A backbone that lies in checkpoints/ already is not written again.
+    Inside checkpoints/, a backbone that lies there already is not written again.
 
     Args:
         official: the file.
@@ -185,12 +185,13 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
         state[_PROMPTS] = interpolate_prompts(state[_PROMPTS], num_frames)
     model, backbone, found = build_official(state, name)
     files = [out / CONFIG, out / ADAPTER]
-    stored = [path for path in ROOT.glob(f"**/{BACKBONE}") if backbone_sha256(path) == backbone.sha256]
-    if not stored:
+    inside = out.resolve().is_relative_to(ROOT.resolve())  # a folder elsewhere is complete in itself
+    at_hand = ROOT.glob(f"**/{BACKBONE}") if inside else ()
+    if not any(backbone_sha256(path) == backbone.sha256 for path in at_hand):
         save_backbone(backbone, out / BACKBONE)
         files.append(out / BACKBONE)
     save_model(model, backbone, out, summary={"preset": "released", "text": "templates", "source": name})
-    return found | {"backbone": stored[0].parent.name if stored else "written", "files": [str(f) for f in files]}
+    return found | {"files": [str(f) for f in files]}
 
 
 def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:

@@ -194,7 +194,7 @@ def test_a_backbone_is_stored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for module in ("convert", "load"):
         monkeypatch.setattr(f"ezclip.checkpoints.{module}.ROOT", tmp_path)
     first, second = (convert(OFFICIAL, tmp_path / name) for name in ("one", "two"))
-    assert (first["backbone"], second["backbone"]) == ("written", "one")
+    assert (len(first["files"]), len(second["files"])) == (3, 2)
     assert not (tmp_path / "two" / "backbone.safetensors").exists()
     there, here = (load_model(tmp_path / name).state_dict() for name in ("one", "two"))
     assert all(torch.equal(there[key], here[key]) for key in there)
