@@ -33,7 +33,9 @@ class Evaluate:
     label_set: str | None = None
     """A set that ships."""
     protocol: Literal["zero-shot"] = "zero-shot"
-    """Single view, the segment-centre frames, scores averaged over the model's templates."""
+    """One view of each clip, the segment-centre frames; scores are means over the texts of a name."""
+    texts: Literal["trained", "names", "templates", "descriptions"] = "trained"
+    """What a name becomes: as the model was trained, the bare name, 16 templates, or the description that ships."""
     out: Path | None = None
     """Folder for report.json, CSV tables, PNG charts and one self-contained report.html."""
     batch_size: int = 16
@@ -68,7 +70,8 @@ class Evaluate:
         for name in names:
             predictor = Predictor.load(name, device=self.device, backbones=backbones)
             bar = partial(tqdm, desc=name, unit="batch")
-            evaluations.append(evaluate(predictor, rows, labels, batch_size=self.batch_size, progress=bar))
+            options: dict[str, Any] = {"batch_size": self.batch_size, "texts": self.texts, "progress": bar}
+            evaluations.append(evaluate(predictor, rows, labels, **options))
         evaluation = evaluations[0]
         if self.out is not None:
             made = {"data": Path(self.data).name, "command": command_line("evaluate")} | card(names)

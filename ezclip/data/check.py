@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -105,14 +106,19 @@ def unpack(listing: Listing, folder: Path) -> Listing:
     """Take the videos out of WebDataset shards, so that they are files like all others.
 
     Raises:
-        ConfigError: a shard that would write outside ``folder``.
+        ConfigError: a shard that cannot be read, or that would write outside ``folder``.
     """
     for shard in sorted({name.partition("/")[0] for name in listing.names}):
-        target = folder / Path(shard).stem
-        target.mkdir(parents=True, exist_ok=True)
+        target = (folder / Path(shard).stem).resolve()
         try:
             with tarfile.open(listing.root / shard) as archive:
-                archive.extractall(target, filter="data")
+                for name in (n.partition("/")[2] for n in listing.names if n.startswith(f"{shard}/")):
+                    path, content = (target / name).resolve(), archive.extractfile(name)
+                    if content is None or not path.is_relative_to(target):
+                        raise ConfigError(f"{shard} holds {name}, which is no plain file inside it; repair the shard.")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    with path.open("wb") as file:
+                        shutil.copyfileobj(content, file)
         except (tarfile.TarError, OSError) as error:
             raise ConfigError(f"{shard} cannot be unpacked ({type(error).__name__}).") from error
     names = [f"{Path(name.partition('/')[0]).stem}/{name.partition('/')[2]}" for name in listing.names]

@@ -15,7 +15,7 @@ from ezclip.errors import UserError, VideoError
 from ezclip.evaluation.metrics import accuracies
 from ezclip.evaluation.phantom import encode_frozen
 from ezclip.predictor import Predictor
-from ezclip.text.templates import fill
+from ezclip.text.templates import Texts, sentences
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
 from ezclip.video.transforms import normalise, view
@@ -80,9 +80,10 @@ def evaluate(
     *,
     batch_size: int = 16,
     frozen: bool = False,
+    texts: Texts = "trained",
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Evaluation:
-    """Score every clip against every label with the predictor's templates.
+    """Score every clip against every label.
 
     Args:
         predictor: model and templates.
@@ -90,6 +91,7 @@ def evaluate(
         labels: C class names.
         batch_size: clips in one forward pass.
         frozen: also embed each clip's middle frame shown T times.
+        texts: what a label becomes, see ``text.templates.sentences``.
         progress: wraps the batch starts, for a progress bar.
 
     Raises:
@@ -97,7 +99,7 @@ def evaluate(
     """
     check_labels(rows, labels)
     starts = progress(range(0, len(rows), batch_size))
-    found = joined(score_batch(predictor, rows[i : i + batch_size], labels, frozen=frozen) for i in starts)
+    found = joined(score_batch(predictor, rows[i : i + batch_size], labels, frozen=frozen, texts=texts) for i in starts)
     if not found.rows:
         raise UserError("None of the clips can be read; check the paths in the manifest.")
     return found
@@ -113,7 +115,9 @@ def check_labels(rows: Sequence[Row], labels: list[str]) -> None:
 
 
 @torch.inference_mode()
-def score_batch(predictor: Predictor, rows: Sequence[Row], labels: list[str], *, frozen: bool = False) -> Evaluation:
+def score_batch(
+    predictor: Predictor, rows: Sequence[Row], labels: list[str], *, frozen: bool = False, texts: Texts = "trained"
+) -> Evaluation:
     """The same for clips that fit into one forward pass; may come out empty."""
     result = Evaluation(predictor.name, labels)
     model = predictor.model
@@ -128,10 +132,11 @@ def score_batch(predictor: Predictor, rows: Sequence[Row], labels: list[str], *,
         result.rows.append(row)
     if not views:
         return result
-    texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
+    written = sentences(labels, texts, predictor.templates)
+    encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
     pixels = normalise(torch.stack(views).to(predictor.device))
     frames = model.encode_video(pixels)
-    logits = model.logits(frames, texts)  # (B, C * templates)
+    logits = model.logits(frames, encoded)  # (B, C * templates)
     result.scores = logits.unflatten(1, (len(labels), -1)).softmax(dim=1).mean(dim=-1).cpu()
     result.frames = frames.float().cpu()
     if frozen:

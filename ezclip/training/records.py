@@ -52,7 +52,7 @@ class Journal:
     def __init__(self, out: Path, first: int):
         path = out / "metrics.jsonl"
         kept = path.read_text().splitlines()[:first] if first and path.exists() else []
-        path.write_text("".join(line + "\n" for line in kept))
+        write_atomically(path, lambda target: target.write_text("".join(line + "\n" for line in kept)))
         self.path = path
         self.events = SummaryWriter(str(out / "tensorboard"), purge_step=first or None)
         self.latest: dict[str, float] = {}
@@ -71,6 +71,8 @@ class State:
 
     def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
         self.path = out / STATE
+        for stale in out.glob(f".{STATE}.*"):  # of a run that was killed while it wrote
+            stale.unlink()
         self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
         self.before, self.started = 0.0, time.monotonic()
 

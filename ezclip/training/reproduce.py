@@ -27,6 +27,7 @@ from ezclip.evaluation.phantom import frame_spread
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.study import study, training_curves
 from ezclip.predictor import Predictor
+from ezclip.text.templates import Texts
 from ezclip.training.loop import train
 from ezclip.training.pretrain import pretrain
 from ezclip.training.results import write_results
@@ -154,13 +155,26 @@ class Reproduction:
             "result": result,
         }
 
-    def test(self, name: str, labels: list[str], among: list[str] | None = None) -> dict[str, Any]:
+    def test(
+        self, name: str, labels: list[str], among: list[str] | None = None, texts: Texts = "trained"
+    ) -> dict[str, Any]:
         """Accuracies and frame spread of a run on the test clips of ``labels``, chosen among ``among`` or these."""
         rows = [row for row in read_rows(self.data / "test" / "val") if row.label in labels]
-        found = evaluate(Predictor.load(self.runs / name / "model"), rows, among or labels, frozen=True)
+        found = evaluate(Predictor.load(self.runs / name / "model"), rows, among or labels, frozen=True, texts=texts)
         report = found.report() | {"classes": len(among or labels), "model": name}
         report.pop("per_class")
         return report | {"spread": frame_spread(found.frames, found.frozen, "released", unit=True).as_json()}
+
+    def texts(self) -> dict[str, Any]:
+        """Table 10 at test time: the variants, trained on bare names, read other texts."""
+        kinds: tuple[Texts, ...] = ("names", "templates", "descriptions")
+        return {v: {kind: self.test(v, LABELS, texts=kind) for kind in kinds} for v in ("base", "ezclip")}
+
+    def described(self) -> dict[str, Any]:
+        """Table 10: train and test on the descriptions that ship."""
+        name = "ezclip_described"
+        found = self.fit(name, "text=tabletop", "validation=null")
+        return found | {"result": self.test(name, LABELS, texts="descriptions")}
 
     def novel(self, variant: str) -> dict[str, Any]:
         """Base-to-novel: train on the base classes, test on base and on novel ones."""
@@ -219,12 +233,14 @@ STEPS: tuple[Step, ...] = (
     Step("backbone", 27, Reproduction.backbone),
     *(_fit(variant, f"variant={variant}") for variant in ("ezclip", "base", "prompts", "motion")),
     Step("study", 6, Reproduction.study),
+    Step("texts", 2, Reproduction.texts),
     _fit("calibrated", "reading=calibrated"),
     *(_fit(f"{v}_seed{s}", f"variant={v}", f"seed={s}") for s in (1, 2) for v in ("ezclip", "base")),
     _fit("shallow", "prompt_depth=shallow"),
     _fit("paper_reading", "reading=paper"),
     *(Step(f"base_to_novel_{v}", 21, lambda r, v=v: r.novel(v)) for v in ("ezclip", "base")),
     *(Step(f"few_shot_{k}", 8, lambda r, k=k: r.few_shot(k, None)) for k in SHOTS),
+    Step("ezclip_described", 21, Reproduction.described),
     *(Step(f"few_shot_{k}_from_base", 8, lambda r, k=k: r.few_shot(k, "base_to_novel_ezclip")) for k in SHOTS),
 )
 

@@ -174,6 +174,21 @@ def _few_shot(found: Found, report: dict[str, Any]) -> str:
     return f"## Few-shot (Tables 4 and 12)\n\nTop-1 after K clips a class.\n\n{_markdown(rows)}"
 
 
+def _texts(found: Found, report: dict[str, Any]) -> str:
+    kinds = ("names", "templates", "descriptions")
+    rows = [["variant", "trained on", *(f"tested on {kind}" for kind in kinds)]]
+    tested = found.get("texts", {})
+    for variant in ("base", "ezclip"):
+        own = tested.get(variant)
+        rows.append([variant, "names", *(_percent(own[kind]["top1"]) if own else NOT_RUN for kind in kinds)])
+    described = found.get("ezclip_described")
+    rows.append(["ezclip", "descriptions", "", "", _percent(described["result"]["top1"]) if described else NOT_RUN])
+    chance = _percent(1 / _classes(found))
+    rows += [["chance", "", chance, chance, chance], ["paper, UCF-101", "", "", "77.8 %", "79.1 %"]]
+    note = "Top-1. The paper trains and tests on the same texts; its column without descriptions uses templates."
+    return f"## Texts (Table 10)\n\n{note}\n\n{_markdown(rows)}"
+
+
 def _families(found: Found, report: dict[str, Any]) -> str:
     if not report:
         return f"## Out of distribution (Fig. 7)\n\n{NOT_RUN}"
@@ -220,6 +235,7 @@ SECTIONS: tuple[Callable[[Found, dict[str, Any]], str], ...] = (
     _ablation,
     _base_to_novel,
     _few_shot,
+    _texts,
     _families,
     _pictures,
 )

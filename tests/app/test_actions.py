@@ -238,7 +238,7 @@ def archive(tmp_path: Path) -> Path:
             for i in range(6):
                 video = write_video(tmp_path / f"{label}{i}.mp4", count=10 + i)
                 packed.write(video, f"clips/{label}/{i}.mp4")
-        packed.writestr("clips/waving/notes.txt", "not a video")
+        packed.writestr("clips/waving/notes.txt", f"not a video, and another zip for each test: {path}")
         packed.writestr("../outside.mp4", b"x")
     return path
 

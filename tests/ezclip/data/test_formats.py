@@ -137,6 +137,15 @@ def test_frames_and_shards(videos: Path, tmp_path: Path) -> None:
     found = check(listing, jobs=1)
     assert [row["label"] for row in found.rows] == list(EXPECTED.values()) and not found.broken
 
+    with tarfile.open(shards / "000.tar", "w") as shard:
+        shard.add(videos / "TaiChi" / "three.avi", "../../outside.avi")
+        member = tarfile.TarInfo("../../outside.txt")
+        member.size = 1
+        shard.addfile(member, io.BytesIO(b"x"))
+    with pytest.raises(ConfigError, match=r"no label|no plain file"):
+        unpack(read_listing(shards), tmp_path / "out")
+    assert not (tmp_path / "outside.avi").exists()
+
 
 def test_broken_and_missing_videos_are_named(videos: Path, tmp_path: Path) -> None:
     (videos / "TaiChi" / "bad.avi").write_text("no video")

@@ -1,14 +1,19 @@
 """Training runs on a few clips: learning, resume, broken videos, several processes."""
 
 import json
+import os
+import random
+import shutil
 import subprocess
 import sys
 import textwrap
-from dataclasses import replace
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from ezclip.checkpoints.load import load_model
 from ezclip.checkpoints.store import save_backbone
@@ -199,3 +204,41 @@ def test_configurations_that_do_not_fit_name_the_key(tmp_path: Path) -> None:
         load_config(TrainConfig, ROOT / "configs" / "paper.yaml", ["lr"])
     with pytest.raises(ConfigError, match="no configuration"):
         load_config(TrainConfig, tmp_path / "gone.yaml", [])
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_and_resumed(config: TrainConfig, tmp_path: Path) -> None:
+    """kill -9 at random moments; EZCLIP_KILLS says how often. The weights equal the unbroken run's bit by bit."""
+    rng = random.Random(0)
+    steps = 40
+    settings = {**asdict(config), "steps": steps, "eval_every": 1, "validation": None}
+    outs = [tmp_path / name for name in ("unbroken", "killed")]
+    for out in outs:
+        (tmp_path / f"{out.name}.yaml").write_text(yaml.safe_dump(settings | {"out": str(out)}))
+
+    def start(out: Path) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "ezclip", "train", "--config", str(tmp_path / f"{out.name}.yaml")]
+        return subprocess.Popen([*command, "--resume", "auto"], cwd=ROOT, stdout=subprocess.DEVNULL)
+
+    def steps_of(out: Path) -> int:
+        path = out / "metrics.jsonl"
+        return path.read_text().count("\n") if path.exists() else 0
+
+    assert start(outs[0]).wait() == 0
+    kills = 0
+    while kills < int(os.environ.get("EZCLIP_KILLS", "2")):
+        if steps_of(outs[1]) >= steps - 2:
+            shutil.rmtree(outs[1])
+        running, goal = start(outs[1]), steps_of(outs[1]) + rng.randrange(1, 8)
+        while running.poll() is None and steps_of(outs[1]) < goal:
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.2)
+        if running.poll() is None:
+            running.kill()
+            kills += 1
+        running.wait()
+    assert start(outs[1]).wait() == 0
+    there, here = ((out / "model" / "adapter.safetensors").read_bytes() for out in outs)
+    assert there == here
+    assert [m["loss"] for m in metrics(str(outs[0]))] == [m["loss"] for m in metrics(str(outs[1]))]
+    assert not list(outs[1].glob(".state*")), "a half-written file was left"
