@@ -265,19 +265,28 @@ def _manifest(path: Path, options: Options) -> Listing:
     return Listing("manifest of this project", names, labels, path.parent, columns)
 
 
+def _key(name: str) -> tuple[str, str]:
+    """WebDataset's key and extension: the file's name is split at its first dot, its folders are part of the key."""
+    folder, slash, base = name.rpartition("/")
+    start, _, kind = base.partition(".")
+    return f"{folder}{slash}{start}", kind
+
+
 def _tar(path: Path, options: Options) -> Listing:
     names, labels, told = [], [], {}
     with tarfile.open(path) as shard:
         for member in shard:
-            key, _, kind = member.name.partition(".")
+            key, kind = _key(member.name)
             if member.isfile() and f".{kind.lower()}" in SUFFIXES:
                 names.append(member.name)
             elif member.isfile() and kind in ("txt", "cls", "json"):
                 content = shard.extractfile(member)
                 told[key] = (kind, content.read().decode("utf-8").strip() if content else "")
+    if not names:
+        raise ConfigError(f"{path.name} holds no videos.")
     classes = read_classes(options.classes) if options.classes else {}
     for name in names:
-        kind, text = told.get(name.partition(".")[0], ("", ""))
+        kind, text = told.get(_key(name)[0], ("", ""))
         label = json.loads(text).get("label", "") if kind == "json" else text
         if isinstance(label, int) or str(label).isdigit():
             if int(label) not in classes:

@@ -142,7 +142,7 @@ def test_frames_and_shards(videos: Path, tmp_path: Path) -> None:
         member = tarfile.TarInfo("../../outside.txt")
         member.size = 1
         shard.addfile(member, io.BytesIO(b"x"))
-    with pytest.raises(ConfigError, match=r"no label|no plain file"):
+    with pytest.raises(ConfigError, match="no plain file"):
         unpack(read_listing(shards), tmp_path / "out")
     assert not (tmp_path / "outside.avi").exists()
 
