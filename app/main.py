@@ -60,7 +60,7 @@ def build_app(services: Services) -> gr.Blocks:
         proofs = gr.State(None)  # (an Analysis, its measured MapProofs)
         with gr.Row():
             with gr.Column(scale=2, min_width=320):
-                controls, other, upload_names, label_set, cards = _left(services, samples)
+                controls, examples, other, upload_names, label_set, cards = _left(services, samples)
                 with gr.Row():
                     run = gr.Button("Analyse", variant="primary", elem_id="analyse")
                     stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
@@ -107,7 +107,12 @@ def build_app(services: Services) -> gr.Blocks:
         busy = lambda: (gr.Button(interactive=False), gr.Button(interactive=True))  # noqa: E731
         ready = lambda: (gr.Button(interactive=True), gr.Button(interactive=False))  # noqa: E731
         jobs, proofs_under_way = [], []
-        begins = {run.click: False, partial(gr.on, attention.changes): True, recognise.edited.success: True}
+        begins = {
+            run.click: False,
+            examples.load_input_event.success: False,
+            partial(gr.on, attention.changes): True,
+            recognise.edited.success: True,
+        }
         for begin, again in begins.items():
             begun = begin(busy, None, [run, stop], **instant)
             job = begun.then(on_gpu(partial(analyse, again=again)), asked, [status, *outputs], **shared)
@@ -143,7 +148,9 @@ def build_app(services: Services) -> gr.Blocks:
     return demo
 
 
-def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.UploadButton, gr.File, gr.Dropdown, gr.HTML]:
+def _left(
+    services: Services, samples: list[str]
+) -> tuple[Controls, gr.Examples, gr.UploadButton, gr.File, gr.Dropdown, gr.HTML]:
     """Clip, class names and models."""
     video = gr.Video(
         label="Clip",
@@ -155,7 +162,8 @@ def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.UploadBu
         elem_id="clip",
     )
     other = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
-    gr.Examples(samples, video, label="Samples", example_labels=[_title(s) for s in samples], examples_per_page=20)
+    titles = [_title(s) for s in samples]
+    examples = gr.Examples(samples, video, label="Samples", example_labels=titles, examples_per_page=20)
     label_set = gr.Dropdown(list(actions.SET_TITLES), label="Fill in a set of class names", elem_id="set")
     labels = gr.Textbox(
         label="Class names",
@@ -174,7 +182,7 @@ def _left(services: Services, samples: list[str]) -> tuple[Controls, gr.UploadBu
         chosen = gr.Dropdown(list(actions.TEXTS.items()), value="trained", label="A name becomes", elem_id="texts")
         upload = gr.File(label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110)
     controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
-    return controls, other, upload, label_set, cards
+    return controls, examples, other, upload, label_set, cards
 
 
 def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> None:

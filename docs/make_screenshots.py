@@ -58,11 +58,16 @@ def walk(page: Page, name: str) -> None:
     """Analyse a sample with a long class name among the others and take every tab."""
     page.get_by_role("button", name="Analyse", exact=True).wait_for()
     page.get_by_text("pushing left to right").first.click()
-    page.locator("#clip video").first.wait_for()
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Done')", timeout=60_000)
     box = page.locator("#labels textarea")
     box.fill(box.input_value() + "\n" + LONG)
     page.get_by_role("button", name="Analyse", exact=True).click()
-    page.wait_for_function("document.querySelector('#status').innerText.includes('Done')", timeout=60_000)
+    page.wait_for_function(
+        "name => document.querySelector('#ranking').innerText.includes(name)"
+        " || document.querySelector('#ranking').innerText.includes('22 more')",
+        arg=LONG,
+        timeout=60_000,
+    )
     take(page, name, "recognise")
     open_tab(page, "attention")
     page.wait_for_function("/[+-]\\d/.test(document.querySelector('#proof').innerText)", timeout=60_000)

@@ -1,6 +1,9 @@
 """What a Hugging Face Space reads: the README's front matter and the attributes of large files."""
 
+import os
 import re
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,3 +35,13 @@ def test_large_files_as_the_hub_wants_them() -> None:
 def test_pictures_of_the_readme_exist() -> None:
     for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text()):
         assert (ROOT / picture).is_file(), picture
+
+
+def test_zero_gpu_lends_its_gpu(tmp_path: Path) -> None:
+    """With the package ``spaces`` at hand, functions go through it; here a stand-in of it that marks them."""
+    (tmp_path / "spaces.py").write_text("def GPU(function):\n    return lambda *a: ('on a GPU', function(*a))\n")
+    code = "from app.zero_gpu import on_gpu; print(on_gpu(len)('abc'))"
+    for folder, told in ((tmp_path, "('on a GPU', 3)"), (tmp_path / "none", "3")):
+        path = os.pathsep.join([str(folder), str(ROOT)])
+        done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True)
+        assert done.stdout.decode().strip() == told, done.stderr

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ezclip.checkpoints.hub import PREFIX, check_hub_name, pull
 from ezclip.errors import CheckpointError
 from ezclip.text.labels import label_set
 from ezclip.types import VARIANTS
@@ -73,11 +74,13 @@ def entries() -> list[Entry]:
 
 
 def model_folder(name: str) -> Path:
-    """The folder that a model name or path means.
+    """The folder that a model name or path means; hf:organisation/name is downloaded into the Hub's cache.
 
     Raises:
         CheckpointError: none; lists the names that exist.
     """
+    if name.startswith(PREFIX):
+        return pull(name, (CONFIG, ADAPTER), (BACKBONE,))
     for folder in (ROOT / name, Path(name)):
         try:
             if (folder / CONFIG).is_file():
@@ -87,7 +90,7 @@ def model_folder(name: str) -> Path:
     known = ", ".join(e.name for e in entries()) or "none yet"
     raise CheckpointError(
         f"There is no model {name!r}. Known names: {known}. Also accepted: a folder with {CONFIG}, or "
-        "clip:ARCH/TAG such as clip:ViT-B-16-quickgelu/openai."
+        "clip:ARCH/TAG such as clip:ViT-B-16-quickgelu/openai, or hf:organisation/name."
     )
 
 
@@ -103,6 +106,9 @@ def check_model_name(name: str) -> None:
         arch, separator, tag = name.removeprefix("clip:").partition("/")
         if not (separator and arch and tag):
             raise CheckpointError(f"{name!r} is not clip:ARCH/TAG, for example clip:ViT-B-16-quickgelu/openai.")
+        return
+    if name.startswith(PREFIX):
+        check_hub_name(name)
         return
     model_folder(name)
 

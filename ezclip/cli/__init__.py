@@ -21,6 +21,8 @@ VERBS = {
     "evaluate": "accuracy on labelled clips",
     "data": "check a data set and write its manifest",
     "convert": "an official EZ-CLIP .pt file to this project's format",
+    "push": "upload a model to the Hugging Face Hub",
+    "pull": "download a model from the Hugging Face Hub",
     "synth": "draw Tabletop Motion clips",
     "pretrain": "train the compact CLIP on stills",
     "train": "train adapters and prompts",

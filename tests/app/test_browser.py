@@ -121,9 +121,8 @@ def test_label_change_and_workbench(open_page: Opener, movie: Path) -> None:
 
 def test_every_other_tab(open_page: Opener) -> None:
     page = open_page()
-    page.get_by_text("pushing left to right").first.click()
-    page.locator("#clip video").first.wait_for()
-    analyse(page)
+    page.get_by_text("pushing left to right").first.click()  # a sample is analysed at once
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
     open_tab(page, "attention")
     expect(page.locator("#proof tbody, #proof table").first).to_contain_text("+", timeout=30_000)
     expect(page.locator("#proof")).not_to_contain_text("no ground truth")

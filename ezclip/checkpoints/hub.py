@@ -1,0 +1,148 @@
+"""Models on the Hugging Face Hub: ``hf:organisation/name`` or ``hf:organisation/name@revision``; imports no torch."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from ezclip.checkpoints.files import write_atomically
+from ezclip.errors import CheckpointError
+
+PREFIX = "hf:"
+CARD = "README.md"
+_NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+
+
+def check_hub_name(name: str) -> tuple[str, str | None]:
+    """The repository and the revision that a name means.
+
+    Raises:
+        CheckpointError: not hf:organisation/name, with or without @revision.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise CheckpointError(f"{name!r} is not hf:organisation/name or hf:organisation/name@revision.")
+    return match["repo"], match["revision"]
+
+
+def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> Path:
+    """Download a model folder into the Hub's cache, or find it there without a network.
+
+    Args:
+        name: hf:organisation/name[@revision]; without a revision the newest one.
+        files: that the repository must have.
+        optional: that it may have.
+
+    Returns:
+        The folder that holds the files.
+
+    Raises:
+        CheckpointError: no such repository, revision or file, or no network and nothing in the cache.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    repo, revision = check_hub_name(name)
+    folder = None
+    for file in (*files, *optional):
+        try:
+            folder = Path(hf_hub_download(repo, file, revision=revision)).parent
+        except LocalEntryNotFoundError as error:
+            if file in files:
+                raise CheckpointError(
+                    f"{name} is not in the cache and the Hub cannot be reached; check the network or give a folder."
+                ) from error
+        except EntryNotFoundError as error:
+            if file in files:
+                raise CheckpointError(f"{name} has no {file}; it is not a model of ezclip.") from error
+        except GatedRepoError as error:
+            raise CheckpointError(
+                f"{name} asks for permission; ask for it on its page, then `hf auth login`."
+            ) from error
+        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
+            raise CheckpointError(
+                f"The Hub has no {name}, or it is private; check the name and `hf auth login`."
+            ) from error
+        except (HfHubHTTPError, OSError) as error:
+            raise CheckpointError(f"{name} could not be downloaded ({type(error).__name__}); try again.") from error
+    assert folder is not None
+    return folder
+
+
+def push(folder: Path, repo: str, files: list[Path], config: dict[str, Any], *, private: bool) -> str:
+    """Upload a model with a card that says only what its config.json records.
+
+    Args:
+        folder: of the model, for its name.
+        repo: organisation/name, made if it is not there.
+        files: to upload, by their own names.
+        config: the model's config.json.
+        private: visible to its owners alone, if it is made now.
+
+    Returns:
+        The address of the commit.
+
+    Raises:
+        CheckpointError: not logged in, not allowed, or no network.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+
+    check_hub_name(PREFIX + repo)
+    with tempfile.TemporaryDirectory() as scratch:
+        written = Path(scratch) / CARD
+        write_atomically(written, lambda path: path.write_text(card(repo, config), "utf-8"))
+        operations = [CommitOperationAdd(path.name, path) for path in (*files, written)]
+        try:
+            api = HfApi()
+            api.create_repo(repo, private=private, exist_ok=True)
+            done = api.create_commit(repo, operations, commit_message=f"Upload {folder.name} with ezclip")
+        except LocalTokenNotFoundError as error:
+            raise CheckpointError("No token of the Hub is at hand; run `hf auth login` first.") from error
+        except (HfHubHTTPError, OSError) as error:
+            raise CheckpointError(
+                f"{repo} could not be written ({type(error).__name__}); check name, token and network."
+            ) from error
+    return str(done.commit_url)
+
+
+def card(repo: str, config: dict[str, Any]) -> str:
+    """A model card: what the model is, how to use it, and the numbers that its training recorded; nothing else."""
+    training, metrics = config.get("training", {}), config.get("metrics", {})
+    data = training.get("data")
+    lines = [
+        "---",
+        "license: mit",
+        "library_name: ezclip",
+        "pipeline_tag: video-classification",
+        "tags: [video, action-recognition, zero-shot, clip, ez-clip]",
+        "---",
+        f"# {repo.partition('/')[2]}",
+        "",
+        f"EZ-CLIP ([arXiv 2312.08010](https://arxiv.org/abs/2312.08010)), variant `{config['variant']}`, "
+        f"T = {config['num_frames']} frames, on the backbone {config['backbone']['id']} "
+        f"(sha256 {config['backbone']['sha256'][:12]}).",
+        "",
+        f'    python -m ezclip predict clip.mp4 --labels "waving, clapping" --model {PREFIX}{repo}',
+        "",
+    ]
+    if data:
+        lines += [f"Trained on {Path(data).parent.parent.name}, {training.get('clips', '?')} clips."]
+    if metrics:
+        told = ", ".join(f"{key.removeprefix('val_').replace('_', ' ')} {value:.3f}" for key, value in metrics.items())
+        lines += [f"Measured on its validation clips at the end of training: {told}."]
+    else:
+        lines += ["Nothing was measured with this file."]
+    if labels := config.get("labels"):
+        lines += ["", f"Classes of its training ({len(labels)}):", "", "```json", json.dumps(labels), "```"]
+    return "\n".join(lines) + "\n"
