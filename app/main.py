@@ -46,9 +46,8 @@ _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
     for (const [k, v] of Object.entries({labels, baseline, model}))
         v && v.length < 1500 ? u.searchParams.set(k, v) : u.searchParams.delete(k);
     history.replaceState(null, '', u) }"""
-# The first choice of a tab is Gradio's own, as the page opens; it would overwrite what the address asks for.
-_REMEMBER_TAB = """() => { if (!window.pageOpened) return void (window.pageOpened = true);
-    const u = new URL(location); u.searchParams.set('tab', '%s'); history.replaceState(null, '', u) }"""
+_REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab);
+    history.replaceState(null, '', u); return [tab] }"""
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -68,6 +67,9 @@ def build_app(services: Services) -> gr.Blocks:
                 take_away = TakeAway(services, state, proofs)
             with gr.Column(scale=5, min_width=320):
                 banner = gr.Markdown(_banner(services, services.baseline, services.default), elem_id="banner")
+                # In place of the tabs' own header, whose menu for those that do not fit loses some of them.
+                named = [(title, tab) for tab, title in texts.TABS.items()]
+                choose = gr.Radio(named, value="recognise", label="Results", show_label=False, elem_id="choose-tab")
                 with gr.Tabs(elem_id="tabs") as tabs_box:
                     recognise = RecogniseTab(controls)
                     attention = AttentionTab(services, state, proofs)
@@ -136,21 +138,19 @@ def build_app(services: Services) -> gr.Blocks:
         stop.click(cancelled, None, [run, stop, status], cancels=[*jobs, *proofs_under_way], **instant)
         remembered = [controls.labels, controls.baseline, controls.model]
         jobs[0].then(None, remembered, None, js=_REMEMBER, api_visibility="private")
-        tabs = [child for child in tabs_box.children if isinstance(child, gr.Tab)]
-        for tab in tabs:
-            tab.select(None, None, None, js=_REMEMBER_TAB % tab.id, api_visibility="private")
+        choose.input(lambda tab: gr.Tabs(selected=tab), choose, tabs_box, js=_REMEMBER_TAB, **instant)
 
         def recall(request: gr.Request) -> list[Any]:
-            return _recall(services, request, [str(tab.id) for tab in tabs])
+            return _recall(services, request)
 
-        demo.load(recall, None, [*remembered, tabs_box], api_visibility="private")
+        demo.load(recall, None, [*remembered, choose, tabs_box], api_visibility="private")
         add_endpoints(services)
     return demo
 
 
 def _left(
     services: Services, samples: list[str]
-) -> tuple[Controls, gr.Examples, gr.UploadButton, gr.File, gr.Dropdown, gr.HTML]:
+) -> tuple[Controls, Any, gr.UploadButton, gr.File, gr.Dropdown, gr.HTML]:
     """Clip, class names and models."""
     video = gr.Video(
         label="Clip",
@@ -244,13 +244,14 @@ def _wire_inputs(
     )
 
 
-def _recall(services: Services, request: gr.Request, tabs: list[str]) -> list[Any]:
+def _recall(services: Services, request: gr.Request) -> list[Any]:
     """What the page's address says, as far as it can be used."""
     asked = dict(request.query_params)
     names = services.model_names()
     found: list[Any] = [asked["labels"] if asked.get("labels") else gr.skip()]
     found += [asked[key] if asked.get(key) in names else gr.skip() for key in ("baseline", "model")]
-    return [*found, gr.Tabs(selected=asked["tab"]) if asked.get("tab") in tabs else gr.skip()]
+    tab = asked.get("tab")
+    return [*found, *((tab, gr.Tabs(selected=tab)) if tab in texts.TABS else (gr.skip(), gr.skip()))]
 
 
 def _preview(services: Services, path: str | None) -> tuple[Any, Any]:

@@ -10,6 +10,17 @@ LEAD = (
     "Drop a clip, name some actions, and compare two models on it: **base**, which looks at frames one by one, and "
     "**EZ-CLIP**, whose temporal prompts let the frames see one another. Every map says what made it."
 )
+TABS = {
+    "recognise": "Recognise",
+    "attention": "Attention",
+    "across": "Across frames",
+    "embeddings": "Frame embeddings",
+    "evidence": "Motion evidence",
+    "classes": "Classes",
+    "ood": "Out of distribution",
+    "long": "Long video and live",
+    "about": "About",
+}
 LABELS_HELP = "One a line, or separated by commas. Leave empty for the model's own classes."
 EMPTY_RANKING = "The ranked class names of both models appear here."
 EMPTY_MAPS = "The frames and both models' attention maps appear here."

@@ -24,6 +24,15 @@ CSS = """
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
 #status p { margin: 0; }
 #clip video { max-height: 290px; }
+#tabs > .tab-wrapper { display: none; }
+#choose-tab .wrap { gap: 4px; }
+#choose-tab { padding: 0; border: 0; background: none; box-shadow: none; }
+#choose-tab label { padding: 6px 11px; box-shadow: none; background: none; border: 0; border-radius: 0;
+  border-bottom: 3px solid transparent; color: var(--body-text-color); }
+#choose-tab label.selected { border-bottom-color: var(--primary-600); font-weight: 600; }
+#choose-tab label:has(:focus-visible) { outline: 2px solid var(--primary-500); }
+#choose-tab input { position: absolute; opacity: 0; }
+#choose-tab label span { margin: 0; }
 .ez-empty { color: var(--body-text-color-subdued); padding: 32px 12px; text-align: center; }
 .ez-warning { border-left: 4px solid #d97706; padding: 2px 10px; margin: 6px 0; }
 .ez-pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 20px; }

@@ -14,16 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 LONG = "Putting something that cannot actually stand upright upright on the table, so it falls on its side"
 DESKTOP = {"viewport": {"width": 1400, "height": 1000}}
-TITLES = {
-    "attention": "Attention",
-    "across": "Across frames",
-    "embeddings": "Frame embeddings",
-    "evidence": "Motion evidence",
-    "classes": "Classes",
-    "ood": "Out of distribution",
-    "long": "Long video and live",
-    "about": "About",
-}
 PHONE = {"viewport": {"width": 393, "height": 851}, "device_scale_factor": 2, "has_touch": True}
 
 
@@ -102,14 +92,10 @@ def walk(page: Page, name: str) -> None:
 
 
 def open_tab(page: Page, tab: str) -> None:
-    """Press a tab, also one in the overflow menu."""
-    page.locator("[data-tab-id]").first.wait_for(state="attached")
-    direct = page.locator(f'[data-tab-id="{tab}"]')
-    if direct.count():
-        direct.first.evaluate("e => e.click()")
-    else:
-        page.get_by_label("More tabs").first.evaluate("e => e.click()")
-        page.locator(".overflow-dropdown button", has_text=TITLES[tab]).first.evaluate("e => e.click()")
+    """Choose a tab."""
+    from app.texts import TABS
+
+    page.locator("#choose-tab label", has_text=TABS[tab]).click()
     page.wait_for_timeout(700)
 
 

@@ -11,5 +11,5 @@ from ezclip import __version__
 def about_tab() -> None:
     """Static text and the versions in use."""
     made = ", ".join(f"{name} {version(name)}" for name in ("torch", "open_clip_torch", "gradio", "captum", "av"))
-    with gr.Tab("About", id="about"):
+    with gr.Tab(texts.TABS["about"], id="about"):
         gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {made}")

@@ -17,7 +17,7 @@ class AcrossFramesTab:
 
     def __init__(self, services: Services, state: gr.State) -> None:
         self.services = services
-        with gr.Tab("Across frames", id="across"):
+        with gr.Tab(texts.TABS["across"], id="across"):
             self.layer = gr.Dropdown([("All layers (rollout)", 0)], value=0, label="Layer", elem_id="layer")
             self.matrix = gr.HTML(widgets.empty(texts.EMPTY_INFLUENCE), elem_id="influence")
             self.spread = gr.HTML("", elem_id="spread")

@@ -34,7 +34,7 @@ class AttentionTab:
 
     def __init__(self, services: Services, state: gr.State, proofs: gr.State) -> None:
         self.services, self.state, self.proofs = services, state, proofs
-        with gr.Tab("Attention", id="attention"):
+        with gr.Tab(texts.TABS["attention"], id="attention"):
             with gr.Row():
                 titles = [(title, name) for name, title in METHODS.items()]
                 self.method = gr.Dropdown(titles, value="rollout", label="Map", min_width=260, elem_id="method")

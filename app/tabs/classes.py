@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import widgets
+from app import texts, widgets
 from app.actions import classes as actions
 from app.actions.analysis import Request, analyse, finish
 from app.actions.classes import ClassStudy
@@ -32,7 +32,7 @@ class ClassesTab:
 
     def __init__(self, services: Services, controls: Controls) -> None:
         pairs = list(actions.shipped().get("comparisons", {}))
-        with gr.Tab("Classes", id="classes"):
+        with gr.Tab(texts.TABS["classes"], id="classes"):
             with gr.Row():
                 pair = gr.Dropdown(
                     [(p.replace("->", " against "), p) for p in pairs],

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import widgets
+from app import texts, widgets
 from app.actions.analysis import Request
 from app.actions.embeddings import frame_plane, sample_paths
 from app.controls import Controls
@@ -31,7 +31,7 @@ class EmbeddingsTab:
         names = services.model_names()
         first, second = (name if name in names else fallback for name, fallback in zip(PAIR, names[::-1] * 2))
         folder = Path(samples[0]).parent if samples else Path()
-        with gr.Tab("Frame embeddings", id="embeddings"):
+        with gr.Tab(texts.TABS["embeddings"], id="embeddings"):
             with gr.Row():
                 first_box = gr.Dropdown(names, value=first, label="First model", min_width=220, elem_id="first-model")
                 second_box = gr.Dropdown(

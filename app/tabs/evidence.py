@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import widgets
+from app import texts, widgets
 from app.actions.evidence import Evidence, motion_evidence
 from app.actions.jobs import Step
 from app.controls import Controls
@@ -26,7 +26,7 @@ class EvidenceTab:
     """Wired by itself: works on the clip in the player."""
 
     def __init__(self, services: Services, controls: Controls) -> None:
-        with gr.Tab("Motion evidence", id="evidence"):
+        with gr.Tab(texts.TABS["evidence"], id="evidence"):
             with gr.Row():
                 run = gr.Button("Test the order of frames", elem_id="probe")
                 stop = gr.Button("Cancel", elem_id="probe-cancel")
@@ -34,7 +34,7 @@ class EvidenceTab:
             chart = gr.Plot(visible=False, show_label=False, label="Scores by variation", elem_id="evidence-chart")
             archive = StudyArchive(services, "evidence")
 
-        def probe(*values: Any) -> Iterator[Any]:
+        def vary(*values: Any) -> Iterator[Any]:
             for step in motion_evidence(services, controls.request(*values)):
                 if isinstance(step, Step):
                     yield widgets.progress(step), gr.skip(), gr.skip()
@@ -43,7 +43,7 @@ class EvidenceTab:
                     yield widgets.evidence(step), chart_shown, (step.report, step.request)
 
         job = run.click(
-            on_gpu(guarded_steps(probe)), controls.inputs, [found, chart, archive.state],
+            on_gpu(guarded_steps(vary)), controls.inputs, [found, chart, archive.state],
             concurrency_id="model", concurrency_limit=1, api_visibility="private",
         )  # fmt: skip
         stop.click(

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from app import widgets
+from app import texts, widgets
 from app.actions.jobs import Step
 from app.actions.long_video import Live, Timeline, over_time, score_live
 from app.controls import Controls
@@ -29,7 +29,7 @@ class LongVideoTab:
     """Wired by itself."""
 
     def __init__(self, services: Services, controls: Controls) -> None:
-        with gr.Tab("Long video and live", id="long"):
+        with gr.Tab(texts.TABS["long"], id="long"):
             with gr.Row():
                 seconds = gr.Number(2.0, label="Window (s)", minimum=0.2, maximum=60, elem_id="window")
                 step = gr.Number(1.0, label="A window every (s)", minimum=0.1, maximum=60, elem_id="window-step")

@@ -7,7 +7,7 @@ from typing import Any
 
 import gradio as gr
 
-from app import widgets
+from app import texts, widgets
 from app.actions.ood import damage, family_accuracy, family_analysis
 from app.controls import Controls
 from app.feedback import guarded
@@ -28,7 +28,7 @@ class OODTab:
     def __init__(self, services: Services, controls: Controls, samples: list[str]) -> None:
         entries = {path: sample_entry(path) or {} for path in samples}
         families = {str(e["family"]): path for path, e in entries.items() if e.get("family")}
-        with gr.Tab("Out of distribution", id="ood"):
+        with gr.Tab(texts.TABS["ood"], id="ood"):
             titles = [(family.replace("_", " "), family) for family in families]
             family = gr.Dropdown(titles, label="Family of shipped clips", value=None, elem_id="family")
             shown = gr.HTML(widgets.empty(EMPTY), elem_id="family-shown")

@@ -13,7 +13,7 @@ class RecogniseTab:
     """The rankings; ``show`` gives the new values of ``outputs``. ``edited`` fires when a sentence was changed."""
 
     def __init__(self, controls: Controls) -> None:
-        with gr.Tab("Recognise", id="recognise"):
+        with gr.Tab(texts.TABS["recognise"], id="recognise"):
             self.ranking = gr.HTML(widgets.empty(texts.EMPTY_RANKING), elem_id="ranking")
             with gr.Accordion("Text workbench: what if a class were described otherwise?", open=False):
                 with gr.Row():
