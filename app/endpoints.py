@@ -51,9 +51,21 @@ def add_endpoints(services: Services) -> None:
         asked = Request(clip, labels, baseline, model, target=label, method=method)
         return actions.explain_json(services, asked, prove=prove)
 
-    def on_damage(clip: str, labels: str, model: str, baseline: str, *strengths: float) -> dict[str, Any]:
+    def on_damage(
+        clip: str,
+        labels: str,
+        model: str,
+        baseline: str,
+        blur: float,
+        noise: float,
+        darkness: float,
+        tint: float,
+        occlusion: float,
+        frame_drop: float,
+    ) -> dict[str, Any]:
         """Rank class names for a damaged clip under both models; every damage from 0 to 1."""
-        return damage(services, Request(clip, labels, baseline, model), Corruption(*strengths)).as_json()
+        corruption = Corruption(blur, noise, darkness, tint, occlusion, frame_drop)
+        return damage(services, Request(clip, labels, baseline, model), corruption).as_json()
 
     def on_compare(archive: str, model: str, baseline: str) -> dict[str, Any]:
         """Two models class by class on a zip with a folder of clips for each class."""
