@@ -74,7 +74,11 @@ def prove(services: Services, analysis: Analysis) -> Iterator[Step | list[MapPro
             texts = predictor.encode_texts([sentences[name][0] for name in names])
             predictor.set_video(analysis.clip)
             pixels = predictor.pixels
-        for found in measure(predictor.model, pixels, result.attribution.heat, texts, target):
+        steps = measure(predictor.model, pixels, result.attribution.heat, texts, target)
+        found: Faithfulness | float = 0.0
+        while not isinstance(found, Faithfulness):
+            with services.lock:  # another analysis may trace the same model between two steps
+                found = next(steps)
             if isinstance(found, Faithfulness):
                 gains = (found.deletion_gain, found.insertion_gain)
                 proofs.append(MapProof(result.name, *gains, known[result.name].moving, known[result.name].area))

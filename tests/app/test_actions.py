@@ -3,7 +3,9 @@
 import json
 import re
 import threading
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -327,3 +329,26 @@ def test_a_dropped_official_file_becomes_a_model(tmp_path: Path, monkeypatch: py
     assert models.dropped_files() == [] and [e.name for e in catalog.entries()] == ["mine"]
     with pytest.raises(UserError, match="no unconverted file"):
         models.convert_dropped("../mine.pt")
+
+
+def test_a_proof_under_way_does_not_disturb_an_analysis(services: Services, analysis: Analysis) -> None:
+    """The two share a model, and an analysis traces its attention."""
+    from ezclip.explanation.temporal import temporal_view
+
+    def prove() -> list[attention.MapProof]:
+        # Gradio hands every step to the page, which takes a moment
+        return finish(step for step in attention.prove(services, analysis) if time.sleep(0.01) is None)
+
+    with ThreadPoolExecutor() as pool:
+        proof = pool.submit(prove)
+        rounds = 0
+        while not proof.done() or rounds == 0:
+            again = finish(analyse(services, analysis.request))
+            with services.lock:
+                predictor = services.predictor("tabletop/ezclip")
+                predictor.set_video(again.clip)
+                view = temporal_view(predictor)
+            assert view is not None and view.prompts.shape == (4, 8, 8)
+            assert np.array_equal(again.model.attribution.heat, analysis.model.attribution.heat)
+            rounds += 1
+    assert len(proof.result()) == 2 and rounds > 1
