@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from html import escape
@@ -41,6 +42,7 @@ from ezclip.errors import UserError
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 MAX_FILE = "200mb"
+LAST_WORDS = 0.4  # seconds in which a cancelled analysis may still report progress
 # The page's address keeps what was chosen, so that it can be shared.
 _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
     for (const [k, v] of Object.entries({labels, baseline, model}))
@@ -134,8 +136,13 @@ def build_app(services: Services) -> gr.Blocks:
             )
         for begin in begins:
             begin(None, None, None, cancels=proofs_under_way, **instant)
-        cancelled = lambda: (*ready(), texts.CANCELLED)  # noqa: E731
-        stop.click(cancelled, None, [run, stop, status], cancels=[*jobs, *proofs_under_way], **instant)
+
+        def cancelled() -> tuple[Any, ...]:
+            time.sleep(LAST_WORDS)
+            return (*ready(), texts.CANCELLED)
+
+        stopped = stop.click(None, None, None, cancels=[*jobs, *proofs_under_way], **instant)
+        stopped.then(cancelled, None, [run, stop, status], **instant)
         remembered = [controls.labels, controls.baseline, controls.model]
         jobs[0].then(None, remembered, None, js=_REMEMBER, api_visibility="private")
         choose.input(lambda tab: gr.Tabs(selected=tab), choose, tabs_box, js=_REMEMBER_TAB, **instant)
