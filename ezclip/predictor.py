@@ -24,7 +24,7 @@ from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction, Reading
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import normalise, view
+from ezclip.video.transforms import frozen_copy, normalise, view
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,7 @@ class _Encoded:
     @cached_property
     @torch.inference_mode()
     def frozen(self) -> Tensor:
-        T = self.pixels.shape[1]
-        return self.model.encode_video(self.pixels[:, T // 2 : T // 2 + 1].expand(-1, T, -1, -1, -1)).float()
+        return self.model.encode_video(frozen_copy(self.pixels)).float()
 
 
 class Predictor:

@@ -13,6 +13,7 @@ from ezclip.evaluation.intervals import Interval, mean_interval
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.spread import spread
 from ezclip.types import Reading
+from ezclip.video.transforms import frozen_copy
 
 
 @dataclass(frozen=True)
@@ -60,5 +61,4 @@ def frame_spread(frames: Tensor, frozen: Tensor, reading: Reading, *, unit: bool
 @torch.inference_mode()
 def encode_frozen(model: EZCLIP, pixels: Tensor) -> Tensor:
     """Frame embeddings (B, T, E) of videos (B, T, 3, S, S) whose middle frame is shown T times."""
-    T = pixels.shape[1]
-    return model.encode_video(pixels[:, T // 2 : T // 2 + 1].expand(-1, T, -1, -1, -1)).float().cpu()
+    return model.encode_video(frozen_copy(pixels)).float().cpu()

@@ -9,37 +9,42 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
-import random
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed.nn.functional as dist_nn
 from accelerate import Accelerator
 from torch import Tensor
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from ezclip.checkpoints.load import resolve_backbone
 from ezclip.checkpoints.store import copy_adapter, save_backbone, save_model
 from ezclip.config import TrainConfig
-from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, cached, training_size
-from ezclip.data.manifest import Row, labels_of, partners_of, read_rows
+from ezclip.data.dataset import Clips
+from ezclip.data.manifest import labels_of, partners_of, read_rows
 from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.backbone import Backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.temporal_prompt import TemporalPrompt
-from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, descriptions, fill
 from ezclip.text.tokens import tokenize
+from ezclip.training.batches import (
+    class_sentences,
+    collate,
+    draw_tokens,
+    make_clips,
+    make_loader,
+    steps_per_epoch,
+    total_steps,
+    watched_clips,
+)
 from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import Journal, State, known_broken, report_broken
 from ezclip.types import Variant
-from ezclip.video.transforms import normalise
+from ezclip.video.transforms import frozen_copy, normalise
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +81,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     model = build(config, backbone)
     sentences = class_sentences(config.text, labels)
     with accelerator.main_process_first():
-        clips = _clips(config, rows, labels, model.image_size, training=True)
-        watched = _watched(config, labels, model.image_size)
+        clips = make_clips(config, rows, labels, model.image_size, training=True)
+        watched = watched_clips(config, labels, model.image_size)
     steps = total_steps(config, len(rows))
     groups = parameter_groups(model, config)
     optimiser = adamw(
@@ -98,14 +103,14 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     first = state.load() if resume else 0
 
     broken = known_broken(out, keep=first > 0)
-    loader = _loader(clips, config, accelerator, first, steps)
+    loader = make_loader(clips, config, accelerator, first, steps)
     bar = tqdm(total=steps, initial=first, desc=config.variant, unit="step", disable=not accelerator.is_main_process)
     journal = Journal(out, first) if accelerator.is_main_process else None
     for step, (views, targets, unreadable) in enumerate(loader, first):
         model.train()
         torch.manual_seed(config.seed * 1_000_003 + step)  # dropout depends on the step alone
         report_broken(out, unreadable, broken, len(rows))
-        tokens = _tokens(sentences, config.seed, step)
+        tokens = draw_tokens(sentences, config.seed, step)
         pixels = normalise(views.to(accelerator.device, non_blocking=True))
         calibrate = trains_motion(config.variant) and config.reading == "calibrated"
         frames, texts = wrapped(_with_frozen(pixels) if calibrate else pixels, tokens.to(accelerator.device))
@@ -221,111 +226,9 @@ def total_loss(
     return {"loss": loss, **losses}
 
 
-def steps_per_epoch(config: TrainConfig, count: int) -> int:
-    """Whole batches in a pass; what is left over is drawn in other passes."""
-    return max(1, count // config.batch_size)
-
-
-def total_steps(config: TrainConfig, count: int) -> int:
-    """Optimiser steps of the whole run."""
-    return config.steps or config.epochs * steps_per_epoch(config, count)
-
-
-def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
-    """For each label the sentences that training draws from: its name, 16 templates, or its description."""
-    if text == "names":
-        return [fill(label, NAME_ONLY) for label in labels]
-    if text == "templates":
-        return [fill(label, TEMPLATES) for label in labels]
-    sentences = describe(labels, descriptions(text))
-    if cut := tokenize(sentences)[1]:
-        log.warning("texts over 77 tokens are cut: %s", "; ".join(sentence[:60] for sentence in cut))
-    return [[sentence] for sentence in sentences]
-
-
-def _tokens(sentences: list[list[str]], seed: int, step: int) -> Tensor:
-    """(C, 77): one sentence of each class, drawn anew at each step."""
-    draw = random.Random(f"{seed}/{step}")
-    return tokenize([draw.choice(choices) for choices in sentences])[0]
-
-
-def _clips(config: TrainConfig, rows: Sequence[Row], labels: list[str], image_size: int, *, training: bool) -> Clips:
-    size = training_size(image_size)
-    frames: CachedFrames | Frames8Bit = Frames8Bit(rows, size)
-    if config.cache:
-        frames = cached(rows, config.cache, T=config.num_frames, size=size)
-    return Clips(
-        rows,
-        labels,
-        frames,
-        T=config.num_frames,
-        image_size=image_size,
-        sampling=config.sampling if training else "centres",
-        augmentation=config.augmentation if training else "none",
-        flip=config.flip and training,
-        seed=config.seed,
-    )
-
-
-def _watched(config: TrainConfig, labels: list[str], image_size: int) -> Clips | None:
-    if config.validation is None:
-        return None
-    rows = read_rows(config.validation)
-    unknown = sorted({row.label for row in rows} - set(labels))
-    if unknown:
-        raise ConfigError(f"The validation clips have {len(unknown)} labels that training lacks, first {unknown[0]!r}.")
-    return _clips(config, rows, labels, image_size, training=False)
-
-
-class Order:
-    """The batches of one process from step ``first`` on: lists of (epoch, index).
-
-    Each pass has its own permutation, drawn from (seed, epoch), so step s is the same wherever a run starts.
-    """
-
-    def __init__(self, config: TrainConfig, count: int, first: int, steps: int, rank: int = 0, world: int = 1):
-        if config.batch_size % world:
-            raise ConfigError(f"batch_size {config.batch_size} is not a multiple of {world} processes; change one.")
-        self.config, self.count, self.first, self.steps = config, count, first, steps
-        self.rank, self.world = rank, world
-
-    def __len__(self) -> int:
-        """Number of batches."""
-        return self.steps - self.first
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Yield this process's share of each global batch."""
-        size, each = self.config.batch_size, steps_per_epoch(self.config, self.count)
-        order, drawn = np.empty(0, np.int64), -1
-        for step in range(self.first, self.steps):
-            epoch, position = divmod(step, each)
-            if epoch != drawn:
-                order, drawn = np.random.default_rng([self.config.seed, epoch]).permutation(self.count), epoch
-            rows = np.resize(order[position * size :], size)
-            yield [(epoch, int(i)) for i in rows[self.rank :: self.world]]
-
-
-def _loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, first: int, steps: int) -> DataLoader:
-    order = Order(config, len(clips), first, steps, accelerator.process_index, accelerator.num_processes)
-    return DataLoader(
-        clips,
-        batch_sampler=order,
-        num_workers=config.workers,
-        collate_fn=_collate,
-        pin_memory=accelerator.device.type == "cuda",
-        persistent_workers=config.workers > 0,
-    )
-
-
-def _collate(items: list[tuple[Tensor, int, list[str]]]) -> tuple[Tensor, Tensor, list[str]]:
-    views, targets, broken = zip(*items, strict=True)
-    return torch.stack(views), torch.tensor(targets), [name for names in broken for name in names]
-
-
 def _with_frozen(pixels: Tensor) -> Tensor:
-    """Clips (B, T, 3, S, S) and, after them, a frozen copy of each: its middle frame T times, (2B, T, 3, S, S)."""
-    T = pixels.shape[1]
-    return torch.cat([pixels, pixels[:, T // 2 : T // 2 + 1].expand_as(pixels)])
+    """Clips (B, T, 3, S, S) and, after them, a frozen copy of each, (2B, T, 3, S, S)."""
+    return torch.cat([pixels, frozen_copy(pixels)])
 
 
 def _gather(frames: Tensor) -> Tensor:
@@ -355,7 +258,7 @@ def _watch(
             whole = [item for i in chunk if not (item := clips[0, int(i)])[2]]  # an unreadable clip does not count
             if not whole:
                 continue
-            views, labels_, _ = _collate(whole)
+            views, labels_, _ = collate(whole)
             frames = model.encode_video(normalise(views.to(device))).float()
             scores.append(model.logits(frames, texts).cpu())
             targets.append(labels_)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -99,7 +100,7 @@ def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float
         VideoError: not a readable video.
     """
     with _guarded(Path(path)):
-        for _, frame in zip(range(limit), _decode_all(Path(path)), strict=False):
+        for frame in islice(_decode_all(Path(path)), limit):
             yield _upright(frame)
 
 

@@ -46,3 +46,9 @@ def normalise(views: Tensor) -> Tensor:
     """uint8 (..., 3, S, S) to float32 with CLIP's mean and standard deviation."""
     mean, std = (torch.tensor(v, device=views.device).view(3, 1, 1) for v in (MEAN, STD))
     return (views.float() / 255 - mean) / std
+
+
+def frozen_copy(pixels: Tensor) -> Tensor:
+    """Videos (B, T, 3, S, S) in which nothing moves: each one's middle frame T times, without a copy in memory."""
+    T = pixels.shape[1]
+    return pixels[:, T // 2 : T // 2 + 1].expand_as(pixels)

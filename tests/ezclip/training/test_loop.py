@@ -21,7 +21,8 @@ from ezclip.config import TrainConfig, load_config
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
-from ezclip.training.loop import Order, train
+from ezclip.training.batches import Order
+from ezclip.training.loop import train
 from ezclip.training.optim import adamw, warmup_cosine
 
 ROOT = Path(__file__).parents[3]

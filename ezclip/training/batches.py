@@ -1,0 +1,129 @@
+"""Which clips and sentences each step of training sees; all of it follows from the seed and the step."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ezclip.config import TrainConfig
+from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, cached, training_size
+from ezclip.data.manifest import Row, read_rows
+from ezclip.errors import ConfigError
+from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, descriptions, fill
+from ezclip.text.tokens import tokenize
+
+log = logging.getLogger(__name__)
+
+
+def steps_per_epoch(config: TrainConfig, count: int) -> int:
+    """Whole batches in a pass; what is left over is drawn in other passes."""
+    return max(1, count // config.batch_size)
+
+
+def total_steps(config: TrainConfig, count: int) -> int:
+    """Optimiser steps of the whole run."""
+    return config.steps or config.epochs * steps_per_epoch(config, count)
+
+
+def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
+    """For each label the sentences that training draws from: its name, 16 templates, or its description."""
+    if text == "names":
+        return [fill(label, NAME_ONLY) for label in labels]
+    if text == "templates":
+        return [fill(label, TEMPLATES) for label in labels]
+    sentences = describe(labels, descriptions(text))
+    if cut := tokenize(sentences)[1]:
+        log.warning("texts over 77 tokens are cut: %s", "; ".join(sentence[:60] for sentence in cut))
+    return [[sentence] for sentence in sentences]
+
+
+def draw_tokens(sentences: list[list[str]], seed: int, step: int) -> Tensor:
+    """(C, 77): one sentence of each class, drawn anew at each step."""
+    draw = random.Random(f"{seed}/{step}")
+    return tokenize([draw.choice(choices) for choices in sentences])[0]
+
+
+def make_clips(
+    config: TrainConfig, rows: Sequence[Row], labels: list[str], image_size: int, *, training: bool
+) -> Clips:
+    """The clips of a list as training (or watching) sees them: decoded once into the cache, if there is one."""
+    size = training_size(image_size)
+    frames: CachedFrames | Frames8Bit = Frames8Bit(rows, size)
+    if config.cache:
+        frames = cached(rows, config.cache, T=config.num_frames, size=size)
+    return Clips(
+        rows,
+        labels,
+        frames,
+        T=config.num_frames,
+        image_size=image_size,
+        sampling=config.sampling if training else "centres",
+        augmentation=config.augmentation if training else "none",
+        flip=config.flip and training,
+        seed=config.seed,
+    )
+
+
+def watched_clips(config: TrainConfig, labels: list[str], image_size: int) -> Clips | None:
+    """The clips that training watches, or None; their labels must be among those that are trained."""
+    if config.validation is None:
+        return None
+    rows = read_rows(config.validation)
+    unknown = sorted({row.label for row in rows} - set(labels))
+    if unknown:
+        raise ConfigError(f"The validation clips have {len(unknown)} labels that training lacks, first {unknown[0]!r}.")
+    return make_clips(config, rows, labels, image_size, training=False)
+
+
+class Order:
+    """The batches of one process from step ``first`` on: lists of (epoch, index).
+
+    Each pass has its own permutation, drawn from (seed, epoch), so step s is the same wherever a run starts.
+    """
+
+    def __init__(self, config: TrainConfig, count: int, first: int, steps: int, rank: int = 0, world: int = 1):
+        if config.batch_size % world:
+            raise ConfigError(f"batch_size {config.batch_size} is not a multiple of {world} processes; change one.")
+        self.config, self.count, self.first, self.steps = config, count, first, steps
+        self.rank, self.world = rank, world
+
+    def __len__(self) -> int:
+        """Number of batches."""
+        return self.steps - self.first
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        """Yield this process's share of each global batch."""
+        size, each = self.config.batch_size, steps_per_epoch(self.config, self.count)
+        order, drawn = np.empty(0, np.int64), -1
+        for step in range(self.first, self.steps):
+            epoch, position = divmod(step, each)
+            if epoch != drawn:
+                order, drawn = np.random.default_rng([self.config.seed, epoch]).permutation(self.count), epoch
+            rows = np.resize(order[position * size :], size)
+            yield [(epoch, int(i)) for i in rows[self.rank :: self.world]]
+
+
+def make_loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, first: int, steps: int) -> DataLoader:
+    """Batches of (views, targets, unreadable videos) of one process, from step ``first`` on."""
+    order = Order(config, len(clips), first, steps, accelerator.process_index, accelerator.num_processes)
+    return DataLoader(
+        clips,
+        batch_sampler=order,
+        num_workers=config.workers,
+        collate_fn=collate,
+        pin_memory=accelerator.device.type == "cuda",
+        persistent_workers=config.workers > 0,
+    )
+
+
+def collate(items: list[tuple[Tensor, int, list[str]]]) -> tuple[Tensor, Tensor, list[str]]:
+    """Views (B, T, 3, S, S), class numbers (B,) and the names of unreadable videos of one batch."""
+    views, targets, broken = zip(*items, strict=True)
+    return torch.stack(views), torch.tensor(targets), [name for names in broken for name in names]
