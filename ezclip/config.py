@@ -98,10 +98,17 @@ class TrainConfig:
         drop_path: stochastic depth and attention dropout at the last layer.
         prompt_dropout: dropout of the learned prompts.
         clip_gradient: largest norm of the gradient; None leaves it.
+        micro_batch: clips that a process passes through the model at once; None finds what fits into memory. The losses
+            are those of the whole batch either way.
+        checkpointing: compute the blocks again in the backward pass instead of keeping what they computed; about a
+            third slower and far less memory.
         precision: "bf16" or "no" (float32).
         compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
         cache: folder for decoded frames; None decodes in every epoch.
+        workers: processes that decode; cropping and augmentation run on the training device.
         eval_every: steps between looks at the validation clips and saves of the resumable state.
+        keep: how many resumable states stay on disk.
+        trackers: "wandb", "trackio"; TensorBoard events are always written.
     """
 
     variant: Variant
@@ -140,11 +147,15 @@ class TrainConfig:
     drop_path: float = 0.0
     prompt_dropout: float = 0.0
     clip_gradient: float | None = 1.0
+    micro_batch: Positive | None = None
+    checkpointing: bool = False
     precision: Literal["bf16", "no"] = "bf16"
     compile: bool = False
     cache: str | None = None
     workers: int = 0
     eval_every: Positive = 100
+    keep: Positive = 1
+    trackers: list[Literal["wandb", "trackio"]] = field(default_factory=list)
 
 
 def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:

@@ -1,5 +1,7 @@
 """``python -m ezclip train``, also ``accelerate launch -m ezclip train``."""
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -28,5 +30,7 @@ class Train:
         check_out(Path(config.out))
         from ezclip.training.loop import train
 
-        print_json(train(config, resume=self.resume == "auto"))
+        with redirect_stdout(sys.stderr):  # trackers talk
+            summary = train(config, resume=self.resume == "auto")
+        print_json(summary)
         return 0

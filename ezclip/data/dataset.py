@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -120,8 +120,24 @@ def _decode_into(file: str, count: int, keep: int, size: int, job: tuple[int, st
     return len(planes)
 
 
+class Item(NamedTuple):
+    """One clip as it is read.
+
+    Attributes:
+        frames: uint8 (T, 3, H, W), short side at training size.
+        seed: of its augmentation.
+        target: its class number.
+        unreadable: names of videos that were asked for first and cannot be read.
+    """
+
+    frames: Tensor
+    seed: int
+    target: int
+    unreadable: list[str]
+
+
 class Clips(Dataset):
-    """Clips for training: item (epoch, index) -> pixels uint8 (T, 3, S, S), label, and the names of broken videos.
+    """Clips for training: item (epoch, index) -> ``Item``, which ``view`` turns into what the model sees.
 
     All randomness of an item comes from (seed, epoch, index), whatever the number of workers. A video that cannot be
     read is replaced by the next that can, and its name is returned with the item.
@@ -161,8 +177,8 @@ class Clips(Dataset):
         """Number of videos."""
         return len(self.rows)
 
-    def __getitem__(self, item: tuple[int, int]) -> tuple[Tensor, int, list[str]]:
-        """See the class."""
+    def __getitem__(self, item: tuple[int, int]) -> Item:
+        """Decode the chosen frames; a loader's workers do this."""
         epoch, index = item
         rng = np.random.default_rng([self.seed, epoch, index])
         pick = partial(random_in_segments, T=self.T, rng=rng) if self.sampling == "random" else self._centres
@@ -174,10 +190,14 @@ class Clips(Dataset):
             except VideoError:
                 broken.append(str(self.rows[i].path))
                 continue
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(int(rng.integers(2**31)))
-                return self.augment(views), self.targets[i], broken
+            return Item(views, int(rng.integers(2**31)), self.targets[i], broken)
         raise ConfigError("None of the videos can be read; run them through a player first.")
+
+    def view(self, frames: Tensor, seed: int) -> Tensor:
+        """Crop and augment one clip with the draws of ``seed``, uint8 (T, 3, S, S), on the device where it lies."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self.augment(frames)
 
     def _centres(self, total: int) -> list[int]:
         return segment_centres(total, self.T)

@@ -49,9 +49,9 @@ class EZCLIP(nn.Module):
         """What the model computes in."""
         return self.vision.class_embedding.dtype
 
-    def forward(self, pixels: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Both encoders at once, (B, T, E) and (C, E): the form that distributed training wraps."""
-        return self.encode_video(pixels), self.encode_text(tokens)
+    def forward(self, pixels: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Both encoders at once, (B, T, E) and, with tokens, (C, E): the form that distributed training wraps."""
+        return self.encode_video(pixels), None if tokens is None else self.encode_text(tokens)
 
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Frame embeddings, not normalised.

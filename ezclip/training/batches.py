@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ezclip.config import TrainConfig
-from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, cached, training_size
+from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, Item, cached, training_size
 from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError
 from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, descriptions, fill
@@ -111,7 +112,7 @@ class Order:
 
 
 def make_loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, first: int, steps: int) -> DataLoader:
-    """Batches of (views, targets, unreadable videos) of one process, from step ``first`` on."""
+    """Batches of one process, decoded by ``config.workers``, from step ``first`` on."""
     order = Order(config, len(clips), first, steps, accelerator.process_index, accelerator.num_processes)
     return DataLoader(
         clips,
@@ -123,7 +124,22 @@ def make_loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, fir
     )
 
 
-def collate(items: list[tuple[Tensor, int, list[str]]]) -> tuple[Tensor, Tensor, list[str]]:
-    """Views (B, T, 3, S, S), class numbers (B,) and the names of unreadable videos of one batch."""
-    views, targets, broken = zip(*items, strict=True)
-    return torch.stack(views), torch.tensor(targets), [name for names in broken for name in names]
+class Batch(NamedTuple):
+    """Items of one batch in lists; what they hold is described in ``Item``."""
+
+    frames: list[Tensor]
+    seeds: list[int]
+    targets: list[int]
+    unreadable: list[str]
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Put items side by side; their frames may differ in size until they are cropped."""
+    names = [name for item in items for name in item.unreadable]
+    return Batch([i.frames for i in items], [i.seed for i in items], [i.target for i in items], names)
+
+
+def views_of(clips: Clips, batch: Batch, device: torch.device) -> Tensor:
+    """What the model sees of a batch, uint8 (B, T, 3, S, S), cropped and augmented on the device."""
+    moved = (frames.to(device, non_blocking=True) for frames in batch.frames)
+    return torch.stack([clips.view(frames, seed) for frames, seed in zip(moved, batch.seeds, strict=True)])

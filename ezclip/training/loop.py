@@ -9,13 +9,15 @@ from __future__ import annotations
 import dataclasses
 import logging
 import math
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed.nn.functional as dist_nn
 from accelerate import Accelerator
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 from tqdm import tqdm
 
 from ezclip.checkpoints.load import resolve_backbone
@@ -26,6 +28,7 @@ from ezclip.data.manifest import labels_of, partners_of, read_rows
 from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.backbone import Backbone
+from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.temporal_prompt import TemporalPrompt
@@ -38,31 +41,26 @@ from ezclip.training.batches import (
     make_loader,
     steps_per_epoch,
     total_steps,
+    views_of,
     watched_clips,
 )
-from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import Journal, State, known_broken, report_broken
-from ezclip.types import Variant
-from ezclip.video.transforms import frozen_copy, normalise
+from ezclip.training.step import Step
+from ezclip.video.transforms import normalise
 
 log = logging.getLogger(__name__)
-
-
-def trains_motion(variant: Variant) -> bool:
-    """Whether the variant is trained with the motion loss."""
-    return variant in ("motion", "ezclip")
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     """Train a variant and write the finished model to ``config.out``/model.
 
-    Also writes metrics.jsonl, TensorBoard events, skipped.jsonl (videos that could not be read) and the resumable
-    state.
+    Where clips are watched, the adapters with the best top-1 on them go to ``config.out``/best. Also writes
+    metrics.jsonl, TensorBoard events, skipped.jsonl (videos that could not be read) and resumable states.
 
     Args:
         config: the recipe.
-        resume: go on from the state in ``config.out`` if there is one.
+        resume: go on from the newest state in ``config.out`` if there is one.
 
     Returns:
         The training summary that is stored in the model's config.json.
@@ -71,7 +69,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         ConfigError: data or settings that cannot be used; more than 5 % of the videos broken; a loss that is not
             finite.
     """
-    accelerator = Accelerator(mixed_precision=config.precision)
+    accelerator = start_accelerator(config)
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -101,25 +99,27 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
+    if first == 0 and accelerator.is_main_process:
+        state.forget()
 
     broken = known_broken(out, keep=first > 0)
     loader = make_loader(clips, config, accelerator, first, steps)
     bar = tqdm(total=steps, initial=first, desc=config.variant, unit="step", disable=not accelerator.is_main_process)
     journal = Journal(out, first) if accelerator.is_main_process else None
-    for step, (views, targets, unreadable) in enumerate(loader, first):
+    backward = Step(model, wrapped, accelerator, config)
+
+    def store(folder: str, summary: dict[str, Any]) -> None:
+        save_model(model, backbone, out / folder, summary=summary)
+        save_backbone(backbone, out / "backbone.safetensors")
+
+    about = {"preset": config.preset, "text": config.text, "labels": labels}
+    for step, batch in enumerate(loader, first):
         model.train()
-        torch.manual_seed(config.seed * 1_000_003 + step)  # dropout depends on the step alone
-        report_broken(out, unreadable, broken, len(rows))
-        tokens = draw_tokens(sentences, config.seed, step)
-        pixels = normalise(views.to(accelerator.device, non_blocking=True))
-        calibrate = trains_motion(config.variant) and config.reading == "calibrated"
-        frames, texts = wrapped(_with_frozen(pixels) if calibrate else pixels, tokens.to(accelerator.device))
-        seen, *frozen = (_gather(part) for part in frames.float().split(len(targets)))
-        targets = _gather_targets(accelerator, targets)
-        losses = total_loss(model, seen, texts.float(), targets, config, *frozen)
+        report_broken(out, batch.unreadable, broken, len(rows))
+        tokens = draw_tokens(sentences, config.seed, step).to(accelerator.device)
+        losses = backward(step, views_of(clips, batch, accelerator.device), tokens, torch.tensor(batch.targets))
         if not math.isfinite(losses["loss"].item()):
             raise ConfigError(f"The loss is not finite at step {step}; lower lr, or resume from the last saved state.")
-        accelerator.backward(losses["loss"])
         if config.clip_gradient:
             accelerator.clip_grad_norm_(model.trainable().values(), config.clip_gradient)
         optimiser.step()
@@ -129,33 +129,45 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         values: dict[str, Any] = {name: float(value.detach()) for name, value in losses.items()} | {
             "lr": schedule.get_last_lr()[0]
         }
-        last = step + 1 == steps
-        if watched and ((step + 1) % config.eval_every == 0 or last):
+        looks = (step + 1) % config.eval_every == 0 or step + 1 == steps
+        if watched and looks:
             values |= _watch(model, watched, labels, sentences, accelerator)
-        if accelerator.is_main_process:
-            assert journal is not None
+        if journal is not None:
             journal.write(step + 1, values)
             bar.update()
             shown = ("loss", "accuracy", "val_top1", "val_within_pairs")
             bar.set_postfix({k: f"{v:.3f}" for k, v in journal.latest.items() if k in shown})
-            if (step + 1) % config.eval_every == 0 or last:
+            if values.get("val_top1", -1.0) > state.best:
+                state.best = values["val_top1"]
+                store("best", about | {"training": {"step": step + 1}, "metrics": _watched_metrics(values)})
+            if looks:
                 state.save(step + 1)
+        accelerator.log(values, step=step + 1)
     bar.close()
 
-    summary = {
-        "preset": config.preset,
-        "text": config.text,
-        "labels": labels,
-        "training": dataclasses.asdict(config)
-        | {"steps": steps, "clips": len(rows), "broken": len(broken), "seconds": state.seconds},
-    }
-    if accelerator.is_main_process:
-        assert journal is not None
+    accelerator.end_training()
+
+    training = dataclasses.asdict(config) | {"steps": steps, "clips": len(rows), "broken": len(broken)}
+    summary = about | {"training": training | {"seconds": state.seconds}}
+    if journal is not None:
         journal.events.close()
-        summary["metrics"] = {k: round(v, 4) for k, v in journal.latest.items() if k.startswith("val_")}
-        save_model(model, backbone, out / "model", summary=summary)
-        save_backbone(backbone, out / "model" / "backbone.safetensors")
+        summary["metrics"] = _watched_metrics(journal.latest)
+        store("model", summary)
     return summary
+
+
+def start_accelerator(config: TrainConfig) -> Accelerator:
+    """Processes, precision and trackers of a run.
+
+    Raises:
+        ConfigError: a tracker that is not installed.
+    """
+    for name in config.trackers:
+        if find_spec(name) is None:
+            raise ConfigError(f"The tracker {name} is not installed; run pip install {name}, or leave it out.")
+    accelerator = Accelerator(mixed_precision=config.precision, log_with=list(config.trackers) or None)
+    accelerator.init_trackers("ezclip", config=dataclasses.asdict(config) | {"trackers": ", ".join(config.trackers)})
+    return accelerator
 
 
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
@@ -170,6 +182,8 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     )
     if not model.trainable():
         raise ConfigError("variant 'clip' has nothing to train; choose base, motion, prompts or ezclip.")
+    if config.checkpointing:
+        remember_less(model)
     if config.compile:
         model.vision.compile()
     if config.init is not None:
@@ -184,6 +198,12 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     return model
 
 
+def remember_less(model: EZCLIP) -> None:
+    """Let the backward pass compute every block again, with the same dropout, instead of keeping its values."""
+    for block in (module for module in model.modules() if isinstance(module, Block)):
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+
 def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]:
     """Adapters of the vision tower, those of the text tower, and prompts, each with its own rate."""
     rates = {"vision": config.lr, "text": config.text_lr or config.lr, "prompt": config.prompt_lr or config.lr}
@@ -195,55 +215,6 @@ def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]
     ]
 
 
-def total_loss(
-    model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig, frozen: Tensor | None = None
-) -> dict[str, Tensor]:
-    """Eq. 7: lambda1 times the contrastive loss plus, where the variant has it, lambda2 times the motion loss.
-
-    Args:
-        model: supplies logits and variant.
-        frames: (B, T, E) of the global batch.
-        texts: (C, E) of all classes.
-        targets: (B,) int64.
-        config: the weights and readings.
-        frozen: (B, T, E) of the frozen copies, for the calibrated motion loss.
-
-    Returns:
-        "loss" and its parts, and the batch's "accuracy" over all classes.
-    """
-    logits = model.logits(frames, texts)  # (B, C)
-    if config.contrastive == "classes":
-        contrastive = contrastive_loss(logits, targets)
-    else:
-        of_videos, of_texts = in_batch_kl(logits[:, targets], targets)
-        contrastive = (of_videos + of_texts) / 2
-    losses = {"contrastive": contrastive.detach(), "accuracy": (logits.argmax(1) == targets).float().mean()}
-    loss = config.lambda1 * contrastive
-    if trains_motion(config.variant):
-        motion = motion_loss(frames, config.reading, frozen)
-        losses["motion"] = motion.detach()
-        loss = loss + config.lambda2 * motion
-    return {"loss": loss, **losses}
-
-
-def _with_frozen(pixels: Tensor) -> Tensor:
-    """Clips (B, T, 3, S, S) and, after them, a frozen copy of each, (2B, T, 3, S, S)."""
-    return torch.cat([pixels, frozen_copy(pixels)])
-
-
-def _gather(frames: Tensor) -> Tensor:
-    """Embeddings of the global batch, gradients flowing back to the process that made them."""
-    if not torch.distributed.is_initialized():
-        return frames
-    return torch.cat(dist_nn.all_gather(frames))
-
-
-def _gather_targets(accelerator: Accelerator, targets: Tensor) -> Tensor:
-    gathered = accelerator.gather(targets.to(accelerator.device))
-    assert isinstance(gathered, Tensor)
-    return gathered
-
-
 @torch.no_grad()
 def _watch(
     model: EZCLIP, clips: Clips, labels: list[str], sentences: list[list[str]], accelerator: Accelerator
@@ -251,16 +222,20 @@ def _watch(
     """Top-1 and within-pairs accuracy on the watched clips, with the first sentence of each class."""
     model.eval()
     device = accelerator.device
-    scores, targets = [], []
+    scores: list[Tensor] = []
+    targets: list[int] = []
     with accelerator.autocast():
         texts = model.encode_text(tokenize([s[0] for s in sentences])[0].to(device)).float()
         for chunk in torch.arange(len(clips)).split(32):
-            whole = [item for i in chunk if not (item := clips[0, int(i)])[2]]  # an unreadable clip does not count
-            if not whole:
+            batch = collate([item for i in chunk if not (item := clips[0, int(i)]).unreadable])
+            if not batch.frames:
                 continue
-            views, labels_, _ = collate(whole)
-            frames = model.encode_video(normalise(views.to(device))).float()
+            frames = model.encode_video(normalise(views_of(clips, batch, device))).float()
             scores.append(model.logits(frames, texts).cpu())
-            targets.append(labels_)
-    found = accuracies(torch.cat(scores), torch.cat(targets), labels, partners_of(clips.rows))
+            targets += batch.targets
+    found = accuracies(torch.cat(scores), torch.tensor(targets), labels, partners_of(clips.rows))
     return {f"val_{k}": found[k] for k in ("top1", "within_pairs") if k in found}
+
+
+def _watched_metrics(values: dict[str, Any]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in values.items() if name.startswith("val_")}

@@ -1,10 +1,11 @@
-"""What a training run leaves in its folder: curves, the list of unreadable videos, and the state to go on from."""
+"""What a training run leaves in its folder: curves, the list of unreadable videos, and the states to go on from."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import logging
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,6 @@ from ezclip.errors import CheckpointError, ConfigError
 from ezclip.model.ezclip import EZCLIP
 
 log = logging.getLogger(__name__)
-STATE = "state.pt"
 
 
 def known_broken(out: Path, *, keep: bool) -> set[str]:
@@ -67,22 +67,32 @@ class Journal:
 
 
 class State:
-    """What a run needs to go on: trained tensors, optimiser, schedule, and the recipe."""
+    """What a run needs to go on: trained tensors, optimiser, schedule, the best result so far, and the recipe.
+
+    Attributes:
+        best: highest val_top1 so far, -1 before the first look.
+    """
 
     def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
-        self.path = out / STATE
-        for stale in out.glob(f".{STATE}.*"):  # of a run that was killed while it wrote
+        self.out = out
+        for stale in out.glob(".state-*"):  # of a run that was killed while it wrote
             stale.unlink()
         self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
         self.before, self.started = 0.0, time.monotonic()
+        self.best = -1.0
 
     @property
     def seconds(self) -> float:
         """Wall time of the run, earlier sessions included."""
         return round(self.before + time.monotonic() - self.started, 1)
 
+    @property
+    def saved(self) -> list[Path]:
+        """Saved states, the newest last."""
+        return sorted(self.out.glob("state-*.pt"))
+
     def save(self, step: int) -> None:
-        """Write the state after ``step`` steps, atomically."""
+        """Write the state after ``step`` steps, atomically; older ones beyond ``config.keep`` go."""
         state = {
             "step": step,
             "config": json.dumps(dataclasses.asdict(self.config), sort_keys=True),
@@ -90,23 +100,33 @@ class State:
             "optimiser": self.optimiser.state_dict(),
             "schedule": self.schedule.state_dict(),
             "seconds": self.seconds,
+            "best": self.best,
         }
-        write_atomically(self.path, lambda p: torch.save(state, p))
+        write_atomically(self.out / f"state-{step:08d}.pt", lambda p: torch.save(state, p))
+        for old in self.saved[: -self.config.keep]:
+            old.unlink()
 
     def load(self) -> int:
-        """Restore everything and return the next step; 0 if nothing was saved."""
-        if not self.path.exists():
+        """Restore the newest state and return the next step; 0 if nothing was saved."""
+        if not self.saved:
             return 0
+        path = self.saved[-1]
         try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the unpickler raises many kinds
-            raise CheckpointError(f"{self.path} cannot be read; remove it to start anew.") from error
+            raise CheckpointError(f"{path} cannot be read; remove it to go on from an earlier one.") from error
         if state["config"] != json.dumps(dataclasses.asdict(self.config), sort_keys=True):
-            raise ConfigError(f"{self.path} belongs to another configuration; restore that one or use another out.")
+            raise ConfigError(f"{path} belongs to another configuration; restore that one or use another out.")
         with torch.no_grad():
             for name, parameter in self.model.trainable().items():
                 parameter.copy_(state["trainable"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
-        self.before = state.get("seconds", 0.0)
+        self.before, self.best = state["seconds"], state["best"]
         return state["step"]
+
+    def forget(self) -> None:
+        """Remove what an earlier run left, so that nothing of it is taken for this one's."""
+        for path in self.saved:
+            path.unlink()
+        shutil.rmtree(self.out / "best", ignore_errors=True)

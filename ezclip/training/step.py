@@ -1,0 +1,170 @@
+"""The gradients of one step: losses of the global batch, through micro-batches where it does not fit at once.
+
+The losses compare all clips of a batch with each other, so the sum of the losses of its parts is another loss. A batch
+in parts is therefore embedded twice: first without gradients, to find the loss and its gradients at the embeddings;
+then part by part, with the same random draws, to carry these on to the parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.distributed.nn.functional as dist_nn
+from accelerate import Accelerator
+from accelerate.utils import find_executable_batch_size
+from torch import Tensor, nn
+
+from ezclip.config import TrainConfig
+from ezclip.errors import ConfigError
+from ezclip.model.ezclip import EZCLIP
+from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
+from ezclip.types import Variant
+from ezclip.video.transforms import frozen_copy, normalise
+
+
+def trains_motion(variant: Variant) -> bool:
+    """Whether the variant is trained with the motion loss."""
+    return variant in ("motion", "ezclip")
+
+
+class Step:
+    """Losses and gradients of a step, the same for any number of processes and any micro-batch.
+
+    Args:
+        model: whose parameters get the gradients.
+        wrapped: the model as Accelerate prepared it.
+        accelerator: of the run.
+        config: seed, losses and micro_batch.
+    """
+
+    def __init__(self, model: EZCLIP, wrapped: nn.Module, accelerator: Accelerator, config: TrainConfig):
+        self.model, self.wrapped, self.accelerator, self.config = model, wrapped, accelerator, config
+        self.micro_batch = config.micro_batch
+        self.calibrate = trains_motion(config.variant) and config.reading == "calibrated"
+
+    def __call__(self, number: int, views: Tensor, tokens: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Add the gradients of step ``number`` to the parameters.
+
+        Args:
+            number: of the step; dropout draws follow from it.
+            views: this process's clips, uint8 (B, T, 3, S, S).
+            tokens: (C, L) of all classes.
+            targets: (B,) int64, on any device.
+
+        Returns:
+            "loss" and its parts, see ``total_loss``, of the global batch.
+
+        Raises:
+            ConfigError: not even one clip fits into memory.
+        """
+        self.micro_batch = self.micro_batch or self._fitting(views, tokens)
+        parts = views.split(self.micro_batch)
+        last = len(parts) - 1
+        targets = self._gather_targets(targets)
+
+        def embed(i: int) -> tuple[Tensor, Tensor | None]:
+            """(m, 1 or 2, T, E) of part i, 2 with frozen copies; with the last part also the texts, (C, E)."""
+            draws = np.random.default_rng([self.config.seed, number, self.accelerator.process_index, i])
+            torch.manual_seed(int(draws.integers(2**63)))
+            return self._embed(self.wrapped, parts[i], tokens) if i == last else self._embed(self.model, parts[i])
+
+        if last == 0:
+            frames, texts = embed(0)
+            losses = self._losses(frames, texts, targets)
+            self.accelerator.backward(losses["loss"])
+            return losses
+        with torch.no_grad():
+            first_look = [embed(i) for i in range(len(parts))]
+        frames = torch.cat([frames for frames, _ in first_look]).requires_grad_()
+        texts = first_look[last][1]
+        assert texts is not None
+        losses = self._losses(frames, texts.requires_grad_(), targets)
+        losses["loss"].backward()
+        assert frames.grad is not None and texts.grad is not None
+        for i, gradient in enumerate(frames.grad.split(self.micro_batch)):
+            again, texts_again = embed(i)
+            carried = (again * gradient).sum()
+            if texts_again is not None:
+                carried = carried + (texts_again * texts.grad).sum()
+            self.accelerator.backward(carried)
+        return losses
+
+    def _embed(self, network: nn.Module, views: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        pixels = normalise(views)
+        kinds = torch.stack([pixels, frozen_copy(pixels)] if self.calibrate else [pixels], dim=1)
+        frames, texts = network(kinds.flatten(0, 1), tokens)
+        return frames.float().unflatten(0, kinds.shape[:2]), None if texts is None else texts.float()
+
+    def _losses(self, frames: Tensor, texts: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
+        assert texts is not None
+        seen, *frozen = gather(frames).unbind(1)
+        return total_loss(self.model, seen, texts, targets, self.config, *frozen)
+
+    def _fitting(self, views: Tensor, tokens: Tensor) -> int:
+        """How many clips fit into memory at once, found by trying; the least of all processes."""
+
+        def rehearse(size: int) -> int:
+            frames, texts = self._embed(self.model, views[:size], tokens)
+            assert texts is not None
+            (frames.sum() + texts.sum()).backward()
+            return size
+
+        fitting: Callable[[], int] = find_executable_batch_size(rehearse, starting_batch_size=len(views))
+        try:
+            size = fitting()
+        except RuntimeError as error:
+            if "No executable batch size" not in str(error):
+                raise
+            raise ConfigError("Not even one clip fits into memory; set checkpointing=true or fewer frames.") from error
+        finally:
+            self.model.zero_grad()
+        if size < len(views):
+            size = max(1, int(0.9 * size))  # the optimiser needs some, too
+        found = self.accelerator.gather(torch.tensor([size], device=self.accelerator.device))
+        assert isinstance(found, Tensor)
+        return int(found.min())
+
+    def _gather_targets(self, targets: Tensor) -> Tensor:
+        gathered = self.accelerator.gather(targets.to(self.accelerator.device))
+        assert isinstance(gathered, Tensor)
+        return gathered
+
+
+def gather(frames: Tensor) -> Tensor:
+    """Embeddings of the global batch, gradients flowing back to the process that made them."""
+    if not torch.distributed.is_initialized():
+        return frames
+    return torch.cat(dist_nn.all_gather(frames))
+
+
+def total_loss(
+    model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig, frozen: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Eq. 7: lambda1 times the contrastive loss plus, where the variant has it, lambda2 times the motion loss.
+
+    Args:
+        model: supplies logits and variant.
+        frames: (B, T, E) of the global batch.
+        texts: (C, E) of all classes.
+        targets: (B,) int64.
+        config: the weights and readings.
+        frozen: (B, T, E) of the frozen copies, for the calibrated motion loss.
+
+    Returns:
+        "loss" and its parts, and the batch's "accuracy" over all classes.
+    """
+    logits = model.logits(frames, texts)  # (B, C)
+    if config.contrastive == "classes":
+        contrastive = contrastive_loss(logits, targets)
+    else:
+        of_videos, of_texts = in_batch_kl(logits[:, targets], targets)
+        contrastive = (of_videos + of_texts) / 2
+    losses = {"contrastive": contrastive.detach(), "accuracy": (logits.argmax(1) == targets).float().mean()}
+    loss = config.lambda1 * contrastive
+    if trains_motion(config.variant):
+        motion = motion_loss(frames, config.reading, frozen)
+        losses["motion"] = motion.detach()
+        loss = loss + config.lambda2 * motion
+    return {"loss": loss, **losses}

@@ -1,0 +1,159 @@
+"""The gradients of a step: one process or two, the batch at once or in parts, always the same."""
+
+import subprocess
+import sys
+import textwrap
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from ezclip.config import TrainConfig
+from ezclip.errors import ConfigError
+from ezclip.model.backbone import Backbone
+from ezclip.model.builders import build_ezclip
+from ezclip.model.ezclip import EZCLIP
+from ezclip.training.loop import remember_less
+from ezclip.training.step import Step
+from tests.conftest import make_model
+
+ROOT = Path(__file__).parents[3]
+CONFIG = TrainConfig(variant="ezclip", backbone="", out="", data="", precision="no")
+VIEWS = torch.randint(0, 256, (4, 8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
+TARGETS = torch.tensor([0, 1, 2, 1])
+TOKENS = torch.randint(1, 400, (3, 9), generator=torch.Generator().manual_seed(4)).index_fill(
+    1, torch.tensor([8]), 49407
+)
+
+
+def gradients(model: EZCLIP, config: TrainConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Losses and gradients of one step, and the step that made them."""
+    step = Step(model, model, Accelerator(cpu=True), config)
+    model.zero_grad()
+    losses = step(7, VIEWS, TOKENS, TARGETS)
+    return losses, {name: p.grad.clone() for name, p in model.trainable().items() if p.grad is not None}
+
+
+def assert_close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys() and one
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], atol=1e-5, rtol=1e-4, msg=lambda m, n=name: f"{n}: {m}")
+
+
+@pytest.mark.parametrize("reading", ["released", "paper", "calibrated"])
+@pytest.mark.parametrize("contrastive", ["in_batch", "classes"])
+@pytest.mark.parametrize("micro_batch", [1, 3])
+def test_a_batch_in_parts_has_the_losses_and_gradients_of_the_whole(
+    backbone: Backbone, reading: Any, contrastive: Any, micro_batch: int
+) -> None:
+    model = make_model(backbone, "ezclip")
+    whole = replace(CONFIG, reading=reading, contrastive=contrastive, micro_batch=4)
+    losses, expected = gradients(model, whole)
+    in_parts = gradients(model, replace(whole, micro_batch=micro_batch))
+    assert_close(losses, in_parts[0])
+    assert_close(expected, in_parts[1])
+    assert expected["vision.blocks.0.prompt.embedding"].abs().sum() > 1e-3, (
+        "a gradient of zero would pass every comparison"
+    )
+
+
+def test_parts_are_embedded_again_with_the_same_dropout(backbone: Backbone) -> None:
+    model = build_ezclip(backbone, "ezclip", num_frames=8, drop_path=0.5, prompt_dropout=0.5).train()
+    with torch.no_grad():
+        for parameter in model.trainable().values():
+            parameter.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
+    seen: list[Tensor] = []
+    hook = model.register_forward_hook(lambda _, __, out: seen.append(out[0].detach()))
+    gradients(model, replace(CONFIG, micro_batch=2))
+    hook.remove()
+    first, second, first_again, second_again = seen
+    assert torch.equal(first, first_again) and torch.equal(second, second_again)
+    assert not torch.equal(seen[0], model.encode_video(torch.zeros(2, 8, 3, 32, 32)))
+
+
+def test_blocks_that_are_computed_again_give_the_same_gradients(backbone: Backbone) -> None:
+    model = build_ezclip(backbone, "ezclip", num_frames=8, drop_path=0.3, prompt_dropout=0.3).train()
+    kept = gradients(model, replace(CONFIG, micro_batch=4))[1]
+    remember_less(model)
+    calls: list[int] = []
+    model.vision.blocks[0].ln_1.register_forward_hook(lambda *_: calls.append(1))
+    assert_close(kept, gradients(model, replace(CONFIG, micro_batch=4))[1])
+    assert len(calls) == 4, "forward and again in the backward pass, for tokens and for prompts"
+
+
+def full_above(limit: int, message: str, encode: Any, pixels: Tensor) -> Tensor:
+    """A machine whose memory holds ``limit`` clips."""
+    if len(pixels) > limit:
+        raise RuntimeError(message)
+    return encode(pixels)
+
+
+NO_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."
+
+
+def test_too_large_a_batch_is_cut_until_it_fits(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(backbone, "ezclip")
+    expected = gradients(model, replace(CONFIG, micro_batch=4))[1]
+    monkeypatch.setattr(model, "encode_video", partial(full_above, 2, NO_MEMORY, model.encode_video))
+    assert_close(expected, gradients(model, CONFIG)[1])
+    monkeypatch.setattr(model, "encode_video", partial(full_above, 0, NO_MEMORY, model.encode_video))
+    with pytest.raises(ConfigError, match="fits into memory"):
+        gradients(model, CONFIG)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make_model(backbone, "ezclip")
+    monkeypatch.setattr(model, "encode_video", partial(full_above, 2, "something else", model.encode_video))
+    with pytest.raises(RuntimeError, match="something else"):
+        gradients(model, CONFIG)
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
+    script = tmp_path / "gradients.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import sys, torch
+            from accelerate import Accelerator
+            from dataclasses import replace
+            from tests.conftest import TINY, make_model
+            from tests.ezclip.training.test_step import CONFIG, TARGETS, TOKENS, VIEWS
+            from ezclip.model.backbone import build_backbone
+            from ezclip.training.step import Step
+            out, reading, contrastive, micro_batch = sys.argv[1:]
+            accelerator = Accelerator(cpu=True)
+            torch.manual_seed(0)
+            model = make_model(build_backbone("tiny", TINY), "ezclip")
+            wrapped = accelerator.prepare(model)
+            own = slice(accelerator.process_index, None, accelerator.num_processes)
+            config = replace(CONFIG, reading=reading, contrastive=contrastive, micro_batch=int(micro_batch) or None)
+            for number in (0, 1):  # the second finds the first one's hooks
+                model.zero_grad()
+                Step(model, wrapped, accelerator, config)(number, VIEWS[own], TOKENS, TARGETS[own])
+            if accelerator.is_main_process:
+                torch.save({k: p.grad for k, p in model.trainable().items()}, out)
+            accelerator.wait_for_everyone()
+            if torch.distributed.is_initialized():
+                torch.distributed.destroy_process_group()
+            """
+        )
+    )
+    for reading, contrastive, micro_batch in (("released", "in_batch", 0), ("paper", "classes", 1)):
+        grads = []
+        for processes in (1, 2):
+            out = tmp_path / f"{processes}.pt"
+            launch = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
+            done = subprocess.run(
+                [*launch, str(script), str(out), reading, contrastive, str(micro_batch)],
+                capture_output=True, text=True, cwd=ROOT, timeout=240,
+                env={**__import__("os").environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            grads.append(torch.load(out, weights_only=True))
+        assert_close(*grads)
