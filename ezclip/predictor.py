@@ -35,7 +35,7 @@ CLIP_CACHE = 8  # encoded clips kept for each model
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for "auto" (cuda, then mps, then cpu) or the named one.
+    """The device for "auto" (cuda, then mps, then cpu) or the named one, such as "cuda:1".
 
     Raises:
         UserError: unknown, or not on this machine.
@@ -43,7 +43,8 @@ def choose_device(name: str) -> torch.device:
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, here in present.items() if here))
-    if not present.get(name):
+    kind, _, number = name.partition(":")
+    if not present.get(kind) or (number and number not in map(str, range(torch.cuda.device_count()))):
         here = ", ".join(device for device, ok in present.items() if ok)
         raise UserError(f"Device {name!r} is not available; this machine has {here}.")
     return torch.device(name)

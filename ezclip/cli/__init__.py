@@ -19,6 +19,7 @@ VERBS = {
     "scan": "scores over a long video",
     "project": "frames of clips under two models in one plane",
     "evaluate": "accuracy on labelled clips",
+    "embed": "embeddings of many clips, in shards",
     "data": "check a data set and write its manifest",
     "convert": "an official EZ-CLIP .pt file to this project's format",
     "push": "upload a model to the Hugging Face Hub",

@@ -21,7 +21,8 @@ class Evaluate:
     """
 
     data: str
-    """Manifest (JSONL), a folder with manifest.jsonl, or a folder with one sub-folder for each class."""
+    """Manifest (JSONL or Parquet), a folder with manifest.jsonl or one sub-folder for each class, or what ezclip embed
+    left."""
     model: str = DEFAULT
     """Name, folder or clip:ARCH/TAG."""
     baseline: str | None = None
@@ -32,14 +33,18 @@ class Evaluate:
     """Text file with one name a line, or a CSV with a "name" column."""
     label_set: str | None = None
     """A set that ships."""
-    protocol: Literal["zero-shot"] = "zero-shot"
-    """One view of each clip, the segment-centre frames; scores are means over the texts of a name."""
+    protocol: Literal["zero-shot", "released"] = "zero-shot"
+    """zero-shot counts every clip; released leaves out the clips after the last whole batch, as the release does."""
+    views: str = "1x1"
+    """Views of a clip in time x crops; scores are means over them. The paper has 1x1, the segment-centre frames."""
     texts: Literal["trained", "names", "templates", "descriptions"] = "trained"
     """What a name becomes: as the model was trained, the bare name, 16 templates, or the description that ships."""
     out: Path | None = None
     """Folder for report.json, CSV tables, PNG charts and one self-contained report.html."""
     batch_size: int = 16
     """Clips in one forward pass."""
+    workers: int = 0
+    """Processes that decode; 0 decodes between forward passes."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     json: bool = False
@@ -47,31 +52,45 @@ class Evaluate:
 
     def run(self) -> int:
         """Check, evaluate, print and write."""
-        rows = read_rows(self.data)
+        embedded = (Path(self.data) / "embedding.json").is_file()
+        rows = [] if embedded else read_rows(self.data)
         given = any(value is not None for value in (self.labels, self.labels_file, self.label_set))
-        labels = chosen_labels(self.labels, self.labels_file, self.label_set) if given else labels_of(rows)
+        chosen = chosen_labels(self.labels, self.labels_file, self.label_set) if given else None
         names = [self.model, *([self.baseline] if self.baseline else [])]
         for name in names:
             check_model_name(name)
         if self.out is not None:
             check_out(self.out)
-        if self.batch_size < 1:
-            raise ConfigError(f"--batch-size is {self.batch_size}; it must be at least 1.")
+        if self.batch_size < 1 or self.workers < 0:
+            raise ConfigError("--batch-size must be at least 1, --workers at least 0.")
+        if self.protocol == "released":
+            if embedded or len(rows) < self.batch_size:
+                raise ConfigError("The released protocol counts whole batches of a manifest that has at least one.")
+            rows = rows[: len(rows) // self.batch_size * self.batch_size]
         from tqdm import tqdm
 
         from ezclip.evaluation.classwise import compare
+        from ezclip.evaluation.embed import ViewCount, shards_of
         from ezclip.evaluation.provenance import card, command_line
-        from ezclip.evaluation.run import evaluate
+        from ezclip.evaluation.run import check_labels, evaluate, score_all
         from ezclip.evaluation.summary import summarise
         from ezclip.predictor import Predictor
 
+        views = ViewCount.parse(self.views)
         backbones: dict[str, Any] = {}
         evaluations = []
         for name in names:
+            parts = shards_of(name, Path(self.data)) if embedded else []
+            rows = [row for part in parts for row in part.rows] or rows
+            labels = chosen or labels_of(rows)
+            check_labels(rows, labels)
             predictor = Predictor.load(name, device=self.device, backbones=backbones)
-            bar = partial(tqdm, desc=name, unit="batch")
-            options: dict[str, Any] = {"batch_size": self.batch_size, "texts": self.texts, "progress": bar}
-            evaluations.append(evaluate(predictor, rows, labels, **options))
+            if embedded:
+                evaluations.append(score_all(predictor, parts, labels, self.texts))
+                continue
+            bar = partial(tqdm, desc=name, unit="batch", total=-(-len(rows) // self.batch_size))
+            options: dict[str, Any] = {"batch_size": self.batch_size, "views": views, "workers": self.workers}
+            evaluations.append(evaluate(predictor, rows, labels, texts=self.texts, progress=bar, **options))
         evaluation = evaluations[0]
         if self.out is not None:
             made = {"data": Path(self.data).name, "command": command_line("evaluate")} | card(names)

@@ -25,8 +25,8 @@ from tqdm import tqdm
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError, VideoError
 from ezclip.video.decode import read_clip
-from ezclip.video.sampling import random_in_segments, segment_centres
-from ezclip.video.transforms import resize_short_side, stored_size
+from ezclip.video.sampling import random_in_segments, segment_centres, segment_points
+from ezclip.video.transforms import crops, resize_short_side, stored_size
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +118,39 @@ def _decode_into(file: str, count: int, keep: int, size: int, job: tuple[int, st
     frames = np.memmap(file, np.uint8, "r+", shape=(count, keep, 3, size, size))
     frames[index, : len(planes)] = planes.numpy()
     return len(planes)
+
+
+class Views(Dataset):
+    """All views of each video for evaluation: item i -> uint8 (V, T, 3, S, S), or why the video cannot be read.
+
+    Args:
+        rows: the videos.
+        T: frames a view.
+        image_size: S.
+        temporal: views in time, each with its own place in the T segments.
+        spatial: views in space, see ``video.transforms.crops``; V = temporal * spatial, one in time after the other.
+    """
+
+    def __init__(self, rows: Sequence[Row], *, T: int, image_size: int, temporal: int = 1, spatial: int = 1):
+        self.rows, self.T, self.image_size = rows, T, image_size
+        self.temporal, self.spatial = temporal, spatial
+
+    def __len__(self) -> int:
+        """Number of videos."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Tensor | str:
+        """Decode once, cut all views."""
+        try:
+            images = read_clip(self.rows[index].path, self._pick).images
+        except VideoError as error:
+            return str(error)
+        squares = crops(images, self.image_size, self.spatial)  # (spatial, temporal * T, 3, S, S)
+        return squares.unflatten(1, (self.temporal, self.T)).transpose(0, 1).flatten(0, 1)
+
+    def _pick(self, total: int) -> list[int]:
+        places = [(view + 0.5) / self.temporal for view in range(self.temporal)]
+        return [index for place in places for index in segment_points(total, self.T, place)]
 
 
 class Item(NamedTuple):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import sys
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 from ezclip import __version__
 from ezclip.checkpoints.catalog import ADAPTER, model_folder, read_config
 from ezclip.checkpoints.files import sha256_of
+from ezclip.data.manifest import Row
 
 
 def card(models: list[str]) -> dict[str, str]:
@@ -37,6 +40,21 @@ def adapter_digest(name: str) -> str:
     """First 12 hexadecimal digits of the hash of a model's adapter file, or "none"."""
     adapter = model_folder(name) / ADAPTER
     return sha256_of(adapter)[:12] if adapter.is_file() else "none"
+
+
+def weights(name: str) -> str:
+    """What a model's embeddings depend on: hashes of its adapter and backbone, or the name of a plain CLIP."""
+    if name.startswith("clip:"):
+        return name
+    return f"adapter {adapter_digest(name)}, backbone {read_config(model_folder(name))['backbone']['sha256'][:12]}"
+
+
+def digest_of(rows: Iterable[Row]) -> str:
+    """First 12 hexadecimal digits of the hash of a list's paths and labels, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row.path}\t{row.label}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def _model(name: str) -> str:

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ezclip.data.manifest import Row, partners_of
-from ezclip.errors import UserError, VideoError
+from ezclip.errors import UserError
+from ezclip.evaluation.embed import Embedded, embed
 from ezclip.evaluation.metrics import accuracies
-from ezclip.evaluation.phantom import encode_frozen
 from ezclip.predictor import Predictor
 from ezclip.text.templates import Texts, sentences
-from ezclip.video.decode import read_clip
-from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import normalise, view
 
 
 @dataclass
@@ -29,8 +25,9 @@ class Evaluation:
         model: its id.
         labels: C class names.
         rows: the clips that could be read.
-        scores: (B, C) float32, mean over templates of the softmax over classes; row i belongs to ``rows[i]``.
-        frames: (B, T, E) float32, frame embeddings, not normalised.
+        scores: (B, C) float32, mean over views and templates of the softmax over classes; row i belongs to
+            ``rows[i]``.
+        frames: (B, T, E) float32, frame embeddings of the middle view, not normalised.
         frozen: the same of each clip's middle frame shown T times; empty unless asked for.
         skipped: names of clips that could not be read, with the reason.
     """
@@ -78,10 +75,9 @@ def evaluate(
     rows: Sequence[Row],
     labels: list[str],
     *,
-    batch_size: int = 16,
-    frozen: bool = False,
     texts: Texts = "trained",
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    progress: Callable[[Iterable[Embedded]], Iterable[Embedded]] = iter,
+    **options: Any,
 ) -> Evaluation:
     """Score every clip against every label.
 
@@ -89,17 +85,24 @@ def evaluate(
         predictor: model and templates.
         rows: clips; a row's label must be among ``labels``.
         labels: C class names.
-        batch_size: clips in one forward pass.
-        frozen: also embed each clip's middle frame shown T times.
         texts: what a label becomes, see ``text.templates.sentences``.
-        progress: wraps the batch starts, for a progress bar.
+        progress: wraps the batches, for a progress bar.
+        **options: batch_size, views, frozen and workers of ``embed``.
 
     Raises:
         UserError: a row's label that is not among ``labels``, or no clip that can be read.
     """
     check_labels(rows, labels)
-    starts = progress(range(0, len(rows), batch_size))
-    found = joined(score_batch(predictor, rows[i : i + batch_size], labels, frozen=frozen, texts=texts) for i in starts)
+    return score_all(predictor, progress(embed(predictor, rows, **options)), labels, texts)
+
+
+def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str], texts: Texts) -> Evaluation:
+    """Score embedded clips, as they come or from shards on disk.
+
+    Raises:
+        UserError: no clip could be read.
+    """
+    found = joined(score(predictor, part, labels, texts) for part in parts)
     if not found.rows:
         raise UserError("None of the clips can be read; check the paths in the manifest.")
     return found
@@ -114,33 +117,23 @@ def check_labels(rows: Sequence[Row], labels: list[str]) -> None:
         raise UserError(f"{len(unknown)} labels of the data are not among the class names, first {unknown[0]!r}.")
 
 
-@torch.inference_mode()
-def score_batch(
-    predictor: Predictor, rows: Sequence[Row], labels: list[str], *, frozen: bool = False, texts: Texts = "trained"
-) -> Evaluation:
+def score_batch(predictor: Predictor, rows: Sequence[Row], labels: list[str], texts: Texts = "trained") -> Evaluation:
     """The same for clips that fit into one forward pass; may come out empty."""
-    result = Evaluation(predictor.name, labels)
-    model = predictor.model
-    pick = partial(segment_centres, T=model.num_frames)
-    views = []
-    for row in rows:
-        try:
-            views.append(view(read_clip(row.path, pick).images, model.image_size))
-        except VideoError as error:
-            result.skipped[row.short_name] = str(error)
-            continue
-        result.rows.append(row)
-    if not views:
+    return joined(score(predictor, part, labels, texts) for part in embed(predictor, rows, batch_size=len(rows)))
+
+
+@torch.inference_mode()
+def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: Texts = "trained") -> Evaluation:
+    """Scores of embedded clips: means over their views and over the texts of a label."""
+    result = Evaluation(predictor.name, labels, embedded.rows, skipped=embedded.skipped, frozen=embedded.frozen)
+    if not embedded.rows:
         return result
     written = sentences(labels, texts, predictor.templates)
     encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
-    pixels = normalise(torch.stack(views).to(predictor.device))
-    frames = model.encode_video(pixels)
-    logits = model.logits(frames, encoded)  # (B, C * templates)
-    result.scores = logits.unflatten(1, (len(labels), -1)).softmax(dim=1).mean(dim=-1).cpu()
-    result.frames = frames.float().cpu()
-    if frozen:
-        result.frozen = encode_frozen(model, pixels)
+    B, V = embedded.frames.shape[:2]
+    logits = predictor.model.logits(embedded.frames.to(encoded.device).flatten(0, 1), encoded)
+    scores = logits.view(B, V, len(labels), -1).softmax(dim=2).mean(dim=(1, 3))
+    result.scores, result.frames = scores.cpu(), embedded.frames[:, V // 2]
     return result
 
 

@@ -16,7 +16,15 @@ def segment_centres(total: int, T: int) -> list[int]:
     Returns:
         T indices in [0, total), not decreasing.
     """
-    offset = max(total / T - 1, 0) / 2
+    return segment_points(total, T, 0.5)
+
+
+def segment_points(total: int, T: int, place: float) -> list[int]:
+    """The frame at one place in each of T segments: 0 is a segment's first frame, 1 its last, 0.5 its middle.
+
+    Several places give several temporal views of one video. Arguments and result as in ``segment_centres``.
+    """
+    offset = max(total / T - 1, 0) * place
     return [int(t * total / T + offset) for t in range(T)]
 
 

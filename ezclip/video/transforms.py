@@ -39,7 +39,32 @@ def view(images: np.ndarray, image_size: int) -> Tensor:
     Returns:
         uint8 (T, 3, S, S)
     """
-    return F.center_crop(resize_short_side(images, stored_size(image_size)), [image_size, image_size])
+    return crops(images, image_size, 1)[0]
+
+
+def crops(images: np.ndarray, image_size: int, count: int) -> Tensor:
+    """Spatial views: ``count`` squares evenly spaced along the long side, the central one if it is 1.
+
+    Args:
+        images: uint8 (T, H, W, 3).
+        image_size: S.
+        count: at least 1.
+
+    Returns:
+        uint8 (count, T, 3, S, S)
+    """
+    planes = resize_short_side(images, stored_size(image_size))
+    if count == 1:
+        return F.center_crop(planes, [image_size, image_size])[None]
+    H, W = planes.shape[-2:]
+    # along the long side from end to end; across it in the middle
+    free = torch.tensor([H - image_size, W - image_size])
+    along = torch.tensor([H > W, H <= W])
+    squares = []
+    for place in torch.linspace(0, 1, count):
+        top, left = torch.where(along, (free * place).round(), free // 2).int().tolist()
+        squares.append(F.crop(planes, top, left, image_size, image_size))
+    return torch.stack(squares)
 
 
 def normalise(views: Tensor) -> Tensor:

@@ -1,0 +1,83 @@
+"""``python -m ezclip embed``, also ``accelerate launch -m ezclip embed``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ezclip.checkpoints.catalog import DEFAULT, check_model_name
+from ezclip.cli._shared import check_out, print_json
+from ezclip.data.manifest import read_rows
+from ezclip.errors import ConfigError
+
+
+@dataclass
+class Embed:
+    """Write the frame and video embeddings of a list of clips as Parquet and safetensors shards.
+
+    Run it again to make the shards that are missing; ezclip evaluate --data DIR reads them.
+    Example: accelerate launch -m ezclip embed data/k400/val.jsonl --out embedded/k400
+    """
+
+    data: Annotated[str, tyro.conf.Positional]
+    """Manifest (JSONL or Parquet), a folder with manifest.jsonl, or a folder with one sub-folder for each class."""
+    out: Path
+    """Folder for the shards."""
+    model: str = DEFAULT
+    """Name, folder or clip:ARCH/TAG."""
+    views: str = "1x1"
+    """Views of a clip in time x crops."""
+    shard_size: int = 1024
+    """Clips in a shard."""
+    batch_size: int = 16
+    """Clips in one forward pass."""
+    workers: int = 0
+    """Processes that decode; 0 decodes between forward passes."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps; under a launcher each process takes its own."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Check, embed and say what lies where."""
+        rows = read_rows(self.data)
+        check_model_name(self.model)
+        check_out(self.out)
+        if self.batch_size < 1 or self.shard_size < 1 or self.workers < 0:
+            raise ConfigError("--batch-size and --shard-size must be at least 1, --workers at least 0.")
+        from accelerate import PartialState
+        from tqdm import tqdm
+
+        from ezclip.evaluation.embed import ViewCount, write_shards
+        from ezclip.evaluation.provenance import digest_of, weights
+        from ezclip.predictor import Predictor
+
+        views = ViewCount.parse(self.views)
+        launched = PartialState(cpu=self.device == "cpu")
+        on_gpu = launched.num_processes > 1 and launched.device.type == "cuda"
+        predictor = Predictor.load(self.model, device=str(launched.device) if on_gpu else self.device)
+        index = write_shards(
+            predictor,
+            rows,
+            self.out,
+            {"model": self.model, "weights": weights(self.model), "views": self.views, "data": digest_of(rows)},
+            shard_size=self.shard_size,
+            rank=launched.process_index,
+            processes=launched.num_processes,
+            progress=partial(tqdm, desc="shards", disable=not launched.is_main_process),
+            batch_size=self.batch_size,
+            views=views,
+            workers=self.workers,
+        )
+        launched.wait_for_everyone()
+        if launched.is_main_process:
+            if self.json:
+                print_json(index)
+            else:
+                print(f"{index['clips']} clips in {index['shards']} shards; read them with ezclip evaluate --data.")
+        launched.destroy_process_group()
+        return 0

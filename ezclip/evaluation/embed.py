@@ -1,0 +1,224 @@
+"""Embeddings of many clips: batch by batch, or in shards on disk that several processes write and a rerun completes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import torch
+from pyarrow import parquet
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from ezclip.checkpoints.files import write_atomically, write_json
+from ezclip.data.dataset import Views
+from ezclip.data.manifest import Row
+from ezclip.errors import ConfigError
+from ezclip.evaluation.phantom import encode_frozen
+from ezclip.evaluation.provenance import weights
+from ezclip.predictor import Predictor
+from ezclip.video.transforms import normalise
+
+INDEX = "embedding.json"
+
+
+class ViewCount(NamedTuple):
+    """How many views of a clip are embedded, in time and in space."""
+
+    temporal: int = 1
+    spatial: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> ViewCount:
+        """Read "4x3": 4 views in time, each with 3 crops.
+
+        Raises:
+            ConfigError: another form.
+        """
+        temporal, cross, spatial = text.partition("x")
+        if not cross or not all(part.isdigit() and 1 <= int(part) <= 16 for part in (temporal, spatial)):
+            raise ConfigError(f'Views are {text!r}; give times x crops, each 1 to 16, such as "1x1" or "4x3".')
+        return cls(int(temporal), int(spatial))
+
+    def __str__(self) -> str:
+        return f"{self.temporal}x{self.spatial}"
+
+
+ONE_VIEW = ViewCount()
+
+
+@dataclass
+class Embedded:
+    """Frame embeddings of clips.
+
+    Attributes:
+        rows: the clips that could be read.
+        frames: (B, V, T, E) float32, not normalised, of V views.
+        frozen: (B, T, E) of the middle view's middle frame shown T times; empty unless asked for.
+        skipped: names of clips that could not be read, with the reason.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    frames: Tensor = field(default_factory=lambda: torch.empty(0))
+    frozen: Tensor = field(default_factory=lambda: torch.empty(0))
+    skipped: dict[str, str] = field(default_factory=dict)
+
+
+def embed(
+    predictor: Predictor,
+    rows: Sequence[Row],
+    *,
+    batch_size: int = 16,
+    views: ViewCount = ONE_VIEW,
+    frozen: bool = False,
+    workers: int = 0,
+) -> Iterator[Embedded]:
+    """Embed clips, ``batch_size`` at a time and in their order.
+
+    Args:
+        predictor: the model.
+        rows: clips.
+        batch_size: clips that are decoded together, and views in one forward pass.
+        views: of each clip.
+        frozen: also embed each clip's middle frame shown T times.
+        workers: processes that decode; 0 decodes here.
+    """
+    model = predictor.model
+    dataset = Views(rows, T=model.num_frames, image_size=model.image_size, **views._asdict())
+    loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=list)
+    for start, batch in zip(range(0, len(rows), batch_size), loader, strict=True):
+        read = [(rows[start + i], pixels) for i, pixels in enumerate(batch) if not isinstance(pixels, str)]
+        skipped = {rows[start + i].short_name: why for i, why in enumerate(batch) if isinstance(why, str)}
+        yield Embedded(
+            [row for row, _ in read], *_encode(predictor, [pixels for _, pixels in read], frozen), skipped=skipped
+        )
+
+
+@torch.inference_mode()
+def _encode(predictor: Predictor, clips: list[Tensor], frozen: bool) -> tuple[Tensor, Tensor]:
+    if not clips:
+        return torch.empty(0), torch.empty(0)
+    model = predictor.model
+    pixels = torch.stack(clips).to(predictor.device)  # (B, V, T, 3, S, S) uint8
+    parts = [model.encode_video(normalise(part)).float().cpu() for part in pixels.flatten(0, 1).split(len(clips))]
+    middle = pixels[:, pixels.shape[1] // 2]
+    still = encode_frozen(model, normalise(middle)) if frozen else torch.empty(0)
+    return torch.cat(parts).unflatten(0, pixels.shape[:2]), still
+
+
+def write_shards(
+    predictor: Predictor,
+    rows: Sequence[Row],
+    out: Path,
+    about: dict[str, Any],
+    *,
+    shard_size: int = 1024,
+    rank: int = 0,
+    processes: int = 1,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+    **options: Any,
+) -> dict[str, Any]:
+    """Embed clips into ``out``: shard-N.safetensors with "frames" (n, V, T, E) and "videos" (n, V, E), both float32
+    and not normalised, and shard-N.parquet with one row a clip and the reason where it was skipped.
+
+    A shard that is there is not made again. Processes take shards in turn.
+
+    Args:
+        predictor: the model.
+        rows: clips.
+        out: folder.
+        about: what the embeddings come from; a folder that was begun with something else is refused.
+        shard_size: clips in a shard.
+        rank: number of this process.
+        processes: number of them.
+        progress: wraps this process's shard numbers, for a progress bar.
+        **options: of ``embed``.
+
+    Returns:
+        The index that lies in the folder as embedding.json.
+
+    Raises:
+        ConfigError: the folder holds other embeddings.
+    """
+    shards = -(-len(rows) // shard_size)
+    index = about | {"clips": len(rows), "shard_size": shard_size, "shards": shards}
+    if (out / INDEX).is_file():
+        if read_index(out) != index:
+            raise ConfigError(f"{out.name} holds embeddings of another model, list or kind; choose another folder.")
+    elif rank == 0:
+        write_json(out / INDEX, index)
+    for number in progress(range(rank, shards, processes)):
+        tensors, table = _paths(out, number)
+        if tensors.is_file():
+            continue
+        own = rows[number * shard_size : (number + 1) * shard_size]
+        parts = list(embed(predictor, own, **options))
+        skipped = {name: why for part in parts for name, why in part.skipped.items()}
+        columns = {
+            "path": [str(row.path) for row in own],
+            **{name: [getattr(row, name) for row in own] for name in ("label", "partner", "family")},
+            "skipped": [skipped.get(row.short_name) for row in own],
+        }
+        write_atomically(table, lambda path, columns=columns: parquet.write_table(_strings(columns), path))
+        frames = torch.cat([part.frames for part in parts if part.rows] or [torch.empty(0, 1, 1, 1)])
+        # written last: where it is, the shard is whole
+        write_atomically(tensors, lambda path, x=frames: save_file({"frames": x, "videos": x.mean(2)}, path))
+    return index
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """What ``write_shards`` noted of the embeddings in ``folder``.
+
+    Raises:
+        ConfigError: it holds none.
+    """
+    if not (folder / INDEX).is_file():
+        raise ConfigError(f"{folder.name} holds no {INDEX}; make it with python -m ezclip embed MANIFEST --out DIR.")
+    return json.loads((folder / INDEX).read_text("utf-8"))
+
+
+def read_shards(folder: Path) -> Iterator[Embedded]:
+    """The embeddings of ``folder``, shard by shard.
+
+    Raises:
+        ConfigError: a shard is missing.
+    """
+    for number in range(read_index(folder)["shards"]):
+        tensors, table = _paths(folder, number)
+        if not tensors.is_file():
+            raise ConfigError(f"{folder.name} lacks {tensors.name}; run the same ezclip embed again to complete it.")
+        rows = [
+            (Row(Path(row["path"]), row["label"], row["partner"], row["family"]), row["skipped"])
+            for row in parquet.read_table(table).to_pylist()
+        ]
+        yield Embedded(
+            [row for row, why in rows if why is None],
+            load_file(tensors)["frames"],
+            skipped={row.short_name: why for row, why in rows if why is not None},
+        )
+
+
+def shards_of(model: str, folder: Path) -> list[Embedded]:
+    """The embeddings of ``folder``, all of them.
+
+    Raises:
+        ConfigError: they are another model's, or not complete.
+    """
+    made_by = read_index(folder)
+    if made_by["weights"] != weights(model):
+        raise ConfigError(f"{folder.name} holds embeddings of {made_by['model']}, not of {model}; give --model.")
+    return list(read_shards(folder))
+
+
+def _paths(folder: Path, number: int) -> tuple[Path, Path]:
+    stem = f"shard-{number:05d}"
+    return folder / f"{stem}.safetensors", folder / f"{stem}.parquet"
+
+
+def _strings(columns: dict[str, list[Any]]) -> pa.Table:
+    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})

@@ -1,0 +1,126 @@
+"""Embeddings on disk, and several views of a clip."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ezclip.cli import main
+from ezclip.data.dataset import Views
+from ezclip.data.manifest import read_rows
+from ezclip.data.tabletop.generate import synthesise
+from ezclip.errors import ConfigError
+from ezclip.evaluation.embed import ViewCount, embed, read_shards
+from ezclip.evaluation.run import score
+from ezclip.predictor import Predictor
+from ezclip.video.sampling import segment_centres, segment_points
+from ezclip.video.transforms import crops, view
+from tests.conftest import write_video
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixteen clips, and one that cannot be read."""
+    path = synthesise(tmp_path_factory.mktemp("embedding"), clips_per_class=1, split="val", seed=3)
+    (path.parent / "bad.mp4").write_text("not a video")
+    label = read_rows(path)[0].label
+    with path.open("a") as file:
+        file.write(json.dumps({"path": "bad.mp4", "label": label}) + "\n")
+    return path
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
+    assert main([*arguments, "--device", "cpu", "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.slow
+def test_shards_hold_what_the_videos_hold_and_are_completed(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "embedded"
+    arguments = ("embed", str(manifest), "--out", str(out), "--shard-size", "7", "--workers", "1")
+    index = run_json(capsys, *arguments)
+    count = len(read_rows(manifest))
+    assert (index["clips"], index["shards"]) == (count, -(-count // 7))
+    from_videos = run_json(capsys, "evaluate", "--data", str(manifest))
+    assert run_json(capsys, "evaluate", "--data", str(out)) == from_videos
+    assert from_videos["n"] == count - 1 and list(from_videos["skipped"]) == ["val/bad.mp4"]
+
+    kept, lost = (out / f"shard-0000{i}.safetensors" for i in (0, 1))
+    content, when = lost.read_bytes(), kept.stat().st_mtime_ns
+    lost.unlink()
+    assert main(["evaluate", "--data", str(out)]) == 2
+    assert "lacks shard-00001.safetensors" in capsys.readouterr().err
+    run_json(capsys, *arguments)
+    assert lost.read_bytes() == content and kept.stat().st_mtime_ns == when
+
+    assert main(["evaluate", "--data", str(out), "--model", "tabletop/base"]) == 2
+    assert "embeddings of tabletop/ezclip" in capsys.readouterr().err
+    assert main([*arguments, "--model", "tabletop/base"]) == 2
+    assert "another model" in capsys.readouterr().err
+
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m"]
+    arguments = (*arguments[:3], str(tmp_path / "two"), *arguments[4:])
+    done = subprocess.run([*launch, "ezclip", *arguments, "--device", "cpu"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for one, other in zip(read_shards(out), read_shards(tmp_path / "two"), strict=True):
+        assert one.rows == other.rows and torch.equal(one.frames, other.frames)
+
+
+def test_scores_of_views_are_means(manifest: Path) -> None:
+    predictor = Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.float32)
+    rows = read_rows(manifest)[:2]
+    labels = ["pushing", "lifting", "turning"]
+    (many,) = embed(predictor, rows, views=ViewCount(2, 3))
+    assert many.frames.shape[:3] == (2, 6, 8)
+    singles = []
+    for v in range(6):
+        one = type(many)(many.rows, many.frames[:, v : v + 1])
+        singles.append(score(predictor, one, labels).scores)
+    torch.testing.assert_close(score(predictor, many, labels).scores, torch.stack(singles).mean(0))
+    assert not torch.equal(singles[0], singles[1]) and not torch.equal(singles[0], singles[3])
+
+
+def test_places_in_time_and_space() -> None:
+    assert segment_points(100, 2, 0.25) == [12, 62]
+    assert segment_points(100, 2, 0.75) == [36, 86]
+    assert segment_points(100, 2, 0.5) == segment_centres(100, 2) == [24, 74]
+    wide = np.zeros((1, 128, 400, 3), np.uint8)
+    wide[:, :, :200, 0] = 255
+    squares = crops(wide, 112, 3)  # short side 128: the frames stay as they are
+    assert squares.shape == (3, 1, 3, 112, 112)
+    assert [float(s[0, 0].float().mean()) for s in squares] == [255.0, pytest.approx(127.5, abs=2), 0.0]
+    tall = wide.transpose(0, 2, 1, 3)
+    assert [round(float(s[0, 0].float().mean())) // 100 for s in crops(tall, 112, 3)] == [2, 1, 0]
+    assert torch.equal(crops(wide, 112, 3)[1], view(wide, 112))
+
+
+def test_all_views_come_from_one_video(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", count=24)
+    (tmp_path / "list.jsonl").write_text(json.dumps({"path": path.name, "label": "x"}) + "\n")
+    views = Views(read_rows(tmp_path / "list.jsonl"), T=3, image_size=32, temporal=2, spatial=1)[0]
+    assert isinstance(views, torch.Tensor) and views.shape == (2, 3, 3, 32, 32)
+    grey = views.float().mean(dim=(2, 3, 4))
+    # 24 frames in 3 segments of 8: places 1/4 and 3/4 are frames 1, 9, 17 and 5, 13, 21, each 10 grey levels apart
+    assert torch.all(grey.diff(dim=1) > 40) and torch.all((grey[1] - grey[0]) > 15)
+
+
+@pytest.mark.parametrize("text", ["3", "0x1", "ax2", "1x99"])
+def test_views_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="times x crops"):
+        ViewCount.parse(text)
+
+
+def test_the_released_protocol_drops_the_last_batch(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    count = len(read_rows(manifest))
+    found = run_json(capsys, "evaluate", "--data", str(manifest), "--protocol", "released", "--batch-size", "10")
+    assert found["n"] == count // 10 * 10 < count
+    assert main(["evaluate", "--data", str(manifest), "--protocol", "released", "--batch-size", "100"]) == 2
+    assert "whole batches" in capsys.readouterr().err
