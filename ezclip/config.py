@@ -15,7 +15,7 @@ from ezclip.types import PromptDepth, Reading, Variant
 
 T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
-_STRICT = ConfigDict(extra="forbid")
+STRICT = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Sizes:
     embed_dim: int = 128
 
 
-@checked(frozen=True, config=_STRICT)
+@checked(frozen=True, config=STRICT)
 class PretrainConfig:
     """How the compact CLIP backbone is trained on captioned stills.
 
@@ -61,7 +61,7 @@ class PretrainConfig:
     sizes: _Sizes = field(default_factory=_Sizes)
 
 
-@checked(frozen=True, config=_STRICT)
+@checked(frozen=True, config=STRICT)
 class TrainConfig:
     """How a variant is trained. The presets under configs/ say where each value comes from.
 
@@ -91,9 +91,11 @@ class TrainConfig:
         warmup: share of the steps (or number of epochs if warmup_epochs) in which the rate grows linearly from 0.
         sampling: "random" draws a frame from each segment, "centres" takes its middle.
         augmentation: "none", "shift" (one random crop a clip), or "release" (crop, jitter and grey; flip if flip).
+        jitter_frames: draw the colour jitter of "release" anew for every frame, as the release does; this adds
+            differences between frames that the motion loss takes for motion.
         flip: mirror half of the clips in "release" augmentation; leave off where left and right matter.
-        text: "names", "templates" (one of the release's 16 drawn each step), or descriptions: a set that ships (such as
-            "ucf101") or a CSV file.
+        text: "names", "templates" (one of the release's 16 drawn each step), or descriptions: "shipped" (of all sets),
+            one set (such as "ucf101") or a CSV file.
         prompt_depth: prompts in every layer or in the first.
         drop_path: stochastic depth and attention dropout at the last layer.
         prompt_dropout: dropout of the learned prompts.
@@ -102,7 +104,7 @@ class TrainConfig:
             are those of the whole batch either way.
         checkpointing: compute the blocks again in the backward pass instead of keeping what they computed; about a
             third slower and far less memory.
-        precision: "bf16" or "no" (float32).
+        precision: "bf16" or "fp32".
         compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
         cache: folder for decoded frames; None decodes in every epoch.
         workers: processes that decode; cropping and augmentation run on the training device.
@@ -141,6 +143,7 @@ class TrainConfig:
     eps: float = 1e-8
     sampling: Literal["random", "centres"] = "random"
     augmentation: Literal["none", "shift", "release"] = "none"
+    jitter_frames: bool = False
     flip: bool = False
     text: str = "names"
     prompt_depth: PromptDepth = "deep"
@@ -149,7 +152,7 @@ class TrainConfig:
     clip_gradient: float | None = 1.0
     micro_batch: Positive | None = None
     checkpointing: bool = False
-    precision: Literal["bf16", "no"] = "bf16"
+    precision: Literal["bf16", "fp32"] = "bf16"
     compile: bool = False
     cache: str | None = None
     workers: int = 0

@@ -28,7 +28,9 @@ VERBS = {
     "pretrain": "train the compact CLIP on stills",
     "train": "train adapters and prompts",
     "reproduce": "the benchmark, all variants and all studies",
-    "bench": "speed and memory, as ratios",
+    "protocol": "one training and test of the paper's protocols",
+    "table": "a table of the paper beside what was measured here",
+    "bench": "speed, memory and operations",
 }
 
 

@@ -58,8 +58,9 @@ class Embed:
 
         views = ViewCount.parse(self.views)
         launched = PartialState(cpu=self.device == "cpu")
-        on_gpu = launched.num_processes > 1 and launched.device.type == "cuda"
-        predictor = Predictor.load(self.model, device=str(launched.device) if on_gpu else self.device)
+        device = str(launched.device)
+        on_gpu = launched.num_processes > 1 and device.startswith("cuda")
+        predictor = Predictor.load(self.model, device=device if on_gpu else self.device)
         index = write_shards(
             predictor,
             rows,

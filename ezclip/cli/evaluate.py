@@ -37,8 +37,9 @@ class Evaluate:
     """zero-shot counts every clip; released leaves out the clips after the last whole batch, as the release does."""
     views: str = "1x1"
     """Views of a clip in time x crops; scores are means over them. The paper has 1x1, the segment-centre frames."""
-    texts: Literal["trained", "names", "templates", "descriptions"] = "trained"
-    """What a name becomes: as the model was trained, the bare name, 16 templates, or the description that ships."""
+    texts: str = "trained"
+    """What a name becomes: as the model was "trained", the bare "names", 16 "templates", the "descriptions" that ship,
+    or those of a CSV file."""
     out: Path | None = None
     """Folder for report.json, CSV tables, PNG charts and one self-contained report.html."""
     batch_size: int = 16

@@ -186,6 +186,7 @@ class Clips(Dataset):
             corner crops at four scales, colour jitter with p 0.8 and grey with p 0.2; one draw a clip, where the
             release's jitter draws for each frame).
         flip: mirror half of the clips in "release" augmentation.
+        jitter_frames: draw its colour jitter anew for every frame.
         seed: of all draws.
     """
 
@@ -200,11 +201,12 @@ class Clips(Dataset):
         sampling: Sampling = "centres",
         augmentation: Augmentation = "none",
         flip: bool = False,
+        jitter_frames: bool = False,
         seed: int = 0,
     ):
         self.targets = [labels.index(row.label) for row in rows]
         self.rows, self.frames, self.T, self.seed, self.sampling = rows, frames, T, seed, sampling
-        self.augment = _augmentation(augmentation, image_size, flip)
+        self.augment = _augmentation(augmentation, image_size, flip, jitter_frames)
 
     def __len__(self) -> int:
         """Number of videos."""
@@ -236,15 +238,27 @@ class Clips(Dataset):
         return segment_centres(total, self.T)
 
 
-def _augmentation(kind: Augmentation, image_size: int, flip: bool) -> Callable[[Tensor], Tensor]:
+def _augmentation(kind: Augmentation, image_size: int, flip: bool, jitter_frames: bool) -> Callable[[Tensor], Tensor]:
     if kind == "none":
         return v2.CenterCrop(image_size)
     if kind == "shift":
         return v2.RandomCrop(image_size)
     scales = [v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)]
     mirror = [v2.RandomHorizontalFlip()] if flip else []
-    jitter = v2.RandomApply([v2.ColorJitter(0.2, 0.2, 0.2, 0.1)], p=0.8)
-    return v2.Compose([*scales, *mirror, jitter, v2.RandomGrayscale(p=0.2)])
+    jitter = v2.ColorJitter(0.2, 0.2, 0.2, 0.1)
+    each = v2.Lambda(partial(_each_frame, jitter))
+    return v2.Compose(
+        [
+            *scales,
+            *mirror,
+            v2.RandomApply([each if jitter_frames else jitter], p=0.8),
+            v2.RandomGrayscale(p=0.2),
+        ]
+    )
+
+
+def _each_frame(transform: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:
+    return torch.stack([transform(frame) for frame in clip])
 
 
 def training_size(image_size: int) -> int:

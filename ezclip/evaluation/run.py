@@ -14,7 +14,7 @@ from ezclip.errors import UserError
 from ezclip.evaluation.embed import Embedded, embed
 from ezclip.evaluation.metrics import accuracies
 from ezclip.predictor import Predictor
-from ezclip.text.templates import Texts, sentences
+from ezclip.text.templates import sentences
 
 
 @dataclass
@@ -75,7 +75,7 @@ def evaluate(
     rows: Sequence[Row],
     labels: list[str],
     *,
-    texts: Texts = "trained",
+    texts: str = "trained",
     progress: Callable[[Iterable[Embedded]], Iterable[Embedded]] = iter,
     **options: Any,
 ) -> Evaluation:
@@ -96,7 +96,7 @@ def evaluate(
     return score_all(predictor, progress(embed(predictor, rows, **options)), labels, texts)
 
 
-def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str], texts: Texts) -> Evaluation:
+def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str], texts: str) -> Evaluation:
     """Score embedded clips, as they come or from shards on disk.
 
     Raises:
@@ -117,13 +117,13 @@ def check_labels(rows: Sequence[Row], labels: list[str]) -> None:
         raise UserError(f"{len(unknown)} labels of the data are not among the class names, first {unknown[0]!r}.")
 
 
-def score_batch(predictor: Predictor, rows: Sequence[Row], labels: list[str], texts: Texts = "trained") -> Evaluation:
+def score_batch(predictor: Predictor, rows: Sequence[Row], labels: list[str], texts: str = "trained") -> Evaluation:
     """The same for clips that fit into one forward pass; may come out empty."""
     return joined(score(predictor, part, labels, texts) for part in embed(predictor, rows, batch_size=len(rows)))
 
 
 @torch.inference_mode()
-def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: Texts = "trained") -> Evaluation:
+def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: str = "trained") -> Evaluation:
     """Scores of embedded clips: means over their views and over the texts of a label."""
     result = Evaluation(predictor.name, labels, embedded.rows, skipped=embedded.skipped, frozen=embedded.frozen)
     if not embedded.rows:

@@ -75,38 +75,44 @@ def description_sets() -> list[str]:
 
 
 def descriptions(source: str) -> dict[str, str]:
-    """Description by class name from a set that ships or a CSV file.
+    """Description by class name from a set that ships, from all of them ("shipped"), or from a CSV file.
 
     Raises:
         LabelError: neither a set nor a readable file.
     """
+    if source == "shipped":
+        return {label: text for name in description_sets() for label, text in descriptions(name).items()}
     if source in description_sets():
         return read_descriptions(_SETS / f"{source}.csv")
     if not Path(source).is_file():
         known = ", ".join(description_sets())
-        raise LabelError(f"There are no descriptions {source!r}; give a CSV file or one of {known}.")
+        raise LabelError(f"There are no descriptions {source!r}; give a CSV file, shipped or one of {known}.")
     return read_descriptions(source)
 
 
 Texts = Literal["trained", "names", "templates", "descriptions"]
 
 
-def sentences(labels: list[str], texts: Texts, trained: tuple[str, ...]) -> dict[str, list[str]]:
+def sentences(labels: list[str], texts: Texts | str, trained: tuple[str, ...]) -> dict[str, list[str]]:
     """What stands for each label, the same number of sentences for all.
 
     Args:
         labels: class names.
         texts: "trained" fills ``trained``, "names" takes the bare names, "templates" the release's 16, "descriptions"
-            the description that ships, from any set, and the bare name where there is none.
+            the description that ships, from any set, and the bare name where there is none; otherwise a CSV file with
+            a description of every label.
         trained: the templates that a model was trained with.
+
+    Raises:
+        LabelError: a file that cannot be used, or lacks a label.
     """
     if texts == "descriptions":
-        known: dict[str, str] = {}
-        for name in description_sets():
-            known |= {_key(label): text for label, text in descriptions(name).items()}
+        known = {_key(label): text for label, text in descriptions("shipped").items()}
         return {label: [known.get(_key(label), label)] for label in labels}
-    templates = {"trained": trained, "names": NAME_ONLY, "templates": TEMPLATES}[texts]
-    return {label: fill(label, templates) for label in labels}
+    templates = {"trained": trained, "names": NAME_ONLY, "templates": TEMPLATES}
+    if texts in templates:
+        return {label: fill(label, templates[texts]) for label in labels}
+    return {label: [text] for label, text in zip(labels, describe(labels, descriptions(texts)), strict=True)}
 
 
 def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:

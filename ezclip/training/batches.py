@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -68,6 +69,7 @@ def make_clips(
         sampling=config.sampling if training else "centres",
         augmentation=config.augmentation if training else "none",
         flip=config.flip and training,
+        jitter_frames=config.jitter_frames,
         seed=config.seed,
     )
 
@@ -117,7 +119,7 @@ def make_loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, fir
     return DataLoader(
         clips,
         batch_sampler=order,
-        num_workers=config.workers,
+        num_workers=min(config.workers, os.cpu_count() or 1),
         collate_fn=collate,
         pin_memory=accelerator.device.type == "cuda",
         persistent_workers=config.workers > 0,

@@ -165,7 +165,8 @@ def start_accelerator(config: TrainConfig) -> Accelerator:
     for name in config.trackers:
         if find_spec(name) is None:
             raise ConfigError(f"The tracker {name} is not installed; run pip install {name}, or leave it out.")
-    accelerator = Accelerator(mixed_precision=config.precision, log_with=list(config.trackers) or None)
+    precision = "no" if config.precision == "fp32" else config.precision
+    accelerator = Accelerator(mixed_precision=precision, log_with=list(config.trackers) or None)
     accelerator.init_trackers("ezclip", config=dataclasses.asdict(config) | {"trackers": ", ".join(config.trackers)})
     return accelerator
 

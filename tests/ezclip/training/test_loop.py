@@ -18,6 +18,7 @@ import yaml
 from ezclip.checkpoints.load import load_model
 from ezclip.checkpoints.store import save_backbone
 from ezclip.config import TrainConfig, load_config
+from ezclip.data.dataset import Clips, Frames8Bit
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
@@ -35,7 +36,7 @@ def config(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> Trai
     save_backbone(backbone, out / "backbone" / "backbone.safetensors")
     return TrainConfig(
         variant="ezclip", backbone=str(out / "backbone"), out=str(out / "run"), data=str(manifest), steps=6,
-        batch_size=4, cache=str(out / "cache"), eval_every=3, precision="no", prompt_dropout=0.1, drop_path=0.1,
+        batch_size=4, cache=str(out / "cache"), eval_every=3, precision="fp32", prompt_dropout=0.1, drop_path=0.1,
         augmentation="shift",
         validation=str(manifest),
     )  # fmt: skip
@@ -220,3 +221,17 @@ def test_killed_at_any_moment_and_resumed(config: TrainConfig, tmp_path: Path) -
     assert there == here
     assert [m["loss"] for m in metrics(str(outs[0]))] == [m["loss"] for m in metrics(str(outs[1]))]
     assert not list(outs[1].glob(".state-*")), "a half-written file was left"
+
+
+@pytest.mark.parametrize("jitter_frames", [False, True])
+def test_colour_jitter_is_drawn_once_a_clip_or_for_every_frame(jitter_frames: bool) -> None:
+    still = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8).expand(8, 3, 32, 32)
+    clips = Clips(
+        [], [], Frames8Bit([], 32), T=8, image_size=32, augmentation="release", flip=True, jitter_frames=jitter_frames
+    )
+    differ = []
+    for seed in range(20):
+        view = clips.view(still, seed)
+        assert view.shape == still.shape and torch.equal(view, clips.view(still, seed))
+        differ.append(bool((view != view[:1]).any()))
+    assert any(differ) == jitter_frames
