@@ -1,39 +1,129 @@
 """``python -m ezclip bench``."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from ezclip.cli._shared import print_json
-from ezclip.errors import UserError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from ezclip.checkpoints.catalog import check_model_name
+from ezclip.cli._shared import check_out, print_json
+from ezclip.data.manifest import labels_of, read_rows
+from ezclip.errors import ConfigError, UserError
 
 
 @dataclass
 class Bench:
-    """Time one view through EZ-CLIP against plain open_clip on the same frames, interleaved, random weights."""
+    """Parameters, operations, speed and memory beside plain open_clip on the same frames, all sides in turns.
 
+    Without models it measures an architecture with random weights. With --data it also measures the accuracy of the
+    models and draws it against their GFLOPs, as the paper's Fig. 1.
+
+    Example: python -m ezclip bench tabletop/base tabletop/ezclip --data data/tabletop/test/val --out results/bench
+    """
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Names, folders or clip:ARCH/TAG."""
     arch: str = "ViT-B-16-quickgelu"
-    """open_clip architecture."""
+    """open_clip architecture for random weights, where no model is named."""
     frames: int = 8
-    """Frames of the view."""
+    """Frames of the view, for random weights."""
+    batch_size: int = 4
+    """Views in a forward pass for views a second, clips in a training step."""
     repeats: int = 10
     """Runs of each side; medians are compared."""
+    data: str | None = None
+    """Manifest or folder of labelled clips."""
+    out: Path | None = None
+    """Folder for bench.json, which ezclip table 7 reads, and the figure."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Measure and print."""
+        """Measure, write and print."""
+        for name in self.models:
+            check_model_name(name)
+        if min(self.frames, self.batch_size, self.repeats) < 1:
+            raise ConfigError("--frames, --batch-size and --repeats must be at least 1.")
+        if self.data is not None and not self.models:
+            raise ConfigError("--data measures the accuracy of trained models; name them.")
+        rows = read_rows(self.data) if self.data is not None else []
+        if self.out is not None:
+            check_out(self.out)
         import open_clip
+        import torch
 
+        from ezclip.checkpoints.files import write_json
         from ezclip.evaluation.bench import bench_forward
-        from ezclip.predictor import choose_device
+        from ezclip.evaluation.efficiency import Subject, measure
+        from ezclip.evaluation.run import evaluate
+        from ezclip.predictor import Predictor, choose_device, native_dtype
 
         if open_clip.get_model_config(self.arch) is None:
             raise UserError(f"open_clip has no architecture {self.arch!r}.")
-        found = bench_forward(self.arch, T=self.frames, repeats=self.repeats, device=str(choose_device(self.device)))
+        device = choose_device(self.device)
+        dtype = native_dtype(device)
+        subjects = [Subject(name) for name in self.models] or [
+            Subject(f"{variant} {self.arch}, random weights", variant, self.arch) for variant in ("base", "ezclip")
+        ]
+        found: dict[str, Any] = {"device": str(device), "dtype": str(dtype).removeprefix("torch.")}
+        if not self.models:
+            found |= bench_forward(self.arch, T=self.frames, repeats=self.repeats, device=str(device))
+        found["rows"] = measure(
+            subjects, T=self.frames, batch_size=self.batch_size, repeats=self.repeats, device=str(device), dtype=dtype
+        )
+        if rows:
+            for row in found["rows"]:
+                report = evaluate(Predictor.load(row["name"], device=self.device), rows, labels_of(rows)).report()
+                row |= {"top1": report["top1"], "clips": report["n"], "data": Path(self.data or "").name}
+        if self.out is not None:
+            write_json(self.out / "bench.json", found)
+            if rows:
+                _draw(found["rows"], torch.__version__).savefig(self.out / "bubbles.png", dpi=150)
         if self.json:
             print_json(found)
             return 0
-        for name, value in (found["seconds"] | found["ratios"]).items():
+        for row in found["rows"]:
+            print(_told(row))
+        for name, value in (found.get("seconds", {}) | found.get("ratios", {})).items():
             print(f"{value:>8}  {name}")
         return 0
+
+
+def _draw(rows: list[dict[str, Any]], version: str) -> Any:
+    from ezclip.figures.charts import bubbles
+
+    return bubbles(
+        [(r["name"], 2 * r["gmac"]["all"], 100 * r["top1"], r["parameters"]["tunable"] / 1e6) for r in rows],
+        title=f"Accuracy against cost on {rows[0]['clips']} clips (torch {version})",
+        x_label="GFLOPs of one view (2 a multiply-add, attention included)",
+        y_label="top-1 (%)",
+        size_label="M tunable parameters",
+    )
+
+
+def _told(row: dict[str, Any]) -> str:
+    count, gmac, text = row["parameters"], row["gmac"], row["gmac_text"]
+    peak = "not told" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.0f} MiB"
+    step = "" if row["training_step_seconds"] is None else f", training step {row['training_step_seconds']:.3f} s"
+    lines = [
+        f"{row['name']}, T = {row['frames']}",
+        f"  parameters  {count['total'] / 1e6:.2f} M, tunable {count['tunable'] / 1e6:.3f} M, stored "
+        f"{row['stored_bytes'] / 2**20:.1f} MiB ({count['linear_and_conv'] / 1e6:.2f} M in Linear and Conv layers)",
+        f"  one view    {gmac['all']:.2f} GMAC = {2 * gmac['all']:.2f} GFLOP with attention; "
+        f"{gmac['linear_and_conv']:.2f} GMAC in Linear and Conv layers alone, as thop counts",
+        f"  one text    {text['all']:.3f} GMAC with attention; {text['linear_and_conv']:.3f} GMAC as thop counts",
+        f"  speed       {row['latency_seconds']:.4f} s for one view, {row['views_per_second']:.2f} views/s in batches "
+        f"of {row['batch_size']}{step}",
+        f"  memory      {peak} beyond the model, forward pass of {row['batch_size']} views",
+    ]
+    if "open_clip" in row:
+        ratio = row["open_clip"]["time_ratio"]
+        lines.append(f"  open_clip   {row['open_clip']['seconds']:.4f} s for the same frames; ours takes {ratio:.3f} x")
+    if "top1" in row:
+        lines.append(f"  accuracy    {row['top1']:.1%} top-1 on {row['clips']} clips of {row['data']}")
+    return "\n".join(lines)

@@ -85,13 +85,42 @@ def curves(
     figure = Figure(figsize=(6.6, 3.8), layout="constrained")
     axis = figure.subplots()
     for i, (name, (x, y)) in enumerate(lines.items()):
-        axis.plot(x, y, marker=MARKERS[i % len(MARKERS)], markersize=3.5, color=COLOURS[i % len(COLOURS)], label=name)
+        axis.plot(
+            x,
+            y,
+            marker=MARKERS[i % len(MARKERS)],
+            markersize=3.5,
+            color=COLOURS[i % len(COLOURS)],
+            label=_short(name, 60),
+        )
     if reference is not None:
         axis.axhline(reference[0], color="0.2", linestyle="--", linewidth=1, label=reference[1])
     axis.set_xlabel(x_label)
     axis.set_ylabel(y_label)
     axis.set_title(title, fontsize=10, parse_math=False)
     axis.legend(fontsize=8)
+    axis.grid(alpha=0.3)
+    return figure
+
+
+def bubbles(
+    points: Sequence[tuple[str, float, float, float]], *, title: str, x_label: str, y_label: str, size_label: str
+) -> Figure:
+    """Named points (name, x, y, size), their areas as the sizes are to each other (the paper's Fig. 1)."""
+    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
+    axis = figure.subplots()
+    largest = max(size for *_, size in points) or 1.0
+    for i, (name, x, y, size) in enumerate(points):
+        told = f"{_short(name, 40)} ({size:.3g} {size_label})"
+        axis.scatter(x, y, s=30 + 900 * size / largest, color=COLOURS[i % len(COLOURS)], alpha=0.75, label=told)
+    axis.set_xlim(0, 1.25 * max(x for _, x, *_ in points))
+    axis.set_ylim(0, 1.25 * max(y for _, _, y, _ in points))
+    axis.set_xlabel(x_label)
+    axis.set_ylabel(y_label)
+    axis.set_title(title, fontsize=10, parse_math=False)
+    legend = axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
+    for handle in legend.legend_handles:
+        handle.set_sizes([50])  # type: ignore[union-attr]
     axis.grid(alpha=0.3)
     return figure
 
@@ -172,4 +201,5 @@ def _whiskers(axis: Axes, values: np.ndarray, places: np.ndarray, *, horizontal:
 
 
 def _short(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    """At most ``width`` characters, in which a dollar sign begins no formula."""
+    return (text if len(text) <= width else text[: width - 1] + "…").replace("$", r"\$")

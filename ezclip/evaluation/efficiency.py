@@ -1,0 +1,227 @@
+"""What a model costs (Table 7): parameters, operations, speed and memory, beside plain open_clip on the same frames."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from typing import Any, NamedTuple, cast
+
+import open_clip
+import psutil
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from ezclip.checkpoints.load import load_model
+from ezclip.errors import UserError
+from ezclip.model.backbone import build_backbone
+from ezclip.model.block import Block
+from ezclip.model.builders import build_ezclip
+from ezclip.model.ezclip import EZCLIP
+from ezclip.text.tokens import tokenize
+from ezclip.types import Variant
+
+TEXTS = 10  # class texts of a training step
+
+
+class Subject(NamedTuple):
+    """A model to measure: a loadable one by name, or a variant on an architecture of open_clip with random weights."""
+
+    name: str
+    variant: Variant | None = None
+    arch: str | None = None
+
+    def build(self, T: int) -> EZCLIP:
+        """The model, float32; T counts for random weights alone.
+
+        Raises:
+            UserError: no such model or architecture.
+        """
+        if self.arch is None or self.variant is None:
+            return load_model(self.name, dtype=torch.float32)
+        config = open_clip.get_model_config(self.arch)
+        if config is None:
+            raise UserError(f"open_clip has no architecture {self.arch!r}.")
+        torch.manual_seed(0)
+        return build_ezclip(build_backbone(self.arch, config), self.variant, num_frames=T).eval()
+
+
+def parameters(model: nn.Module) -> dict[str, int]:
+    """Numbers of parameters: all, those that are trained, and those in Linear and Conv layers, as thop counts."""
+    simple = [m for m in model.modules() if type(m) in (nn.Linear, nn.Conv2d)]
+    return {
+        "total": sum(p.numel() for p in model.parameters()),
+        "tunable": sum(p.numel() for p in model.parameters() if p.requires_grad),
+        "linear_and_conv": sum(p.numel() for m in simple for p in m.parameters()),
+    }
+
+
+def gmac(forward: Callable[[], Any], model: nn.Module) -> dict[str, float]:
+    """Multiply-adds of one pass in 10^9, counted in two ways; a GFLOP figure is twice as large.
+
+    all: every matrix product and convolution, attention included (torch's flop counter). linear_and_conv: layers of
+    exactly these types, as thop counts, which misses attention because CLIP's projections are bare parameters.
+    """
+    counted = [0]
+
+    def count(layer: nn.Linear | nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        per_value = layer.weight[0].numel()  # of a Linear: inputs; of a Conv2d: inputs times the kernel
+        counted[0] += output.numel() * per_value
+
+    hooks = [m.register_forward_hook(count) for m in model.modules() if type(m) in (nn.Linear, nn.Conv2d)]
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        forward()
+    for hook in hooks:
+        hook.remove()
+    return {"all": counter.get_total_flops() / 2e9, "linear_and_conv": counted[0] / 1e9}
+
+
+def measure(
+    subjects: list[Subject], *, T: int, batch_size: int, repeats: int, device: str, dtype: torch.dtype
+) -> list[dict[str, Any]]:
+    """One row a model; speeds of all models and of plain open_clip are taken in turns.
+
+    Args:
+        subjects: with names that differ.
+        T: frames of a view, for models with random weights.
+        batch_size: views in a forward pass and clips in a training step.
+        repeats: of each timing; medians count.
+        device: torch device.
+        dtype: of the forward passes; training runs under autocast where this is bfloat16.
+
+    Returns:
+        "name", "variant", "frames", "parameters", "stored_bytes" (half precision), "gmac" of one view and
+        "gmac_text" of one class text, "latency_seconds" (one view), "views_per_second", "training_step_seconds",
+        "peak_bytes" of a forward pass, None where it cannot be told, and under "open_clip" the same frames through
+        plain open_clip with "time_ratio".
+    """
+    rows: list[dict[str, Any]] = []
+    timed: dict[str, Callable[[], Any]] = {}
+    for subject in subjects:
+        name, model = subject.name, subject.build(T)
+        S, frames = model.image_size, model.num_frames
+        one, many = (torch.randn(n, frames, 3, S, S, device=device) for n in (1, batch_size))
+        tokens = tokenize(["a person walks a dog"], model.context_length)[0].to(device) % model.vocab_size
+        model = model.to(device)
+        count = parameters(model)
+        row: dict[str, Any] = {
+            "name": name,
+            "variant": model.variant,
+            "frames": frames,
+            "parameters": count,
+            "stored_bytes": 2 * count["tunable"],
+            "gmac": gmac(partial(model.encode_video, one), model),
+            "gmac_text": gmac(partial(model.encode_text, tokens), model),
+            "batch_size": batch_size,
+            "peak_bytes": peak_memory(subject, T, batch_size, device, dtype),
+            "training_step_seconds": None,
+        }
+        if count["tunable"]:
+            step = partial(_train, model, many, tokens.expand(TEXTS, -1), dtype)
+            (row["training_step_seconds"],) = _median([step], max(1, repeats // 3), device)
+        model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
+        timed[f"{name} one"] = partial(model.encode_video, one)
+        timed[f"{name} many"] = partial(model.encode_video, many)
+        timed[f"{name} plain"] = partial(_plain(model).to(device, dtype).eval().encode_image, one[0])
+        rows.append(row)
+    with torch.no_grad():
+        seconds = dict(zip(timed, _median(list(timed.values()), repeats, device), strict=True))
+    for row in rows:
+        name = row["name"]
+        row["latency_seconds"] = seconds[f"{name} one"]
+        row["views_per_second"] = batch_size / seconds[f"{name} many"]
+        plain = seconds[f"{name} plain"]
+        row["open_clip"] = {"seconds": plain, "time_ratio": row["latency_seconds"] / plain}
+    return rows
+
+
+def peak_memory(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> int | None:
+    """Most memory that a forward pass takes beyond what lies there before it, in bytes.
+
+    On a GPU as its allocator tells; on a CPU the growth of a fresh process, looked at every millisecond; None
+    elsewhere.
+    """
+    if device.startswith("cuda"):
+        return _peak_cuda(subject, T, batch_size, device, dtype)
+    if device != "cpu":
+        return None
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_peak_cpu, subject, T, batch_size, dtype).result()
+
+
+def _forward(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> Callable[[], Tensor]:
+    model = subject.build(T).to(device, dtype)
+    S = model.image_size
+    return partial(model.encode_video, torch.randn(batch_size, model.num_frames, 3, S, S, device=device, dtype=dtype))
+
+
+@torch.no_grad()
+def _peak_cuda(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> int:
+    forward = _forward(subject, T, batch_size, device, dtype)
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    forward()
+    return torch.cuda.max_memory_allocated() - before
+
+
+@torch.no_grad()
+def _peak_cpu(subject: Subject, T: int, batch_size: int, dtype: torch.dtype) -> int:
+    forward = _forward(subject, T, batch_size, "cpu", dtype)
+    process, done, seen = psutil.Process(), threading.Event(), [0]
+
+    def look() -> None:
+        while not done.is_set():
+            seen[0] = max(seen[0], process.memory_info().rss)
+            time.sleep(0.001)
+
+    before = process.memory_info().rss
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        forward()
+    finally:
+        done.set()
+        watcher.join()
+    return max(0, seen[0] - before)
+
+
+def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) -> None:
+    with torch.autocast(pixels.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+        frames, texts = model(pixels, tokens)
+    labels = torch.arange(len(frames), device=frames.device) % len(texts)
+    nn.functional.cross_entropy(model.logits(frames, texts), labels).backward()
+    model.zero_grad()
+
+
+def _plain(model: EZCLIP) -> open_clip.CLIP:
+    """open_clip's own model with the vision tower's sizes of ``model``, random weights and a small text tower."""
+    vision = model.vision
+    width, _, patch, _ = vision.conv1.weight.shape
+    heads = cast(Block, vision.blocks[0]).attn.num_heads
+    sizes = {"image_size": model.image_size, "layers": len(vision.blocks), "width": width, "patch_size": patch}
+    return open_clip.CLIP(
+        embed_dim=vision.proj.shape[1],
+        quick_gelu=True,
+        vision_cfg=open_clip.CLIPVisionCfg(**sizes, head_width=width // heads),
+        text_cfg=open_clip.CLIPTextCfg(context_length=77, vocab_size=512, width=64, heads=1, layers=1),
+    )
+
+
+def _median(sides: list[Callable[[], Any]], repeats: int, device: str) -> list[float]:
+    """Median seconds of each side, all sides in turns; a first round warms up."""
+    seconds: list[list[float]] = [[] for _ in sides]
+    for round_ in range(repeats + 1):
+        for i, side in enumerate(sides):
+            start = time.perf_counter()
+            side()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            if round_:
+                seconds[i].append(time.perf_counter() - start)
+    return [statistics.median(values) for values in seconds]

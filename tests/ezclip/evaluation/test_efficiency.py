@@ -1,0 +1,58 @@
+"""What models cost: counts by hand, and the verb that measures."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from pytest import CaptureFixture
+
+from ezclip.cli import main
+from ezclip.data.tabletop.generate import synthesise
+from ezclip.evaluation.efficiency import gmac, parameters
+from ezclip.model.backbone import Backbone
+from tests.conftest import make_model
+
+
+def test_multiply_adds_by_hand(backbone: Backbone) -> None:
+    T, N, D, E, K, r, S = 8, 16, 64, 32, 3, 16, 8  # frames, patches, widths, layers, adapter, side of a patch
+    model = make_model(backbone, "ezclip")
+    found = gmac(lambda: model.encode_video(torch.zeros(1, T, 3, 32, 32)), model)
+    conv = T * N * D * 3 * S * S
+    # tokens with their prompt; the last block goes on with the class token alone
+    attention = K * T * ((N + 2) * D * 3 * D + 2 * (N + 2) ** 2 * D)
+    out = ((K - 1) * (N + 1) + 1) * T * D * D
+    mlp_and_adapter = ((K - 1) * (N + 1) + 1) * T * (2 * D * 4 * D + 2 * D * r)
+    prompts = K * (T * D * 3 * D + 2 * T * T * D + T * D * D)
+    everything = conv + attention + out + mlp_and_adapter + prompts + T * D * E
+    assert found["all"] * 1e9 == pytest.approx(everything)
+    assert found["linear_and_conv"] * 1e9 == conv + mlp_and_adapter
+
+
+def test_parameters_by_hand(backbone: Backbone) -> None:
+    model = make_model(backbone, "ezclip")
+    found = parameters(model)
+    adapter = 64 * 16 + 16 + 16 * 64 + 64
+    assert found["tunable"] == 5 * adapter + 3 * 8 * 64
+    mlp = 64 * 256 + 256 + 256 * 64 + 64
+    assert found["linear_and_conv"] == 5 * (adapter + mlp) + 64 * 3 * 8 * 8
+    assert found["total"] == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.slow
+def test_bench_measures_models_and_their_accuracy(tmp_path: Path, capsys: CaptureFixture[str]) -> None:
+    manifest = synthesise(tmp_path / "drawn", clips_per_class=1, split="val", seed=4)
+    arguments = ["--batch-size", "2", "--repeats", "2", "--device", "cpu"]
+    out = ["--data", str(manifest), "--out", str(tmp_path / "bench"), "--json"]
+    assert main(["bench", "tabletop/base", "tabletop/ezclip", *arguments, *out]) == 0
+    found = json.loads(capsys.readouterr().out)
+    base, ezclip = found["rows"]
+    assert ezclip["gmac"]["all"] > base["gmac"]["all"] > base["gmac"]["linear_and_conv"] > 0
+    for row in found["rows"]:
+        assert min(row[k] for k in ("latency_seconds", "views_per_second", "training_step_seconds", "peak_bytes")) > 0
+        assert row["open_clip"]["time_ratio"] == pytest.approx(row["latency_seconds"] / row["open_clip"]["seconds"])
+        assert 0 <= row["top1"] <= 1 and row["clips"] == 31
+    assert json.loads((tmp_path / "bench" / "bench.json").read_text()) == found
+    assert (tmp_path / "bench" / "bubbles.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["bench", "--data", str(manifest)]) == 2
+    assert "name them" in capsys.readouterr().err
