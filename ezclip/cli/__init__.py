@@ -21,6 +21,7 @@ VERBS = {
     "evaluate": "accuracy on labelled clips",
     "embed": "embeddings of many clips, in shards",
     "data": "check a data set and write its manifest",
+    "describe": "class descriptions from your own language model",
     "convert": "an official EZ-CLIP .pt file to this project's format",
     "push": "upload a model to the Hugging Face Hub",
     "pull": "download a model from the Hugging Face Hub",
