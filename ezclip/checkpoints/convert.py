@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, ROOT
 from ezclip.checkpoints.files import write_atomically
+from ezclip.checkpoints.openai import compare_with_openai
 from ezclip.checkpoints.store import assemble, backbone_sha256, find_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
@@ -177,7 +178,8 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
         num_frames: another T than the file's, 1 to 64; its prompts are interpolated linearly between segment centres.
 
     Returns:
-        What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files.
+        What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files, and as "backbone"
+        whether that is OpenAI's.
     """
     name, out = Path(official).name, Path(out)
     state = read_official(official)
@@ -191,7 +193,7 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
         save_backbone(backbone, out / BACKBONE)
         files.append(out / BACKBONE)
     save_model(model, backbone, out, summary={"preset": "released", "text": "templates", "source": name})
-    return found | {"files": [str(f) for f in files]}
+    return found | {"files": [str(f) for f in files], "backbone": compare_with_openai(backbone)}
 
 
 def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:

@@ -209,3 +209,24 @@ def test_prompts_for_another_number_of_frames(tmp_path: Path) -> None:
         interpolate_prompts(prompts, 65)
     found = convert(external("parity") / "deep_official.pt", tmp_path / "out", num_frames=16)
     assert found["T"] == 16 and load_model(tmp_path / "out").num_frames == 16
+
+
+def test_the_backbone_is_compared_with_openais(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small architecture stands in for ViT-B/16: registered with open_clip, its weights a local file."""
+    from open_clip.factory import _MODEL_CONFIGS
+    from open_clip.pretrained import _PRETRAINED
+
+    said = convert(OFFICIAL, tmp_path / "alone")["backbone"]
+    assert said == "of other sizes than OpenAI's"
+    backbone = load_backbone(tmp_path / "alone" / "backbone.safetensors")
+    weights = tmp_path / "openai.safetensors"
+    monkeypatch.setitem(_MODEL_CONFIGS, "small-quickgelu", backbone.config)
+    told = {"openai": {"file": str(weights), "quick_gelu": True}}
+    monkeypatch.setitem(_PRETRAINED, "small-quickgelu", told)
+    assert convert(OFFICIAL, tmp_path / "none")["backbone"].startswith("not compared: OpenAI's small-quickgelu")
+    state = {name: tensor.clone() for name, tensor in backbone.clip.state_dict().items()}
+    save_file(state, weights)
+    assert convert(OFFICIAL, tmp_path / "same")["backbone"] == "equal to OpenAI's small-quickgelu"
+    state["visual.proj"][0, 0] += 1
+    save_file(state, weights)
+    assert convert(OFFICIAL, tmp_path / "other")["backbone"] == "not equal to OpenAI's small-quickgelu"
