@@ -181,8 +181,11 @@ def _texts(found: Found, report: dict[str, Any]) -> str:
     for variant in ("base", "ezclip"):
         own = tested.get(variant)
         rows.append([variant, "names", *(_percent(own[kind]["top1"]) if own else NOT_RUN for kind in kinds)])
-    described = found.get("ezclip_described")
-    rows.append(["ezclip", "descriptions", "", "", _percent(described["result"]["top1"]) if described else NOT_RUN])
+    for place, (step, kind) in enumerate((("ezclip_templates", "templates"), ("ezclip_described", "descriptions"))):
+        own = found.get(step)
+        cells = ["", "", ""]
+        cells[place + 1] = _percent(own["result"]["top1"]) if own else NOT_RUN
+        rows.append(["ezclip", kind, *cells])
     chance = _percent(1 / _classes(found))
     rows += [["chance", "", chance, chance, chance], ["paper, UCF-101", "", "", "77.8 %", "79.1 %"]]
     note = "Top-1. The paper trains and tests on the same texts; its column without descriptions uses templates."
