@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from app.actions.analysis import Request
+from ezclip.evaluation.analysis import Request
 from ezclip.text.templates import Texts
 
 

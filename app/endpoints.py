@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 
 from app.actions import analysis as actions
-from app.actions.analysis import Request, finish
 from app.actions.classes import evaluate_zip
 from app.actions.embeddings import frame_plane
 from app.actions.evidence import motion_evidence
@@ -19,6 +18,8 @@ from app.actions.ood import damage
 from app.services import Services
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
+from ezclip.evaluation.analysis import Request, finish
+from ezclip.text.templates import check_texts
 from ezclip.video.corrupt import Corruption
 
 
@@ -34,6 +35,10 @@ def add_endpoints(services: Services) -> None:
     projection = gr.Textbox("t-SNE", visible=False, label="projection")
     seconds = gr.Number(2.0, visible=False, label="seconds")
     step = gr.Number(1.0, visible=False, label="step")
+    texts = gr.Textbox("trained", visible=False, label="texts")
+    sentences = gr.JSON(visible=False, label="sentences")
+    further = gr.Textbox("", visible=False, label="further")
+    tables = [gr.File(visible=False, label=which) for which in ("first", "second")]
     prove = gr.Checkbox(False, visible=False, label="prove")
     strengths = [gr.Number(0.0, visible=False, label=kind.name) for kind in fields(Corruption)]
     archive = gr.File(visible=False, label="archive")
@@ -50,6 +55,29 @@ def add_endpoints(services: Services) -> None:
         """Attention maps of a clip; the JSON of ``python -m ezclip explain --json``, and its files."""
         asked = Request(clip, labels, baseline, model, target=label, method=method)
         return actions.explain_json(services, asked, prove=prove)
+
+    def on_analyse(
+        clip: str,
+        labels: str,
+        model: str,
+        baseline: str,
+        target: str,
+        method: str,
+        texts: str,
+        sentences: dict[str, str] | None,
+        further: str,
+        prove: bool,
+    ) -> tuple[dict[str, Any], list[str]]:
+        """Everything that the page shows of a clip; the JSON of ``python -m ezclip analyse --json``, and its files."""
+        more = tuple(name.strip() for name in further.split(",") if name.strip())
+        asked = Request(clip, labels, baseline, model, more, check_texts(texts), sentences or {}, method, target=target)
+        return actions.analysis_json(services, asked, measure=prove)
+
+    def on_compare_tables(first: str, second: str) -> dict[str, Any]:
+        """Two predictions.csv of ``ezclip evaluate`` class by class; the JSON of ``python -m ezclip compare``."""
+        from ezclip.evaluation.class_study import two_tables
+
+        return two_tables(first, second).comparison.as_json()
 
     def on_damage(
         clip: str,
@@ -102,6 +130,9 @@ def add_endpoints(services: Services) -> None:
 
     add("predict", on_predict, [clip, labels, model], answer)
     add("explain", on_explain, [clip, labels, model, baseline, label, method, prove], [answer, files])
+    asked = [clip, labels, model, baseline, label, method, texts, sentences, further, prove]
+    add("analyse", on_analyse, asked, [answer, files])
+    add("compare_tables", on_compare_tables, tables, answer)
     add("damage", on_damage, [clip, labels, model, baseline, *strengths], answer)
     add("compare", on_compare, [archive, model, baseline], answer)
     add("probe", on_probe, [clip, labels, model, baseline], answer)

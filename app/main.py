@@ -18,7 +18,6 @@ import gradio as gr
 
 from app import texts, widgets
 from app.actions import analysis as actions
-from app.actions.jobs import Step
 from app.actions.models import convert_dropped, dropped_files, model_card
 from app.actions.preview import preview_pair
 from app.controls import Controls
@@ -39,6 +38,7 @@ from app.theme import CSS, THEME
 from app.zero_gpu import on_gpu
 from ezclip.checkpoints.catalog import ROOT, check_model_name
 from ezclip.errors import UserError
+from ezclip.evaluation.jobs import Step
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 MAX_FILE = "200mb"
@@ -65,10 +65,10 @@ def build_app(services: Services) -> gr.Blocks:
                 with gr.Row():
                     run = gr.Button("Analyse", variant="primary", elem_id="analyse")
                     stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
-                status = gr.Markdown("", elem_id="status")
+                status = gr.HTML("", elem_id="status")
                 take_away = TakeAway(services, state, proofs)
             with gr.Column(scale=5, min_width=320):
-                banner = gr.Markdown(_banner(services, services.baseline, services.default), elem_id="banner")
+                banner = gr.HTML(_banner(services, services.baseline, services.default), elem_id="banner")
                 # In place of the tabs' own header, whose menu for those that do not fit loses some of them.
                 named = [(title, tab) for tab, title in texts.TABS.items()]
                 choose = gr.Radio(named, value="recognise", label="Results", show_label=False, elem_id="choose-tab")
@@ -87,16 +87,16 @@ def build_app(services: Services) -> gr.Blocks:
         shown = [recognise, attention, across, take_away]
         outputs = [state, *(component for tab in shown for component in tab.outputs)]
 
-        def analyse(current: Any, *values: Any, again: bool = False) -> Iterator[Any]:
+        def analysed(current: Any, *values: Any, again: bool = False) -> Iterator[Any]:
             if again and current is None:
                 return
             own, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
             settings = attention.settings(*own) | ({} if again else {"target": ""})
             unchanged = [gr.skip() for _ in outputs]
             try:
-                for step in actions.analyse(services, controls.request(*shared, **settings)):
+                for step in analyse(services, controls.request(*shared, **settings)):
                     if isinstance(step, Step):
-                        yield [f"{step.share:.0%} · {step.doing} …", *unchanged]
+                        yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
                     else:
                         found = [value for tab in shown for value in tab.show(step)]
                         told = f"Done: {len(step.clip)} frames of {step.clip.total}, label “{escape(step.target)}”."
@@ -119,7 +119,7 @@ def build_app(services: Services) -> gr.Blocks:
         }
         for begin, again in begins.items():
             begun = begin(busy, None, [run, stop], **instant)
-            job = begun.then(on_gpu(partial(analyse, again=again)), asked, [status, *outputs], **shared)
+            job = begun.then(on_gpu(partial(analysed, again=again)), asked, [status, *outputs], **shared)
             for ended in (job.then, job.failure):
                 ended(ready, None, [run, stop], **instant)
             jobs.append(job)
@@ -220,7 +220,7 @@ def _wire_inputs(
     other: gr.UploadButton,
     upload: gr.File,
     label_set: gr.Dropdown,
-    banner: gr.Markdown,
+    banner: gr.HTML,
     cards: gr.HTML,
 ) -> None:
     """What happens in the left column itself."""

@@ -133,11 +133,11 @@ class Services:
             (Path(self._scratch.name) / folder.relative_to(self._scratch.name).parts[0]).touch()
         return folder
 
-    def scored(self, folder: Path, name: str) -> list[Evaluation]:
-        """What is known of a model on the clips of an unpacked folder, batch by batch; the caller adds to it."""
-        while len(self._scored) >= ARCHIVES and (folder, name) not in self._scored:
+    def scored(self, folder: Path, how: str) -> list[Evaluation]:
+        """What is known of the clips of an unpacked folder, scored so, batch by batch; the caller adds to it."""
+        while len(self._scored) >= ARCHIVES and (folder, how) not in self._scored:
             self._scored.popitem(last=False)
-        return self._scored.setdefault((folder, name), [])
+        return self._scored.setdefault((folder, how), [])
 
     def close(self) -> None:
         """Remove every file made for users."""

@@ -1,69 +1,28 @@
-"""Class by class on many clips: the shipped results, a zip of class folders, or two tables of predictions."""
+"""Class by class on many clips: the shipped results, or a zip of class folders."""
 
 from __future__ import annotations
 
-import csv
 import json
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from app.actions.jobs import Step
 from app.services import Services
-from ezclip.data.manifest import SUFFIXES, Row, labels_of, read_rows
+from ezclip.data.manifest import SUFFIXES, labels_of, read_rows
 from ezclip.errors import UserError
 from ezclip.evaluation.classwise import Comparison, Difference, compare
-from ezclip.evaluation.report import Picture, Report, Table
+from ezclip.evaluation.jobs import Step
+from ezclip.text.templates import Texts
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.class_map import ClassMap
-    from ezclip.evaluation.run import Evaluation
+    from ezclip.evaluation.class_study import ClassStudy
 
 RESULTS = Path(__file__).resolve().parents[2] / "results" / "tabletop" / "study"
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
 BATCH = 8  # clips between looks at Cancel
-
-
-@dataclass(frozen=True, eq=False)
-class ClassStudy:
-    """Two models, class by class.
-
-    Attributes:
-        comparison: differences and changed confusions.
-        evaluations: of both models; empty where only the comparison is at hand.
-        class_map: videos of the classes that changed most; None where the clips are not at hand.
-        pictures: files that ship in place of the two.
-    """
-
-    comparison: Comparison
-    evaluations: list[Evaluation] = field(default_factory=list)
-    class_map: ClassMap | None = None
-    pictures: list[Path] = field(default_factory=list)
-
-    def confusions(self) -> list[Picture]:
-        """A confusion matrix for each evaluation."""
-        from ezclip.evaluation.summary import confusion_part
-
-        return [confusion_part(e) for e in self.evaluations]
-
-    def report(self, provenance: dict[str, str]) -> Report:
-        """Everything as figures and tables."""
-        from ezclip.evaluation.summary import accuracy_table, comparison_parts
-
-        parts: list[Table | Picture] = [accuracy_table(self.evaluations)] if self.evaluations else []
-        parts += [*comparison_parts(self.comparison), *self.confusions()]
-        data = {"comparison": self.comparison.as_json()}
-        if self.class_map is not None:
-            parts.append(self.class_map.picture())
-            data["class_map"] = self.class_map.as_json()
-        title = " against ".join(self.comparison.models)
-        return Report(title, self.comparison.verdict, data, provenance, parts)
 
 
 def shipped() -> dict[str, Any]:
@@ -74,6 +33,8 @@ def shipped() -> dict[str, Any]:
 
 def shipped_study(pair: str) -> ClassStudy:
     """One of the study's comparisons, for example "base->ezclip", with what pictures ship of it."""
+    from ezclip.evaluation.class_study import ClassStudy
+
     found = shipped().get("comparisons", {}).get(pair)
     if found is None:
         raise UserError(f"The shipped results hold no comparison {pair!r}; run `python -m ezclip reproduce tabletop`.")
@@ -119,7 +80,9 @@ def _nested(folder: Path) -> bool:
     return any(p.is_dir() for p in folder.iterdir()) or (folder / "manifest.jsonl").is_file()
 
 
-def evaluate_zip(services: Services, path: str, baseline: str, model: str) -> Iterator[Step | ClassStudy]:
+def evaluate_zip(
+    services: Services, path: str, baseline: str, model: str, texts: Texts = "trained"
+) -> Iterator[Step | ClassStudy]:
     """Evaluate two models on a zip of labelled clips and compare them class by class.
 
     What was scored before a cancel is kept: the same zip goes on from there.
@@ -131,6 +94,7 @@ def evaluate_zip(services: Services, path: str, baseline: str, model: str) -> It
         UserError: a zip that cannot be used, or no readable clip in it.
     """
     from ezclip.evaluation.class_map import map_classes
+    from ezclip.evaluation.class_study import ClassStudy
     from ezclip.evaluation.run import check_labels, joined, score_batch
 
     yield Step(0.0, "unpacking")
@@ -143,64 +107,16 @@ def evaluate_zip(services: Services, path: str, baseline: str, model: str) -> It
     evaluations = []
     for i, name in enumerate((baseline, model)):
         predictor = services.predictor(name)
-        parts = services.scored(folder, name)
+        parts = services.scored(folder, f"{name} {texts}")
         began, known = monotonic(), len(parts)
         for start in range(known * BATCH, len(rows), BATCH):
             left = (monotonic() - began) / max(1, len(parts) - known) * -(-(len(rows) - start) // BATCH)
             told = f", about {left:.0f} s left" if len(parts) > known else ""
             yield Step((i + start / len(rows)) / 2, f"{name}: {start} of {len(rows)} clips{told}")
             with services.lock:
-                parts.append(score_batch(predictor, rows[start : start + BATCH], names))
+                parts.append(score_batch(predictor, rows[start : start + BATCH], names, texts))
         evaluations.append(joined(parts))
     if not evaluations[0].rows:
         raise UserError("None of the clips in the zip can be read.")
     yield Step(1.0, "laying the videos out")
     yield ClassStudy(compare(*evaluations), evaluations, map_classes(*evaluations))
-
-
-def two_tables(first: str, second: str) -> ClassStudy:
-    """Compare two uploaded tables of predictions.
-
-    Raises:
-        UserError: a table that cannot be read, or two that differ in clips or class names.
-    """
-    evaluations = [read_predictions(first, "first table"), read_predictions(second, "second table")]
-    return ClassStudy(compare(*evaluations), evaluations)
-
-
-def read_predictions(path: str, title: str) -> Evaluation:
-    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score a class.
-
-    Args:
-        path: the file.
-        title: stands for its model in the comparison.
-
-    Raises:
-        UserError: another kind of file; names the first bad row.
-    """
-    import torch
-
-    from ezclip.evaluation.run import Evaluation
-
-    name = Path(path).name
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            header, *lines = csv.reader(file)
-    except (UnicodeDecodeError, csv.Error, ValueError) as error:
-        raise UserError(f"{name} is not a table of predictions in CSV.") from error
-    labels = header[3:]
-    if header[:3] != ["path", "label", "prediction"] or not labels:
-        raise UserError(f"{name} does not start with path, label, prediction and one column a class.")
-    rows, scores = [], []
-    for number, line in enumerate(lines, 2):
-        try:
-            values = np.array(line[3:], float)
-        except ValueError as error:
-            raise UserError(f"{name}, row {number}: scores must be numbers.") from error
-        if len(values) != len(labels) or line[1] not in labels:
-            raise UserError(f"{name}, row {number} does not fit the header: {','.join(line)[:80]}")
-        rows.append(Row(Path(line[0]), line[1]))
-        scores.append(values)
-    if not rows:
-        raise UserError(f"{name} lists no clips.")
-    return Evaluation(title, labels, rows, torch.tensor(np.stack(scores), dtype=torch.float32))

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.actions.analysis import Request, sentences_of, wanted_labels
-from app.actions.jobs import Step
 from app.services import Services
 from ezclip.errors import VideoError
+from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
+from ezclip.evaluation.jobs import Step
 
 if TYPE_CHECKING:
     from ezclip.evaluation.evidence import Probe

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.actions.analysis import Request, sentences_of, wanted_labels
-from app.actions.jobs import Step
 from app.services import Services
 from ezclip.errors import VideoError
+from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
+from ezclip.evaluation.jobs import Step
 from ezclip.types import Clip, Prediction
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from app.actions.analysis import Analysis, Request, analyse, finish, sentences_of, wanted_labels
 from app.actions.classes import shipped
 from app.services import Services
 from ezclip.errors import VideoError
+from ezclip.evaluation.analysis import Analysis, Request, analyse, finish, sentences_of, wanted_labels
 from ezclip.figures.maps import draw_strip
 from ezclip.types import Clip, Prediction
 from ezclip.video.corrupt import Corruption, corrupt

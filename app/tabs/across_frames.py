@@ -7,9 +7,9 @@ from typing import Any
 import gradio as gr
 
 from app import texts, widgets
-from app.actions.analysis import Analysis
 from app.services import Services
 from app.zero_gpu import on_gpu
+from ezclip.evaluation.analysis import Analysis
 
 
 class AcrossFramesTab:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import texts, widgets
-from app.actions import attention as actions
-from app.actions.analysis import Analysis
-from app.actions.jobs import Step
 from app.downloads import download_button
 from app.services import Services
+from ezclip.evaluation.analysis import Analysis
+from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.proof import prove, truth
 
 METHODS = {
     "rollout": "Attention rollout",
@@ -55,12 +57,9 @@ class AttentionTab:
                 self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
                 self.subtract = gr.Checkbox(label="Show the difference model minus baseline", elem_id="difference")
             with gr.Row():
-                for label, name, make in (
-                    ("Maps as PNG", "png", lambda a, _: actions.strip_png(services, a)),
-                    ("Maps as NPZ", "npz", lambda a, _: actions.maps_npz(services, a)),
-                    ("Overlay as video", "mp4", lambda a, opacity: actions.overlay_mp4(services, a, opacity)),
-                ):
-                    download_button(label, f"download-{name}", make, [state, self.opacity])
+                for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
+                    make = partial(_file, services, suffix)
+                    download_button(label, f"download-{suffix}", make, [state, self.opacity])
         self.outputs = [self.strip, self.proof, self.target, self.frame]
         self.inputs = [
             *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
@@ -100,10 +99,10 @@ class AttentionTab:
         """Measure the maps' faithfulness in the background and show it under them; once for each analysis."""
         if current is None or (known and known[0] is current):
             return
-        truth = actions.truth(current)
-        for step in actions.prove(self.services, current):
+        known_before = truth(current)
+        for step in prove(self.services, current):
             if isinstance(step, Step):
-                yield widgets.proof(current, truth, doing=step.doing), gr.skip()
+                yield widgets.proof(current, known_before, doing=step.doing), gr.skip()
             else:
                 yield widgets.proof(current, step), (current, step)
 
@@ -112,7 +111,17 @@ class AttentionTab:
         names = [p.label for p in analysis.model.predictions]
         return [
             widgets.strip(analysis),
-            widgets.proof(analysis, actions.truth(analysis)),
+            widgets.proof(analysis, truth(analysis)),
             gr.Dropdown(names, value=analysis.target),
             gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
         ]
+
+
+def _file(services: Services, suffix: str, analysis: Analysis, opacity: float) -> str:
+    """Path of the maps as PNG, NPZ or video."""
+    from ezclip.evaluation.analysis_files import save_maps, save_overlay, save_strip
+
+    path = services.scratch() / f"{Path(analysis.clip.name).stem}-{analysis.request.method}.{suffix}"
+    if suffix == "npz":
+        return str(save_maps(path, analysis, services))
+    return str((save_strip if suffix == "png" else save_overlay)(path, analysis, opacity))

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from app import texts, widgets
 from app.actions import classes as actions
-from app.actions.analysis import Request, analyse, finish
-from app.actions.classes import ClassStudy
-from app.actions.jobs import Step
 from app.controls import Controls
 from app.feedback import guarded, guarded_steps
 from app.services import Services
 from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
+from ezclip.evaluation.analysis import Request, analyse, finish
+from ezclip.evaluation.jobs import Step
+
+if TYPE_CHECKING:
+    from ezclip.evaluation.class_study import ClassStudy
 
 CANCELLED = "Cancelled. What was scored is kept: press the button again to go on from there."
 _CHOOSE = """const choose = e => { const p = e.target.closest('[data-row]');
@@ -66,7 +68,7 @@ class ClassesTab:
             if not path:
                 raise UserError("No zip yet: upload one with a folder of clips for each class.")
             request = replace(controls.request(*values), path=path)
-            for found in actions.evaluate_zip(services, path, request.baseline, request.model):
+            for found in actions.evaluate_zip(services, path, request.baseline, request.model, request.texts):
                 if isinstance(found, Step):
                     yield [widgets.progress(found), *(gr.skip() for _ in outputs[1:])]
                 else:
@@ -75,7 +77,9 @@ class ClassesTab:
         def two(first: str | None, second: str | None) -> Any:
             if not first or not second:
                 raise UserError("Two tables are needed: upload the predictions.csv of both models.")
-            return _shown(actions.two_tables(first, second), None)
+            from ezclip.evaluation.class_study import two_tables
+
+            return _shown(two_tables(first, second), None)
 
         def pick(found: ClassStudy | None, event: gr.EventData, *values: Any) -> tuple[Any, str]:
             if found is None or found.class_map is None:

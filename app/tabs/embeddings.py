@@ -8,13 +8,13 @@ from typing import Any
 import gradio as gr
 
 from app import texts, widgets
-from app.actions.analysis import Request
 from app.actions.embeddings import frame_plane, sample_paths
 from app.controls import Controls
 from app.feedback import guarded
 from app.services import Services
 from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
+from ezclip.evaluation.analysis import Request
 
 PAIR = ("tabletop/prompts", "tabletop/ezclip")
 MOST_SAMPLES = 7  # beside the clip in the player

@@ -9,12 +9,12 @@ import gradio as gr
 
 from app import texts, widgets
 from app.actions.evidence import Evidence, motion_evidence
-from app.actions.jobs import Step
 from app.controls import Controls
 from app.feedback import guarded_steps
 from app.services import Services
 from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
+from ezclip.evaluation.jobs import Step
 
 EMPTY = (
     "The same frames reversed, shuffled, frozen, at half and double speed: a model that sees motion must notice. "

@@ -9,13 +9,13 @@ import gradio as gr
 import numpy as np
 
 from app import texts, widgets
-from app.actions.jobs import Step
 from app.actions.long_video import Live, Timeline, over_time, score_live
 from app.controls import Controls
 from app.feedback import guarded, guarded_steps
 from app.services import Services
 from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
+from ezclip.evaluation.jobs import Step
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
 CAMERA = "Allow the camera and press Record: the newest window is scored again and again."
@@ -35,7 +35,7 @@ class LongVideoTab:
                 step = gr.Number(1.0, label="A window every (s)", minimum=0.1, maximum=60, elem_id="window-step")
                 run = gr.Button("Slide over the video", elem_id="slide")
                 stop = gr.Button("Cancel", elem_id="slide-cancel")
-            status = gr.Markdown("", elem_id="slide-status")
+            status = gr.HTML("", elem_id="slide-status")
             timeline = gr.HTML(widgets.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
             archive = StudyArchive(services, "timeline")
             with gr.Accordion("Camera", open=False):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gradio as gr
 
 from app import texts, widgets
-from app.actions.analysis import Analysis
 from app.controls import Controls
+from ezclip.evaluation.analysis import Analysis
 
 
 class RecogniseTab:
@@ -24,7 +24,7 @@ class RecogniseTab:
                         elem_id="sentence",
                         scale=2,
                     )
-                self.own = gr.Markdown("", elem_id="own-sentences")
+                self.own = gr.HTML("", elem_id="own-sentences")
         self.outputs = [self.ranking, self.label, self.own]
         self.edited = sentence.submit(
             _edit, [self.label, sentence, controls.sentences], controls.sentences, api_visibility="private"

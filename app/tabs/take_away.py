@@ -7,11 +7,12 @@ from typing import Any
 
 import gradio as gr
 
-from app.actions.analysis import Analysis
-from app.actions.attention import truth
-from app.actions.report import commands, report_files, study_archive
+from app.actions.report import report_files, study_archive
 from app.downloads import download_button
 from app.services import Services
+from ezclip.evaluation.analysis import Analysis
+from ezclip.evaluation.analysis_report import commands
+from ezclip.evaluation.proof import truth
 
 
 class TakeAway:

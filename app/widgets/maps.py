@@ -9,17 +9,16 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from app.actions.analysis import Analysis, ModelResult
-from app.actions.attention import MapProof
 from app.widgets.parts import bar, filled, scale, table, uri, warnings
-from ezclip.figures.maps import CMAP, square
+from ezclip.evaluation.analysis import Analysis, ModelResult
+from ezclip.evaluation.proof import MapProof
+from ezclip.figures.maps import CMAP, DIFFERENCE, difference_limit, square
 from ezclip.types import Attribution, Prediction
 
 if TYPE_CHECKING:
     from ezclip.explanation.temporal import TemporalView
 
 SHOWN = 10
-DIFFERENCE = "PuOr_r"  # symmetric, told apart by the colour-blind
 _SIDE = 168
 _THUMB = 44
 KINDS = {
@@ -75,9 +74,8 @@ def strip(analysis: Analysis) -> str:
     rows = [_frame_row("Input", frames, seconds)]
     rows += [_frame_row(r.name, frames, seconds, heat_uris(r.attribution, analysis.limit)) for r in analysis.results]
     bars = scale(CMAP, "0", f"{analysis.limit:.1e} per patch, one scale for all models; brighter is more")
-    if analysis.request.difference and analysis.model is not analysis.baseline:
-        apart = analysis.model.attribution.heat - analysis.baseline.attribution.heat
-        limit = max(float(np.percentile(np.abs(apart), 99.5)), 1e-12)
+    if (apart := analysis.difference) is not None:
+        limit = difference_limit(apart)
         title = f"{analysis.model.name} minus {analysis.baseline.name}"
         rows.append(_frame_row(title, frames, seconds, _smooth((apart / limit + 1) / 2, DIFFERENCE)))
         bars += scale(DIFFERENCE, f"−{limit:.1e}: the baseline has more", f"+{limit:.1e}: the model has more")

@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
-from app.actions.jobs import Step
+from ezclip.evaluation.jobs import Step
 
 
 def empty(text: str) -> str:

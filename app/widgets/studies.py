@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from app.actions.analysis import Analysis
-from app.actions.classes import ClassStudy
 from app.actions.evidence import Evidence
 from app.actions.long_video import Timeline
 from app.actions.ood import Damaged
 from app.widgets.maps import KINDS, ranking, strip
 from app.widgets.parts import bar, drawn, file_uri, filled, scale, table, uri
+from ezclip.evaluation.analysis import Analysis
 from ezclip.evaluation.classwise import Comparison
 from ezclip.figures import charts
 from ezclip.figures.maps import overlay, square
 from ezclip.types import Prediction
+
+if TYPE_CHECKING:
+    from ezclip.evaluation.class_study import ClassStudy
 
 _THUMB = 96
 MOST = 20

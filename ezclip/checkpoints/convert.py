@@ -178,8 +178,8 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
         num_frames: another T than the file's, 1 to 64; its prompts are interpolated linearly between segment centres.
 
     Returns:
-        What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files, and as "backbone"
-        whether that is OpenAI's.
+        What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files. config.json also says
+        under "openai" whether the backbone is OpenAI's.
     """
     name, out = Path(official).name, Path(out)
     state = read_official(official)
@@ -192,8 +192,10 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
     if not any(backbone_sha256(path) == backbone.sha256 for path in at_hand):
         save_backbone(backbone, out / BACKBONE)
         files.append(out / BACKBONE)
-    save_model(model, backbone, out, summary={"preset": "released", "text": "templates", "source": name})
-    return found | {"files": [str(f) for f in files], "backbone": compare_with_openai(backbone)}
+    told = {"source": name, "openai": compare_with_openai(backbone)}
+    summary = {"preset": "released", "text": "templates", **told}
+    save_model(model, backbone, out, summary=summary)
+    return found | {"files": [str(f) for f in files]}
 
 
 def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:

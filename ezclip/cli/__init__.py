@@ -14,11 +14,13 @@ from ezclip.errors import UserError
 VERBS = {
     "models": "what can be loaded",
     "predict": "rank class names for clips",
+    "analyse": "everything that the app shows of a clip, as a report",
     "explain": "attention maps of a clip, to files",
     "probe": "does a model see motion in a clip",
     "scan": "scores over a long video",
     "project": "frames of clips under two models in one plane",
     "evaluate": "accuracy on labelled clips",
+    "compare": "two tables of predictions, class by class",
     "embed": "embeddings of many clips, in shards",
     "data": "check a data set and write its manifest",
     "describe": "class descriptions from your own language model",

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from ezclip.checkpoints.catalog import model_folder
+from ezclip.checkpoints.catalog import model_folder, read_config
 from ezclip.cli._shared import check_out, print_json, warn
 from ezclip.errors import CheckpointError
 
@@ -35,6 +35,8 @@ class Convert:
         if self.json:
             print_json(found)
             return 0
+        if self.out.suffix != ".pt":
+            found |= {"backbone": read_config(self.out)["openai"]}
         for key, value in found.items():
             print(f"{key:<11} {value}")
         return 0

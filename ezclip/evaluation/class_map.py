@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 
 from ezclip.data.manifest import Row
-from ezclip.evaluation.classwise import compare
+from ezclip.evaluation.classwise import compare, top_changed
 from ezclip.evaluation.report import Picture
 from ezclip.evaluation.run import Evaluation
-from ezclip.evaluation.summary import top_changed
-from ezclip.explanation.projection import project
+from ezclip.explanation.projection import project, together
 from ezclip.figures import charts
 
 
@@ -65,6 +64,11 @@ class ClassMap:
             "classes": self.classes,
             "silhouette": {name: None if np.isnan(s) else s for name, s in self.silhouette.items()},
             "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
+            "clips": [
+                {"path": row.short_name, "label": row.label}
+                | {name: self.points[m, i].tolist() for m, name in enumerate(self.models)}
+                for i, row in enumerate(self.rows)
+            ],
         }
 
 
@@ -72,7 +76,7 @@ def map_classes(first: Evaluation, second: Evaluation, count: int = 8) -> ClassM
     """Lay out the clips of the ``count`` classes whose accuracy changed most from ``first`` to ``second``.
 
     Raises:
-        UserError: the two did not see the same clips or classes.
+        UserError: the two did not see the same clips or classes, or their embeddings differ in width.
     """
     from sklearn.metrics import silhouette_score
 
@@ -80,7 +84,7 @@ def map_classes(first: Evaluation, second: Evaluation, count: int = 8) -> ClassM
     own = [i for i, row in enumerate(first.rows) if row.label in wanted]
     rows = [first.rows[i] for i in own]
     videos = [e.frames[own].mean(dim=1).numpy() for e in (first, second)]
-    flat = project(np.concatenate(videos))
+    flat = project(together({e.model: v for e, v in zip((first, second), videos, strict=True)}))
     silhouette = {}
     for e, values in zip((first, second), videos, strict=True):
         unit = values / np.linalg.norm(values, axis=1, keepdims=True)

@@ -123,3 +123,9 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
         [(str(a), str(b), n) for (a, b), n in fixed.most_common()],
         [(str(a), str(b), n) for (a, b), n in created.most_common()],
     )
+
+
+def top_changed(comparison: Comparison, count: int) -> list[str]:
+    """The classes that changed most, for the embedding map."""
+    order = np.argsort([-abs(d.difference) for d in comparison.classes], kind="stable")
+    return [comparison.classes[i].label for i in order[:count]]

@@ -9,7 +9,7 @@ import numpy as np
 
 from ezclip.errors import UserError
 from ezclip.evaluation.report import Picture, Report, Table
-from ezclip.explanation.projection import Projection, project
+from ezclip.explanation.projection import Projection, project, together
 from ezclip.figures import charts
 from ezclip.predictor import Predictor
 from ezclip.types import Clip, MotionStatistics
@@ -100,7 +100,7 @@ def lay_out(predictors: list[Predictor], clips: list[Clip], method: Projection =
     """Embed the frames of every clip with each model and project them in one fit.
 
     Raises:
-        UserError: no clip, too many, or models that see different numbers of frames.
+        UserError: no clip, too many, or models that see different numbers of frames or embed in different widths.
     """
     if not 1 <= len(clips) <= MOST_CLIPS:
         raise UserError(f"{len(clips)} clips were chosen; 1 to {MOST_CLIPS} fit in one picture.")
@@ -109,13 +109,15 @@ def lay_out(predictors: list[Predictor], clips: list[Clip], method: Projection =
         raise UserError(f"The models see {' and '.join(map(str, sorted(counts)))} frames; choose a pair of equal T.")
     rows, motion = [], []
     for predictor in predictors:
-        statistics = []
+        statistics, own = [], []
         for clip in clips:
             predictor.set_video(clip)
-            rows.append(predictor.frames[0].cpu().numpy())
+            own.append(predictor.frames[0].cpu().numpy())
             statistics.append(predictor.motion())
+        rows.append(own)
         motion.append(statistics)
-    flat = project(np.concatenate(rows), method)
+    by_model = {p.name: np.concatenate(own) for p, own in zip(predictors, rows, strict=True)}
+    flat = project(together(by_model), method)
     difference = differ(*(p.model.variant for p in predictors))
     names = [p.name for p in predictors]
     return Layout(flat.points, names, clips, flat.method, flat.trustworthiness, motion, difference)

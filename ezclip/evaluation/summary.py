@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ezclip import __version__
+from ezclip.evaluation.class_map import map_classes
 from ezclip.evaluation.classwise import Comparison, compare
 from ezclip.evaluation.intervals import mean_interval
 from ezclip.evaluation.metrics import confusion_matrix
@@ -34,6 +33,10 @@ def summarise(evaluation: Evaluation, baseline: Evaluation | None = None, *, pro
         data["baseline"], data["comparison"] = baseline.report(), comparison.as_json()
         lead += " " + comparison.verdict
         parts += comparison_parts(comparison)
+        if len(evaluation.frames):
+            plane = map_classes(baseline, evaluation)
+            data["class_map"] = plane.as_json()
+            parts.append(plane.picture())
     for e in both:
         parts.append(confusion_part(e))
         if e is evaluation:
@@ -113,9 +116,3 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
             confusions,
         ),
     ]
-
-
-def top_changed(comparison: Comparison, count: int) -> list[str]:
-    """The classes that changed most, for the embedding map."""
-    order = np.argsort([-abs(d.difference) for d in comparison.classes], kind="stable")
-    return [comparison.classes[i].label for i in order[:count]]

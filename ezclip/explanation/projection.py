@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -28,6 +29,18 @@ class Plane:
     points: np.ndarray
     method: str
     trustworthiness: float
+
+
+def together(embeddings: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Embeddings of several models, (n, E) each, one below the other.
+
+    Raises:
+        UserError: they differ in E.
+    """
+    if len({values.shape[1] for values in embeddings.values()}) > 1:
+        widths = ", ".join(f"{name} {values.shape[1]}" for name, values in embeddings.items())
+        raise UserError(f"The models' embeddings differ in width ({widths}); choose two on backbones of one size.")
+    return np.concatenate(list(embeddings.values()))
 
 
 def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int = 0) -> Plane:

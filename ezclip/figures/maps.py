@@ -14,6 +14,7 @@ from PIL import Image
 
 from ezclip.types import Attribution, Clip, visible_box
 
+DIFFERENCE = "PuOr_r"  # symmetric, told apart by the colour-blind
 CMAP = "magma"  # even to the eye, also in grey and for the colour-blind
 
 
@@ -30,7 +31,7 @@ def square(images: np.ndarray, side: int) -> np.ndarray:
     )
 
 
-def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float = 0.6) -> np.ndarray:
+def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float = 0.6, cmap: str = CMAP) -> np.ndarray:
     """Heat over frames.
 
     Args:
@@ -38,6 +39,7 @@ def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float =
         heat: (T, grid, grid), not negative.
         limit: heat that gets the brightest colour.
         opacity: of the map, 0 shows the frames alone, 1 the map alone.
+        cmap: name of the colour map.
 
     Returns:
         uint8 (T, side, side, 3)
@@ -47,13 +49,24 @@ def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float =
     for t, image in enumerate(frames):
         values = Image.fromarray(np.clip(heat[t] / limit, 0, 1).astype(np.float32))
         smooth = np.asarray(values.resize((side, side), Image.Resampling.BILINEAR))
-        colour = colormaps[CMAP](smooth)[..., :3] * 255
+        colour = colormaps[cmap](smooth)[..., :3] * 255
         blended[t] = (1 - opacity) * image + opacity * colour
     return blended
 
 
+def difference_limit(difference: np.ndarray) -> float:
+    """Both ends of a difference's colour scale: the 99.5th percentile of its size."""
+    return max(float(np.percentile(np.abs(difference), 99.5)), 1e-12)
+
+
 def draw_strip(
-    clip: Clip, rows: Mapping[str, Attribution], *, limit: float, opacity: float = 0.6, side: int = 160
+    clip: Clip,
+    rows: Mapping[str, Attribution],
+    *,
+    limit: float,
+    opacity: float = 0.6,
+    difference: np.ndarray | None = None,
+    side: int = 160,
 ) -> Figure:
     """Input frames and, under them, one row of overlays for each model.
 
@@ -62,11 +75,17 @@ def draw_strip(
         rows: row title -> map; all maps have T frames.
         limit: from ``shared_limit``.
         opacity: of the maps.
+        difference: (T, grid, grid), the model's map minus the baseline's, drawn below on a scale of its own.
         side: pixels of one picture.
     """
     T = len(clip)
     frames = square(clip.images, side)
     pictures = [("Input", frames)] + [(n, overlay(frames, a.heat, limit, opacity)) for n, a in rows.items()]
+    ends = 0.0
+    if difference is not None:
+        ends = difference_limit(difference)
+        apart = overlay(frames, (difference / ends + 1) / 2, 1.0, opacity, DIFFERENCE)
+        pictures.append(("Model minus baseline", apart))
     columns = min(T, 8)
     bands = [range(start, min(start + columns, T)) for start in range(0, T, columns)]
     figure = Figure(figsize=(1.5 * columns + 2.0, 1.62 * len(pictures) * len(bands) + 0.45), layout="constrained")
@@ -95,6 +114,11 @@ def draw_strip(
         scale = ScalarMappable(Normalize(0, limit), CMAP)
         bar = figure.colorbar(scale, ax=axes, fraction=0.018, pad=0.01, format="%.1e")
         bar.set_label("share of attention per patch\n(one scale for all rows)", fontsize=8)
+        bar.ax.tick_params(labelsize=7)
+    if difference is not None:
+        scale = ScalarMappable(Normalize(-ends, ends), DIFFERENCE)
+        bar = figure.colorbar(scale, ax=axes, fraction=0.018, pad=0.01, format="%.1e")
+        bar.set_label("model minus baseline", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return figure
 

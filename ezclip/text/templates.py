@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from ezclip.errors import LabelError
 
@@ -91,6 +91,14 @@ def descriptions(source: str) -> dict[str, str]:
 
 
 Texts = Literal["trained", "names", "templates", "descriptions"]
+
+
+def check_texts(texts: str) -> Texts:
+    """One of the four kinds, or LabelError."""
+    for known in get_args(Texts):
+        if texts == known:
+            return known
+    raise LabelError(f"Texts are {texts!r}; choose one of {', '.join(get_args(Texts))}.")
 
 
 def sentences(labels: list[str], texts: Texts | str, trained: tuple[str, ...]) -> dict[str, list[str]]:

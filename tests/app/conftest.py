@@ -24,7 +24,7 @@ def url(services: Services) -> Iterator[str]:
     demo.queue(default_concurrency_limit=1, max_size=32)
     _, local, _ = demo.launch(
         prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", theme=THEME, css=CSS, run_history=False,
-        max_file_size="2mb", allowed_paths=[str(Path(__file__).parents[2] / "assets")],
+        max_file_size="3mb", allowed_paths=[str(Path(__file__).parents[2] / "assets")],
     )  # fmt: skip
     yield local.rstrip("/")
     demo.close(verbose=False)

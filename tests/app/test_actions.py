@@ -2,33 +2,32 @@
 
 import json
 import re
+import shlex
 import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from app import widgets
-from app.actions import attention, classes, embeddings, evidence, long_video, ood
-from app.actions.analysis import (
-    SET_TITLES,
-    Analysis,
-    Request,
-    analyse,
-    finish,
-    read_uploaded,
-    set_text,
-    wanted_labels,
-)
-from app.actions.jobs import Step, Stopped, watched
+from app.actions import classes, embeddings, evidence, long_video, ood
+from app.actions.analysis import SET_TITLES, read_uploaded, set_text
 from app.actions.preview import preview_pair
-from app.actions.report import commands, report_files, study_archive
+from app.actions.report import report_files, study_archive
 from app.services import Services
+from ezclip.cli import main
 from ezclip.errors import LabelError, UserError, VideoError
+from ezclip.evaluation.analysis import Analysis, Request, analyse, finish, wanted_labels
+from ezclip.evaluation.analysis_files import HOLD, save_maps, save_overlay
+from ezclip.evaluation.analysis_report import commands
+from ezclip.evaluation.class_study import read_predictions
+from ezclip.evaluation.jobs import Step, Stopped, watched
+from ezclip.evaluation.proof import MapProof, prove, truth
 from ezclip.text.labels import label_set, label_sets
 from ezclip.video.corrupt import Corruption, corrupt
 from ezclip.video.decode import read_clip
@@ -85,7 +84,7 @@ def test_own_sentences_move_the_ranking(services: Services, movie: Path) -> None
 
 
 def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None:
-    proofs = finish(attention.prove(services, analysis))
+    proofs = finish(prove(services, analysis))
     view = widgets.temporal(analysis, None, 0)
     for html in (widgets.rankings(analysis), widgets.proof(analysis, proofs), view):
         assert "<b>lifting" not in html
@@ -162,23 +161,60 @@ def test_truth_of_a_sample_is_found_by_its_content(services: Services, tmp_path:
     copy = tmp_path / "renamed.mp4"
     copy.write_bytes(SAMPLES[0].read_bytes())
     found = finish(analyse(services, Request(str(copy))))
-    for proof in attention.truth(found):
+    for proof in truth(found):
         assert proof.moving is not None and proof.area is not None
         assert 0 < proof.area < 0.6 and 0 < proof.moving < 1
 
 
-def test_files_to_take_away(services: Services, analysis: Analysis) -> None:
-    with np.load(attention.maps_npz(services, analysis)) as arrays:
+def test_files_to_take_away(services: Services, analysis: Analysis, tmp_path: Path) -> None:
+    with np.load(save_maps(tmp_path / "maps.npz", analysis, services)) as arrays:
         assert arrays["heat"].shape[:2] == (2, 8) and list(arrays["models"]) == ["tabletop/base", "tabletop/ezclip"]
-    shown = read_clip(attention.overlay_mp4(services, analysis, 0.5), lambda n: [0, n - 1])
-    assert shown.images.shape[1:] == (224, 3 * 224, 3) and shown.total == 8 * attention.HOLD
-    page, archive = report_files(services, analysis, attention.truth(analysis))
+        assert arrays["prompts"].shape == (4, 8, 8)
+    shown = read_clip(save_overlay(tmp_path / "o.mp4", analysis, 0.5), lambda n: [0, n - 1])
+    assert shown.images.shape[1:] == (224, 3 * 224, 3) and shown.total == 8 * HOLD
+    page, archive = report_files(services, analysis, truth(analysis))
     text = Path(page).read_text()
-    assert "&lt;b&gt;lifting" in text and "sha256" in text and "python -m ezclip explain" in text
+    assert "&lt;b&gt;lifting" in text and "sha256" in text and "python -m ezclip analyse" in text
     assert not re.search(r'(src|href)\s*=\s*"(?!data:)', text)
     with zipfile.ZipFile(archive) as packed:
-        assert {"report.json", "report.html", "strip.png", "spread.csv"} <= set(packed.namelist())
-    assert "--method rollout" in commands(analysis)
+        assert {"report.json", "report.html", "strip.png", "spread.csv", "names.txt"} <= set(packed.namelist())
+
+
+def assert_same(here: Any, there: Any) -> None:
+    """Equal but for bfloat16, whose sums depend on what is computed beside them."""
+    if isinstance(here, dict):
+        assert here.keys() == there.keys()
+        here, there = list(here.values()), list(there.values())
+    if isinstance(here, list):
+        assert len(here) == len(there)
+        for one, other in zip(here, there, strict=True):
+            assert_same(one, other)
+    else:
+        assert here == (pytest.approx(there, abs=0.02) if isinstance(here, float) else there)
+
+
+@pytest.mark.slow
+def test_the_command_in_the_report_repeats_it(
+    services: Services, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command runs on what lies in the zip beside the clip, and gives the numbers of the page."""
+    asked = Request(
+        str(movie), LABELS, texts="templates", sentences={"pushing something": "A hand, pushing; slowly."},
+        method="gradient-rollout", target="pushing something", fusion="max", difference=True,
+        further=("tabletop/prompts",), opacity=0.3,
+    )  # fmt: skip
+    found = finish(analyse(services, asked))
+    _, archive = report_files(services, found, finish(prove(services, found)))
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path)
+    (tmp_path / movie.name).write_bytes(movie.read_bytes())
+    command = next(line for line in commands(found).splitlines() if line.startswith("python -m ezclip"))
+    monkeypatch.chdir(tmp_path)
+    assert main([*shlex.split(command)[3:], "--device", "cpu"]) == 0
+    here, there = (json.loads((tmp_path / name).read_text()) for name in ("report.json", "analysis/report.json"))
+    assert_same(here, there)
+    assert here["proof"][0]["deletion"] is not None and len(here["models"]) == 3
+    assert (tmp_path / "analysis" / "sentences.csv").read_text() == (tmp_path / "sentences.csv").read_text()
 
 
 def test_evidence_on_a_sample(services: Services) -> None:
@@ -263,7 +299,7 @@ def test_a_cancelled_zip_goes_on_where_it_stopped(
 
     scored = []
     score = run.score_batch
-    monkeypatch.setattr(run, "score_batch", lambda p, rows, names: scored.extend(rows) or score(p, rows, names))
+    monkeypatch.setattr(run, "score_batch", lambda p, rows, *how: scored.extend(rows) or score(p, rows, *how))
     first = classes.evaluate_zip(services, str(archive), "tabletop/base", "tabletop/ezclip")
     while len(scored) < classes.BATCH:
         assert isinstance(next(first), Step)
@@ -294,14 +330,14 @@ def test_what_a_tab_found_can_be_taken_away(services: Services, archive: Path, m
 def test_tables_of_predictions(tmp_path: Path) -> None:
     good = tmp_path / "good.csv"
     good.write_text("path,label,prediction,a,b\nx/1.mp4,a,a,0.9,0.1\nx/2.mp4,b,a,0.8,0.2\n")
-    found = classes.read_predictions(str(good), "first")
+    found = read_predictions(str(good), "first")
     assert found.labels == ["a", "b"] and found.scores.argmax(dim=1).tolist() == [0, 0]
     (tmp_path / "bad.csv").write_text("path,label,prediction,a,b\nx/1.mp4,c,a,0.9,0.1\n")
     with pytest.raises(UserError, match="row 2"):
-        classes.read_predictions(str(tmp_path / "bad.csv"), "first")
+        read_predictions(str(tmp_path / "bad.csv"), "first")
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UserError, match="does not start with"):
-        classes.read_predictions(str(tmp_path / "other.csv"), "first")
+        read_predictions(str(tmp_path / "other.csv"), "first")
 
 
 def test_shipped_results() -> None:
@@ -335,12 +371,12 @@ def test_a_proof_under_way_does_not_disturb_an_analysis(services: Services, anal
     """The two share a model, and an analysis traces its attention."""
     from ezclip.explanation.temporal import temporal_view
 
-    def prove() -> list[attention.MapProof]:
+    def measure() -> list[MapProof]:
         # Gradio hands every step to the page, which takes a moment
-        return finish(step for step in attention.prove(services, analysis) if time.sleep(0.01) is None)
+        return finish(step for step in prove(services, analysis) if time.sleep(0.01) is None)
 
     with ThreadPoolExecutor() as pool:
-        proof = pool.submit(prove)
+        proof = pool.submit(measure)
         rounds = 0
         while not proof.done() or rounds == 0:
             again = finish(analyse(services, analysis.request))

@@ -18,7 +18,8 @@ def client(url: str) -> Client:
 
 def test_the_endpoints_are_named(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    assert set(named) == {"/predict", "/explain", "/probe", "/project", "/scan", "/damage", "/compare"}
+    first = {"/predict", "/explain", "/analyse", "/probe", "/project", "/scan", "/damage"}
+    assert set(named) == first | {"/compare", "/compare_tables"}
     parameters = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in named.items()}
     assert parameters["/predict"] == ["clip", "labels", "model"]
     assert parameters["/explain"] == ["clip", "labels", "model", "baseline", "label", "method", "prove"]
@@ -39,6 +40,19 @@ def test_explain(client: Client, movie: Path) -> None:
     assert set(answer["files"].values()) == {Path(f).name for f in files} == {"strip.png", "influence.png", "maps.npz"}
 
 
+def test_analyse_gives_everything(client: Client, movie: Path) -> None:
+    answer, files = client.predict(
+        handle_file(movie), "a, b", target="b", texts="names", sentences={"a": "An a."}, further="tabletop/motion",
+        prove=True, api_name="/analyse",
+    )  # fmt: skip
+    assert list(answer["models"]) == ["tabletop/base", "tabletop/ezclip", "tabletop/motion"]
+    assert answer["target"] == "b" and [near["label"] for near in answer["nearest"]] == ["a"]
+    assert all(proof["deletion"] is not None for proof in answer["proof"])
+    assert {"report.html", "strip.svg", "maps.npz", "overlay.mp4", "sentences.csv"} <= {Path(f).name for f in files}
+    with pytest.raises(AppError, match="Texts are 'poems'"):
+        client.predict(handle_file(movie), "a, b", texts="poems", api_name="/analyse")
+
+
 def test_the_other_endpoints(client: Client, movie: Path, avi: Path, tmp_path: Path) -> None:
     found = client.predict(handle_file(movie), "a, b", api_name="/probe")
     assert set(found["models"]) == {"tabletop/base", "tabletop/ezclip"}
@@ -53,12 +67,15 @@ def test_the_other_endpoints(client: Client, movie: Path, avi: Path, tmp_path: P
         packed.write(avi, "two/1.avi")
     found = client.predict(handle_file(tmp_path / "clips.zip"), api_name="/compare")
     assert found["overall"]["n"] == 2 and found["models"] == ["tabletop/base", "tabletop/ezclip"]
+    for name, right in (("first", 0.2), ("second", 0.9)):
+        (tmp_path / f"{name}.csv").write_text(f"path,label,prediction,a,b\nx/1.mp4,a,a,{right},0.5\n")
+    tables = [handle_file(tmp_path / f"{name}.csv") for name in ("first", "second")]
+    found = client.predict(*tables, api_name="/compare_tables")
+    assert found["models"] == ["first table", "second table"] and found["fixed"] == [["a", "b", 1]]
 
 
 def test_real_clips(client: Client, clips: Path) -> None:
     for path in sorted(clips.iterdir()):
-        if path.stat().st_size > 2_000_000:
-            continue
         answer = client.predict(handle_file(path), "arm wrestling, make-up", api_name="/predict")
         assert answer["clip"] == path.name
 

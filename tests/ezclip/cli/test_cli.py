@@ -172,3 +172,30 @@ def test_cheap_refusals_do_not_import_torch() -> None:
     call = "main(['predict', 'gone.mp4', '--labels', 'a'])"
     code = f"import sys; from ezclip.cli import main; assert {call} == 2 and 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True)
+
+
+@pytest.mark.slow
+def test_compare_two_tables(tmp_path: Path) -> None:
+    for name, score in (("first", 0.2), ("second", 0.9)):
+        (tmp_path / f"{name}.csv").write_text(f"path,label,prediction,a,b\nx/1.mp4,a,a,{score},0.5\n")
+    out = tmp_path / "compared"
+    found = json.loads(run("compare", tmp_path / "first.csv", tmp_path / "second.csv", "--out", out, "--json").stdout)
+    assert found["overall"]["difference"] == 1.0 and found["fixed"] == [["a", "b", 1]]
+    assert {"report.html", "classwise.csv", "classwise_chart.svg"} <= {path.name for path in out.iterdir()}
+    gone = run("compare", tmp_path / "first.csv", tmp_path / "gone.csv", status=2)
+    assert "no table gone.csv" in gone.stderr
+
+
+@pytest.mark.slow
+def test_analyse_a_real_clip(tmp_path: Path, clips: Path) -> None:
+    out = tmp_path / "report"
+    done = run(
+        "analyse", clips / "arm_wrestling.mp4", "--labels", "arm wrestling, cooking", "--out", out, "--difference"
+    )
+    assert done.returncode == 0 and "Nearest to" in done.stdout and "report.html" in done.stderr
+    page = (out / "report.html").read_text()
+    assert "arm wrestling" in page and str(tmp_path) not in page and "http" not in page
+    found = json.loads((out / "report.json").read_text())
+    assert list(found["models"]) == ["tabletop/base", "tabletop/ezclip"] and found["proof"][0]["deletion"] is None
+    wrong = run("analyse", clip, "--labels", "a, b", "--target", "c", "--out", out, status=2)
+    assert "'c' is not among" in wrong.stderr

@@ -1,0 +1,149 @@
+"""The current analysis as one self-contained page, and the command that repeats it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ezclip.checkpoints.files import sha256_of
+from ezclip.errors import UserError
+from ezclip.evaluation.analysis import Analysis, Request
+from ezclip.evaluation.proof import MapProof
+from ezclip.evaluation.provenance import card
+from ezclip.evaluation.report import Picture, Report, Table, slug
+from ezclip.figures.maps import draw_influence, draw_strip
+
+TOP = 10
+
+
+def commands(analysis: Analysis) -> str:
+    """What repeats the analysis on a command line and in Python; names.txt and sentences.csv are in the zip."""
+    r, file = analysis.request, analysis.clip.name
+    usual = Request(None)
+    asked = ["python", "-m", "ezclip", "analyse", file, "--out", "analysis", "--labels-file", "names.txt"]
+    asked += ["--model", r.model, "--baseline", r.baseline, "--texts", r.texts, "--method", r.method]
+    asked += ["--target", analysis.target]
+    if r.sentences:
+        asked += ["--sentences", "sentences.csv"]
+    for flag in ("fusion", "start_layer", "discard", "opacity"):
+        if getattr(r, flag) != getattr(usual, flag):
+            asked += [f"--{flag.replace('_', '-')}", str(getattr(r, flag))]
+    if r.further:
+        asked += ["--further", *r.further]
+    if r.difference:
+        asked.append("--difference")
+    lines = [
+        f"# names.txt: the {len(analysis.names)} class names, one a line (in the zip)",
+        *(["# sentences.csv: the own sentences (in the zip)"] if r.sentences else []),
+        shlex.join([*asked, "--prove"]),
+        "",
+        "# Python",
+        "from ezclip import Predictor",
+        "from ezclip.text.templates import sentences",
+        'names = open("names.txt").read().splitlines()',
+        f"predictor = Predictor.load({r.model!r})",
+        f"predictor.set_video({file!r})",
+        f"texts = sentences(names, {r.texts!r}, predictor.templates)",
+        *(f"texts[{name!r}] = [{own!r}] * len(texts[{name!r}])" for name, own in r.sentences.items()),
+        "predictor.score(names, texts)",
+    ]
+    return "\n".join(lines)
+
+
+def own_sentences_csv(analysis: Analysis) -> str:
+    """The own sentences as number, class and description."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file)
+    writer.writerow(["number", "class", "description"])
+    writer.writerows([i, name, own] for i, (name, own) in enumerate(analysis.request.sentences.items()))
+    return file.getvalue()
+
+
+def strip_figure(analysis: Analysis, opacity: float) -> Figure:
+    """Input and maps of all models on one colour scale and, if asked for, the difference on its own."""
+    rows = {r.name: r.attribution for r in analysis.results}
+    return draw_strip(analysis.clip, rows, limit=analysis.limit, opacity=opacity, difference=analysis.difference)
+
+
+def provenance(analysis: Analysis) -> dict[str, str]:
+    """Clip, models, texts, frames and versions."""
+    r = analysis.request
+    assert r.path is not None
+    if not Path(r.path).is_file():
+        raise UserError("The clip is no longer there; upload it again.")
+    digest = sha256_of(r.path)
+    frames = ", ".join(f"{i} ({s:.2f} s)" for i, s in zip(analysis.clip.indices, analysis.clip.seconds, strict=True))
+    return {
+        "clip": f"{analysis.clip.name}, sha256 {digest[:16]}…",
+        "frames used": frames,
+        "texts": "; ".join([r.texts, *(f"{name}: “{own}”" for name, own in r.sentences.items())]),
+        "method": f"{r.method}, label {analysis.target}",
+        **card(r.models),
+        "command": commands(analysis),
+    }
+
+
+def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
+    """Rankings, maps, spread and proofs as one report."""
+    parts: list[Table | Picture] = []
+    for result in analysis.results:
+        rows = [[rank, p.label, p.score, p.logit] for rank, p in enumerate(result.predictions, 1)]
+        columns, name = ["rank", "label", "score", "logit"], slug(result.name)
+        parts.append(Table(f"ranking_{name}", f"Ranking of {result.name}", columns, rows, on_page=len(rows) <= TOP))
+        if len(rows) > TOP:
+            parts.append(Table(f"best_{name}", f"{result.name}: {TOP} best of {len(rows)}", columns, rows[:TOP]))
+    near = [[name, cosine] for name, cosine in analysis.nearest]
+    title = f"Nearest in text to “{analysis.target}” for {analysis.model.name}"
+    parts.append(Table("nearest", title, ["class", "cosine"], near))
+    strip = strip_figure(analysis, analysis.request.opacity)
+    note = f"Method {analysis.request.method}, label {analysis.target}. " + " ".join(
+        r.attribution.note for r in analysis.results if r.attribution.note
+    )
+    parts.append(Picture("strip", "Maps on one colour scale", strip, note))
+    rows = [[p.name, *(_told(v) for v in (p.deletion, p.insertion, p.moving, p.area))] for p in proofs]
+    columns = ["map of", "deletion gain", "insertion gain", "heat on what moves", "area that moves"]
+    parts.append(Table("proof", "How far to trust the maps", columns, rows, "Gains over random orders; 0 is chance."))
+    if analysis.model.attribution.influence is not None:
+        figure = draw_influence(analysis.model.attribution, title=analysis.model.name)
+        parts.append(Picture("influence", "Which frame drew on which", figure))
+    spread = [
+        [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
+        + [m.central_difference, m.frozen_central_difference]
+        for r in analysis.results
+        for m in [r.motion]
+    ]
+    columns = ["model", "reading", "Var, unit", "C, unit", "Var", "Var frozen", "C", "C frozen"]
+    parts.append(Table("spread", "Spread of the frames", columns, spread))
+    base, model = analysis.baseline, analysis.model
+    lead = (
+        f"{base.name} says “{base.predictions[0].label}” ({base.predictions[0].score:.0%}), {model.name} says "
+        f"“{model.predictions[0].label}” ({model.predictions[0].score:.0%})."
+    )
+    data = {
+        "clip": analysis.clip.name,
+        "frames": [
+            {"index": int(i), "seconds": round(float(s), 3)}
+            for i, s in zip(analysis.clip.indices, analysis.clip.seconds, strict=True)
+        ],
+        "baseline": base.name,
+        "model": model.name,
+        "texts": analysis.request.texts,
+        "method": analysis.request.method,
+        "target": analysis.target,
+        "models": {
+            r.name: {"variant": r.variant, "predictions": [vars(p) for p in r.predictions], "motion": vars(r.motion)}
+            for r in analysis.results
+        },
+        "nearest": [{"label": name, "cosine": cosine} for name, cosine in analysis.nearest],
+        "proof": [vars(p) for p in proofs],
+        "warnings": analysis.warnings,
+    }
+    return Report(f"{analysis.clip.name}", lead, data, provenance(analysis), parts)
+
+
+def _told(value: float | None) -> float | str:
+    return "not measured" if value is None else value
