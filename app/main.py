@@ -38,7 +38,8 @@ from app.theme import CSS, THEME
 from app.zero_gpu import on_gpu
 from ezclip.checkpoints.catalog import ROOT, check_model_name
 from ezclip.errors import UserError
-from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.analysis import analyse
+from ezclip.evaluation.jobs import Step, timed
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 MAX_FILE = "200mb"
@@ -60,7 +61,7 @@ def build_app(services: Services) -> gr.Blocks:
         state = gr.State(None)  # the Analysis that the tabs show
         proofs = gr.State(None)  # (an Analysis, its measured MapProofs)
         with gr.Row():
-            with gr.Column(scale=2, min_width=320):
+            with gr.Column(scale=2, min_width=320, elem_id="inputs"):
                 controls, examples, other, upload_names, label_set, cards = _left(services, samples)
                 with gr.Row():
                     run = gr.Button("Analyse", variant="primary", elem_id="analyse")
@@ -94,7 +95,7 @@ def build_app(services: Services) -> gr.Blocks:
             settings = attention.settings(*own) | ({} if again else {"target": ""})
             unchanged = [gr.skip() for _ in outputs]
             try:
-                for step in analyse(services, controls.request(*shared, **settings)):
+                for step in timed(analyse(services, controls.request(*shared, **settings))):
                     if isinstance(step, Step):
                         yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
                     else:
@@ -144,7 +145,8 @@ def build_app(services: Services) -> gr.Blocks:
         stopped = stop.click(None, None, None, cancels=[*jobs, *proofs_under_way], **instant)
         stopped.then(cancelled, None, [run, stop, status], **instant)
         remembered = [controls.labels, controls.baseline, controls.model]
-        jobs[0].then(None, remembered, None, js=_REMEMBER, api_visibility="private")
+        for job in jobs:
+            job.then(None, remembered, None, js=_REMEMBER, api_visibility="private")
         choose.input(lambda tab: gr.Tabs(selected=tab), choose, tabs_box, js=_REMEMBER_TAB, **instant)
 
         def recall(request: gr.Request) -> list[Any]:
@@ -239,9 +241,7 @@ def _wire_inputs(
         api_visibility="private",
     )
     label_set.change(guarded(actions.set_text), [label_set, controls.model], controls.labels, api_visibility="private")
-    upload.upload(
-        guarded(actions.read_uploaded), upload, [controls.labels, controls.sentences], api_visibility="private"
-    )
+    upload.upload(guarded(_read_names), upload, [controls.labels, controls.sentences], api_visibility="private")
     gr.on(
         [controls.baseline.change, controls.model.change],
         guarded(lambda b, m: (_banner(services, b, m), _cards(services, b, m))),
@@ -249,6 +249,13 @@ def _wire_inputs(
         [banner, cards],
         api_visibility="private",
     )
+
+
+def _read_names(path: str | None) -> tuple[str, dict[str, str]]:
+    names, sentences, warnings = actions.read_uploaded(path)
+    for warning in warnings:
+        gr.Warning(escape(warning), title="The list was read")
+    return names, sentences
 
 
 def _recall(services: Services, request: gr.Request) -> list[Any]:

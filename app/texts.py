@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +59,11 @@ trustworthiness says how well they did.
 the two models got right.
 
 ### What is the paper's and what is ours
-The model and its losses are those of *EZ-CLIP: Efficient Zero-shot Video Action Recognition* (arXiv 2312.08010),
-checked against the released code. Rollout through the prompts, the frozen-clip comparison, the motion evidence, the
-benchmark and the models shipped here are this project's own. The shipped models were trained on Tabletop Motion, videos
-drawn by this project; no family of the tab *Out of distribution* was among them.
+The model and its losses are those of *EZ-CLIP: Efficient Zero-shot Video Action Recognition* ([arXiv
+2312.08010](https://arxiv.org/abs/2312.08010)), checked against the [released
+code](https://github.com/Shahzadnit/EZ-CLIP). Rollout through the prompts, the frozen-clip comparison, the motion
+evidence, the benchmark and the models shipped here are this project's own. The shipped models were trained on
+Tabletop Motion, videos drawn by this project; no family of the tab *Out of distribution* was among them.
 
 ### Privacy
 Clips stay on the machine that runs this app. They are deleted from its cache within about an hour, nothing is sent
@@ -72,20 +74,21 @@ elsewhere, and no history is kept in your browser.
 
 
 def scope(names: list[str], configs: list[dict[str, Any]]) -> str:
-    """The banner: what the chosen models know, and what a real video's numbers can and cannot mean."""
+    """The banner, as HTML: what the chosen models know, and what a real video's numbers can and cannot mean."""
     small = [name for name in names if name.startswith("tabletop/")]
     parts = []
     if small:
         who = "These small models know" if len(small) == len(names) else f"{' and '.join(small)} knows"
         parts.append(
-            f"**{who} only drawn table scenes** (Tabletop Motion: things pushed, lifted, covered on a table), like "
-            "the sample clips. Your own video runs just the same: its maps show where such a model looks and "
-            "whether the order of the frames matters to it, but its ranking of real actions is close to a guess. For "
-            "real actions convert the official weights: `python -m ezclip convert`."
+            f"<strong>{escape(who)} only drawn table scenes</strong> (Tabletop Motion: things pushed, lifted, covered "
+            "on a table), like the sample clips. Your own video runs just the same: its maps show where such a model "
+            "looks and whether the order of the frames matters to it, but its ranking of real actions is close to a "
+            "guess. For real actions convert the official weights: <code>python -m ezclip convert</code>."
         )
     for name, config in zip(names, configs, strict=True):
         if name not in small:
-            parts.append(f"**{name}**: {trained_on(config) or 'what it was trained on is not recorded'}.")
+            told = trained_on(config) or "what it was trained on is not recorded"
+            parts.append(f"<strong>{escape(name)}</strong>: {escape(told)}.")
     return " ".join(parts)
 
 

@@ -22,7 +22,9 @@ THEME = gr.themes.Soft(
 CSS = """
 .gradio-container { max-width: 1400px !important; margin: 0 auto !important; }
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
-#status p { margin: 0; }
+@media (min-width: 900px) {
+  #inputs { position: sticky; top: 8px; align-self: flex-start; max-height: calc(100vh - 16px); overflow-y: auto; }
+}
 #clip video { max-height: 290px; }
 #tabs > .tab-wrapper { display: none; }
 #choose-tab .wrap { gap: 4px; }

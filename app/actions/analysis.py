@@ -15,6 +15,7 @@ from ezclip.text.templates import Texts, read_descriptions
 OWN_SET = "The model's own classes"
 SET_TITLES = {
     OWN_SET: None,
+    "Tabletop Motion": "tabletop",
     "UCF-101": "ucf101",
     "HMDB-51": "hmdb51",
     "Kinetics-400": "kinetics400",
@@ -35,17 +36,17 @@ def set_text(title: str, model: str) -> str:
     return "\n".join(label_set(name) if name else own_labels(model))
 
 
-def read_uploaded(path: str | None) -> tuple[str, dict[str, str]]:
-    """Class names, one a line, and own sentences from an uploaded text file, name CSV or descriptions CSV."""
+def read_uploaded(path: str | None) -> tuple[str, dict[str, str], list[str]]:
+    """Class names, one a line, own sentences, and warnings, from an uploaded text, name CSV or descriptions CSV."""
     if not path:
-        return "", {}
+        return "", {}, []
     with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
         header = file.readline()
     if header.count(",") >= 2 and "name" not in header.lower().split(","):
         described = read_descriptions(path)
-        return "\n".join(described), described
-    names, _ = read_labels_file(path)
-    return "\n".join(names), {}
+        return "\n".join(described), described, []
+    names, warnings = read_labels_file(path)
+    return "\n".join(names), {}, warnings
 
 
 def predict_json(services: Services, request: Request) -> dict[str, Any]:

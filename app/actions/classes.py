@@ -6,7 +6,6 @@ import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from app.services import Services
@@ -108,11 +107,8 @@ def evaluate_zip(
     for i, name in enumerate((baseline, model)):
         predictor = services.predictor(name)
         parts = services.scored(folder, f"{name} {texts}")
-        began, known = monotonic(), len(parts)
-        for start in range(known * BATCH, len(rows), BATCH):
-            left = (monotonic() - began) / max(1, len(parts) - known) * -(-(len(rows) - start) // BATCH)
-            told = f", about {left:.0f} s left" if len(parts) > known else ""
-            yield Step((i + start / len(rows)) / 2, f"{name}: {start} of {len(rows)} clips{told}")
+        for start in range(len(parts) * BATCH, len(rows), BATCH):
+            yield Step((i + start / len(rows)) / 2, f"{name}: {start} of {len(rows)} clips")
             with services.lock:
                 parts.append(score_batch(predictor, rows[start : start + BATCH], names, texts))
         evaluations.append(joined(parts))

@@ -17,7 +17,7 @@ from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
 from ezclip.evaluation.analysis import Request, analyse, finish
-from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.jobs import Step, timed
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
@@ -68,7 +68,8 @@ class ClassesTab:
             if not path:
                 raise UserError("No zip yet: upload one with a folder of clips for each class.")
             request = replace(controls.request(*values), path=path)
-            for found in actions.evaluate_zip(services, path, request.baseline, request.model, request.texts):
+            steps = actions.evaluate_zip(services, path, request.baseline, request.model, request.texts)
+            for found in timed(steps):
                 if isinstance(found, Step):
                     yield [widgets.progress(found), *(gr.skip() for _ in outputs[1:])]
                 else:
@@ -102,8 +103,9 @@ class ClassesTab:
 
 def _shown(study: ClassStudy, request: Request | None) -> list[Any]:
     plane = widgets.class_plane(study.class_map) if study.class_map else ""
+    skipped = [f"{name} could not be read: {why}" for e in study.evaluations[:1] for name, why in e.skipped.items()]
     return [
-        widgets.class_verdict(study.comparison),
+        widgets.class_verdict(study.comparison) + widgets.warnings(skipped),
         gr.Plot(widgets.class_chart(study.comparison), visible=True),
         plane,
         "",

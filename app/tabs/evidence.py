@@ -14,7 +14,7 @@ from app.feedback import guarded_steps
 from app.services import Services
 from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
-from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.jobs import Step, timed
 
 EMPTY = (
     "The same frames reversed, shuffled, frozen, at half and double speed: a model that sees motion must notice. "
@@ -35,7 +35,7 @@ class EvidenceTab:
             archive = StudyArchive(services, "evidence")
 
         def vary(*values: Any) -> Iterator[Any]:
-            for step in motion_evidence(services, controls.request(*values)):
+            for step in timed(motion_evidence(services, controls.request(*values))):
                 if isinstance(step, Step):
                     yield widgets.progress(step), gr.skip(), gr.skip()
                 elif isinstance(step, Evidence):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
@@ -56,3 +57,14 @@ def watched(work: Callable[[Callable[[float], None]], T], doing: str) -> Iterato
     if not succeeded:
         raise value
     yield value
+
+
+def timed(steps: Iterator[Step | T]) -> Iterator[Step | T]:
+    """The same steps; from a second on they also say about how long it will still take."""
+    began = time.monotonic()
+    for step in steps:
+        passed = time.monotonic() - began
+        if isinstance(step, Step) and step.share > 0.05 and passed > 1:
+            yield Step(step.share, f"{step.doing}, about {max(1, passed / step.share - passed):.0f} s left")
+        else:
+            yield step

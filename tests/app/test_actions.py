@@ -26,7 +26,7 @@ from ezclip.evaluation.analysis import Analysis, Request, analyse, finish, wante
 from ezclip.evaluation.analysis_files import HOLD, save_maps, save_overlay
 from ezclip.evaluation.analysis_report import commands
 from ezclip.evaluation.class_study import read_predictions
-from ezclip.evaluation.jobs import Step, Stopped, watched
+from ezclip.evaluation.jobs import Step, Stopped, timed, watched
 from ezclip.evaluation.proof import MapProof, prove, truth
 from ezclip.text.labels import label_set, label_sets
 from ezclip.video.corrupt import Corruption, corrupt
@@ -113,10 +113,19 @@ def test_empty_names_mean_the_models_own() -> None:
 
 def test_uploaded_names_and_descriptions(tmp_path: Path) -> None:
     (tmp_path / "names.csv").write_text("id,name\n0,a\n1,b\n")
-    assert read_uploaded(str(tmp_path / "names.csv")) == ("a\nb", {})
+    assert read_uploaded(str(tmp_path / "names.csv")) == ("a\nb", {}, [])
+    (tmp_path / "twice.txt").write_text("a\nb\nA\n")
+    assert read_uploaded(str(tmp_path / "twice.txt"))[2] == ["1 duplicate class names were merged, first 'A'."]
     (tmp_path / "described.csv").write_text("n,class,text\n0,a,It is a.\n1,b,It is b.\n")
-    assert read_uploaded(str(tmp_path / "described.csv")) == ("a\nb", {"a": "It is a.", "b": "It is b."})
-    assert read_uploaded(None) == ("", {})
+    assert read_uploaded(str(tmp_path / "described.csv")) == ("a\nb", {"a": "It is a.", "b": "It is b."}, [])
+    assert read_uploaded(None) == ("", {}, [])
+
+
+def test_the_time_that_is_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((0.0, 0.5, 2.0, 6.0))
+    monkeypatch.setattr("ezclip.evaluation.jobs.time.monotonic", lambda: next(clock))
+    told = list(timed(iter([Step(0.1, "a"), Step(0.25, "b"), "result"])))
+    assert told == [Step(0.1, "a"), Step(0.25, "b, about 6 s left"), "result"]
 
 
 def test_closing_the_iterator_stops_the_work() -> None:
