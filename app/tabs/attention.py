@@ -60,7 +60,7 @@ class AttentionTab:
                 for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
                     make = partial(_file, services, suffix)
                     download_button(label, f"download-{suffix}", make, [state, self.opacity])
-        self.outputs = [self.strip, self.proof, self.target, self.frame, self.start]
+        self.outputs = [self.strip, self.proof, self.target, self.frame]
         self.inputs = [
             *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
         ]
@@ -114,12 +114,7 @@ class AttentionTab:
             widgets.proof(analysis, truth(analysis)),
             gr.Dropdown(names, value=analysis.target),
             gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
-            gr.Slider(0, self._last_layer(analysis), step=1),
         ]
-
-    def _last_layer(self, analysis: Analysis) -> int:
-        """The largest first layer that all models of an analysis have."""
-        return min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results) - 1
 
 
 def _file(services: Services, suffix: str, analysis: Analysis, opacity: float) -> str:

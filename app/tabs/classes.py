@@ -82,7 +82,7 @@ class ClassesTab:
 
             return _shown(two_tables(first, second), None)
 
-        def pick(found: ClassStudy | None, event: gr.EventData, *values: Any) -> tuple[Any, str]:
+        def pick(found: Any, event: gr.EventData, *values: Any) -> tuple[Any, str]:
             if found is None or found.class_map is None:
                 raise UserError("Evaluate a zip of clips first.")
             row = found.class_map.rows[int(event._data["row"])]
