@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -62,11 +62,8 @@ def build_app(services: Services) -> gr.Blocks:
         proofs = gr.State(None)  # (an Analysis, its measured MapProofs)
         with gr.Row():
             with gr.Column(scale=2, min_width=320, elem_id="inputs"):
-                controls, examples, other, upload_names, label_set, cards = _left(services, samples)
-                with gr.Row():
-                    run = gr.Button("Analyse", variant="primary", elem_id="analyse")
-                    stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
-                status = gr.HTML("", elem_id="status")
+                left = _left(services, samples)
+                controls, run, stop, status = left.controls, left.run, left.stop, left.status
                 take_away = TakeAway(services, state, proofs)
             with gr.Column(scale=5, min_width=320):
                 banner = gr.HTML(_banner(services, services.baseline, services.default), elem_id="banner")
@@ -83,7 +80,7 @@ def build_app(services: Services) -> gr.Blocks:
                     OODTab(services, controls, samples)
                     LongVideoTab(services, controls)
                     about_tab()
-        _wire_inputs(services, controls, other, upload_names, label_set, banner, cards)
+        _wire_inputs(services, left, banner)
 
         shown = [recognise, attention, across, take_away]
         outputs = [state, *(component for tab in shown for component in tab.outputs)]
@@ -114,7 +111,7 @@ def build_app(services: Services) -> gr.Blocks:
         jobs, proofs_under_way = [], []
         begins = {
             run.click: False,
-            examples.load_input_event.success: False,
+            left.examples.load_input_event.success: False,
             partial(gr.on, attention.changes): True,
             recognise.edited.success: True,
         }
@@ -157,17 +154,29 @@ def build_app(services: Services) -> gr.Blocks:
     return demo
 
 
-def _left(
-    services: Services, samples: list[str]
-) -> tuple[Controls, Any, gr.UploadButton, gr.File, gr.Dropdown, gr.HTML]:
-    """Clip, class names and models."""
+class _Left(NamedTuple):
+    """Components of the left column."""
+
+    controls: Controls
+    examples: Any
+    gif: gr.UploadButton
+    names: gr.File
+    label_set: gr.Dropdown
+    cards: gr.HTML
+    run: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+
+
+def _left(services: Services, samples: list[str]) -> _Left:
+    """Clip, class names, the main button, and models."""
     video = gr.Video(
         label="Clip",
         sources=["upload", "webcam"],
         format=None,
         include_audio=True,
         webcam_options=gr.WebcamOptions(mirror=False),
-        height=340,
+        height=280,
         elem_id="clip",
     )
     other = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
@@ -178,10 +187,15 @@ def _left(
         label="Class names",
         info=texts.LABELS_HELP,
         lines=4,
-        max_lines=10,
+        max_lines=6,
         elem_id="labels",
         value=actions.set_text(actions.OWN_SET, services.default),
     )
+    with gr.Column(elem_id="run"):
+        with gr.Row():
+            run = gr.Button("Analyse", variant="primary", elem_id="analyse")
+            stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
+        status = gr.HTML("", elem_id="status")
     with gr.Accordion("Models and texts", open=False):
         names = services.model_names()
         baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline")
@@ -191,7 +205,7 @@ def _left(
         chosen = gr.Dropdown(list(actions.TEXTS.items()), value="trained", label="A name becomes", elem_id="texts")
         upload = gr.File(label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110)
     controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
-    return controls, examples, other, upload, label_set, cards
+    return _Left(controls, examples, other, upload, label_set, cards, run, stop, status)
 
 
 def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> None:
@@ -216,16 +230,9 @@ def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropd
     )
 
 
-def _wire_inputs(
-    services: Services,
-    controls: Controls,
-    other: gr.UploadButton,
-    upload: gr.File,
-    label_set: gr.Dropdown,
-    banner: gr.HTML,
-    cards: gr.HTML,
-) -> None:
+def _wire_inputs(services: Services, left: _Left, banner: gr.HTML) -> None:
     """What happens in the left column itself."""
+    controls = left.controls
     gr.on(
         [controls.video.upload, controls.video.stop_recording],
         guarded(lambda path: _preview(services, path)),
@@ -234,19 +241,20 @@ def _wire_inputs(
         show_progress="minimal",
         api_visibility="private",
     )
-    other.upload(
+    left.gif.upload(
         guarded(lambda path: preview_pair(services, path)),
-        other,
+        left.gif,
         [controls.video, controls.shown],
         api_visibility="private",
     )
-    label_set.change(guarded(actions.set_text), [label_set, controls.model], controls.labels, api_visibility="private")
-    upload.upload(guarded(_read_names), upload, [controls.labels, controls.sentences], api_visibility="private")
+    asked = [left.label_set, controls.model]
+    left.label_set.change(guarded(actions.set_text), asked, controls.labels, api_visibility="private")
+    left.names.upload(guarded(_read_names), left.names, [controls.labels, controls.sentences], api_visibility="private")
     gr.on(
         [controls.baseline.change, controls.model.change],
         guarded(lambda b, m: (_banner(services, b, m), _cards(services, b, m))),
         [controls.baseline, controls.model],
-        [banner, cards],
+        [banner, left.cards],
         api_visibility="private",
     )
 

@@ -101,6 +101,7 @@ def open_tab(page: Page, tab: str) -> None:
 
 def take(page: Page, name: str, tab: str) -> None:
     """The whole page as a small PNG."""
+    page.evaluate("document.querySelector('#inputs').scrollTop = 0")
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True)))
     shot.convert("RGB").quantize(192).save(ROOT / "docs" / f"{name}_{tab}.png", optimize=True)
 
