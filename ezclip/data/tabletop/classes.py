@@ -6,37 +6,15 @@ Something-Something-v2.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
+from ezclip.data.tabletop.cast import Cast, standing
 from ezclip.data.tabletop.scene import Camera, Placement, Scene, depth_scale
-from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, chest, cloth, container, hand, thing
+from ezclip.data.tabletop.sprites import Sprite, chest, cloth, container, hand
 
 Timeline = Callable[[float], Scene]
-
-
-@dataclass
-class Cast:
-    """Draws the things that take part in a clip, no two of one kind.
-
-    Attributes:
-        rng: the clip's source of randomness.
-        kinds: names of things to draw from.
-    """
-
-    rng: np.random.Generator
-    kinds: tuple[str, ...] = tuple(THINGS)
-
-    def things(self, count: int, among: tuple[str, ...] = ()) -> list[Sprite]:
-        """``count`` things of different kinds and colours, of the kinds in ``among`` where the cast has them."""
-        kinds = self.rng.permutation([k for k in among if k in self.kinds] or self.kinds)[:count]
-        colours = self.rng.permutation(list(COLOURS))[:count]
-        return [thing(kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
-
-    def colour(self) -> str:
-        """Any colour."""
-        return str(self.rng.choice(list(COLOURS)))
 
 
 Names = tuple[str, ...]  # of one class, or of two that are each other's reversal
@@ -52,11 +30,6 @@ def motion(*names: str) -> Callable[[Setup], Setup]:
         return setup
 
     return register
-
-
-def standing(sprite: Sprite, x: float, y: float, *, lift: float = 0.0, moving: bool = True) -> Placement:
-    """A thing on the table, sized by its distance."""
-    return Placement(sprite, x, y, lift=lift, scale=depth_scale(y), moving=moving)
 
 
 def _arm(sprite: Sprite, x: float, y: float, scale: float) -> Placement:

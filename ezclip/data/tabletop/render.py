@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ezclip.data.tabletop.classes import MOTIONS, Cast, Names, standing
+from ezclip.data.tabletop.cast import Cast, standing
+from ezclip.data.tabletop.classes import MOTIONS, Names
 from ezclip.data.tabletop.families import FAMILIES, ORDINARY
 from ezclip.data.tabletop.scene import FRAME, Placement, Scene, compose
 

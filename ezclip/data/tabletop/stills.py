@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from ezclip.data.tabletop.classes import Cast, standing
+from ezclip.data.tabletop.cast import Cast, standing
 from ezclip.data.tabletop.scene import CANVAS, VIEW, Camera, Placement, Scene, compose, depth_scale, table
 from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, chest, cloth, container, hand
 

@@ -1,0 +1,36 @@
+"""The things that take part in a clip, and how they stand on the table."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ezclip.data.tabletop.scene import Placement, depth_scale
+from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, thing
+
+
+@dataclass
+class Cast:
+    """Draws the things that take part in a clip, no two of one kind.
+
+    Attributes:
+        rng: the clip's source of randomness.
+        kinds: names of things to draw from.
+    """
+
+    rng: np.random.Generator
+    kinds: tuple[str, ...] = tuple(THINGS)
+
+    def things(self, count: int, among: tuple[str, ...] = ()) -> list[Sprite]:
+        """``count`` things of different kinds and colours, of the kinds in ``among`` where the cast has them."""
+        kinds = self.rng.permutation([k for k in among if k in self.kinds] or self.kinds)[:count]
+        colours = self.rng.permutation(list(COLOURS))[:count]
+        return [thing(kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
+
+    def colour(self) -> str:
+        """Any colour."""
+        return str(self.rng.choice(list(COLOURS)))
+
+
+def standing(sprite: Sprite, x: float, y: float, *, lift: float = 0.0, moving: bool = True) -> Placement:
+    """A thing on the table, sized by its distance."""
+    return Placement(sprite, x, y, lift=lift, scale=depth_scale(y), moving=moving)
