@@ -36,7 +36,7 @@ def add_endpoints(services: Services) -> None:
     seconds = gr.Number(2.0, visible=False, label="seconds")
     step = gr.Number(1.0, visible=False, label="step")
     texts = gr.Textbox("trained", visible=False, label="texts")
-    sentences = gr.JSON(visible=False, label="sentences")
+    sentences = gr.JSON({}, visible=False, label="sentences")
     further = gr.Textbox("", visible=False, label="further")
     tables = [gr.File(visible=False, label=which) for which in ("first", "second")]
     prove = gr.Checkbox(False, visible=False, label="prove")

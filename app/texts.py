@@ -29,7 +29,7 @@ EMPTY_INFLUENCE = "How much each frame drew on the others appears here."
 CANCELLED = "Cancelled. Nothing was changed; press Analyse to start again."
 
 ABOUT = """
-### How to read the pictures
+## How to read the pictures
 **Ranking.** The percentage is a softmax over the names that you typed: it says which of *these* fits best, and some
 name always wins. The *logit* is the cosine between video and text times the model's scale; it does not depend on the
 other names.
@@ -58,18 +58,18 @@ trustworthiness says how well they did.
 **Intervals** are 95 % bootstrap intervals over clips; the p of a comparison is McNemar's, on the clips that only one of
 the two models got right.
 
-### What is the paper's and what is ours
+## What is the paper's and what is ours
 The model and its losses are those of *EZ-CLIP: Efficient Zero-shot Video Action Recognition* ([arXiv
 2312.08010](https://arxiv.org/abs/2312.08010)), checked against the [released
 code](https://github.com/Shahzadnit/EZ-CLIP). Rollout through the prompts, the frozen-clip comparison, the motion
 evidence, the benchmark and the models shipped here are this project's own. The shipped models were trained on
 Tabletop Motion, videos drawn by this project; no family of the tab *Out of distribution* was among them.
 
-### Privacy
+## Privacy
 Clips stay on the machine that runs this app. They are deleted from its cache within about an hour, nothing is sent
 elsewhere, and no history is kept in your browser.
 
-### Versions
+## Versions
 """
 
 

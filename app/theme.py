@@ -42,8 +42,9 @@ CSS = """
 .ez-empty { color: var(--body-text-color-subdued); padding: 32px 12px; text-align: center; }
 .ez-warning { border-left: 4px solid #d97706; padding: 2px 10px; margin: 6px 0; }
 .ez-pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 20px; }
-.ez-pair h3, .ez-strip h3 { margin: 0 0 6px; font-size: 1rem; color: var(--body-text-color); }
-.ez-pair h3 small { font-weight: normal; color: var(--body-text-color-subdued); }
+.gradio-container h2 { font-size: 1.05rem !important; }
+.ez-pair h2, .ez-strip h2 { margin: 0 0 6px; font-size: 1rem; color: var(--body-text-color); }
+.ez-pair h2 small { font-weight: normal; color: var(--body-text-color-subdued); }
 .ez-row { margin: 0 0 8px; color: var(--body-text-color); }
 .ez-row .ez-name { display: flex; justify-content: space-between; gap: 10px; line-height: 1.25; }
 .ez-row .ez-name span:first-child { overflow-wrap: anywhere; }

@@ -44,7 +44,7 @@ def ranking(name: str, variant: str, predictions: list[Prediction], shown: int =
     more = len(predictions) - shown
     rest = f'<div class="ez-row"><small>and {more} more class names below these</small></div>' if more > 0 else ""
     kind = f"<small>{escape(KINDS.get(variant, variant))}</small>"
-    return f"<section><h3>{escape(name)} {kind}</h3>{''.join(rows)}{rest}</section>"
+    return f"<section><h2>{escape(name)} {kind}</h2>{''.join(rows)}{rest}</section>"
 
 
 def cards(found: list[dict[str, str]]) -> str:
@@ -172,8 +172,8 @@ def temporal(analysis: Analysis, view: TemporalView | None, layer: int) -> str:
     return (
         f'{what}<div class="ez-scroll"><table class="ez-matrix"><tr><th></th>{head}</tr>{body}</table></div>'
         f"{scale('viridis', '0', f'{limit:.2%} from another frame')}"
-        "<h3>Who reads the prompt: share of each patch's attention that goes to its frame's prompt token"
-        f" ({'mean of all layers' if at is None else f'layer {layer}'})</h3>"
+        "<h2>Who reads the prompt: share of each patch's attention that goes to its frame's prompt token"
+        f" ({'mean of all layers' if at is None else f'layer {layer}'})</h2>"
         f'<div class="ez-strip" tabindex="0" style="--heat:0.6"><table><tbody>{row}</tbody></table></div>'
         f"{scale(CMAP, '0', f'{most:.1%}')}"
     )

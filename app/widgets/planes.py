@@ -29,7 +29,7 @@ def _spread_out(points: np.ndarray) -> np.ndarray:
 
 def _panels(shapes: dict[str, list[str]], what: str) -> str:
     parts = [
-        f'<section><h3>{escape(name)}</h3><svg class="ez-plane" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
+        f'<section><h2>{escape(name)}</h2><svg class="ez-plane" viewBox="0 0 {_SIZE} {_SIZE}" role="img" '
         f'aria-label="{what} under {escape(name)}">{"".join(of_model)}</svg></section>'
         for name, of_model in shapes.items()
     ]
@@ -103,7 +103,7 @@ def class_plane(found: ClassMap) -> str:
         for m, name in enumerate(found.models)
     }
     return (
-        f"<h3>Videos of the {len(found.classes)} classes that changed most</h3><p><b>{escape(found.method)}</b>, one "
+        f"<h2>Videos of the {len(found.classes)} classes that changed most</h2><p><b>{escape(found.method)}</b>, one "
         f"fit for both models. {escape(found.note)} Click a point to see its clip and both models' maps.</p>"
         f"{_legend(found.classes)}{_panels(shapes, 'Videos')}"
     )

@@ -16,6 +16,7 @@ from app.widgets.maps import KINDS, ranking, strip
 from app.widgets.parts import bar, drawn, file_uri, filled, scale, table, uri
 from ezclip.evaluation.analysis import Analysis
 from ezclip.evaluation.classwise import Comparison
+from ezclip.evaluation.report import Picture
 from ezclip.figures import charts
 from ezclip.figures.maps import overlay, square
 from ezclip.types import Prediction
@@ -98,13 +99,13 @@ def class_tables(comparison: Comparison) -> str:
     changed = [["fixed", *map(str, row)] for row in comparison.fixed[:10]]
     changed += [["created", *map(str, row)] for row in comparison.created[:10]]
     confusions = table(["Confusion", "Class", "was taken for", "Clips"], changed)
-    return f"<details><summary>Every class</summary>{every}</details><h3>Confusions</h3>{confusions}"
+    return f"<details><summary>Every class</summary>{every}</details><h2>Confusions</h2>{confusions}"
 
 
 def class_pictures(study: ClassStudy) -> str:
     """Confusion matrices of both models, and for shipped results the map of videos."""
     parts = [
-        *((p.title, drawn(p.figure)) for p in study.confusions()),
+        *((p.title, drawn(p.figure)) for p in study.confusions() if isinstance(p, Picture)),
         *((_title(f), file_uri(f)) for f in study.pictures),
     ]
     figures = "".join(
@@ -123,7 +124,7 @@ def _title(file: Path) -> str:
 
 def class_clip(analysis: Analysis, label: str) -> str:
     """The clip that was chosen in the map of videos: what both models say, and their maps."""
-    return f"<h3>{escape(analysis.clip.name)}: “{escape(label)}”</h3>{_answers(analysis, label)}{strip(analysis)}"
+    return f"<h2>{escape(analysis.clip.name)}: “{escape(label)}”</h2>{_answers(analysis, label)}{strip(analysis)}"
 
 
 def family(analysis: Analysis, label: str, clip: str, accuracy: dict[str, dict[str, float]]) -> str:
@@ -189,5 +190,5 @@ def live(found: dict[str, list[Prediction]]) -> str:
     parts = []
     for name, rows in found.items():
         bars = "".join(bar(p.label, p.score, f"{p.score:.0%}") for p in rows[:3])
-        parts.append(f"<section><h3>{escape(name)}</h3>{bars}</section>")
+        parts.append(f"<section><h2>{escape(name)}</h2>{bars}</section>")
     return f'<div class="ez-pair">{"".join(parts)}</div>'

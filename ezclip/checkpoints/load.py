@@ -45,6 +45,11 @@ def load_model(
         catalogue = sorted(p.parent for p in ROOT.glob(f"**/{BACKBONE}"))
         backbone = _shared(sha256, backbones, lambda: find_backbone(folder, catalogue))
         model = assemble(folder, backbone)
+    return placed(model, device, dtype)
+
+
+def placed(model: EZCLIP, device: str | torch.device, dtype: torch.dtype) -> EZCLIP:
+    """Move a model; all parameters get ``dtype`` but the logit scale, which stays float32."""
     scale = model.logit_scale.detach().float()
     model = model.to(device=device, dtype=dtype)
     model.logit_scale.data = scale.to(device)  # ln 100 in bfloat16 would make every logit 1 % too low

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ezclip.errors import ConfigError, LabelError, VideoError
 from ezclip.text.labels import label_set, parse_labels, read_labels_file
+
+if TYPE_CHECKING:
+    from accelerate import PartialState
 
 
 def print_json(value: Any) -> None:
@@ -21,6 +27,20 @@ def warn(messages: list[str]) -> None:
     """Warnings go to stderr."""
     for message in messages:
         print(f"warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def launched(*, cpu: bool = False) -> Iterator[PartialState]:
+    """The processes that ``accelerate launch`` started, or this one alone; they part at the end of the block."""
+    import torch
+    from accelerate import PartialState
+
+    state = PartialState(cpu=cpu or not torch.accelerator.is_available())  # unasked it overlooks processes on CPUs
+    try:
+        yield state
+    finally:
+        gc.collect()  # a wrapped model that outlives its group aborts the interpreter at its end
+        state.destroy_process_group()
 
 
 def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | None) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name
-from ezclip.cli._shared import check_out, print_json
+from ezclip.cli._shared import check_out, launched, print_json
 from ezclip.data.manifest import read_rows
 from ezclip.errors import ConfigError
 
@@ -49,36 +49,35 @@ class Embed:
         check_out(self.out)
         if self.batch_size < 1 or self.shard_size < 1 or self.workers < 0:
             raise ConfigError("--batch-size and --shard-size must be at least 1, --workers at least 0.")
-        from accelerate import PartialState
         from tqdm import tqdm
 
         from ezclip.evaluation.embed import ViewCount, write_shards
         from ezclip.evaluation.provenance import digest_of, weights
         from ezclip.predictor import Predictor
 
+        about = {"model": self.model, "weights": weights(self.model), "views": self.views, "data": digest_of(rows)}
         views = ViewCount.parse(self.views)
-        launched = PartialState(cpu=self.device == "cpu")
-        device = str(launched.device)
-        on_gpu = launched.num_processes > 1 and device.startswith("cuda")
-        predictor = Predictor.load(self.model, device=device if on_gpu else self.device)
-        index = write_shards(
-            predictor,
-            rows,
-            self.out,
-            {"model": self.model, "weights": weights(self.model), "views": self.views, "data": digest_of(rows)},
-            shard_size=self.shard_size,
-            rank=launched.process_index,
-            processes=launched.num_processes,
-            progress=partial(tqdm, desc="shards", disable=not launched.is_main_process),
-            batch_size=self.batch_size,
-            views=views,
-            workers=self.workers,
-        )
-        launched.wait_for_everyone()
-        if launched.is_main_process:
-            if self.json:
-                print_json(index)
-            else:
-                print(f"{index['clips']} clips in {index['shards']} shards; read them with ezclip evaluate --data.")
-        launched.destroy_process_group()
+        with launched(cpu=self.device == "cpu") as processes:
+            device = str(processes.device)
+            on_gpu = processes.num_processes > 1 and device.startswith("cuda")
+            index = write_shards(
+                Predictor.load(self.model, device=device if on_gpu else self.device),
+                rows,
+                self.out,
+                about,
+                shard_size=self.shard_size,
+                rank=processes.process_index,
+                processes=processes.num_processes,
+                progress=partial(tqdm, desc="shards", disable=not processes.is_main_process),
+                batch_size=self.batch_size,
+                views=views,
+                workers=self.workers,
+            )
+            processes.wait_for_everyone()
+            if not processes.is_main_process:
+                return 0
+        if self.json:
+            print_json(index)
+        else:
+            print(f"{index['clips']} clips in {index['shards']} shards; read them with ezclip evaluate --data.")
         return 0

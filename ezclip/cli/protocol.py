@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ezclip.cli._protocols import Where
-from ezclip.cli._shared import print_json
+from ezclip.cli._shared import launched, print_json
 from ezclip.errors import ConfigError
 
 
@@ -63,7 +63,9 @@ class Protocol:
             self.preset,
             self.seed,
         )
-        with redirect_stdout(sys.stderr):
-            result = carry_out(run, place)
-        print_json(result)
+        with launched() as processes:
+            with redirect_stdout(sys.stderr):
+                result = carry_out(run, place)
+            if processes.is_main_process:
+                print_json(result)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from ezclip.cli._protocols import Where
-from ezclip.cli._shared import print_json
+from ezclip.cli._shared import launched, print_json
 from ezclip.errors import ConfigError
 
 
@@ -68,8 +69,13 @@ class Table:
             if not filled:
                 raise ConfigError(f"Table {self.number} is not made of training runs; tables 1-6 and 10-13 are.")
             say = partial(print, file=sys.stderr)
-            for run in list(missing(self.number, place, defaults, self.sets.split(",") if self.sets else None)):
-                carry_out(run, place, say=say)
+            with launched() as processes:
+                main, sets = processes.is_main_process, self.sets.split(",") if self.sets else None
+                for run in list(missing(self.number, place, defaults, sets)):
+                    with redirect_stdout(sys.stderr):
+                        carry_out(run, place, say=say if main else lambda _: None)
+            if not main:
+                return 0
             title, rows = as_rows(self.number, place, defaults, self.epoch)
         if not self.json:
             print(f"Table {self.number}. {title}\n\n{markdown(rows)}")

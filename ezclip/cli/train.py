@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ezclip.cli._shared import check_out, print_json
+from ezclip.cli._shared import check_out, launched, print_json
 from ezclip.config import TrainConfig, load_config
 
 
@@ -30,7 +30,9 @@ class Train:
         check_out(Path(config.out))
         from ezclip.training.loop import train
 
-        with redirect_stdout(sys.stderr):  # trackers talk
-            summary = train(config, resume=self.resume == "auto")
-        print_json(summary)
+        with launched() as processes:
+            with redirect_stdout(sys.stderr):  # trackers talk
+                summary = train(config, resume=self.resume == "auto")
+            if processes.is_main_process:
+                print_json(summary)
         return 0

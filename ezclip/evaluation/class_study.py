@@ -15,7 +15,7 @@ from ezclip.errors import UserError
 from ezclip.evaluation.classwise import Comparison, compare
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.evaluation.run import Evaluation
-from ezclip.evaluation.summary import accuracy_table, comparison_parts, confusion_part
+from ezclip.evaluation.summary import accuracy_table, comparison_parts, confusion_parts
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_map import ClassMap
@@ -37,9 +37,9 @@ class ClassStudy:
     class_map: ClassMap | None = None
     pictures: list[Path] = field(default_factory=list)
 
-    def confusions(self) -> list[Picture]:
-        """A confusion matrix for each evaluation."""
-        return [confusion_part(e) for e in self.evaluations]
+    def confusions(self) -> list[Table | Picture]:
+        """A confusion matrix for each evaluation, and its counts."""
+        return [part for e in self.evaluations for part in confusion_parts(e)]
 
     def report(self, provenance: dict[str, str]) -> Report:
         """Everything as figures and tables."""

@@ -38,7 +38,7 @@ def summarise(evaluation: Evaluation, baseline: Evaluation | None = None, *, pro
             data["class_map"] = plane.as_json()
             parts.append(plane.picture())
     for e in both:
-        parts.append(confusion_part(e))
+        parts += confusion_parts(e)
         if e is evaluation:
             columns = ["path", "label", "prediction", *e.labels]
             parts.append(Table("predictions", "Every clip", columns, e.predictions(), on_page=False))
@@ -46,11 +46,15 @@ def summarise(evaluation: Evaluation, baseline: Evaluation | None = None, *, pro
     return Report(f"{evaluation.model} on {data['n']} clips", lead, data, provenance | {"ezclip": __version__}, parts)
 
 
-def confusion_part(e: Evaluation) -> Picture:
-    """The confusion matrix of an evaluation."""
+def confusion_parts(e: Evaluation) -> list[Table | Picture]:
+    """The confusion matrix of an evaluation, and its counts."""
     matrix = confusion_matrix(e.scores, e.targets).numpy()
-    figure = charts.confusion(matrix, e.labels, title=e.model)
-    return Picture(f"confusion_{slug(e.model)}", f"Confusions of {e.model}", figure)
+    name, title = f"confusion_{slug(e.model)}", f"Confusions of {e.model}"
+    rows = [[label, *map(int, counts)] for label, counts in zip(e.labels, matrix, strict=True)]
+    return [
+        Picture(name, title, charts.confusion(matrix, e.labels, title=e.model)),
+        Table(f"{name}_counts", title, ["true class, answers to the right", *e.labels], rows, on_page=False),
+    ]
 
 
 def accuracy_table(evaluations: list[Evaluation]) -> Table:

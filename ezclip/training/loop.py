@@ -16,12 +16,14 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from tqdm import tqdm
 
+from ezclip.checkpoints.catalog import BACKBONE
 from ezclip.checkpoints.load import resolve_backbone
-from ezclip.checkpoints.store import copy_adapter, save_backbone, save_model
+from ezclip.checkpoints.store import backbone_sha256, copy_adapter, save_backbone, save_model
 from ezclip.config import TrainConfig
 from ezclip.data.dataset import Clips
 from ezclip.data.manifest import labels_of, partners_of, read_rows
@@ -110,12 +112,14 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
     def store(folder: str, summary: dict[str, Any]) -> None:
         save_model(model, backbone, out / folder, summary=summary)
-        save_backbone(backbone, out / "backbone.safetensors")
+        if backbone_sha256(out / BACKBONE) != backbone.sha256:
+            save_backbone(backbone, out / BACKBONE)
 
     about = {"preset": config.preset, "text": config.text, "labels": labels}
     for step, batch in enumerate(loader, first):
         model.train()
-        report_broken(out, batch.unreadable, broken, len(rows))
+        unreadable = gather_object(batch.unreadable) if accelerator.num_processes > 1 else batch.unreadable
+        report_broken(out, unreadable, broken, len(rows), write=accelerator.is_main_process)
         tokens = draw_tokens(sentences, config.seed, step).to(accelerator.device)
         losses = backward(step, views_of(clips, batch, accelerator.device), tokens, torch.tensor(batch.targets))
         if not math.isfinite(losses["loss"].item()):
@@ -145,7 +149,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         accelerator.log(values, step=step + 1)
     bar.close()
 
-    accelerator.end_training()
+    for tracker in accelerator.trackers:
+        tracker.finish()
 
     training = dataclasses.asdict(config) | {"steps": steps, "clips": len(rows), "broken": len(broken)}
     summary = about | {"training": training | {"seconds": state.seconds}}
@@ -166,7 +171,8 @@ def start_accelerator(config: TrainConfig) -> Accelerator:
         if find_spec(name) is None:
             raise ConfigError(f"The tracker {name} is not installed; run pip install {name}, or leave it out.")
     precision = "no" if config.precision == "fp32" else config.precision
-    accelerator = Accelerator(mixed_precision=precision, log_with=list(config.trackers) or None)
+    on_cpu = not torch.accelerator.is_available()  # unasked, Accelerate overlooks several processes on CPUs
+    accelerator = Accelerator(cpu=on_cpu, mixed_precision=precision, log_with=list(config.trackers) or None)
     accelerator.init_trackers("ezclip", config=dataclasses.asdict(config) | {"trackers": ", ".join(config.trackers)})
     return accelerator
 

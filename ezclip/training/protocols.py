@@ -19,6 +19,7 @@ from accelerate import PartialState
 from pydantic.dataclasses import dataclass as checked
 
 from ezclip.checkpoints.files import write_json
+from ezclip.checkpoints.load import placed, resolve_backbone
 from ezclip.config import STRICT, TrainConfig, load_config
 from ezclip.data.check import overlap
 from ezclip.data.manifest import Row, labels_of, read_rows, write_manifest
@@ -26,7 +27,8 @@ from ezclip.errors import ConfigError
 from ezclip.evaluation.embed import ONE_VIEW, ViewCount
 from ezclip.evaluation.metrics import harmonic_mean
 from ezclip.evaluation.run import evaluate
-from ezclip.predictor import Predictor
+from ezclip.model.builders import build_ezclip
+from ezclip.predictor import Predictor, choose_device, native_dtype
 from ezclip.text.labels import read_labels_file, readable, same_name
 from ezclip.training.batches import steps_per_epoch
 from ezclip.training.loop import train
@@ -186,7 +188,7 @@ def carry_out(run: Run, place: Place, *, say: Callable[[str], None] = print) -> 
     }  # read first: a missing list shows before hours of training
 
     result: dict[str, Any] = {"run": dataclasses.asdict(run), "views": str(place.views)}
-    models = {"last": f"clip:{run.backbone.removeprefix('clip:')}"}
+    models = {"last": run.backbone}
     if run.variant != "clip":
         config = _configure(run, protocol, place, rows, tests)
         say(f"training {run.name}: {len(rows)} clips of {len(base)} classes")
@@ -272,11 +274,17 @@ def _write(path: Path, rows: Sequence[Row]) -> Path:
     return path
 
 
+def _plain(run: Run) -> Predictor:
+    """The backbone of a run as it is."""
+    device = choose_device("auto")
+    model = build_ezclip(resolve_backbone(run.backbone), "clip", num_frames=run.num_frames).eval()
+    return Predictor(placed(model, device, native_dtype(device)), run.backbone)
+
+
 def _test(
     model: str, run: Run, protocol: Protocol, place: Place, tests: dict[str, list[list[Row]]], base: list[str]
 ) -> dict[str, Any]:
-    predictor = Predictor.load(model)
-    predictor.model.num_frames = run.num_frames  # plain CLIP takes any T
+    predictor = _plain(run) if run.variant == "clip" else Predictor.load(model)
     found: dict[str, Any] = {}
     for name, splits in tests.items():
         halves: dict[str, list[dict[str, Any]]] = {}

@@ -30,8 +30,10 @@ def known_broken(out: Path, *, keep: bool) -> set[str]:
     return {json.loads(line)["path"] for line in path.read_text().splitlines()} if path.exists() else set()
 
 
-def report_broken(out: Path, unreadable: list[str], broken: set[str], count: int) -> None:
+def report_broken(out: Path, unreadable: list[str], broken: set[str], count: int, *, write: bool) -> None:
     """List newly found unreadable videos in skipped.jsonl; stop the run above 5 % of ``count``.
+
+    Every process counts those of all, so that all stop together; one of them writes.
 
     Raises:
         ConfigError: too many are unreadable.
@@ -39,6 +41,8 @@ def report_broken(out: Path, unreadable: list[str], broken: set[str], count: int
     for name in unreadable:
         if name not in broken:
             broken.add(name)
+            if not write:
+                continue
             log.warning("skipped %s: it cannot be read", Path(name).name)
             with (out / "skipped.jsonl").open("a") as file:
                 file.write(json.dumps({"path": name}) + "\n")
@@ -56,6 +60,9 @@ class Journal:
         self.path = path
         self.events = SummaryWriter(str(out / "tensorboard"), purge_step=first or None)
         self.latest: dict[str, float] = {}
+        for line in kept:
+            self.latest |= json.loads(line)
+        self.latest.pop("step", None)
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add one step's values."""

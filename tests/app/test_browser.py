@@ -93,7 +93,7 @@ def test_own_clip(open_page: Opener, movie: Path) -> None:
     page.locator("#sentence textarea, #sentence input").first.fill(foreign)
     page.locator("#sentence textarea, #sentence input").first.press("Enter")
     expect(page.locator("#own-sentences")).to_contain_text("http://example.org")
-    expect(page.locator("#ranking h3")).to_have_count(2)
+    expect(page.locator("#ranking h2")).to_have_count(2)
     expect(page.locator("#ranking")).to_contain_text("<img src=x onerror=alert(1)>")
     assert fits(page)
     open_tab(page, "attention")

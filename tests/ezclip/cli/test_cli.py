@@ -189,9 +189,8 @@ def test_compare_two_tables(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_analyse_a_real_clip(tmp_path: Path, clips: Path) -> None:
     out = tmp_path / "report"
-    done = run(
-        "analyse", clips / "arm_wrestling.mp4", "--labels", "arm wrestling, cooking", "--out", out, "--difference"
-    )
+    clip = clips / "arm_wrestling.mp4"
+    done = run("analyse", clip, "--labels", "arm wrestling, cooking", "--out", out, "--difference")
     assert done.returncode == 0 and "Nearest to" in done.stdout and "report.html" in done.stderr
     page = (out / "report.html").read_text()
     assert "arm wrestling" in page and str(tmp_path) not in page and "http" not in page

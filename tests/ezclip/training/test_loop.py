@@ -235,3 +235,32 @@ def test_colour_jitter_is_drawn_once_a_clip_or_for_every_frame(jitter_frames: bo
         assert view.shape == still.shape and torch.equal(view, clips.view(still, seed))
         differ.append(bool((view != view[:1]).any()))
     assert any(differ) == jitter_frames
+
+
+@pytest.mark.slow
+def test_two_processes_train_like_one(config: TrainConfig, tmp_path: Path) -> None:
+    """The verb under a launcher: the losses of every step, the list of broken videos and the model are those of one."""
+    rows = [json.loads(line) for line in Path(config.data).read_text().splitlines()]
+    good = [{**row, "path": str(Path(config.data).parent / row["path"])} for row in rows]
+    (tmp_path / "bad.mp4").write_text("not a video")
+    listed = tmp_path / "listed.jsonl"
+    bad = {**rows[0], "path": str(tmp_path / "bad.mp4")}
+    listed.write_text("".join(json.dumps(row) + "\n" for row in [*good, bad]))
+    plain = {"cache": None, "drop_path": 0.0, "prompt_dropout": 0.0, "steps": 8, "micro_batch": 1, "data": str(listed)}
+    runs = []
+    for processes in (1, 2):
+        run = replace(config, out=str(tmp_path / f"run{processes}"), **plain)
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(asdict(run)))
+        launch = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
+        command = [*launch, "-m", "ezclip", "train", "--config", str(tmp_path / "config.yaml")]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        runs.append(run)
+    one, two = (metrics(run.out) for run in runs)
+    assert [line["loss"] for line in one] == pytest.approx([line["loss"] for line in two], rel=1e-4)
+    assert one[-1]["val_top1"] == two[-1]["val_top1"]
+    skipped = [(Path(run.out) / "skipped.jsonl").read_text() for run in runs]
+    assert skipped[0] == skipped[1] and skipped[0].count("bad.mp4") == 1
+    adapters = [load_model(Path(run.out) / "model").trainable() for run in runs]
+    for name, tensor in adapters[0].items():
+        torch.testing.assert_close(tensor, adapters[1][name], atol=2e-3, rtol=1e-2)

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -102,6 +104,17 @@ def test_table_5_fills_itself(home: Path, capsys: CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+def test_two_processes_fill_a_table(home: Path) -> None:
+    """Several runs one after the other under one launcher; one process prints."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "ezclip", "--"]
+    command = [*launch, "table", "6", "--sets", "ucf101", "--run", "--json", *options(home), "batch_size=32", "steps=2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert sum(cell["last"] is not None for cell in found["cells"]) == 6
+
+
+@pytest.mark.slow
 def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
     capsys.readouterr()
     common = [*options(home), "batch_size=8"]
@@ -114,6 +127,11 @@ def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
     assert Counter(row.label for row in trained) == dict.fromkeys(labels_of(trained), 1)
     title, rows = as_rows(4, Place(home, home / "data"), replace(run, shots=None))
     assert all("/ " not in cell for row in rows[1:] for cell in row[1:]), "K = 1 is no column of Table 4"
+
+    command = ["protocol", "few_shot", "--trained-on", "ucf101", "--variant", "clip", *options(home)]
+    assert main(command) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert "config" not in plain and len(plain["last"]["ucf101"]["per_class"]) == 31
 
     for name in ("test2", "test3"):  # zero-shot wants three splits; here they are copies
         shutil.copy(home / "data" / "ucf101" / "test1.jsonl", home / "data" / "ucf101" / f"{name}.jsonl")

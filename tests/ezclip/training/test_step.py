@@ -119,7 +119,7 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
     script.write_text(
         textwrap.dedent(
             """
-            import sys, torch
+            import gc, sys, torch
             from accelerate import Accelerator
             from dataclasses import replace
             from tests.conftest import TINY, make_model
@@ -139,6 +139,8 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
             if accelerator.is_main_process:
                 torch.save({k: p.grad for k, p in model.trainable().items()}, out)
             accelerator.wait_for_everyone()
+            del wrapped
+            gc.collect()
             if torch.distributed.is_initialized():
                 torch.distributed.destroy_process_group()
             """
