@@ -121,7 +121,7 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
     base, model = analysis.baseline, analysis.model
     lead = (
         f"{base.name} says “{base.predictions[0].label}” ({base.predictions[0].score:.0%}), {model.name} says "
-        f"“{model.predictions[0].label}” ({model.predictions[0].score:.0%})."
+        f"“{model.predictions[0].label}” ({model.predictions[0].score:.0%}). {' '.join(analysis.warnings)}"
     )
     data = {
         "clip": analysis.clip.name,
