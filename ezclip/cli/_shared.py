@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ezclip.errors import ConfigError, LabelError, VideoError
 from ezclip.text.labels import label_set, parse_labels, read_labels_file
@@ -27,6 +28,18 @@ def warn(messages: list[str]) -> None:
     """Warnings go to stderr."""
     for message in messages:
         print(f"warning: {message}", file=sys.stderr)
+
+
+@dataclass
+class RolloutOptions:
+    """Settings of rollouts."""
+
+    fusion: Literal["mean", "max", "min"] = "mean"
+    """How heads become one."""
+    start_layer: int = 0
+    """First block that rollout takes."""
+    discard: float = 0.0
+    """Share of the smallest attention entries that rollout drops."""
 
 
 @contextmanager

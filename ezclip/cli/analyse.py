@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, own_labels
-from ezclip.cli._shared import check_exists, check_out, chosen_labels, print_json, warn
+from ezclip.cli._shared import RolloutOptions, check_exists, check_out, chosen_labels, print_json, warn
 from ezclip.errors import LabelError, UserError
 from ezclip.text.templates import read_descriptions
 
@@ -47,12 +47,8 @@ class Analyse:
     integrated-gradients, occlusion."""
     target: str = ""
     """Class name that is explained; by default the model's best."""
-    fusion: Literal["mean", "max", "min"] = "mean"
-    """How heads become one."""
-    start_layer: int = 0
-    """First block that rollout takes."""
-    discard: float = 0.0
-    """Share of the smallest attention entries that rollout drops."""
+    rollout: Annotated[RolloutOptions, tyro.conf.arg(name="")] = field(default_factory=RolloutOptions)
+    """Settings of rollouts."""
     opacity: float = 0.6
     """Of the maps over the frames, 0 to 1."""
     difference: bool = False
@@ -83,8 +79,8 @@ class Analyse:
         from ezclip.explanation.registry import check_method
 
         check_method(self.method)
-        shared = ("baseline", "model", "further", "texts", "method", "fusion", "start_layer", "discard", "target")
-        options: dict[str, Any] = {name: getattr(self, name) for name in (*shared, "opacity", "difference")}
+        shared = ("baseline", "model", "further", "texts", "method", "target", "opacity", "difference")
+        options: dict[str, Any] = {name: getattr(self, name) for name in shared} | vars(self.rollout)
         host = Alone(self.device)
         analysis = finish(analyse(host, Request(self.clip, tuple(labels), sentences=own, **options)))
         proofs = finish(prove(host, analysis)) if self.prove else truth(analysis)

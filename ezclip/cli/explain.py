@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name, own_labels
-from ezclip.cli._shared import check_exists, check_out, print_json
+from ezclip.cli._shared import RolloutOptions, check_exists, check_out, print_json
 from ezclip.text.labels import check_labels
 
 
@@ -33,12 +33,8 @@ class Explain:
     method: str = "rollout"
     """rollout, rollout-own-frame, last-layer, released; and, of the label: gradient-rollout, grad-cam,
     integrated-gradients, occlusion."""
-    fusion: Literal["mean", "max", "min"] = "mean"
-    """How heads become one."""
-    start_layer: int = 0
-    """First block that rollout takes."""
-    discard: float = 0.0
-    """Share of the smallest attention entries that rollout drops."""
+    rollout: Annotated[RolloutOptions, tyro.conf.arg(name="")] = field(default_factory=RolloutOptions)
+    """Settings of rollouts."""
     prove: bool = False
     """Also measure how faithful each map is: deletion and insertion against random orders."""
     device: str = "auto"
@@ -71,7 +67,7 @@ class Explain:
             labels=labels,
             label=self.label,
             method=self.method,
-            options=Options(self.fusion, self.start_layer, self.discard),
+            options=Options(**vars(self.rollout)),
             prove=self.prove,
         )
         if self.json:

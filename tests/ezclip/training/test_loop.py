@@ -223,6 +223,16 @@ def test_killed_at_any_moment_and_resumed(config: TrainConfig, tmp_path: Path) -
     assert not list(outs[1].glob(".state-*")), "a half-written file was left"
 
 
+@pytest.mark.slow
+def test_the_number_of_workers_changes_nothing(config: TrainConfig, tmp_path: Path) -> None:
+    adapters = []
+    for workers in (0, 2):
+        run = replace(config, out=str(tmp_path / str(workers)), workers=workers, cache=None, validation=None)
+        train(replace(run, augmentation="release"))
+        adapters.append((Path(run.out) / "model" / "adapter.safetensors").read_bytes())
+    assert adapters[0] == adapters[1]
+
+
 @pytest.mark.parametrize("jitter_frames", [False, True])
 def test_colour_jitter_is_drawn_once_a_clip_or_for_every_frame(jitter_frames: bool) -> None:
     still = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8).expand(8, 3, 32, 32)
