@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from app.actions import analysis as actions
-from app.actions.classes import evaluate_zip
+from app.actions.classes import evaluate_classes, unpacked_zip
 from app.actions.embeddings import frame_plane
 from app.actions.evidence import motion_evidence
 from app.actions.long_video import over_time
@@ -19,8 +19,11 @@ from app.services import Services
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
 from ezclip.evaluation.analysis import Request, finish
+from ezclip.evaluation.live import MOST_FRAMES, Live, score_live
+from ezclip.evaluation.shipped import shipped_study
 from ezclip.text.templates import check_texts
 from ezclip.video.corrupt import Corruption
+from ezclip.video.decode import read_picture
 
 
 def add_endpoints(services: Services) -> None:
@@ -35,6 +38,11 @@ def add_endpoints(services: Services) -> None:
     projection = gr.Textbox("t-SNE", visible=False, label="projection")
     seconds = gr.Number(2.0, visible=False, label="seconds")
     step = gr.Number(1.0, visible=False, label="step")
+    second_model = gr.Textbox("", visible=False, label="baseline")
+    top_k = gr.Number(3, visible=False, label="top_k")
+    shipped = [
+        gr.Textbox(name, visible=False, label=which) for name, which in (("base", "baseline"), ("ezclip", "model"))
+    ]
     texts = gr.Textbox("trained", visible=False, label="texts")
     sentences = gr.JSON({}, visible=False, label="sentences")
     further = gr.Textbox("", visible=False, label="further")
@@ -74,10 +82,31 @@ def add_endpoints(services: Services) -> None:
         return actions.analysis_json(services, asked, measure=prove)
 
     def on_compare_tables(first: str, second: str) -> dict[str, Any]:
-        """Two predictions.csv of ``ezclip evaluate`` class by class; the JSON of ``python -m ezclip compare``."""
-        from ezclip.evaluation.class_study import two_tables
+        """Two predictions.csv, or one and null, class by class; the JSON of ``python -m ezclip compare``."""
+        from ezclip.evaluation.class_study import study_tables
 
-        return two_tables(first, second).comparison.as_json()
+        given = [path for path in (first, second) if path]
+        if not given:
+            raise UserError("Give the predictions.csv of one model or of two.")
+        return study_tables(given, ["first table", "second table"][: len(given)]).as_json()
+
+    def on_shipped(baseline: str, model: str) -> dict[str, Any]:
+        """Two of the shipped models class by class on Tabletop Motion; the JSON of ``python -m ezclip compare A B``."""
+        return shipped_study([baseline, model]).as_json()
+
+    def on_models() -> list[dict[str, Any]]:
+        """What is known and was measured of each model; the cards of ``python -m ezclip models --json``."""
+        return [services.card(name) for name in services.model_names()]
+
+    def on_live(
+        frames: list[str], labels: str, model: str, baseline: str, texts: str, sentences: dict[str, str] | None
+    ) -> dict[str, Any]:
+        """Rank class names for the newest frames of a camera, pictures in time order, under both models."""
+        live = Live()
+        for number, path in enumerate(frames):
+            live.add(read_picture(path), MOST_FRAMES, now=number)
+        asked = Request(None, labels, baseline, model, texts=check_texts(texts), sentences=sentences or {})
+        return {name: [vars(p) for p in ranked] for name, ranked in score_live(services, asked, live).items()}
 
     def on_damage(
         clip: str,
@@ -93,11 +122,11 @@ def add_endpoints(services: Services) -> None:
     ) -> dict[str, Any]:
         """Rank class names for a damaged clip under both models; every damage from 0 to 1."""
         corruption = Corruption(blur, noise, darkness, tint, occlusion, frame_drop)
-        return damage(services, Request(clip, labels, baseline, model), corruption).as_json()
+        return finish(damage(services, Request(clip, labels, baseline, model), corruption)).as_json()
 
     def on_compare(archive: str, model: str, baseline: str) -> dict[str, Any]:
-        """Two models class by class on a zip with a folder of clips for each class."""
-        return finish(evaluate_zip(services, archive, baseline, model)).comparison.as_json()
+        """Two models on a zip with a folder of clips for each class; the JSON of ``python -m ezclip evaluate``."""
+        return finish(evaluate_classes(services, unpacked_zip(services, archive), baseline, model)).as_json()
 
     def on_probe(clip: str, labels: str, model: str, baseline: str) -> dict[str, Any]:
         """The clip's frames in other orders; the JSON of ``python -m ezclip probe --json`` without the clip's name."""
@@ -109,12 +138,14 @@ def add_endpoints(services: Services) -> None:
 
     def on_project(clips: list[str], baseline: str, model: str, projection: str) -> dict[str, Any]:
         """Frames of clips under two models in one plane; the JSON of ``python -m ezclip project --json``."""
-        return frame_plane(services, clips, [baseline, model], projection).as_json()
+        return finish(frame_plane(services, clips, [baseline, model], projection)).as_json()
 
-    def on_scan(clip: str, labels: str, model: str, seconds: float, step: float) -> dict[str, Any]:
+    def on_scan(
+        clip: str, labels: str, model: str, seconds: float, step: float, baseline: str, top_k: float
+    ) -> dict[str, Any]:
         """Scores over a long video; the JSON of ``python -m ezclip scan --json`` without the clip's name."""
-        found = finish(over_time(services, Request(clip, labels, model, model), seconds, step))
-        return {"model": model, "windows": [moment.as_json(3) for moment in found.moments]}
+        found = finish(over_time(services, Request(clip, labels, baseline or model, model), seconds, step))
+        return {"model": model, "windows": [moment.as_json(int(top_k)) for moment in found.moments]}
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
         gr.Button(visible=False).click(
@@ -137,7 +168,10 @@ def add_endpoints(services: Services) -> None:
     add("compare", on_compare, [archive, model, baseline], answer)
     add("probe", on_probe, [clip, labels, model, baseline], answer)
     add("project", on_project, [clips, baseline, model, projection], answer)
-    add("scan", on_scan, [clip, labels, model, seconds, step], answer)
+    add("scan", on_scan, [clip, labels, model, seconds, step, second_model, top_k], answer)
+    add("live", on_live, [clips, labels, model, baseline, texts, sentences], answer)
+    add("models", on_models, [], answer)
+    add("shipped", on_shipped, [*shipped], answer)
 
 
 def _sentences(action: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,11 +18,12 @@ import gradio as gr
 
 from app import texts, widgets
 from app.actions import analysis as actions
-from app.actions.models import convert_dropped, dropped_files, model_card
+from app.actions.models import card_rows, convert_dropped, dropped_files
 from app.actions.preview import preview_pair
 from app.controls import Controls
 from app.endpoints import add_endpoints
 from app.feedback import TOAST, guarded
+from app.jobs import LAST_WORDS, MODEL
 from app.services import Services
 from app.tabs.about import about_tab
 from app.tabs.across_frames import AcrossFramesTab
@@ -32,6 +33,7 @@ from app.tabs.embeddings import EmbeddingsTab
 from app.tabs.evidence import EvidenceTab
 from app.tabs.long_video import LongVideoTab
 from app.tabs.ood import OODTab
+from app.tabs.opened_clip import PROOF
 from app.tabs.recognise import RecogniseTab
 from app.tabs.take_away import TakeAway
 from app.theme import CSS, THEME
@@ -43,7 +45,7 @@ from ezclip.evaluation.jobs import Step, timed
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 MAX_FILE = "200mb"
-LAST_WORDS = 0.4  # seconds in which a cancelled analysis may still report progress
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # where only this machine's users come from
 # The page's address keeps what was chosen, so that it can be shared.
 _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
     for (const [k, v] of Object.entries({labels, baseline, model}))
@@ -104,7 +106,6 @@ def build_app(services: Services) -> gr.Blocks:
                 yield [escape(str(error)), *unchanged]
 
         asked = [state, *attention.inputs, *controls.inputs]
-        shared: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
         instant: dict[str, Any] = {"queue": False, "api_visibility": "private"}
         busy = lambda: (gr.Button(interactive=False), gr.Button(interactive=True))  # noqa: E731
         ready = lambda: (gr.Button(interactive=True), gr.Button(interactive=False))  # noqa: E731
@@ -117,7 +118,7 @@ def build_app(services: Services) -> gr.Blocks:
         }
         for begin, again in begins.items():
             begun = begin(busy, None, [run, stop], **instant)
-            job = begun.then(on_gpu(partial(analysed, again=again)), asked, [status, *outputs], **shared)
+            job = begun.then(on_gpu(partial(analysed, again=again)), asked, [status, *outputs], **MODEL)
             for ended in (job.then, job.failure):
                 ended(ready, None, [run, stop], **instant)
             jobs.append(job)
@@ -127,9 +128,7 @@ def build_app(services: Services) -> gr.Blocks:
                     [state, proofs],
                     [attention.proof, proofs],
                     show_progress="hidden",
-                    concurrency_id="proof",
-                    concurrency_limit=1,
-                    api_visibility="private",
+                    **PROOF,
                 )
             )
         for begin in begins:
@@ -198,12 +197,15 @@ def _left(services: Services, samples: list[str]) -> _Left:
         status = gr.HTML("", elem_id="status")
     with gr.Accordion("Models and texts", open=False):
         names = services.model_names()
-        baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline")
-        model = gr.Dropdown(names, value=services.default, label="Model", elem_id="model")
+        free: dict[str, Any] = {"allow_custom_value": services.typed, "info": texts.TYPED if services.typed else None}
+        baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline", **free)
+        model = gr.Dropdown(names, value=services.default, label="Model", elem_id="model", **free)
         cards = gr.HTML(_cards(services, services.baseline, services.default), elem_id="cards")
         _offer_conversion(services, baseline, model)
         chosen = gr.Dropdown(list(actions.TEXTS.items()), value="trained", label="A name becomes", elem_id="texts")
-        upload = gr.File(label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110)
+        upload = gr.File(
+            label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110, elem_id="names"
+        )
     controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
     return _Left(controls, examples, other, upload, label_set, cards, run, stop, status)
 
@@ -224,9 +226,7 @@ def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropd
         guarded(converted),
         official,
         [baseline, model],
-        concurrency_id="model",
-        concurrency_limit=1,
-        api_visibility="private",
+        **MODEL,
     )
 
 
@@ -282,11 +282,11 @@ def _preview(services: Services, path: str | None) -> tuple[Any, Any]:
 
 
 def _banner(services: Services, *names: str) -> str:
-    return texts.scope(list(names), [services.config(name) for name in names])
+    return texts.scope([services.card(name) for name in names])
 
 
 def _cards(services: Services, *names: str) -> str:
-    return widgets.cards([model_card(services, name) for name in dict.fromkeys(names)])
+    return widgets.cards([card_rows(services.card(name)) for name in dict.fromkeys(names)])
 
 
 def _title(sample: str) -> str:
@@ -301,7 +301,7 @@ def serve(host: str, port: int, *, model: str, device: str) -> int:
     """
     try:
         check_model_name(model)
-        services = Services(model, device)
+        services = Services(model, device, typed=host in LOOPBACK)
         demo = build_app(services)
     except UserError as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -14,9 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, entries, model_folder, read_config
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, entries
 from ezclip.checkpoints.files import sha256_of
 from ezclip.errors import UserError
+from ezclip.evaluation.cards import model_card
 from ezclip.types import Clip
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
@@ -38,10 +39,12 @@ class Services:
     Args:
         model: name of the model that is compared with the baseline at first.
         device: "auto", "cpu", "cuda" or "mps".
+        typed: whether users may also name models that are not listed, clip:ARCH/TAG and hf:organisation/name, which
+            may be downloaded; for users of this machine.
     """
 
-    def __init__(self, model: str = DEFAULT, device: str = "auto"):
-        self.default, self.device = model, device
+    def __init__(self, model: str = DEFAULT, device: str = "auto", *, typed: bool = False):
+        self.default, self.device, self.typed = model, device, typed
         self.baseline = BASELINE
         self.lock = threading.RLock()  # predictors hold a clip: one analysis at a time
         self._predictors: dict[str, Predictor] = {}
@@ -67,17 +70,32 @@ class Services:
     def model_names(self) -> list[str]:
         """Names that can be chosen, the default first."""
         names = [e.name for e in entries() if e.available]
-        return list(dict.fromkeys([self.default, *names]))
+        return list(dict.fromkeys([self.default, *names, *self._predictors]))
+
+    def card(self, name: str) -> dict[str, Any]:
+        """What is known of a model, see ``ezclip.evaluation.cards``.
+
+        Raises:
+            UserError: no such model, or not one that may be named here.
+        """
+        self._check(name)
+        return model_card(name)
+
+    def _check(self, name: str) -> None:
+        """Refuse a model that does not exist, or that this app does not offer."""
+        offered = [*self.model_names(), self.baseline]
+        if name not in offered and not (self.typed and name.startswith(("clip:", "hf:"))):
+            more = "also clip:ARCH/TAG and hf:organisation/name" if self.typed else "start it with --model for another"
+            raise UserError(f"There is no model {name[:80]!r} here. This app offers {', '.join(offered)}; {more}.")
+        check_model_name(name)
 
     def predictor(self, name: str) -> Predictor:
         """The model of that name, loaded when it is first asked for.
 
         Raises:
-            UserError: no such model, or not one that this app was started with or lists.
+            UserError: no such model, or not one that may be named here.
         """
-        check_model_name(name)
-        if name not in [*self.model_names(), self.baseline]:
-            raise UserError(f"This app offers {', '.join(self.model_names())}; start it with --model {name} for more.")
+        self._check(name)
         with self.lock:
             if name not in self._predictors:
                 from ezclip.predictor import Predictor
@@ -109,10 +127,6 @@ class Services:
                 self._clips.popitem(last=False)
             return self._clips[key]
 
-    def config(self, name: str) -> dict[str, Any]:
-        """A model's config.json; empty for clip:ARCH/TAG."""
-        return {} if name.startswith("clip:") else read_config(model_folder(name))
-
     def scratch(self) -> Path:
         """A fresh folder for files that a user gets; what is older than an hour or beyond 2 GB goes, oldest first."""
         root, held = Path(self._scratch.name), 0
@@ -123,13 +137,12 @@ class Services:
                     shutil.rmtree(old, ignore_errors=True)
         return Path(tempfile.mkdtemp(dir=root))
 
-    def unpacked(self, path: str, unpack: Callable[[str, Path], Path]) -> Path:
-        """The folder that ``unpack`` makes of an archive, the same one while the same content comes again."""
-        digest = sha256_of(path)
+    def unpacked(self, digest: str, unpack: Callable[[Path], Path]) -> Path:
+        """The folder that ``unpack`` makes inside a fresh one, the same while content of this digest comes again."""
         with self.lock:
             folder = self._unpacked.get(digest)
             if folder is None or not folder.is_dir():
-                folder = self._unpacked[digest] = unpack(path, self.scratch())
+                folder = self._unpacked[digest] = unpack(self.scratch())
             (Path(self._scratch.name) / folder.relative_to(self._scratch.name).parts[0]).touch()
         return folder
 

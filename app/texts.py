@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
 from typing import Any
+
+from ezclip.evaluation.cards import trained_on
 
 TITLE = "EZ-CLIP"
 LEAD = (
@@ -23,6 +24,7 @@ TABS = {
     "about": "About",
 }
 LABELS_HELP = "One a line, or separated by commas. Leave empty for the model's own classes."
+TYPED = "From the list, or type clip:ARCH/TAG or hf:organisation/name and press Enter; it may be downloaded."
 EMPTY_RANKING = "The ranked class names of both models appear here."
 EMPTY_MAPS = "The frames and both models' attention maps appear here."
 EMPTY_INFLUENCE = "How much each frame drew on the others appears here."
@@ -55,8 +57,8 @@ numbers of a frozen copy of the clip stand beside them: what is left there comes
 **Frame embeddings.** One point a frame, both models in one fit. t-SNE and UMAP keep neighbours, not distances;
 trustworthiness says how well they did.
 
-**Intervals** are 95 % bootstrap intervals over clips; the p of a comparison is McNemar's, on the clips that only one of
-the two models got right.
+**Intervals** are 95 % bootstrap intervals over clips, those of a single class's accuracy Wilson's; the p of a
+comparison is McNemar's, on the clips that only one of the two models got right.
 
 ## What is the paper's and what is ours
 The model and its losses are those of *EZ-CLIP: Efficient Zero-shot Video Action Recognition* ([arXiv
@@ -73,8 +75,9 @@ elsewhere, and no history is kept in your browser.
 """
 
 
-def scope(names: list[str], configs: list[dict[str, Any]]) -> str:
+def scope(cards: list[dict[str, Any]]) -> str:
     """The banner, as HTML: what the chosen models know, and what a real video's numbers can and cannot mean."""
+    names = [card["name"] for card in cards]
     small = [name for name in names if name.startswith("tabletop/")]
     parts = []
     if small:
@@ -85,15 +88,9 @@ def scope(names: list[str], configs: list[dict[str, Any]]) -> str:
             "looks and whether the order of the frames matters to it, but its ranking of real actions is close to a "
             "guess. For real actions convert the official weights: <code>python -m ezclip convert</code>."
         )
-    for name, config in zip(names, configs, strict=True):
-        if name not in small:
-            told = trained_on(config) or "what it was trained on is not recorded"
-            parts.append(f"<strong>{escape(name)}</strong>: {escape(told)}.")
+    for card in cards:
+        if card["name"] not in small:
+            plain = "plain CLIP, which was trained on pictures with texts and looks at frames one by one"
+            told = plain if card["variant"] == "clip" else trained_on(card) or "what it was trained on is not recorded"
+            parts.append(f"<strong>{escape(card['name'])}</strong>: {escape(told)}.")
     return " ".join(parts)
-
-
-def trained_on(config: dict[str, Any]) -> str:
-    """The data set and its size as a model's config.json records them; empty if it does not."""
-    training = config.get("training", {})
-    data = training.get("data")
-    return f"trained on {Path(data).parent.parent.name}, {training.get('clips', '?')} clips" if data else ""

@@ -97,6 +97,16 @@ CSS = """
 .ez-verdict { font-size: 1.05rem; color: var(--body-text-color); padding-left: 1.2rem; list-style: disc; }
 .ez-frames { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 10px; }
 .ez-frames img { width: 84px; border-radius: 4px; }
+.ez-gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px; }
+.ez-choice { display: flex; flex-direction: column; gap: 2px; text-align: left; padding: 8px; border-radius: 8px;
+  border: 1px solid var(--border-color-primary); background: var(--background-fill-secondary);
+  color: var(--body-text-color); cursor: pointer; }
+.ez-choice:hover, .ez-choice:focus-visible { border-color: var(--primary-500); outline: none;
+  box-shadow: 0 0 0 2px var(--primary-500); }
+.ez-choice img { width: 100%; aspect-ratio: 1; border-radius: 4px; margin: 0; }
+.ez-choice b::first-letter { text-transform: uppercase; }
+.ez-choice small { min-height: 2.6em; color: var(--body-text-color-subdued); }
+.ez-choice .ez-row { margin: 2px 0 0; font-size: .85rem; }
 .ez-time { border-collapse: separate; border-spacing: 2px; font-size: .8rem; color: var(--body-text-color); }
 .ez-time, .ez-time * { border: 0 !important; }
 .ez-time th { text-align: left; min-width: 150px; max-width: 220px; font-weight: 600; position: sticky; left: 0;

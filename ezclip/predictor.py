@@ -19,7 +19,7 @@ from ezclip.errors import LabelError, UserError
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.spread import spread
-from ezclip.text.templates import NAME_ONLY, TEMPLATES, Texts, fill, sentences
+from ezclip.text.templates import NAME_ONLY, TEMPLATES, fill
 from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction, Reading
 from ezclip.video.decode import read_clip
@@ -254,7 +254,9 @@ class Predictor:
             self.reading, *both(self.frames), *both(self.frozen), *both(F.normalize(self.frames, dim=-1))
         )
 
-    def report(self, labels: list[str], *, top_k: int | None = None, texts: Texts = "trained") -> dict[str, Any]:
+    def report(
+        self, labels: list[str], *, top_k: int | None = None, sentences: dict[str, list[str]] | None = None
+    ) -> dict[str, Any]:
         """The public JSON of the clip in use: frames, predictions (best first, ``top_k`` of them) and motion."""
         clip = self.clip
         return {
@@ -264,6 +266,6 @@ class Predictor:
                 {"index": int(i), "seconds": round(float(s), 4)}
                 for i, s in zip(clip.indices, clip.seconds, strict=True)
             ],
-            "predictions": [asdict(p) for p in self.score(labels, sentences(labels, texts, self.templates))[:top_k]],
+            "predictions": [asdict(p) for p in self.score(labels, sentences)[:top_k]],
             "motion": asdict(self.motion()),
         }

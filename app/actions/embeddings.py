@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from app.services import Services
 from ezclip.errors import UserError
+from ezclip.evaluation.jobs import Step, watched
 
 if TYPE_CHECKING:
     from ezclip.evaluation.frames import Layout
 
 
-def frame_plane(services: Services, paths: list[str], models: list[str], method: str) -> Layout:
+def frame_plane(services: Services, paths: list[str], models: list[str], method: str) -> Iterator[Step | Layout]:
     """Embed the frames of every clip with both models and project them in one fit.
+
+    Yields:
+        Steps, and the Layout last. Closing the iterator cancels.
 
     Raises:
         UserError: no clip, too many, or models that see different numbers of frames.
@@ -22,13 +26,13 @@ def frame_plane(services: Services, paths: list[str], models: list[str], method:
 
     if not paths:
         raise UserError("No clip yet: drop a video or choose samples.")
+    yield Step(0.0, "loading the models")
     predictors = [services.predictor(name) for name in models]
     T = predictors[1].model.num_frames
-    clips = list({id(clip): clip for clip in (services.clip(path, T) for path in paths)}.values())  # each once
-    with services.lock:
-        return lay_out(predictors, clips, method)  # type: ignore[arg-type]
 
+    def work(tick: Callable[[float], None]) -> Layout:
+        clips = list({id(clip): clip for clip in (services.clip(path, T) for path in paths)}.values())  # each once
+        with services.lock:
+            return lay_out(predictors, clips, method, tick)  # type: ignore[arg-type]
 
-def sample_paths(names: list[str], folder: Path) -> list[str]:
-    """Files of the chosen samples."""
-    return [str(folder / f"{name}.mp4") for name in names]
+    yield from watched(work, "embedding the frames and laying them out")

@@ -10,6 +10,7 @@ from app.services import Services
 from ezclip.errors import VideoError
 from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
 from ezclip.evaluation.jobs import Step
+from ezclip.types import Clip
 
 if TYPE_CHECKING:
     from ezclip.evaluation.evidence import Probe
@@ -38,16 +39,21 @@ def motion_evidence(services: Services, request: Request) -> Iterator[Step | Evi
         Steps, and the Evidence last. Closing the iterator cancels.
     """
     from ezclip.evaluation.evidence import probe, verdict
+    from ezclip.evaluation.order import varied_clips
 
     names, _ = wanted_labels(request)
     if not request.path:
         raise VideoError("No clip yet: drop a video, record one, or click a sample.")
     models = list(dict.fromkeys((request.baseline, request.model)))
     found: dict[str, list[Probe]] = {}
+    decoded: dict[int, dict[str, list[Clip]]] = {}  # once for each T
     for i, name in enumerate(models):
         predictor = services.predictor(name)
-        yield Step(i / len(models), f"{name}: decoding the variations")
-        steps = probe(predictor, request.path, names, sentences_of(request, predictor, names))
+        T = predictor.model.num_frames
+        if T not in decoded:
+            yield Step(i / len(models), "decoding the variations")
+            decoded[T] = varied_clips(request.path, T)
+        steps = probe(predictor, decoded[T], names, sentences_of(request, predictor, names))
         while name not in found:
             with services.lock:  # never across a yield, which may come back in another thread
                 step = next(steps)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from app.actions.classes import shipped
-from app.services import Services
-from app.texts import trained_on
-from ezclip.checkpoints.catalog import CONFIG, ROOT, entries
+from ezclip.checkpoints.catalog import CONFIG, ROOT
 from ezclip.errors import UserError
-from ezclip.evaluation.provenance import adapter_digest
+from ezclip.evaluation.cards import trained_on
 
 
 def dropped_files() -> list[str]:
@@ -31,29 +29,31 @@ def convert_dropped(name: str) -> str:
     return Path(name).stem
 
 
-def model_card(services: Services, name: str) -> dict[str, str]:
-    """Names and values, all measured or recorded; what is not known is left out."""
-    config = services.config(name)
-    if not config:
-        return {"model": name, "variant": "plain CLIP, nothing added", "trained on": "what CLIP was trained on"}
-    training = config.get("training", {})
-    size = next((e.bytes for e in entries() if e.name == name), 0)
-    found = {
-        "model": name,
-        "variant": config["variant"],
-        "frames": f"T = {config['num_frames']}",
-        "backbone": f"{config['backbone']['id']}, sha256 {config['backbone']['sha256'][:12]}",
-        "adapter": f"{size / 1e6:.2f} MB, sha256 {adapter_digest(name)}" if size else f"sha256 {adapter_digest(name)}",
-    }
-    if told := trained_on(config):
-        found["data"] = told
-    if "steps" in training:
-        found["training"] = (
-            f"{training['steps']} steps of {training.get('batch_size', '?')}, seed {training.get('seed')}"
+def card_rows(card: dict[str, Any]) -> dict[str, str]:
+    """A model's card as names and texts."""
+
+    def file(found: dict[str, Any]) -> str:
+        return ", ".join(
+            [*([f"{found['bytes'] / 1e6:.1f} MB"] if "bytes" in found else []), f"sha256 {found['sha256']}"]
         )
-    test = shipped().get("test", {}).get(config["variant"]) if name.startswith("tabletop/") else None
-    if test:
-        found["measured"] = (
+
+    if card["variant"] == "clip":
+        return {"model": card["name"], "variant": "plain CLIP, nothing added", "backbone": card["backbone"]["id"]}
+    training = card.get("training", {})
+    rows = {
+        "model": card["name"],
+        "variant": card["variant"],
+        "frames": f"T = {card['T']}",
+        "backbone": f"{card['backbone']['id']}, {file(card['backbone'])}",
+        "adapter": file(card["adapter"]),
+        "data": trained_on(card),
+    }
+    if "steps" in training:
+        rows["training"] = (
+            f"{training['steps']} steps of {training.get('batch_size', '?')}, seed {training.get('seed', '?')}"
+        )
+    if test := card.get("measured", {}).get("test"):
+        rows["measured"] = (
             f"top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%} on {test['n']} unseen Tabletop clips"
         )
-    return found
+    return {key: value for key, value in rows.items() if value}

@@ -1,14 +1,15 @@
-"""Samples out of distribution, and damage to the user's own clip with live scores."""
+"""Damage to the user's own clip with live scores."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from app.actions.classes import shipped
 from app.services import Services
 from ezclip.errors import VideoError
-from ezclip.evaluation.analysis import Analysis, Request, analyse, finish, sentences_of, wanted_labels
+from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
+from ezclip.evaluation.jobs import Step
 from ezclip.figures.maps import draw_strip
 from ezclip.types import Clip, Prediction
 from ezclip.video.corrupt import Corruption, corrupt
@@ -48,8 +49,11 @@ class Damaged:
         return Report(f"{self.clip.name}, damaged", f"Damage: {damage}.", self.as_json(), provenance, parts)
 
 
-def damage(services: Services, request: Request, corruption: Corruption) -> Damaged:
+def damage(services: Services, request: Request, corruption: Corruption) -> Iterator[Step | Damaged]:
     """Scores of baseline and model on the damaged clip.
+
+    Yields:
+        Steps, and the Damaged last. Closing the iterator cancels.
 
     Raises:
         UserError: no clip, or class names that cannot be used.
@@ -57,27 +61,15 @@ def damage(services: Services, request: Request, corruption: Corruption) -> Dama
     names, _ = wanted_labels(request)
     if not request.path:
         raise VideoError("No clip yet: drop a video, record one, or click a sample.")
+    models = list(dict.fromkeys((request.baseline, request.model)))
     found: dict[str, list[Prediction]] = {}
     damaged: Clip | None = None
-    for name in dict.fromkeys((request.baseline, request.model)):
+    for i, name in enumerate(models):
+        yield Step(i / len(models), f"{name}: the damaged clip")
         predictor = services.predictor(name)
         damaged = corrupt(services.clip(request.path, predictor.model.num_frames), corruption)
         with services.lock:
             predictor.set_video(damaged)
             found[name] = predictor.score(names, sentences_of(request, predictor, names))
     assert damaged is not None
-    return Damaged(request, corruption, damaged, found)
-
-
-def family_analysis(services: Services, path: str, baseline: str, model: str) -> Analysis:
-    """Both models on a shipped clip, with the models' own classes."""
-    return finish(analyse(services, Request(path, "", baseline, model)))
-
-
-def family_accuracy(family: str) -> dict[str, dict[str, float]]:
-    """Measured accuracy of the shipped models on a family: variant -> {"top1", "within_pairs", "n"}; may be empty."""
-    return {
-        variant: report["families"][family]
-        for variant, report in shipped().get("ood", {}).items()
-        if family in report.get("families", {})
-    }
+    yield Damaged(request, corruption, damaged, found)

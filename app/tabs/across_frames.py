@@ -7,6 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import texts, widgets
+from app.jobs import MODEL
 from app.services import Services
 from app.zero_gpu import on_gpu
 from ezclip.evaluation.analysis import Analysis
@@ -22,10 +23,7 @@ class AcrossFramesTab:
             self.matrix = gr.HTML(widgets.empty(texts.EMPTY_INFLUENCE), elem_id="influence")
             self.spread = gr.HTML("", elem_id="spread")
         self.outputs = [self.layer, self.matrix, self.spread]
-        self.layer.input(
-            on_gpu(self._draw), [state, self.layer], self.matrix, concurrency_id="model", concurrency_limit=1,
-            api_visibility="private",
-        )  # fmt: skip
+        self.layer.input(on_gpu(self._draw), [state, self.layer], self.matrix, **MODEL)
 
     def _view(self, analysis: Analysis) -> Any:
         from ezclip.explanation.temporal import temporal_view

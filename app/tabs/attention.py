@@ -12,9 +12,9 @@ import gradio as gr
 from app import texts, widgets
 from app.downloads import download_button
 from app.services import Services
+from app.tabs.opened_clip import proof_steps
 from ezclip.evaluation.analysis import Analysis
-from ezclip.evaluation.jobs import Step
-from ezclip.evaluation.proof import prove, truth
+from ezclip.evaluation.proof import truth
 
 METHODS = {
     "rollout": "Attention rollout",
@@ -27,8 +27,10 @@ METHODS = {
     "occlusion": "Occlusion (of the label)",
 }
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
-_SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s =>
-    s.querySelectorAll('[data-t]').forEach(c => c.classList.toggle('ez-on', +c.dataset.t === t - 1)))"""
+_SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s => {
+    s.querySelectorAll('[data-t]').forEach(c => c.classList.toggle('ez-on', +c.dataset.t === t - 1));
+    const on = s.querySelector('.ez-on'), head = s.querySelector('th');
+    if (on) s.scrollTo({left: on.offsetLeft - (head ? head.offsetWidth : 0) - 8, behavior: 'smooth'}) })"""
 
 
 class AttentionTab:
@@ -52,7 +54,7 @@ class AttentionTab:
                 )
             with gr.Accordion("Settings of the map", open=False), gr.Row():
                 self.fusion = gr.Dropdown(["mean", "max", "min"], value="mean", label="Heads become one by (rollout)")
-                self.start = gr.Slider(0, 23, 0, step=1, label="First layer (rollout)")
+                self.start = gr.Dropdown([("all layers", 0)], value=0, label="Layers (rollout)", elem_id="start-layer")
                 self.discard = gr.Slider(0, 0.9, 0.0, step=0.1, label="Smallest attention dropped (rollout)")
                 self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
                 self.subtract = gr.Checkbox(label="Show the difference model minus baseline", elem_id="difference")
@@ -60,12 +62,12 @@ class AttentionTab:
                 for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
                     make = partial(_file, services, suffix)
                     download_button(label, f"download-{suffix}", make, [state, self.opacity])
-        self.outputs = [self.strip, self.proof, self.target, self.frame]
+        self.outputs = [self.strip, self.proof, self.target, self.frame, self.start]
         self.inputs = [
             *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
         ]
         self.changes = [
-            *(self.method.input, self.target.input, self.fusion.input, self.start.release, self.discard.release),
+            *(self.method.input, self.target.input, self.fusion.input, self.start.input, self.discard.release),
             *(self.all.input, self.subtract.input),
         ]
         self.opacity.input(None, self.opacity, None, js=_SET_OPACITY)
@@ -76,7 +78,7 @@ class AttentionTab:
         method: str,
         target: str | None,
         fusion: str,
-        start: float,
+        start: int,
         discard: float,
         everything: bool,
         opacity: float,
@@ -88,7 +90,7 @@ class AttentionTab:
             "method": method,
             "target": target or "",
             "fusion": fusion,
-            "start_layer": int(start),
+            "start_layer": start,
             "discard": discard,
             "further": further,
             "opacity": opacity,
@@ -99,21 +101,20 @@ class AttentionTab:
         """Measure the maps' faithfulness in the background and show it under them; once for each analysis."""
         if current is None or (known and known[0] is current):
             return
-        known_before = truth(current)
-        for step in prove(self.services, current):
-            if isinstance(step, Step):
-                yield widgets.proof(current, known_before, doing=step.doing), gr.skip()
-            else:
-                yield widgets.proof(current, step), (current, step)
+        for html, found in proof_steps(self.services, current):
+            yield html, (current, found) if found else gr.skip()
 
     def show(self, analysis: Analysis) -> list[object]:
         """The strip as HTML, what is known of the maps, the labels that can be explained, and the frames."""
         names = [p.label for p in analysis.model.predictions]
+        depth = min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results)
+        layers = [("all layers", 0), *((f"from layer {k + 1} of {depth}", k) for k in range(1, depth))]
         return [
             widgets.strip(analysis),
             widgets.proof(analysis, truth(analysis)),
             gr.Dropdown(names, value=analysis.target),
             gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
+            gr.Dropdown(layers, value=analysis.request.start_layer),
         ]
 
 

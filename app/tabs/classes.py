@@ -1,4 +1,4 @@
-"""Tab: class by class on many clips (Fig. 5): shipped results, a zip of class folders, or tables of predictions."""
+"""Tab: class by class on many clips (Fig. 5): shipped results, a zip or folder of classes, or tables of predictions."""
 
 from __future__ import annotations
 
@@ -9,107 +9,129 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from app import texts, widgets
-from app.actions import classes as actions
+from app.actions.classes import evaluate_classes, unpacked_zip, uploaded_folder
 from app.controls import Controls
-from app.feedback import guarded, guarded_steps
+from app.feedback import guarded
+from app.jobs import start, stop
 from app.services import Services
+from app.tabs.opened_clip import CHOOSE, OpenedClip
 from app.tabs.take_away import StudyArchive
-from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
-from ezclip.evaluation.analysis import Request, analyse, finish
-from ezclip.evaluation.jobs import Step, timed
+from ezclip.evaluation.analysis import Request
+from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.shipped import draw_test_clip, shipped_study, shipped_variants
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
 
 CANCELLED = "Cancelled. What was scored is kept: press the button again to go on from there."
-_CHOOSE = """const choose = e => { const p = e.target.closest('[data-row]');
-    if (p && (e.type == 'click' || e.key == 'Enter')) trigger('select', {row: +p.dataset.row}) };
-    element.addEventListener('click', choose); element.addEventListener('keydown', choose)"""
 EMPTY = "Which classes gain, which lose, and by how much: choose a source."
+# Gradio drops the folders of an uploaded folder's files, so the page remembers them.
+_REMEMBER_FOLDER = """;document.addEventListener('change', e => { if (e.target.webkitdirectory)
+    window.ezFolder = [...e.target.files].map(f => f.webkitRelativePath) }, true)"""
+_FOLDER = "() => (window.ezFolder || []).join('\\n')"
 
 
 class ClassesTab:
     """Wired by itself."""
 
     def __init__(self, services: Services, controls: Controls) -> None:
-        pairs = list(actions.shipped().get("comparisons", {}))
+        variants = shipped_variants()
+        chosen = {"base", "ezclip"} <= set(variants)
         with gr.Tab(texts.TABS["classes"], id="classes"):
             with gr.Row():
-                pair = gr.Dropdown(
-                    [(p.replace("->", " against "), p) for p in pairs],
-                    value=pairs[0] if pairs else None,
-                    label="Shipped results on Tabletop Motion",
-                    elem_id="shipped-pair",
+                first_shipped = gr.Dropdown(
+                    variants,
+                    value="base" if chosen else None,
+                    label="Shipped results on Tabletop Motion: baseline",
+                    min_width=160,
+                    elem_id="shipped-first",
                 )
-                show = gr.Button("Show", elem_id="shipped-show", interactive=bool(pairs))
+                second_shipped = gr.Dropdown(
+                    variants,
+                    value="ezclip" if chosen else None,
+                    label="Model",
+                    min_width=160,
+                    elem_id="shipped-second",
+                )
+                show_shipped = gr.Button("Show", elem_id="shipped-show", interactive=bool(variants))
             with gr.Accordion("Your own clips or predictions", open=False):
-                clips = gr.File(
-                    label="Zip with one folder of clips for each class", file_types=[".zip"], height=110, elem_id="zip"
-                )
                 with gr.Row():
-                    run = gr.Button("Evaluate baseline and model on the zip", elem_id="zip-run")
-                    stop = gr.Button("Cancel", elem_id="zip-cancel")
+                    archive_file = gr.File(
+                        label="Zip with one folder of clips for each class",
+                        file_types=[".zip"],
+                        height=110,
+                        elem_id="zip",
+                    )
+                    folder = gr.File(
+                        label="or a folder: click to choose it", file_count="directory", height=110, elem_id="folder"
+                    )
+                names = gr.Textbox(visible=False)
                 with gr.Row():
-                    first = gr.File(label="predictions.csv of a first model", file_types=[".csv"], height=110)
-                    second = gr.File(label="predictions.csv of a second model", file_types=[".csv"], height=110)
-                tables = gr.Button("Compare the two tables", elem_id="tables-run")
+                    run = gr.Button("Evaluate baseline and model on these clips", elem_id="zip-run")
+                    cancel = gr.Button("Cancel", elem_id="zip-cancel")
+                with gr.Row():
+                    first = gr.File(label="predictions.csv of a model", file_types=[".csv"], height=110, elem_id="one")
+                    second = gr.File(
+                        label="of a second model, to compare", file_types=[".csv"], height=110, elem_id="two"
+                    )
+                tables = gr.Button("Show the tables", elem_id="tables-run")
             verdict = gr.HTML(widgets.empty(EMPTY), elem_id="class-verdict")
             chart = gr.Plot(visible=False, show_label=False, label="Differences by class", elem_id="class-chart")
-            plane = gr.HTML("", elem_id="class-map", js_on_load=_CHOOSE)
-            clip = gr.HTML("", elem_id="class-clip")
+            bars = gr.Plot(visible=False, show_label=False, label="Accuracy by class", elem_id="class-bars")
+            plane = gr.HTML("", elem_id="class-map", js_on_load=CHOOSE + _REMEMBER_FOLDER)
+            opened = OpenedClip(services, "class")
             table = gr.HTML("", elem_id="class-table")
             archive = StudyArchive(services, "classes")
         study = gr.State(None)
-        outputs = [verdict, chart, plane, clip, table, study, archive.state]
-        shared: dict[str, Any] = {"api_visibility": "private"}
+        outputs = [verdict, chart, bars, plane, table, study, archive.state]
 
-        def own(path: str | None, *values: Any) -> Iterator[Any]:
-            if not path:
-                raise UserError("No zip yet: upload one with a folder of clips for each class.")
-            request = replace(controls.request(*values), path=path)
-            steps = actions.evaluate_zip(services, path, request.baseline, request.model, request.texts)
-            for found in timed(steps):
-                if isinstance(found, Step):
-                    yield [widgets.progress(found), *(gr.skip() for _ in outputs[1:])]
-                else:
-                    yield _shown(found, request)
+        def own(path: str | None, files: list[str] | None, listed: str, *values: Any) -> Iterator[Any]:
+            if not path and not files:
+                raise UserError("No clips yet: upload a zip or a folder with a folder of clips for each class.")
+            yield Step(0.0, "unpacking")
+            asked = controls.request(*values)
+            place = unpacked_zip(services, path) if path else uploaded_folder(services, files or [], listed.split("\n"))
+            for found in evaluate_classes(services, place, asked.baseline, asked.model, asked.texts):
+                yield found if isinstance(found, Step) else (found, replace(asked, path=path))
 
-        def two(first: str | None, second: str | None) -> Any:
-            if not first or not second:
-                raise UserError("Two tables are needed: upload the predictions.csv of both models.")
-            from ezclip.evaluation.class_study import two_tables
+        def read(one: str | None, two: str | None) -> list[Any]:
+            given = [path for path in (one, two) if path]
+            if not given:
+                raise UserError("No table yet: upload the predictions.csv of one model or of two.")
+            from ezclip.evaluation.class_study import study_tables
 
-            return _shown(two_tables(first, second), None)
+            return _shown((study_tables(given, ["first table", "second table"][: len(given)]), None))
 
-        def pick(found: Any, event: gr.EventData, *values: Any) -> tuple[Any, str]:
+        def show_two(one: str, two: str) -> list[Any]:
+            return _shown((shipped_study(list(dict.fromkeys((one, two)))), None))
+
+        def choose(chosen: int, found: ClassStudy | None, *values: Any) -> tuple[Request, str, str]:
             if found is None or found.class_map is None:
-                raise UserError("Evaluate a zip of clips first.")
-            row = found.class_map.rows[int(event._data["row"])]
-            labels = "\n".join(found.evaluations[0].labels)
-            request = replace(controls.request(*values), path=str(row.path), labels=labels, sentences={})
-            return gr.Video(str(row.path)), widgets.class_clip(finish(analyse(services, request)), row.label)
+                raise UserError("Evaluate clips first.")
+            clip = found.class_map.rows[chosen]
+            path = clip.path if clip.path.is_file() else draw_test_clip(clip, services.scratch())
+            asked = replace(controls.request(*values), labels=tuple(found.model.labels), sentences={}, target="")
+            return replace(asked, path=str(path)), clip.label, ""
 
-        def shipped(chosen: str) -> Any:
-            return _shown(actions.shipped_study(chosen), None)
-
-        show.click(guarded(shipped), pair, outputs, **shared)
-        model: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}
-        job = run.click(on_gpu(guarded_steps(own)), [clips, *controls.inputs], outputs, **model, **shared)
-        stop.click(lambda: widgets.empty(CANCELLED), None, verdict, cancels=[job], queue=False, **shared)
-        tables.click(guarded(two), [first, second], outputs, **shared)
-        plane.select(on_gpu(guarded(pick)), [study, *controls.inputs], [controls.video, clip], **model, **shared)
+        shared: dict[str, Any] = {"api_visibility": "private"}
+        show_shipped.click(guarded(show_two), [first_shipped, second_shipped], outputs, **shared)
+        tables.click(guarded(read), [first, second], outputs, **shared)
+        folder.upload(None, None, names, js=_FOLDER, **shared)
+        job = start(run.click, own, [archive_file, folder, names, *controls.inputs], outputs, _shown)
+        stop(cancel, [job], verdict, CANCELLED)
+        opened.open_on(plane, choose, [study, *controls.inputs], controls.video)
 
 
-def _shown(study: ClassStudy, request: Request | None) -> list[Any]:
-    plane = widgets.class_plane(study.class_map) if study.class_map else ""
-    skipped = [f"{name} could not be read: {why}" for e in study.evaluations[:1] for name, why in e.skipped.items()]
+def _shown(found: tuple[ClassStudy, Request | None]) -> list[Any]:
+    study, asked = found
+    skipped = [f"{name} could not be read: {why}" for name, why in study.model.skipped.items()]
     return [
-        widgets.class_verdict(study.comparison) + widgets.warnings(skipped),
-        gr.Plot(widgets.class_chart(study.comparison), visible=True),
-        plane,
-        "",
-        widgets.class_tables(study.comparison) + widgets.class_pictures(study),
+        widgets.class_verdict(study) + widgets.warnings(skipped),
+        gr.Plot(widgets.class_chart(study.comparison), visible=True) if study.comparison else gr.Plot(visible=False),
+        gr.Plot(widgets.class_bars(study), visible=True),
+        widgets.class_plane(study.class_map) if study.class_map else "",
+        widgets.class_tables(study) + widgets.class_pictures(study),
         study,
-        (study.report, request),
+        (study.report, asked),
     ]

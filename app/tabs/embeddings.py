@@ -1,20 +1,23 @@
-"""Tab: frames of this clip and of samples under two models, in one plane (Fig. 8)."""
+"""Tab: frames of this clip and of others under two models, in one plane (Fig. 8)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from app import texts, widgets
-from app.actions.embeddings import frame_plane, sample_paths
+from app.actions.embeddings import frame_plane
 from app.controls import Controls
-from app.feedback import guarded
+from app.jobs import start, stop
 from app.services import Services
 from app.tabs.take_away import StudyArchive
-from app.zero_gpu import on_gpu
 from ezclip.evaluation.analysis import Request
+
+if TYPE_CHECKING:
+    from ezclip.evaluation.frames import Layout
 
 PAIR = ("tabletop/prompts", "tabletop/ezclip")
 MOST_SAMPLES = 7  # beside the clip in the player
@@ -25,40 +28,47 @@ EMPTY = (
 
 
 class EmbeddingsTab:
-    """Wired by itself: works on the clip in the player and on samples, before or after an analysis."""
+    """Wired by itself: works on the clip in the player and on others, before or after an analysis."""
 
     def __init__(self, services: Services, controls: Controls, samples: list[str]) -> None:
         names = services.model_names()
         first, second = (name if name in names else fallback for name, fallback in zip(PAIR, names[::-1] * 2))
-        folder = Path(samples[0]).parent if samples else Path()
+        model: dict[str, Any] = {"min_width": 220, "allow_custom_value": services.typed}
         with gr.Tab(texts.TABS["embeddings"], id="embeddings"):
             with gr.Row():
-                first_box = gr.Dropdown(names, value=first, label="First model", min_width=220, elem_id="first-model")
-                second_box = gr.Dropdown(
-                    names, value=second, label="Second model", min_width=220, elem_id="second-model"
-                )
+                first_box = gr.Dropdown(names, value=first, label="First model", elem_id="first-model", **model)
+                second_box = gr.Dropdown(names, value=second, label="Second model", elem_id="second-model", **model)
                 method = gr.Dropdown(
                     ["t-SNE", "UMAP", "PCA"], value="t-SNE", label="Projection", min_width=220, elem_id="projection"
                 )
             others = gr.Dropdown(
-                [Path(s).stem for s in samples],
-                value=[Path(s).stem for s in samples[:3]],
+                [(Path(s).stem, s) for s in samples],
+                value=samples[:3],
                 multiselect=True,
                 max_choices=MOST_SAMPLES,
-                label="Clips beside the one in the player",
+                label="Samples beside the clip in the player",
                 elem_id="other-clips",
             )
-            run = gr.Button("Lay the frames out", elem_id="project")
+            with gr.Accordion("More clips of your own", open=False):
+                own = gr.File(
+                    label="Clips beside the one in the player", file_count="multiple", height=110, elem_id="more-clips"
+                )
+            with gr.Row():
+                run = gr.Button("Lay the frames out", elem_id="project")
+                cancel = gr.Button("Cancel", elem_id="project-cancel")
             plane = gr.HTML(widgets.empty(EMPTY), elem_id="plane")
             archive = StudyArchive(services, "frames")
 
-        def draw(chosen: list[str], a: str, b: str, how: str, *values: Any) -> tuple[str, Any]:
-            own = controls.request(*values).path
-            paths = [*([own] if own else []), *sample_paths(chosen or [], folder)]
-            found = frame_plane(services, paths, [a, b], how)
-            return widgets.frame_plane(found), (found.report, Request(own, baseline=a, model=b))
+        def draw(chosen: list[str] | None, more: list[str] | None, a: str, b: str, how: str, *values: Any) -> Iterator:
+            path = controls.request(*values).path
+            paths = [*([path] if path else []), *(more or []), *(chosen or [])]
+            asked = Request(path, baseline=a, model=b)
+            for step in frame_plane(services, paths, [a, b], how):
+                yield step if not hasattr(step, "points") else (step, asked)
 
-        run.click(
-            on_gpu(guarded(draw)), [others, first_box, second_box, method, *controls.inputs], [plane, archive.state],
-            concurrency_id="model", concurrency_limit=1, api_visibility="private",
-        )  # fmt: skip
+        def show(found: tuple[Layout, Request]) -> list[Any]:
+            layout, asked = found
+            return [widgets.frame_plane(layout), (layout.report, asked)]
+
+        inputs = [others, own, first_box, second_box, method, *controls.inputs]
+        stop(cancel, [start(run.click, draw, inputs, [plane, archive.state], show)], plane)

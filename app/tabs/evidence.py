@@ -10,11 +10,9 @@ import gradio as gr
 from app import texts, widgets
 from app.actions.evidence import Evidence, motion_evidence
 from app.controls import Controls
-from app.feedback import guarded_steps
+from app.jobs import start, stop
 from app.services import Services
 from app.tabs.take_away import StudyArchive
-from app.zero_gpu import on_gpu
-from ezclip.evaluation.jobs import Step, timed
 
 EMPTY = (
     "The same frames reversed, shuffled, frozen, at half and double speed: a model that sees motion must notice. "
@@ -29,23 +27,16 @@ class EvidenceTab:
         with gr.Tab(texts.TABS["evidence"], id="evidence"):
             with gr.Row():
                 run = gr.Button("Test the order of frames", elem_id="probe")
-                stop = gr.Button("Cancel", elem_id="probe-cancel")
+                cancel = gr.Button("Cancel", elem_id="probe-cancel")
             found = gr.HTML(widgets.empty(EMPTY), elem_id="evidence")
             chart = gr.Plot(visible=False, show_label=False, label="Scores by variation", elem_id="evidence-chart")
             archive = StudyArchive(services, "evidence")
 
         def vary(*values: Any) -> Iterator[Any]:
-            for step in timed(motion_evidence(services, controls.request(*values))):
-                if isinstance(step, Step):
-                    yield widgets.progress(step), gr.skip(), gr.skip()
-                elif isinstance(step, Evidence):
-                    chart_shown = gr.Plot(widgets.evidence_chart(step), visible=True)
-                    yield widgets.evidence(step), chart_shown, (step.report, step.request)
+            return motion_evidence(services, controls.request(*values))
 
-        job = run.click(
-            on_gpu(guarded_steps(vary)), controls.inputs, [found, chart, archive.state],
-            concurrency_id="model", concurrency_limit=1, api_visibility="private",
-        )  # fmt: skip
-        stop.click(
-            lambda: widgets.empty("Cancelled."), None, found, cancels=[job], queue=False, api_visibility="private"
-        )
+        def show(seen: Evidence) -> list[Any]:
+            plot = gr.Plot(widgets.evidence_chart(seen), visible=True)
+            return [widgets.evidence(seen), plot, (seen.report, seen.request)]
+
+        stop(cancel, [start(run.click, vary, controls.inputs, [found, chart, archive.state], show)], found)

@@ -9,13 +9,14 @@ import gradio as gr
 import numpy as np
 
 from app import texts, widgets
-from app.actions.long_video import Live, Timeline, over_time, score_live
+from app.actions.long_video import Timeline, over_time
 from app.controls import Controls
-from app.feedback import guarded, guarded_steps
+from app.feedback import guarded
+from app.jobs import MODEL, start, stop
 from app.services import Services
 from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
-from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.live import Live, score_live
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
 CAMERA = "Allow the camera and press Record: the newest window is scored again and again."
@@ -34,7 +35,7 @@ class LongVideoTab:
                 seconds = gr.Number(2.0, label="Window (s)", minimum=0.2, maximum=60, elem_id="window")
                 step = gr.Number(1.0, label="A window every (s)", minimum=0.1, maximum=60, elem_id="window-step")
                 run = gr.Button("Slide over the video", elem_id="slide")
-                stop = gr.Button("Cancel", elem_id="slide-cancel")
+                cancel = gr.Button("Cancel", elem_id="slide-cancel")
             status = gr.HTML("", elem_id="slide-status")
             timeline = gr.HTML(widgets.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
             archive = StudyArchive(services, "timeline")
@@ -46,20 +47,14 @@ class LongVideoTab:
                 live = gr.State(None)
 
         def slide(window: float, every: float, *values: Any) -> Iterator[Any]:
-            request = controls.request(*values)
-            for found in over_time(services, request, window or 0, every or 0):
-                if isinstance(found, Step):
-                    yield f"{found.doing} …", gr.skip(), gr.skip()
-                elif isinstance(found, Timeline):
-                    shown = widgets.timeline(found, request.baseline, request.model)
-                    yield gr.skip(), shown, (found.report, found.request)
-            yield "Done.", gr.skip(), gr.skip()
+            return over_time(services, controls.request(*values), window or 0, every or 0)
 
-        job = run.click(
-            on_gpu(guarded_steps(slide)), [seconds, step, *controls.inputs], [status, timeline, archive.state],
-            concurrency_id="model", concurrency_limit=1, api_visibility="private",
-        )  # fmt: skip
-        stop.click(lambda: "Cancelled.", None, status, cancels=[job], queue=False, api_visibility="private")
+        def show(found: Timeline) -> list[Any]:
+            told = f"Done: {len(found.moments)} windows." if found.whole else gr.skip()
+            return [told, widgets.timeline(found), (found.report, found.request)]
+
+        job = start(run.click, slide, [seconds, step, *controls.inputs], [status, timeline, archive.state], show)
+        stop(cancel, [job], status, "Cancelled. What was scored so far stays.")
 
         def seek(event: gr.EventData) -> Any:
             return gr.Video(playback_position=float(event._data["second"]))
@@ -75,6 +70,5 @@ class LongVideoTab:
 
         camera.stream(
             on_gpu(guarded(stream)), [camera, seconds, live, *controls.inputs], [live, live_scores],
-            stream_every=0.5, time_limit=120, concurrency_id="model", concurrency_limit=1, show_progress="hidden",
-            api_visibility="private",
+            stream_every=0.5, time_limit=120, show_progress="hidden", **MODEL,
         )  # fmt: skip

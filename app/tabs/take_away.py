@@ -37,10 +37,12 @@ class TakeAway:
 class StudyArchive:
     """A button that packs what a tab has found; ``state`` takes (function that makes the report, the request)."""
 
-    def __init__(self, services: Services, name: str) -> None:
+    def __init__(
+        self, services: Services, name: str, label: str = "Take this away (zip: page, figures, tables)"
+    ) -> None:
         self.state = gr.State(None)
         make = lambda found: study_archive(services, f"ezclip-{name}", *found)  # noqa: E731
-        download_button("Take this away (zip: page, figures, tables)", f"{name}-archive", make, [self.state])
+        download_button(label, f"{name}-archive", make, [self.state])
 
 
 def _file(services: Services, which: int, analysis: Analysis, known: Any) -> str:

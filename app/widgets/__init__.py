@@ -4,8 +4,8 @@ from app.widgets.maps import cards, own_sentences, proof, rankings, spread_table
 from app.widgets.parts import empty, progress, warnings
 from app.widgets.planes import class_plane, frame_plane
 from app.widgets.studies import (
+    class_bars,
     class_chart,
-    class_clip,
     class_pictures,
     class_tables,
     class_verdict,
@@ -13,14 +13,16 @@ from app.widgets.studies import (
     evidence,
     evidence_chart,
     family,
+    gallery,
     live,
+    opened_clip,
     timeline,
 )
 
 __all__ = [
     "cards",
+    "class_bars",
     "class_chart",
-    "class_clip",
     "class_pictures",
     "class_plane",
     "class_tables",
@@ -31,7 +33,9 @@ __all__ = [
     "evidence_chart",
     "family",
     "frame_plane",
+    "gallery",
     "live",
+    "opened_clip",
     "own_sentences",
     "progress",
     "proof",

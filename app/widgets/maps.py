@@ -148,12 +148,12 @@ def temporal(analysis: Analysis, view: TemporalView | None, layer: int) -> str:
     )
     body = "".join(
         f'<tr><th><img src="{thumbs[t]}" alt="frame {t + 1}"> {analysis.clip.seconds[t]:.2f} s</th>'
-        + "".join(_cell(matrix[t, u], limit, t == u and at is None) for u in range(T))
+        + "".join(_cell(matrix[t, u], limit, t == u) for u in range(T))
         + "</tr>"
         for t in range(T)
     )
+    total = float(off.sum()) / T
     if at is None:
-        total = float(off.sum()) / T
         what = (
             f"<p><b>{total:.2%}</b> of a frame's attention comes from other frames in {name}. Row: the frame whose "
             "class token looks. Column: the frame it drew on. The diagonal is near 1 by construction (each block keeps "
@@ -162,8 +162,10 @@ def temporal(analysis: Analysis, view: TemporalView | None, layer: int) -> str:
         reading = view.reading.mean(axis=0)
     else:
         what = (
-            f"<p>Layer {layer} of {name}: row t shows which frames' prompts the prompt of frame t attends to; a row "
-            f"sums to 1, an even row would hold {1 / T:.1%} everywhere.</p>"
+            f"<p>Layer {layer} of {name}: <b>{total:.2%}</b> of a prompt's attention goes to the prompts of other "
+            f"frames; an even row would give {(T - 1) / T:.1%}, {1 / T:.1%} to each frame. Row: the frame whose prompt "
+            "looks. Column: the frame whose prompt it reads. A row sums to 1; the diagonal is printed in grey, the "
+            "rest is coloured on its own scale.</p>"
         )
         reading = view.reading[at]
     frames = [uri(image) for image in square(analysis.clip.images, _SIDE)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from html import escape
-from pathlib import Path
 
 import numpy as np
 from matplotlib import colormaps
@@ -13,6 +12,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ezclip.evaluation.jobs import Step
+
+BRIGHT = 0.179  # luminance above which black is read more easily than white
 
 
 def empty(text: str) -> str:
@@ -53,11 +54,6 @@ def uri(image: Image.Image | np.ndarray, kind: str = "JPEG") -> str:
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def file_uri(path: Path) -> str:
-    """A PNG file as a data address."""
-    return f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}"
-
-
 def drawn(figure: Figure) -> str:
     """A figure as a data address."""
     buffer = io.BytesIO()
@@ -72,8 +68,11 @@ def colour(value: float, cmap: str) -> str:
 
 
 def filled(value: float) -> str:
-    """CSS of a cell coloured by a value in [0, 1], with ink that can be read on it."""
-    return f"background:{colour(value, 'viridis')};color:{'#000' if value > 0.45 else '#fff'}"
+    """CSS of a cell coloured by a value in [0, 1], in black or white ink, whichever has more contrast (WCAG)."""
+    shown = np.array(colormaps["viridis"](float(np.clip(value, 0, 1)))[:3])
+    linear = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+    ink = "#000" if linear @ (0.2126, 0.7152, 0.0722) > BRIGHT else "#fff"
+    return f"background:{colour(value, 'viridis')};color:{ink}"
 
 
 def scale(cmap: str, low: str, high: str) -> str:

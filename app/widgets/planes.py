@@ -36,9 +36,20 @@ def _panels(shapes: dict[str, list[str]], what: str) -> str:
     return f'<div class="ez-pair">{"".join(parts)}</div>'
 
 
-def _legend(names: list[str]) -> str:
-    marks = [f'<span><i style="background:{_shade(i)}"></i>{escape(name)}</span>' for i, name in enumerate(names)]
+def _legend(names: list[str], *, numbered: bool = False) -> str:
+    marks = [
+        f'<span><i style="background:{_shade(i)}"></i>{f"{i + 1}. " if numbered else ""}{escape(name)}</span>'
+        for i, name in enumerate(names)
+    ]
     return f'<div class="ez-legend">{"".join(marks)}</div>'
+
+
+def _point(x: float, y: float, shade: str, number: int) -> str:
+    """A disc with a number in it."""
+    return (
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{shade}" stroke="#222" stroke-width=".6"/>'
+        f'<text x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{number}</text>'
+    )
 
 
 def _shade(i: int) -> str:
@@ -47,6 +58,8 @@ def _shade(i: int) -> str:
 
 def frame_plane(found: Layout) -> str:
     """Two panels on the same axes, one colour a clip, frames joined in time; pictures show on hover or focus."""
+    from ezclip.evaluation.frames import PHANTOM
+
     xys = _spread_out(found.points).reshape(len(found.models), len(found.clips), -1, 2)
     pictures = [[uri(i) for i in square(clip.images, _THUMB)] for clip in found.clips]
     panels: dict[str, list[str]] = {}
@@ -61,20 +74,15 @@ def frame_plane(found: Layout) -> str:
                 px, py = min(max(x + 8, 0), _SIZE - _THUMB), min(max(y - _THUMB - 8, 0), _SIZE - _THUMB)
                 shapes.append(
                     f'<g tabindex="0" class="ez-point" aria-label="{told}"><title>{told}</title>'
-                    f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{shade}" stroke="#222" stroke-width=".6"/>'
-                    f'<text x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{t + 1}</text>'
-                    f'<image href="{pictures[c][t]}" x="{px:.0f}" y="{py:.0f}" width="{_THUMB}" height="{_THUMB}"/></g>'
+                    f'{_point(x, y, shade, t + 1)}<image href="{pictures[c][t]}" x="{px:.0f}" y="{py:.0f}" '
+                    f'width="{_THUMB}" height="{_THUMB}"/></g>'
                 )
         panels[name] = shapes
     trust = "too few points" if np.isnan(found.trustworthiness) else f"{found.trustworthiness:.2f}"
-    rows = []
-    for m, name in enumerate(found.models):
-        for clip, s in zip(found.clips, found.motion[m], strict=True):
-            still = s.frozen_variance + s.frozen_central_difference
-            values = (s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference)
-            total = s.variance + s.central_difference
-            phantom = "no spread at all" if total < 1e-6 else f"{still / total:.0%}"
-            rows.append([name, clip.name, *(f"{v:.4f}" for v in values), phantom])
+    rows = [
+        [name, clip, *(f"{v:.4f}" for v in values), "no spread at all" if phantom is None else f"{phantom:.0%}"]
+        for name, clip, *values, phantom in found.spread()
+    ]
     columns = ["Model", "Clip", "Var", "Var, frozen copy", "C", "C, frozen copy", "Phantom share"]
     same = [
         n
@@ -86,29 +94,27 @@ def frame_plane(found: Layout) -> str:
         f"<p><b>{escape(found.method)}</b>, one fit for both models; {escape(found.difference)}. Trustworthiness "
         f"{trust} (1 is best). Numbers are frames in time order.</p>{_legend([clip.name for clip in found.clips])}"
         f"{_panels(panels, 'Frames')}{note}{table(columns, rows)}"
-        "<p>Phantom share: how much of Var + C a frozen copy of the clip shows, in which nothing moves.</p>"
+        f"<p>{PHANTOM}</p>"
     )
 
 
 def class_plane(found: ClassMap) -> str:
     """One panel a model, one point a video; a click or Enter on it is heard as data-row."""
     xys = _spread_out(found.points.reshape(-1, 2)).reshape(2, len(found.rows), 2)
-    shapes = {
-        name: [
-            f'<g tabindex="0" role="button" class="ez-point" data-row="{i}" aria-label="{_row_title(found, i)}">'
-            f'<title>{_row_title(found, i)}</title><circle cx="{x:.1f}" cy="{y:.1f}" r="7" '
-            f'fill="{_shade(found.classes.index(found.rows[i].label))}" stroke="#222" stroke-width=".6"/></g>'
-            for i, (x, y) in enumerate(xys[m])
-        ]
-        for m, name in enumerate(found.models)
-    }
+    number = {label: i for i, label in enumerate(found.classes)}
+    shapes: dict[str, list[str]] = {}
+    for m, name in enumerate(found.models):
+        shapes[name] = []
+        for i, (x, y) in enumerate(xys[m]):
+            told = escape(f"{found.rows[i].path.name}: {found.rows[i].label}")
+            k = number[found.rows[i].label]
+            shapes[name].append(
+                f'<g tabindex="0" role="button" class="ez-point" data-row="{i}" aria-label="{told}">'
+                f"<title>{told}</title>{_point(x, y, _shade(k), k + 1)}</g>"
+            )
     return (
         f"<h2>Videos of the {len(found.classes)} classes that changed most</h2><p><b>{escape(found.method)}</b>, one "
-        f"fit for both models. {escape(found.note)} Click a point to see its clip and both models' maps.</p>"
-        f"{_legend(found.classes)}{_panels(shapes, 'Videos')}"
+        f"fit for both models; the number is the class. {escape(found.note)} Click a point to see its clip and both "
+        "models' maps.</p>"
+        f"{_legend(found.classes, numbered=True)}{_panels(shapes, 'Videos')}"
     )
-
-
-def _row_title(found: ClassMap, i: int) -> str:
-    row = found.rows[i]
-    return escape(f"{row.path.name}: {row.label}")

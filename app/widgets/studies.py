@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from html import escape
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,19 +12,24 @@ from app.actions.evidence import Evidence
 from app.actions.long_video import Timeline
 from app.actions.ood import Damaged
 from app.widgets.maps import KINDS, ranking, strip
-from app.widgets.parts import bar, drawn, file_uri, filled, scale, table, uri
+from app.widgets.parts import bar, drawn, filled, scale, table, uri
 from ezclip.evaluation.analysis import Analysis
 from ezclip.evaluation.classwise import Comparison
 from ezclip.evaluation.report import Picture
 from ezclip.figures import charts
-from ezclip.figures.maps import overlay, square
+from ezclip.figures.maps import square
 from ezclip.types import Prediction
+from ezclip.video.decode import read_clip
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
+    from ezclip.evaluation.timeline import Moment
 
 _THUMB = 96
+_CARD = 160
 MOST = 20
+MOST_WINDOWS = 200
+GALLERY = ("base", "ezclip")
 
 
 def evidence(found: Evidence) -> str:
@@ -65,25 +69,32 @@ def evidence_chart(found: Evidence) -> Figure:
     return scores_chart(found.probes)
 
 
-def class_verdict(comparison: Comparison) -> str:
-    """One sentence."""
-    first, second = comparison.models
-    d = comparison.overall
-    return (
-        f"<p><b>{escape(comparison.verdict)}</b> {escape(first)} is right on {d.first:.1%}, {escape(second)} on "
-        f"{d.second:.1%} of {d.n} clips.</p>"
-    )
+def class_verdict(study: ClassStudy) -> str:
+    """What was found, in a sentence or three."""
+    return f"<p><b>{escape(study.verdict)}</b></p>"
 
 
 def class_chart(comparison: Comparison) -> Figure:
-    """The largest differences with their intervals."""
+    """The largest gains and losses with their intervals."""
     bars = [(d.label, (d.difference, d.low, d.high)) for d in comparison.classes]
-    return charts.differences(bars, title=f"{comparison.models[1]} minus {comparison.models[0]}", most=MOST)
+    return charts.differences(bars, title=f"{comparison.models[1]} minus {comparison.models[0]}")
 
 
-def class_tables(comparison: Comparison) -> str:
+def class_bars(study: ClassStudy) -> Figure:
+    """Top-1 of each class under each model."""
+    from ezclip.evaluation.summary import class_accuracies
+
+    series = {e.model: class_accuracies(e) for e in study.evaluations}
+    return charts.by_class(series, title="Top-1 by class, whiskers: 95 % Wilson intervals")
+
+
+def class_tables(study: ClassStudy) -> str:
     """Every class, and the confusions that were fixed and created."""
-    first, second = comparison.models
+    if study.comparison is None:
+        known = study.model.report()["per_class"]
+        rows = [[label, str(row["n"]), f"{row['top1']:.0%}"] for label, row in known.items()]
+        return _folded("Every class", table(["Class", "Clips", study.model.model], rows))
+    first, second = study.comparison.models
     rows = [
         [
             d.label,
@@ -93,48 +104,64 @@ def class_tables(comparison: Comparison) -> str:
             f"{d.difference:+.0%}",
             f"{d.low:+.0%} to {d.high:+.0%}",
         ]
-        for d in comparison.classes
+        for d in study.comparison.classes
     ]
     every = table(["Class", "Clips", first, second, "Difference", "95 % interval"], rows)
-    changed = [["fixed", *map(str, row)] for row in comparison.fixed[:10]]
-    changed += [["created", *map(str, row)] for row in comparison.created[:10]]
+    changed = [["fixed", *map(str, row)] for row in study.comparison.fixed[:MOST]]
+    changed += [["created", *map(str, row)] for row in study.comparison.created[:MOST]]
     confusions = table(["Confusion", "Class", "was taken for", "Clips"], changed)
-    return f"<details><summary>Every class</summary>{every}</details><h2>Confusions</h2>{confusions}"
+    return f"{_folded('Every class', every)}<h2>Confusions fixed and created by {escape(second)}</h2>{confusions}"
 
 
 def class_pictures(study: ClassStudy) -> str:
-    """Confusion matrices of both models, and for shipped results the map of videos."""
-    parts = [
-        *((p.title, drawn(p.figure)) for p in study.confusions() if isinstance(p, Picture)),
-        *((_title(f), file_uri(f)) for f in study.pictures),
-    ]
+    """The confusion matrix of each model."""
+    parts = [(part.title, drawn(part.figure)) for part in study.confusions() if isinstance(part, Picture)]
     figures = "".join(
         f'<figure><img src="{source}" alt="{escape(title)}"><figcaption>{escape(title)}</figcaption></figure>'
         for title, source in parts
     )
-    return (
-        f'<details><summary>Confusion matrices</summary><div class="ez-pair">{figures}</div></details>' if parts else ""
-    )
+    return _folded("Confusion matrices", f'<div class="ez-pair">{figures}</div>')
 
 
-def _title(file: Path) -> str:
-    kind, _, name = file.stem.partition("_")
-    return f"Confusions of {name}" if kind == "confusion" else "Videos of the classes that changed most"
+def _folded(title: str, html: str) -> str:
+    return f"<details><summary>{title}</summary>{html}</details>"
 
 
-def class_clip(analysis: Analysis, label: str) -> str:
-    """The clip that was chosen in the map of videos: what both models say, and their maps."""
+def opened_clip(analysis: Analysis, label: str) -> str:
+    """A labelled clip: what both models say, and their maps."""
     return f"<h2>{escape(analysis.clip.name)}: “{escape(label)}”</h2>{_answers(analysis, label)}{strip(analysis)}"
 
 
-def family(analysis: Analysis, label: str, clip: str, accuracy: dict[str, dict[str, float]]) -> str:
-    """A shipped clip out of distribution under both models, and the family's measured accuracy."""
+def gallery(entries: list[tuple[str, dict[str, str | None]]], accuracy: dict[str, dict[str, Any]]) -> str:
+    """A button for each shipped clip out of distribution, with what baseline and model reach on its family.
+
+    Args:
+        entries: paths, and what ``sample_entry`` says of them.
+        accuracy: variant -> family -> {"top1", "n"}.
+    """
+    cards = []
+    for row, (path, entry) in enumerate(entries):
+        family = str(entry["family"])
+        picture = uri(square(read_clip(path, lambda total: [total // 2]).images, _CARD)[0])
+        bars = "".join(
+            bar(variant, families[family]["top1"], f"{families[family]['top1']:.0%}")
+            for variant, families in accuracy.items()
+            if variant in GALLERY and family in families
+        )
+        cards.append(
+            f'<button type="button" class="ez-choice" data-row="{row}"><img src="{picture}" alt="">'
+            f"<b>{escape(family.replace('_', ' '))}</b><small>{escape(str(entry['label']))}</small>{bars}</button>"
+        )
+    return f'<div class="ez-gallery">{"".join(cards)}</div>'
+
+
+def family(name: str, accuracy: dict[str, dict[str, float]]) -> str:
+    """The measured accuracy of all shipped models on a family."""
     rows = [
         [f"{v} ({KINDS.get(v, '')})", f"{a['top1']:.1%}", f"{a.get('within_pairs', float('nan')):.1%}", f"{a['n']:.0f}"]
         for v, a in accuracy.items()
     ]
-    told = table(["Measured on this family", "Top-1", "Within pairs", "Clips"], rows) if rows else ""
-    return f"<p>Sample {escape(clip)}: “{escape(label)}”.</p>{_answers(analysis, label)}{strip(analysis)}{told}"
+    return table([f"Measured on {name.replace('_', ' ')}", "Top-1", "Within pairs", "Clips"], rows) if rows else ""
 
 
 def _answers(analysis: Analysis, label: str) -> str:
@@ -155,31 +182,34 @@ def damaged(found: Damaged) -> str:
     return f'<div class="ez-frames">{frames}</div><div class="ez-pair">{ranked}</div>'
 
 
-def timeline(found: Timeline, baseline: str, model: str) -> str:
+def timeline(found: Timeline) -> str:
     """Scores of the winning labels over time, one row a model, and a thumbnail with its heat for each window."""
-    labels = list(dict.fromkeys([*found.labels(model), *found.labels(baseline)]))
-    limit = max(float(np.percentile([m.heat.max() for m in found.moments], 95)), 1e-12)
+    from ezclip.evaluation.timeline import evenly, heat_limit, thumbnail, winners
+
+    baseline, model = found.request.baseline, found.request.model
+    labels = list(dict.fromkeys([*winners(found.moments, model), *winners(found.moments, baseline)]))
+    limit, moments = heat_limit(found.moments), evenly(found.moments, MOST_WINDOWS)
     rows = []
     for name in dict.fromkeys((baseline, model)):
         for label in labels:
-            cells = "".join(_moment_cell(m.start, m.predictions[name], label) for m in found.moments)
+            cells = "".join(_moment_cell(m, name, label) for m in moments)
             rows.append(f"<tr><th>{escape(name)}: {escape(label)}</th>{cells}</tr>")
-    thumbs = []
-    for m in found.moments:
-        picture = overlay(square(m.middle[None], _THUMB), m.heat[None], limit)[0]
-        thumbs.append(
-            f'<td><button type="button" data-second="{m.start:.2f}" aria-label="go to {m.start:.1f} seconds">'
-            f'<img src="{uri(picture)}" alt=""><br>{m.start:.1f} s</button></td>'
-        )
+    thumbs = [
+        f'<td><button type="button" data-second="{m.start:.2f}" aria-label="go to {m.start:.1f} seconds">'
+        f'<img src="{uri(thumbnail(m, limit))}" alt=""><br>{m.start:.1f} s</button></td>'
+        for m in moments
+    ]
+    left = len(found.moments) - len(moments)
+    note = f"<p>{len(moments)} of {len(found.moments)} windows are drawn; the file has all.</p>" if left else ""
     return (
         f'<div class="ez-scroll"><table class="ez-time"><tr><th>{escape(model)}: attention</th>{"".join(thumbs)}</tr>'
-        f"{''.join(rows)}</table></div>{scale('viridis', 'score 0 %', '100 %')}"
+        f"{''.join(rows)}</table></div>{note}{scale('viridis', 'score 0 %', '100 %')}"
     )
 
 
-def _moment_cell(second: float, predictions: list[Prediction], label: str) -> str:
-    score = next(p.score for p in predictions if p.label == label)
-    won = "ez-won" if predictions[0].label == label else ""
+def _moment_cell(moment: Moment, model: str, label: str) -> str:
+    score, second = moment.score(model, label), moment.start
+    won = "ez-won" if moment.ranked(model, 1)[0].label == label else ""
     return (
         f'<td class="{won}" data-second="{second:.2f}" style="{filled(score)}" title="{second:.1f} s">{score:.0%}</td>'
     )

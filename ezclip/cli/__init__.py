@@ -12,15 +12,16 @@ import tyro
 from ezclip.errors import UserError
 
 VERBS = {
-    "models": "what can be loaded",
+    "models": "what can be loaded, and what is known of it",
     "predict": "rank class names for clips",
     "analyse": "everything that the app shows of a clip, as a report",
     "explain": "attention maps of a clip, to files",
     "probe": "does a model see motion in a clip",
     "scan": "scores over a long video",
+    "live": "scores of a camera or a stream, as they come",
     "project": "frames of clips under two models in one plane",
     "evaluate": "accuracy on labelled clips",
-    "compare": "two tables of predictions, class by class",
+    "compare": "tables of predictions or shipped results, class by class",
     "embed": "embeddings of many clips, in shards",
     "data": "check a data set and write its manifest",
     "describe": "class descriptions from your own language model",

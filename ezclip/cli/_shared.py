@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from ezclip.checkpoints.catalog import own_labels
 from ezclip.errors import ConfigError, LabelError, VideoError
 from ezclip.text.labels import label_set, parse_labels, read_labels_file
+from ezclip.text.templates import Texts, read_descriptions
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -40,6 +42,36 @@ class RolloutOptions:
     """First block that rollout takes."""
     discard: float = 0.0
     """Share of the smallest attention entries that rollout drops."""
+
+
+@dataclass
+class Classes:
+    """Class names to choose among, and what each becomes."""
+
+    labels: str | None = None
+    """Class names, separated by commas or one a line."""
+    labels_file: Path | None = None
+    """Text file with one name a line, or a CSV with a "name" column."""
+    label_set: str | None = None
+    """A set that ships: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."""
+    texts: Texts = "trained"
+    """What a name becomes: as the model was trained, the bare name, 16 templates, or the description that ships."""
+    sentences: Path | None = None
+    """CSV with number, class and own sentence, for some of the names."""
+
+    def read(self, *, model: str | None = None) -> tuple[list[str], dict[str, str]]:
+        """The names, where none are given those of ``model``, and the own sentences.
+
+        Raises:
+            LabelError: no names and no model, several sources of names, or files that cannot be used.
+        """
+        given = (self.labels, self.labels_file, self.label_set)
+        names = own_labels(model) if model is not None and given == (None, None, None) else chosen_labels(*given)
+        own = read_descriptions(self.sentences) if self.sentences else {}
+        if strange := [name for name in own if name not in names]:
+            file = self.sentences.name if self.sentences else ""
+            raise LabelError(f"{len(strange)} names of {file} are no class names, first {strange[0]!r}.")
+        return names, own
 
 
 @contextmanager

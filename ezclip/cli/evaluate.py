@@ -70,11 +70,10 @@ class Evaluate:
             rows = rows[: len(rows) // self.batch_size * self.batch_size]
         from tqdm import tqdm
 
-        from ezclip.evaluation.classwise import compare
+        from ezclip.evaluation.class_study import study_of
         from ezclip.evaluation.embed import ViewCount, shards_of
         from ezclip.evaluation.provenance import card, command_line
         from ezclip.evaluation.run import check_labels, evaluate, score_all
-        from ezclip.evaluation.summary import summarise
         from ezclip.predictor import Predictor
 
         views = ViewCount.parse(self.views)
@@ -92,19 +91,16 @@ class Evaluate:
             bar = partial(tqdm, desc=name, unit="batch", total=-(-len(rows) // self.batch_size))
             options: dict[str, Any] = {"batch_size": self.batch_size, "views": views, "workers": self.workers}
             evaluations.append(evaluate(predictor, rows, labels, texts=self.texts, progress=bar, **options))
-        evaluation = evaluations[0]
+        study = study_of(evaluations[::-1])
         if self.out is not None:
             made = {"data": Path(self.data).name, "command": command_line("evaluate")} | card(names)
-            summarise(*evaluations, provenance=made).write(self.out)
-        report = evaluation.report()
-        comparison = compare(evaluations[1], evaluation) if self.baseline else None
-        if comparison is not None:
-            report |= {"baseline": evaluations[1].report(), "comparison": comparison.as_json()}
+            study.report(made).write(self.out)
+        report = study.as_json()
         if self.json:
             print_json(report)
             return 0
-        if comparison is not None:
-            print(comparison.verdict)
+        if study.comparison is not None:
+            print(study.comparison.verdict)
         print(f"{report['model']}: {report['n']} clips, top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}")
         if "within_pairs" in report:
             print(f"within pairs {report['within_pairs']:.1%} (chance 50 %)")
@@ -112,6 +108,6 @@ class Evaluate:
             print(f"  {row['top1']:6.1%}  {label} ({row['n']})")
         for family, row in report.get("families", {}).items():
             print(f"  {row['top1']:6.1%}  family {family} ({row['n']})")
-        if evaluation.skipped:
-            print(f"{len(evaluation.skipped)} clips could not be read, first {next(iter(evaluation.skipped))}")
+        if study.model.skipped:
+            print(f"{len(study.model.skipped)} clips could not be read, first {next(iter(study.model.skipped))}")
         return 0

@@ -1,23 +1,49 @@
 """``python -m ezclip models``."""
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from ezclip.checkpoints.catalog import entries
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from ezclip.checkpoints.catalog import check_model_name, entries
 from ezclip.cli._shared import print_json
 
 
 @dataclass
 class Models:
-    """List the models that can be loaded by name; clip:ARCH/TAG loads any open_clip ViT besides."""
+    """List the models that can be loaded by name, or say what is known of some; clip:ARCH/TAG loads any open_clip ViT.
 
+    Example: python -m ezclip models tabletop/ezclip
+    """
+
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
+    """Names, folders or clip:ARCH/TAG; by default all that are listed."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Print the catalogue."""
+        """Print the catalogue, or the cards of some models."""
+        from ezclip.evaluation.cards import model_card, trained_on
+
+        for name in self.names:
+            check_model_name(name)
         found = entries()
         if self.json:
-            print_json([entry.as_json() for entry in found])
+            listed = [e.as_json() | ({"card": model_card(e.name)} if e.config else {}) for e in found]
+            print_json([model_card(name) for name in self.names] if self.names else listed)
+            return 0
+        for card in map(model_card, self.names):
+            test = card.get("measured", {}).get("test")
+            print(
+                f"{card['name']}: {card['variant']}, backbone {card['backbone']['id']}, {trained_on(card) or 'as is'}"
+            )
+            if test:
+                print(f"  top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%} on {test['n']} clips")
+            for family, row in card.get("measured", {}).get("families", {}).items():
+                print(f"  {row['top1']:6.1%}  {family} ({row['n']})")
+        if self.names:
             return 0
         print(f"{'name':<22} {'variant':<8} {'T':>3} {'size':>9}  backbone")
         for e in found:

@@ -6,13 +6,14 @@ import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import tyro
 
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name
-from ezclip.cli._shared import check_exists, chosen_labels, print_json
+from ezclip.cli._shared import Classes, check_exists, print_json
 from ezclip.errors import UserError, VideoError
+from ezclip.text.templates import sentences
 from ezclip.video.corrupt import Corruption, corrupt
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
@@ -27,16 +28,10 @@ class Predict:
 
     clips: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Video files or folders of frames."""
-    labels: str | None = None
-    """Class names, separated by commas or one a line."""
-    labels_file: Path | None = None
-    """Text file with one name a line, or a CSV with a "name" column."""
-    label_set: str | None = None
-    """A set that ships: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."""
+    classes: Annotated[Classes, tyro.conf.arg(name="")] = field(default_factory=Classes)
+    """Class names."""
     model: str = DEFAULT
     """Name, folder or clip:ARCH/TAG."""
-    texts: Literal["trained", "names", "templates", "descriptions"] = "trained"
-    """What a name becomes: as the model was trained, the bare name, 16 templates, or the description that ships."""
     damage: Annotated[Corruption, tyro.conf.arg(name="")] = field(default_factory=Corruption)
     """Damage to the frames, each kind from 0 for none to 1."""
     device: str = "auto"
@@ -48,7 +43,7 @@ class Predict:
 
     def run(self) -> int:
         """Check everything that is cheap to check, then load the model and go through the clips."""
-        labels = chosen_labels(self.labels, self.labels_file, self.label_set)
+        labels, own = self.classes.read()
         if self.top_k < 1:
             raise UserError(f"--top-k is {self.top_k}; it must be at least 1.")
         check_model_name(self.model)
@@ -59,12 +54,13 @@ class Predict:
         from ezclip.predictor import Predictor
 
         predictor = Predictor.load(self.model, device=self.device)
+        written = sentences(labels, self.classes.texts, predictor.templates, own)
         results: list[dict[str, Any]] = []
         for path in self.clips:
             try:
                 clip = read_clip(path, partial(segment_centres, T=predictor.model.num_frames))
                 predictor.set_video(corrupt(clip, self.damage))
-                results.append(predictor.report(labels, top_k=self.top_k, texts=self.texts))
+                results.append(predictor.report(labels, top_k=self.top_k, sentences=written))
             except VideoError as error:
                 if len(self.clips) == 1:
                     raise

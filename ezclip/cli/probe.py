@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, own_labels
-from ezclip.cli._shared import check_exists, check_out, chosen_labels, print_json
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name
+from ezclip.cli._shared import Classes, check_exists, check_out, print_json
 
 
 @dataclass
@@ -25,12 +25,8 @@ class Probe:
     """Name, folder or clip:ARCH/TAG."""
     baseline: str | None = BASELINE
     """A second model."""
-    labels: str | None = None
-    """Class names; by default the model's own."""
-    labels_file: Path | None = None
-    """Text file with one name a line, or a CSV with a "name" column."""
-    label_set: str | None = None
-    """A set that ships."""
+    classes: Annotated[Classes, tyro.conf.arg(name="")] = field(default_factory=Classes)
+    """Class names; by default those of the model."""
     out: Path | None = None
     """Folder for a report: table, chart and one self-contained page."""
     device: str = "auto"
@@ -46,17 +42,21 @@ class Probe:
             check_model_name(name)
         if self.out is not None:
             check_out(self.out)
-        given = any(value is not None for value in (self.labels, self.labels_file, self.label_set))
-        labels = chosen_labels(self.labels, self.labels_file, self.label_set) if given else own_labels(self.model)
+        labels, own = self.classes.read(model=self.model)
         from ezclip.evaluation.evidence import Probe as Found
         from ezclip.evaluation.evidence import evidence_report, probe
+        from ezclip.evaluation.order import varied_clips
         from ezclip.evaluation.provenance import card, command_line
         from ezclip.predictor import Predictor
+        from ezclip.text.templates import sentences
 
         backbones: dict[str, Any] = {}
         found: dict[str, list[Found]] = {}
         for name in names:
-            *_, probes = probe(Predictor.load(name, device=self.device, backbones=backbones), self.clip, labels)
+            predictor = Predictor.load(name, device=self.device, backbones=backbones)
+            written = sentences(labels, self.classes.texts, predictor.templates, own)
+            variations = varied_clips(self.clip, predictor.model.num_frames)
+            *_, probes = probe(predictor, variations, labels, written)
             assert isinstance(probes, list)
             found[name] = probes
         clip = Path(self.clip).name

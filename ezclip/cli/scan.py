@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
-from ezclip.checkpoints.catalog import DEFAULT, check_model_name, own_labels
-from ezclip.cli._shared import check_exists, check_out, chosen_labels, print_json
+from ezclip.checkpoints.catalog import DEFAULT, check_model_name
+from ezclip.cli._shared import Classes, check_exists, check_out, print_json
 
 
 @dataclass
@@ -23,16 +23,14 @@ class Scan:
     """Video file."""
     model: str = DEFAULT
     """Name, folder or clip:ARCH/TAG."""
+    baseline: str | None = None
+    """A second model."""
     seconds: float = 2.0
     """Length of a window."""
     step: float = 1.0
     """From the start of one window to the next."""
-    labels: str | None = None
-    """Class names; by default the model's own."""
-    labels_file: Path | None = None
-    """Text file with one name a line, or a CSV with a "name" column."""
-    label_set: str | None = None
-    """A set that ships."""
+    classes: Annotated[Classes, tyro.conf.arg(name="")] = field(default_factory=Classes)
+    """Class names; by default those of the model."""
     top_k: int = 3
     """Predictions of each window."""
     out: Path | None = None
@@ -45,25 +43,33 @@ class Scan:
     def run(self) -> int:
         """Check, slide, print."""
         check_exists(self.clip)
-        check_model_name(self.model)
+        names = [self.baseline, self.model] if self.baseline and self.baseline != self.model else [self.model]
+        for name in names:
+            check_model_name(name)
         if self.out is not None:
             check_out(self.out)
-        given = any(value is not None for value in (self.labels, self.labels_file, self.label_set))
-        labels = chosen_labels(self.labels, self.labels_file, self.label_set) if given else own_labels(self.model)
+        labels, own = self.classes.read(model=self.model)
         from ezclip.evaluation.provenance import card, command_line
         from ezclip.evaluation.timeline import scan, timeline_report
         from ezclip.predictor import Predictor
+        from ezclip.text.templates import sentences
 
-        predictor = Predictor.load(self.model, device=self.device)
+        backbones: dict[str, Any] = {}
+        predictors = [Predictor.load(name, device=self.device, backbones=backbones) for name in names]
         moments = []
-        for moment in scan([predictor], self.clip, labels, seconds=self.seconds, step=self.step):
+
+        def written(predictor: Predictor) -> dict[str, list[str]]:
+            return sentences(labels, self.classes.texts, predictor.templates, own)
+
+        found = scan(predictors, self.clip, labels, seconds=self.seconds, step=self.step, sentences=written)
+        for moment in found:
             moments.append(moment)
-            if not self.json:
-                best = moment.predictions[predictor.name][0]
-                print(f"{moment.start:8.2f} s  {best.score:6.1%}  {best.label}")
+            for name in [] if self.json else names:
+                best = moment.ranked(name, 1)[0]
+                print(f"{moment.start:8.2f} s  {best.score:6.1%}  {best.label}{f'  {name}' if self.baseline else ''}")
         clip = Path(self.clip).name
         if self.out is not None:
-            made = {"clip": clip, "command": command_line("scan")} | card([self.model])
+            made = {"clip": clip, "command": command_line("scan")} | card(names)
             timeline_report(moments, made).write(self.out)
         if self.json:
             windows = [moment.as_json(self.top_k) for moment in moments]

@@ -174,7 +174,13 @@ def analyse(host: Host, request: Request) -> Iterator[Step | Analysis]:
     path = request.path
     yield Step(0.0, "loading the models")
     compare = _compare()
-    predictors = {name: host.predictor(name) for name in request.models}
+    predictors: dict[str, Predictor] = {}
+    for name in request.models:
+        for step in watched(lambda _, name=name: host.predictor(name), f"loading {name}"):
+            if isinstance(step, Step):
+                yield step
+            else:
+                predictors[name] = step
     model = predictors[request.model]
     T = max(compare.shared_frames(model, other) for other in predictors.values())
     clip: Clip | None = None
@@ -247,5 +253,4 @@ def _compare() -> Any:
 
 def sentences_of(request: Request, predictor: Any, names: list[str]) -> dict[str, list[str]]:
     """The texts that stand for each name: the user's own sentence or the chosen kind."""
-    found = sentences(names, request.texts, predictor.templates)
-    return {n: [own] * len(found[n]) if (own := request.sentences.get(n, "").strip()) else found[n] for n in names}
+    return sentences(names, request.texts, predictor.templates, request.sentences)

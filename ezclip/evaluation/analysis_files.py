@@ -11,7 +11,7 @@ from ezclip.evaluation.analysis import Analysis, Host
 from ezclip.evaluation.analysis_report import analysis_report, own_sentences_csv, strip_figure
 from ezclip.evaluation.proof import MapProof
 from ezclip.explanation.temporal import temporal_view
-from ezclip.figures.maps import overlay, square
+from ezclip.figures.maps import draw_difference, overlay, square
 from ezclip.video.encode import write_mp4
 
 VIDEO_SIDE = 224
@@ -51,9 +51,11 @@ def save_maps(path: Path, analysis: Analysis, host: Host) -> Path:
 
 
 def save_overlay(path: Path, analysis: Analysis, opacity: float) -> Path:
-    """The chosen frames with all models' maps side by side, input first, as H.264."""
+    """The chosen frames with all models' maps side by side, input first, the difference last, as H.264."""
     frames = square(analysis.clip.images, VIDEO_SIDE)
     rows = [frames, *(overlay(frames, r.attribution.heat, analysis.limit, opacity) for r in analysis.results)]
+    if analysis.difference is not None:
+        rows.append(draw_difference(frames, analysis.difference, opacity))
     write_mp4(path, np.concatenate(rows, axis=2).repeat(HOLD, axis=0), fps=VIDEO_FPS)
     return path
 

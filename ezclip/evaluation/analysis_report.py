@@ -47,8 +47,7 @@ def commands(analysis: Analysis) -> str:
         'names = open("names.txt").read().splitlines()',
         f"predictor = Predictor.load({r.model!r})",
         f"predictor.set_video({file!r})",
-        f"texts = sentences(names, {r.texts!r}, predictor.templates)",
-        *(f"texts[{name!r}] = [{own!r}] * len(texts[{name!r}])" for name, own in r.sentences.items()),
+        f"texts = sentences(names, {r.texts!r}, predictor.templates, {r.sentences!r})",
         "predictor.score(names, texts)",
     ]
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,14 +63,32 @@ class ClassMap:
         """Plain values."""
         return {
             "classes": self.classes,
+            "method": self.method,
             "silhouette": {name: None if np.isnan(s) else s for name, s in self.silhouette.items()},
             "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
             "clips": [
-                {"path": row.short_name, "label": row.label}
+                {"clip": row.short_name, "label": row.label}
                 | {name: self.points[m, i].tolist() for m, name in enumerate(self.models)}
                 for i, row in enumerate(self.rows)
             ],
         }
+
+
+def read_class_map(data: dict[str, Any]) -> ClassMap:
+    """The map that ``as_json`` told."""
+    models, clips = list(data["silhouette"]), data["clips"]
+
+    def known(value: float | None) -> float:
+        return float("nan") if value is None else value
+
+    return ClassMap(
+        models,
+        [Row(Path(clip["clip"]), clip["label"]) for clip in clips],
+        np.array([[clip[name] for clip in clips] for name in models]),
+        {name: known(value) for name, value in data["silhouette"].items()},
+        data["method"],
+        known(data["trustworthiness"]),
+    )
 
 
 def map_classes(first: Evaluation, second: Evaluation, count: int = 8) -> ClassMap:

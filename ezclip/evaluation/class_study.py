@@ -1,69 +1,127 @@
-"""Two models class by class: from evaluations, from tables of predictions, or from a report that ships."""
+"""One model class by class, or two side by side: what ``ezclip evaluate --out`` and ``ezclip compare --out`` write."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
 
+from ezclip import __version__
 from ezclip.data.manifest import Row
 from ezclip.errors import UserError
+from ezclip.evaluation.class_map import ClassMap, map_classes
 from ezclip.evaluation.classwise import Comparison, compare
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.evaluation.run import Evaluation
-from ezclip.evaluation.summary import accuracy_table, comparison_parts, confusion_parts
-
-if TYPE_CHECKING:
-    from ezclip.evaluation.class_map import ClassMap
+from ezclip.evaluation.summary import (
+    accuracy_table,
+    class_parts,
+    comparison_parts,
+    confusion_parts,
+    family_parts,
+    predictions_table,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class ClassStudy:
-    """Two models, class by class.
+    """One model on labelled clips, or two on the same ones.
 
     Attributes:
-        comparison: differences and changed confusions.
-        evaluations: of both models; empty where only the comparison is at hand.
-        class_map: videos of the classes that changed most; None where the clips are not at hand.
-        pictures: files that ship in place of the two.
+        evaluations: of one model; or of the baseline, then of the model.
+        class_map: videos of the classes that changed most; None for one model, or where no embeddings are at hand.
     """
 
-    comparison: Comparison
-    evaluations: list[Evaluation] = field(default_factory=list)
+    evaluations: list[Evaluation]
     class_map: ClassMap | None = None
-    pictures: list[Path] = field(default_factory=list)
+
+    @property
+    def model(self) -> Evaluation:
+        """Of the model that is looked at."""
+        return self.evaluations[-1]
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """Differences and changed confusions; None for one model.
+
+        Raises:
+            UserError: the two differ in clips or class names.
+        """
+        return compare(*self.evaluations) if len(self.evaluations) == 2 else None
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in one sentence a model and one on the two."""
+        parts = [
+            f"{e.model} is right on {report['top1']:.1%} of {report['n']} clips of {len(e.labels)} classes."
+            for e in self.evaluations
+            for report in [e.report()]
+        ]
+        return " ".join([*parts, *([self.comparison.verdict] if self.comparison else [])])
+
+    def as_json(self) -> dict[str, Any]:
+        """The accuracies of the model; with a baseline also "baseline", "comparison" and "class_map"."""
+        data = self.model.report()
+        if self.comparison is not None:
+            data |= {"baseline": self.evaluations[0].report(), "comparison": self.comparison.as_json()}
+        if self.class_map is not None:
+            data["class_map"] = self.class_map.as_json()
+        return data
 
     def confusions(self) -> list[Table | Picture]:
         """A confusion matrix for each evaluation, and its counts."""
         return [part for e in self.evaluations for part in confusion_parts(e)]
 
     def report(self, provenance: dict[str, str]) -> Report:
-        """Everything as figures and tables."""
-        parts: list[Table | Picture] = [accuracy_table(self.evaluations)] if self.evaluations else []
-        parts += [*comparison_parts(self.comparison), *self.confusions()]
-        data = {"comparison": self.comparison.as_json()}
+        """Everything as figures and tables; ``provenance`` says what made the evaluations."""
+        parts = [accuracy_table(self.evaluations), *family_parts(self.evaluations)]
+        if self.comparison is not None:
+            parts += comparison_parts(self.comparison)
+        parts += class_parts(self.evaluations)
         if self.class_map is not None:
             parts.append(self.class_map.picture())
-            data["class_map"] = self.class_map.as_json()
-        title = " against ".join(self.comparison.models)
-        return Report(title, self.comparison.verdict, data, provenance, parts)
+        parts += self.confusions()
+        for e in self.evaluations:
+            parts.append(predictions_table(e, "predictions" if e is self.model else "predictions_baseline"))
+        models, count = ", ".join(e.model for e in self.evaluations), len(self.model.rows)
+        made = {"models": models, "clips": str(count), **provenance, "ezclip": __version__}
+        return Report(f"{self.model.model} on {count} clips", self.verdict, self.as_json(), made, parts)
 
 
-def two_tables(first: str, second: str) -> ClassStudy:
-    """Compare two uploaded tables of predictions.
+def study_of(evaluations: list[Evaluation]) -> ClassStudy:
+    """The study of evaluations of one model or of a baseline and a model, with the map where there are embeddings.
+
+    Raises:
+        UserError: the two differ in clips or class names.
+    """
+    if len(evaluations) == 1 or not all(len(e.frames) for e in evaluations):
+        return ClassStudy(evaluations)
+    baseline, model = evaluations
+    return ClassStudy(evaluations, map_classes(baseline, model))
+
+
+def study_tables(paths: Sequence[str | Path], names: Sequence[str]) -> ClassStudy:
+    """The study of one table of predictions, or of a baseline's and a model's.
+
+    Args:
+        paths: of the files, see ``read_predictions``.
+        names: stand for the models.
 
     Raises:
         UserError: a table that cannot be read, or two that differ in clips or class names.
     """
-    evaluations = [read_predictions(first, "first table"), read_predictions(second, "second table")]
-    return ClassStudy(compare(*evaluations), evaluations)
+    study = study_of([read_predictions(path, name) for path, name in zip(paths, names, strict=True)])
+    _ = study.comparison  # says now if the two do not belong together
+    return study
 
 
-def read_predictions(path: str, title: str) -> Evaluation:
+def read_predictions(path: str | Path, title: str) -> Evaluation:
     """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score a class.
 
     Args:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from ezclip.evaluation.order import varied_clips
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.compare import explain_clip
 from ezclip.figures import charts
 from ezclip.predictor import Predictor
+from ezclip.types import Clip
 
 BLIND = 0.01  # relative change of a logit that bfloat16 can cause by itself
 
@@ -46,23 +46,22 @@ class Probe:
 
 
 def probe(
-    predictor: Predictor, path: str, labels: list[str], sentences: dict[str, list[str]] | None = None
+    predictor: Predictor,
+    variations: dict[str, list[Clip]],
+    labels: list[str],
+    sentences: dict[str, list[str]] | None = None,
 ) -> Iterator[float | list[Probe]]:
     """Run a model on each variation of a video.
 
     Args:
         predictor: the model.
-        path: a video file or folder of frames.
+        variations: of ``order.varied_clips``, with as many frames as the model sees.
         labels: C class names.
         sentences: the texts that stand for them; None fills the model's templates.
 
     Yields:
         The share of the work that is done, and the probes last, "as it is" first. Stopping the iteration cancels.
-
-    Raises:
-        VideoError: the file cannot be read.
     """
-    variations = varied_clips(path, predictor.model.num_frames)
     found: list[Probe] = []
     own, plain_maps = "", dict[int, np.ndarray]()
     for i, (name, clips) in enumerate(variations.items()):

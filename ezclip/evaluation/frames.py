@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from ezclip.predictor import Predictor
 from ezclip.types import Clip, MotionStatistics
 
 MOST_CLIPS = 8
+PHANTOM = "Phantom share: how much of Var + C a frozen copy of the clip shows, in which nothing moves."
 POINT = ("model", "clip", "frame", "seconds", "x", "y")
 _PARTS: dict[str, set[str]] = {
     "clip": set(),
@@ -62,6 +64,15 @@ class Layout:
             for t, (x, y) in enumerate(self.of(m, c))
         ]
 
+    def spread(self) -> list[list[Any]]:
+        """model, clip, Var and C with those of the frozen copy, and the phantom share, for each model and clip."""
+        return [
+            [name, clip.name, s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference]
+            + [phantom_share(s)]
+            for name, of_model in zip(self.models, self.motion, strict=True)
+            for clip, s in zip(self.clips, of_model, strict=True)
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """Plain values; NaN becomes null."""
         return {
@@ -71,7 +82,7 @@ class Layout:
             "difference": self.difference,
             "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
             "points": [dict(zip(POINT, row, strict=True)) for row in self.rows()],
-            "motion": [[asdict(s) for s in of_model] for of_model in self.motion],
+            "motion": [[asdict(s) | {"phantom_share": phantom_share(s)} for s in of_model] for of_model in self.motion],
         }
 
     def report(self, provenance: dict[str, str]) -> Report:
@@ -79,25 +90,38 @@ class Layout:
         rows = self.rows()
         title = f"{self.method}, one fit; {self.difference}"
         plane = charts.plane(self.points, [r[0] for r in rows], [r[1] for r in rows], title=title, trajectories=True)
-        spread = [
-            [name, clip.name, s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference]
-            for name, of_model in zip(self.models, self.motion, strict=True)
-            for clip, s in zip(self.clips, of_model, strict=True)
-        ]
-        columns = ["model", "clip", "Var", "Var of a frozen copy", "C", "C of a frozen copy"]
+        columns = ["model", "clip", "Var", "Var of a frozen copy", "C", "C of a frozen copy", "phantom share"]
+        spread = [[*row[:-1], "no spread" if row[-1] is None else row[-1]] for row in self.spread()]
         trust = "too few points" if np.isnan(self.trustworthiness) else f"{self.trustworthiness:.2f}"
         lead = f"Frames of {len(self.clips)} clips under {' and '.join(self.models)}; trustworthiness {trust}."
         note = "One colour a clip, joined in time order; 1 marks the first frame."
         parts = [
             Picture("plane", "Frames in one plane (Fig. 8)", plane, note),
             Table("points", "Points", list(POINT), rows, on_page=False),
-            Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread),
+            Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread, PHANTOM),
         ]
         return Report("Frame embeddings", lead, self.as_json(), provenance, parts)
 
 
-def lay_out(predictors: list[Predictor], clips: list[Clip], method: Projection = "t-SNE") -> Layout:
+def phantom_share(motion: MotionStatistics) -> float | None:
+    """Var + C of the frozen copy, as a share of the clip's own; None where the clip's frames do not spread at all."""
+    total = motion.variance + motion.central_difference
+    return (motion.frozen_variance + motion.frozen_central_difference) / total if total > 1e-6 else None
+
+
+def lay_out(
+    predictors: list[Predictor],
+    clips: list[Clip],
+    method: Projection = "t-SNE",
+    tick: Callable[[float], None] = lambda _: None,
+) -> Layout:
     """Embed the frames of every clip with each model and project them in one fit.
+
+    Args:
+        predictors: the two models.
+        clips: each with the models' T frames.
+        method: the projection.
+        tick: hears the share of the clips that are embedded and may raise to stop.
 
     Raises:
         UserError: no clip, too many, or models that see different numbers of frames or embed in different widths.
@@ -108,9 +132,10 @@ def lay_out(predictors: list[Predictor], clips: list[Clip], method: Projection =
     if len(counts) > 1:
         raise UserError(f"The models see {' and '.join(map(str, sorted(counts)))} frames; choose a pair of equal T.")
     rows, motion = [], []
-    for predictor in predictors:
+    for m, predictor in enumerate(predictors):
         statistics, own = [], []
-        for clip in clips:
+        for c, clip in enumerate(clips):
+            tick((m + c / len(clips)) / len(predictors))
             predictor.set_video(clip)
             own.append(predictor.frames[0].cpu().numpy())
             statistics.append(predictor.motion())

@@ -17,7 +17,13 @@ from ezclip.evaluation.order import order_sensitivity
 from ezclip.evaluation.phantom import frame_spread
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.evaluation.run import Evaluation, evaluate
-from ezclip.evaluation.summary import accuracy_table, comparison_parts, confusion_parts, family_parts
+from ezclip.evaluation.summary import (
+    accuracy_table,
+    comparison_parts,
+    confusion_parts,
+    family_parts,
+    predictions_table,
+)
 from ezclip.explanation.compare import explain_clip
 from ezclip.explanation.projection import project
 from ezclip.figures import charts
@@ -73,6 +79,8 @@ def study(
             parts.append(_renamed(part, f"{first}_{second}"))
     for name in ("base", "ezclip"):
         parts += confusion_parts(plain[name])
+    for name, e in plain.items():
+        parts.append(predictions_table(e, f"predictions_{name}"))
     changed = map_classes(plain["base"], plain["ezclip"])
     data["class_map"] = changed.as_json()
     parts.append(changed.picture())

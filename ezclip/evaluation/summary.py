@@ -1,49 +1,16 @@
-"""The report of one model, or of two side by side, on one list of clips: what ``ezclip evaluate --out`` writes."""
+"""Tables and pictures of evaluations on one list of clips: accuracies, families, classes, confusions."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import Counter
 
-from ezclip import __version__
-from ezclip.evaluation.class_map import map_classes
-from ezclip.evaluation.classwise import Comparison, compare
-from ezclip.evaluation.intervals import mean_interval
+from ezclip.evaluation.classwise import Comparison
+from ezclip.evaluation.intervals import mean_interval, share_interval
 from ezclip.evaluation.metrics import confusion_matrix
-from ezclip.evaluation.report import Picture, Report, Table, slug
+from ezclip.evaluation.report import Picture, Table, slug
 from ezclip.evaluation.run import Evaluation
 from ezclip.figures import charts
-
-
-def summarise(evaluation: Evaluation, baseline: Evaluation | None = None, *, provenance: dict[str, str]) -> Report:
-    """Accuracies, confusions and, with a baseline, the class-wise comparison.
-
-    Args:
-        evaluation: of the model.
-        baseline: of another one on the same clips.
-        provenance: what made the evaluation, for the card at the end.
-    """
-    both = [e for e in (baseline, evaluation) if e is not None]
-    data: dict[str, Any] = evaluation.report()
-    parts: list[Table | Picture] = [accuracy_table(both), *family_parts(both)]
-    lead = (
-        f"{evaluation.model} is right on {data['top1']:.1%} of {data['n']} clips of {len(evaluation.labels)} classes."
-    )
-    if baseline is not None:
-        comparison = compare(baseline, evaluation)
-        data["baseline"], data["comparison"] = baseline.report(), comparison.as_json()
-        lead += " " + comparison.verdict
-        parts += comparison_parts(comparison)
-        if len(evaluation.frames):
-            plane = map_classes(baseline, evaluation)
-            data["class_map"] = plane.as_json()
-            parts.append(plane.picture())
-    for e in both:
-        parts += confusion_parts(e)
-        if e is evaluation:
-            columns = ["path", "label", "prediction", *e.labels]
-            parts.append(Table("predictions", "Every clip", columns, e.predictions(), on_page=False))
-    provenance = {"models": ", ".join(e.model for e in both), "clips": str(data["n"]), **provenance}
-    return Report(f"{evaluation.model} on {data['n']} clips", lead, data, provenance | {"ezclip": __version__}, parts)
+from ezclip.figures.charts import Bar
 
 
 def confusion_parts(e: Evaluation) -> list[Table | Picture]:
@@ -55,6 +22,12 @@ def confusion_parts(e: Evaluation) -> list[Table | Picture]:
         Picture(name, title, charts.confusion(matrix, e.labels, title=e.model)),
         Table(f"{name}_counts", title, ["true class, answers to the right", *e.labels], rows, on_page=False),
     ]
+
+
+def predictions_table(e: Evaluation, name: str) -> Table:
+    """Every clip with its class, the answer and one score a class."""
+    columns = ["path", "label", "prediction", *e.labels]
+    return Table(name, f"Every clip under {e.model}", columns, e.predictions(), on_page=False)
 
 
 def accuracy_table(evaluations: list[Evaluation]) -> Table:
@@ -98,11 +71,35 @@ def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
     ]
 
 
+def class_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
+    """Top-1 of every class under each model, with intervals."""
+    series = {e.model: class_accuracies(e) for e in evaluations}
+    labels = list(next(iter(series.values())))
+    counts = Counter(row.label for row in evaluations[0].rows)
+    columns = ["class", "clips", *(f"{model}{what}" for model in series for what in ("", ": 95 % from", ": to"))]
+    rows = [[label, counts[label], *(v for own in series.values() for v in own[label])] for label in labels]
+    note = "Top-1 of each class. Whiskers: 95 % Wilson intervals."
+    return [
+        Picture("classes_chart", "Accuracy by class", charts.by_class(series, title="Top-1 by class"), note),
+        Table("classes", "Accuracy by class", columns, rows, note, on_page=False),
+    ]
+
+
+def class_accuracies(evaluation: Evaluation) -> dict[str, Bar]:
+    """Label -> top-1 of its clips with the ends of the 95 % Wilson interval; classes without clips are left out."""
+    right: dict[str, list[bool]] = {}
+    best = evaluation.scores.argmax(dim=1)
+    for row, hit in zip(evaluation.rows, (best == evaluation.targets).tolist(), strict=True):
+        right.setdefault(row.label, []).append(hit)
+    found = {label: share_interval(sum(hits), len(hits)) for label, hits in sorted(right.items())}
+    return {label: (i.mean, i.low, i.high) for label, i in found.items()}
+
+
 def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
     """Fig. 5: differences by class, and confusions fixed and created."""
     first, second = comparison.models
     bars = [(d.label, (d.difference, d.low, d.high)) for d in comparison.classes]
-    figure = charts.differences(bars, title=f"{second} minus {first}, the 20 largest differences")
+    figure = charts.differences(bars, title=f"{second} minus {first}: most gained, most lost")
     rows = [
         [d.label, d.n, d.first, d.second, d.difference, d.low, d.high, d.p]
         for d in [comparison.overall, *comparison.classes]

@@ -13,12 +13,13 @@ import numpy as np
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.compare import explain_clip
 from ezclip.figures import charts
-from ezclip.figures.maps import square
+from ezclip.figures.maps import draw_thumbnails, overlay, square
 from ezclip.predictor import Predictor
 from ezclip.types import Prediction
 from ezclip.video.windows import windows
 
-SIDE = 128
+SIDE = 96
+THUMBNAILS = 24  # in the report
 Sentences = Callable[[Predictor], dict[str, list[str]] | None]
 
 
@@ -29,20 +30,31 @@ class Moment:
     Attributes:
         start: seconds of its first frame.
         end: seconds of its last frame.
-        predictions: model -> ranking, best first.
-        middle: uint8 (128, 128, 3), its middle frame, cropped to a square.
+        labels: C class names, the same list for all windows.
+        scores: model -> (C, 2), score and logit of each label; a long video has many windows.
+        middle: uint8 (96, 96, 3), its middle frame, cropped to a square.
         heat: (grid, grid), rollout of the last model on the middle frame.
     """
 
     start: float
     end: float
-    predictions: dict[str, list[Prediction]]
+    labels: list[str]
+    scores: dict[str, np.ndarray]
     middle: np.ndarray
     heat: np.ndarray
 
-    def as_json(self, top_k: int) -> dict[str, Any]:
+    def ranked(self, model: str, top_k: int | None = None) -> list[Prediction]:
+        """The best ``top_k`` predictions of a model, best first."""
+        order = np.argsort(-self.scores[model][:, 0], kind="stable")[:top_k]
+        return [Prediction(self.labels[i], *map(float, self.scores[model][i])) for i in order]
+
+    def score(self, model: str, label: str) -> float:
+        """What a model gives a label, in [0, 1]."""
+        return float(self.scores[model][self.labels.index(label), 0])
+
+    def as_json(self, top_k: int | None = None) -> dict[str, Any]:
         """Times and the best ``top_k`` predictions of each model."""
-        best = {name: [vars(p) for p in ranked[:top_k]] for name, ranked in self.predictions.items()}
+        best = {name: [vars(p) for p in self.ranked(name, top_k)] for name in self.scores}
         return {"start": round(self.start, 4), "end": round(self.end, 4), "predictions": best}
 
 
@@ -72,36 +84,53 @@ def scan(
         found = {}
         for predictor in predictors:
             predictor.set_video(clip)
-            found[predictor.name] = predictor.score(labels, sentences(predictor))
+            by_label = {p.label: (p.score, p.logit) for p in predictor.score(labels, sentences(predictor))}
+            found[predictor.name] = np.array([by_label[label] for label in labels])
         middle = len(clip) // 2
         picture = square(clip.images[middle][None], SIDE)[0]
         heat = explain_clip(predictors[-1]).heat[middle]
-        yield Moment(float(clip.seconds[0]), float(clip.seconds[-1]), found, picture, heat)
+        yield Moment(float(clip.seconds[0]), float(clip.seconds[-1]), labels, found, picture, heat)
 
 
 def winners(moments: list[Moment], model: str, most: int = 5) -> list[str]:
     """The labels that won most windows under a model, the most frequent first."""
-    return [label for label, _ in Counter(m.predictions[model][0].label for m in moments).most_common(most)]
+    return [label for label, _ in Counter(m.ranked(model, 1)[0].label for m in moments).most_common(most)]
+
+
+def heat_limit(moments: list[Moment]) -> float:
+    """Upper end of the colour scale of all windows' heat."""
+    return max(float(np.percentile([m.heat.max() for m in moments], 95)), 1e-12)
+
+
+def thumbnail(moment: Moment, limit: float) -> np.ndarray:
+    """uint8 (96, 96, 3), the window's middle frame under its heat."""
+    return overlay(moment.middle[None], moment.heat[None], limit)[0]
+
+
+def evenly(moments: list[Moment], most: int) -> list[Moment]:
+    """At most ``most`` of the windows, evenly spread, the first and the last among them."""
+    if len(moments) <= most:
+        return moments
+    return [moments[i] for i in np.linspace(0, len(moments) - 1, most).round().astype(int)]
 
 
 def timeline_report(moments: list[Moment], provenance: dict[str, str]) -> Report:
     """Scores over time of the labels that won under each model; ``provenance`` says what made them."""
-    models = list(moments[0].predictions)
-    rows = [
-        [name, m.start, m.end, p.label, p.score]
-        for name in models
-        for m in moments
-        for p in sorted(m.predictions[name], key=lambda p: p.label)
-    ]
+    models, labels = list(moments[0].scores), sorted(moments[0].labels)
+    rows = [[name, m.start, m.end, label, m.score(name, label)] for name in models for m in moments for label in labels]
     starts = [m.start for m in moments]
     parts: list[Picture | Table] = []
     for i, name in enumerate(models):
-        scores = [{p.label: 100 * p.score for p in m.predictions[name]} for m in moments]
-        lines = {label: (starts, [row[label] for row in scores]) for label in winners(moments, name)}
+        won = winners(moments, name)
+        lines = {label: (starts, [100 * m.score(name, label) for m in moments]) for label in won}
         figure = charts.curves(lines, title=name, x_label="start of the window, s", y_label="score, %")
         parts.append(Picture(f"scores_{i + 1}", f"Scores of {name}", figure, "The labels that won most windows."))
+    shown, limit = evenly(moments, THUMBNAILS), heat_limit(moments)
+    pictures = [(f"{m.start:.1f} s", thumbnail(m, limit)) for m in shown]
+    note = f"The middle frame of {len(shown)} of {len(moments)} windows with its rollout, on one colour scale."
+    parts.append(Picture("attention", f"Attention of {models[-1]}", draw_thumbnails(pictures), note))
     columns = ["model", "start", "end", "label", "score"]
     parts.append(Table("windows", "Every window", columns, rows, on_page=False))
     lead = f"{len(moments)} windows from {starts[0]:.2f} to {moments[-1].end:.2f} s."
-    data = {"windows": [m.as_json(len(m.predictions[models[0]])) for m in moments]}
+    data = {"windows": [m.as_json() for m in moments]}
     return Report("Scores over time", lead, data, provenance, parts)

@@ -18,19 +18,61 @@ Bar = tuple[float, float, float]  # value, lower and upper end of its interval
 def differences(
     rows: Sequence[tuple[str, Bar]], *, title: str, unit: str = "points of top-1 accuracy", most: int = 20
 ) -> Figure:
-    """Horizontal bars around zero with intervals, the largest ``most`` in size; values in [-1, 1]."""
-    shown = sorted(sorted(rows, key=lambda row: -abs(row[1][0]))[:most], key=lambda row: row[1][0])
-    figure = Figure(figsize=(8.4, 1.3 + 0.3 * len(shown)), layout="constrained")
+    """Horizontal bars around zero with intervals: the ``most`` largest gains, below them as many losses.
+
+    Values in [-1, 1]; rows that did not change are left out.
+    """
+    ordered = sorted(rows, key=lambda row: row[1][0])
+    lost, gained = ([row for row in ordered if sign * row[1][0] > 0] for sign in (-1, 1))
+    shown = [*lost[:most], *gained[-most:]]
+    figure = Figure(figsize=(8.4, 1.3 + 0.3 * max(1, len(shown))), layout="constrained")
     axis = figure.subplots()
-    values = 100 * np.array([bar for _, bar in shown])
+    values = 100 * np.array([bar for _, bar in shown]).reshape(-1, 3)
     colours = [COLOURS[1] if value >= 0 else COLOURS[6] for value in values[:, 0]]
     axis.barh(range(len(shown)), values[:, 0], color=colours)
     _whiskers(axis, values, np.arange(len(shown)), horizontal=True)
     axis.set_yticks(range(len(shown)), [_short(name, 52) for name, _ in shown], fontsize=8)
     axis.axvline(0, color="0.2", linewidth=0.8)
-    axis.set_xlabel(unit)
-    axis.set_title(title, fontsize=10, parse_math=False)
+    axis.set_xlabel(unit if shown else "no class changed")
+    axis.set_title(
+        f"{title} ({len(gained)} of {len(rows)} classes gain, {len(lost)} lose)", fontsize=10, parse_math=False
+    )
     axis.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def by_class(series: Mapping[str, Mapping[str, Bar]], *, title: str, most: int = 40) -> Figure:
+    """Horizontal bars with intervals for each class, one colour a model, the best of the last model on top.
+
+    Args:
+        series: model -> class -> value in [0, 1] with its interval; the same classes for all.
+        title: of the chart.
+        most: of more classes, half this many from the top and as many from the bottom are shown.
+    """
+    last = list(series.values())[-1]
+    labels = sorted(last, key=lambda label: last[label][0])
+    shown = labels if len(labels) <= most else [*labels[: most // 2], *labels[-(most // 2) :]]
+    figure = Figure(figsize=(8.4, 1.6 + (0.12 + 0.16 * len(series)) * len(shown)), layout="constrained")
+    axis = figure.subplots()
+    height = 0.8 / len(series)
+    for i, (name, bars) in enumerate(series.items()):
+        values = 100 * np.array([bars[label] for label in shown])
+        places = np.arange(len(shown)) - (i - (len(series) - 1) / 2) * height
+        colour = COLOURS[(i + (len(series) == 1)) % len(COLOURS)]
+        axis.barh(places, values[:, 0], height * 0.94, label=_short(name, 40), color=colour)
+        _whiskers(axis, values, places, horizontal=True)
+    axis.set_yticks(range(len(shown)), [_short(name, 52) for name in shown], fontsize=8)
+    axis.set_ylim(-0.6, len(shown) - 0.4)
+    axis.set_xlim(0, 101)
+    axis.set_xlabel("top-1, %")
+    axis.set_title(
+        title if len(shown) == len(labels) else f"{title}: {most // 2} best and {most // 2} worst of {len(labels)}",
+        fontsize=10,
+        parse_math=False,
+    )
+    axis.legend(fontsize=8, loc="lower right")
+    axis.grid(axis="x", alpha=0.3)
+    axis.set_axisbelow(True)
     return figure
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
@@ -59,6 +59,11 @@ def difference_limit(difference: np.ndarray) -> float:
     return max(float(np.percentile(np.abs(difference), 99.5)), 1e-12)
 
 
+def draw_difference(frames: np.ndarray, difference: np.ndarray, opacity: float) -> np.ndarray:
+    """A difference of maps (T, grid, grid) over frames as ``overlay`` has them, its colours symmetric around zero."""
+    return overlay(frames, (difference / difference_limit(difference) + 1) / 2, 1.0, opacity, DIFFERENCE)
+
+
 def draw_strip(
     clip: Clip,
     rows: Mapping[str, Attribution],
@@ -84,8 +89,7 @@ def draw_strip(
     ends = 0.0
     if difference is not None:
         ends = difference_limit(difference)
-        apart = overlay(frames, (difference / ends + 1) / 2, 1.0, opacity, DIFFERENCE)
-        pictures.append(("Model minus baseline", apart))
+        pictures.append(("Model minus baseline", draw_difference(frames, difference, opacity)))
     columns = min(T, 8)
     bands = [range(start, min(start + columns, T)) for start in range(0, T, columns)]
     figure = Figure(figsize=(1.5 * columns + 2.0, 1.62 * len(pictures) * len(bands) + 0.45), layout="constrained")
@@ -120,6 +124,19 @@ def draw_strip(
         bar = figure.colorbar(scale, ax=axes, fraction=0.018, pad=0.01, format="%.1e")
         bar.set_label("model minus baseline", fontsize=8)
         bar.ax.tick_params(labelsize=7)
+    return figure
+
+
+def draw_thumbnails(pictures: Sequence[tuple[str, np.ndarray]], columns: int = 8) -> Figure:
+    """Pictures, uint8 (side, side, 3), in rows, each with its title."""
+    rows = -(-len(pictures) // columns)
+    figure = Figure(figsize=(1.3 * columns, 1.5 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes:
+        axis.set_axis_off()
+    for axis, (title, picture) in zip(axes, pictures):
+        axis.imshow(picture)
+        axis.set_title(title, fontsize=8, pad=2, parse_math=False)
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -101,7 +102,9 @@ def check_texts(texts: str) -> Texts:
     raise LabelError(f"Texts are {texts!r}; choose one of {', '.join(get_args(Texts))}.")
 
 
-def sentences(labels: list[str], texts: Texts | str, trained: tuple[str, ...]) -> dict[str, list[str]]:
+def sentences(
+    labels: list[str], texts: Texts | str, trained: tuple[str, ...], own: Mapping[str, str] | None = None
+) -> dict[str, list[str]]:
     """What stands for each label, the same number of sentences for all.
 
     Args:
@@ -110,17 +113,21 @@ def sentences(labels: list[str], texts: Texts | str, trained: tuple[str, ...]) -
             the description that ships, from any set, and the bare name where there is none; otherwise a CSV file with
             a description of every label.
         trained: the templates that a model was trained with.
+        own: the user's own sentence for some labels, in place of all of the label's.
 
     Raises:
         LabelError: a file that cannot be used, or lacks a label.
     """
+    templates = {"trained": trained, "names": NAME_ONLY, "templates": TEMPLATES}
     if texts == "descriptions":
         known = {_key(label): text for label, text in descriptions("shipped").items()}
-        return {label: [known.get(_key(label), label)] for label in labels}
-    templates = {"trained": trained, "names": NAME_ONLY, "templates": TEMPLATES}
-    if texts in templates:
-        return {label: fill(label, templates[texts]) for label in labels}
-    return {label: [text] for label, text in zip(labels, describe(labels, descriptions(texts)), strict=True)}
+        found = {label: [known.get(_key(label), label)] for label in labels}
+    elif texts in templates:
+        found = {label: fill(label, templates[texts]) for label in labels}
+    else:
+        found = {label: [text] for label, text in zip(labels, describe(labels, descriptions(texts)), strict=True)}
+    given = {label: text.strip() for label, text in (own or {}).items() if text.strip()}
+    return {label: [given[label]] * len(texts) if label in given else texts for label, texts in found.items()}
 
 
 def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:

@@ -25,6 +25,7 @@ from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import harmonic_mean
 from ezclip.evaluation.phantom import frame_spread
 from ezclip.evaluation.run import evaluate
+from ezclip.evaluation.shipped import TEST_SEED
 from ezclip.evaluation.study import study, training_curves
 from ezclip.predictor import Predictor
 from ezclip.text.templates import Texts
@@ -105,8 +106,8 @@ class Reproduction:
         s = self.scale
         synthesise(self.data, clips_per_class=s.clips, split="train", seed=0)
         synthesise(self.data, clips_per_class=s.watched, split="val", seed=0)
-        synthesise(self.data / "test", clips_per_class=s.test, split="val", seed=2024, masks=True)
-        synthesise(self.data / "test", clips_per_class=s.ood, split="ood", seed=2024, masks=True)
+        synthesise(self.data / "test", clips_per_class=s.test, split="val", seed=TEST_SEED, masks=True)
+        synthesise(self.data / "test", clips_per_class=s.ood, split="ood", seed=TEST_SEED, masks=True)
         rows = read_rows(self.data / "train")
         _subset(self.data / "train", "base_classes", lambda row, _: row["label"] not in NOVEL)
         for shots in SHOTS:
@@ -206,7 +207,7 @@ class Reproduction:
             test,
             ood,
             faithful_classes=self.scale.faithful_classes,
-            provenance={"command": "python -m ezclip reproduce tabletop", "test seed": "2024"},
+            provenance={"command": "python -m ezclip reproduce tabletop", "test seed": str(TEST_SEED)},
         )
         report.parts.insert(1, training_curves({v: _curve(self.runs / v) for v in variants}))
         shutil.rmtree(self.results / "study", ignore_errors=True)
@@ -231,7 +232,7 @@ STEPS: tuple[Step, ...] = (
     Step("data", 4, Reproduction.draw),
     Step("backbone", 27, Reproduction.backbone),
     *(_fit(variant, f"variant={variant}") for variant in ("ezclip", "base", "prompts", "motion")),
-    Step("study", 6, Reproduction.study),
+    Step("study", 17, Reproduction.study),
     Step("texts", 2, Reproduction.texts),
     Step("ezclip_described", 21, lambda r: r.worded("ezclip_described", "tabletop", "descriptions")),
     Step("ezclip_templates", 21, lambda r: r.worded("ezclip_templates", "templates", "templates")),

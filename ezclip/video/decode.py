@@ -8,6 +8,7 @@ decodes, and every failure becomes a ``VideoError`` of one sentence. Everything 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -36,6 +37,8 @@ MAX_PIXELS = 36_000_000
 MAX_SECONDS = 30 * 60
 MAX_FRAMES = 30 * 60 * 240
 FOLDER_FPS = 25.0  # frames in folders carry no times; their seconds assume this rate
+PATIENCE = 10.0  # seconds without a frame after which a camera or stream has ended
+_CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 _SEEKABLE = ("mov", "matroska")  # containers whose key frames can be found by time
 
 Pick = Callable[[int], list[int]]
@@ -93,6 +96,17 @@ def playable_in_browsers(path: str | Path) -> bool:
     )
 
 
+def seconds_of(path: str | Path) -> float | None:
+    """How long the file says that it lasts; None if it does not say.
+
+    Raises:
+        VideoError: not a readable video.
+    """
+    with _guarded(Path(path)), _open(Path(path)) as container:
+        _video_stream(Path(path).name, container)
+        return container.duration / av.time_base if container.duration else None
+
+
 def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float]]:
     """All frames that can be decoded, upright, with their seconds, at most ``limit``; one at a time in memory.
 
@@ -102,6 +116,32 @@ def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float
     with _guarded(Path(path)):
         for frame in islice(_decode_all(Path(path)), limit):
             yield _upright(frame)
+
+
+def stream(source: str) -> Iterator[tuple[np.ndarray, float]]:
+    """Frames of a camera, a stream or a file as they come, upright, with their seconds; for sources that you trust.
+
+    Args:
+        source: "camera:NUMBER" (on Windows "camera:NAME"), an address such as rtsp://host/path, or a file.
+
+    Raises:
+        VideoError: it cannot be opened or holds no pictures.
+    """
+    kind, _, which = source.partition(":")
+    driver, device = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
+    try:
+        with (
+            av.open(device.format(which or 0), format=driver, timeout=PATIENCE)
+            if kind == "camera"
+            else av.open(source, timeout=PATIENCE)
+        ) as container:
+            if not container.streams.video:
+                raise VideoError(f"{source} holds no pictures; choose another source.")
+            yield from map(_upright, _decoded(container, container.streams.video[0], pass_over_damage=True))
+    except (av.FFmpegError, ValueError, OSError) as error:
+        raise VideoError(
+            f"{source} cannot be read ({type(error).__name__}); give camera:0, the address of a stream, or a file."
+        ) from error
 
 
 @contextmanager
@@ -278,14 +318,22 @@ def _read_folder(path: Path, pick: Pick) -> Frames:
     if not names:
         raise VideoError(f"The folder {path.name} holds no .jpg or .png frames.")
     wanted = sorted(set(pick(len(names))))
-    images = []
-    for index in wanted:
-        try:
-            with Image.open(names[index]) as image:
-                if max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
-                    raise VideoError(f"{path.name}/{names[index].name} is larger than {MAX_PIXELS:,} pixels.")
-                upright = ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise VideoError(f"{path.name}/{names[index].name} cannot be read as an image.") from error
-        images.append((np.asarray(upright), index / FOLDER_FPS))
+    images = [(read_picture(names[index]), index / FOLDER_FPS) for index in wanted]
     return _frames(path, images, wanted, total=len(names), lost=0)
+
+
+def read_picture(path: str | Path) -> np.ndarray:
+    """A still, upright, uint8 RGB (H, W, 3).
+
+    Raises:
+        VideoError: not a readable picture, or too large.
+    """
+    path = Path(path)
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        with Image.open(path) as image:
+            if max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
+                raise VideoError(f"{name} is larger than {MAX_PIXELS:,} pixels.")
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise VideoError(f"{name} cannot be read as an image.") from error

@@ -13,7 +13,7 @@ from tests.conftest import write_video
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
-    services = Services(device="cpu")
+    services = Services(device="cpu", typed=True)
     yield services
     services.close()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from app.texts import TABS
 from docs.make_screenshots import open_tab
 from tests.conftest import write_video
 
@@ -17,6 +18,21 @@ from tests.conftest import write_video
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HARMLESS = ("Method not implemented.", "Failed to load resource", "[Violation]")
+
+
+# Texts of our own widgets whose contrast with what lies behind them is below 4.5 (WCAG AA).
+FAINT = """() => {
+    const parse = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92
+        : ((v + .055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0);
+    const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
+        if (c.length < 4 || c[3] > .9) return c } return [255, 255, 255] };
+    const own = document.querySelectorAll('[class^=ez-], [class^=ez-] *, #banner, #status');
+    return [...own].filter(e => e.checkVisibility() && !e.closest('svg')
+        && [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())).map(e => {
+        const a = light(parse(getComputedStyle(e).color)), b = light(behind(e));
+        return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.textContent.trim().slice(0, 40)] })
+        .filter(([ratio]) => ratio < 4.5) }"""
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +123,9 @@ def test_own_clip(open_page: Opener, movie: Path) -> None:
     open_tab(page, "across")
     expect(page.locator("#influence td.ez-own")).to_have_count(8)
     expect(page.locator("#spread")).to_contain_text("frozen copy")
+    page.locator("#layer input").click()
+    page.get_by_role("option", name="Layer 1", exact=True).click()
+    expect(page.locator("#influence")).to_contain_text("goes to the prompts of other frames")
     assert "tab=across" in page.url and "waving" in page.url
 
 
@@ -137,14 +156,16 @@ def test_every_other_tab(open_page: Opener) -> None:
     open_tab(page, "evidence")
     page.locator("#probe").click()
     expect(page.locator("#evidence .ez-verdict li")).to_have_count(2, timeout=30_000)
-    open_tab(page, "classes")
-    page.locator("#shipped-show").click()
-    expect(page.locator("#class-verdict")).to_contain_text("ezclip", timeout=15_000)
     open_tab(page, "ood")
-    page.locator("#family input").click()
-    expect(page.get_by_role("option")).to_have_count(9)
-    page.get_by_role("option", name="night").click()
-    expect(page.locator("#family-shown")).to_contain_text("Measured on this family", timeout=30_000)
+    expect(page.locator("#gallery button")).to_have_count(9)
+    page.locator("#gallery button", has_text="night").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ood-clip")).to_contain_text("Measured on night", timeout=30_000)
+    expect(page.locator("#ood-proof tbody, #ood-proof table").first).to_contain_text("+", timeout=30_000)
+    page.get_by_text("Damage your own clip").click()
+    page.locator("#damage-darkness input[type=number]").fill("0.9")
+    page.locator("#damage-darkness input[type=number]").press("Enter")
+    expect(page.locator("#damaged .ez-frames img")).to_have_count(8, timeout=30_000)
     open_tab(page, "long")
     page.locator("#window input").fill("0.8")
     page.locator("#window-step input").fill("0.4")
@@ -180,6 +201,151 @@ def test_clips_of_a_zip_open_from_the_map(open_page: Opener, tmp_path: Path) -> 
         page.locator("#classes-archive").click()
     assert download.value.suggested_filename == "ezclip-classes.zip"
     assert fits(page)
+
+
+def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    page.locator("#labels textarea").fill("one, two")
+    open_tab(page, "attention")
+    analyse(page)
+    page.locator("#opacity input[type=number]").fill("0.2")
+    page.locator("#opacity input[type=number]").press("Enter")
+    page.wait_for_function("document.querySelector('.ez-strip').style.getPropertyValue('--heat') == '0.2'")
+    page.locator("#frame input[type=number]").fill("8")
+    page.locator("#frame input[type=number]").press("Enter")
+    expect(page.locator("#strip td.ez-on")).to_have_count(4)  # the time, the input and both maps
+    page.wait_for_function(
+        "(() => { const s = document.querySelector('#strip .ez-strip'), c = s.querySelector('.ez-on');"
+        " const a = s.getBoundingClientRect(), b = c.getBoundingClientRect(); return b.right <= a.right + 2 })()"
+    )
+    page.get_by_text("Settings of the map").click()
+    page.locator("#all-variants input").check()
+    expect(page.locator("#strip tbody tr")).to_have_count(5, timeout=30_000)
+    page.locator("#difference input").check()
+    expect(page.locator("#strip")).to_contain_text("the baseline has more", timeout=30_000)
+    page.locator("#start-layer input").click()
+    expect(page.get_by_role("option")).to_have_count(4)  # as many as the shipped models have blocks
+    page.get_by_role("option", name="from layer 3 of 4").click()
+    expect(page.locator("#status")).to_contain_text("%", timeout=15_000)
+    expect(page.locator("#status")).to_contain_text("Done", timeout=30_000)
+    expect(page.locator("#start-layer input")).to_have_value("from layer 3 of 4")
+    page.get_by_text("Take away").first.click()
+    expect(page.locator("#command")).to_contain_text("--start-layer 2")
+
+
+def test_names_from_sets_and_files(open_page: Opener, tmp_path: Path) -> None:
+    page = open_page()
+    page.locator("#set input").click()
+    page.get_by_role("option", name="HMDB-51").click()
+    page.wait_for_function("document.querySelector('#labels textarea').value.split('\\n').length == 51")
+    (tmp_path / "names.csv").write_text("id,name\n0,one thing\n1,another\n2,One thing\n")
+    page.get_by_text("Models and texts").click()
+    page.locator("#names input[type=file]").set_input_files(tmp_path / "names.csv")
+    expect(page.locator("#labels textarea")).to_have_value("one thing\nanother")
+    expect(page.locator("[data-testid=toast-text]").first).to_contain_text("duplicate")
+
+
+def test_a_model_is_typed(open_page: Opener, movie: Path) -> None:
+    """Any loadable model may be named on this machine; one that cannot be had is told in a sentence."""
+    page = open_page()
+    upload(page, movie)
+    page.get_by_text("Models and texts").click()
+    page.locator("#model input").fill("clip:ViT-B-16-quickgelu/nowhere")
+    page.locator("#model input").press("Enter")
+    expect(page.locator("#banner")).to_contain_text("plain CLIP", timeout=15_000)
+    page.get_by_role("button", name="Analyse", exact=True).click()
+    expect(page.locator("#status")).to_contain_text("nowhere", timeout=30_000)
+    page.locator("#model input").fill("/etc/passwd")
+    page.locator("#model input").press("Enter")
+    expect(page.locator("[data-testid=toast-text]").last).to_contain_text("This app offers")
+
+
+def test_shipped_results_and_their_clips(open_page: Opener) -> None:
+    page = open_page()
+    open_tab(page, "classes")
+    page.locator("#shipped-show").click()
+    expect(page.locator("#class-verdict")).to_contain_text("ezclip is ahead", timeout=15_000)
+    expect(page.locator("#class-chart img, #class-bars img")).to_have_count(2)
+    page.locator("#class-map .ez-point").first.click()
+    expect(page.locator("#class-clip img.ez-heat")).to_have_count(16, timeout=30_000)
+    expect(page.locator("#class-proof")).not_to_contain_text("no ground truth")
+    page.locator("#clip video").first.wait_for()
+    with page.expect_download() as download:
+        page.locator("#class-clip-archive").click()
+    assert download.value.suggested_filename == "ezclip-class-clip.zip"
+
+
+def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
+    for name, right in (("first", 0.2), ("second", 0.9)):
+        (tmp_path / f"{name}.csv").write_text(f"path,label,prediction,a,b\nx/1.mp4,a,a,{right},0.5\n")
+    page = open_page()
+    open_tab(page, "classes")
+    page.get_by_text("Your own clips or predictions").click()
+    page.locator("#tables-run").click()
+    expect(page.locator("[data-testid=toast-text]").first).to_contain_text("No table yet")
+    page.locator("#one input[type=file]").set_input_files(tmp_path / "first.csv")
+    page.locator("#one .file-preview").wait_for()
+    page.locator("#tables-run").click()
+    expect(page.locator("#class-verdict")).to_contain_text("table is right on 0.0% of 1 clips", timeout=15_000)
+    page.locator("#two input[type=file]").set_input_files(tmp_path / "second.csv")
+    page.locator("#two .file-preview").wait_for()
+    page.locator("#tables-run").click()
+    expect(page.locator("#class-table")).to_contain_text("fixed", timeout=15_000)
+    for label in ("waving", "jumping"):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        write_video(tmp_path / "clips" / label / "1.mp4", count=9)
+    (tmp_path / "clips" / "notes.txt").write_text("no video")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#folder").get_by_text("Click to Upload").click()
+    chooser.value.set_files(tmp_path / "clips")
+    page.locator("#folder .file-preview").wait_for()
+    page.locator("#zip-run").click()
+    expect(page.locator("#class-verdict")).to_contain_text("of 2 clips", timeout=30_000)
+
+
+def test_every_job_can_be_cancelled(open_page: Opener, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", count=1200, rate=10)
+    with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
+        for label in ("waving", "jumping"):
+            for i in range(60):
+                packed.write(write_video(tmp_path / f"{i}.mp4", count=10), f"{label}/{i}.mp4")
+    page = open_page()
+    upload(page, film)
+    page.locator("#labels textarea").fill("a, b")
+    for tab, run, cancel, where in (
+        ("evidence", "probe", "probe-cancel", "evidence"),
+        ("embeddings", "project", "project-cancel", "plane"),
+        ("long", "slide", "slide-cancel", "slide-status"),
+    ):
+        open_tab(page, tab)
+        page.locator(f"#{run}").click()
+        expect(page.locator(f"#{where} .ez-progress")).to_be_visible(timeout=15_000)
+        page.locator(f"#{cancel}").click()
+        expect(page.locator(f"#{where}")).to_contain_text("Cancelled", timeout=15_000)
+    open_tab(page, "classes")
+    page.get_by_text("Your own clips or predictions").click()
+    page.locator("#zip input[type=file]").set_input_files(tmp_path / "clips.zip")
+    page.locator("#zip .file-preview").wait_for()
+    page.locator("#zip-run").click()
+    expect(page.locator("#class-verdict .ez-progress")).to_contain_text("of 120 clips", timeout=30_000)
+    page.locator("#zip-cancel").click()
+    expect(page.locator("#class-verdict")).to_contain_text("What was scored is kept", timeout=15_000)
+    analyse(page)
+
+
+def test_what_waits_is_told(open_page: Opener, tmp_path: Path) -> None:
+    """Two people at once: the second sees that others are before it."""
+    film = write_video(tmp_path / "film.mp4", count=600, rate=10)
+    pages = [open_page(), open_page()]
+    for page in pages:
+        upload(page, film)
+        page.locator("#labels textarea").fill("a, b")
+        open_tab(page, "long")
+        page.locator("#slide").click()
+    expect(pages[1].locator("#slide-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
+    for page in pages:
+        page.locator("#slide-cancel").click()
 
 
 def test_a_gif(open_page: Opener, tmp_path: Path) -> None:
@@ -245,6 +411,17 @@ def test_address_brings_settings_back(open_page: Opener) -> None:
     page.wait_for_url("**tab=about**")
 
 
+def test_keyboard_changes_tabs(open_page: Opener) -> None:
+    page = open_page()
+    page.locator("#choose-tab input").first.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Space")
+    expect(page.locator("#method")).to_be_visible()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Space")
+    expect(page.locator("#ranking")).to_be_visible()
+
+
 def test_keyboard_reaches_the_analysis(open_page: Opener, movie: Path) -> None:
     page = open_page()
     upload(page, movie)
@@ -285,6 +462,21 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
     open_tab(page, "attention")
     expect(page.locator("#strip tbody tr")).to_have_count(3)
     assert fits(page)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_tab_fits_a_phone_and_can_be_read(open_page: Opener, theme: str) -> None:
+    page = open_page(f"?__theme={theme}", viewport={"width": 393, "height": 851}, is_mobile=True, has_touch=True)
+    page.get_by_text("pushing left to right").first.click()
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    for tab in TABS:
+        open_tab(page, tab)
+        if tab == "classes":
+            page.locator("#shipped-show").click()
+            page.locator("#class-map .ez-point").first.wait_for(timeout=30_000)
+        assert fits(page), tab
+        faint = page.evaluate(FAINT)
+        assert not faint, (tab, faint[:5])
 
 
 def test_errors_are_toasts_with_a_sentence(open_page: Opener, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from PIL import Image
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -19,7 +20,7 @@ def client(url: str) -> Client:
 def test_the_endpoints_are_named(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     first = {"/predict", "/explain", "/analyse", "/probe", "/project", "/scan", "/damage"}
-    assert set(named) == first | {"/compare", "/compare_tables"}
+    assert set(named) == first | {"/compare", "/compare_tables", "/live", "/models", "/shipped"}
     parameters = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in named.items()}
     assert parameters["/predict"] == ["clip", "labels", "model"]
     assert parameters["/explain"] == ["clip", "labels", "model", "baseline", "label", "method", "prove"]
@@ -60,18 +61,49 @@ def test_the_other_endpoints(client: Client, movie: Path, avi: Path, tmp_path: P
     assert len(found["points"]) == 32 and found["models"] == ["tabletop/base", "tabletop/ezclip"]
     found = client.predict(handle_file(movie), "a, b", seconds=1, step=0.5, api_name="/scan")
     assert len(found["windows"]) == 4
+    both = client.predict(handle_file(movie), "a, b", baseline="tabletop/base", top_k=1, api_name="/scan")
+    assert {name: len(rows) for name, rows in both["windows"][0]["predictions"].items()} == {
+        "tabletop/base": 1, "tabletop/ezclip": 1,
+    }  # fmt: skip
     found = client.predict(handle_file(movie), "a, b", darkness=0.5, api_name="/damage")
     assert found["damage"]["darkness"] == 0.5 and set(found["models"]) == {"tabletop/base", "tabletop/ezclip"}
     with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
         packed.write(movie, "one/1.mp4")
         packed.write(avi, "two/1.avi")
     found = client.predict(handle_file(tmp_path / "clips.zip"), api_name="/compare")
-    assert found["overall"]["n"] == 2 and found["models"] == ["tabletop/base", "tabletop/ezclip"]
+    assert found["comparison"]["models"] == ["tabletop/base", "tabletop/ezclip"] and found["n"] == 2
+    assert {clip["label"] for clip in found["class_map"]["clips"]} == {"one", "two"}
     for name, right in (("first", 0.2), ("second", 0.9)):
         (tmp_path / f"{name}.csv").write_text(f"path,label,prediction,a,b\nx/1.mp4,a,a,{right},0.5\n")
     tables = [handle_file(tmp_path / f"{name}.csv") for name in ("first", "second")]
-    found = client.predict(*tables, api_name="/compare_tables")
+    found = client.predict(*tables, api_name="/compare_tables")["comparison"]
     assert found["models"] == ["first table", "second table"] and found["fixed"] == [["a", "b", 1]]
+    alone = client.predict(tables[0], None, api_name="/compare_tables")
+    assert alone["top1"] == 0 and "comparison" not in alone
+
+
+def test_what_is_known_and_shipped(client: Client) -> None:
+    cards = {card["name"]: card for card in client.predict(api_name="/models")}
+    known = cards["tabletop/ezclip"]
+    assert known["T"] == 8 and known["adapter"]["bytes"] < known["backbone"]["bytes"]
+    assert set(known["measured"]["families"]) >= {"night", "crowd"}
+    found = client.predict(api_name="/shipped")
+    assert found["comparison"]["models"] == ["base", "ezclip"]
+    assert found["top1"] == pytest.approx(known["measured"]["test"]["top1"], abs=1e-6)
+    assert found["within_pairs"] == pytest.approx(known["measured"]["test"]["within_pairs"], abs=2e-3)
+    with pytest.raises(AppError, match="No answers of 'x' ship"):
+        client.predict("x", api_name="/shipped")
+
+
+def test_newest_frames(client: Client, tmp_path: Path) -> None:
+    for i in range(3):
+        Image.new("RGB", (64, 48), (80 * i, 90, 90)).save(tmp_path / f"{i}.png")
+    frames = [handle_file(tmp_path / f"{i}.png") for i in range(3)]
+    found = client.predict(frames, "a, b", sentences={"a": "An a."}, api_name="/live")
+    assert list(found) == ["tabletop/base", "tabletop/ezclip"] and len(found["tabletop/base"]) == 2
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(AppError, match=r"text\.png cannot be read as an image"):
+        client.predict([handle_file(tmp_path / "text.png")], "a, b", api_name="/live")
 
 
 def test_real_clips(client: Client, clips: Path) -> None:

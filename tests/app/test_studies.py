@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import zipfile
 from pathlib import Path
 
@@ -12,10 +13,15 @@ from app import widgets
 from app.actions import classes, embeddings, evidence, long_video, ood
 from app.actions.report import study_archive
 from app.services import Services
+from ezclip.data.manifest import Row
+from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.errors import UserError
 from ezclip.evaluation.analysis import Request, finish
-from ezclip.evaluation.class_study import read_predictions
-from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.class_study import read_predictions, study_tables
+from ezclip.evaluation.jobs import Step, Stopped
+from ezclip.evaluation.live import Live, score_live
+from ezclip.evaluation.shipped import draw_test_clip, measured, shipped_report, shipped_study, shipped_variants
+from ezclip.evaluation.summary import class_accuracies
 from ezclip.video.corrupt import Corruption, corrupt
 from tests.conftest import write_video
 
@@ -34,12 +40,38 @@ def test_evidence_on_a_sample(services: Services) -> None:
 
 
 def test_frames_in_one_plane(services: Services, movie: Path) -> None:
-    found = embeddings.frame_plane(services, [str(movie), str(SAMPLES[0])], ["tabletop/base", "tabletop/ezclip"], "PCA")
+    pair = ["tabletop/base", "tabletop/ezclip"]
+    found = finish(embeddings.frame_plane(services, [str(movie), str(SAMPLES[0])], pair, "PCA"))
     assert found.points.shape == (2 * 2 * 8, 2) and found.of(1, 1).shape == (8, 2)
     assert found.difference == "the two differ by temporal prompts and the motion loss"
     assert widgets.frame_plane(found).count("<circle") == 32
+    for (*_, variance, frozen, c, frozen_c, share), told in zip(found.spread(), sum(found.as_json()["motion"], [])):
+        assert told["phantom_share"] == share
+        if share is not None:
+            assert share == pytest.approx((frozen + frozen_c) / (variance + c))
+    assert found.spread()[1][-1] == pytest.approx(0, abs=1e-4), "base shows no motion where nothing moves"
     with pytest.raises(UserError, match="1 to 8 fit"):
-        embeddings.frame_plane(services, [str(s) for s in SAMPLES[:9]], ["tabletop/base", "tabletop/ezclip"], "PCA")
+        finish(embeddings.frame_plane(services, [str(s) for s in SAMPLES[:9]], pair, "PCA"))
+
+
+def test_laying_frames_out_can_be_stopped(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ezclip.evaluation.frames as frames
+
+    ended = threading.Event()
+
+    def slow(predictors, clips, method, tick):  # type: ignore[no-untyped-def]
+        try:
+            while True:
+                tick(0.5)
+        except Stopped:
+            ended.set()
+            raise
+
+    monkeypatch.setattr(frames, "lay_out", slow)
+    steps = embeddings.frame_plane(services, [str(SAMPLES[0])], ["tabletop/base", "tabletop/ezclip"], "PCA")
+    assert isinstance(next(steps), Step) and isinstance(next(steps), Step)
+    steps.close()  # type: ignore[attr-defined]
+    assert ended.wait(5)
 
 
 def test_damage(services: Services, movie: Path) -> None:
@@ -49,29 +81,54 @@ def test_damage(services: Services, movie: Path) -> None:
     assert np.abs(dark - clip.images * 0.1).max() <= 1
     held = corrupt(clip, Corruption(frame_drop=1.0))
     assert all(np.array_equal(image, clip.images[0]) for image in held.images)
-    found = ood.damage(services, Request(str(movie), "a, b"), Corruption(noise=0.5))
+    found = finish(ood.damage(services, Request(str(movie), "a, b"), Corruption(noise=0.5)))
     assert set(found.predictions) == {"tabletop/base", "tabletop/ezclip"}
     assert widgets.damaged(found).count("<img") == 8
 
 
 def test_windows_over_a_long_video(services: Services, tmp_path: Path) -> None:
     path = write_video(tmp_path / "long.mp4", count=120, rate=12)  # 10 seconds
-    *_, found = long_video.over_time(services, Request(str(path), "a, b"), 2.0, 1.0)
-    assert isinstance(found, long_video.Timeline)
+    steps = list(long_video.over_time(services, Request(str(path), "a, b"), 2.0, 1.0))
+    shares = [s.share for s in steps if isinstance(s, Step)]
+    assert len(shares) == 9 and shares == sorted(shares) and 0.9 < shares[-1] <= 1
+    found = steps[-1]
+    assert isinstance(found, long_video.Timeline) and found.whole
     starts = [m.start for m in found.moments]
     assert len(starts) == 9 and np.allclose(np.diff(starts), 1.0, atol=0.1)
     assert all(m.end - m.start < 2.0 for m in found.moments)
-    assert widgets.timeline(found, "tabletop/base", "tabletop/ezclip").count("<button") == 9
+    assert widgets.timeline(found).count("<button") == 9
+
+
+def test_a_long_time_line_is_drawn_ever_more_rarely(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ezclip.evaluation.timeline as timeline
+
+    names = ("tabletop/base", "tabletop/ezclip")
+    scores = {name: np.array([[0.4, 0.5], [0.6, 1.0]]) for name in names}
+    picture = np.zeros((timeline.SIDE, timeline.SIDE, 3), np.uint8)
+    many = (timeline.Moment(float(i), i + 2.0, ["a", "b"], scores, picture, np.ones((12, 12))) for i in range(1000))
+    monkeypatch.setattr(timeline, "scan", lambda *_, **__: many)
+    steps = list(long_video.over_time(services, Request(str(SAMPLES[0]), "a, b"), 2.0, 1.0))
+    drawn = [len(s.moments) for s in steps if isinstance(s, long_video.Timeline)]
+    assert drawn[:3] == [1, 2, 3] and drawn[-1] == 1000 and sum(drawn) < 15_000
+    page = widgets.timeline(steps[-1])
+    assert page.count("<button") == 200 and "200 of 1000 windows are drawn" in page
+    assert 'data-second="0.00"' in page and 'data-second="999.00"' in page
+    assert len(steps[-1].report({}).data["windows"]) == 1000
+    assert [p.label for p in steps[-1].moments[0].ranked(names[0])] == ["b", "a"]
 
 
 def test_live_keeps_the_newest_frames_only(services: Services) -> None:
-    live = long_video.Live()
+    live = Live()
     for value in range(200):
         live.add(np.full((48, 64, 3), value, np.uint8), seconds=60)
     assert len(live.frames) == 64
     clip = live.clip(8)
     assert clip.images[-1, 0, 0, 0] == 199 and clip.images[0, 0, 0, 0] == 136
-    assert set(long_video.score_live(services, Request(None, "a, b"), live)) == {"tabletop/base", "tabletop/ezclip"}
+    assert set(score_live(services, Request(None, "a, b"), live)) == {"tabletop/base", "tabletop/ezclip"}
+    live.add(np.zeros((48, 64, 3), np.uint8), seconds=2, now=live.frames[-1][0] + 10)
+    assert len(live.frames) == 1, "older than the window"
+    with pytest.raises(UserError, match="No frame has come"):
+        score_live(services, Request(None, "a, b"), Live())
 
 
 @pytest.fixture
@@ -87,15 +144,40 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
+PAIR = ("tabletop/base", "tabletop/ezclip")
+
+
 def test_classes_of_a_zip(services: Services, archive: Path) -> None:
-    study = finish(classes.evaluate_zip(services, str(archive), "tabletop/base", "tabletop/ezclip"))
+    folder = classes.unpacked_zip(services, str(archive))
+    study = finish(classes.evaluate_classes(services, folder, *PAIR))
     assert study.comparison.overall.n == 12 and [len(e.rows) for e in study.evaluations] == [12, 12]
     scratch = Path(services._scratch.name)
     assert not any((folder / "outside.mp4").exists() for folder in (scratch, scratch.parent))
-    page = widgets.class_tables(study.comparison) + widgets.class_pictures(study) + widgets.class_plane(study.class_map)
+    page = widgets.class_tables(study) + widgets.class_pictures(study) + widgets.class_plane(study.class_map)
     assert page.count("data-row=") == 24 and page.count("<figure>") == 2
+    alone = finish(classes.evaluate_classes(services, folder, PAIR[0], PAIR[0]))
+    assert alone.comparison is None and alone.class_map is None
+    assert widgets.class_pictures(alone).count("<figure>") == 1 and "waving" in widgets.class_tables(alone)
     with pytest.raises(UserError, match="not a zip"):
-        finish(classes.evaluate_zip(services, str(SAMPLES[0]), "tabletop/base", "tabletop/ezclip"))
+        classes.unpacked_zip(services, str(SAMPLES[0]))
+
+
+def test_classes_of_an_uploaded_folder(services: Services, tmp_path: Path) -> None:
+    """The browser sends files without their folders; the page sends the names beside them."""
+    files, names = [], []
+    for label in ("waving", "jumping"):
+        (tmp_path / label).mkdir()
+        files.append(str(write_video(tmp_path / label / "1.mp4", count=9)))
+        names.append(f"clips/{label}/1.mp4")
+    (tmp_path / "notes.txt").write_text("no video")
+    folder = classes.uploaded_folder(services, [*files, str(tmp_path / "notes.txt")], [*names, "clips/notes.txt"])
+    assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")) == ["jumping/1.mp4", "waving/1.mp4"]
+    assert classes.uploaded_folder(services, files, names) == folder, "the same content, the same place"
+    study = finish(classes.evaluate_classes(services, folder, *PAIR))
+    assert study.comparison.overall.n == 2
+    for bad in (names[:1], ["clips/../../waving/1.mp4", names[1]], ["/etc/1.mp4", names[1]]):
+        with pytest.raises(UserError, match="did not arrive whole"):
+            classes.uploaded_folder(services, files, bad)
 
 
 def test_a_cancelled_zip_goes_on_where_it_stopped(
@@ -106,11 +188,12 @@ def test_a_cancelled_zip_goes_on_where_it_stopped(
     scored = []
     score = run.score_batch
     monkeypatch.setattr(run, "score_batch", lambda p, rows, *how: scored.extend(rows) or score(p, rows, *how))
-    first = classes.evaluate_zip(services, str(archive), "tabletop/base", "tabletop/ezclip")
+    folder = classes.unpacked_zip(services, str(archive))
+    first = classes.evaluate_classes(services, folder, *PAIR)
     while len(scored) < classes.BATCH:
         assert isinstance(next(first), Step)
-    first.close()
-    study = finish(classes.evaluate_zip(services, str(archive), "tabletop/base", "tabletop/ezclip"))
+    first.close()  # type: ignore[attr-defined]
+    study = finish(classes.evaluate_classes(services, folder, *PAIR))
     assert study.comparison.overall.n == 12
     assert len(scored) == 24, "every clip once under each model"
 
@@ -119,10 +202,10 @@ def test_what_a_tab_found_can_be_taken_away(services: Services, archive: Path, m
     asked = Request(str(movie), "a, b")
     found = {
         "evidence": finish(evidence.motion_evidence(services, asked)).report,
-        "frames": embeddings.frame_plane(services, [str(movie)], ["tabletop/base", "tabletop/ezclip"], "PCA").report,
+        "frames": finish(embeddings.frame_plane(services, [str(movie)], list(PAIR), "PCA")).report,
         "timeline": finish(long_video.over_time(services, asked, 0.5, 0.5)).report,
-        "damage": ood.damage(services, asked, Corruption(blur=0.5)).report,
-        "shipped": classes.shipped_study("base->ezclip").report,
+        "damage": finish(ood.damage(services, asked, Corruption(blur=0.5))).report,
+        "shipped": shipped_study(["base", "ezclip"]).report,
     }
     for name, make in found.items():
         with zipfile.ZipFile(study_archive(services, name, make, None if name == "shipped" else asked)) as packed:
@@ -146,13 +229,45 @@ def test_tables_of_predictions(tmp_path: Path) -> None:
         read_predictions(str(tmp_path / "other.csv"), "first")
 
 
+def test_one_table_alone(tmp_path: Path) -> None:
+    table = tmp_path / "one.csv"
+    table.write_text("path,label,prediction,a,b\nx/1.mp4,a,a,0.9,0.1\nx/2.mp4,b,a,0.8,0.2\nx/3.mp4,b,b,0.1,0.9\n")
+    study = study_tables([table], ["mine"])
+    assert study.comparison is None and study.verdict == "mine is right on 66.7% of 3 clips of 2 classes."
+    low, high = class_accuracies(study.model)["b"][1:]
+    # Wilson by hand for 1 of 2: (1/2 + z²/4) / (1 + z²/2) ± z/(1 + z²/2) sqrt(1/8 + z²/16), z = 1.96
+    assert (low, high) == (pytest.approx(0.0945, abs=1e-3), pytest.approx(0.9055, abs=1e-3))
+    files = study.report({}).write(tmp_path / "out")
+    assert {"classes", "classes_chart", "confusion_mine", "predictions"} <= set(files)
+    assert "classwise" not in files
+
+
 def test_shipped_results() -> None:
-    report = classes.shipped()
-    assert set(report["test"]) >= {"base", "motion", "prompts", "ezclip"}
-    study = classes.shipped_study("base->ezclip")
-    comparison = study.comparison
-    assert len(study.pictures) == 3
-    assert json.dumps(comparison.as_json()) == json.dumps(report["comparisons"]["base->ezclip"])
-    assert ood.family_accuracy("night")["ezclip"]["n"] > 0
-    with pytest.raises(UserError, match="no comparison"):
-        classes.shipped_study("x->y")
+    report = shipped_report()
+    assert set(shipped_variants()) >= {"base", "motion", "prompts", "ezclip"}
+    study = shipped_study(["base", "ezclip"])
+    assert json.dumps(study.comparison.as_json()) == json.dumps(report["comparisons"]["base->ezclip"])
+    assert study.class_map.as_json() == report["class_map"]
+    assert widgets.class_plane(study.class_map).count("data-row") == 2 * len(report["class_map"]["clips"])
+    assert shipped_study(["motion", "prompts"]).class_map is None
+    assert measured("ezclip")["families"]["night"]["n"] > 0 and measured("x") == {}
+    with pytest.raises(UserError, match="No answers of 'x' ship"):
+        shipped_study(["x", "base"])
+
+
+def test_a_shipped_test_clip_can_be_drawn_again(tmp_path: Path) -> None:
+    row = shipped_study(["base", "ezclip"]).class_map.rows[0]
+    first, second = (draw_test_clip(row, tmp_path / name) for name in "ab")
+    assert first.read_bytes() == second.read_bytes() and find_masks(first) is not None
+    assert f"{first.parent.name}/{first.name}" == row.short_name
+    for bad in (Row(Path("x/1.mp4"), "waving"), Row(Path("x/y.mp4"), row.label)):
+        with pytest.raises(UserError, match="no clip of Tabletop Motion"):
+            draw_test_clip(bad, tmp_path)
+
+
+def test_the_gallery_names_every_family() -> None:
+    entries = [(str(path), entry) for path in SAMPLES if (entry := sample_entry(path) or {}).get("family")]
+    page = widgets.gallery(entries, {v: measured(v)["families"] for v in shipped_variants()})
+    assert page.count("<button") == len(entries) == 9
+    told = measured("ezclip")["families"]["night"]["top1"]
+    assert "night" in page and f"{told:.0%}" in page

@@ -75,19 +75,8 @@ def synthesise(
             f"of {', '.join(SPLITS)} are allowed."
         )
     folder = Path(out) / split
-    families = list(FAMILIES)
     jobs = [
-        Job(
-            str(folder),
-            split,
-            names,
-            number,
-            clip_seed(seed, split, m, number),
-            families[number % len(families)] if split == "ood" else None,
-            masks,
-        )
-        for m, names in enumerate(MOTIONS)
-        for number in range(clips_per_class)
+        _job(folder, split, seed, m, number, masks) for m in range(len(MOTIONS)) for number in range(clips_per_class)
     ]
     for label in LABELS:
         (folder / label.replace(" ", "_")).mkdir(parents=True, exist_ok=True)
@@ -101,6 +90,21 @@ def synthesise(
     write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
     contact_sheet(jobs).save(folder / SHEET)
     return folder / MANIFEST
+
+
+def draw_again(out: str | Path, *, split: Split, seed: int, label: str, number: int) -> Path:
+    """Draw one clip of a split, its twin and their masks; returns the clip's path, as ``synthesise`` names it."""
+    m, names = next((m, names) for m, names in enumerate(MOTIONS) if label in names)
+    folder = Path(out) / split
+    for name in names:
+        (folder / name.replace(" ", "_")).mkdir(parents=True, exist_ok=True)
+    rows = draw(_job(folder, split, seed, m, number, masks=True))
+    return folder / next(row["path"] for row in rows if row["label"] == label)
+
+
+def _job(folder: Path, split: Split, seed: int, motion: int, number: int, masks: bool) -> Job:
+    family = list(FAMILIES)[number % len(FAMILIES)] if split == "ood" else None
+    return Job(str(folder), split, list(MOTIONS)[motion], number, clip_seed(seed, split, motion, number), family, masks)
 
 
 def contact_sheet(jobs: list[Job], shown: tuple[int, ...] = (2, 10, 20, 30, 37)) -> Image.Image:

@@ -141,6 +141,7 @@ def test_probe_project_scan(clip: Path, tmp_path: Path) -> None:
     assert variations[:2] == ["as it is", "reversed"] and len(variations) == 7
     out = tmp_path / "plane"
     found = json.loads(run("project", clip, "--out", out, "--method", "PCA", "--json").stdout)
+    assert all(0 <= s["phantom_share"] <= 2 for of_model in found["motion"] for s in of_model)
     assert len(found["points"]) == 16 and found["difference"] == "the two differ by the motion loss alone"
     assert (out / "points.csv").read_text().count("\n") == 17
     found = json.loads(
@@ -149,6 +150,14 @@ def test_probe_project_scan(clip: Path, tmp_path: Path) -> None:
     starts = [w["start"] for w in found["windows"]]
     assert len(starts) == 4 and np.allclose(np.diff(starts), 0.5, atol=0.05)
     assert len(json.loads((out / "windows.json").read_text())) == 8 and (out / "scores_1.svg").is_file()
+    assert (out / "attention.png").is_file()
+    (out / "own.csv").write_text('number,class,description\n0,a,"A sentence of its own."\n')
+    both = run(
+        "scan", clip, "--labels", "a, b", "--baseline", "tabletop/base", "--sentences", out / "own.csv", "--json"
+    )
+    told = json.loads(both.stdout)["windows"][0]["predictions"]
+    assert list(told) == ["tabletop/base", "tabletop/ezclip"]
+    assert told["tabletop/ezclip"] != found["windows"][0]["predictions"]["tabletop/ezclip"]
     assert "at least 0.1" in run("scan", clip, "--labels", "a", "--step", "0", status=2).stderr
 
 
@@ -180,10 +189,32 @@ def test_compare_two_tables(tmp_path: Path) -> None:
         (tmp_path / f"{name}.csv").write_text(f"path,label,prediction,a,b\nx/1.mp4,a,a,{score},0.5\n")
     out = tmp_path / "compared"
     found = json.loads(run("compare", tmp_path / "first.csv", tmp_path / "second.csv", "--out", out, "--json").stdout)
-    assert found["overall"]["difference"] == 1.0 and found["fixed"] == [["a", "b", 1]]
-    assert {"report.html", "classwise.csv", "classwise_chart.svg"} <= {path.name for path in out.iterdir()}
+    compared = found["comparison"]
+    assert compared["overall"]["difference"] == 1.0 and compared["fixed"] == [["a", "b", 1]]
+    files = {path.name for path in out.iterdir()}
+    assert {"report.html", "classwise.csv", "classwise_chart.svg", "classes.csv", "classes_chart.png"} <= files
+    alone = run("compare", tmp_path / "first.csv", "--out", tmp_path / "alone").stdout
+    assert "table is right on 0.0% of 1 clips" in alone and "0.0%  a (1)" in alone
     gone = run("compare", tmp_path / "first.csv", tmp_path / "gone.csv", status=2)
     assert "no table gone.csv" in gone.stderr
+
+
+def test_what_ships_can_be_asked_for(tmp_path: Path) -> None:
+    found = json.loads(run("compare", "base", "ezclip", "--out", tmp_path, "--json").stdout)
+    report = json.loads((ROOT / "results" / "tabletop" / "study" / "report.json").read_text())
+    assert found["comparison"] == report["comparisons"]["base->ezclip"]
+    assert (tmp_path / "class_map.png").is_file() and (tmp_path / "confusion_ezclip.png").is_file()
+    card = json.loads(run("models", "tabletop/ezclip", "--json").stdout)[0]
+    assert card["measured"]["test"]["top1"] == found["top1"]
+    assert "night" in run("models", "tabletop/ezclip").stdout
+    assert "no model 'best'" in run("models", "best", status=2).stderr
+
+
+def test_live(clip: Path) -> None:
+    lines = run("live", clip, "--labels", "a, b", "--seconds", "1", "--top-k", "1").stdout.splitlines()
+    assert len(lines) >= 2 and "tabletop/base" in lines[0] and "tabletop/ezclip" in lines[1]
+    assert "cannot be read" in run("live", "camera:77", "--labels", "a, b", status=2).stderr
+    assert "cannot be read" in run("live", "README.md", "--labels", "a, b", status=2).stderr
 
 
 @pytest.mark.slow

@@ -1,0 +1,109 @@
+"""The newest moments of a camera or a stream: older frames are dropped, so that the delay stays bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+
+import numpy as np
+
+from ezclip.errors import VideoError
+from ezclip.evaluation.analysis import Host, Request, sentences_of, wanted_labels
+from ezclip.types import Clip, Prediction
+from ezclip.video.decode import stream
+
+MOST_FRAMES = 64
+
+
+@dataclass
+class Live:
+    """The newest frames, never more than 64.
+
+    Attributes:
+        frames: (time in seconds, uint8 RGB picture), the newest last.
+    """
+
+    frames: deque[tuple[float, np.ndarray]] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+
+    def add(self, image: np.ndarray, seconds: float, now: float | None = None) -> None:
+        """Take a frame, seen at ``now`` or this moment, and forget those older than ``seconds``."""
+        now = monotonic() if now is None else now
+        self.frames.append((now, image))
+        while now - self.frames[0][0] > seconds:
+            self.frames.popleft()
+
+    def clip(self, T: int) -> Clip:
+        """T frames evenly spread over what is held, of the newest frame's size."""
+        shape = self.frames[-1][1].shape
+        rows = [row for row in self.frames if row[1].shape == shape]
+        chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, T).round().astype(int)]
+        times = np.array([t - chosen[0][0] for t, _ in chosen])
+        return Clip("camera", np.stack([i for _, i in chosen]), np.arange(T), times, total=len(rows))
+
+
+def score_live(host: Host, request: Request, live: Live) -> dict[str, list[Prediction]]:
+    """Rankings of the newest window under baseline and model.
+
+    Raises:
+        UserError: class names that cannot be used, or no frame yet.
+    """
+    names, _ = wanted_labels(request)
+    if not live.frames:
+        raise VideoError("No frame has come yet.")
+    found: dict[str, list[Prediction]] = {}
+    for name in dict.fromkeys((request.baseline, request.model)):
+        predictor = host.predictor(name)
+        with host.lock:
+            predictor.set_video(live.clip(predictor.model.num_frames))
+            found[name] = predictor.score(names, sentences_of(request, predictor, names))
+    return found
+
+
+def watch(source: str, seconds: float) -> Iterator[Live]:
+    """The newest ``seconds`` of a camera, a stream or a file, whenever they are asked for; the last once it ends.
+
+    Frames come in a thread of their own; those that come while nobody asks are dropped.
+
+    Args:
+        source: see ``video.decode.stream``.
+        seconds: length of the window.
+
+    Raises:
+        VideoError: the source cannot be read.
+    """
+    live, lock = Live(), threading.Lock()
+    fresh, ended, stop = threading.Event(), threading.Event(), threading.Event()
+    failure: list[VideoError] = []
+
+    def read() -> None:
+        try:
+            for image, _ in stream(source):
+                with lock:
+                    live.add(image, seconds)
+                fresh.set()
+                if stop.is_set():
+                    return
+        except VideoError as error:
+            failure.append(error)
+        finally:
+            ended.set()
+            fresh.set()
+
+    threading.Thread(target=read, name="camera", daemon=True).start()
+    try:
+        while fresh.wait():
+            fresh.clear()
+            last = ended.is_set()
+            if failure:
+                raise failure[0]
+            with lock:
+                held = Live(live.frames.copy())
+            if held.frames:
+                yield held
+            if last:
+                return
+    finally:
+        stop.set()
