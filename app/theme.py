@@ -92,15 +92,16 @@ CSS = """
 .ez-plane .ez-point:focus circle { stroke-width: 3; stroke: var(--primary-500); }
 .ez-plane text { font-size: 9px; fill: #fff; paint-order: stroke; stroke: #0008; stroke-width: 2px;
   pointer-events: none; }
-.ez-legend { display: flex; flex-wrap: wrap; gap: 4px 14px; font-size: .85rem; color: var(--body-text-color); }
+.ez-legend { display: flex; flex-wrap: wrap; gap: 4px 14px; margin-bottom: 10px; font-size: .85rem;
+  color: var(--body-text-color); }
 .ez-legend i { display: inline-block; width: 12px; height: 12px; border-radius: 6px; margin-right: 5px; }
 .ez-verdict { font-size: 1.05rem; color: var(--body-text-color); padding-left: 1.2rem; list-style: disc; }
 .ez-frames { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 10px; }
 .ez-frames img { width: 84px; border-radius: 4px; }
-.ez-gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); gap: 10px; }
+.ez-gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(128px, 1fr)); gap: 10px; }
 .ez-choice { display: flex; flex-direction: column; gap: 2px; text-align: left; padding: 8px; border-radius: 8px;
   border: 1px solid var(--border-color-primary); background: var(--background-fill-secondary);
-  color: var(--body-text-color); cursor: pointer; }
+  color: var(--body-text-color); cursor: pointer; font-weight: normal; }
 .ez-choice:hover, .ez-choice:focus-visible { border-color: var(--primary-500); outline: none;
   box-shadow: 0 0 0 2px var(--primary-500); }
 .ez-choice img { width: 100%; aspect-ratio: 1; border-radius: 4px; margin: 0; }

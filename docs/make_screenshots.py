@@ -102,7 +102,8 @@ def take(page: Page, name: str, tab: str) -> None:
     """The whole page as a small PNG."""
     page.evaluate("document.querySelector('#inputs').scrollTop = 0")
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True)))
-    shot.convert("RGB").quantize(192).save(ROOT / "docs" / f"{name}_{tab}.png", optimize=True)
+    palette = shot.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3)  # rare colours keep their hue
+    palette.save(ROOT / "docs" / f"{name}_{tab}.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
 
 CANCELLED = "Cancelled. What was scored is kept: press the button again to go on from there."
-EMPTY = "Which classes gain, which lose, and by how much: choose a source."
+EMPTY = "Which classes gain, which lose, and by how much: show what ships of Tabletop Motion, or bring your own."
 # Gradio drops the folders of an uploaded folder's files, so the page remembers them.
 _REMEMBER_FOLDER = """;document.addEventListener('change', e => { if (e.target.webkitdirectory)
     window.ezFolder = [...e.target.files].map(f => f.webkitRelativePath) }, true)"""
@@ -43,14 +43,14 @@ class ClassesTab:
                 first_shipped = gr.Dropdown(
                     variants,
                     value="base" if chosen else None,
-                    label="Shipped results on Tabletop Motion: baseline",
+                    label="Shipped results: baseline",
                     min_width=160,
                     elem_id="shipped-first",
                 )
                 second_shipped = gr.Dropdown(
                     variants,
                     value="ezclip" if chosen else None,
-                    label="Model",
+                    label="Shipped results: model",
                     min_width=160,
                     elem_id="shipped-second",
                 )
@@ -78,13 +78,13 @@ class ClassesTab:
                 tables = gr.Button("Show the tables", elem_id="tables-run")
             verdict = gr.HTML(widgets.empty(EMPTY), elem_id="class-verdict")
             chart = gr.Plot(visible=False, show_label=False, label="Differences by class", elem_id="class-chart")
-            bars = gr.Plot(visible=False, show_label=False, label="Accuracy by class", elem_id="class-bars")
             plane = gr.HTML("", elem_id="class-map", js_on_load=CHOOSE + _REMEMBER_FOLDER)
             opened = OpenedClip(services, "class")
+            bars = gr.Plot(visible=False, show_label=False, label="Accuracy by class", elem_id="class-bars")
             table = gr.HTML("", elem_id="class-table")
             archive = StudyArchive(services, "classes")
         study = gr.State(None)
-        outputs = [verdict, chart, bars, plane, table, study, archive.state]
+        outputs = [verdict, chart, plane, bars, table, study, archive.state]
 
         def own(path: str | None, files: list[str] | None, listed: str, *values: Any) -> Iterator[Any]:
             if not path and not files:
@@ -129,8 +129,8 @@ def _shown(found: tuple[ClassStudy, Request | None]) -> list[Any]:
     return [
         widgets.class_verdict(study) + widgets.warnings(skipped),
         gr.Plot(widgets.class_chart(study.comparison), visible=True) if study.comparison else gr.Plot(visible=False),
-        gr.Plot(widgets.class_bars(study), visible=True),
         widgets.class_plane(study.class_map) if study.class_map else "",
+        gr.Plot(widgets.class_bars(study), visible=True),
         widgets.class_tables(study) + widgets.class_pictures(study),
         study,
         (study.report, asked),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _THUMB = 96
 _CARD = 160
-MOST = 20
+MOST_CONFUSIONS = 10
 MOST_WINDOWS = 200
 GALLERY = ("base", "ezclip")
 
@@ -107,8 +107,8 @@ def class_tables(study: ClassStudy) -> str:
         for d in study.comparison.classes
     ]
     every = table(["Class", "Clips", first, second, "Difference", "95 % interval"], rows)
-    changed = [["fixed", *map(str, row)] for row in study.comparison.fixed[:MOST]]
-    changed += [["created", *map(str, row)] for row in study.comparison.created[:MOST]]
+    changed = [["fixed", *map(str, row)] for row in study.comparison.fixed[:MOST_CONFUSIONS]]
+    changed += [["created", *map(str, row)] for row in study.comparison.created[:MOST_CONFUSIONS]]
     confusions = table(["Confusion", "Class", "was taken for", "Clips"], changed)
     return f"{_folded('Every class', every)}<h2>Confusions fixed and created by {escape(second)}</h2>{confusions}"
 

@@ -99,7 +99,7 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
     """Fig. 5: differences by class, and confusions fixed and created."""
     first, second = comparison.models
     bars = [(d.label, (d.difference, d.low, d.high)) for d in comparison.classes]
-    figure = charts.differences(bars, title=f"{second} minus {first}: most gained, most lost")
+    figure = charts.differences(bars, title=f"{second} minus {first}")
     rows = [
         [d.label, d.n, d.first, d.second, d.difference, d.low, d.high, d.p]
         for d in [comparison.overall, *comparison.classes]

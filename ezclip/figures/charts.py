@@ -34,9 +34,8 @@ def differences(
     axis.set_yticks(range(len(shown)), [_short(name, 52) for name, _ in shown], fontsize=8)
     axis.axvline(0, color="0.2", linewidth=0.8)
     axis.set_xlabel(unit if shown else "no class changed")
-    axis.set_title(
-        f"{title} ({len(gained)} of {len(rows)} classes gain, {len(lost)} lose)", fontsize=10, parse_math=False
-    )
+    told = f"{len(gained)} of {len(rows)} classes gain, {len(lost)} lose; at most {most} of each are shown"
+    _title(figure, f"{title} ({told})")
     axis.grid(axis="x", alpha=0.3)
     return figure
 
@@ -65,10 +64,8 @@ def by_class(series: Mapping[str, Mapping[str, Bar]], *, title: str, most: int =
     axis.set_ylim(-0.6, len(shown) - 0.4)
     axis.set_xlim(0, 101)
     axis.set_xlabel("top-1, %")
-    axis.set_title(
-        title if len(shown) == len(labels) else f"{title}: {most // 2} best and {most // 2} worst of {len(labels)}",
-        fontsize=10,
-        parse_math=False,
+    _title(
+        figure, title if len(shown) == len(labels) else f"{title}: {most // 2} best, {most // 2} worst of {len(labels)}"
     )
     axis.legend(fontsize=8, loc="lower right")
     axis.grid(axis="x", alpha=0.3)
@@ -231,6 +228,11 @@ def plane(
     axes[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.suptitle(title, fontsize=10, parse_math=False)
     return figure
+
+
+def _title(figure: Figure, text: str) -> None:
+    """Above the whole figure, where long labels leave the axes little room."""
+    figure.suptitle(textwrap.fill(text, 100), fontsize=10, parse_math=False)
 
 
 def _whiskers(axis: Axes, values: np.ndarray, places: np.ndarray, *, horizontal: bool) -> None:
