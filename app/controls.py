@@ -9,7 +9,6 @@ from typing import Any
 import gradio as gr
 
 from ezclip.evaluation.analysis import Request
-from ezclip.text.templates import Texts
 
 
 @dataclass
@@ -46,7 +45,7 @@ class Controls:
         labels: str,
         baseline: str,
         model: str,
-        texts: Texts,
+        texts: str,
         sentences: dict[str, str] | None,
         **more: Any,
     ) -> Request:

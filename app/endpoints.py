@@ -1,10 +1,11 @@
-"""The named endpoints: a public interface, kept stable. Each gives the numbers that the page shows."""
+"""The named endpoints: the public interface, whose changes CHANGELOG names. Each gives the numbers of the page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -24,6 +25,9 @@ from ezclip.evaluation.shipped import shipped_study
 from ezclip.text.templates import check_texts
 from ezclip.video.corrupt import Corruption
 from ezclip.video.decode import read_picture
+
+MOST_PREDICTIONS = 2000
+Own = dict[str, str] | None
 
 
 def add_endpoints(services: Services) -> None:
@@ -45,6 +49,15 @@ def add_endpoints(services: Services) -> None:
     ]
     texts = gr.Textbox("trained", visible=False, label="texts")
     sentences = gr.JSON({}, visible=False, label="sentences")
+    worded = [texts, sentences]
+    drawn = [
+        gr.Textbox("mean", visible=False, label="fusion"),
+        gr.Number(0, visible=False, label="start_layer"),
+        gr.Number(0.0, visible=False, label="discard"),
+        gr.Number(0.6, visible=False, label="opacity"),
+        gr.Checkbox(False, visible=False, label="difference"),
+    ]
+    first_model = gr.Textbox("tabletop/prompts", visible=False, label="baseline")
     further = gr.Textbox("", visible=False, label="further")
     tables = [gr.File(visible=False, label=which) for which in ("first", "second")]
     prove = gr.Checkbox(False, visible=False, label="prove")
@@ -53,9 +66,11 @@ def add_endpoints(services: Services) -> None:
     answer = gr.JSON(visible=False, label="answer")
     files = gr.File(visible=False, label="files", file_count="multiple")
 
-    def on_predict(clip: str, labels: str, model: str) -> dict[str, Any]:
+    def on_predict(clip: str, labels: str, model: str, texts: str, sentences: Own) -> dict[str, Any]:
         """Rank class names for a clip; the JSON of ``python -m ezclip predict --json``."""
-        return actions.predict_json(services, Request(clip, labels, model=model))
+        return actions.predict_json(
+            services, Request(clip, labels, model=model, texts=texts, sentences=sentences or {})
+        )
 
     def on_explain(
         clip: str, labels: str, model: str, baseline: str, label: str, method: str, prove: bool
@@ -72,13 +87,21 @@ def add_endpoints(services: Services) -> None:
         target: str,
         method: str,
         texts: str,
-        sentences: dict[str, str] | None,
+        sentences: Own,
         further: str,
         prove: bool,
+        fusion: str,
+        start_layer: float,
+        discard: float,
+        opacity: float,
+        difference: bool,
     ) -> tuple[dict[str, Any], list[str]]:
         """Everything that the page shows of a clip; the JSON of ``python -m ezclip analyse --json``, and its files."""
         more = tuple(name.strip() for name in further.split(",") if name.strip())
-        asked = Request(clip, labels, baseline, model, more, check_texts(texts), sentences or {}, method, target=target)
+        asked = Request(
+            *(clip, labels, baseline, model, more, texts, sentences or {}, method),
+            *(fusion, int(start_layer or 0), discard or 0.0, target, opacity, difference),
+        )
         return actions.analysis_json(services, asked, measure=prove)
 
     def on_compare_tables(first: str, second: str) -> dict[str, Any]:
@@ -88,7 +111,7 @@ def add_endpoints(services: Services) -> None:
         given = [path for path in (first, second) if path]
         if not given:
             raise UserError("Give the predictions.csv of one model or of two.")
-        return study_tables(given, ["first table", "second table"][: len(given)]).as_json()
+        return study_tables(given).as_json()
 
     def on_shipped(baseline: str, model: str) -> dict[str, Any]:
         """Two of the shipped models class by class on Tabletop Motion; the JSON of ``python -m ezclip compare A B``."""
@@ -99,13 +122,13 @@ def add_endpoints(services: Services) -> None:
         return [services.card(name) for name in services.model_names()]
 
     def on_live(
-        frames: list[str], labels: str, model: str, baseline: str, texts: str, sentences: dict[str, str] | None
+        frames: list[str], labels: str, model: str, baseline: str, texts: str, sentences: Own
     ) -> dict[str, Any]:
         """Rank class names for the newest frames of a camera, pictures in time order, under both models."""
         live = Live()
-        for number, path in enumerate(frames):
-            live.add(read_picture(path), MOST_FRAMES, now=number)
-        asked = Request(None, labels, baseline, model, texts=check_texts(texts), sentences=sentences or {})
+        for number, path in enumerate(frames or []):
+            live.add(read_picture(path, Path(path).name), MOST_FRAMES, now=number)
+        asked = Request(None, labels, baseline, model, texts=texts, sentences=sentences or {})
         return {name: [vars(p) for p in ranked] for name, ranked in score_live(services, asked, live).items()}
 
     def on_damage(
@@ -119,18 +142,23 @@ def add_endpoints(services: Services) -> None:
         tint: float,
         occlusion: float,
         frame_drop: float,
+        texts: str,
+        sentences: Own,
     ) -> dict[str, Any]:
         """Rank class names for a damaged clip under both models; every damage from 0 to 1."""
         corruption = Corruption(blur, noise, darkness, tint, occlusion, frame_drop)
-        return finish(damage(services, Request(clip, labels, baseline, model), corruption)).as_json()
+        asked = Request(clip, labels, baseline, model, texts=texts, sentences=sentences or {})
+        return finish(damage(services, asked, corruption)).as_json()
 
-    def on_compare(archive: str, model: str, baseline: str) -> dict[str, Any]:
+    def on_compare(archive: str, model: str, baseline: str, texts: str) -> dict[str, Any]:
         """Two models on a zip with a folder of clips for each class; the JSON of ``python -m ezclip evaluate``."""
-        return finish(evaluate_classes(services, unpacked_zip(services, archive), baseline, model)).as_json()
+        folder = unpacked_zip(services, archive)
+        return finish(evaluate_classes(services, folder, baseline, model, check_texts(texts))).as_json()
 
-    def on_probe(clip: str, labels: str, model: str, baseline: str) -> dict[str, Any]:
+    def on_probe(clip: str, labels: str, model: str, baseline: str, texts: str, sentences: Own) -> dict[str, Any]:
         """The clip's frames in other orders; the JSON of ``python -m ezclip probe --json`` without the clip's name."""
-        found = finish(motion_evidence(services, Request(clip, labels, baseline, model)))
+        asked = Request(clip, labels, baseline, model, texts=texts, sentences=sentences or {})
+        found = finish(motion_evidence(services, asked))
         from ezclip.evaluation.evidence import as_json
 
         rows = {name: as_json(probes) for name, probes in found.probes.items()}
@@ -141,10 +169,21 @@ def add_endpoints(services: Services) -> None:
         return finish(frame_plane(services, clips, [baseline, model], projection)).as_json()
 
     def on_scan(
-        clip: str, labels: str, model: str, seconds: float, step: float, baseline: str, top_k: float
+        clip: str,
+        labels: str,
+        model: str,
+        seconds: float,
+        step: float,
+        baseline: str,
+        top_k: float,
+        texts: str,
+        sentences: Own,
     ) -> dict[str, Any]:
         """Scores over a long video; the JSON of ``python -m ezclip scan --json`` without the clip's name."""
-        found = finish(over_time(services, Request(clip, labels, baseline or model, model), seconds, step))
+        if not 1 <= (top_k or 0) <= MOST_PREDICTIONS:
+            raise UserError(f"top_k is {top_k}; it must be from 1 to {MOST_PREDICTIONS}.")
+        asked = Request(clip, labels, baseline or model, model, texts=texts, sentences=sentences or {})
+        found = finish(over_time(services, asked, seconds, step))
         return {"model": model, "windows": [moment.as_json(int(top_k)) for moment in found.moments]}
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
@@ -159,17 +198,17 @@ def add_endpoints(services: Services) -> None:
             concurrency_id="model",
         )
 
-    add("predict", on_predict, [clip, labels, model], answer)
+    add("predict", on_predict, [clip, labels, model, *worded], answer)
     add("explain", on_explain, [clip, labels, model, baseline, label, method, prove], [answer, files])
-    asked = [clip, labels, model, baseline, label, method, texts, sentences, further, prove]
+    asked = [clip, labels, model, baseline, label, method, *worded, further, prove, *drawn]
     add("analyse", on_analyse, asked, [answer, files])
     add("compare_tables", on_compare_tables, tables, answer)
-    add("damage", on_damage, [clip, labels, model, baseline, *strengths], answer)
-    add("compare", on_compare, [archive, model, baseline], answer)
-    add("probe", on_probe, [clip, labels, model, baseline], answer)
-    add("project", on_project, [clips, baseline, model, projection], answer)
-    add("scan", on_scan, [clip, labels, model, seconds, step, second_model, top_k], answer)
-    add("live", on_live, [clips, labels, model, baseline, texts, sentences], answer)
+    add("damage", on_damage, [clip, labels, model, baseline, *strengths, *worded], answer)
+    add("compare", on_compare, [archive, model, baseline, texts], answer)
+    add("probe", on_probe, [clip, labels, model, baseline, *worded], answer)
+    add("project", on_project, [clips, first_model, model, projection], answer)
+    add("scan", on_scan, [clip, labels, model, seconds, step, second_model, top_k, *worded], answer)
+    add("live", on_live, [clips, labels, model, baseline, *worded], answer)
     add("models", on_models, [], answer)
     add("shipped", on_shipped, [*shipped], answer)
 

@@ -12,10 +12,14 @@ import gradio as gr
 from app import widgets
 from app.feedback import guarded_steps
 from app.zero_gpu import on_gpu
+from ezclip.errors import UserError
 from ezclip.evaluation.jobs import Step, timed
 
+# Where a proof was stopped, its progress gives way.
+UNMEASURED = "html => html?.replaceAll(/faithfulness of[^<]*/g, 'not measured')"
 LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
+PROOF: dict[str, Any] = {"concurrency_id": "proof", "concurrency_limit": 1, "api_visibility": "private"}
 
 
 def start(
@@ -41,17 +45,25 @@ def start(
     """
 
     def run(*values: Any) -> Iterator[list[Any]]:
-        for found in timed(steps(*values)):
-            waiting = [gr.skip() for _ in outputs[1:]]
-            yield [widgets.progress(found), *waiting] if isinstance(found, Step) else show(found)
+        waiting = [gr.skip() for _ in outputs[1:]]
+        try:
+            for found in timed(steps(*values)):
+                yield [widgets.progress(found), *waiting] if isinstance(found, Step) else show(found)
+        except UserError as error:
+            yield [widgets.empty(str(error)), *waiting]
+            raise
 
     return begin(on_gpu(guarded_steps(run)), inputs, outputs, **MODEL, **options)
 
 
-def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, told: str = "Cancelled.") -> None:
-    """Let a button end jobs and say so in ``where``, if progress is what stands there; a result stays."""
+def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, told: str = "Cancelled.") -> Any:
+    """Let a button end jobs and say so in ``where``, if progress is what stands there; a result stays.
+
+    Returns:
+        The last of these events.
+    """
     said = json.dumps(widgets.empty(told))
     instant: dict[str, Any] = {"queue": False, "api_visibility": "private"}
     cancelled = button.click(None, None, None, cancels=jobs, **instant)
     waited = cancelled.then(lambda: time.sleep(LAST_WORDS), None, None, **instant)
-    waited.then(None, where, where, js=f"html => html?.includes('ez-progress') ? {said} : html", **instant)
+    return waited.then(None, where, where, js=f"html => html?.includes('ez-progress') ? {said} : html", **instant)

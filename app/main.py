@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -23,7 +24,7 @@ from app.actions.preview import preview_pair
 from app.controls import Controls
 from app.endpoints import add_endpoints
 from app.feedback import TOAST, guarded
-from app.jobs import LAST_WORDS, MODEL
+from app.jobs import LAST_WORDS, MODEL, PROOF, UNMEASURED
 from app.services import Services
 from app.tabs.about import about_tab
 from app.tabs.across_frames import AcrossFramesTab
@@ -33,14 +34,13 @@ from app.tabs.embeddings import EmbeddingsTab
 from app.tabs.evidence import EvidenceTab
 from app.tabs.long_video import LongVideoTab
 from app.tabs.ood import OODTab
-from app.tabs.opened_clip import PROOF
 from app.tabs.recognise import RecogniseTab
 from app.tabs.take_away import TakeAway
 from app.theme import CSS, THEME
 from app.zero_gpu import on_gpu
 from ezclip.checkpoints.catalog import ROOT, check_model_name
 from ezclip.errors import UserError
-from ezclip.evaluation.analysis import analyse
+from ezclip.evaluation.analysis import analyse, wanted_labels
 from ezclip.evaluation.jobs import Step, timed
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
@@ -64,25 +64,32 @@ def build_app(services: Services) -> gr.Blocks:
         proofs = gr.State(None)  # (an Analysis, its measured MapProofs)
         with gr.Row():
             with gr.Column(scale=2, min_width=320, elem_id="inputs"):
-                left = _left(services, samples)
+                models = _models(services)
+                left = _left(services, samples, models)
                 controls, run, stop, status = left.controls, left.run, left.stop, left.status
-                take_away = TakeAway(services, state, proofs)
             with gr.Column(scale=5, min_width=320):
+                with gr.Row():
+                    for model in models:
+                        model.render()
                 banner = gr.HTML(_banner(services, services.baseline, services.default), elem_id="banner")
+                with gr.Accordion("About these models", open=False):
+                    cards = gr.HTML(_cards(services, services.baseline, services.default), elem_id="cards")
+                    offer = _offer_conversion(services, *models)
                 # In place of the tabs' own header, whose menu for those that do not fit loses some of them.
                 named = [(title, tab) for tab, title in texts.TABS.items()]
                 choose = gr.Radio(named, value="recognise", label="Results", show_label=False, elem_id="choose-tab")
                 with gr.Tabs(elem_id="tabs") as tabs_box:
-                    recognise = RecogniseTab(controls)
+                    recognise = RecogniseTab(services, controls, state)
                     attention = AttentionTab(services, state, proofs)
                     across = AcrossFramesTab(services, state)
-                    EmbeddingsTab(services, controls, samples)
+                    embeddings = EmbeddingsTab(services, controls, samples)
                     EvidenceTab(services, controls)
                     ClassesTab(services, controls)
                     OODTab(services, controls, samples)
                     LongVideoTab(services, controls)
                     about_tab()
-        _wire_inputs(services, left, banner)
+                take_away = TakeAway(services, state, proofs)
+        _wire_inputs(services, left, banner, cards)
 
         shown = [recognise, attention, across, take_away]
         outputs = [state, *(component for tab in shown for component in tab.outputs)]
@@ -91,14 +98,16 @@ def build_app(services: Services) -> gr.Blocks:
             if again and current is None:
                 return
             own, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
-            settings = attention.settings(*own) | ({} if again else {"target": ""})
             unchanged = [gr.skip() for _ in outputs]
             try:
-                for step in timed(analyse(services, controls.request(*shared, **settings))):
+                request = controls.request(*shared, **attention.settings(*own))
+                if not again or request.target not in wanted_labels(request)[0]:
+                    request = replace(request, target="")
+                for step in timed(analyse(services, request)):
                     if isinstance(step, Step):
                         yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
                     else:
-                        found = [value for tab in shown for value in tab.show(step)]
+                        found = [value for tab in shown for value in tab.show(step, current)]
                         told = f"Done: {len(step.clip)} frames of {step.clip.total}, label “{escape(step.target)}”."
                         yield [told, step, *found]
             except UserError as error:
@@ -107,8 +116,7 @@ def build_app(services: Services) -> gr.Blocks:
 
         asked = [state, *attention.inputs, *controls.inputs]
         instant: dict[str, Any] = {"queue": False, "api_visibility": "private"}
-        busy = lambda: (gr.Button(interactive=False), gr.Button(interactive=True))  # noqa: E731
-        ready = lambda: (gr.Button(interactive=True), gr.Button(interactive=False))  # noqa: E731
+        busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
         jobs, proofs_under_way = [], []
         begins = {
             run.click: False,
@@ -117,29 +125,24 @@ def build_app(services: Services) -> gr.Blocks:
             recognise.edited.success: True,
         }
         for begin, again in begins.items():
-            begun = begin(busy, None, [run, stop], **instant)
+            begun = begin(busy, None, run, **instant)
             job = begun.then(on_gpu(partial(analysed, again=again)), asked, [status, *outputs], **MODEL)
             for ended in (job.then, job.failure):
-                ended(ready, None, [run, stop], **instant)
+                ended(ready, None, run, **instant)
+            told = [attention.proof, proofs]
+            proof = job.success(on_gpu(attention.prove), [state, proofs], told, show_progress="hidden", **PROOF)
             jobs.append(job)
-            proofs_under_way.append(
-                job.success(
-                    on_gpu(attention.prove),
-                    [state, proofs],
-                    [attention.proof, proofs],
-                    show_progress="hidden",
-                    **PROOF,
-                )
-            )
+            proofs_under_way.append(proof)
         for begin in begins:
             begin(None, None, None, cancels=proofs_under_way, **instant)
 
         def cancelled() -> tuple[Any, ...]:
             time.sleep(LAST_WORDS)
-            return (*ready(), texts.CANCELLED)
+            return ready(), texts.CANCELLED
 
         stopped = stop.click(None, None, None, cancels=[*jobs, *proofs_under_way], **instant)
-        stopped.then(cancelled, None, [run, stop, status], **instant)
+        last = stopped.then(cancelled, None, [run, status], **instant)
+        last.then(None, attention.proof, attention.proof, js=UNMEASURED, **instant)
         remembered = [controls.labels, controls.baseline, controls.model]
         for job in jobs:
             job.then(None, remembered, None, js=_REMEMBER, api_visibility="private")
@@ -148,7 +151,8 @@ def build_app(services: Services) -> gr.Blocks:
         def recall(request: gr.Request) -> list[Any]:
             return _recall(services, request)
 
-        demo.load(recall, None, [*remembered, choose, tabs_box], api_visibility="private")
+        found = [*remembered, choose, tabs_box, *embeddings.models, *offer]
+        demo.load(recall, None, found, api_visibility="private")
         add_endpoints(services)
     return demo
 
@@ -161,14 +165,22 @@ class _Left(NamedTuple):
     gif: gr.UploadButton
     names: gr.File
     label_set: gr.Dropdown
-    cards: gr.HTML
     run: gr.Button
     stop: gr.Button
     status: gr.HTML
 
 
-def _left(services: Services, samples: list[str]) -> _Left:
-    """Clip, class names, the main button, and models."""
+def _models(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
+    """Baseline and model, to be rendered beside the results."""
+    names = services.model_names()
+    free: dict[str, Any] = {"allow_custom_value": services.typed, "info": texts.TYPED if services.typed else None}
+    free |= {"min_width": 260, "render": False}
+    baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline", **free)
+    return baseline, gr.Dropdown(names, value=services.default, label="Model", elem_id="model", **free)
+
+
+def _left(services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]) -> _Left:
+    """Clip, class names, the main button, and what a name becomes."""
     video = gr.Video(
         label="Clip",
         sources=["upload", "webcam"],
@@ -193,44 +205,47 @@ def _left(services: Services, samples: list[str]) -> _Left:
     with gr.Column(elem_id="run"):
         with gr.Row():
             run = gr.Button("Analyse", variant="primary", elem_id="analyse")
-            stop = gr.Button("Cancel", interactive=False, elem_id="cancel")
+            stop = gr.Button("Cancel", elem_id="cancel")
         status = gr.HTML("", elem_id="status")
-    with gr.Accordion("Models and texts", open=False):
-        names = services.model_names()
-        free: dict[str, Any] = {"allow_custom_value": services.typed, "info": texts.TYPED if services.typed else None}
-        baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline", **free)
-        model = gr.Dropdown(names, value=services.default, label="Model", elem_id="model", **free)
-        cards = gr.HTML(_cards(services, services.baseline, services.default), elem_id="cards")
-        _offer_conversion(services, baseline, model)
-        chosen = gr.Dropdown(list(actions.TEXTS.items()), value="trained", label="A name becomes", elem_id="texts")
+    with gr.Accordion("Texts", open=False):
+        chosen = gr.Dropdown(
+            list(actions.TEXTS.items()),
+            value="trained",
+            label="A name becomes",
+            info=texts.TEMPLATE,
+            allow_custom_value=True,
+            elem_id="texts",
+        )
         upload = gr.File(
             label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110, elem_id="names"
         )
-    controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
-    return _Left(controls, examples, other, upload, label_set, cards, run, stop, status)
+    controls = Controls(video, gr.State(None), labels, *models, chosen, gr.State({}))
+    return _Left(controls, examples, other, upload, label_set, run, stop, status)
 
 
-def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> None:
+def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
     """Official files that were dropped into checkpoints/ become models at the press of a button."""
     files = dropped_files()
-    with gr.Row(visible=bool(files)):
+    with gr.Row(visible=bool(files)) as row:
         official = gr.Dropdown(files, value=next(iter(files), None), label="Official file in checkpoints/")
         convert = gr.Button("Convert it to a model", elem_id="convert")
 
-    def converted(name: str) -> tuple[Any, Any]:
+    def converted(name: str) -> list[Any]:
         made = convert_dropped(name)
         names = services.model_names()
-        return gr.Dropdown(names), gr.Dropdown(names, value=made)
+        return [gr.Dropdown(names), gr.Dropdown(names, value=made), *_dropped()]
 
-    convert.click(
-        guarded(converted),
-        official,
-        [baseline, model],
-        **MODEL,
-    )
+    convert.click(guarded(converted), official, [baseline, model, row, official], **MODEL)
+    return row, official
 
 
-def _wire_inputs(services: Services, left: _Left, banner: gr.HTML) -> None:
+def _dropped() -> tuple[Any, Any]:
+    """What ``_offer_conversion`` offers now."""
+    files = dropped_files()
+    return gr.Row(visible=bool(files)), gr.Dropdown(files, value=next(iter(files), None))
+
+
+def _wire_inputs(services: Services, left: _Left, banner: gr.HTML, cards: gr.HTML) -> None:
     """What happens in the left column itself."""
     controls = left.controls
     gr.on(
@@ -254,7 +269,7 @@ def _wire_inputs(services: Services, left: _Left, banner: gr.HTML) -> None:
         [controls.baseline.change, controls.model.change],
         guarded(lambda b, m: (_banner(services, b, m), _cards(services, b, m))),
         [controls.baseline, controls.model],
-        [banner, left.cards],
+        [banner, cards],
         api_visibility="private",
     )
 
@@ -270,10 +285,16 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
     """What the page's address says, as far as it can be used."""
     asked = dict(request.query_params)
     names = services.model_names()
-    found: list[Any] = [asked["labels"] if asked.get("labels") else gr.skip()]
-    found += [asked[key] if asked.get(key) in names else gr.skip() for key in ("baseline", "model")]
+    boxes = [asked.get(key) for key in ("baseline", "model")]
+    known = [gr.Dropdown(names, value=n) if n and services.offers(n) else gr.Dropdown(names) for n in boxes]
     tab = asked.get("tab")
-    return [*found, *((tab, gr.Tabs(selected=tab)) if tab in texts.TABS else (gr.skip(), gr.skip()))]
+    return [
+        asked["labels"] if asked.get("labels") else gr.skip(),
+        *known,
+        *((tab, gr.Tabs(selected=tab)) if tab in texts.TABS else (gr.skip(), gr.skip())),
+        *(gr.Dropdown(names) for _ in range(2)),
+        *_dropped(),
+    ]
 
 
 def _preview(services: Services, path: str | None) -> tuple[Any, Any]:

@@ -81,9 +81,17 @@ class Services:
         self._check(name)
         return model_card(name)
 
+    def offers(self, name: str) -> bool:
+        """Whether a model may be named here."""
+        try:
+            self._check(name)
+        except UserError:
+            return False
+        return True
+
     def _check(self, name: str) -> None:
         """Refuse a model that does not exist, or that this app does not offer."""
-        offered = [*self.model_names(), self.baseline]
+        offered = list(dict.fromkeys([*self.model_names(), self.baseline]))
         if name not in offered and not (self.typed and name.startswith(("clip:", "hf:"))):
             more = "also clip:ARCH/TAG and hf:organisation/name" if self.typed else "start it with --model for another"
             raise UserError(f"There is no model {name[:80]!r} here. This app offers {', '.join(offered)}; {more}.")
@@ -143,8 +151,12 @@ class Services:
             folder = self._unpacked.get(digest)
             if folder is None or not folder.is_dir():
                 folder = self._unpacked[digest] = unpack(self.scratch())
-            (Path(self._scratch.name) / folder.relative_to(self._scratch.name).parts[0]).touch()
+        self.keep(folder)
         return folder
+
+    def keep(self, folder: Path) -> None:
+        """Count a folder inside one of ``scratch`` as used just now."""
+        (Path(self._scratch.name) / folder.relative_to(self._scratch.name).parts[0]).touch()
 
     def scored(self, folder: Path, how: str) -> list[Evaluation]:
         """What is known of the clips of an unpacked folder, scored so, batch by batch; the caller adds to it."""

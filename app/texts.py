@@ -25,10 +25,11 @@ TABS = {
 }
 LABELS_HELP = "One a line, or separated by commas. Leave empty for the model's own classes."
 TYPED = "From the list, or type clip:ARCH/TAG or hf:organisation/name and press Enter; it may be downloaded."
+TEMPLATE = "From the list, or your own template with {} for the name, such as: a video of {}"
 EMPTY_RANKING = "The ranked class names of both models appear here."
 EMPTY_MAPS = "The frames and both models' attention maps appear here."
 EMPTY_INFLUENCE = "How much each frame drew on the others appears here."
-CANCELLED = "Cancelled. Nothing was changed; press Analyse to start again."
+CANCELLED = "Cancelled. What was found before stays; press Analyse to start again."
 
 ABOUT = """
 ## How to read the pictures
@@ -56,6 +57,16 @@ numbers of a frozen copy of the clip stand beside them: what is left there comes
 
 **Frame embeddings.** One point a frame, both models in one fit. t-SNE and UMAP keep neighbours, not distances;
 trustworthiness says how well they did.
+
+**Motion evidence.** Score and rank are of the label that the model gave the clip as it is; *map changes* is the share
+of the map's heat that moved, frame by frame. A model that is blind to order keeps all of them when frames are shuffled.
+
+**Classes.** The chart has what each class gains or loses; a confusion is fixed where only the second model is right.
+In the map of videos each point is one clip, numbered by its class; the *silhouette* (-1 to 1) says how well a model
+keeps the classes apart. *Difference maps* are violet or orange on a scale that is the same to both sides of zero.
+
+**Long video.** One column a window: the middle frame with its heat, and the scores of the labels that won most often;
+the winner of each window is outlined.
 
 **Intervals** are 95 % bootstrap intervals over clips, those of a single class's accuracy Wilson's; the p of a
 comparison is McNemar's, on the clips that only one of the two models got right.

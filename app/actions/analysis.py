@@ -8,9 +8,9 @@ from typing import Any
 from app.services import Services
 from ezclip.checkpoints.catalog import own_labels
 from ezclip.errors import UserError, VideoError
-from ezclip.evaluation.analysis import Request, analyse, finish, wanted_labels
+from ezclip.evaluation.analysis import Request, analyse, finish, sentences_of, wanted_labels
 from ezclip.text.labels import label_set, read_labels_file
-from ezclip.text.templates import Texts, read_descriptions
+from ezclip.text.templates import read_descriptions
 
 OWN_SET = "The model's own classes"
 SET_TITLES = {
@@ -22,7 +22,7 @@ SET_TITLES = {
     "Kinetics-600, classes new to Kinetics-400": "kinetics600_unseen",
     "Something-Something v2": "ssv2",
 }
-TEXTS: dict[str, Texts] = {
+TEXTS = {
     "As the model was trained": "trained",
     "Bare names": "names",
     "16 templates": "templates",
@@ -41,10 +41,11 @@ def read_uploaded(path: str | None) -> tuple[str, dict[str, str], list[str]]:
     if not path:
         return "", {}, []
     with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline()
-    if header.count(",") >= 2 and "name" not in header.lower().split(","):
-        described = read_descriptions(path)
-        return "\n".join(described), described, []
+        header = [column.strip().lower() for column in file.readline().split(",")]
+    described = len(header) >= 3 and (header[-1] in ("description", "text", "sentence") or "name" not in header)
+    if described and Path(path).suffix.lower() == ".csv":
+        own = read_descriptions(path)
+        return "\n".join(own), own, []
     names, warnings = read_labels_file(path)
     return "\n".join(names), {}, warnings
 
@@ -58,7 +59,7 @@ def predict_json(services: Services, request: Request) -> dict[str, Any]:
     clip = services.clip(request.path, predictor.model.num_frames)
     with services.lock:
         predictor.set_video(clip)
-        return predictor.report(names)
+        return predictor.report(names, sentences=sentences_of(request, predictor, names))
 
 
 def analysis_json(services: Services, request: Request, *, measure: bool) -> tuple[dict[str, Any], list[str]]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.services import Services
@@ -14,7 +16,6 @@ from ezclip.checkpoints.files import sha256_of
 from ezclip.data.manifest import SUFFIXES, labels_of, read_rows
 from ezclip.errors import UserError
 from ezclip.evaluation.jobs import Step
-from ezclip.text.templates import Texts
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
 BATCH = 8  # clips between looks at Cancel
+_PART = r"(?!\.\.?(/|$))[^/\\:\x00-\x1f]+"
+_INSIDE = re.compile(rf"{_PART}(/{_PART})*")  # a path that stays in its folder, on every system
 
 
 def unpacked_zip(services: Services, path: str) -> Path:
@@ -38,12 +41,14 @@ def unpacked_zip(services: Services, path: str) -> Path:
                 _check_size(len(members), sum(m.file_size for m in members))
                 for member in members:
                     archive.extract(member, folder)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise UserError(
                 f"{Path(path).name} is not a zip file; zip a folder with one sub-folder for each class."
             ) from error
         return _classes_in(folder)
 
+    if not path or not Path(path).is_file():
+        raise UserError("There is no zip; upload it again.")
     return services.unpacked(sha256_of(path), unpack)
 
 
@@ -56,9 +61,10 @@ def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[st
         names: what each was called inside the chosen folder, such as "clips/waving/1.mp4", in the same order.
 
     Raises:
-        UserError: names that do not belong to the files, or lead outside the folder, or too much.
+        UserError: names that do not belong to the files or lead outside the folder, files that are gone, or too much.
     """
-    if len(files) != len(names) or any(".." in PurePosixPath(name).parts or name.startswith("/") for name in names):
+    there = all(Path(file).is_file() for file in files)
+    if len(files) != len(names) or not there or not all(map(_INSIDE.fullmatch, names)):
         raise UserError("The folder did not arrive whole; click into the box and choose the folder there.")
     wanted = [(Path(file), name) for file, name in zip(files, names, strict=True) if _wanted(name)]
     _check_size(len(wanted), sum(file.stat().st_size for file, _ in wanted))
@@ -93,7 +99,7 @@ def _nested(folder: Path) -> bool:
 
 
 def evaluate_classes(
-    services: Services, folder: Path, baseline: str, model: str, texts: Texts = "trained"
+    services: Services, folder: Path, baseline: str, model: str, texts: str = "trained"
 ) -> Iterator[Step | ClassStudy]:
     """Evaluate two models on a folder of classes and compare them class by class.
 
@@ -118,10 +124,12 @@ def evaluate_classes(
     for i, name in enumerate(chosen):
         predictor = services.predictor(name)
         parts = services.scored(folder, f"{name} {texts}")
-        for start in range(len(parts) * BATCH, len(rows), BATCH):
+        while (start := len(parts) * BATCH) < len(rows):
             yield Step((i + start / len(rows)) / len(chosen), f"{name}: {start} of {len(rows)} clips")
+            services.keep(folder)
             with services.lock:
-                parts.append(score_batch(predictor, rows[start : start + BATCH], names, texts))
+                if len(parts) * BATCH == start:  # a cancelled run may have ended this batch meanwhile
+                    parts.append(score_batch(predictor, rows[start : start + BATCH], names, texts))
         evaluations.append(joined(parts))
     if not evaluations[0].rows:
         raise UserError("None of the clips can be read.")

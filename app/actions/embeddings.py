@@ -31,8 +31,9 @@ def frame_plane(services: Services, paths: list[str], models: list[str], method:
     T = predictors[1].model.num_frames
 
     def work(tick: Callable[[float], None]) -> Layout:
-        clips = list({id(clip): clip for clip in (services.clip(path, T) for path in paths)}.values())  # each once
-        with services.lock:
-            return lay_out(predictors, clips, method, tick)  # type: ignore[arg-type]
+        clips = list(
+            {id(clip): clip for clip in (services.clip(path, T, tick) for path in paths)}.values()
+        )  # once each
+        return lay_out(predictors, clips, method, tick, services.lock)  # type: ignore[arg-type]
 
     yield from watched(work, "embedding the frames and laying them out")

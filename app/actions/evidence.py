@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from app.services import Services
 from ezclip.errors import VideoError
 from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
-from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.jobs import Step, watched
 from ezclip.types import Clip
 
 if TYPE_CHECKING:
@@ -51,8 +52,11 @@ def motion_evidence(services: Services, request: Request) -> Iterator[Step | Evi
         predictor = services.predictor(name)
         T = predictor.model.num_frames
         if T not in decoded:
-            yield Step(i / len(models), "decoding the variations")
-            decoded[T] = varied_clips(request.path, T)
+            for step in watched(partial(varied_clips, request.path, T), "decoding the variations"):
+                if isinstance(step, Step):
+                    yield Step(i / len(models), step.doing)
+                else:
+                    decoded[T] = step
         steps = probe(predictor, decoded[T], names, sentences_of(request, predictor, names))
         while name not in found:
             with services.lock:  # never across a yield, which may come back in another thread

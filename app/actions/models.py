@@ -45,7 +45,7 @@ def card_rows(card: dict[str, Any]) -> dict[str, str]:
         "variant": card["variant"],
         "frames": f"T = {card['T']}",
         "backbone": f"{card['backbone']['id']}, {file(card['backbone'])}",
-        "adapter": file(card["adapter"]),
+        "adapter": file(card["adapter"]) if "adapter" in card else "",
         "data": trained_on(card),
     }
     if "steps" in training:
@@ -56,4 +56,7 @@ def card_rows(card: dict[str, Any]) -> dict[str, str]:
         rows["measured"] = (
             f"top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%} on {test['n']} unseen Tabletop clips"
         )
+    elif metrics := card.get("metrics"):
+        rows["measured"] = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items()) + " while it trained"
+    rows["source"] = card.get("source", "")
     return {key: value for key, value in rows.items() if value}

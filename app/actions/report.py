@@ -2,59 +2,78 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from app.services import Services
 from ezclip.checkpoints.files import sha256_of
-from ezclip.evaluation.analysis import Analysis, Request
-from ezclip.evaluation.analysis_report import analysis_report
+from ezclip.evaluation.analysis import Analysis, Request, wanted_labels
+from ezclip.evaluation.analysis_report import label_files, label_options
 from ezclip.evaluation.proof import MapProof
 from ezclip.evaluation.provenance import card
 from ezclip.evaluation.report import Report
 
 
-def report_files(services: Services, analysis: Analysis, proofs: list[MapProof]) -> tuple[str, str]:
-    """Paths of the self-contained page, and of a zip with every table and picture."""
-    from ezclip.evaluation.analysis_files import texts_of
+@dataclass(frozen=True)
+class Found:
+    """What a tab has found, and how.
 
-    return pack(services, "ezclip-report", analysis_report(analysis, proofs), texts_of(analysis))
-
-
-def study_archive(
-    services: Services, name: str, make: Callable[[dict[str, str]], Report], asked: Request | None
-) -> str:
-    """Path of a zip with everything that a tab has found.
-
-    Args:
-        services: for the folder.
-        name: of the file.
+    Attributes:
         make: the report of a provenance card.
-        asked: what the study was made of; None where that was tables.
+        verb: the words of the command that finds the same, files by their names.
+        models: that found it.
+        files: paths of the clips or tables.
+        asked: whose class names and texts were asked for; None where there were none.
     """
-    made = card(asked.models if asked else [])
-    if asked and asked.path and Path(asked.path).is_file():
-        made = _source(asked.path) | {"texts": asked.texts} | made
-    return pack(services, name, make(made))[1]
+
+    make: Callable[[dict[str, str]], Report]
+    verb: tuple[str, ...]
+    models: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    asked: Request | None = None
+
+    @property
+    def command(self) -> str:
+        """The command that finds the same; names.txt and sentences.csv lie in the zip."""
+        words = label_options(self.asked) if self.asked else []
+        return shlex.join(["python", "-m", "ezclip", *self.verb, *words])
 
 
-def _source(path: str) -> dict[str, str]:
-    return {"source": f"{Path(path).name}, sha256 {sha256_of(path)[:16]}…"}
+def report_files(services: Services, analysis: Analysis, proofs: list[MapProof]) -> tuple[str, str]:
+    """Paths of the self-contained page, and of a zip with every table, picture and map."""
+    from ezclip.evaluation.analysis_files import write_analysis
 
-
-def pack(services: Services, name: str, report: Report, more: dict[str, str] | None = None) -> tuple[str, str]:
-    """Paths of the report's page and of a zip of all its files and of ``more``: names and texts."""
     folder = services.scratch()
-    files = report.write(folder / "report")
-    archive = folder / f"{name}.zip"
+    files = write_analysis(folder / "report", analysis, proofs, services)["files"]
+    return _packed(folder, "ezclip-report", [Path(path) for path in files.values()])
+
+
+def study_archive(services: Services, name: str, found: Found) -> str:
+    """Path of a zip with everything that a tab has found."""
+    made = {"command": found.command}
+    sources = [f"{Path(path).name}, sha256 {sha256_of(path)[:16]}…" for path in found.files if Path(path).is_file()]
+    if sources:
+        made["source"] = "; ".join(sources)
+    made |= ({"texts": found.asked.texts} if found.asked else {}) | card(list(found.models))
+    folder = services.scratch()
+    files = list(found.make(made).write(folder / "report").values())
+    if found.asked:
+        for inside, text in label_files(wanted_labels(found.asked)[0], found.asked.sentences).items():
+            files.append(folder / "report" / inside)
+            files[-1].write_text(text, "utf-8")
+    return _packed(folder, name, files)[1]
+
+
+def _packed(folder: Path, name: str, files: list[Path]) -> tuple[str, str]:
+    """Move report.html out of ``folder``/report and put all of ``files`` into a zip; paths of both."""
+    archive, page = folder / f"{name}.zip", folder / f"{name}.html"
     with ZipFile(archive, "w", ZIP_DEFLATED) as packed:
-        for path in files.values():
+        for path in files:
             packed.write(path, path.name)
-        for inside, text in (more or {}).items():
-            packed.writestr(inside, text)
-    page = folder / f"{name}.html"
-    files["page"].rename(page)
+    (folder / "report" / "report.html").rename(page)
     shutil.rmtree(folder / "report")
     return str(page), str(archive)

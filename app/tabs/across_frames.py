@@ -38,7 +38,7 @@ class AcrossFramesTab:
             analysis, self._view(analysis), layer
         )  # fmt: skip
 
-    def show(self, analysis: Analysis) -> list[object]:
+    def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The layers to choose from, the matrix over all layers, and the table of spreads."""
         view = self._view(analysis)
         layers = [("All layers (rollout)", 0), *((f"Layer {k}", k) for k in (view.layers if view else []))]

@@ -104,7 +104,7 @@ class AttentionTab:
         for html, found in proof_steps(self.services, current):
             yield html, (current, found) if found else gr.skip()
 
-    def show(self, analysis: Analysis) -> list[object]:
+    def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The strip as HTML, what is known of the maps, the labels that can be explained, and the frames."""
         names = [p.label for p in analysis.model.predictions]
         depth = min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from app import texts, widgets
 from app.actions.classes import evaluate_classes, unpacked_zip, uploaded_folder
+from app.actions.report import Found
 from app.controls import Controls
 from app.feedback import guarded
 from app.jobs import start, stop
@@ -29,7 +31,11 @@ EMPTY = "Which classes gain, which lose, and by how much: show what ships of Tab
 # Gradio drops the folders of an uploaded folder's files, so the page remembers them.
 _REMEMBER_FOLDER = """;document.addEventListener('change', e => { if (e.target.webkitdirectory)
     window.ezFolder = [...e.target.files].map(f => f.webkitRelativePath) }, true)"""
-_FOLDER = "() => (window.ezFolder || []).join('\\n')"
+_FOLDER = "() => { const n = (window.ezFolder || []).join('\\n'); window.ezFolder = []; return n }"
+
+
+# The study, whether its clips are the user's own, and for ``Found`` the command, models and files.
+Study = tuple["ClassStudy", bool, tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 
 
 class ClassesTab:
@@ -83,17 +89,23 @@ class ClassesTab:
             bars = gr.Plot(visible=False, show_label=False, label="Accuracy by class", elem_id="class-bars")
             table = gr.HTML("", elem_id="class-table")
             archive = StudyArchive(services, "classes")
-        study = gr.State(None)
-        outputs = [verdict, chart, plane, bars, table, study, archive.state]
+        shown = gr.State(None)
+        outputs = [verdict, chart, plane, bars, table, shown, archive.state, opened.box]
 
         def own(path: str | None, files: list[str] | None, listed: str, *values: Any) -> Iterator[Any]:
             if not path and not files:
                 raise UserError("No clips yet: upload a zip or a folder with a folder of clips for each class.")
+            if path and files:
+                raise UserError("There are a zip and a folder; remove one of them.")
             yield Step(0.0, "unpacking")
             asked = controls.request(*values)
             place = unpacked_zip(services, path) if path else uploaded_folder(services, files or [], listed.split("\n"))
+            name = Path(path).stem if path else place.name
+            verb = ("evaluate", "--data", name, "--model", asked.model, "--baseline", asked.baseline)
+            verb = (*verb, "--texts", asked.texts, "--out", "report")
             for found in evaluate_classes(services, place, asked.baseline, asked.model, asked.texts):
-                yield found if isinstance(found, Step) else (found, replace(asked, path=path))
+                made = (verb, tuple(asked.models), (path,) if path else ())
+                yield found if isinstance(found, Step) else (found, True, *made)
 
         def read(one: str | None, two: str | None) -> list[Any]:
             given = [path for path in (one, two) if path]
@@ -101,17 +113,22 @@ class ClassesTab:
                 raise UserError("No table yet: upload the predictions.csv of one model or of two.")
             from ezclip.evaluation.class_study import study_tables
 
-            return _shown((study_tables(given, ["first table", "second table"][: len(given)]), None))
+            names = [f"{number}.csv" for number in ("first", "second")[: len(given)]]
+            return _shown((study_tables(given), False, ("compare", *names, "--out", "compared"), (), tuple(given)))
 
         def show_two(one: str, two: str) -> list[Any]:
-            return _shown((shipped_study(list(dict.fromkeys((one, two)))), None))
+            variants = list(dict.fromkeys((one, two)))
+            models = tuple(f"tabletop/{name}" for name in variants)
+            return _shown((shipped_study(variants), False, ("compare", *variants, "--out", "compared"), models, ()))
 
-        def choose(chosen: int, found: ClassStudy | None, *values: Any) -> tuple[Request, str, str]:
-            if found is None or found.class_map is None:
+        def choose(chosen: int, found: Study | None, *values: Any) -> tuple[Request, str, str]:
+            if found is None or found[0].class_map is None:
                 raise UserError("Evaluate clips first.")
-            clip = found.class_map.rows[chosen]
-            path = clip.path if clip.path.is_file() else draw_test_clip(clip, services.scratch())
-            asked = replace(controls.request(*values), labels=tuple(found.model.labels), sentences={}, target="")
+            study, own_clips, *_ = found
+            assert study.class_map is not None
+            clip = study.class_map.rows[chosen]
+            path = clip.path if own_clips else draw_test_clip(clip, services.scratch())
+            asked = replace(controls.request(*values), labels=tuple(study.model.labels), sentences={}, target="")
             return replace(asked, path=str(path)), clip.label, ""
 
         shared: dict[str, Any] = {"api_visibility": "private"}
@@ -120,18 +137,19 @@ class ClassesTab:
         folder.upload(None, None, names, js=_FOLDER, **shared)
         job = start(run.click, own, [archive_file, folder, names, *controls.inputs], outputs, _shown)
         stop(cancel, [job], verdict, CANCELLED)
-        opened.open_on(plane, choose, [study, *controls.inputs], controls.video)
+        opened.open_on(plane, choose, [shown, *controls.inputs], controls.video)
 
 
-def _shown(found: tuple[ClassStudy, Request | None]) -> list[Any]:
-    study, asked = found
+def _shown(found: Study) -> list[Any]:
+    study, _, verb, models, files = found
     skipped = [f"{name} could not be read: {why}" for name, why in study.model.skipped.items()]
     return [
         widgets.class_verdict(study) + widgets.warnings(skipped),
-        gr.Plot(widgets.class_chart(study.comparison), visible=True) if study.comparison else gr.Plot(visible=False),
+        gr.Plot(widgets.class_chart(study), visible=True) if study.comparison else gr.Plot(visible=False),
         widgets.class_plane(study.class_map) if study.class_map else "",
         gr.Plot(widgets.class_bars(study), visible=True),
         widgets.class_tables(study) + widgets.class_pictures(study),
-        study,
-        (study.report, asked),
+        found,
+        Found(study.report, verb, models, files),
+        gr.Column(visible=False),
     ]

@@ -10,11 +10,12 @@ import gradio as gr
 
 from app import texts, widgets
 from app.actions.embeddings import frame_plane
+from app.actions.report import Found
 from app.controls import Controls
 from app.jobs import start, stop
 from app.services import Services
 from app.tabs.take_away import StudyArchive
-from ezclip.evaluation.analysis import Request
+from ezclip.evaluation.jobs import Step
 
 if TYPE_CHECKING:
     from ezclip.evaluation.frames import Layout
@@ -28,7 +29,7 @@ EMPTY = (
 
 
 class EmbeddingsTab:
-    """Wired by itself: works on the clip in the player and on others, before or after an analysis."""
+    """Wired by itself: works on the clip in the player and on others; ``models`` are its two boxes."""
 
     def __init__(self, services: Services, controls: Controls, samples: list[str]) -> None:
         names = services.model_names()
@@ -41,6 +42,7 @@ class EmbeddingsTab:
                 method = gr.Dropdown(
                     ["t-SNE", "UMAP", "PCA"], value="t-SNE", label="Projection", min_width=220, elem_id="projection"
                 )
+            self.models = [first_box, second_box]
             others = gr.Dropdown(
                 [(Path(s).stem, s) for s in samples],
                 value=samples[:3],
@@ -62,13 +64,14 @@ class EmbeddingsTab:
         def draw(chosen: list[str] | None, more: list[str] | None, a: str, b: str, how: str, *values: Any) -> Iterator:
             path = controls.request(*values).path
             paths = [*([path] if path else []), *(more or []), *(chosen or [])]
-            asked = Request(path, baseline=a, model=b)
+            names = [Path(p).name for p in paths]
+            verb = ("project", *names, "--first", a, "--second", b, "--method", how, "--out", "plane")
             for step in frame_plane(services, paths, [a, b], how):
-                yield step if not hasattr(step, "points") else (step, asked)
+                yield step if isinstance(step, Step) else (step, verb, (a, b), tuple(paths))
 
-        def show(found: tuple[Layout, Request]) -> list[Any]:
-            layout, asked = found
-            return [widgets.frame_plane(layout), (layout.report, asked)]
+        def show(found: tuple[Layout, tuple[str, ...], tuple[str, ...], tuple[str, ...]]) -> list[Any]:
+            layout, verb, models, files = found
+            return [widgets.frame_plane(layout), Found(layout.report, verb, models, files)]
 
         inputs = [others, own, first_box, second_box, method, *controls.inputs]
         stop(cancel, [start(run.click, draw, inputs, [plane, archive.state], show)], plane)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import texts, widgets
 from app.actions.evidence import Evidence, motion_evidence
+from app.actions.report import Found
 from app.controls import Controls
 from app.jobs import start, stop
 from app.services import Services
@@ -36,7 +38,8 @@ class EvidenceTab:
             return motion_evidence(services, controls.request(*values))
 
         def show(seen: Evidence) -> list[Any]:
-            plot = gr.Plot(widgets.evidence_chart(seen), visible=True)
-            return [widgets.evidence(seen), plot, (seen.report, seen.request)]
+            plot, r = gr.Plot(widgets.evidence_chart(seen), visible=True), seen.request
+            verb = ("probe", Path(str(r.path)).name, "--model", r.model, "--baseline", r.baseline, "--out", "evidence")
+            return [widgets.evidence(seen), plot, Found(seen.report, verb, tuple(r.models), (str(r.path),), r)]
 
         stop(cancel, [start(run.click, vary, controls.inputs, [found, chart, archive.state], show)], found)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,12 +11,14 @@ import numpy as np
 
 from app import texts, widgets
 from app.actions.long_video import Timeline, over_time
+from app.actions.report import Found
 from app.controls import Controls
 from app.feedback import guarded
-from app.jobs import MODEL, start, stop
+from app.jobs import start, stop
 from app.services import Services
 from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
+from ezclip.evaluation.jobs import Step
 from ezclip.evaluation.live import Live, score_live
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
@@ -47,11 +50,17 @@ class LongVideoTab:
                 live = gr.State(None)
 
         def slide(window: float, every: float, *values: Any) -> Iterator[Any]:
-            return over_time(services, controls.request(*values), window or 0, every or 0)
+            request = controls.request(*values)
+            verb = ("--seconds", f"{window}", "--step", f"{every}", "--out", "scores")
+            for found in over_time(services, request, window or 0, every or 0):
+                yield found if isinstance(found, Step) else (found, verb)
 
-        def show(found: Timeline) -> list[Any]:
+        def show(result: tuple[Timeline, tuple[str, ...]]) -> list[Any]:
+            found, options = result
+            r = found.request
+            verb = ("scan", Path(str(r.path)).name, "--model", r.model, "--baseline", r.baseline, *options)
             told = f"Done: {len(found.moments)} windows." if found.whole else gr.skip()
-            return [told, widgets.timeline(found), (found.report, found.request)]
+            return [told, widgets.timeline(found), Found(found.report, verb, tuple(r.models), (str(r.path),), r)]
 
         job = start(run.click, slide, [seconds, step, *controls.inputs], [status, timeline, archive.state], show)
         stop(cancel, [job], status, "Cancelled. What was scored so far stays.")
@@ -70,5 +79,6 @@ class LongVideoTab:
 
         camera.stream(
             on_gpu(guarded(stream)), [camera, seconds, live, *controls.inputs], [live, live_scores],
-            stream_every=0.5, time_limit=120, show_progress="hidden", **MODEL,
+            stream_every=0.5, time_limit=120, show_progress="hidden", concurrency_id="live", concurrency_limit=4,
+            api_visibility="private",
         )  # fmt: skip

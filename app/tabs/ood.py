@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from app import texts, widgets
 from app.actions.ood import Damaged, damage
+from app.actions.report import Found
 from app.controls import Controls
 from app.jobs import start, stop
 from app.services import Services
@@ -20,8 +22,8 @@ from ezclip.evaluation.shipped import measured, shipped_variants
 from ezclip.video.corrupt import Corruption
 
 LEAD = (
-    "The models never saw anything of these kinds in training. The bars are top-1 on 62 clips of each family, measured "
-    "with the shipped models. Click a clip to see where the chosen baseline and model look."
+    "The models never saw anything of these kinds in training. Bars are the shipped models' top-1, measured on further "
+    "clips of the family. Click a clip to see where the chosen baseline and model look."
 )
 KINDS = ("blur", "noise", "darkness", "tint", "occlusion", "frame_drop")
 DAMAGE = "Move a slider: the clip in the player is damaged and both models score it again."
@@ -61,9 +63,16 @@ class OODTab:
             return damage(services, controls.request(*values[len(KINDS) :]), corruption)
 
         def show(found: Damaged) -> list[Any]:
-            return [widgets.damaged(found), (found.report, found.request)]
+            r = found.request
+            options = [part for kind, value in vars(found.corruption).items() for part in _flag(kind, value)]
+            verb = ("predict", Path(str(r.path)).name, "--model", r.model, *options)
+            return [widgets.damaged(found), Found(found.report, verb, tuple(r.models), (str(r.path),), r)]
 
         opened.open_on(gallery, choose, controls.inputs, controls.video)
         inputs, outputs = [*sliders, *controls.inputs], [damaged, archive.state]
         moved = [start(s.input, hurt, inputs, outputs, show, trigger_mode="always_last") for s in sliders]
         stop(cancel_damage, moved, damaged)
+
+
+def _flag(kind: str, value: float) -> list[str]:
+    return [f"--{kind.replace('_', '-')}", f"{value:g}"] if value else []

@@ -9,22 +9,20 @@ from typing import Any
 import gradio as gr
 
 from app import widgets
-from app.jobs import start, stop
+from app.downloads import download_button
+from app.jobs import PROOF, UNMEASURED, start, stop
 from app.services import Services
-from app.tabs.take_away import StudyArchive
+from app.tabs.take_away import analysis_file
 from app.zero_gpu import on_gpu
 from ezclip.evaluation.analysis import Analysis, Request, analyse
-from ezclip.evaluation.analysis_report import analysis_report
 from ezclip.evaluation.jobs import Step
 from ezclip.evaluation.proof import MapProof, prove, truth
-from ezclip.evaluation.report import Report
 
 # A click or Enter on anything that has data-row is heard as "select".
 CHOOSE = """const choose = e => { const p = e.target.closest('[data-row]');
     const heard = e.type == 'click' || e.key == 'Enter' && p?.tagName != 'BUTTON';
     if (p && heard) trigger('select', {row: +p.dataset.row}) };
     element.addEventListener('click', choose); element.addEventListener('keydown', choose)"""
-PROOF: dict[str, Any] = {"concurrency_id": "proof", "concurrency_limit": 1, "api_visibility": "private"}
 
 
 def _chosen(event: gr.EventData) -> tuple[int, Any]:
@@ -41,8 +39,10 @@ class OpenedClip:
             self.cancel = gr.Button("Cancel", size="sm", elem_id=f"{name}-clip-cancel")
             self.shown = gr.HTML("", elem_id=f"{name}-clip")
             self.proof = gr.HTML("", elem_id=f"{name}-proof")
-            self.archive = StudyArchive(services, f"{name}-clip", "Take this clip's maps away (zip)")
-        self.analysis = gr.State(None)
+            self.analysis, self.known = gr.State(None), gr.State(None)
+            make = partial(analysis_file, services, 1)
+            label = "Take this clip's maps away (zip)"
+            download_button(label, f"{name}-clip-archive", make, [self.analysis, self.known])
 
     def open_on(
         self,
@@ -69,20 +69,20 @@ class OpenedClip:
 
         def show(found: tuple[Analysis, str, str]) -> list[Any]:
             analysis, label, above = found
-            known = truth(analysis)
             shown = above + widgets.opened_clip(analysis, label)
-            return [shown, widgets.proof(analysis, known), analysis, _archive(analysis, known), analysis.request.path]
+            return [shown, widgets.proof(analysis, truth(analysis)), analysis, analysis.request.path]
 
         def measure(analysis: Analysis) -> Iterator[Any]:
             for html, found in proof_steps(self.services, analysis):
-                yield html, _archive(analysis, found) if found else gr.skip()
+                yield html, (analysis, found) if found else gr.skip()
 
-        outputs = [self.shown, self.proof, self.analysis, self.archive.state, video]
+        outputs = [self.shown, self.proof, self.analysis, video]
         opened = start(picked.success, steps, [row, *inputs], outputs, show)
-        told = [self.proof, self.archive.state]
+        told = [self.proof, self.known]
         proved = opened.success(on_gpu(measure), self.analysis, told, show_progress="hidden", **PROOF)
-        places.select(None, None, None, cancels=[proved], queue=False, api_visibility="private")
-        stop(self.cancel, [opened, proved], self.shown)
+        places.select(None, None, None, cancels=[opened, proved], queue=False, api_visibility="private")
+        stopped = stop(self.cancel, [opened, proved], self.shown)
+        stopped.then(None, self.proof, self.proof, js=UNMEASURED, queue=False, api_visibility="private")
 
 
 def proof_steps(services: Services, analysis: Analysis) -> Iterator[tuple[str, list[MapProof] | None]]:
@@ -93,13 +93,3 @@ def proof_steps(services: Services, analysis: Analysis) -> Iterator[tuple[str, l
             yield widgets.proof(analysis, known, doing=step.doing), None
         else:
             yield widgets.proof(analysis, step), step
-
-
-def _archive(analysis: Analysis, proofs: list[MapProof]) -> tuple[Callable[[dict[str, str]], Report], Request]:
-    """What ``StudyArchive`` takes."""
-    return partial(_report, analysis, proofs), analysis.request
-
-
-def _report(analysis: Analysis, proofs: list[MapProof], _: dict[str, str]) -> Report:
-    """The analysis's own report, which says by itself what made it."""
-    return analysis_report(analysis, proofs)

@@ -6,13 +6,15 @@ import gradio as gr
 
 from app import texts, widgets
 from app.controls import Controls
-from ezclip.evaluation.analysis import Analysis
+from app.feedback import guarded
+from app.services import Services
+from ezclip.evaluation.analysis import Analysis, sentences_of
 
 
 class RecogniseTab:
     """The rankings; ``show`` gives the new values of ``outputs``. ``edited`` fires when a sentence was changed."""
 
-    def __init__(self, controls: Controls) -> None:
+    def __init__(self, services: Services, controls: Controls, state: gr.State) -> None:
         with gr.Tab(texts.TABS["recognise"], id="recognise"):
             self.ranking = gr.HTML(widgets.empty(texts.EMPTY_RANKING), elem_id="ranking")
             with gr.Accordion("Text workbench: what if a class were described otherwise?", open=False):
@@ -26,17 +28,26 @@ class RecogniseTab:
                     )
                 self.own = gr.HTML("", elem_id="own-sentences")
         self.outputs = [self.ranking, self.label, self.own]
+
+        def current(label: str | None, analysis: Analysis | None) -> str:
+            """The text that stands for a class, of several the first."""
+            if label is None or analysis is None:
+                return ""
+            predictor = services.predictor(analysis.model.name)
+            return sentences_of(analysis.request, predictor, [label])[label][0]
+
+        self.label.input(guarded(current), [self.label, state], sentence, api_visibility="private")
         self.edited = sentence.submit(
             _edit, [self.label, sentence, controls.sentences], controls.sentences, api_visibility="private"
         )
 
-    def show(self, analysis: Analysis) -> list[object]:
-        """Rankings as HTML, the classes that can be edited, and the sentences in use."""
+    def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
+        """Rankings as HTML with what moved since ``before``, the classes that can be edited, the sentences in use."""
         names = [p.label for p in analysis.model.predictions]
         own = widgets.own_sentences(analysis.request.sentences)
         # While sentences are being edited, the class stays the one that was chosen.
         label = gr.Dropdown(names) if own else gr.Dropdown(names, value=analysis.target)
-        return [widgets.rankings(analysis), label, own]
+        return [widgets.rankings(analysis, before), label, own]
 
 
 def _edit(label: str | None, sentence: str, sentences: dict[str, str] | None) -> dict[str, str]:

@@ -25,26 +25,25 @@ class TakeAway:
                     ("Report (one HTML page)", "report", 0),
                     ("Figures, tables (zip)", "archive", 1),
                 ):
-                    download_button(label, name, partial(_file, services, which), [state, proofs])
+                    download_button(label, name, partial(analysis_file, services, which), [state, proofs])
             self.code = gr.Code(label="The same on a command line and in Python", language="shell", elem_id="command")
         self.outputs = [self.code]
 
-    def show(self, analysis: Analysis) -> list[object]:
+    def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The commands."""
         return [commands(analysis)]
 
 
 class StudyArchive:
-    """A button that packs what a tab has found; ``state`` takes (function that makes the report, the request)."""
+    """A button that packs what a tab has found; ``state`` takes it as ``Found``."""
 
-    def __init__(
-        self, services: Services, name: str, label: str = "Take this away (zip: page, figures, tables)"
-    ) -> None:
+    def __init__(self, services: Services, name: str) -> None:
         self.state = gr.State(None)
-        make = lambda found: study_archive(services, f"ezclip-{name}", *found)  # noqa: E731
-        download_button(label, f"{name}-archive", make, [self.state])
+        make = partial(study_archive, services, f"ezclip-{name}")
+        download_button("Take this away (zip: page, figures, tables)", f"{name}-archive", make, [self.state])
 
 
-def _file(services: Services, which: int, analysis: Analysis, known: Any) -> str:
+def analysis_file(services: Services, which: int, analysis: Analysis, known: Any) -> str:
+    """Path of an analysis's page (0) or zip (1); ``known`` is (an analysis, its proofs) or None."""
     proofs = known[1] if known and known[0] is analysis else truth(analysis)
     return report_files(services, analysis, proofs)[which]

@@ -30,17 +30,33 @@ KINDS = {
 }
 
 
-def rankings(analysis: Analysis) -> str:
-    """All models' best class names side by side, and what lies nearest to the explained label."""
-    ranked = "".join(ranking(r.name, r.variant, r.predictions) for r in analysis.results)
+def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
+    """What the two models say in a sentence, all best class names side by side, and what lies nearest in text.
+
+    ``before`` is the last analysis; on the same clip, marks say how far a name has moved since.
+    """
+    same = before is not None and before.clip is analysis.clip
+    old = {r.name: [p.label for p in r.predictions] for r in before.results} if before and same else {}
+    ranked = "".join(ranking(r.name, r.variant, r.predictions, before=old.get(r.name)) for r in analysis.results)
     near = ", ".join(f"{escape(name)} <small>(cosine {cosine:.3f})</small>" for name, cosine in analysis.nearest)
     text = f"<p>Nearest in text to “{escape(analysis.target)}” for {escape(analysis.model.name)}: {near}.</p>"
-    return f'{warnings(analysis.warnings)}<div class="ez-pair">{ranked}</div>{text if near else ""}'
+    lead = f"<p><b>{escape(analysis.verdict)}</b></p>"
+    return f'{warnings(analysis.warnings)}{lead}<div class="ez-pair">{ranked}</div>{text if near else ""}'
 
 
-def ranking(name: str, variant: str, predictions: list[Prediction], shown: int = SHOWN) -> str:
-    """One model's best class names as bars."""
-    rows = [bar(p.label, p.score, f"{p.score:.1%} <small>logit {p.logit:.1f}</small>") for p in predictions[:shown]]
+def ranking(
+    name: str,
+    variant: str,
+    predictions: list[Prediction],
+    shown: int = SHOWN,
+    before: list[str] | None = None,
+) -> str:
+    """One model's best class names as bars; with their former order also how far they moved."""
+    rows = []
+    for rank, p in enumerate(predictions[:shown]):
+        up = before.index(p.label) - rank if before and p.label in before else 0
+        moved = f" <small>{'▲' if up > 0 else '▼'} {abs(up)}</small>" if up else ""
+        rows.append(bar(p.label, p.score, f"{p.score:.1%}{moved} <small>logit {p.logit:.1f}</small>"))
     more = len(predictions) - shown
     rest = f'<div class="ez-row"><small>and {more} more class names below these</small></div>' if more > 0 else ""
     kind = f"<small>{escape(KINDS.get(variant, variant))}</small>"

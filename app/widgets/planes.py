@@ -84,12 +84,12 @@ def frame_plane(found: Layout) -> str:
         for name, clip, *values, phantom in found.spread()
     ]
     columns = ["Model", "Clip", "Var", "Var, frozen copy", "C", "C, frozen copy", "Phantom share"]
-    same = [
-        n
-        for m, n in enumerate(found.models)
-        if all(np.ptp(found.of(m, c), axis=0).max() < 1e-6 for c in range(len(found.clips)))
-    ]
-    note = "".join(f"<p>All frames of a clip are one point under {escape(n)}.</p>" for n in same)
+    note = "".join(
+        f"<p>All frames of {escape(clip.name)} are one point under {escape(name)}.</p>"
+        for m, name in enumerate(found.models)
+        for c, clip in enumerate(found.clips)
+        if np.ptp(found.of(m, c), axis=0).max() < 1e-6
+    )
     return (
         f"<p><b>{escape(found.method)}</b>, one fit for both models; {escape(found.difference)}. Trustworthiness "
         f"{trust} (1 is best). Numbers are frames in time order.</p>{_legend([clip.name for clip in found.clips])}"

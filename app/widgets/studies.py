@@ -14,9 +14,7 @@ from app.actions.ood import Damaged
 from app.widgets.maps import KINDS, ranking, strip
 from app.widgets.parts import bar, drawn, filled, scale, table, uri
 from ezclip.evaluation.analysis import Analysis
-from ezclip.evaluation.classwise import Comparison
 from ezclip.evaluation.report import Picture
-from ezclip.figures import charts
 from ezclip.figures.maps import square
 from ezclip.types import Prediction
 from ezclip.video.decode import read_clip
@@ -74,18 +72,19 @@ def class_verdict(study: ClassStudy) -> str:
     return f"<p><b>{escape(study.verdict)}</b></p>"
 
 
-def class_chart(comparison: Comparison) -> Figure:
+def class_chart(study: ClassStudy) -> Figure:
     """The largest gains and losses with their intervals."""
-    bars = [(d.label, (d.difference, d.low, d.high)) for d in comparison.classes]
-    return charts.differences(bars, title=f"{comparison.models[1]} minus {comparison.models[0]}")
+    from ezclip.evaluation.summary import differences_chart
+
+    assert study.comparison is not None
+    return differences_chart(study.comparison)
 
 
 def class_bars(study: ClassStudy) -> Figure:
     """Top-1 of each class under each model."""
-    from ezclip.evaluation.summary import class_accuracies
+    from ezclip.evaluation.summary import classes_chart
 
-    series = {e.model: class_accuracies(e) for e in study.evaluations}
-    return charts.by_class(series, title="Top-1 by class, whiskers: 95 % Wilson intervals")
+    return classes_chart(study.evaluations)
 
 
 def class_tables(study: ClassStudy) -> str:

@@ -96,8 +96,12 @@ def model_folder(name: str) -> Path:
 
 def own_labels(name: str) -> list[str]:
     """The class names that a model was trained on, those of Tabletop Motion if it does not say."""
-    config = {} if name.startswith("clip:") else read_config(model_folder(name))
-    return config.get("labels") or label_set("tabletop")
+    return trained_labels(name) or label_set("tabletop")
+
+
+def trained_labels(name: str) -> list[str]:
+    """The class names that a model was trained on; empty if it does not say."""
+    return [] if name.startswith("clip:") else read_config(model_folder(name)).get("labels") or []
 
 
 def check_model_name(name: str) -> None:

@@ -116,6 +116,15 @@ def push(folder: Path, repo: str, files: list[Path], config: dict[str, Any], *, 
     return str(done.commit_url)
 
 
+def data_name(manifest: str) -> str:
+    """What to call the data of a manifest: its own name, or that of the folder of NAME/train/manifest.jsonl."""
+    path = Path(manifest)
+    if path.stem != "manifest":
+        return path.stem
+    folder = path.parent.parent if path.parent.name in ("train", "val", "test") else path.parent
+    return folder.name or "a manifest"
+
+
 def card(repo: str, config: dict[str, Any]) -> str:
     """A model card: what the model is, how to use it, and the numbers that its training recorded; nothing else."""
     training, metrics = config.get("training", {}), config.get("metrics", {})
@@ -137,7 +146,7 @@ def card(repo: str, config: dict[str, Any]) -> str:
         "",
     ]
     if data:
-        lines += [f"Trained on {Path(data).parent.parent.name}, {training.get('clips', '?')} clips."]
+        lines += [f"Trained on {data_name(data)}, {training.get('clips', '?')} clips."]
     if metrics:
         told = ", ".join(f"{key.removeprefix('val_').replace('_', ' ')} {value:.3f}" for key, value in metrics.items())
         lines += [f"Measured on its validation clips at the end of training: {told}."]

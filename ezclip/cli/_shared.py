@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ezclip.checkpoints.catalog import own_labels
 from ezclip.errors import ConfigError, LabelError, VideoError
 from ezclip.text.labels import label_set, parse_labels, read_labels_file
-from ezclip.text.templates import Texts, read_descriptions
+from ezclip.text.templates import check_texts, read_descriptions
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -54,8 +54,9 @@ class Classes:
     """Text file with one name a line, or a CSV with a "name" column."""
     label_set: str | None = None
     """A set that ships: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."""
-    texts: Texts = "trained"
-    """What a name becomes: as the model was trained, the bare name, 16 templates, or the description that ships."""
+    texts: str = "trained"
+    """What a name becomes: as the model was "trained", the bare "names", 16 "templates", the "descriptions" that ship,
+    or your own template, such as "a video of {}"."""
     sentences: Path | None = None
     """CSV with number, class and own sentence, for some of the names."""
 
@@ -63,8 +64,9 @@ class Classes:
         """The names, where none are given those of ``model``, and the own sentences.
 
         Raises:
-            LabelError: no names and no model, several sources of names, or files that cannot be used.
+            LabelError: no names and no model, several sources of names, or texts or files that cannot be used.
         """
+        check_texts(self.texts)
         given = (self.labels, self.labels_file, self.label_set)
         names = own_labels(model) if model is not None and given == (None, None, None) else chosen_labels(*given)
         own = read_descriptions(self.sentences) if self.sentences else {}

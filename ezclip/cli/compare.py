@@ -45,8 +45,7 @@ class Compare:
         from ezclip.evaluation.class_study import study_tables
         from ezclip.evaluation.provenance import command_line
 
-        names = ["first table", "second table"] if len(given) == 2 else ["table"]
-        study = shipped_study(given) if shipped else study_tables(given, names)
+        study = shipped_study(given) if shipped else study_tables(given)
         if self.out is not None:
             study.report({"command": command_line("compare")}).write(self.out)
         if self.json:

@@ -57,7 +57,7 @@ class Evaluate:
         rows = [] if embedded else read_rows(self.data)
         given = any(value is not None for value in (self.labels, self.labels_file, self.label_set))
         chosen = chosen_labels(self.labels, self.labels_file, self.label_set) if given else None
-        names = [self.model, *([self.baseline] if self.baseline else [])]
+        names = [self.model] if self.baseline in (None, self.model) else [self.model, self.baseline]
         for name in names:
             check_model_name(name)
         if self.out is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Annotated
 import tyro
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name
-from ezclip.cli._shared import Classes, print_json
+from ezclip.cli._shared import Classes
 from ezclip.errors import UserError
 
 
@@ -36,7 +37,7 @@ class Live:
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     json: bool = False
-    """Print one JSON document for each window."""
+    """Print a line of JSON for each window."""
 
     def run(self) -> int:
         """Check, then score window after window."""
@@ -58,8 +59,10 @@ class Live:
                 found = {name: ranked[: self.top_k] for name, ranked in score_live(host, asked, held).items()}
                 seconds = round(time.monotonic() - began, 3)
                 if self.json:
-                    print_json({"seconds": seconds, "models": {n: [vars(p) for p in r] for n, r in found.items()}})
+                    models = {name: [vars(p) for p in ranked] for name, ranked in found.items()}
+                    print(json.dumps({"seconds": seconds, "models": models}, ensure_ascii=False), flush=True)
                     continue
                 for name, ranked in found.items():
-                    print(f"{seconds:8.1f} s  {name}  " + ", ".join(f"{p.label} {p.score:.0%}" for p in ranked))
+                    best = ", ".join(f"{p.label} {p.score:.0%}" for p in ranked)
+                    print(f"{seconds:8.1f} s  {name}  {best}", flush=True)
         return 0

@@ -36,9 +36,8 @@ class Models:
             return 0
         for card in map(model_card, self.names):
             test = card.get("measured", {}).get("test")
-            print(
-                f"{card['name']}: {card['variant']}, backbone {card['backbone']['id']}, {trained_on(card) or 'as is'}"
-            )
+            told = trained_on(card) or ("as is" if card["variant"] == "clip" else "training data not recorded")
+            print(f"{card['name']}: {card['variant']}, backbone {card['backbone']['id']}, {told}")
             if test:
                 print(f"  top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%} on {test['n']} clips")
             for family, row in card.get("measured", {}).get("families", {}).items():

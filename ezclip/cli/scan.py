@@ -10,6 +10,7 @@ import tyro
 
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name
 from ezclip.cli._shared import Classes, check_exists, check_out, print_json
+from ezclip.errors import UserError
 
 
 @dataclass
@@ -49,6 +50,8 @@ class Scan:
         if self.out is not None:
             check_out(self.out)
         labels, own = self.classes.read(model=self.model)
+        if self.top_k < 1:
+            raise UserError(f"--top-k is {self.top_k}; it must be at least 1.")
         from ezclip.evaluation.provenance import card, command_line
         from ezclip.evaluation.timeline import scan, timeline_report
         from ezclip.predictor import Predictor

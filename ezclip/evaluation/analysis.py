@@ -8,23 +8,26 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ezclip.checkpoints.catalog import own_labels
+from ezclip.checkpoints.catalog import own_labels, trained_labels
 from ezclip.errors import UserError, VideoError
 from ezclip.evaluation.jobs import Step, watched
 from ezclip.text.labels import check_labels, parse_labels
-from ezclip.text.templates import Texts, sentences
+from ezclip.text.templates import check_texts, sentences
 from ezclip.types import Attribution, Clip, MotionStatistics, Prediction
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
 
 if TYPE_CHECKING:
     from ezclip.predictor import Predictor
+
+
+DECODING = 0.2  # share of an analysis
 
 
 class Host(Protocol):
@@ -72,7 +75,7 @@ class Request:
         baseline: name of the model that is compared with.
         model: name of the model that is looked at.
         further: names of more models, drawn below.
-        texts: what a name becomes.
+        texts: what a name becomes: one of ``templates.KINDS``, or a template with {}.
         sentences: the user's own sentence for some of the names.
         method: a key of ``explanation.registry.METHODS``.
         fusion: how heads become one.
@@ -88,7 +91,7 @@ class Request:
     baseline: str = "tabletop/base"
     model: str = "tabletop/ezclip"
     further: tuple[str, ...] = ()
-    texts: Texts = "trained"
+    texts: str = "trained"
     sentences: dict[str, str] = field(default_factory=dict)
     method: str = "rollout"
     fusion: str = "mean"
@@ -97,6 +100,10 @@ class Request:
     target: str = ""
     opacity: float = 0.6
     difference: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse texts that are no kind and no template; a request may come from anybody."""
+        check_texts(self.texts)
 
     @property
     def models(self) -> list[str]:
@@ -113,6 +120,11 @@ class ModelResult:
     predictions: list[Prediction]
     motion: MotionStatistics
     attribution: Attribution
+
+    @property
+    def best(self) -> str:
+        """The label that it ranks first."""
+        return self.predictions[0].label
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,6 +162,24 @@ class Analysis:
         return next(r for r in self.results if r.name == self.request.model)
 
     @property
+    def verdict(self) -> str:
+        """What both models answer, and how much the model's frames drew on one another."""
+        base, model = self.baseline, self.model
+        told = [f"{r.name} says “{r.predictions[0].label}” ({r.predictions[0].score:.0%})" for r in (base, model)]
+        if base is model:
+            return f"{told[0]}."
+        told[1] = told[1].replace(" says ", " also says ") if base.best == model.best else told[1]
+        influence = model.attribution.influence
+        if (
+            influence is None
+            or base.attribution.influence is not None
+            and np.allclose(base.attribution.influence, influence)
+        ):
+            return f"{', '.join(told)}."
+        across = float(influence.sum() - np.trace(influence)) / len(influence)
+        return f"{', '.join(told)}. In {model.name}, {across:.1%} of a frame's attention comes from other frames."
+
+    @property
     def difference(self) -> np.ndarray | None:
         """(T, grid, grid), the model's heat minus the baseline's; None if not asked for or the two are one."""
         if not self.request.difference or self.model is self.baseline:
@@ -172,6 +202,7 @@ def analyse(host: Host, request: Request) -> Iterator[Step | Analysis]:
     if request.target and request.target not in names:
         raise UserError(f"The label {request.target[:80]!r} is not among the class names; add it or choose another.")
     path = request.path
+    request = replace(request, sentences={n: own for n, own in request.sentences.items() if n in names})
     yield Step(0.0, "loading the models")
     compare = _compare()
     predictors: dict[str, Predictor] = {}
@@ -188,7 +219,7 @@ def analyse(host: Host, request: Request) -> Iterator[Step | Analysis]:
         if isinstance(step, Clip):
             clip = step
         else:
-            yield step
+            yield Step(DECODING * step.share, step.doing)
     assert clip is not None
     options = compare.Options(request.fusion, request.start_layer, request.discard)
     target = request.target
@@ -197,8 +228,9 @@ def analyse(host: Host, request: Request) -> Iterator[Step | Analysis]:
     order = [request.model, *(n for n in request.models if n != request.model)]  # its best label is what all explain
     for i, name in enumerate(order):
         predictor = predictors[name]
-        done = i / len(order)
-        yield Step(done, f"{name}: reading {len(names)} class names, encoding {len(clip)} frames")
+        done, part = DECODING + (1 - DECODING) * i / len(order), (1 - DECODING) / len(order)
+        which = f"model {i + 1} of {len(order)}, {name}"
+        yield Step(done, f"{which}: reading {len(names)} class names, encoding {len(clip)} frames")
         with host.lock:
             predictor.set_video(clip)
             ranked, motion = predictor.score(names, sentences_of(request, predictor, names)), predictor.motion()
@@ -216,15 +248,18 @@ def analyse(host: Host, request: Request) -> Iterator[Step | Analysis]:
                     tick=tick,
                 )
 
-        for step in watched(explain, f"{name}: {request.method}"):
+        for step in watched(explain, f"{which}: {request.method}"):
             if isinstance(step, Step):
-                yield Step(done + step.share / len(order), step.doing)
+                yield Step(done + part * step.share, step.doing)
             else:
                 results[name] = ModelResult(name, predictor.model.variant, ranked, motion, step)
     if cut:
         warnings.append(f"{len(cut)} texts are longer than 77 tokens and were cut, first: {cut[0][:60]}…")
     if clip.lost:
         warnings.append(f"{clip.lost} of {clip.lost + clip.total} frames of this file could not be decoded.")
+    known = set(trained_labels(request.model))
+    if known and (new := [name for name in names if name not in known]):
+        warnings.append(f"{len(new)} of {len(names)} class names are none that {request.model} was trained on.")
     found = [results[name] for name in request.models]
     limit = compare.shared_limit([r.attribution for r in found])
     with host.lock:

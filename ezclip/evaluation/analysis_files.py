@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ezclip.evaluation.analysis import Analysis, Host
-from ezclip.evaluation.analysis_report import analysis_report, own_sentences_csv, strip_figure
+from ezclip.evaluation.analysis_report import analysis_report, label_files, strip_figure
 from ezclip.evaluation.proof import MapProof
 from ezclip.explanation.temporal import temporal_view
 from ezclip.figures.maps import draw_difference, overlay, square
@@ -70,15 +70,7 @@ def write_analysis(out: Path, analysis: Analysis, proofs: list[MapProof], host: 
     files = report.write(out)
     files["maps"] = save_maps(out / "maps.npz", analysis, host)
     files["overlay"] = save_overlay(out / "overlay.mp4", analysis, analysis.request.opacity)
-    for name, text in texts_of(analysis).items():
+    for name, text in label_files(analysis.names, analysis.request.sentences).items():
         files[name] = out / name
         files[name].write_text(text, "utf-8")
     return report.data | {"files": {name: str(path) for name, path in files.items()}}
-
-
-def texts_of(analysis: Analysis) -> dict[str, str]:
-    """names.txt and, with own sentences, sentences.csv: what the command that repeats an analysis reads."""
-    found = {"names.txt": "\n".join(analysis.names) + "\n"}
-    if analysis.request.sentences:
-        found["sentences.csv"] = own_sentences_csv(analysis)
-    return found

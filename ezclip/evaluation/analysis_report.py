@@ -24,11 +24,9 @@ def commands(analysis: Analysis) -> str:
     """What repeats the analysis on a command line and in Python; names.txt and sentences.csv are in the zip."""
     r, file = analysis.request, analysis.clip.name
     usual = Request(None)
-    asked = ["python", "-m", "ezclip", "analyse", file, "--out", "analysis", "--labels-file", "names.txt"]
-    asked += ["--model", r.model, "--baseline", r.baseline, "--texts", r.texts, "--method", r.method]
-    asked += ["--target", analysis.target]
-    if r.sentences:
-        asked += ["--sentences", "sentences.csv"]
+    asked = ["python", "-m", "ezclip", "analyse", file, "--out", "analysis", *label_options(r)]
+    asked += ["--model", r.model, "--baseline", r.baseline, "--method", r.method]
+    asked += [f"--target={analysis.target}"]
     for flag in ("fusion", "start_layer", "discard", "opacity"):
         if getattr(r, flag) != getattr(usual, flag):
             asked += [f"--{flag.replace('_', '-')}", str(getattr(r, flag))]
@@ -53,13 +51,22 @@ def commands(analysis: Analysis) -> str:
     return "\n".join(lines)
 
 
-def own_sentences_csv(analysis: Analysis) -> str:
-    """The own sentences as number, class and description."""
-    file = io.StringIO(newline="")
-    writer = csv.writer(file)
-    writer.writerow(["number", "class", "description"])
-    writer.writerows([i, name, own] for i, (name, own) in enumerate(analysis.request.sentences.items()))
-    return file.getvalue()
+def label_options(request: Request) -> list[str]:
+    """The options of a command that takes the class names and texts of ``label_files``."""
+    own = ["--sentences", "sentences.csv"] if request.sentences else []
+    return ["--labels-file", "names.txt", "--texts", request.texts, *own]
+
+
+def label_files(names: list[str], own: dict[str, str]) -> dict[str, str]:
+    """names.txt and, with own sentences, sentences.csv: number, class and sentence."""
+    found = {"names.txt": "\n".join(names) + "\n"}
+    if own := {name: text for name, text in own.items() if name in names}:
+        file = io.StringIO(newline="")
+        writer = csv.writer(file)
+        writer.writerow(["number", "class", "description"])
+        writer.writerows([i, name, text] for i, (name, text) in enumerate(own.items()))
+        found["sentences.csv"] = file.getvalue()
+    return found
 
 
 def strip_figure(analysis: Analysis, opacity: float) -> Figure:
@@ -109,6 +116,10 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
     if analysis.model.attribution.influence is not None:
         figure = draw_influence(analysis.model.attribution, title=analysis.model.name)
         parts.append(Picture("influence", "Which frame drew on which", figure))
+        seconds = [f"{s:.2f} s" for s in analysis.clip.seconds]
+        rows = [[at, *map(float, row)] for at, row in zip(seconds, analysis.model.attribution.influence, strict=True)]
+        columns = ["frame, drew on frame to the right", *(f"{i + 1}: {at}" for i, at in enumerate(seconds))]
+        parts.append(Table("influence_matrix", "Which frame drew on which", columns, rows, on_page=False))
     spread = [
         [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
         + [m.central_difference, m.frozen_central_difference]
@@ -118,10 +129,7 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
     columns = ["model", "reading", "Var, unit", "C, unit", "Var", "Var frozen", "C", "C frozen"]
     parts.append(Table("spread", "Spread of the frames", columns, spread))
     base, model = analysis.baseline, analysis.model
-    lead = (
-        f"{base.name} says “{base.predictions[0].label}” ({base.predictions[0].score:.0%}), {model.name} says "
-        f"“{model.predictions[0].label}” ({model.predictions[0].score:.0%}). {' '.join(analysis.warnings)}"
-    )
+    lead = " ".join([analysis.verdict, *analysis.warnings])
     data = {
         "clip": analysis.clip.name,
         "frames": [

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ezclip.data.manifest import Row
-from ezclip.evaluation.classwise import compare, top_changed
 from ezclip.evaluation.report import Picture
 from ezclip.evaluation.run import Evaluation
 from ezclip.explanation.projection import project, together
@@ -91,15 +90,14 @@ def read_class_map(data: dict[str, Any]) -> ClassMap:
     )
 
 
-def map_classes(first: Evaluation, second: Evaluation, count: int = 8) -> ClassMap:
-    """Lay out the clips of the ``count`` classes whose accuracy changed most from ``first`` to ``second``.
+def map_classes(first: Evaluation, second: Evaluation, wanted: list[str]) -> ClassMap:
+    """Lay out the clips of the ``wanted`` classes under two models that saw the same clips.
 
     Raises:
-        UserError: the two did not see the same clips or classes, or their embeddings differ in width.
+        UserError: embeddings of different width.
     """
     from sklearn.metrics import silhouette_score
 
-    wanted = top_changed(compare(first, second), count)
     own = [i for i, row in enumerate(first.rows) if row.label in wanted]
     rows = [first.rows[i] for i in own]
     videos = [e.frames[own].mean(dim=1).numpy() for e in (first, second)]

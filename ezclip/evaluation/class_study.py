@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ezclip import __version__
 from ezclip.data.manifest import Row
 from ezclip.errors import UserError
 from ezclip.evaluation.class_map import ClassMap, map_classes
-from ezclip.evaluation.classwise import Comparison, compare
+from ezclip.evaluation.classwise import Comparison, compare, top_changed
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.evaluation.run import Evaluation
 from ezclip.evaluation.summary import (
@@ -95,30 +95,29 @@ class ClassStudy:
 
 
 def study_of(evaluations: list[Evaluation]) -> ClassStudy:
-    """The study of evaluations of one model or of a baseline and a model, with the map where there are embeddings.
+    """The study of evaluations of one model or of a baseline and a model, with the map of embeddings of equal width.
 
     Raises:
         UserError: the two differ in clips or class names.
     """
-    if len(evaluations) == 1 or not all(len(e.frames) for e in evaluations):
-        return ClassStudy(evaluations)
+    study = ClassStudy(evaluations)
+    if study.comparison is None or len({e.frames.shape[-1] for e in evaluations if len(e.frames)}) != 1:
+        return study
     baseline, model = evaluations
-    return ClassStudy(evaluations, map_classes(baseline, model))
+    return replace(study, class_map=map_classes(baseline, model, top_changed(study.comparison)))
 
 
-def study_tables(paths: Sequence[str | Path], names: Sequence[str]) -> ClassStudy:
+def study_tables(paths: Sequence[str | Path]) -> ClassStudy:
     """The study of one table of predictions, or of a baseline's and a model's.
 
     Args:
         paths: of the files, see ``read_predictions``.
-        names: stand for the models.
 
     Raises:
         UserError: a table that cannot be read, or two that differ in clips or class names.
     """
-    study = study_of([read_predictions(path, name) for path, name in zip(paths, names, strict=True)])
-    _ = study.comparison  # says now if the two do not belong together
-    return study
+    names = ("first table", "second table") if len(paths) == 2 else ("table",)
+    return study_of([read_predictions(path, name) for path, name in zip(paths, names, strict=True)])
 
 
 def read_predictions(path: str | Path, title: str) -> Evaluation:
@@ -138,15 +137,17 @@ def read_predictions(path: str | Path, title: str) -> Evaluation:
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise UserError(f"{name} is not a table of predictions in CSV.") from error
     labels = header[3:]
-    if header[:3] != ["path", "label", "prediction"] or not labels:
-        raise UserError(f"{name} does not start with path, label, prediction and one column a class.")
+    if header[:3] != ["path", "label", "prediction"] or not labels or len(set(labels)) < len(labels):
+        raise UserError(f"{name} does not start with path, label, prediction and one column for each class.")
     rows, scores = [], []
     for number, line in enumerate(lines, 2):
+        if not line:
+            continue
         try:
             values = np.array(line[3:], float)
         except ValueError as error:
             raise UserError(f"{name}, row {number}: scores must be numbers.") from error
-        if len(values) != len(labels) or line[1] not in labels:
+        if len(values) != len(labels) or line[1] not in labels or not np.isfinite(values).all():
             raise UserError(f"{name}, row {number} does not fit the header: {','.join(line)[:80]}")
         rows.append(Row(Path(line[0]), line[1]))
         scores.append(values)

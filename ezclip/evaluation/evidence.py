@@ -16,6 +16,7 @@ from ezclip.predictor import Predictor
 from ezclip.types import Clip
 
 BLIND = 0.01  # relative change of a logit that bfloat16 can cause by itself
+BLIND_SCORE = 0.05  # and of a score
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def verdict(name: str, probes: list[Probe]) -> str:
     by = {p.variation: p for p in probes}
     plain, turned, shuffled = by["as it is"], by["reversed"], by["shuffled"]
     change = max(abs(p.logit - plain.logit) for p in (turned, shuffled))
-    if change < BLIND * max(abs(plain.logit), 1.0):
+    same = plain.answer == turned.answer == shuffled.answer and abs(turned.score - plain.score) < BLIND_SCORE
+    if same and change < BLIND * max(abs(plain.logit), 1.0):
         return f"{name} does not see the order of the frames: reversed or shuffled, its answer stays “{plain.answer}”."
     if turned.answer != plain.answer:
         return f"{name} sees order here: reversed, its answer “{plain.answer}” becomes “{turned.answer}”."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from ezclip.predictor import Predictor
 from ezclip.types import Clip, MotionStatistics
 
 MOST_CLIPS = 8
+FREE = nullcontext()
 PHANTOM = "Phantom share: how much of Var + C a frozen copy of the clip shows, in which nothing moves."
 POINT = ("model", "clip", "frame", "seconds", "x", "y")
 _PARTS: dict[str, set[str]] = {
@@ -114,6 +116,7 @@ def lay_out(
     clips: list[Clip],
     method: Projection = "t-SNE",
     tick: Callable[[float], None] = lambda _: None,
+    lock: AbstractContextManager[Any] = FREE,
 ) -> Layout:
     """Embed the frames of every clip with each model and project them in one fit.
 
@@ -122,12 +125,15 @@ def lay_out(
         clips: each with the models' T frames.
         method: the projection.
         tick: hears the share of the clips that are embedded and may raise to stop.
+        lock: held while a model works.
 
     Raises:
         UserError: no clip, too many, or models that see different numbers of frames or embed in different widths.
     """
     if not 1 <= len(clips) <= MOST_CLIPS:
         raise UserError(f"{len(clips)} clips were chosen; 1 to {MOST_CLIPS} fit in one picture.")
+    if len({p.name for p in predictors}) < len(predictors):
+        raise UserError(f"{predictors[0].name} was chosen twice; choose two different models.")
     counts = {p.model.num_frames for p in predictors}
     if len(counts) > 1:
         raise UserError(f"The models see {' and '.join(map(str, sorted(counts)))} frames; choose a pair of equal T.")
@@ -136,14 +142,17 @@ def lay_out(
         statistics, own = [], []
         for c, clip in enumerate(clips):
             tick((m + c / len(clips)) / len(predictors))
-            predictor.set_video(clip)
-            own.append(predictor.frames[0].cpu().numpy())
-            statistics.append(predictor.motion())
+            with lock:
+                predictor.set_video(clip)
+                own.append(predictor.frames[0].cpu().numpy())
+                statistics.append(predictor.motion())
         rows.append(own)
         motion.append(statistics)
     by_model = {p.name: np.concatenate(own) for p, own in zip(predictors, rows, strict=True)}
     flat = project(together(by_model), method)
-    difference = differ(*(p.model.variant for p in predictors))
+    first, second = (p.model for p in predictors)
+    shared = first.vision.conv1.weight.data_ptr() == second.vision.conv1.weight.data_ptr()
+    difference = differ(first.variant, second.variant) if shared else "the two stand on different backbones"
     names = [p.name for p in predictors]
     return Layout(flat.points, names, clips, flat.method, flat.trustworthiness, motion, difference)
 

@@ -15,22 +15,26 @@ from ezclip.evaluation.analysis import Host, Request, sentences_of, wanted_label
 from ezclip.types import Clip, Prediction
 from ezclip.video.decode import stream
 
-MOST_FRAMES = 64
+MOST_FRAMES = 64  # of a window
 
 
 @dataclass
 class Live:
-    """The newest frames, never more than 64.
+    """The newest frames, evenly thinned: about 64 over the window, whatever the source's rate.
 
     Attributes:
         frames: (time in seconds, uint8 RGB picture), the newest last.
     """
 
-    frames: deque[tuple[float, np.ndarray]] = field(default_factory=lambda: deque(maxlen=MOST_FRAMES))
+    frames: deque[tuple[float, np.ndarray]] = field(default_factory=deque)
 
     def add(self, image: np.ndarray, seconds: float, now: float | None = None) -> None:
         """Take a frame, seen at ``now`` or this moment, and forget those older than ``seconds``."""
         now = monotonic() if now is None else now
+        if self.frames and now < self.frames[-1][0]:  # the source began anew
+            self.frames.clear()
+        if len(self.frames) > 1 and self.frames[-1][0] - self.frames[-2][0] < seconds / MOST_FRAMES:
+            self.frames.pop()
         self.frames.append((now, image))
         while now - self.frames[0][0] > seconds:
             self.frames.popleft()
@@ -65,14 +69,14 @@ def score_live(host: Host, request: Request, live: Live) -> dict[str, list[Predi
 def watch(source: str, seconds: float) -> Iterator[Live]:
     """The newest ``seconds`` of a camera, a stream or a file, whenever they are asked for; the last once it ends.
 
-    Frames come in a thread of their own; those that come while nobody asks are dropped.
+    Frames come in a thread of their own, with the times that the source gives them; a file comes as fast as it decodes.
 
     Args:
         source: see ``video.decode.stream``.
         seconds: length of the window.
 
     Raises:
-        VideoError: the source cannot be read.
+        VideoError: the source cannot be read, or ended without a frame.
     """
     live, lock = Live(), threading.Lock()
     fresh, ended, stop = threading.Event(), threading.Event(), threading.Event()
@@ -80,9 +84,9 @@ def watch(source: str, seconds: float) -> Iterator[Live]:
 
     def read() -> None:
         try:
-            for image, _ in stream(source):
+            for image, time in stream(source):
                 with lock:
-                    live.add(image, seconds)
+                    live.add(image, seconds, now=time)
                 fresh.set()
                 if stop.is_set():
                     return
@@ -103,6 +107,8 @@ def watch(source: str, seconds: float) -> Iterator[Live]:
                 held = Live(live.frames.copy())
             if held.frames:
                 yield held
+            elif last:
+                raise VideoError(f"{source} ended without a frame; choose another source.")
             if last:
                 return
     finally:

@@ -14,7 +14,7 @@ from ezclip.evaluation.metrics import accuracies
 from ezclip.predictor import Predictor
 from ezclip.text.templates import fill
 from ezclip.types import Clip
-from ezclip.video.decode import read_frames
+from ezclip.video.decode import Tick, read_frames
 from ezclip.video.sampling import segment_centres
 from ezclip.video.transforms import normalise, view
 
@@ -51,15 +51,15 @@ def orders(total: int, T: int, seed: int = 0) -> Orders:
     }
 
 
-def varied_clips(path: str, T: int) -> dict[str, list[Clip]]:
-    """Every variation of one video; it is decoded once."""
+def varied_clips(path: str, T: int, tick: Tick = lambda _: None) -> dict[str, list[Clip]]:
+    """Every variation of one video; it is decoded once. ``tick`` hears the share that is decoded and may raise."""
     found: dict[str, Orders] = {}
 
     def wanted(total: int) -> list[int]:
         found["orders"] = orders(total, T)
         return sorted({i for draws in found["orders"].values() for order in draws for i in order})
 
-    frames = read_frames(path, wanted)
+    frames = read_frames(path, wanted, tick=tick)
     return {name: [frames.select(order) for order in draws] for name, draws in found["orders"].items()}
 
 

@@ -65,7 +65,7 @@ class Evaluation:
         """Rows of path, label, prediction, then one score a class, for predictions.csv."""
         best = self.scores.argmax(dim=1).tolist()
         return [
-            [row.short_name, row.label, self.labels[b], *(round(s, 5) for s in scores)]
+            [row.short_name, row.label, self.labels[b], *(float(f"{s:.8g}") for s in scores)]
             for row, b, scores in zip(self.rows, best, self.scores.tolist(), strict=True)
         ]
 

@@ -12,7 +12,7 @@ import numpy as np
 from ezclip.data.manifest import Row
 from ezclip.evaluation.attention import attention_shares, faithfulness, pointing_table
 from ezclip.evaluation.class_map import map_classes
-from ezclip.evaluation.classwise import compare
+from ezclip.evaluation.classwise import compare, top_changed
 from ezclip.evaluation.order import order_sensitivity
 from ezclip.evaluation.phantom import frame_spread
 from ezclip.evaluation.report import Picture, Report, Table
@@ -81,7 +81,8 @@ def study(
         parts += confusion_parts(plain[name])
     for name, e in plain.items():
         parts.append(predictions_table(e, f"predictions_{name}"))
-    changed = map_classes(plain["base"], plain["ezclip"])
+    plain_pair = compare(plain["base"], plain["ezclip"])
+    changed = map_classes(plain["base"], plain["ezclip"], top_changed(plain_pair))
     data["class_map"] = changed.as_json()
     parts.append(changed.picture())
 
@@ -116,8 +117,7 @@ def study(
     methods = ["rollout", "rollout-own-frame", "last-layer", "released"]
     data["faithfulness"] = {name: faithfulness(models[name], some, labels, methods) for name in ("base", "ezclip")}
     parts.append(faithfulness_table(data["faithfulness"]))
-    lead = compare(plain["base"], plain["ezclip"]).verdict
-    return Report("Tabletop Motion: the paper's claims, measured", lead, data, provenance, parts)
+    return Report("Tabletop Motion: the paper's claims, measured", plain_pair.verdict, data, provenance, parts)
 
 
 def _named(evaluation: Evaluation, name: str) -> Evaluation:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
+from matplotlib.figure import Figure
+
 from ezclip.evaluation.classwise import Comparison
 from ezclip.evaluation.intervals import mean_interval, share_interval
 from ezclip.evaluation.metrics import confusion_matrix
@@ -78,11 +80,17 @@ def class_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
     counts = Counter(row.label for row in evaluations[0].rows)
     columns = ["class", "clips", *(f"{model}{what}" for model in series for what in ("", ": 95 % from", ": to"))]
     rows = [[label, counts[label], *(v for own in series.values() for v in own[label])] for label in labels]
-    note = "Top-1 of each class. Whiskers: 95 % Wilson intervals."
+    note = "Top-1 of each class; 95 % Wilson intervals."
     return [
-        Picture("classes_chart", "Accuracy by class", charts.by_class(series, title="Top-1 by class"), note),
+        Picture("classes_chart", "Accuracy by class", classes_chart(evaluations), note),
         Table("classes", "Accuracy by class", columns, rows, note, on_page=False),
     ]
+
+
+def classes_chart(evaluations: list[Evaluation]) -> Figure:
+    """Bars of ``class_accuracies``."""
+    series = {e.model: class_accuracies(e) for e in evaluations}
+    return charts.by_class(series, title="Top-1 by class, whiskers: 95 % Wilson intervals")
 
 
 def class_accuracies(evaluation: Evaluation) -> dict[str, Bar]:
@@ -98,8 +106,6 @@ def class_accuracies(evaluation: Evaluation) -> dict[str, Bar]:
 def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
     """Fig. 5: differences by class, and confusions fixed and created."""
     first, second = comparison.models
-    bars = [(d.label, (d.difference, d.low, d.high)) for d in comparison.classes]
-    figure = charts.differences(bars, title=f"{second} minus {first}")
     rows = [
         [d.label, d.n, d.first, d.second, d.difference, d.low, d.high, d.p]
         for d in [comparison.overall, *comparison.classes]
@@ -108,7 +114,7 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
     confusions = [["fixed", *row] for row in comparison.fixed] + [["created", *row] for row in comparison.created]
     note = f"Blue: {second} gains; whiskers: 95 % paired bootstrap over a class's clips."
     return [
-        Picture("classwise_chart", "Class by class (Fig. 5)", figure, note),
+        Picture("classwise_chart", "Class by class (Fig. 5)", differences_chart(comparison), note),
         Table("classwise", "Class by class", columns, rows, "Without correction for the number of classes."),
         Table(
             "confusions",
@@ -117,3 +123,10 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
             confusions,
         ),
     ]
+
+
+def differences_chart(comparison: Comparison) -> Figure:
+    """Bars of what each class gains or loses."""
+    first, second = comparison.models
+    bars = [(d.label, (d.difference, d.low, d.high)) for d in comparison.classes]
+    return charts.differences(bars, title=f"{second} minus {first}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ezclip.evaluation.report import Picture, Report, Table
-from ezclip.explanation.compare import explain_clip
+from ezclip.explanation.compare import explain_clip, shared_frames
 from ezclip.figures import charts
 from ezclip.figures.maps import draw_thumbnails, overlay, square
 from ezclip.predictor import Predictor
@@ -19,6 +19,7 @@ from ezclip.types import Prediction
 from ezclip.video.windows import windows
 
 SIDE = 96
+TOP = 5  # predictions of each window in report.json; its table has all
 THUMBNAILS = 24  # in the report
 Sentences = Callable[[Predictor], dict[str, list[str]] | None]
 
@@ -80,7 +81,8 @@ def scan(
     Raises:
         VideoError: not a readable video, or lengths below 0.1 s.
     """
-    for clip in windows(path, T=predictors[-1].model.num_frames, seconds=seconds, step=step):
+    T = max(shared_frames(predictors[-1], other) for other in predictors)
+    for clip in windows(path, T=T, seconds=seconds, step=step):
         found = {}
         for predictor in predictors:
             predictor.set_video(clip)
@@ -116,8 +118,8 @@ def evenly(moments: list[Moment], most: int) -> list[Moment]:
 
 def timeline_report(moments: list[Moment], provenance: dict[str, str]) -> Report:
     """Scores over time of the labels that won under each model; ``provenance`` says what made them."""
-    models, labels = list(moments[0].scores), sorted(moments[0].labels)
-    rows = [[name, m.start, m.end, label, m.score(name, label)] for name in models for m in moments for label in labels]
+    models, labels = list(moments[0].scores), moments[0].labels
+    rows = [[name, m.start, m.end, *m.scores[name][:, 0].tolist()] for name in models for m in moments]
     starts = [m.start for m in moments]
     parts: list[Picture | Table] = []
     for i, name in enumerate(models):
@@ -129,8 +131,8 @@ def timeline_report(moments: list[Moment], provenance: dict[str, str]) -> Report
     pictures = [(f"{m.start:.1f} s", thumbnail(m, limit)) for m in shown]
     note = f"The middle frame of {len(shown)} of {len(moments)} windows with its rollout, on one colour scale."
     parts.append(Picture("attention", f"Attention of {models[-1]}", draw_thumbnails(pictures), note))
-    columns = ["model", "start", "end", "label", "score"]
+    columns = ["model", "start", "end", *labels]
     parts.append(Table("windows", "Every window", columns, rows, on_page=False))
     lead = f"{len(moments)} windows from {starts[0]:.2f} to {moments[-1].end:.2f} s."
-    data = {"windows": [m.as_json() for m in moments]}
+    data = {"windows": [m.as_json(TOP) for m in moments]}
     return Report("Scores over time", lead, data, provenance, parts)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 # Okabe and Ito's colours, told apart by the colour-blind
 COLOURS = ("#999999", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 MARKERS = "oDsv^P"
+MOST_NAMED = 120  # classes of a confusion matrix
 Bar = tuple[float, float, float]  # value, lower and upper end of its interval
 
 
@@ -165,16 +166,18 @@ def bubbles(
 
 
 def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figure:
-    """Rows are true classes, columns answers; each row is shown as shares of its clips."""
+    """Rows are true classes, columns answers; each row is shown as shares of its clips; named up to 120 classes."""
     C = len(labels)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    side = max(4.5, 0.19 * C + 3.4)
+    named = C <= MOST_NAMED
+    side = max(4.5, 0.19 * C + 3.4) if named else 14.0
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axis = figure.subplots()
     image = axis.imshow(shares, cmap="viridis", vmin=0, vmax=1)
-    size = 8 if C <= 12 else 5.5
-    axis.set_xticks(range(C), [_short(name, 34) for name in labels], rotation=90, fontsize=size)
-    axis.set_yticks(range(C), [_short(name, 34) for name in labels], fontsize=size)
+    if named:
+        size = 8 if C <= 12 else 5.5
+        axis.set_xticks(range(C), [_short(name, 34) for name in labels], rotation=90, fontsize=size)
+        axis.set_yticks(range(C), [_short(name, 34) for name in labels], fontsize=size)
     axis.set_xlabel("answer")
     axis.set_ylabel("true class")
     axis.set_title(title, fontsize=10, parse_math=False)

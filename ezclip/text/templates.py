@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
 
 from ezclip.errors import LabelError
 
@@ -91,27 +90,28 @@ def descriptions(source: str) -> dict[str, str]:
     return read_descriptions(source)
 
 
-Texts = Literal["trained", "names", "templates", "descriptions"]
+KINDS = ("trained", "names", "templates", "descriptions")
 
 
-def check_texts(texts: str) -> Texts:
-    """One of the four kinds, or LabelError."""
-    for known in get_args(Texts):
-        if texts == known:
-            return known
-    raise LabelError(f"Texts are {texts!r}; choose one of {', '.join(get_args(Texts))}.")
+def check_texts(texts: str) -> str:
+    """One of ``KINDS`` or a template with {} for the name, or LabelError."""
+    if texts not in KINDS and "{}" not in texts:
+        raise LabelError(
+            f"Texts are {texts[:80]!r}; choose one of {', '.join(KINDS)}, or a template with {{}} for the name."
+        )
+    return texts
 
 
 def sentences(
-    labels: list[str], texts: Texts | str, trained: tuple[str, ...], own: Mapping[str, str] | None = None
+    labels: list[str], texts: str, trained: tuple[str, ...], own: Mapping[str, str] | None = None
 ) -> dict[str, list[str]]:
     """What stands for each label, the same number of sentences for all.
 
     Args:
         labels: class names.
         texts: "trained" fills ``trained``, "names" takes the bare names, "templates" the release's 16, "descriptions"
-            the description that ships, from any set, and the bare name where there is none; otherwise a CSV file with
-            a description of every label.
+            the description that ships, from any set, and the bare name where there is none; with {} in it, it is a
+            template itself; otherwise a CSV file with a description of every label.
         trained: the templates that a model was trained with.
         own: the user's own sentence for some labels, in place of all of the label's.
 
@@ -122,8 +122,8 @@ def sentences(
     if texts == "descriptions":
         known = {_key(label): text for label, text in descriptions("shipped").items()}
         found = {label: [known.get(_key(label), label)] for label in labels}
-    elif texts in templates:
-        found = {label: fill(label, templates[texts]) for label in labels}
+    elif texts in templates or "{}" in texts:
+        found = {label: fill(label, templates.get(texts, (texts,))) for label in labels}
     else:
         found = {label: [text] for label, text in zip(labels, describe(labels, descriptions(texts)), strict=True)}
     given = {label: text.strip() for label, text in (own or {}).items() if text.strip()}

@@ -28,7 +28,6 @@ from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import TEST_SEED
 from ezclip.evaluation.study import study, training_curves
 from ezclip.predictor import Predictor
-from ezclip.text.templates import Texts
 from ezclip.training.loop import train
 from ezclip.training.pretrain import pretrain
 from ezclip.training.results import write_results
@@ -157,7 +156,7 @@ class Reproduction:
         }
 
     def test(
-        self, name: str, labels: list[str], among: list[str] | None = None, texts: Texts = "trained"
+        self, name: str, labels: list[str], among: list[str] | None = None, texts: str = "trained"
     ) -> dict[str, Any]:
         """Accuracies and frame spread of a run on the test clips of ``labels``, chosen among ``among`` or these."""
         rows = [row for row in read_rows(self.data / "test" / "val") if row.label in labels]
@@ -168,10 +167,10 @@ class Reproduction:
 
     def texts(self) -> dict[str, Any]:
         """Table 10 at test time: the variants, trained on bare names, read other texts."""
-        kinds: tuple[Texts, ...] = ("names", "templates", "descriptions")
+        kinds = ("names", "templates", "descriptions")
         return {v: {kind: self.test(v, LABELS, texts=kind) for kind in kinds} for v in ("base", "ezclip")}
 
-    def worded(self, name: str, text: str, texts: Texts) -> dict[str, Any]:
+    def worded(self, name: str, text: str, texts: str) -> dict[str, Any]:
         """Table 10: train and test on other texts than bare names."""
         found = self.fit(name, f"text={text}", "validation=null")
         return found | {"result": self.test(name, LABELS, texts=texts)}

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from time import sleep
 
 import av
 import numpy as np
@@ -36,7 +37,9 @@ MAX_SIDE = 8192
 MAX_PIXELS = 36_000_000
 MAX_SECONDS = 30 * 60
 MAX_FRAMES = 30 * 60 * 240
+PICTURES = ("JPEG", "PNG", "WEBP")
 FOLDER_FPS = 25.0  # frames in folders carry no times; their seconds assume this rate
+NEXT_FRAME = 0.005  # seconds between looks at a camera
 PATIENCE = 10.0  # seconds without a frame after which a camera or stream has ended
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 _SEEKABLE = ("mov", "matroska")  # containers whose key frames can be found by time
@@ -292,6 +295,9 @@ def _decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage
     while True:
         try:
             packet = next(packets)
+        except av.BlockingIOError:  # a camera that has no frame yet
+            sleep(NEXT_FRAME)
+            continue
         except (StopIteration, av.FFmpegError):
             return
         try:
@@ -318,20 +324,22 @@ def _read_folder(path: Path, pick: Pick) -> Frames:
     if not names:
         raise VideoError(f"The folder {path.name} holds no .jpg or .png frames.")
     wanted = sorted(set(pick(len(names))))
-    images = [(read_picture(names[index]), index / FOLDER_FPS) for index in wanted]
+    images = [(read_picture(names[index], f"{path.name}/{names[index].name}"), index / FOLDER_FPS) for index in wanted]
     return _frames(path, images, wanted, total=len(names), lost=0)
 
 
-def read_picture(path: str | Path) -> np.ndarray:
-    """A still, upright, uint8 RGB (H, W, 3).
+def read_picture(path: str | Path, name: str) -> np.ndarray:
+    """A still, upright, uint8 RGB (H, W, 3); JPEG, PNG or WebP.
+
+    Args:
+        path: of the file.
+        name: what messages call it.
 
     Raises:
         VideoError: not a readable picture, or too large.
     """
-    path = Path(path)
-    name = f"{path.parent.name}/{path.name}"
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURES) as image:
             if max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
                 raise VideoError(f"{name} is larger than {MAX_PIXELS:,} pixels.")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))

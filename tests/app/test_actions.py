@@ -38,7 +38,7 @@ SAMPLES = sorted((Path(__file__).parents[2] / "assets" / "samples").glob("*.mp4"
 def analysis(services: Services, movie: Path) -> Analysis:
     steps = list(analyse(services, Request(str(movie), LABELS)))
     shares = [s.share for s in steps if isinstance(s, Step)]
-    assert shares[0] == 0 and max(shares) <= 1
+    assert shares[0] == 0 and max(shares) <= 1 and shares == sorted(shares)
     assert isinstance(steps[-1], Analysis)
     return steps[-1]
 
@@ -115,7 +115,46 @@ def test_uploaded_names_and_descriptions(tmp_path: Path) -> None:
     assert read_uploaded(str(tmp_path / "twice.txt"))[2] == ["1 duplicate class names were merged, first 'A'."]
     (tmp_path / "described.csv").write_text("n,class,text\n0,a,It is a.\n1,b,It is b.\n")
     assert read_uploaded(str(tmp_path / "described.csv")) == ("a\nb", {"a": "It is a.", "b": "It is b."}, [])
+    (tmp_path / "ours.csv").write_text("number,name,description\n0,a,It is a.\n")
+    assert read_uploaded(str(tmp_path / "ours.csv")) == ("a", {"a": "It is a."}, [])
+    (tmp_path / "line.txt").write_text("waving, clapping, jumping\n")
+    assert read_uploaded(str(tmp_path / "line.txt"))[1] == {}
     assert read_uploaded(None) == ("", {}, [])
+
+
+def test_only_what_may_be_named_is_loaded(services: Services) -> None:
+    closed = Services(device="cpu")
+    for name in ("clip:ViT-B-16/openai", "hf:someone/something", "/etc", "runs"):
+        assert not closed.offers(name)
+        with pytest.raises(UserError, match="This app offers tabletop/ezclip"):
+            closed.predictor(name)
+    assert services.offers("clip:ViT-B-16/openai") and services.offers("hf:a/b") and not services.offers("/etc")
+    closed.close()
+
+
+def test_texts_are_a_kind_or_a_template(services: Services, movie: Path) -> None:
+    with pytest.raises(LabelError, match="Texts are '/etc/passwd'"):
+        Request(str(movie), "a, b", texts="/etc/passwd")
+    plain, own = (
+        finish(analyse(services, Request(str(movie), "one, two", texts=texts))) for texts in ("names", "no {} at all")
+    )
+    assert [p.logit for p in plain.model.predictions] != [p.logit for p in own.model.predictions]
+
+
+def test_old_sentences_do_not_linger(services: Services, movie: Path) -> None:
+    found = finish(analyse(services, Request(str(movie), "three, four", sentences={"one": "Gone."})))
+    assert found.request.sentences == {} and "sentences.csv" not in commands(found)
+
+
+def test_the_verdict_and_what_moved(services: Services, movie: Path) -> None:
+    before = finish(analyse(services, Request(str(movie), "one, two, three")))
+    assert "tabletop/base" in before.verdict and "comes from other frames" in before.verdict
+    last = before.model.predictions[-1].label
+    first = before.model.predictions[0].label
+    asked = replace(before.request, sentences={last: first, first: last})
+    after = finish(analyse(services, asked))
+    page = widgets.rankings(after, before)
+    assert "▲ 2" in page and "▼ 2" in page and "▲" not in widgets.rankings(after)
 
 
 def test_the_time_that_is_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +222,8 @@ def test_files_to_take_away(services: Services, analysis: Analysis, tmp_path: Pa
     assert "&lt;b&gt;lifting" in text and "sha256" in text and "python -m ezclip analyse" in text
     assert not re.search(r'(src|href)\s*=\s*"(?!data:)', text)
     with zipfile.ZipFile(archive) as packed:
-        assert {"report.json", "report.html", "strip.png", "spread.csv", "names.txt"} <= set(packed.namelist())
+        inside = {"report.json", "report.html", "strip.png", "spread.csv", "names.txt", "maps.npz", "overlay.mp4"}
+        assert inside | {"influence_matrix.csv"} <= set(packed.namelist())
 
 
 def assert_same(here: Any, there: Any) -> None:

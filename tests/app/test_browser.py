@@ -240,7 +240,7 @@ def test_names_from_sets_and_files(open_page: Opener, tmp_path: Path) -> None:
     page.get_by_role("option", name="HMDB-51").click()
     page.wait_for_function("document.querySelector('#labels textarea').value.split('\\n').length == 51")
     (tmp_path / "names.csv").write_text("id,name\n0,one thing\n1,another\n2,One thing\n")
-    page.get_by_text("Models and texts").click()
+    page.get_by_text("Texts", exact=True).click()
     page.locator("#names input[type=file]").set_input_files(tmp_path / "names.csv")
     expect(page.locator("#labels textarea")).to_have_value("one thing\nanother")
     expect(page.locator("[data-testid=toast-text]").first).to_contain_text("duplicate")
@@ -250,7 +250,6 @@ def test_a_model_is_typed(open_page: Opener, movie: Path) -> None:
     """Any loadable model may be named on this machine; one that cannot be had is told in a sentence."""
     page = open_page()
     upload(page, movie)
-    page.get_by_text("Models and texts").click()
     page.locator("#model input").fill("clip:ViT-B-16-quickgelu/nowhere")
     page.locator("#model input").press("Enter")
     expect(page.locator("#banner")).to_contain_text("plain CLIP", timeout=15_000)
@@ -273,7 +272,7 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     page.locator("#clip video").first.wait_for()
     with page.expect_download() as download:
         page.locator("#class-clip-archive").click()
-    assert download.value.suggested_filename == "ezclip-class-clip.zip"
+    assert download.value.suggested_filename == "ezclip-report.zip"
 
 
 def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:

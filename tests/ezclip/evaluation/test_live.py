@@ -23,16 +23,17 @@ def test_frames_that_come_while_nobody_asks_are_dropped(monkeypatch: pytest.Monk
         yield picture(0), 0.0
         asked.wait(10)
         for i in range(1, 201):
-            yield picture(i), 0.0
+            yield picture(i), i / 100
 
     monkeypatch.setattr("ezclip.evaluation.live.stream", stream)
-    seen = watch("camera", 60)
+    seen = watch("camera", 1)
     first = next(seen)
     assert len(first.frames) == 1
     asked.set()
     time.sleep(0.3)
     *_, last = seen
-    assert len(last.frames) == MOST_FRAMES and last.frames[-1][1][0, 0, 0] == 200
+    assert len(last.frames) <= MOST_FRAMES + 2 and last.frames[-1][1][0, 0, 0] == 200
+    assert last.frames[-1][0] - last.frames[0][0] == pytest.approx(1, abs=0.03)
     assert len(first.frames) == 1, "a window does not change once it is given"
 
 
@@ -43,6 +44,12 @@ def test_a_source_that_breaks_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("ezclip.evaluation.live.stream", stream)
     with pytest.raises(VideoError, match="it is gone"):
+        next(watch("camera", 1))
+
+
+def test_a_source_without_a_frame_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ezclip.evaluation.live.stream", lambda _: iter(()))
+    with pytest.raises(VideoError, match="camera ended without a frame"):
         next(watch("camera", 1))
 
 
