@@ -202,11 +202,6 @@ def _left(services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.
         elem_id="labels",
         value=actions.set_text(actions.OWN_SET, services.default),
     )
-    with gr.Column(elem_id="run"):
-        with gr.Row():
-            run = gr.Button("Analyse", variant="primary", elem_id="analyse")
-            stop = gr.Button("Cancel", elem_id="cancel")
-        status = gr.HTML("", elem_id="status")
     with gr.Accordion("Texts", open=False):
         chosen = gr.Dropdown(
             list(actions.TEXTS.items()),
@@ -219,6 +214,11 @@ def _left(services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.
         upload = gr.File(
             label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110, elem_id="names"
         )
+    with gr.Column(elem_id="run"):
+        with gr.Row():
+            run = gr.Button("Analyse", variant="primary", elem_id="analyse")
+            stop = gr.Button("Cancel", elem_id="cancel")
+        status = gr.HTML("", elem_id="status")
     controls = Controls(video, gr.State(None), labels, *models, chosen, gr.State({}))
     return _Left(controls, examples, other, upload, label_set, run, stop, status)
 

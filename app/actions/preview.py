@@ -9,7 +9,7 @@ import numpy as np
 
 from app.services import Services
 from ezclip.errors import VideoError
-from ezclip.video.decode import iterate, playable_in_browsers
+from ezclip.video.decode import iterate, playable_in_browsers, remux
 from ezclip.video.encode import write_preview
 
 PREVIEW_FRAMES = 1500
@@ -28,14 +28,16 @@ def preview_pair(services: Services, path: str | None) -> tuple[str | None, tupl
 
 
 def _preview(services: Services, path: str) -> str:
-    """A copy that browsers can play."""
+    """A copy that browsers can play: whole where its pictures need not be coded again, else its first minute or so."""
+    folder = services.scratch()
+    out = folder / f"preview-{folder.name}.mp4"
+    if remux(path, out):
+        return str(out)
     frames = iterate(path, limit=PREVIEW_FRAMES)
     first = list(islice(frames, 2))
     if not first:
         raise VideoError(f"No frame of {Path(path).name} can be decoded; choose another video.")
     gap = np.mean([b - a for (_, a), (_, b) in pairwise(first)]) if len(first) > 1 else 0.04
     fps = int(np.clip(round(1 / gap) if gap > 0 else 25, 1, 60))
-    folder = services.scratch()
-    out = folder / f"preview-{folder.name}.mp4"
     write_preview((image for image, _ in [*first, *frames]), out, fps=fps)
     return str(out)

@@ -259,7 +259,9 @@ def analyse(host: Host, request: Request) -> Iterator[Step | Analysis]:
         warnings.append(f"{clip.lost} of {clip.lost + clip.total} frames of this file could not be decoded.")
     known = set(trained_labels(request.model))
     if known and (new := [name for name in names if name not in known]):
-        warnings.append(f"{len(new)} of {len(names)} class names are none that {request.model} was trained on.")
+        warnings.append(
+            f"{len(new)} of {len(names)} class names are new to {request.model}, which was trained on others."
+        )
     found = [results[name] for name in request.models]
     limit = compare.shared_limit([r.attribution for r in found])
     with host.lock:

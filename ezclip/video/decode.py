@@ -99,6 +99,36 @@ def playable_in_browsers(path: str | Path) -> bool:
     )
 
 
+def remux(path: str | Path, out: str | Path) -> bool:
+    """Copy the pictures of a file as they are coded into an mp4; False for codecs that browsers cannot play there.
+
+    Raises:
+        VideoError: not a readable video.
+    """
+    with _guarded(Path(path)), _open(Path(path)) as source:
+        stream = _video_stream(Path(path).name, source)
+        if stream.codec_context.name not in ("h264", "av1", "libdav1d"):
+            return False
+        try:
+            with av.open(str(out), "w", format="mp4", options={"movflags": "faststart"}) as target:
+                copy = target.add_stream_from_template(stream)
+                early: list[av.Packet] = []  # Matroska gives the first packets no decoding time
+                for packet in source.demux(stream):
+                    if packet.size == 0:
+                        continue
+                    early.append(packet)
+                    if packet.dts is None:
+                        continue
+                    for i, one in enumerate(early):
+                        one.dts, one.stream = packet.dts - (len(early) - 1 - i), copy
+                        target.mux(one)
+                    early.clear()
+        except (av.FFmpegError, ValueError):
+            log.debug("a copy could not be made", exc_info=True)
+            return False
+    return not early
+
+
 def seconds_of(path: str | Path) -> float | None:
     """How long the file says that it lasts; None if it does not say.
 

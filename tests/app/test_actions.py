@@ -27,7 +27,7 @@ from ezclip.evaluation.analysis_report import commands
 from ezclip.evaluation.jobs import Step, Stopped, timed, watched
 from ezclip.evaluation.proof import MapProof, prove, truth
 from ezclip.text.labels import label_set, label_sets
-from ezclip.video.decode import read_clip
+from ezclip.video.decode import playable_in_browsers, read_clip, seconds_of
 from tests.conftest import write_video
 
 LABELS = 'pushing something, "<b>lifting</b>, slowly"'
@@ -200,6 +200,15 @@ def test_preview_only_where_the_browser_needs_one(services: Services, movie: Pat
     shown, pair = preview_pair(services, str(avi))
     assert shown is not None and Path(shown).name.startswith("preview-") and pair == (shown, str(avi))
     assert preview_pair(services, None) == (None, None)
+
+
+def test_a_copy_without_coding_again_is_whole(services: Services, tmp_path: Path) -> None:
+    long = write_video(tmp_path / "long.mkv", count=1700)
+    shown, _ = preview_pair(services, str(long))
+    assert shown is not None and playable_in_browsers(shown)
+    assert seconds_of(shown) == pytest.approx(1700 / 12, abs=0.3), "past the frames of a coded preview"
+    same = [read_clip(path, lambda n: [0, n // 2, n - 1]) for path in (long, shown)]
+    assert np.array_equal(same[0].images, same[1].images) and same[0].total == same[1].total == 1700
 
 
 def test_truth_of_a_sample_is_found_by_its_content(services: Services, tmp_path: Path) -> None:
