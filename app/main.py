@@ -45,6 +45,7 @@ from ezclip.evaluation.jobs import Step, timed
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 MAX_FILE = "200mb"
+SESSIONS = 50  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # where only this machine's users come from
 # The page's address keeps what was chosen, so that it can be shared.
 _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
@@ -351,7 +352,7 @@ def serve(host: str, port: int, *, model: str, device: str) -> int:
         allowed_paths=[str(ASSETS)],
         blocked_paths=[str(ROOT), str(ROOT.parent / ".git")],
         footer_links=["api", "settings"],
-        state_session_capacity=200,
+        state_session_capacity=SESSIONS,
         enable_monitoring=False,
     )
     services.start()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
 
 CANCELLED = "Cancelled. What was scored is kept: press the button again to go on from there."
+NO_MAP = "A map of videos ships for base against ezclip, and comes with two models on your own clips."
 EMPTY = "Which classes gain, which lose, and by how much: show what ships of Tabletop Motion, or bring your own."
 # Gradio drops the folders of an uploaded folder's files, so the page remembers them.
 _REMEMBER_FOLDER = """;document.addEventListener('change', e => { if (e.target.webkitdirectory)
@@ -146,7 +147,7 @@ def _shown(found: Study) -> list[Any]:
     return [
         widgets.class_verdict(study) + widgets.warnings(skipped),
         gr.Plot(widgets.class_chart(study), visible=True) if study.comparison else gr.Plot(visible=False),
-        widgets.class_plane(study.class_map) if study.class_map else "",
+        widgets.class_plane(study.class_map) if study.class_map else f'<p class="ez-note">{NO_MAP}</p>',
         gr.Plot(widgets.class_bars(study), visible=True),
         widgets.class_tables(study) + widgets.class_pictures(study),
         found,

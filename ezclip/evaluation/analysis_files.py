@@ -10,7 +10,7 @@ import numpy as np
 from ezclip.evaluation.analysis import Analysis, Host
 from ezclip.evaluation.analysis_report import analysis_report, label_files, strip_figure
 from ezclip.evaluation.proof import MapProof
-from ezclip.explanation.temporal import temporal_view
+from ezclip.explanation.temporal import TemporalView, temporal_view
 from ezclip.figures.maps import draw_difference, overlay, square
 from ezclip.video.encode import write_mp4
 
@@ -40,14 +40,18 @@ def save_maps(path: Path, analysis: Analysis, host: Host) -> Path:
     for i, r in enumerate(analysis.results):
         if r.attribution.influence is not None:
             arrays[f"influence_{i}"] = r.attribution.influence
-    predictor = host.predictor(analysis.model.name)
-    with host.lock:
-        predictor.set_video(analysis.clip)
-        view = temporal_view(predictor)
-    if view is not None:
+    if (view := view_of(analysis, host)) is not None:
         arrays |= {"layers": np.array(view.layers), "prompts": view.prompts, "reading": view.reading}
     np.savez_compressed(path, allow_pickle=False, **arrays)
     return path
+
+
+def view_of(analysis: Analysis, host: Host) -> TemporalView | None:
+    """The temporal prompts of the model that is looked at, on the analysis's clip; None without prompts."""
+    predictor = host.predictor(analysis.model.name)
+    with host.lock:
+        predictor.set_video(analysis.clip)
+        return temporal_view(predictor)
 
 
 def save_overlay(path: Path, analysis: Analysis, opacity: float) -> Path:
@@ -66,7 +70,7 @@ def write_analysis(out: Path, analysis: Analysis, proofs: list[MapProof], host: 
     Returns:
         report.json's content with "files": name -> path.
     """
-    report = analysis_report(analysis, proofs)
+    report = analysis_report(analysis, proofs, view_of(analysis, host))
     files = report.write(out)
     files["maps"] = save_maps(out / "maps.npz", analysis, host)
     files["overlay"] = save_overlay(out / "overlay.mp4", analysis, analysis.request.opacity)

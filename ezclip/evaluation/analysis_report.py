@@ -6,6 +6,7 @@ import csv
 import io
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
@@ -15,7 +16,10 @@ from ezclip.evaluation.analysis import Analysis, Request
 from ezclip.evaluation.proof import MapProof
 from ezclip.evaluation.provenance import card
 from ezclip.evaluation.report import Picture, Report, Table, slug
-from ezclip.figures.maps import draw_influence, draw_strip
+from ezclip.figures.maps import draw_influence, draw_prompts, draw_strip
+
+if TYPE_CHECKING:
+    from ezclip.explanation.temporal import TemporalView
 
 TOP = 10
 
@@ -93,8 +97,8 @@ def provenance(analysis: Analysis) -> dict[str, str]:
     }
 
 
-def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
-    """Rankings, maps, spread and proofs as one report."""
+def analysis_report(analysis: Analysis, proofs: list[MapProof], view: TemporalView | None) -> Report:
+    """Rankings, maps, spread, proofs and, where there are any, the temporal prompts, as one report."""
     parts: list[Table | Picture] = []
     for result in analysis.results:
         rows = [[rank, p.label, p.score, p.logit] for rank, p in enumerate(result.predictions, 1)]
@@ -113,13 +117,7 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
     rows = [[p.name, *(_told(v) for v in (p.deletion, p.insertion, p.moving, p.area))] for p in proofs]
     columns = ["map of", "deletion gain", "insertion gain", "heat on what moves", "area that moves"]
     parts.append(Table("proof", "How far to trust the maps", columns, rows, "Gains over random orders; 0 is chance."))
-    if analysis.model.attribution.influence is not None:
-        figure = draw_influence(analysis.model.attribution, title=analysis.model.name)
-        parts.append(Picture("influence", "Which frame drew on which", figure))
-        seconds = [f"{s:.2f} s" for s in analysis.clip.seconds]
-        rows = [[at, *map(float, row)] for at, row in zip(seconds, analysis.model.attribution.influence, strict=True)]
-        columns = ["frame, drew on frame to the right", *(f"{i + 1}: {at}" for i, at in enumerate(seconds))]
-        parts.append(Table("influence_matrix", "Which frame drew on which", columns, rows, on_page=False))
+    parts += _prompt_parts(analysis, view) if view is not None else []
     spread = [
         [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
         + [m.central_difference, m.frozen_central_difference]
@@ -154,3 +152,28 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof]) -> Report:
 
 def _told(value: float | None) -> float | str:
     return "not measured" if value is None else value
+
+
+def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Picture]:
+    """Which frame drew on which: over all layers, and among the prompts of each."""
+    seconds, name = analysis.clip.seconds, analysis.model.name
+    frames = [f"{t + 1}: {s:.2f} s" for t, s in enumerate(seconds)]
+    drew = [[at, *map(float, row)] for at, row in zip(frames, view.influence, strict=True)]
+    read = [
+        [layer, at, *map(float, row)]
+        for layer, matrix in zip(view.layers, view.prompts, strict=True)
+        for at, row in zip(frames, matrix, strict=True)
+    ]
+    title = f"{name}: which frame drew on which"
+    return [
+        Picture("influence", title, draw_influence(view.influence, seconds, title=name)),
+        Table("influence_matrix", title, ["frame, drew on frame to the right", *frames], drew, on_page=False),
+        Picture("prompts", f"{name}: attention among the prompts", draw_prompts(view.prompts, view.layers)),
+        Table(
+            "prompts_by_layer",
+            "Attention among the prompts",
+            ["layer", "prompt of frame", *frames],
+            read,
+            on_page=False,
+        ),
+    ]

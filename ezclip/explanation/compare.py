@@ -111,7 +111,7 @@ def write_explanation(
         if (view := temporal_view(model)) is not None:
             arrays |= {"layers": np.array(view.layers), "prompts": view.prompts, "reading": view.reading}
         files["influence"] = out / "influence.png"
-        draw_influence(main, title=model.name).savefig(files["influence"], dpi=150)
+        draw_influence(main.influence, main.seconds, title=model.name).savefig(files["influence"], dpi=150)
     arrays |= {"models": np.array(list(maps)), "seconds": model.clip.seconds}
     np.savez_compressed(files["maps"], allow_pickle=False, **arrays)
     return {

@@ -140,14 +140,12 @@ def draw_thumbnails(pictures: Sequence[tuple[str, np.ndarray]], columns: int = 8
     return figure
 
 
-def draw_influence(attribution: Attribution, *, title: str) -> Figure:
-    """The T x T matrix "frame t drew on frame t'"; what crosses frames is drawn on its own scale.
+def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
+    """The (T, T) matrix "frame t drew on frame t'"; what crosses frames is drawn on its own scale.
 
     The diagonal is near 1 by construction (each block keeps half of what it had), so its values are printed and only
     the rest is coloured; the mean that crosses frames stands in the title.
     """
-    assert attribution.influence is not None
-    M = attribution.influence
     T = len(M)
     across = M.copy()
     np.fill_diagonal(across, np.nan)
@@ -157,7 +155,7 @@ def draw_influence(attribution: Attribution, *, title: str) -> Figure:
     axis = figure.subplots()
     axis.set_facecolor("0.9")
     image = axis.imshow(across, cmap="viridis", vmin=0, vmax=limit)
-    labels = [f"{s:.2f}" for s in attribution.seconds]
+    labels = [f"{s:.2f}" for s in seconds]
     axis.set_xticks(range(T), labels, rotation=90, fontsize=7)
     axis.set_yticks(range(T), labels, fontsize=7)
     axis.set_xlabel("… drew on the frame at (s)")
@@ -171,4 +169,30 @@ def draw_influence(attribution: Attribution, *, title: str) -> Figure:
         parse_math=False,
     )
     figure.colorbar(image, ax=axis, label="share from another frame", fraction=0.045)
+    return figure
+
+
+def draw_prompts(prompts: np.ndarray, layers: Sequence[int]) -> Figure:
+    """Attention among the temporal prompts, (K, T, T), one panel a layer, all on one scale without the diagonals."""
+    T = prompts.shape[1]
+    across = np.where(np.eye(T, dtype=bool), np.nan, prompts)
+    limit = max(float(np.nanmax(across)) if T > 1 else 0.0, 1e-9)
+    columns = min(4, len(layers))
+    rows = -(-len(layers) // columns)
+    figure = Figure(figsize=(2.9 * columns + 0.9, 3.1 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    image = None
+    for axis, layer, matrix in zip(axes.ravel(), layers, across):
+        axis.set_axis_on()
+        axis.set_facecolor("0.9")
+        image = axis.imshow(matrix, cmap="viridis", vmin=0, vmax=limit)
+        axis.set_title(f"layer {layer}: {np.nansum(matrix) / T:.0%} to other frames", fontsize=8)
+        axis.set_xticks(range(T), [str(t + 1) for t in range(T)], fontsize=6)
+        axis.set_yticks(range(T), [str(t + 1) for t in range(T)], fontsize=6)
+        axis.set_xlabel("… reads the prompt of frame", fontsize=7)
+        axis.set_ylabel("prompt of frame …", fontsize=7)
+    if image is not None:
+        figure.colorbar(image, ax=axes, fraction=0.03, label="share of attention")
     return figure

@@ -1,5 +1,6 @@
 """What the buttons do, without Gradio."""
 
+import csv
 import json
 import re
 import shlex
@@ -232,7 +233,9 @@ def test_files_to_take_away(services: Services, analysis: Analysis, tmp_path: Pa
     assert not re.search(r'(src|href)\s*=\s*"(?!data:)', text)
     with zipfile.ZipFile(archive) as packed:
         inside = {"report.json", "report.html", "strip.png", "spread.csv", "names.txt", "maps.npz", "overlay.mp4"}
-        assert inside | {"influence_matrix.csv"} <= set(packed.namelist())
+        assert inside | {"influence_matrix.csv", "prompts.svg", "prompts_by_layer.csv"} <= set(packed.namelist())
+        rows = list(csv.reader(packed.read("prompts_by_layer.csv").decode().splitlines()))[1:]
+        assert len(rows) == 4 * 8 and all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-3) for row in rows)
 
 
 def assert_same(here: Any, there: Any) -> None:
