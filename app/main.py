@@ -145,8 +145,10 @@ def build_app(services: Services) -> gr.Blocks:
         last = stopped.then(cancelled, None, [run, status], **instant)
         last.then(None, attention.proof, attention.proof, js=UNMEASURED, **instant)
         remembered = [controls.labels, controls.baseline, controls.model]
+        address = gr.Textbox(visible=False)  # the class names, or the set that they are, as the page's address has them
         for job in jobs:
-            job.then(None, remembered, None, js=_REMEMBER, api_visibility="private")
+            named = job.then(actions.set_or_names, [controls.labels, controls.model], address, **instant)
+            named.then(None, [address, *remembered[1:]], None, js=_REMEMBER, api_visibility="private")
         choose.input(lambda tab: gr.Tabs(selected=tab), choose, tabs_box, js=_REMEMBER_TAB, **instant)
 
         def recall(request: gr.Request) -> list[Any]:
@@ -290,7 +292,7 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
     known = [gr.Dropdown(names, value=n) if n and services.offers(n) else gr.Dropdown(names) for n in boxes]
     tab = asked.get("tab")
     return [
-        asked["labels"] if asked.get("labels") else gr.skip(),
+        actions.names_of(asked["labels"], services.default) if asked.get("labels") else gr.skip(),
         *known,
         *((tab, gr.Tabs(selected=tab)) if tab in texts.TABS else (gr.skip(), gr.skip())),
         *(gr.Dropdown(names) for _ in range(2)),

@@ -30,10 +30,24 @@ TEXTS = {
 }
 
 
+_SET = "set:"
+
+
 def set_text(title: str, model: str) -> str:
     """The names of a label set as the class box shows them, one a line."""
     name = SET_TITLES.get(title)
     return "\n".join(label_set(name) if name else own_labels(model))
+
+
+def set_or_names(names: str, model: str) -> str:
+    """Class names as a page's address holds them: "set:TITLE" where they are a set's, which may be long."""
+    return next((f"{_SET}{title}" for title in SET_TITLES if names == set_text(title, model)), names)
+
+
+def names_of(address: str, model: str) -> str:
+    """The way back."""
+    title = address.removeprefix(_SET)
+    return set_text(title, model) if address.startswith(_SET) and title in SET_TITLES else address
 
 
 def read_uploaded(path: str | None) -> tuple[str, dict[str, str], list[str]]:

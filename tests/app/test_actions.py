@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from app import widgets
-from app.actions.analysis import SET_TITLES, read_uploaded, set_text
+from app.actions.analysis import SET_TITLES, names_of, read_uploaded, set_or_names, set_text
 from app.actions.preview import preview_pair
 from app.actions.report import report_files
 from app.services import Services
@@ -107,6 +107,14 @@ def test_empty_names_mean_the_models_own() -> None:
     assert sorted(names) == sorted(label_set("tabletop"))
     assert set_text("UCF-101", "tabletop/ezclip").count("\n") == 100
     assert set(SET_TITLES.values()) - {None} <= set(label_sets())
+
+
+def test_a_set_is_one_word_in_the_address() -> None:
+    names = set_text("Kinetics-400", "tabletop/ezclip")
+    assert set_or_names(names, "tabletop/ezclip") == "set:Kinetics-400"
+    assert names_of("set:Kinetics-400", "tabletop/ezclip") == names
+    for own in ("one\ntwo", "set:no such"):
+        assert set_or_names(own, "tabletop/ezclip") == own == names_of(own, "tabletop/ezclip")
 
 
 def test_uploaded_names_and_descriptions(tmp_path: Path) -> None:

@@ -408,6 +408,10 @@ def test_address_brings_settings_back(open_page: Opener) -> None:
     expect(page.locator("#probe")).to_be_visible()
     open_tab(page, "about")
     page.wait_for_url("**tab=about**")
+    again = open_page("?labels=set:HMDB-51")
+    again.wait_for_function("document.querySelector('#labels textarea').value.split('\\n').length == 51")
+    again.get_by_text("pushing left to right").first.click()
+    again.wait_for_url("**labels=set%3AHMDB-51**", timeout=60_000)
 
 
 def test_keyboard_changes_tabs(open_page: Opener) -> None:
