@@ -51,6 +51,8 @@ def test_frames_in_one_plane(services: Services, movie: Path) -> None:
         if share is not None:
             assert share == pytest.approx((frozen + frozen_c) / (variance + c))
     assert found.spread()[1][-1] == pytest.approx(0, abs=1e-4), "base shows no motion where nothing moves"
+    with pytest.raises(UserError, match="chosen twice"):
+        finish(embeddings.frame_plane(services, [str(movie)], [pair[1], pair[1]], "PCA"))
     with pytest.raises(UserError, match="1 to 8 fit"):
         finish(embeddings.frame_plane(services, [str(s) for s in SAMPLES[:9]], pair, "PCA"))
 

@@ -8,6 +8,7 @@ import torch
 
 from ezclip.data.manifest import Row
 from ezclip.errors import UserError
+from ezclip.evaluation.class_study import study_of
 from ezclip.evaluation.classwise import compare, paired
 from ezclip.evaluation.intervals import mean_interval
 from ezclip.evaluation.metrics import confusion_matrix, harmonic_mean
@@ -83,3 +84,16 @@ def test_spread_beyond_a_frozen_copy() -> None:
     assert found.real.mean == pytest.approx(found.beyond.mean) and found.real.mean > 0
     same = frame_spread(frames, frames, "paper", unit=False)
     assert same.beyond.mean == 0 and same.real == same.frozen
+
+
+def test_models_of_other_widths_are_compared_without_a_map() -> None:
+    truth = [0, 0, 1, 1, 2]
+    pair = [evaluation("first", [1, 1, 1, 1, 2], truth), evaluation("second", [0, 1, 1, 2, 2], truth)]
+    for e, width in zip(pair, (4, 6)):
+        e.frames = torch.randn(5, 2, width, generator=torch.Generator().manual_seed(0))
+    study = study_of(pair)
+    assert study.comparison is not None and study.class_map is None
+    assert study.as_json()["comparison"]["overall"]["n"] == 5
+    pair[0].frames = pair[1].frames
+    assert study_of(pair).class_map is not None
+    assert study_of(pair[:1]).comparison is None

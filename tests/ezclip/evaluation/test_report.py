@@ -49,3 +49,9 @@ def test_charts_show_what_they_are_given() -> None:
     figure = charts.plane(points, ["m"] * 4 + ["n"] * 4, ["c", "c", "d", "d"] * 2, title="t", trajectories=True)
     assert [axis.get_title() for axis in figure.axes] == ["m", "n"]
     assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+
+
+def test_confusions_of_many_classes_stay_a_picture_of_usual_size() -> None:
+    figure = charts.confusion(np.eye(2000, dtype=int), [str(i) for i in range(2000)], title="t")
+    width, height = figure.get_size_inches()
+    assert max(width, height) < 16
