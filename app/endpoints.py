@@ -24,7 +24,7 @@ from ezclip.evaluation.live import MOST_FRAMES, Live, score_live
 from ezclip.evaluation.shipped import shipped_study
 from ezclip.text.templates import check_texts
 from ezclip.video.corrupt import Corruption
-from ezclip.video.decode import read_picture
+from ezclip.video.pictures import read_picture
 
 MOST_PREDICTIONS = 2000
 Own = dict[str, str] | None

@@ -13,17 +13,15 @@ from dataclasses import replace
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
-from app import texts, widgets
+from app import texts
 from app.actions import analysis as actions
-from app.actions.models import card_rows, convert_dropped, dropped_files
-from app.actions.preview import preview_pair
-from app.controls import Controls
 from app.endpoints import add_endpoints
-from app.feedback import TOAST, guarded
+from app.feedback import TOAST
+from app.inputs import banner_of, cards_of, conversion_now, left_column, model_boxes, offer_conversion, wire_inputs
 from app.jobs import LAST_WORDS, MODEL, PROOF, UNMEASURED
 from app.services import Services
 from app.tabs.about import about_tab
@@ -65,17 +63,17 @@ def build_app(services: Services) -> gr.Blocks:
         proofs = gr.State(None)  # (an Analysis, its measured MapProofs)
         with gr.Row():
             with gr.Column(scale=2, min_width=320, elem_id="inputs"):
-                models = _models(services)
-                left = _left(services, samples, models)
+                models = model_boxes(services)
+                left = left_column(services, samples, models)
                 controls, run, stop, status = left.controls, left.run, left.stop, left.status
             with gr.Column(scale=5, min_width=320):
                 with gr.Row():
                     for model in models:
                         model.render()
-                banner = gr.HTML(_banner(services, services.baseline, services.default), elem_id="banner")
+                banner = gr.HTML(banner_of(services, services.baseline, services.default), elem_id="banner")
                 with gr.Accordion("About these models", open=False):
-                    cards = gr.HTML(_cards(services, services.baseline, services.default), elem_id="cards")
-                    offer = _offer_conversion(services, *models)
+                    cards = gr.HTML(cards_of(services, services.baseline, services.default), elem_id="cards")
+                    offer = offer_conversion(services, *models)
                 # In place of the tabs' own header, whose menu for those that do not fit loses some of them.
                 named = [(title, tab) for tab, title in texts.TABS.items()]
                 choose = gr.Radio(named, value="recognise", label="Results", show_label=False, elem_id="choose-tab")
@@ -90,7 +88,7 @@ def build_app(services: Services) -> gr.Blocks:
                     LongVideoTab(services, controls)
                     about_tab()
                 take_away = TakeAway(services, state, proofs)
-        _wire_inputs(services, left, banner, cards)
+        wire_inputs(services, left, banner, cards)
 
         shown = [recognise, attention, across, take_away]
         outputs = [state, *(component for tab in shown for component in tab.outputs)]
@@ -160,130 +158,6 @@ def build_app(services: Services) -> gr.Blocks:
     return demo
 
 
-class _Left(NamedTuple):
-    """Components of the left column."""
-
-    controls: Controls
-    examples: Any
-    gif: gr.UploadButton
-    names: gr.File
-    label_set: gr.Dropdown
-    run: gr.Button
-    stop: gr.Button
-    status: gr.HTML
-
-
-def _models(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
-    """Baseline and model, to be rendered beside the results."""
-    names = services.model_names()
-    free: dict[str, Any] = {"allow_custom_value": services.typed, "info": texts.TYPED if services.typed else None}
-    free |= {"min_width": 260, "render": False}
-    baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline", **free)
-    return baseline, gr.Dropdown(names, value=services.default, label="Model", elem_id="model", **free)
-
-
-def _left(services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]) -> _Left:
-    """Clip, class names, the main button, and what a name becomes."""
-    video = gr.Video(
-        label="Clip",
-        sources=["upload", "webcam"],
-        format=None,
-        include_audio=True,
-        webcam_options=gr.WebcamOptions(mirror=False),
-        height=280,
-        elem_id="clip",
-    )
-    other = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
-    titles = [_title(s) for s in samples]
-    examples = gr.Examples(samples, video, label="Samples", example_labels=titles, examples_per_page=20)
-    label_set = gr.Dropdown(list(actions.SET_TITLES), label="Fill in a set of class names", elem_id="set")
-    labels = gr.Textbox(
-        label="Class names",
-        info=texts.LABELS_HELP,
-        lines=4,
-        max_lines=6,
-        elem_id="labels",
-        value=actions.set_text(actions.OWN_SET, services.default),
-    )
-    with gr.Accordion("Texts", open=False):
-        chosen = gr.Dropdown(
-            list(actions.TEXTS.items()),
-            value="trained",
-            label="A name becomes",
-            info=texts.TEMPLATE,
-            allow_custom_value=True,
-            elem_id="texts",
-        )
-        upload = gr.File(
-            label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110, elem_id="names"
-        )
-    with gr.Column(elem_id="run"):
-        with gr.Row():
-            run = gr.Button("Analyse", variant="primary", elem_id="analyse")
-            stop = gr.Button("Cancel", elem_id="cancel")
-        status = gr.HTML("", elem_id="status")
-    controls = Controls(video, gr.State(None), labels, *models, chosen, gr.State({}))
-    return _Left(controls, examples, other, upload, label_set, run, stop, status)
-
-
-def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
-    """Official files that were dropped into checkpoints/ become models at the press of a button."""
-    files = dropped_files()
-    with gr.Row(visible=bool(files)) as row:
-        official = gr.Dropdown(files, value=next(iter(files), None), label="Official file in checkpoints/")
-        convert = gr.Button("Convert it to a model", elem_id="convert")
-
-    def converted(name: str) -> list[Any]:
-        made = convert_dropped(name)
-        names = services.model_names()
-        return [gr.Dropdown(names), gr.Dropdown(names, value=made), *_dropped()]
-
-    convert.click(guarded(converted), official, [baseline, model, row, official], **MODEL)
-    return row, official
-
-
-def _dropped() -> tuple[Any, Any]:
-    """What ``_offer_conversion`` offers now."""
-    files = dropped_files()
-    return gr.Row(visible=bool(files)), gr.Dropdown(files, value=next(iter(files), None))
-
-
-def _wire_inputs(services: Services, left: _Left, banner: gr.HTML, cards: gr.HTML) -> None:
-    """What happens in the left column itself."""
-    controls = left.controls
-    gr.on(
-        [controls.video.upload, controls.video.stop_recording],
-        guarded(lambda path: _preview(services, path)),
-        controls.video,
-        [controls.video, controls.shown],
-        show_progress="minimal",
-        api_visibility="private",
-    )
-    left.gif.upload(
-        guarded(lambda path: preview_pair(services, path)),
-        left.gif,
-        [controls.video, controls.shown],
-        api_visibility="private",
-    )
-    asked = [left.label_set, controls.model]
-    left.label_set.change(guarded(actions.set_text), asked, controls.labels, api_visibility="private")
-    left.names.upload(guarded(_read_names), left.names, [controls.labels, controls.sentences], api_visibility="private")
-    gr.on(
-        [controls.baseline.change, controls.model.change],
-        guarded(lambda b, m: (_banner(services, b, m), _cards(services, b, m))),
-        [controls.baseline, controls.model],
-        [banner, cards],
-        api_visibility="private",
-    )
-
-
-def _read_names(path: str | None) -> tuple[str, dict[str, str]]:
-    names, sentences, warnings = actions.read_uploaded(path)
-    for warning in warnings:
-        gr.Warning(escape(warning), title="The list was read")
-    return names, sentences
-
-
 def _recall(services: Services, request: gr.Request) -> list[Any]:
     """What the page's address says, as far as it can be used."""
     asked = dict(request.query_params)
@@ -296,25 +170,8 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
         *known,
         *((tab, gr.Tabs(selected=tab)) if tab in texts.TABS else (gr.skip(), gr.skip())),
         *(gr.Dropdown(names) for _ in range(2)),
-        *_dropped(),
+        *conversion_now(),
     ]
-
-
-def _preview(services: Services, path: str | None) -> tuple[Any, Any]:
-    shown, pair = preview_pair(services, path)
-    return (gr.skip(), None) if shown == path else (shown, pair)
-
-
-def _banner(services: Services, *names: str) -> str:
-    return texts.scope([services.card(name) for name in names])
-
-
-def _cards(services: Services, *names: str) -> str:
-    return widgets.cards([card_rows(services.card(name)) for name in dict.fromkeys(names)])
-
-
-def _title(sample: str) -> str:
-    return Path(sample).stem.partition("_")[2].replace("_", " ")
 
 
 def serve(host: str, port: int, *, model: str, device: str) -> int:

@@ -22,11 +22,11 @@ THEME = gr.themes.Soft(
 CSS = """
 .gradio-container { max-width: 1400px !important; margin: 0 auto !important; }
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
-@media (min-width: 900px) and (min-height: 640px) {
+@media (min-width: 900px) and (min-height: 800px) {
   #inputs { position: sticky; top: 8px; align-self: flex-start; max-height: calc(100vh - 16px); overflow: hidden auto;
     flex-wrap: nowrap; scrollbar-width: thin; }
   #inputs > * { flex-shrink: 0; }
-  #run { position: sticky; bottom: 0; z-index: 3; background: var(--body-background-fill); padding: 6px 0;
+  #run { position: sticky; bottom: 0; z-index: 60; background: var(--body-background-fill); padding: 6px 0;
     flex-grow: 0; gap: 4px; }
 }
 #clip video { max-height: 230px; }

@@ -44,23 +44,10 @@ class ClassesTab:
 
     def __init__(self, services: Services, controls: Controls) -> None:
         variants = shipped_variants()
-        chosen = {"base", "ezclip"} <= set(variants)
         with gr.Tab(texts.TABS["classes"], id="classes"):
             with gr.Row():
-                first_shipped = gr.Dropdown(
-                    variants,
-                    value="base" if chosen else None,
-                    label="Shipped results: baseline",
-                    min_width=160,
-                    elem_id="shipped-first",
-                )
-                second_shipped = gr.Dropdown(
-                    variants,
-                    value="ezclip" if chosen else None,
-                    label="Shipped results: model",
-                    min_width=160,
-                    elem_id="shipped-second",
-                )
+                first_shipped = _shipped_box(variants, "baseline", "base")
+                second_shipped = _shipped_box(variants, "model", "ezclip")
                 show_shipped = gr.Button("Show", elem_id="shipped-show", interactive=bool(variants))
             with gr.Accordion("Your own clips or predictions", open=False):
                 with gr.Row():
@@ -139,6 +126,14 @@ class ClassesTab:
         job = start(run.click, own, [archive_file, folder, names, *controls.inputs], outputs, _shown)
         stop(cancel, [job], verdict, CANCELLED)
         opened.open_on(plane, choose, [shown, *controls.inputs], controls.video)
+
+
+def _shipped_box(variants: list[str], role: str, variant: str) -> gr.Dropdown:
+    """A choice among the shipped results."""
+    value = variant if variant in variants else None
+    return gr.Dropdown(
+        variants, value=value, label=f"Shipped results: {role}", min_width=160, elem_id=f"shipped-{role}"
+    )
 
 
 def _shown(found: Study) -> list[Any]:

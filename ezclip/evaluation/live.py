@@ -13,7 +13,7 @@ import numpy as np
 from ezclip.errors import VideoError
 from ezclip.evaluation.analysis import Host, Request, sentences_of, wanted_labels
 from ezclip.types import Clip, Prediction
-from ezclip.video.decode import stream
+from ezclip.video.stream import stream
 
 MOST_FRAMES = 64  # of a window
 
@@ -72,7 +72,7 @@ def watch(source: str, seconds: float) -> Iterator[Live]:
     Frames come in a thread of their own, with the times that the source gives them; a file comes as fast as it decodes.
 
     Args:
-        source: see ``video.decode.stream``.
+        source: see ``video.stream.stream``.
         seconds: length of the window.
 
     Raises:

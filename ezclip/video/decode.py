@@ -8,7 +8,6 @@ decodes, and every failure becomes a ``VideoError`` of one sentence. Everything 
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -21,10 +20,11 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from PIL import Image, ImageOps
+from PIL import Image
 
 from ezclip.errors import VideoError
 from ezclip.types import Clip, Frames
+from ezclip.video.pictures import MAX_PIXELS, MAX_SIDE, read_picture
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +33,10 @@ CODECS = frozenset(
     "h264 hevc mpeg4 msmpeg4v2 msmpeg4v3 mpeg1video mpeg2video vp8 vp9 libvpx libvpx-vp9 av1 libdav1d mjpeg gif theora "
     "wmv2 prores".split()
 )
-MAX_SIDE = 8192
-MAX_PIXELS = 36_000_000
 MAX_SECONDS = 30 * 60
 MAX_FRAMES = 30 * 60 * 240
-PICTURES = ("JPEG", "PNG", "WEBP")
 FOLDER_FPS = 25.0  # frames in folders carry no times; their seconds assume this rate
 NEXT_FRAME = 0.005  # seconds between looks at a camera
-PATIENCE = 10.0  # seconds without a frame after which a camera or stream has ended
-_CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"), "win32": ("dshow", "video={}")}
 _SEEKABLE = ("mov", "matroska")  # containers whose key frames can be found by time
 
 Pick = Callable[[int], list[int]]
@@ -148,33 +143,7 @@ def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float
     """
     with _guarded(Path(path)):
         for frame in islice(_decode_all(Path(path)), limit):
-            yield _upright(frame)
-
-
-def stream(source: str) -> Iterator[tuple[np.ndarray, float]]:
-    """Frames of a camera, a stream or a file as they come, upright, with their seconds; for sources that you trust.
-
-    Args:
-        source: "camera:NUMBER" (on Windows "camera:NAME"), an address such as rtsp://host/path, or a file.
-
-    Raises:
-        VideoError: it cannot be opened or holds no pictures.
-    """
-    kind, _, which = source.partition(":")
-    driver, device = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
-    try:
-        with (
-            av.open(device.format(which or 0), format=driver, timeout=PATIENCE)
-            if kind == "camera"
-            else av.open(source, timeout=PATIENCE)
-        ) as container:
-            if not container.streams.video:
-                raise VideoError(f"{source} holds no pictures; choose another source.")
-            yield from map(_upright, _decoded(container, container.streams.video[0], pass_over_damage=True))
-    except (av.FFmpegError, ValueError, OSError) as error:
-        raise VideoError(
-            f"{source} cannot be read ({type(error).__name__}); give camera:0, the address of a stream, or a file."
-        ) from error
+            yield upright(frame)
 
 
 @contextmanager
@@ -210,7 +179,7 @@ def _read_file(path: Path, pick: Pick, tick: Tick) -> Frames:
         raise VideoError(f"No frame of {path.name} can be decoded; the file is damaged or not a video.")
     wanted = sorted(set(pick(total)))
     need = set(wanted)
-    found = [_upright(frame) for i, frame in enumerate(_decode_all(path)) if i in need]
+    found = [upright(frame) for i, frame in enumerate(_decode_all(path)) if i in need]
     if len(found) != len(wanted):
         raise VideoError(f"{path.name} decodes differently each time; the file is damaged.")
     return _frames(path, found, wanted, total=total, lost=max(0, len(times or []) - total))
@@ -297,29 +266,29 @@ def _decode_by_time(
     found: list[tuple[np.ndarray, float]] = []
     with _open(path) as container:
         stream = _video_stream(path.name, container)
-        frames = _decoded(container, stream)
+        frames = decoded(container, stream)
         position = times[0]
         for index in wanted:
             target = times[index]
             key = max((k for k in keys if k <= target), default=times[0])
             if key > position:
                 container.seek(key, stream=stream, backward=True, any_frame=False)
-                frames = _decoded(container, stream)
+                frames = decoded(container, stream)
             frame = next((f for f in frames if f.pts is None or f.pts >= target), None)
             if frame is None or frame.pts != target:
                 return found
             position = target
-            found.append(_upright(frame))
+            found.append(upright(frame))
             tick(len(found) / len(wanted))
     return found
 
 
 def _decode_all(path: Path) -> Iterator[VideoFrame]:
     with _open(path) as container:
-        yield from _decoded(container, _video_stream(path.name, container), pass_over_damage=True)
+        yield from decoded(container, _video_stream(path.name, container), pass_over_damage=True)
 
 
-def _decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage: bool = False) -> Iterator[VideoFrame]:
+def decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage: bool = False) -> Iterator[VideoFrame]:
     """The frames from here on, up to the first damaged packet or with such packets passed over."""
     packets = container.demux(stream)
     while True:
@@ -338,7 +307,7 @@ def _decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage
                 return
 
 
-def _upright(frame: VideoFrame) -> tuple[np.ndarray, float]:
+def upright(frame: VideoFrame) -> tuple[np.ndarray, float]:
     """RGB pixels with the rotation that the file asks for, and the frame's time in seconds."""
     if any(component.is_alpha for component in frame.format.components):
         rgba = Image.fromarray(frame.to_ndarray(format="rgba"))
@@ -356,22 +325,3 @@ def _read_folder(path: Path, pick: Pick) -> Frames:
     wanted = sorted(set(pick(len(names))))
     images = [(read_picture(names[index], f"{path.name}/{names[index].name}"), index / FOLDER_FPS) for index in wanted]
     return _frames(path, images, wanted, total=len(names), lost=0)
-
-
-def read_picture(path: str | Path, name: str) -> np.ndarray:
-    """A still, upright, uint8 RGB (H, W, 3); JPEG, PNG or WebP.
-
-    Args:
-        path: of the file.
-        name: what messages call it.
-
-    Raises:
-        VideoError: not a readable picture, or too large.
-    """
-    try:
-        with Image.open(path, formats=PICTURES) as image:
-            if max(image.size) > MAX_SIDE or image.width * image.height > MAX_PIXELS:
-                raise VideoError(f"{name} is larger than {MAX_PIXELS:,} pixels.")
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise VideoError(f"{name} cannot be read as an image.") from error

@@ -1,14 +1,22 @@
 """The app, served once for the tests that talk to it."""
 
+import gc
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from app.main import build_app
 from app.services import Services
 from app.theme import CSS, THEME
+from tests.app.pages import Opener
 from tests.conftest import write_video
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HARMLESS = ("Method not implemented.", "Failed to load resource", "[Violation]")
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +46,49 @@ def movie(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def avi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("app") / "grey.avi", count=30, codec="mpeg4")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI needs an installed Chromium")
+        pytest.skip("no installed Chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                *("--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"),
+                *("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"),
+            ],
+        )
+        yield browser
+        browser.close()
+    gc.collect()  # Playwright's suspended greenlets; collected in the middle of a parse they crash Python 3.11
+
+
+@pytest.fixture
+def open_page(browser: Browser, url: str) -> Iterator[Opener]:
+    problems: list[str] = []
+    contexts = []
+
+    def open_(query: str = "", **options: object) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda e: problems.append(str(e)))
+        page.on(
+            "request",
+            lambda r: (
+                problems.append(f"foreign {r.url[:80]}") if not r.url.startswith((url, "data:", "blob:")) else None
+            ),
+        )
+        page.goto(url + query)
+        page.get_by_role("button", name="Analyse", exact=True).wait_for()
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert [p for p in problems if not p.startswith(HARMLESS)] == []

@@ -1,0 +1,36 @@
+"""What the browser tests do with a page."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+Opener = Callable[..., Page]
+
+# Texts of our own widgets whose contrast with what lies behind them is below 4.5 (WCAG AA).
+FAINT = """() => {
+    const parse = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92
+        : ((v + .055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [.2126, .7152, .0722][i], 0);
+    const behind = e => { for (; e; e = e.parentElement) { const c = parse(getComputedStyle(e).backgroundColor);
+        if (c.length < 4 || c[3] > .9) return c } return [255, 255, 255] };
+    const own = document.querySelectorAll('[class^=ez-], [class^=ez-] *, #banner, #status');
+    return [...own].filter(e => e.checkVisibility() && !e.closest('svg')
+        && [...e.childNodes].some(n => n.nodeType == 3 && n.data.trim())).map(e => {
+        const a = light(parse(getComputedStyle(e).color)), b = light(behind(e));
+        return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.textContent.trim().slice(0, 40)] })
+        .filter(([ratio]) => ratio < 4.5) }"""
+
+
+def upload(page: Page, clip: Path) -> None:
+    page.locator("#clip input[type=file]").set_input_files(clip)
+    page.locator("#clip video").first.wait_for()
+
+
+def analyse(page: Page) -> None:
+    page.get_by_role("button", name="Analyse", exact=True).click()
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+
+
+def fits(page: Page) -> bool:
+    return page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

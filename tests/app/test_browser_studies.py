@@ -1,0 +1,172 @@
+"""The tabs beside the analysis in a real browser: studies of many clips, long videos, the camera, and Cancel."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from docs.make_screenshots import open_tab
+from tests.app.pages import Opener, analyse, fits, upload
+from tests.conftest import write_video
+
+# Gradio's own server runs in this process; its warnings are not ours to mend.
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
+
+
+def test_every_other_tab(open_page: Opener) -> None:
+    page = open_page()
+    page.get_by_text("pushing left to right").first.click()  # a sample is analysed at once
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    open_tab(page, "attention")
+    expect(page.locator("#proof tbody, #proof table").first).to_contain_text("+", timeout=30_000)
+    expect(page.locator("#proof")).not_to_contain_text("no ground truth")
+    open_tab(page, "embeddings")
+    page.locator("#project").click()
+    expect(page.locator("#plane svg.ez-plane")).to_have_count(2, timeout=30_000)
+    open_tab(page, "evidence")
+    page.locator("#probe").click()
+    expect(page.locator("#evidence .ez-verdict li")).to_have_count(2, timeout=30_000)
+    open_tab(page, "ood")
+    expect(page.locator("#gallery button")).to_have_count(9)
+    page.locator("#gallery button", has_text="night").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#ood-clip")).to_contain_text("Measured on night", timeout=30_000)
+    expect(page.locator("#ood-proof tbody, #ood-proof table").first).to_contain_text("+", timeout=30_000)
+    page.get_by_text("Damage your own clip").click()
+    page.locator("#damage-darkness input[type=number]").fill("0.9")
+    page.locator("#damage-darkness input[type=number]").press("Enter")
+    expect(page.locator("#damaged .ez-frames img")).to_have_count(8, timeout=30_000)
+    open_tab(page, "long")
+    page.locator("#window input").fill("0.8")
+    page.locator("#window-step input").fill("0.4")
+    page.locator("#slide").click()
+    expect(page.locator("#slide-status")).to_contain_text("Done", timeout=30_000)
+    page.locator("#timeline button").nth(1).click()
+    page.wait_for_function("document.querySelector('#clip video').currentTime > 0.2")
+    open_tab(page, "about")
+    expect(page.get_by_text("How to read the pictures")).to_be_visible()
+    assert fits(page)
+
+
+def test_clips_of_a_zip_open_from_the_map(open_page: Opener, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
+        for label in ("<b>waving", "jumping"):
+            for i in range(2):
+                packed.write(write_video(tmp_path / f"{i}.mp4", count=10 + i), f"{label}/{i}.mp4")
+    page = open_page()
+    open_tab(page, "classes")
+    page.get_by_text("Your own clips or predictions").click()
+    page.locator("#zip input[type=file]").set_input_files(tmp_path / "clips.zip")
+    page.locator("#zip .file-preview").wait_for()
+    page.locator("#zip-run").click()
+    expect(page.locator("#class-map .ez-point")).to_have_count(8, timeout=30_000)
+    page.locator("#class-map .ez-point").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#class-clip")).to_contain_text("<b>waving", timeout=30_000)
+    expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
+    page.locator("#clip video").first.wait_for()
+    page.get_by_text("Confusion matrices").click()
+    expect(page.locator("#class-table figure")).to_have_count(2)
+    with page.expect_download() as download:
+        page.locator("#classes-archive").click()
+    assert download.value.suggested_filename == "ezclip-classes.zip"
+    assert fits(page)
+
+
+def test_shipped_results_and_their_clips(open_page: Opener) -> None:
+    page = open_page()
+    open_tab(page, "classes")
+    page.locator("#shipped-show").click()
+    expect(page.locator("#class-verdict")).to_contain_text("ezclip is ahead", timeout=15_000)
+    expect(page.locator("#class-chart img, #class-bars img")).to_have_count(2)
+    page.locator("#class-map .ez-point").first.click()
+    expect(page.locator("#class-clip img.ez-heat")).to_have_count(16, timeout=30_000)
+    expect(page.locator("#class-proof")).not_to_contain_text("no ground truth")
+    page.locator("#clip video").first.wait_for()
+    with page.expect_download() as download:
+        page.locator("#class-clip-archive").click()
+    assert download.value.suggested_filename == "ezclip-report.zip"
+
+
+def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
+    for name, right in (("first", 0.2), ("second", 0.9)):
+        (tmp_path / f"{name}.csv").write_text(f"path,label,prediction,a,b\nx/1.mp4,a,a,{right},0.5\n")
+    page = open_page()
+    open_tab(page, "classes")
+    page.get_by_text("Your own clips or predictions").click()
+    page.locator("#tables-run").click()
+    expect(page.locator("[data-testid=toast-text]").first).to_contain_text("No table yet")
+    page.locator("#one input[type=file]").set_input_files(tmp_path / "first.csv")
+    page.locator("#one .file-preview").wait_for()
+    page.locator("#tables-run").click()
+    expect(page.locator("#class-verdict")).to_contain_text("table is right on 0.0% of 1 clips", timeout=15_000)
+    page.locator("#two input[type=file]").set_input_files(tmp_path / "second.csv")
+    page.locator("#two .file-preview").wait_for()
+    page.locator("#tables-run").click()
+    expect(page.locator("#class-table")).to_contain_text("fixed", timeout=15_000)
+    for label in ("waving", "jumping"):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        write_video(tmp_path / "clips" / label / "1.mp4", count=9)
+    (tmp_path / "clips" / "notes.txt").write_text("no video")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#folder").get_by_text("Click to Upload").click()
+    chooser.value.set_files(tmp_path / "clips")
+    page.locator("#folder .file-preview").wait_for()
+    page.locator("#zip-run").click()
+    expect(page.locator("#class-verdict")).to_contain_text("of 2 clips", timeout=30_000)
+
+
+def test_every_job_can_be_cancelled(open_page: Opener, tmp_path: Path) -> None:
+    film = write_video(tmp_path / "film.mp4", count=1200, rate=10)
+    with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
+        for label in ("waving", "jumping"):
+            for i in range(60):
+                packed.write(write_video(tmp_path / f"{i}.mp4", count=10), f"{label}/{i}.mp4")
+    page = open_page()
+    upload(page, film)
+    page.locator("#labels textarea").fill("a, b")
+    for tab, run, cancel, where in (
+        ("evidence", "probe", "probe-cancel", "evidence"),
+        ("embeddings", "project", "project-cancel", "plane"),
+        ("long", "slide", "slide-cancel", "slide-status"),
+    ):
+        open_tab(page, tab)
+        page.locator(f"#{run}").click()
+        expect(page.locator(f"#{where} .ez-progress")).to_be_visible(timeout=15_000)
+        page.locator(f"#{cancel}").click()
+        expect(page.locator(f"#{where}")).to_contain_text("Cancelled", timeout=15_000)
+    open_tab(page, "classes")
+    page.get_by_text("Your own clips or predictions").click()
+    page.locator("#zip input[type=file]").set_input_files(tmp_path / "clips.zip")
+    page.locator("#zip .file-preview").wait_for()
+    page.locator("#zip-run").click()
+    expect(page.locator("#class-verdict .ez-progress")).to_contain_text("of 120 clips", timeout=30_000)
+    page.locator("#zip-cancel").click()
+    expect(page.locator("#class-verdict")).to_contain_text("What was scored is kept", timeout=15_000)
+    analyse(page)
+
+
+def test_what_waits_is_told(open_page: Opener, tmp_path: Path) -> None:
+    """Two people at once: the second sees that others are before it."""
+    film = write_video(tmp_path / "film.mp4", count=600, rate=10)
+    pages = [open_page(), open_page()]
+    for page in pages:
+        upload(page, film)
+        page.locator("#labels textarea").fill("a, b")
+        open_tab(page, "long")
+        page.locator("#slide").click()
+    expect(pages[1].locator("#slide-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
+    for page in pages:
+        page.locator("#slide-cancel").click()
+
+
+def test_the_camera_is_scored_live(open_page: Opener) -> None:
+    page = open_page(permissions=["camera"])
+    page.locator("#labels textarea").fill("a green field, something else")
+    open_tab(page, "long")
+    page.get_by_text("Camera", exact=True).first.click()
+    page.locator("#camera").get_by_text("Click to Access Webcam").click()
+    page.locator("#camera button.capture-button").click()
+    expect(page.locator("#live .ez-bar").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#live")).to_contain_text("a green field")
