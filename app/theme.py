@@ -22,7 +22,7 @@ THEME = gr.themes.Soft(
 CSS = """
 .gradio-container { max-width: 1400px !important; margin: 0 auto !important; }
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
-@media (min-width: 900px) and (min-height: 800px) {
+@media (min-width: 900px) and (min-height: 960px) {
   #inputs { position: sticky; top: 8px; align-self: flex-start; max-height: calc(100vh - 16px); overflow: hidden auto;
     flex-wrap: nowrap; scrollbar-width: thin; }
   #inputs > * { flex-shrink: 0; }
