@@ -53,8 +53,9 @@ def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdow
     )
     other = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
     titles = [_title(s) for s in samples]
-    examples = gr.Examples(samples, video, label="Samples", example_labels=titles, examples_per_page=20)
-    label_set = gr.Dropdown(list(actions.SET_TITLES), label="Fill in a set of class names", elem_id="set")
+    examples = gr.Examples(
+        samples, video, elem_id="samples", label="Samples", example_labels=titles, examples_per_page=20
+    )
     labels = gr.Textbox(
         label="Class names",
         info=texts.LABELS_HELP,
@@ -63,6 +64,12 @@ def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdow
         elem_id="labels",
         value=actions.set_text(actions.OWN_SET, services.default),
     )
+    with gr.Column(elem_id="run"):
+        with gr.Row():
+            run = gr.Button("Analyse", variant="primary", min_width=120, elem_id="analyse")
+            stop = gr.Button("Cancel", min_width=120, elem_id="cancel")
+        status = gr.HTML("", elem_id="status")
+    label_set = gr.Dropdown(list(actions.SET_TITLES), label="Fill in a set of class names", elem_id="set")
     with gr.Accordion("Texts", open=False):
         chosen = gr.Dropdown(
             list(actions.TEXTS.items()),
@@ -75,11 +82,6 @@ def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdow
         upload = gr.File(
             label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110, elem_id="names"
         )
-    with gr.Column(elem_id="run"):
-        with gr.Row():
-            run = gr.Button("Analyse", variant="primary", elem_id="analyse")
-            stop = gr.Button("Cancel", elem_id="cancel")
-        status = gr.HTML("", elem_id="status")
     controls = Controls(video, gr.State(None), labels, *models, chosen, gr.State({}))
     return Left(controls, examples, other, upload, label_set, run, stop, status)
 

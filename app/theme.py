@@ -20,16 +20,23 @@ THEME = gr.themes.Soft(
 )
 
 CSS = """
-.gradio-container { max-width: 1400px !important; margin: 0 auto !important; }
+.gradio-container { max-width: 1400px !important; margin: 0 auto !important; overflow: clip !important; }
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
-@media (min-width: 900px) and (min-height: 960px) {
-  #inputs { position: sticky; top: 8px; align-self: flex-start; max-height: calc(100vh - 16px); overflow: hidden auto;
-    flex-wrap: nowrap; scrollbar-width: thin; }
-  #inputs > * { flex-shrink: 0; }
-  #run { position: sticky; bottom: 0; z-index: 60; background: var(--body-background-fill); padding: 6px 0;
-    flex-grow: 0; gap: 4px; }
+#inputs { --clip: 280px; gap: 10px; }
+#run { gap: 4px; }
+@media (min-width: 900px) and (min-height: 640px) {
+  /* Clip, class names and button stay in view; what is below them scrolls inside the column. */
+  #inputs { --clip: clamp(150px, 28vh - 24px, 280px); position: sticky; top: 8px; align-self: flex-start;
+    max-height: calc(100vh - 16px); overflow: hidden auto; flex-wrap: nowrap; scrollbar-width: thin; }
+  #inputs > * { flex: none; }
+  #samples { max-height: calc(46px + clamp(36px, 30vh - 160px, 245px)); padding-bottom: 12px; overflow: hidden auto;
+    scrollbar-width: thin; mask-image: linear-gradient(#000 calc(100% - 16px), #0000); }
+  #labels textarea { max-height: clamp(72px, 40vh - 220px, 138px); }
 }
-#clip video { max-height: 230px; }
+#clip { height: var(--clip) !important; min-height: 0; }
+#clip video, #clip .upload-container { max-height: calc(var(--clip) - 46px); }
+#clip .upload-container .wrap { min-height: 0; }
+#gif { align-self: flex-end; width: auto; margin-bottom: -36px; z-index: 1; }
 #tabs > .tab-wrapper { display: none; }
 #choose-tab .wrap { gap: 4px; }
 #choose-tab { padding: 0; border: 0; background: none; box-shadow: none; }

@@ -213,6 +213,24 @@ def test_a_clip_that_browsers_cannot_play_is_shown_and_analysed(open_page: Opene
     expect(page.locator("#status")).to_contain_text("8 frames of 30")
 
 
+@pytest.mark.parametrize(("width", "height"), [(1366, 768), (1024, 640)])
+def test_clip_names_and_button_stay_in_view(open_page: Opener, movie: Path, width: int, height: int) -> None:
+    page = open_page(viewport={"width": width, "height": height})
+    kept = [page.locator(name) for name in ("#clip", "#samples", "#labels textarea", "#analyse")]
+    for element in kept:
+        expect(element).to_be_in_viewport(ratio=1)
+    upload(page, movie)
+    analyse(page)
+    open_tab(page, "about")
+    page.evaluate("scrollTo(0, innerHeight / 2)")
+    assert page.evaluate("scrollY") == height / 2
+    for above, element in zip([None, *kept], kept, strict=False):
+        expect(element).to_be_in_viewport(ratio=1)
+        if above:
+            end, start = above.bounding_box(), element.bounding_box()
+            assert end and start and end["y"] + end["height"] <= start["y"]
+
+
 def test_sample_on_a_phone(open_page: Opener) -> None:
     page = open_page(viewport={"width": 393, "height": 851}, is_mobile=True, has_touch=True, device_scale_factor=2)
     assert fits(page)
