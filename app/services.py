@@ -23,12 +23,11 @@ from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.run import Evaluation
     from ezclip.predictor import Predictor
 
 log = logging.getLogger(__name__)
 CLIP_BYTES = 512e6  # decoded frames kept in memory
-ARCHIVES = 8  # models times archives whose scores are kept
+FINDINGS = 24  # models times clips or archives whose embeddings and scores are kept
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 SCRATCH_BYTES = 2e9
 
@@ -52,7 +51,7 @@ class Services:
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
         self._clips: OrderedDict[tuple[str, int], Clip] = OrderedDict()
         self._unpacked: dict[str, Path] = {}
-        self._scored: OrderedDict[tuple[Path, str], list[Evaluation]] = OrderedDict()
+        self._kept: OrderedDict[tuple[object, ...], list[Any]] = OrderedDict()
 
     def start(self) -> threading.Thread:
         """Import torch and load the two models in the background."""
@@ -118,18 +117,26 @@ class Services:
 
         return compare
 
+    @staticmethod
+    def digest(path: str) -> str:
+        """SHA-256 of a user's file.
+
+        Raises:
+            UserError: it is gone.
+        """
+        if not Path(path).is_file():
+            raise UserError("The clip is no longer there; upload it again.")
+        return sha256_of(path)
+
     def clip(self, path: str, T: int, tick: Callable[[float], None] = lambda _: None) -> Clip:
         """The T segment-centre frames of a video, from memory if its content was seen lately.
 
         ``tick`` hears the share of the file that has been decoded and may raise to stop.
         """
-        file = Path(path)
-        if not file.is_file():
-            raise UserError("The clip is no longer there; upload it again.")
-        key = (sha256_of(file) + file.name, T)
+        key = (self.digest(path) + Path(path).name, T)
         with self.lock:
             if key not in self._clips:
-                self._clips[key] = read_clip(file, partial(segment_centres, T=T), tick=tick)
+                self._clips[key] = read_clip(path, partial(segment_centres, T=T), tick=tick)
             self._clips.move_to_end(key)
             while len(self._clips) > 1 and sum(c.images.nbytes for c in self._clips.values()) > CLIP_BYTES:
                 self._clips.popitem(last=False)
@@ -158,11 +165,13 @@ class Services:
         """Count a folder inside one of ``scratch`` as used just now."""
         (Path(self._scratch.name) / folder.relative_to(self._scratch.name).parts[0]).touch()
 
-    def scored(self, folder: Path, how: str) -> list[Evaluation]:
-        """What is known of the clips of an unpacked folder, scored so, batch by batch; the caller adds to it."""
-        while len(self._scored) >= ARCHIVES and (folder, how) not in self._scored:
-            self._scored.popitem(last=False)
-        return self._scored.setdefault((folder, how), [])
+    def kept(self, *key: object) -> list[Any]:
+        """What was found before under a key, for example of a clip's content under a model; the caller adds to it."""
+        found = self._kept.setdefault(key, [])
+        self._kept.move_to_end(key)
+        while len(self._kept) > FINDINGS:
+            self._kept.popitem(last=False)
+        return found
 
     def close(self) -> None:
         """Remove every file made for users."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable, Hashable
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from ezclip.checkpoints.catalog import DEFAULT, model_folder, read_config
 from ezclip.checkpoints.load import load_model
 from ezclip.errors import LabelError, UserError
 from ezclip.model.backbone import Backbone
-from ezclip.model.ezclip import EZCLIP
+from ezclip.model.ezclip import EZCLIP, class_scores
 from ezclip.model.spread import spread
 from ezclip.text.templates import NAME_ONLY, TEMPLATES, fill
 from ezclip.text.tokens import tokenize
@@ -32,6 +33,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 TEXT_BATCH = 64
 TEXT_CACHE = 20_000  # embeddings kept for each model
 CLIP_CACHE = 8  # encoded clips kept for each model
+Finding = TypeVar("Finding")
 
 
 def choose_device(name: str) -> torch.device:
@@ -64,6 +66,7 @@ class _Encoded:
 
     def __init__(self, model: EZCLIP, clip: Clip):
         self.model, self.clip = model, clip
+        self.found: dict[Hashable, Any] = {}
 
     @cached_property
     def pixels(self) -> Tensor:
@@ -177,9 +180,20 @@ class Predictor:
         return video
 
     def score(self, labels: list[str], sentences: dict[str, list[str]] | None = None) -> list[Prediction]:
-        """Rank the labels for the clip.
+        """Rank the labels for the clip, see ``rank``.
+
+        Raises:
+            UserError: no video was set.
+        """
+        return self.rank(self.frames, labels, sentences)
+
+    def rank(
+        self, frames: Tensor, labels: list[str], sentences: dict[str, list[str]] | None = None
+    ) -> list[Prediction]:
+        """Rank the labels for a clip's frame embeddings.
 
         Args:
+            frames: (1, T, E), as ``frames`` has them.
             labels: C class names, distinct.
             sentences: the texts that stand for a label, the same number for each; None fills the model's templates.
 
@@ -188,7 +202,6 @@ class Predictor:
 
         Raises:
             LabelError: no label, or numbers of sentences that differ.
-            UserError: no video was set.
         """
         texts = [(sentences or {}).get(label) or fill(label, self.templates) for label in labels]
         counts = {len(choices) for choices in texts}
@@ -196,10 +209,9 @@ class Predictor:
             raise LabelError(f"Every label needs the same number of sentences, got {sorted(counts) or 'no label'}.")
         encoded = self.encode_texts([s for choices in texts for s in choices])
         with torch.inference_mode():
-            logits = self.model.logits(self.frames, encoded).cpu()  # (1, C * templates)
-        by_template = logits[0].unflatten(0, (len(labels), -1))  # (C, templates)
-        scores = by_template.softmax(dim=0).mean(dim=1).tolist()
-        means = by_template.mean(dim=1).tolist()
+            logits = self.model.logits(frames, encoded).cpu()[0]  # (C * templates,)
+        scores = class_scores(logits, len(labels)).tolist()
+        means = logits.unflatten(0, (len(labels), -1)).mean(dim=1).tolist()
         ranked = [Prediction(label, s, x) for label, s, x in zip(labels, scores, means, strict=True)]
         return sorted(ranked, key=lambda p: -p.score)
 
@@ -242,6 +254,13 @@ class Predictor:
         own = embed(label)
         cosines = [(other, float(embed(other) @ own)) for other in labels if other != label]
         return sorted(cosines, key=lambda row: -row[1])[:count]
+
+    def once(self, key: Hashable, find: Callable[[], Finding]) -> Finding:
+        """What ``find`` says of the clip in use, found once while that clip stays encoded."""
+        found = self._encoded.found
+        if key not in found:
+            found[key] = find()
+        return found[key]
 
     def motion(self) -> MotionStatistics:
         """Spread of the clip's frame embeddings and of its frozen copy, in the model's own reading."""

@@ -19,6 +19,7 @@ from ezclip.evaluation.jobs import Step
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
+    from ezclip.evaluation.run import Evaluation
 
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
@@ -123,7 +124,7 @@ def evaluate_classes(
     evaluations = []
     for i, name in enumerate(chosen):
         predictor = services.predictor(name)
-        parts = services.scored(folder, f"{name} {texts}")
+        parts: list[Evaluation] = services.kept(folder, name, texts)
         while (start := len(parts) * BATCH) < len(rows):
             yield Step((i + start / len(rows)) / len(chosen), f"{name}: {start} of {len(rows)} clips")
             services.keep(folder)

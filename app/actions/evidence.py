@@ -11,10 +11,10 @@ from app.services import Services
 from ezclip.errors import VideoError
 from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
 from ezclip.evaluation.jobs import Step, watched
-from ezclip.types import Clip
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.evidence import Probe
+    from ezclip.evaluation.evidence import Probe, Seen
+    from ezclip.evaluation.order import Variations
     from ezclip.evaluation.report import Report
 
 
@@ -34,35 +34,39 @@ class Evidence:
 
 
 def motion_evidence(services: Services, request: Request) -> Iterator[Step | Evidence]:
-    """Run every variation under baseline and model.
+    """Run every variation under baseline and model; what they saw of a clip is kept for other class names.
 
     Yields:
         Steps, and the Evidence last. Closing the iterator cancels.
     """
-    from ezclip.evaluation.evidence import probe, verdict
-    from ezclip.evaluation.order import varied_clips
+    from ezclip.evaluation.evidence import observe, probe, verdict
+    from ezclip.evaluation.order import read_variations
 
     names, _ = wanted_labels(request)
     if not request.path:
         raise VideoError("No clip yet: drop a video, record one, or click a sample.")
     models = list(dict.fromkeys((request.baseline, request.model)))
     found: dict[str, list[Probe]] = {}
-    decoded: dict[int, dict[str, list[Clip]]] = {}  # once for each T
+    decoded: dict[int, Variations] = {}  # once for each T
+    digest = services.digest(request.path)
     for i, name in enumerate(models):
         predictor = services.predictor(name)
         T = predictor.model.num_frames
-        if T not in decoded:
-            for step in watched(partial(varied_clips, request.path, T), "decoding the variations"):
+        seen: list[Seen] = services.kept(digest, name)
+        if not seen and T not in decoded:
+            for step in watched(partial(read_variations, request.path, T), "decoding the variations"):
                 if isinstance(step, Step):
                     yield Step(i / len(models), step.doing)
                 else:
                     decoded[T] = step
-        steps = probe(predictor, decoded[T], names, sentences_of(request, predictor, names))
-        while name not in found:
+        steps = observe(predictor, decoded[T]) if not seen else iter(())
+        while not seen:
             with services.lock:  # never across a yield, which may come back in another thread
                 step = next(steps)
             if isinstance(step, list):
-                found[name] = step
+                seen.extend(step)
             else:
                 yield Step((i + step) / len(models), f"{name}: {step:.0%}")
+        with services.lock:
+            found[name] = probe(predictor, seen, names, sentences_of(request, predictor, names))
     yield Evidence(request, found, [verdict(name, probes) for name, probes in found.items()])

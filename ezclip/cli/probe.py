@@ -44,8 +44,8 @@ class Probe:
             check_out(self.out)
         labels, own = self.classes.read(model=self.model)
         from ezclip.evaluation.evidence import Probe as Found
-        from ezclip.evaluation.evidence import evidence_report, probe
-        from ezclip.evaluation.order import varied_clips
+        from ezclip.evaluation.evidence import evidence_report, observe, probe
+        from ezclip.evaluation.order import read_variations
         from ezclip.evaluation.provenance import card, command_line
         from ezclip.predictor import Predictor
         from ezclip.text.templates import sentences
@@ -55,10 +55,9 @@ class Probe:
         for name in names:
             predictor = Predictor.load(name, device=self.device, backbones=backbones)
             written = sentences(labels, self.classes.texts, predictor.templates, own)
-            variations = varied_clips(self.clip, predictor.model.num_frames)
-            *_, probes = probe(predictor, variations, labels, written)
-            assert isinstance(probes, list)
-            found[name] = probes
+            *_, seen = observe(predictor, read_variations(self.clip, predictor.model.num_frames))
+            assert isinstance(seen, list)
+            found[name] = probe(predictor, seen, labels, written)
         clip = Path(self.clip).name
         report = evidence_report(found, {"clip": clip, "command": command_line("probe")} | card(names))
         if self.out is not None:

@@ -7,21 +7,44 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from ezclip.evaluation.order import Variations
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.compare import explain_clip
 from ezclip.figures import charts
 from ezclip.predictor import Predictor
-from ezclip.types import Clip
 
 BLIND = 0.01  # relative change of a logit that bfloat16 can cause by itself
 BLIND_SCORE = 0.05  # and of a score
 
 
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """How a model sees one variation of a clip, whatever it is asked; R draws, five for "shuffled", else one.
+
+    Attributes:
+        variation: a key of ``order.orders``.
+        frames: (R, T, E) frame embeddings, float32.
+        variance: Var of the frame embeddings, L2-normalised, in the model's reading; mean over the draws.
+        central_difference: C of the same.
+        map_change: how far the rollout map moved from that of the clip as it is: half the sum of absolute differences
+            between the two maps of one frame, each scaled to sum 1, averaged over the frames that both show; in
+            [0, 1], NaN where they share no frame. 0 for a model that is blind to order.
+    """
+
+    variation: str
+    frames: Tensor
+    variance: float
+    central_difference: float
+    map_change: float
+
+
 @dataclass(frozen=True)
 class Probe:
-    """What a model made of one variation of a clip; means over the draws of "shuffled".
+    """What a model made of one variation of a clip; means over the draws.
 
     Attributes:
         variation: a key of ``order.orders``.
@@ -29,11 +52,9 @@ class Probe:
         score: of the label that the model gave the clip as it is, in [0, 1].
         logit: of the same label.
         rank: of that label, 1 is best.
-        variance: Var of the frame embeddings, L2-normalised, in the model's reading.
-        central_difference: C of the same.
-        map_change: how far the rollout map moved from that of the clip as it is: half the sum of absolute differences
-            between the two maps of one frame, each scaled to sum 1, averaged over the frames that both show; in
-            [0, 1], NaN where they share no frame. 0 for a model that is blind to order.
+        variance: see ``Seen``.
+        central_difference: see ``Seen``.
+        map_change: see ``Seen``.
     """
 
     variation: str
@@ -46,54 +67,55 @@ class Probe:
     map_change: float
 
 
-def probe(
-    predictor: Predictor,
-    variations: dict[str, list[Clip]],
-    labels: list[str],
-    sentences: dict[str, list[str]] | None = None,
-) -> Iterator[float | list[Probe]]:
-    """Run a model on each variation of a video.
-
-    Args:
-        predictor: the model.
-        variations: of ``order.varied_clips``, with as many frames as the model sees.
-        labels: C class names.
-        sentences: the texts that stand for them; None fills the model's templates.
+def observe(predictor: Predictor, variations: Variations) -> Iterator[float | list[Seen]]:
+    """Encode every variation of a video, with as many frames as the model sees.
 
     Yields:
-        The share of the work that is done, and the probes last, "as it is" first. Stopping the iteration cancels.
+        The share of the work that is done, and what was seen last, "as it is" first. Stopping the iteration cancels.
     """
-    found: list[Probe] = []
-    own, plain_maps = "", dict[int, np.ndarray]()
-    for i, (name, clips) in enumerate(variations.items()):
-        rows: list[dict[str, Any]] = []
-        for clip in clips:
+    found: list[Seen] = []
+    plain = dict[int, np.ndarray]()  # maps of the clip as it is, by frame
+    for i, name in enumerate(variations.orders):
+        frames, variances, differences, changes = [], [], [], []
+        for clip in variations.clips(name):
             predictor.set_video(clip)
-            ranked = predictor.score(labels, sentences)
+            frames.append(predictor.frames)
+            motion = predictor.motion()
+            variances.append(motion.variance_unit)
+            differences.append(motion.central_difference_unit)
             heat = explain_clip(predictor).heat
             maps = heat / heat.sum(axis=(1, 2), keepdims=True).clip(1e-12)
-            if not own:
-                own, plain_maps = ranked[0].label, dict(zip(clip.indices.tolist(), maps, strict=True))
-            changes = [
-                np.abs(m - plain_maps[i]).sum() / 2 for i, m in zip(clip.indices.tolist(), maps) if i in plain_maps
-            ]
-            motion = predictor.motion()
-            rank = next(r for r, p in enumerate(ranked, 1) if p.label == own)
-            rows.append(
-                {
-                    "answer": ranked[0].label,
-                    "score": ranked[rank - 1].score,
-                    "logit": ranked[rank - 1].logit,
-                    "rank": rank,
-                    "variance": motion.variance_unit,
-                    "central_difference": motion.central_difference_unit,
-                    "map_change": float(np.mean(changes)) if changes else float("nan"),
-                }
-            )
-        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "answer"}
-        found.append(Probe(name, rows[0]["answer"], **means))
-        yield (i + 1) / len(variations)
+            shown = list(zip(clip.indices.tolist(), maps, strict=True))
+            plain = plain or dict(shown)
+            moved = [np.abs(m - plain[index]).sum() / 2 for index, m in shown if index in plain]
+            changes.append(float(np.mean(moved)) if moved else float("nan"))
+        means = [float(np.mean(values)) for values in (variances, differences, changes)]
+        found.append(Seen(name, torch.cat(frames), *means))
+        yield (i + 1) / len(variations.orders)
     yield found
+
+
+def probe(
+    predictor: Predictor, seen: list[Seen], labels: list[str], sentences: dict[str, list[str]] | None = None
+) -> list[Probe]:
+    """What the model answers to each variation.
+
+    Args:
+        predictor: the model that ``observe`` was given.
+        seen: what it found, "as it is" first.
+        labels: C class names.
+        sentences: the texts that stand for them; None fills the model's templates.
+    """
+    found: list[Probe] = []
+    own = ""
+    for s in seen:
+        draws = [predictor.rank(frames, labels, sentences) for frames in s.frames.split(1)]
+        own = own or draws[0][0].label
+        places = [next((p.score, p.logit, r) for r, p in enumerate(d, 1) if p.label == own) for d in draws]
+        score, logit, rank = (float(np.mean(values)) for values in zip(*places))
+        answer = draws[0][0].label
+        found.append(Probe(s.variation, answer, score, logit, rank, s.variance, s.central_difference, s.map_change))
+    return found
 
 
 def as_json(probes: list[Probe]) -> list[dict[str, Any]]:

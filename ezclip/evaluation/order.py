@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import VideoError
 from ezclip.evaluation.metrics import accuracies
+from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
 from ezclip.text.templates import fill
-from ezclip.types import Clip
+from ezclip.types import Clip, Frames
 from ezclip.video.decode import Tick, read_frames
 from ezclip.video.sampling import segment_centres
 from ezclip.video.transforms import normalise, view
@@ -51,8 +53,24 @@ def orders(total: int, T: int, seed: int = 0) -> Orders:
     }
 
 
-def varied_clips(path: str, T: int, tick: Tick = lambda _: None) -> dict[str, list[Clip]]:
-    """Every variation of one video; it is decoded once. ``tick`` hears the share that is decoded and may raise."""
+@dataclass(frozen=True, eq=False)
+class Variations:
+    """Every variation of one video: the frames that they need, each once, and their ``orders``."""
+
+    frames: Frames
+    orders: Orders
+
+    def clips(self, name: str) -> Iterator[Clip]:
+        """The draws of one variation, each made when it is asked for."""
+        return (self.frames.select(order) for order in self.orders[name])
+
+
+def read_variations(path: str, T: int, tick: Tick = lambda _: None) -> Variations:
+    """Decode one video for its variations. ``tick`` hears the share that is decoded and may raise.
+
+    Raises:
+        VideoError: the file cannot be read.
+    """
     found: dict[str, Orders] = {}
 
     def wanted(total: int) -> list[int]:
@@ -60,7 +78,7 @@ def varied_clips(path: str, T: int, tick: Tick = lambda _: None) -> dict[str, li
         return sorted({i for draws in found["orders"].values() for order in draws for i in order})
 
     frames = read_frames(path, wanted, tick=tick)
-    return {name: [frames.select(order) for order in draws] for name, draws in found["orders"].items()}
+    return Variations(frames, found["orders"])
 
 
 @torch.inference_mode()
@@ -90,13 +108,14 @@ def order_sensitivity(
     targets = []
     for row in progress(rows):
         try:
-            variations = varied_clips(str(row.path), model.num_frames)
+            variations = read_variations(str(row.path), model.num_frames)
         except VideoError:
             continue
-        pixels = torch.stack([view(c.images, model.image_size) for clips in variations.values() for c in clips])
-        frames = model.encode_video(normalise(pixels.to(predictor.device)))
-        found = model.logits(frames, texts).unflatten(1, (len(labels), -1)).softmax(dim=1).mean(dim=-1).cpu()
-        for name, part in zip(variations, found.split([len(c) for c in variations.values()]), strict=True):
+        views = [view(c.images, model.image_size) for name in variations.orders for c in variations.clips(name)]
+        frames = model.encode_video(normalise(torch.stack(views).to(predictor.device)))
+        found = class_scores(model.logits(frames, texts), len(labels)).cpu()
+        draws = [len(draws) for draws in variations.orders.values()]
+        for name, part in zip(variations.orders, found.split(draws), strict=True):
             logits.setdefault(name, []).append(part)  # (draws, C)
         targets.append(labels.index(row.label))
     truth = torch.tensor(targets)

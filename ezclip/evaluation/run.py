@@ -13,6 +13,7 @@ from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import UserError
 from ezclip.evaluation.embed import Embedded, embed
 from ezclip.evaluation.metrics import accuracies
+from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
 from ezclip.text.templates import sentences
 
@@ -132,7 +133,7 @@ def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: st
     encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
     B, V = embedded.frames.shape[:2]
     logits = predictor.model.logits(embedded.frames.to(encoded.device).flatten(0, 1), encoded)
-    scores = logits.view(B, V, len(labels), -1).softmax(dim=2).mean(dim=(1, 3))
+    scores = class_scores(logits.view(B, V, -1), len(labels)).mean(dim=1)
     result.scores, result.frames = scores.cpu(), embedded.frames[:, V // 2]
     return result
 

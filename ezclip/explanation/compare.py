@@ -10,7 +10,7 @@ import numpy as np
 from ezclip.errors import UserError
 from ezclip.explanation.faithfulness import Faithfulness, measure
 from ezclip.explanation.gradients import Tick
-from ezclip.explanation.registry import Options, check_method, explain
+from ezclip.explanation.registry import METHODS, Options, check_method, explain
 from ezclip.explanation.temporal import temporal_view
 from ezclip.figures.maps import draw_influence, draw_strip, shared_limit
 from ezclip.predictor import Predictor
@@ -48,18 +48,23 @@ def explain_clip(
 
     A label stands for the mean of its ``sentences``, by default of the model's templates.
     """
-    chosen = sentences or (fill(label, predictor.templates) if label else [])
-    text = predictor.encode_texts(chosen).mean(dim=0) if chosen else None
-    return explain(
-        predictor.model,
-        predictor.pixels,
-        predictor.clip.seconds,
-        name=predictor.name,
-        method=method,
-        options=options,
-        text=text,
-        tick=tick,
-    )
+    check_method(method)
+    asked = METHODS[method].needs_label
+    chosen = sentences or (fill(label, predictor.templates) if label else []) if asked else []
+
+    def find() -> Attribution:
+        return explain(
+            predictor.model,
+            predictor.pixels,
+            predictor.clip.seconds,
+            name=predictor.name,
+            method=method,
+            options=options,
+            text=predictor.encode_texts(chosen).mean(dim=0) if chosen else None,
+            tick=tick,
+        )
+
+    return predictor.once((method, options or Options(), *chosen), find)
 
 
 def write_explanation(

@@ -30,6 +30,10 @@ class TemporalView:
 
 def temporal_view(predictor: Predictor) -> TemporalView | None:
     """What the prompts do in the predictor's clip; None for models without prompts."""
+    return predictor.once("prompts", lambda: _view(predictor))
+
+
+def _view(predictor: Predictor) -> TemporalView | None:
     model = predictor.model
     trace = traced(model, predictor.pixels)
     grid = model.vision.grid

@@ -102,3 +102,16 @@ class EZCLIP(nn.Module):
     def trainable(self) -> dict[str, nn.Parameter]:
         """Adapters and prompts by name: what is trained, and what a checkpoint stores."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+
+def class_scores(logits: Tensor, C: int) -> Tensor:
+    """Scores of classes with one text or more each: the mean over a class's texts of the softmax over the classes.
+
+    Args:
+        logits: (..., C*K), the K texts of a class side by side.
+        C: classes.
+
+    Returns:
+        (..., C), rows that sum to 1.
+    """
+    return logits.unflatten(-1, (C, -1)).softmax(dim=-2).mean(dim=-1)

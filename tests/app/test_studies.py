@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,22 @@ def test_evidence_on_a_sample(services: Services) -> None:
     assert "does not see the order" in found.verdicts[0]
     assert "becomes" in found.verdicts[1]
     assert "<script" not in widgets.evidence(found)
+
+
+def test_evidence_is_gathered_once_for_all_class_names(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Request(str(SAMPLES[2]), "putting something, taking something")
+    first = finish(evidence.motion_evidence(services, asked))
+
+    def again(*_: object, **__: object) -> None:
+        raise AssertionError("the clip was decoded or encoded again")
+
+    monkeypatch.setattr("ezclip.evaluation.order.read_frames", again)
+    monkeypatch.setattr("ezclip.evaluation.evidence.explain_clip", again)
+    assert finish(evidence.motion_evidence(services, asked)).probes == first.probes
+    other = finish(evidence.motion_evidence(services, replace(asked, labels="closing something, putting something")))
+    for name, probes in other.probes.items():
+        assert {p.answer for p in probes} <= {"closing something", "putting something"}
+        assert [p.variance for p in probes] == [p.variance for p in first.probes[name]]
 
 
 def test_frames_in_one_plane(services: Services, movie: Path) -> None:
