@@ -43,7 +43,7 @@ from ezclip.evaluation.jobs import Step, timed
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 MAX_FILE = "200mb"
-SESSIONS = 50  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
+SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # where only this machine's users come from
 # The page's address keeps what was chosen, so that it can be shared.
 _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
@@ -87,7 +87,7 @@ def build_app(services: Services) -> gr.Blocks:
                     OODTab(services, controls, samples)
                     LongVideoTab(services, controls)
                     about_tab()
-                take_away = TakeAway(services, state, proofs)
+                take_away = TakeAway(services, state, proofs, attention.opacity)
         wire_inputs(services, left, banner, cards)
 
         shown = [recognise, attention, across, take_away]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ezclip.predictor import Predictor
 
 log = logging.getLogger(__name__)
+MODELS = 8  # loaded at once; the one that was used longest ago makes room
 CLIP_BYTES = 512e6  # decoded frames kept in memory
 FINDINGS = 24  # models times clips or archives whose embeddings and scores are kept
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
@@ -46,7 +47,7 @@ class Services:
         self.default, self.device, self.typed = model, device, typed
         self.baseline = BASELINE
         self.lock = threading.RLock()  # predictors hold a clip: one analysis at a time
-        self._predictors: dict[str, Predictor] = {}
+        self._predictors: OrderedDict[str, Predictor] = OrderedDict()
         self._backbones: dict[str, Any] = {}
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
         self._clips: OrderedDict[tuple[str, int], Clip] = OrderedDict()
@@ -108,6 +109,10 @@ class Services:
                 from ezclip.predictor import Predictor
 
                 self._predictors[name] = Predictor.load(name, device=self.device, backbones=self._backbones)
+            self._predictors.move_to_end(name)
+            if len(self._predictors) > MODELS:
+                self._predictors.popitem(last=False)
+                self._backbones.clear()  # models that stay hold on to theirs
             return self._predictors[name]
 
     @staticmethod

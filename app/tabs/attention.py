@@ -52,17 +52,17 @@ class AttentionTab:
                 self.frame = gr.Slider(
                     1, 8, 1, step=1, label="Frame to look at in all rows", min_width=260, elem_id="frame"
                 )
-            with gr.Accordion("Settings of the map", open=False), gr.Row():
-                self.fusion = gr.Dropdown(["mean", "max", "min"], value="mean", label="Heads become one by (rollout)")
-                self.start = gr.Dropdown([("all layers", 0)], value=0, label="Layers (rollout)", elem_id="start-layer")
-                self.discard = gr.Slider(0, 0.9, 0.0, step=0.1, label="Smallest attention dropped (rollout)")
+            with gr.Accordion("Settings of the map (those in grey are not of this map)", open=False), gr.Row():
+                self.fusion = gr.Dropdown(["mean", "max", "min"], label="Heads become one by", elem_id="fusion")
+                self.start = gr.Dropdown([("all layers", 0)], value=0, label="Layers", elem_id="start-layer")
+                self.discard = gr.Slider(0, 0.9, 0.0, step=0.1, label="Smallest attention dropped", elem_id="discard")
                 self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
                 self.subtract = gr.Checkbox(label="Show the difference model minus baseline", elem_id="difference")
             with gr.Row():
                 for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
                     make = partial(_file, services, suffix)
                     download_button(label, f"download-{suffix}", make, [state, self.opacity])
-        self.outputs = [self.strip, self.proof, self.target, self.frame, self.start]
+        self.outputs = [self.strip, self.proof, self.target, self.frame, self.fusion, self.start, self.discard]
         self.inputs = [
             *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
         ]
@@ -105,7 +105,10 @@ class AttentionTab:
             yield html, (current, found) if found else gr.skip()
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """The strip as HTML, what is known of the maps, the labels that can be explained, and the frames."""
+        """The strip as HTML, what is known of the maps, the labels that can be explained, the frames, the settings."""
+        from ezclip.explanation.registry import METHODS as known
+
+        takes = known[analysis.request.method].takes
         names = [p.label for p in analysis.model.predictions]
         depth = min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results)
         layers = [("all layers", 0), *((f"from layer {k + 1} of {depth}", k) for k in range(1, depth))]
@@ -114,7 +117,9 @@ class AttentionTab:
             widgets.proof(analysis, truth(analysis)),
             gr.Dropdown(names, value=analysis.target),
             gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
-            gr.Dropdown(layers, value=analysis.request.start_layer),
+            gr.Dropdown(interactive="fusion" in takes),
+            gr.Dropdown(layers, value=analysis.request.start_layer, interactive="start_layer" in takes),
+            gr.Slider(interactive="discard" in takes),
         ]
 
 

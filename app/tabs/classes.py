@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
 
 CANCELLED = "Cancelled. What was scored is kept: press the button again to go on from there."
-NO_MAP = "A map of videos ships for base against ezclip, and comes with two models on your own clips."
+NO_MAP = "The map of videos needs two models; tables of predictions hold no embeddings to draw it from."
 EMPTY = "Which classes gain, which lose, and by how much: show what ships of Tabletop Motion, or bring your own."
 # Gradio drops the folders of an uploaded folder's files, so the page remembers them.
 _REMEMBER_FOLDER = """;document.addEventListener('change', e => { if (e.target.webkitdirectory)

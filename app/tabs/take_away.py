@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,18 +17,19 @@ from ezclip.evaluation.proof import truth
 
 
 class TakeAway:
-    """Downloads and the command box; ``show`` gives the new values of ``outputs``."""
+    """Downloads and the command box, with the maps' opacity as it is; ``show`` gives the new values of ``outputs``."""
 
-    def __init__(self, services: Services, state: gr.State, proofs: gr.State) -> None:
+    def __init__(self, services: Services, state: gr.State, proofs: gr.State, opacity: gr.Slider) -> None:
         with gr.Accordion("Take away", open=False, elem_id="take-away"):
             with gr.Row():
                 for label, name, which in (
                     ("Report (one HTML page)", "report", 0),
                     ("Figures, tables (zip)", "archive", 1),
                 ):
-                    download_button(label, name, partial(analysis_file, services, which), [state, proofs])
+                    download_button(label, name, partial(analysis_file, services, which), [state, proofs, opacity])
             self.code = gr.Code(label="The same on a command line and in Python", language="shell", elem_id="command")
         self.outputs = [self.code]
+        opacity.release(_commands, [state, opacity], self.code, queue=False, api_visibility="private")
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The commands."""
@@ -43,7 +45,15 @@ class StudyArchive:
         download_button("Take this away (zip: page, figures, tables)", f"{name}-archive", make, [self.state])
 
 
-def analysis_file(services: Services, which: int, analysis: Analysis, known: Any) -> str:
+def analysis_file(services: Services, which: int, analysis: Analysis, known: Any, opacity: float | None = None) -> str:
     """Path of an analysis's page (0) or zip (1); ``known`` is (an analysis, its proofs) or None."""
     proofs = known[1] if known and known[0] is analysis else truth(analysis)
-    return report_files(services, analysis, proofs)[which]
+    return report_files(services, analysis if opacity is None else _drawn(analysis, opacity), proofs)[which]
+
+
+def _commands(analysis: Analysis | None, opacity: float) -> str:
+    return commands(_drawn(analysis, opacity)) if analysis else ""
+
+
+def _drawn(analysis: Analysis, opacity: float) -> Analysis:
+    return replace(analysis, request=replace(analysis.request, opacity=opacity))

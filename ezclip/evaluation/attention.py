@@ -93,7 +93,7 @@ def faithfulness(
     Args:
         predictor: the model.
         rows: clips; a row's label must be among ``labels``.
-        labels: C class names; each stands for itself in the first of the model's templates.
+        labels: C class names.
         methods: keys of ``explanation.registry.METHODS``.
         progress: wraps the rows, for a progress bar.
 
@@ -101,12 +101,13 @@ def faithfulness(
         method -> {"deletion_gain", "insertion_gain"}, each value, low, high over clips, and "n".
     """
     gains: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
-    texts = predictor.encode_texts([fill(label, predictor.templates)[0] for label in labels])
+    texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
     for row in progress(rows):
         predictor.set_video(row.path)
         for method in methods:
             heat = explain_clip(predictor, method=method).heat
-            *_, result = measure(predictor.model, predictor.pixels, heat, texts, labels.index(row.label))
+            target = labels.index(row.label)
+            *_, result = measure(predictor.model, predictor.pixels, heat, texts, len(labels), target)
             assert isinstance(result, Faithfulness)
             gains[method].append((result.deletion_gain, result.insertion_gain))
     table = {}

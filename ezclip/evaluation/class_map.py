@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,18 +74,18 @@ class ClassMap:
         }
 
 
-def read_class_map(data: dict[str, Any]) -> ClassMap:
-    """The map that ``as_json`` told."""
-    models, clips = list(data["silhouette"]), data["clips"]
+def read_class_map(data: dict[str, Any], models: Sequence[str]) -> ClassMap:
+    """The map that ``as_json`` told, its two models in this order."""
+    clips = data["clips"]
 
     def known(value: float | None) -> float:
         return float("nan") if value is None else value
 
     return ClassMap(
-        models,
+        list(models),
         [Row(Path(clip["clip"]), clip["label"]) for clip in clips],
         np.array([[clip[name] for clip in clips] for name in models]),
-        {name: known(value) for name, value in data["silhouette"].items()},
+        {name: known(data["silhouette"][name]) for name in models},
         data["method"],
         known(data["trustworthiness"]),
     )

@@ -61,10 +61,10 @@ def prove(host: Host, analysis: Analysis) -> Iterator[Step | list[MapProof]]:
         predictor = host.predictor(result.name)
         with host.lock:
             sentences = sentences_of(analysis.request, predictor, names)
-            texts = predictor.encode_texts([sentences[name][0] for name in names])
+            texts = predictor.encode_texts([sentence for name in names for sentence in sentences[name]])
             predictor.set_video(analysis.clip)
             pixels = predictor.pixels
-        steps = measure(predictor.model, pixels, result.attribution.heat, texts, target)
+        steps = measure(predictor.model, pixels, result.attribution.heat, texts, len(names), target)
         found: Faithfulness | float = 0.0
         while not isinstance(found, Faithfulness):
             with host.lock:  # another analysis may trace the same model between two steps

@@ -31,7 +31,7 @@ def shipped_variants() -> list[str]:
 
 
 def shipped_study(variants: Sequence[str]) -> ClassStudy:
-    """One of the shipped models class by class, or a baseline and a model; with the map of videos if that ships.
+    """One of the shipped models class by class, or a baseline and a model; with the map of videos.
 
     Raises:
         UserError: a variant of which nothing ships.
@@ -45,9 +45,9 @@ def shipped_study(variants: Sequence[str]) -> ClassStudy:
     evaluations = [read_predictions(_answers(name), name) for name in variants]
     for e in evaluations:
         e.rows = [replace(row, partner=PARTNER.get(row.label)) for row in e.rows]
-    mapped = shipped_report().get("class_map", {})
-    changed = read_class_map(mapped) if list(mapped.get("silhouette", {})) == list(variants) else None
-    return ClassStudy(evaluations, changed)
+    maps = shipped_report().get("class_maps", {})
+    mapped = next((m for m in maps.values() if len(variants) == 2 and m["silhouette"].keys() == set(variants)), None)
+    return ClassStudy(evaluations, read_class_map(mapped, variants) if mapped else None)
 
 
 def measured(variant: str) -> dict[str, Any]:

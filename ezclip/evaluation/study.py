@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -82,9 +83,12 @@ def study(
     for name, e in plain.items():
         parts.append(predictions_table(e, f"predictions_{name}"))
     plain_pair = compare(plain["base"], plain["ezclip"])
-    changed = map_classes(plain["base"], plain["ezclip"], top_changed(plain_pair))
-    data["class_map"] = changed.as_json()
-    parts.append(changed.picture())
+    data["class_maps"] = {}
+    for first, second in combinations(plain.values(), 2):
+        mapped = map_classes(first, second, top_changed(compare(first, second)))
+        data["class_maps"][f"{first.model}->{second.model}"] = mapped.as_json()
+        if mapped.models == ["base", "ezclip"]:
+            parts.append(mapped.picture())
 
     say("order of frames")
     data["order"] = {name: order_sensitivity(p, test, labels) for name, p in models.items()}

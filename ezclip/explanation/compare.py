@@ -139,7 +139,7 @@ def write_explanation(
 
 
 def _faithfulness(predictor: Predictor, found: Attribution, names: list[str], label: str) -> dict[str, float]:
-    texts = predictor.encode_texts([fill(name, predictor.templates)[0] for name in names])
-    *_, proof = measure(predictor.model, predictor.pixels, found.heat, texts, names.index(label))
+    texts = predictor.encode_texts([s for name in names for s in fill(name, predictor.templates)])
+    *_, proof = measure(predictor.model, predictor.pixels, found.heat, texts, len(names), names.index(label))
     assert isinstance(proof, Faithfulness)
     return {"deletion_gain": proof.deletion_gain, "insertion_gain": proof.insertion_gain}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ezclip.model.ezclip import EZCLIP
+from ezclip.model.ezclip import EZCLIP, class_scores
 
 LEVELS = 8
 ORDERS = 4
@@ -50,6 +50,7 @@ def measure(
     pixels: Tensor,
     heat: np.ndarray,
     texts: Tensor,
+    classes: int,
     target: int,
     *,
     levels: int = LEVELS,
@@ -62,8 +63,9 @@ def measure(
         model: in evaluation mode.
         pixels: (1, T, 3, S, S), normalised.
         heat: (T, grid, grid).
-        texts: (C, E) embeddings of the classes, one text each.
-        target: the class whose softmax score is followed.
+        texts: (C*K, E) embeddings of the classes, K texts each, side by side.
+        classes: C.
+        target: index of the class whose score is followed, see ``class_scores``.
         levels: steps from none to all patches.
         random_orders: random orders to compare with.
         seed: of the random orders.
@@ -90,13 +92,14 @@ def measure(
     scores: list[Tensor] = []
     for start in range(0, len(masks), _BATCH):
         yield start / len(masks)
-        scores.append(_scores(model, pixels, mean, masks[start : start + _BATCH], patch, texts)[:, target])
+        logits = _logits(model, pixels, mean, masks[start : start + _BATCH], patch, texts)
+        scores.append(class_scores(logits, classes)[:, target])
     curves = torch.cat(scores).float().cpu().numpy().reshape(2, len(rankings), levels + 1)
     yield Faithfulness(shares, curves[0, 0], curves[1, 0], curves[0, 1:], curves[1, 1:])
 
 
 @torch.inference_mode()
-def _scores(model: EZCLIP, pixels: Tensor, mean: Tensor, kept: Tensor, patch: int, texts: Tensor) -> Tensor:
+def _logits(model: EZCLIP, pixels: Tensor, mean: Tensor, kept: Tensor, patch: int, texts: Tensor) -> Tensor:
     whole = kept.repeat_interleave(patch, dim=-1).repeat_interleave(patch, dim=-2)  # (b, T, 1, S, S)
     frames = model.encode_video(torch.where(whole, pixels, mean))
-    return model.logits(frames, texts).softmax(dim=-1)
+    return model.logits(frames, texts)

@@ -13,7 +13,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezclip.explanation.rollout import Rollout, roll_out
 from ezclip.explanation.trace import AttentionTrace
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
@@ -96,10 +95,10 @@ def grad_cam(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[T
     return heat.detach().flatten(1).float(), ""
 
 
-def gradient_rollout(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> Rollout:
-    """Rollout with each attention A replaced by the head mean of relu(dA * A), dA the gradient of the cosine; P too.
+def gradient_trace(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> AttentionTrace:
+    """A trace with each attention A replaced by the head mean of relu(dA * A), dA the gradient of the cosine; P too.
 
-    Rows are normalised again; a row without positive gradient passes nothing through attention.
+    A rollout normalises its rows again; a row without positive gradient passes nothing through attention.
     """
     tick(0.0)
     with _materialised(model) as (frames, prompts):
@@ -107,7 +106,7 @@ def gradient_rollout(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) ->
         tick(0.6)
         trace = AttentionTrace([_positive(p) for p in frames], [None if p is None else _positive(p) for p in prompts])
     model.zero_grad(set_to_none=True)
-    return roll_out(trace)
+    return trace
 
 
 def _positive(probabilities: Tensor) -> Tensor:

@@ -63,11 +63,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Method:
-    """An explanation method: its title, whether it explains a label, and the function."""
+    """An explanation method: title, whether it explains a label, the function, and which ``Options`` it takes."""
 
     title: str
     needs_label: bool
     ask: Callable[[Question], Answer]
+    takes: frozenset[str] = frozenset()
 
 
 def _trace(q: Question) -> AttentionTrace:
@@ -100,7 +101,8 @@ def _patches(trace: AttentionTrace) -> Tensor:
 
 
 def _gradient_rollout(q: Question) -> Answer:
-    result = gradients.gradient_rollout(q.model, q.pixels, _text(q), q.tick)
+    trace = gradients.gradient_trace(q.model, q.pixels, _text(q), q.tick)
+    result = roll_out(trace, start_layer=q.options.start_layer, discard=q.options.discard)
     return Answer(result.heat, result.influence)
 
 
@@ -117,12 +119,15 @@ def _text(q: Question) -> Tensor:
     return q.text.detach().clone()
 
 
+_HEADS = frozenset({"fusion"})
+_LAYERS = frozenset({"start_layer", "discard"})
+_ALL = _HEADS | _LAYERS
 METHODS: dict[str, Method] = {
-    "rollout": Method("Attention rollout through frames and prompts", False, _rollout),
-    "rollout-own-frame": Method("Rollout, each frame's class token on its own patches", False, _own_frame),
-    "last-layer": Method("Last block: attention of the class token", False, _last_layer),
-    "released": Method("The release's map: last block, mean over heads and all queries", False, _released),
-    "gradient-rollout": Method("Rollout weighted by the label's gradient", True, _gradient_rollout),
+    "rollout": Method("Attention rollout through frames and prompts", False, _rollout, _ALL),
+    "rollout-own-frame": Method("Rollout, each frame's class token on its own patches", False, _own_frame, _ALL),
+    "last-layer": Method("Last block: attention of the class token", False, _last_layer, _HEADS),
+    "released": Method("The release's map: last block, mean over heads and all queries", False, _released, _HEADS),
+    "gradient-rollout": Method("Rollout weighted by the label's gradient", True, _gradient_rollout, _LAYERS),
     "grad-cam": Method("Grad-CAM at the last block, for the label", True, _by_label(gradients.grad_cam)),
     "integrated-gradients": Method(
         "Integrated gradients, for the label", True, _by_label(gradients.integrated_gradients)

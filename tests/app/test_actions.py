@@ -298,6 +298,17 @@ def test_a_dropped_official_file_becomes_a_model(tmp_path: Path, monkeypatch: py
         models.convert_dropped("../mine.pt")
 
 
+def test_the_model_used_longest_ago_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.services.MODELS", 2)
+    fresh = Services(device="cpu")
+    base, prompts = (fresh.predictor(f"tabletop/{name}") for name in ("base", "prompts"))
+    fresh.predictor("tabletop/base")
+    fresh.predictor("tabletop/ezclip")
+    assert fresh.predictor("tabletop/base") is base
+    assert fresh.predictor("tabletop/prompts") is not prompts
+    fresh.close()
+
+
 def test_a_proof_under_way_does_not_disturb_an_analysis(services: Services, analysis: Analysis) -> None:
     """The two share a model, and an analysis traces its attention."""
     from ezclip.explanation.temporal import temporal_view

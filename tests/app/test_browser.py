@@ -88,6 +88,18 @@ def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
     expect(page.locator("#start-layer input")).to_have_value("from layer 3 of 4")
     page.get_by_text("Take away").first.click()
     expect(page.locator("#command")).to_contain_text("--start-layer 2")
+    expect(page.locator("#command")).to_contain_text("--opacity 0.2")
+    with page.expect_download() as download:
+        page.locator("#report").click()
+    assert "--opacity 0.2" in download.value.path().read_text("utf-8")
+    page.locator("#method input").click()
+    page.get_by_role("option", name="Grad-CAM").click()
+    for setting in ("#start-layer input", "#fusion input", "#discard input[type=number]"):
+        expect(page.locator(setting)).to_be_disabled(timeout=30_000)
+    page.locator("#method input").click()
+    page.get_by_role("option", name="Gradient rollout").click()
+    expect(page.locator("#start-layer input")).to_be_enabled(timeout=30_000)
+    expect(page.locator("#fusion input")).to_be_disabled()
 
 
 def test_names_from_sets_and_files(open_page: Opener, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import re
 import threading
 import zipfile
 from dataclasses import replace
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -317,9 +318,18 @@ def test_shipped_results() -> None:
     assert set(shipped_variants()) >= {"base", "motion", "prompts", "ezclip"}
     study = shipped_study(["base", "ezclip"])
     assert json.dumps(study.comparison.as_json()) == json.dumps(report["comparisons"]["base->ezclip"])
-    assert study.class_map.as_json() == report["class_map"]
-    assert widgets.class_plane(study.class_map).count("data-row") == 2 * len(report["class_map"]["clips"])
-    assert shipped_study(["motion", "prompts"]).class_map is None
+    told = report["class_maps"]["base->ezclip"]
+    assert study.class_map.as_json() == told
+    assert widgets.class_plane(study.class_map).count("data-row") == 2 * len(told["clips"])
+    for pair in permutations(shipped_variants(), 2):
+        mapped = shipped_study(pair).class_map
+        assert mapped.models == list(mapped.silhouette) == list(pair) and mapped.points.shape == (
+            2,
+            len(mapped.rows),
+            2,
+        )
+    turned = shipped_study(["ezclip", "base"]).class_map
+    assert np.array_equal(turned.points, study.class_map.points[::-1])
     assert measured("ezclip")["families"]["night"]["n"] > 0 and measured("x") == {}
     with pytest.raises(UserError, match="No answers of 'x' ship"):
         shipped_study(["x", "base"])

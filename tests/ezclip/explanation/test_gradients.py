@@ -10,7 +10,7 @@ from ezclip.errors import UserError
 from ezclip.explanation.faithfulness import Faithfulness, measure
 from ezclip.explanation.gradients import cosine
 from ezclip.explanation.projection import project
-from ezclip.explanation.registry import METHODS, explain
+from ezclip.explanation.registry import METHODS, Options, explain
 from ezclip.explanation.truth import heat_shares, patch_fractions
 from ezclip.model.backbone import Backbone
 from tests.conftest import make_model
@@ -75,17 +75,35 @@ def test_gradient_rollout_of_base_stays_in_its_frame(
     assert np.allclose(found.influence, np.diag(np.diag(found.influence)), atol=1e-6)
 
 
+def test_each_method_takes_the_settings_that_it_names(
+    backbone: Backbone, clip: torch.Tensor, text: torch.Tensor
+) -> None:
+    model = make_model(backbone, "ezclip")
+    changed = {"fusion": Options(fusion="max"), "start_layer": Options(start_layer=2), "discard": Options(discard=0.5)}
+    for name, method in METHODS.items():
+        plain, *others = (
+            explain(model, clip, np.arange(8.0), name="m", method=name, text=text, options=options).heat
+            for options in (Options(), *changed.values())
+        )
+        assert {key for key, heat in zip(changed, others) if not np.allclose(heat, plain, atol=1e-7)} == method.takes
+
+
 def test_deletion_and_insertion_meet_at_their_ends(backbone: Backbone, clip: torch.Tensor) -> None:
     model = make_model(backbone, "ezclip")
     texts = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
     heat = np.random.default_rng(0).random((8, 4, 4)).astype(np.float32)
-    *shares, found = measure(model, clip, heat, texts, 1)
+    *shares, found = measure(model, clip, heat, texts, 3, 1)
     assert isinstance(found, Faithfulness) and shares == sorted(shares)
     with torch.no_grad():
         whole = float(model.logits(model.encode_video(clip), texts).softmax(dim=-1)[0, 1])
     assert found.deletion[0] == pytest.approx(whole, abs=1e-5) == found.insertion[-1]
     assert found.deletion[-1] == pytest.approx(found.insertion[0], abs=1e-5)
     assert found.random_deletion.shape == (4, 9)
+    *_, doubled = measure(model, clip, heat, torch.cat([texts, texts[[1, 2, 0]]])[[0, 3, 1, 4, 2, 5]], 3, 1)
+    with torch.no_grad():
+        turned = float(model.logits(model.encode_video(clip), texts[[1, 2, 0]]).softmax(dim=-1)[0, 1])
+    assert isinstance(doubled, Faithfulness)
+    assert doubled.deletion[0] == pytest.approx((whole + turned) / 2, abs=1e-5), "the mean over a class's texts"
     worst = Faithfulness(found.levels, np.ones(9), np.zeros(9), np.zeros((2, 9)), np.ones((2, 9)))
     assert worst.deletion_gain == -1 and worst.insertion_gain == -1
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ezclip import Predictor
+from ezclip.explanation.compare import Options, explain_clip
 from ezclip.explanation.temporal import temporal_view
 from ezclip.model.backbone import Backbone
 from ezclip.types import Clip
@@ -46,3 +47,19 @@ def test_the_last_clips_stay_encoded(backbone: Backbone, clip: Clip, monkeypatch
     monkeypatch.setattr(type(predictor.model), "encode_video", lambda *_: pytest.fail("encoded again"))
     predictor.set_video(clip)
     assert predictor.frames is frames["clip"] and predictor.clip is clip
+
+
+def test_maps_are_found_once_for_a_clip(backbone: Backbone, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(make_model(backbone, "ezclip"), "m")
+    predictor.set_video(clip)
+    plain, view = explain_clip(predictor), temporal_view(predictor)
+    for_a = explain_clip(predictor, method="grad-cam", label="a")
+    assert explain_clip(predictor, method="grad-cam", label="b") is not for_a
+    predictor.set_video(clip.reorder([7, 6, 5, 4, 3, 2, 1, 0]))
+    assert explain_clip(predictor) is not plain and temporal_view(predictor) is not view
+    predictor.set_video(clip)
+    monkeypatch.setattr(type(predictor.model), "encode_video", lambda *_: pytest.fail("encoded again"))
+    assert explain_clip(predictor, label="a") is plain and temporal_view(predictor) is view
+    assert explain_clip(predictor, method="grad-cam", label="a") is for_a
+    with pytest.raises(pytest.fail.Exception, match="encoded again"):
+        explain_clip(predictor, options=Options(discard=0.5))
