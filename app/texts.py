@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from ezclip.evaluation.cards import trained_on
+from ezclip.evaluation.cards import KNOWN, MEANING, trained_on
 
 TITLE = "EZ-CLIP"
 LEAD = (
@@ -94,10 +94,8 @@ def scope(cards: list[dict[str, Any]]) -> str:
     if small:
         who = "These small models know" if len(small) == len(names) else f"{' and '.join(small)} knows"
         parts.append(
-            f"<strong>{escape(who)} only drawn table scenes</strong> (Tabletop Motion: things pushed, lifted, covered "
-            "on a table), like the sample clips. Your own video runs just the same: its maps show where such a model "
-            "looks and whether the order of the frames matters to it, but its ranking of real actions is close to a "
-            "guess. For real actions convert the official weights: <code>python -m ezclip convert</code>."
+            f"<strong>{escape(who)} only {KNOWN}</strong>, like the sample clips. {MEANING} For real actions "
+            "convert the official weights: <code>python -m ezclip convert</code>."
         )
     for card in cards:
         if card["name"] not in small:

@@ -92,12 +92,19 @@ class Predictor:
         name: its id, kept with results.
         reading: in which the motion statistics are given.
         templates: what a bare label becomes; scores are means over them.
+        data: what the model was trained on; empty if that is not known.
     """
 
     def __init__(
-        self, model: EZCLIP, name: str, *, reading: Reading = "released", templates: tuple[str, ...] = NAME_ONLY
+        self,
+        model: EZCLIP,
+        name: str,
+        *,
+        reading: Reading = "released",
+        templates: tuple[str, ...] = NAME_ONLY,
+        data: str = "",
     ):
-        self.model, self.name, self.templates = model, name, templates
+        self.model, self.name, self.templates, self.data = model, name, templates, data
         self.reading: Reading = reading
         self.cut_texts: list[str] = []
         self._cut: set[str] = set()
@@ -124,9 +131,10 @@ class Predictor:
         place = choose_device(device)
         model = load_model(name, device=place, dtype=dtype or native_dtype(place), backbones=backbones)
         config: dict[str, Any] = {} if str(name).startswith("clip:") else read_config(model_folder(str(name)))
-        reading: Reading = config.get("training", {}).get("reading", "released")
+        training = config.get("training", {})
+        reading: Reading = training.get("reading", "released")
         templates = NAME_ONLY if config.get("text") == "names" else TEMPLATES
-        return cls(model, str(name), reading=reading, templates=templates)
+        return cls(model, str(name), reading=reading, templates=templates, data=str(training.get("data") or ""))
 
     @property
     def device(self) -> torch.device:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, model_folder, read_config
 from ezclip.checkpoints.files import sha256_of
 from ezclip.checkpoints.hub import PREFIX, data_name, pull
 from ezclip.evaluation.shipped import measured
+
+KNOWN = "drawn table scenes (Tabletop Motion: things pushed, lifted, covered on a table)"
+MEANING = (
+    "On a real video the maps show where such a model looks and whether the order of the frames matters to it, but its "
+    "ranking of actions is close to a guess."
+)
 
 
 def model_card(name: str) -> dict[str, Any]:
@@ -50,6 +57,13 @@ def model_card(name: str) -> dict[str, Any]:
     if name == f"tabletop/{config['variant']}" and (found := measured(config["variant"])):
         card["measured"] = found
     return card
+
+
+def scope(names: Iterable[str]) -> str:
+    """What the small models that ship know, and what their numbers mean elsewhere; empty for other models."""
+    small = [name for name in dict.fromkeys(names) if name.startswith("tabletop/")]
+    verb = "knows" if len(small) == 1 else "know"
+    return f"{' and '.join(small)} {verb} only {KNOWN}. {MEANING}" if small else ""
 
 
 def trained_on(card: dict[str, Any]) -> str:

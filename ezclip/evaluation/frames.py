@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ezclip.errors import UserError
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.projection import Projection, project, together
 from ezclip.figures import charts
+from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Predictor
 from ezclip.types import Clip, MotionStatistics
 
@@ -150,16 +152,23 @@ def lay_out(
         motion.append(statistics)
     by_model = {p.name: np.concatenate(own) for p, own in zip(predictors, rows, strict=True)}
     flat = project(together(by_model), method)
-    first, second = (p.model for p in predictors)
-    shared = first.vision.conv1.weight.data_ptr() == second.vision.conv1.weight.data_ptr()
-    difference = differ(first.variant, second.variant) if shared else "the two stand on different backbones"
     names = [p.name for p in predictors]
-    return Layout(flat.points, names, clips, flat.method, flat.trustworthiness, motion, difference)
+    return Layout(flat.points, names, clips, flat.method, flat.trustworthiness, motion, differ(*predictors))
 
 
-def differ(first: str, second: str) -> str:
-    """What two variants differ in, in words."""
-    apart = sorted(_PARTS[first] ^ _PARTS[second])
+def differ(first: Predictor, second: Predictor) -> str:
+    """What two models differ in, in words."""
+    if not same_backbone(first.model, second.model):
+        return "the two stand on different backbones"
+    apart = sorted(_PARTS[first.model.variant] ^ _PARTS[second.model.variant])
+    if first.data and second.data and first.data != second.data:
+        apart.append("the clips that they were trained on")
     if not apart:
         return "two models of the same variant"
     return f"the two differ by {' and '.join(apart)}{' alone' if len(apart) == 1 else ''}"
+
+
+def same_backbone(first: EZCLIP, second: EZCLIP) -> bool:
+    """Whether two models stand on one CLIP, by the weights of its first layer."""
+    weights = [model.vision.conv1.weight for model in (first, second)]
+    return weights[0].shape == weights[1].shape and torch.equal(*weights)
