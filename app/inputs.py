@@ -11,7 +11,7 @@ import gradio as gr
 from app import texts, widgets
 from app.actions import analysis as actions
 from app.actions.models import card_rows, convert_dropped, dropped_files
-from app.actions.preview import preview_pair
+from app.actions.preview import preview_pair, unseen_seconds
 from app.controls import Controls
 from app.feedback import guarded
 from app.jobs import MODEL
@@ -146,7 +146,11 @@ def _read_names(path: str | None) -> tuple[str, dict[str, str]]:
 
 def _preview(services: Services, path: str | None) -> tuple[Any, Any]:
     shown, pair = preview_pair(services, path)
-    return (gr.skip(), None) if shown == path else (shown, pair)
+    if pair is None or shown == path:
+        return gr.skip(), None
+    if (missing := unseen_seconds(*pair)) > 1:
+        gr.Info(texts.CUT.format(missing), title="A shorter copy is shown")
+    return shown, pair
 
 
 def banner_of(services: Services, *names: str) -> str:

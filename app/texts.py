@@ -26,6 +26,7 @@ TABS = {
 LABELS_HELP = "One a line, or separated by commas. Leave empty for the model's own classes."
 TYPED = "From the list, or type clip:ARCH/TAG or hf:organisation/name and press Enter; it may be downloaded."
 TEMPLATE = "From the list, or your own template with {} for the name, such as: a video of {}"
+CUT = "The player shows this file without its last {:.0f} seconds; the analysis reads all of it."
 EMPTY_RANKING = "The ranked class names of both models appear here."
 EMPTY_MAPS = "The frames and both models' attention maps appear here."
 EMPTY_INFLUENCE = "How much each frame drew on the others appears here."

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -38,14 +40,14 @@ def main() -> None:
         ):
             page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
             page.goto(url + query)
-            walk(page, name)
+            walk(page, partial(take, page, name))
         browser.close()
     demo.close(verbose=False)
     services.close()
 
 
-def walk(page: Page, name: str) -> None:
-    """Analyse a sample with a long class name among the others and take every tab."""
+def walk(page: Page, look: Callable[[str], None]) -> None:
+    """Analyse a sample with a long class name among the others, fill every tab, and ``look`` at each."""
     page.get_by_role("button", name="Analyse", exact=True).wait_for()
     page.get_by_text("pushing left to right").first.click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('Done')", timeout=60_000)
@@ -58,36 +60,36 @@ def walk(page: Page, name: str) -> None:
         arg=LONG,
         timeout=60_000,
     )
-    take(page, name, "recognise")
+    look("recognise")
     open_tab(page, "attention")
     page.wait_for_function("/[+-]\\d/.test(document.querySelector('#proof').innerText)", timeout=60_000)
-    take(page, name, "attention")
+    look("attention")
     open_tab(page, "across")
-    take(page, name, "across")
+    look("across")
     open_tab(page, "embeddings")
     page.locator("#project").click()
     page.locator("#plane svg.ez-plane").first.wait_for(timeout=60_000)
-    take(page, name, "embeddings")
+    look("embeddings")
     open_tab(page, "evidence")
     page.locator("#probe").click()
     page.locator("#evidence-chart img").wait_for(timeout=60_000)
-    take(page, name, "evidence")
+    look("evidence")
     open_tab(page, "classes")
     page.locator("#shipped-show").click()
     page.locator("#class-chart img").wait_for(timeout=60_000)
-    take(page, name, "classes")
+    look("classes")
     open_tab(page, "ood")
     page.locator("#gallery button").first.click()
     page.wait_for_function("/[+-]\\d/.test(document.querySelector('#ood-proof').innerText)", timeout=60_000)
-    take(page, name, "ood")
+    look("ood")
     open_tab(page, "long")
     page.locator("#window input").fill("0.8")
     page.locator("#window-step input").fill("0.3")
     page.locator("#slide").click()
     page.wait_for_function("document.querySelector('#slide-status').innerText.includes('Done')", timeout=60_000)
-    take(page, name, "long")
+    look("long")
     open_tab(page, "about")
-    take(page, name, "about")
+    look("about")
 
 
 def open_tab(page: Page, tab: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.services import Services
 from ezclip.errors import VideoError
-from ezclip.video.decode import iterate, playable_in_browsers, remux
+from ezclip.video.decode import iterate, playable_in_browsers, remux, seconds_of
 from ezclip.video.encode import write_preview
 
 PREVIEW_FRAMES = 1500
@@ -25,6 +25,12 @@ def preview_pair(services: Services, path: str | None) -> tuple[str | None, tupl
         return None, None
     shown = path if playable_in_browsers(path) else _preview(services, path)
     return shown, (shown, path)
+
+
+def unseen_seconds(shown: str, path: str) -> float:
+    """How much of a file the player lacks; it plays the first ``PREVIEW_FRAMES`` of some kinds."""
+    whole, part = seconds_of(path), seconds_of(shown)
+    return whole - part if whole and part else 0.0
 
 
 def _preview(services: Services, path: str) -> str:

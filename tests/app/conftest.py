@@ -16,7 +16,7 @@ from tests.app.pages import Opener
 from tests.conftest import write_video
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-HARMLESS = ("Method not implemented.", "Failed to load resource", "[Violation]")
+HARMLESS = ("Method not implemented.", "[Violation]")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ import pytest
 
 from app import widgets
 from app.actions.analysis import SET_TITLES, names_of, read_uploaded, set_or_names, set_text
-from app.actions.preview import preview_pair
+from app.actions.preview import preview_pair, unseen_seconds
 from app.actions.report import report_files
 from app.services import Services
 from ezclip.cli import main
@@ -204,11 +204,17 @@ def test_files_made_for_users_are_removed(services: Services, monkeypatch: pytes
     assert services.scratch().exists() and not old.exists()
 
 
-def test_preview_only_where_the_browser_needs_one(services: Services, movie: Path, avi: Path) -> None:
+def test_preview_only_where_the_browser_needs_one(
+    services: Services, movie: Path, avi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert preview_pair(services, str(movie)) == (str(movie), (str(movie), str(movie)))
     shown, pair = preview_pair(services, str(avi))
     assert shown is not None and Path(shown).name.startswith("preview-") and pair == (shown, str(avi))
     assert preview_pair(services, None) == (None, None)
+    assert unseen_seconds(*pair) == pytest.approx(0, abs=0.2)
+    monkeypatch.setattr("app.actions.preview.PREVIEW_FRAMES", 5)
+    cut, _ = preview_pair(services, str(avi))
+    assert cut is not None and unseen_seconds(cut, str(avi)) == pytest.approx((30 - 5) / 12, abs=0.2)
 
 
 def test_a_copy_without_coding_again_is_whole(services: Services, tmp_path: Path) -> None:

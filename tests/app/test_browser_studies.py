@@ -87,6 +87,11 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     with page.expect_download() as download:
         page.locator("#class-clip-archive").click()
     assert download.value.suggested_filename == "ezclip-report.zip"
+    page.locator("#class-map .ez-point").last.click()
+    expect(page.locator("#class-proof")).to_contain_text("faithfulness of", timeout=15_000)
+    page.locator("#class-clip-cancel").click()
+    expect(page.locator("#class-proof")).to_contain_text("not measured")
+    expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
 
 
 def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:

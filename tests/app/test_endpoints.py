@@ -159,8 +159,17 @@ def test_classes_by_command_and_endpoint(
 
 def test_real_clips(client: Client, clips: Path) -> None:
     for path in sorted(clips.iterdir()):
-        answer = client.predict(handle_file(path), "arm wrestling, make-up", api_name="/predict")
+        asked = (handle_file(path), "arm wrestling, make-up")
+        answer = client.predict(*asked, api_name="/predict")
         assert answer["clip"] == path.name
+        told, files = client.predict(*asked, api_name="/analyse")
+        assert_same(told["models"]["tabletop/ezclip"]["predictions"], answer["predictions"])
+        assert [frame["index"] for frame in told["frames"]] == [frame["index"] for frame in answer["frames"]]
+        assert "report.html" in {Path(file).name for file in files}
+        plain = client.predict(*asked, api_name="/probe")["models"]["tabletop/ezclip"][0]
+        assert plain["variation"] == "as it is" and plain["answer"] == answer["predictions"][0]["label"]
+        assert plain["score"] == pytest.approx(answer["predictions"][0]["score"], abs=1e-4)
+        assert client.predict(*asked, seconds=4, step=4, api_name="/scan")["windows"]
 
 
 @pytest.mark.parametrize(
