@@ -14,7 +14,9 @@ from ezclip.video.decode import seconds_of
 
 if TYPE_CHECKING:
     from ezclip.evaluation.report import Report
-    from ezclip.evaluation.timeline import Moment
+    from ezclip.evaluation.timeline import Moment, Window
+
+MOST_KEPT = 1000  # windows of a video, about 30 kB each
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,38 +35,38 @@ class Timeline:
 
 
 def over_time(services: Services, request: Request, seconds: float, step: float) -> Iterator[Step | Timeline]:
-    """Slide a window over the video under baseline and model.
+    """Slide a window over the video under baseline and model; what they saw is kept for other class names.
 
     Yields:
         A Step for each window; the Timeline so far, each time that it has grown by a tenth, so that a long video is not
         drawn again and again; the whole one last. Closing the iterator cancels.
     """
-    from ezclip.evaluation.timeline import scan
+    from ezclip.evaluation.timeline import scan, score_window
 
     names, _ = wanted_labels(request)
     if not request.path:
         raise VideoError("No clip yet: drop a video, record one, or click a sample.")
     length = seconds_of(request.path)
     predictors = [services.predictor(name) for name in dict.fromkeys((request.baseline, request.model))]
+    known: list[Window] = services.kept(services.digest(request.path), seconds, step, *(p.name for p in predictors))
+    source = iter(known) if known else scan(predictors, request.path, seconds=seconds, step=step)
+    seen: list[Window] = []
     moments: list[Moment] = []
     drawn = 0
-    found = scan(
-        predictors,
-        request.path,
-        names,
-        seconds=seconds,
-        step=step,
-        sentences=lambda predictor: sentences_of(request, predictor, names),
-    )
     while True:
         with services.lock:
-            moment = next(found, None)
-        if moment is None:
-            break
+            if (window := next(source, None)) is None:
+                break
+            moment = score_window(window, predictors, names, lambda p: sentences_of(request, p, names))
+        seen.append(window)
         moments.append(moment)
+        if known:
+            continue
         share = min(1.0, moment.end / length) if length else 0.0
         yield Step(share, f"window {len(moments)}, up to {moment.end:.0f} s{f' of {length:.0f}' if length else ''}")
         if len(moments) > 1.1 * drawn:
             drawn = len(moments)
             yield Timeline(request, list(moments), whole=False)
+    if not known and len(seen) <= MOST_KEPT:
+        known.extend(seen)
     yield Timeline(request, moments, whole=True)

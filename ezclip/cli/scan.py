@@ -53,7 +53,7 @@ class Scan:
         if self.top_k < 1:
             raise UserError(f"--top-k is {self.top_k}; it must be at least 1.")
         from ezclip.evaluation.provenance import card, command_line
-        from ezclip.evaluation.timeline import scan, timeline_report
+        from ezclip.evaluation.timeline import scan, score_window, timeline_report
         from ezclip.predictor import Predictor
         from ezclip.text.templates import sentences
 
@@ -64,8 +64,8 @@ class Scan:
         def written(predictor: Predictor) -> dict[str, list[str]]:
             return sentences(labels, self.classes.texts, predictor.templates, own)
 
-        found = scan(predictors, self.clip, labels, seconds=self.seconds, step=self.step, sentences=written)
-        for moment in found:
+        for window in scan(predictors, self.clip, seconds=self.seconds, step=self.step):
+            moment = score_window(window, predictors, labels, written)
             moments.append(moment)
             for name in [] if self.json else names:
                 best = moment.ranked(name, 1)[0]

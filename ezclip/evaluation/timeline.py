@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.compare import explain_clip, shared_frames
@@ -25,16 +26,35 @@ Sentences = Callable[[Predictor], dict[str, list[str]] | None]
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
-    """One window under each model.
+class Window:
+    """How models see one window, whatever they are asked.
 
     Attributes:
         start: seconds of its first frame.
         end: seconds of its last frame.
-        labels: C class names, the same list for all windows.
-        scores: model -> (C, 2), score and logit of each label; a long video has many windows.
+        videos: model -> (1, 1, E), the mean of its frame embeddings, float32.
         middle: uint8 (96, 96, 3), its middle frame, cropped to a square.
         heat: (grid, grid), rollout of the last model on the middle frame.
+    """
+
+    start: float
+    end: float
+    videos: dict[str, Tensor]
+    middle: np.ndarray
+    heat: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What each model says of one window.
+
+    Attributes:
+        start: see ``Window``.
+        end: see ``Window``.
+        labels: C class names, the same list for all windows.
+        scores: model -> (C, 2), score and logit of each label; a long video has many windows.
+        middle: see ``Window``.
+        heat: see ``Window``.
     """
 
     start: float
@@ -59,39 +79,47 @@ class Moment:
         return {"start": round(self.start, 4), "end": round(self.end, 4), "predictions": best}
 
 
-def scan(
-    predictors: list[Predictor],
-    path: str | Path,
-    labels: list[str],
-    *,
-    seconds: float,
-    step: float,
-    sentences: Sentences = lambda _: None,
-) -> Iterator[Moment]:
-    """Score each window of a video under each model; memory holds one window.
+def scan(predictors: list[Predictor], path: str | Path, *, seconds: float, step: float) -> Iterator[Window]:
+    """Slide a window over a video under each model; of the frames, memory holds one window.
 
     Args:
         predictors: of equal T where they have prompts; the last one's attention is shown.
         path: a video file.
-        labels: C class names.
         seconds: length of a window.
         step: from the start of one window to the next.
-        sentences: the texts that stand for the labels under a predictor; None for its own templates.
 
     Raises:
         VideoError: not a readable video, or lengths below 0.1 s.
     """
     T = max(shared_frames(predictors[-1], other) for other in predictors)
     for clip in windows(path, T=T, seconds=seconds, step=step):
-        found = {}
+        videos = {}
         for predictor in predictors:
             predictor.set_video(clip)
-            by_label = {p.label: (p.score, p.logit) for p in predictor.score(labels, sentences(predictor))}
-            found[predictor.name] = np.array([by_label[label] for label in labels])
+            videos[predictor.name] = predictor.frames.mean(dim=1, keepdim=True)
         middle = len(clip) // 2
         picture = square(clip.images[middle][None], SIDE)[0]
         heat = explain_clip(predictors[-1]).heat[middle]
-        yield Moment(float(clip.seconds[0]), float(clip.seconds[-1]), labels, found, picture, heat)
+        yield Window(float(clip.seconds[0]), float(clip.seconds[-1]), videos, picture, heat)
+
+
+def score_window(
+    window: Window, predictors: list[Predictor], labels: list[str], sentences: Sentences = lambda _: None
+) -> Moment:
+    """What each model says of a window.
+
+    Args:
+        window: of ``scan``.
+        predictors: that ``scan`` was given.
+        labels: C class names.
+        sentences: the texts that stand for the labels under a predictor; None for its own templates.
+    """
+    found = {}
+    for predictor in predictors:
+        ranked = predictor.rank(window.videos[predictor.name], labels, sentences(predictor))
+        by_label = {p.label: (p.score, p.logit) for p in ranked}
+        found[predictor.name] = np.array([by_label[label] for label in labels])
+    return Moment(window.start, window.end, labels, found, window.middle, window.heat)
 
 
 def winners(moments: list[Moment], model: str, most: int = 5) -> list[str]:

@@ -107,7 +107,7 @@ def test_damage(services: Services, movie: Path) -> None:
     assert widgets.damaged(found).count("<img") == 8
 
 
-def test_windows_over_a_long_video(services: Services, tmp_path: Path) -> None:
+def test_windows_over_a_long_video(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video(tmp_path / "long.mp4", count=120, rate=12)  # 10 seconds
     steps = list(long_video.over_time(services, Request(str(path), "a, b"), 2.0, 1.0))
     shares = [s.share for s in steps if isinstance(s, Step)]
@@ -118,17 +118,23 @@ def test_windows_over_a_long_video(services: Services, tmp_path: Path) -> None:
     assert len(starts) == 9 and np.allclose(np.diff(starts), 1.0, atol=0.1)
     assert all(m.end - m.start < 2.0 for m in found.moments)
     assert widgets.timeline(found).count("<button") == 9
+    monkeypatch.setattr("ezclip.evaluation.timeline.windows", lambda *_, **__: pytest.fail("decoded again"))
+    (other,) = long_video.over_time(services, Request(str(path), "c, b, d"), 2.0, 1.0)
+    assert isinstance(other, long_video.Timeline) and other.whole and other.moments[0].labels == ["c", "b", "d"]
+    for name in found.moments[0].scores:
+        for one, two in zip(found.moments, other.moments, strict=True):
+            assert one.scores[name][1, 1] == pytest.approx(two.scores[name][1, 1]), "the logit of b"
 
 
 def test_a_long_time_line_is_drawn_ever_more_rarely(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     import ezclip.evaluation.timeline as timeline
 
     names = ("tabletop/base", "tabletop/ezclip")
-    scores = {name: np.array([[0.4, 0.5], [0.6, 1.0]]) for name in names}
+    videos = {name: services.predictor(name).encode_texts(["b"])[None] for name in names}  # what "b" stands for
     picture = np.zeros((timeline.SIDE, timeline.SIDE, 3), np.uint8)
-    many = (timeline.Moment(float(i), i + 2.0, ["a", "b"], scores, picture, np.ones((12, 12))) for i in range(1000))
+    many = (timeline.Window(float(i), i + 2.0, videos, picture, np.ones((12, 12))) for i in range(1000))
     monkeypatch.setattr(timeline, "scan", lambda *_, **__: many)
-    steps = list(long_video.over_time(services, Request(str(SAMPLES[0]), "a, b"), 2.0, 1.0))
+    steps = list(long_video.over_time(services, Request(str(SAMPLES[0]), "a, b", texts="names"), 3.0, 0.5))
     drawn = [len(s.moments) for s in steps if isinstance(s, long_video.Timeline)]
     assert drawn[:3] == [1, 2, 3] and drawn[-1] == 1000 and sum(drawn) < 15_000
     page = widgets.timeline(steps[-1])
