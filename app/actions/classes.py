@@ -19,7 +19,7 @@ from ezclip.evaluation.jobs import Step
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
-    from ezclip.evaluation.run import Evaluation
+    from ezclip.evaluation.embed import Embedded
 
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
@@ -104,7 +104,7 @@ def evaluate_classes(
 ) -> Iterator[Step | ClassStudy]:
     """Evaluate two models on a folder of classes and compare them class by class.
 
-    What was scored before a cancel is kept: the same folder goes on from there.
+    What was encoded is kept: after a cancel, and for other texts, the same folder goes on from there.
 
     Yields:
         Steps, and the study last. Closing the iterator cancels.
@@ -113,7 +113,8 @@ def evaluate_classes(
         UserError: a folder that cannot be used, or no readable clip in it.
     """
     from ezclip.evaluation.class_study import study_of
-    from ezclip.evaluation.run import check_labels, joined, score_batch
+    from ezclip.evaluation.embed import embed
+    from ezclip.evaluation.run import check_labels, score_all
 
     rows = read_rows(folder)
     if outside := [row for row in rows if not row.path.resolve().is_relative_to(folder.resolve())]:
@@ -124,15 +125,13 @@ def evaluate_classes(
     evaluations = []
     for i, name in enumerate(chosen):
         predictor = services.predictor(name)
-        parts: list[Evaluation] = services.kept(folder, name, texts)
+        parts: list[Embedded] = services.kept(folder, name)
         while (start := len(parts) * BATCH) < len(rows):
             yield Step((i + start / len(rows)) / len(chosen), f"{name}: {start} of {len(rows)} clips")
             services.keep(folder)
             with services.lock:
                 if len(parts) * BATCH == start:  # a cancelled run may have ended this batch meanwhile
-                    parts.append(score_batch(predictor, rows[start : start + BATCH], names, texts))
-        evaluations.append(joined(parts))
-    if not evaluations[0].rows:
-        raise UserError("None of the clips can be read.")
+                    parts.extend(embed(predictor, rows[start : start + BATCH], batch_size=BATCH))
+        evaluations.append(score_all(predictor, parts, names, texts))
     yield Step(1.0, "laying the videos out")
     yield study_of(evaluations)

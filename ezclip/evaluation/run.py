@@ -118,11 +118,6 @@ def check_labels(rows: Sequence[Row], labels: list[str]) -> None:
         raise UserError(f"{len(unknown)} labels of the data are not among the class names, first {unknown[0]!r}.")
 
 
-def score_batch(predictor: Predictor, rows: Sequence[Row], labels: list[str], texts: str = "trained") -> Evaluation:
-    """The same for clips that fit into one forward pass; may come out empty."""
-    return joined(score(predictor, part, labels, texts) for part in embed(predictor, rows, batch_size=len(rows)))
-
-
 @torch.inference_mode()
 def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: str = "trained") -> Evaluation:
     """Scores of embedded clips: means over their views and over the texts of a label."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from app import widgets
 from app.actions import classes, embeddings, evidence, long_video, ood
@@ -20,9 +21,10 @@ from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.errors import UserError
 from ezclip.evaluation.analysis import Request, finish
 from ezclip.evaluation.class_study import read_predictions, study_tables
+from ezclip.evaluation.embed import embed
 from ezclip.evaluation.jobs import Step, Stopped
 from ezclip.evaluation.live import Live, score_live
-from ezclip.evaluation.run import score_batch
+from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import draw_test_clip, measured, shipped_report, shipped_study, shipped_variants
 from ezclip.evaluation.summary import class_accuracies
 from ezclip.video.corrupt import Corruption, corrupt
@@ -224,36 +226,35 @@ def test_classes_of_an_uploaded_folder(services: Services, tmp_path: Path) -> No
 def test_a_cancelled_zip_goes_on_where_it_stopped(
     services: Services, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import ezclip.evaluation.run as run
-
-    scored = []
-    score = run.score_batch
-    monkeypatch.setattr(run, "score_batch", lambda p, rows, *how: scored.extend(rows) or score(p, rows, *how))
+    encoded = []
+    monkeypatch.setattr(
+        "ezclip.evaluation.embed.embed", lambda p, rows, **how: encoded.extend(rows) or embed(p, rows, **how)
+    )
     folder = classes.unpacked_zip(services, str(archive))
     first = classes.evaluate_classes(services, folder, *PAIR)
-    while len(scored) < classes.BATCH:
+    while len(encoded) < classes.BATCH:
         assert isinstance(next(first), Step)
     first.close()  # type: ignore[attr-defined]
     study = finish(classes.evaluate_classes(services, folder, *PAIR))
     assert study.comparison.overall.n == 12
-    assert len(scored) == 24, "every clip once under each model"
+    again = finish(classes.evaluate_classes(services, folder, *PAIR, texts="a video of {}"))
+    assert not torch.equal(again.model.scores, study.model.scores)
+    assert len(encoded) == 24, "every clip once under each model, also for other texts"
 
 
 def test_a_batch_that_ends_after_its_cancel_counts_once(
     services: Services, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Cancel frees the queue while a batch is still at work; the next run must not add it again."""
-    import ezclip.evaluation.run as run
+    begun, let_go = threading.Event(), threading.Event()
 
-    score, begun, let_go = run.score_batch, threading.Event(), threading.Event()
-
-    def slow(*arguments):  # type: ignore[no-untyped-def]
+    def slow(*arguments, **options):  # type: ignore[no-untyped-def]
         if not begun.is_set():
             begun.set()
             let_go.wait(30)
-        return score(*arguments)
+        return embed(*arguments, **options)
 
-    monkeypatch.setattr(run, "score_batch", slow)
+    monkeypatch.setattr("ezclip.evaluation.embed.embed", slow)
     folder = classes.unpacked_zip(services, str(archive))
     first = classes.evaluate_classes(services, folder, *PAIR)
     next(first)
@@ -347,7 +348,7 @@ def test_a_shipped_test_clip_can_be_drawn_again(services: Services, tmp_path: Pa
     assert f"{drawn.parent.name}/{drawn.name}" == row.short_name and find_masks(drawn) is not None
     known = shipped_study(["ezclip"]).model
     then = dict(zip(known.labels, known.scores[[r.short_name for r in known.rows].index(row.short_name)].tolist()))
-    now = score_batch(services.predictor("tabletop/ezclip"), [Row(drawn, row.label)], known.labels)
+    now = evaluate(services.predictor("tabletop/ezclip"), [Row(drawn, row.label)], known.labels)
     again = dict(zip(known.labels, now.scores[0].tolist()))
     assert max(again, key=again.get) == max(then, key=then.get)
     assert max(abs(again[label] - then[label]) for label in then) < 0.03, "the clip that was measured"
