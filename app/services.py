@@ -52,7 +52,7 @@ class Services:
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
         self._clips: OrderedDict[tuple[str, int], Clip] = OrderedDict()
         self._unpacked: dict[str, Path] = {}
-        self._kept: OrderedDict[tuple[object, ...], list[Any]] = OrderedDict()
+        self._kept: dict[tuple[object, ...], list[Any]] = {}
 
     def start(self) -> threading.Thread:
         """Import torch and load the two models in the background."""
@@ -172,10 +172,9 @@ class Services:
 
     def kept(self, *key: object) -> list[Any]:
         """What was found before under a key, for example of a clip's content under a model; the caller adds to it."""
-        found = self._kept.setdefault(key, [])
-        self._kept.move_to_end(key)
+        found = self._kept[key] = self._kept.pop(key, [])  # the last to go
         while len(self._kept) > FINDINGS:
-            self._kept.popitem(last=False)
+            self._kept.pop(next(iter(self._kept)), None)
         return found
 
     def close(self) -> None:

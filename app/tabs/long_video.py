@@ -59,7 +59,7 @@ class LongVideoTab:
             found, options = result
             r = found.request
             verb = ("scan", Path(str(r.path)).name, "--model", r.model, "--baseline", r.baseline, *options)
-            told = f"Done: {len(found.moments)} windows." if found.whole else gr.skip()
+            told = f"Done; windows: {len(found.moments)}." if found.whole else gr.skip()
             return [told, widgets.timeline(found), Found(found.report, verb, tuple(r.models), (str(r.path),), r)]
 
         job = start(run.click, slide, [seconds, step, *controls.inputs], [status, timeline, archive.state], show)
