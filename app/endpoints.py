@@ -15,11 +15,11 @@ from app.actions.classes import evaluate_classes, unpacked_zip
 from app.actions.embeddings import frame_plane
 from app.actions.evidence import motion_evidence
 from app.actions.long_video import over_time
-from app.actions.ood import damage
 from app.services import Services
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
 from ezclip.evaluation.analysis import Request, finish
+from ezclip.evaluation.damage import damage
 from ezclip.evaluation.live import MOST_FRAMES, Live, score_live
 from ezclip.evaluation.shipped import shipped_study
 from ezclip.text.templates import check_texts
@@ -66,17 +66,22 @@ def add_endpoints(services: Services) -> None:
     answer = gr.JSON(visible=False, label="answer")
     files = gr.File(visible=False, label="files", file_count="multiple")
 
+    def ask(*values: Any, **more: Any) -> Request:
+        """A request for models that may be named here; nothing of another is looked at."""
+        asked = Request(*values, **more)
+        for name in asked.models:
+            services.check(name)
+        return asked
+
     def on_predict(clip: str, labels: str, model: str, texts: str, sentences: Own) -> dict[str, Any]:
         """Rank class names for a clip; the JSON of ``python -m ezclip predict --json``."""
-        return actions.predict_json(
-            services, Request(clip, labels, model=model, texts=texts, sentences=sentences or {})
-        )
+        return actions.predict_json(services, ask(clip, labels, model=model, texts=texts, sentences=sentences or {}))
 
     def on_explain(
         clip: str, labels: str, model: str, baseline: str, label: str, method: str, prove: bool
     ) -> tuple[dict[str, Any], list[str]]:
         """Attention maps of a clip; the JSON of ``python -m ezclip explain --json``, and its files."""
-        asked = Request(clip, labels, baseline, model, target=label, method=method)
+        asked = ask(clip, labels, baseline, model, target=label, method=method)
         return actions.explain_json(services, asked, prove=prove)
 
     def on_analyse(
@@ -98,7 +103,7 @@ def add_endpoints(services: Services) -> None:
     ) -> tuple[dict[str, Any], list[str]]:
         """Everything that the page shows of a clip; the JSON of ``python -m ezclip analyse --json``, and its files."""
         more = tuple(name.strip() for name in further.split(",") if name.strip())
-        asked = Request(
+        asked = ask(
             *(clip, labels, baseline, model, more, texts, sentences or {}, method),
             *(fusion, int(start_layer or 0), discard or 0.0, target, opacity, difference),
         )
@@ -126,9 +131,9 @@ def add_endpoints(services: Services) -> None:
     ) -> dict[str, Any]:
         """Rank class names for the newest frames of a camera, pictures in time order, under both models."""
         live = Live()
-        for number, path in enumerate(frames or []):
+        for number, path in enumerate((frames or [])[-MOST_FRAMES:]):
             live.add(read_picture(path, Path(path).name), MOST_FRAMES, now=number)
-        asked = Request(None, labels, baseline, model, texts=texts, sentences=sentences or {})
+        asked = ask(None, labels, baseline, model, texts=texts, sentences=sentences or {})
         return {name: [vars(p) for p in ranked] for name, ranked in score_live(services, asked, live).items()}
 
     def on_damage(
@@ -145,9 +150,9 @@ def add_endpoints(services: Services) -> None:
         texts: str,
         sentences: Own,
     ) -> dict[str, Any]:
-        """Rank class names for a damaged clip under both models; every damage from 0 to 1."""
+        """Rank class names for a clip damaged from 0 to 1; the JSON of ``python -m ezclip damage --json``."""
         corruption = Corruption(blur, noise, darkness, tint, occlusion, frame_drop)
-        asked = Request(clip, labels, baseline, model, texts=texts, sentences=sentences or {})
+        asked = ask(clip, labels, baseline, model, texts=texts, sentences=sentences or {})
         return finish(damage(services, asked, corruption)).as_json()
 
     def on_compare(archive: str, model: str, baseline: str, texts: str) -> dict[str, Any]:
@@ -157,7 +162,7 @@ def add_endpoints(services: Services) -> None:
 
     def on_probe(clip: str, labels: str, model: str, baseline: str, texts: str, sentences: Own) -> dict[str, Any]:
         """The clip's frames in other orders; the JSON of ``python -m ezclip probe --json`` without the clip's name."""
-        asked = Request(clip, labels, baseline, model, texts=texts, sentences=sentences or {})
+        asked = ask(clip, labels, baseline, model, texts=texts, sentences=sentences or {})
         found = finish(motion_evidence(services, asked))
         from ezclip.evaluation.evidence import as_json
 
@@ -182,13 +187,13 @@ def add_endpoints(services: Services) -> None:
         """Scores over a long video; the JSON of ``python -m ezclip scan --json`` without the clip's name."""
         if not 1 <= (top_k or 0) <= MOST_PREDICTIONS:
             raise UserError(f"top_k is {top_k}; it must be from 1 to {MOST_PREDICTIONS}.")
-        asked = Request(clip, labels, baseline or model, model, texts=texts, sentences=sentences or {})
+        asked = ask(clip, labels, baseline or model, model, texts=texts, sentences=sentences or {})
         found = finish(over_time(services, asked, seconds, step))
         return {"model": model, "windows": [moment.as_json(int(top_k)) for moment in found.moments]}
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
         gr.Button(visible=False).click(
-            on_gpu(_sentences(action)),
+            on_gpu(_sentences(action, [component.value for component in inputs])),
             inputs,
             outputs,
             api_name=name,
@@ -213,13 +218,14 @@ def add_endpoints(services: Services) -> None:
     add("shipped", on_shipped, [*shipped], answer)
 
 
-def _sentences(action: Callable[..., Any]) -> Callable[..., Any]:
-    """A UserError reaches the client as its sentence."""
+def _sentences(action: Callable[..., Any], defaults: list[Any]) -> Callable[..., Any]:
+    """A UserError reaches the client as its sentence; null stands for the default."""
 
     @wraps(action)
     def call(*arguments: Any) -> Any:
+        given = [default if value is None else value for value, default in zip(arguments, defaults, strict=True)]
         try:
-            return action(*arguments)
+            return action(*given)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

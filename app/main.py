@@ -164,9 +164,10 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
     names = services.model_names()
     boxes = [asked.get(key) for key in ("baseline", "model")]
     known = [gr.Dropdown(names, value=n) if n and services.offers(n) else gr.Dropdown(names) for n in boxes]
-    tab = asked.get("tab")
+    tab, model = asked.get("tab"), asked.get("model", "")
+    own = model if services.offers(model) else services.default
     return [
-        actions.names_of(asked["labels"], services.default) if asked.get("labels") else gr.skip(),
+        actions.names_of(asked["labels"], own) if asked.get("labels") else gr.skip(),
         *known,
         *((tab, gr.Tabs(selected=tab)) if tab in texts.TABS else (gr.skip(), gr.skip())),
         *(gr.Dropdown(names) for _ in range(2)),

@@ -78,18 +78,18 @@ class Services:
         Raises:
             UserError: no such model, or not one that may be named here.
         """
-        self._check(name)
+        self.check(name)
         return model_card(name)
 
     def offers(self, name: str) -> bool:
         """Whether a model may be named here."""
         try:
-            self._check(name)
+            self.check(name)
         except UserError:
             return False
         return True
 
-    def _check(self, name: str) -> None:
+    def check(self, name: str) -> None:
         """Refuse a model that does not exist, or that this app does not offer."""
         offered = list(dict.fromkeys([*self.model_names(), self.baseline]))
         if name not in offered and not (self.typed and name.startswith(("clip:", "hf:"))):
@@ -103,7 +103,7 @@ class Services:
         Raises:
             UserError: no such model, or not one that may be named here.
         """
-        self._check(name)
+        self.check(name)
         with self.lock:
             if name not in self._predictors:
                 from ezclip.predictor import Predictor
@@ -112,7 +112,8 @@ class Services:
             self._predictors.move_to_end(name)
             if len(self._predictors) > MODELS:
                 self._predictors.popitem(last=False)
-                self._backbones.clear()  # models that stay hold on to theirs
+                used = {id(p.model.vision.conv1) for p in self._predictors.values()}
+                self._backbones = {k: b for k, b in self._backbones.items() if id(b.clip.visual.conv1) in used}
             return self._predictors[name]
 
     @staticmethod
@@ -159,10 +160,9 @@ class Services:
 
     def unpacked(self, digest: str, unpack: Callable[[Path], Path]) -> Path:
         """The folder that ``unpack`` makes inside a fresh one, the same while content of this digest comes again."""
-        with self.lock:
-            folder = self._unpacked.get(digest)
-            if folder is None or not folder.is_dir():
-                folder = self._unpacked[digest] = unpack(self.scratch())
+        folder = self._unpacked.get(digest)
+        if folder is None or not folder.is_dir():
+            folder = self._unpacked[digest] = unpack(self.scratch())
         self.keep(folder)
         return folder
 

@@ -29,10 +29,10 @@ from ezclip.video.transforms import frozen_copy, normalise, view
 
 log = logging.getLogger(__name__)
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 TEXT_BATCH = 64
 TEXT_CACHE = 20_000  # embeddings kept for each model
-CLIP_CACHE = 8  # encoded clips kept for each model
+CLIP_CACHE = 8  # encoded clips kept for each model,
+CLIP_BYTES = 256e6  # and bytes of their frames
 Finding = TypeVar("Finding")
 
 
@@ -110,6 +110,7 @@ class Predictor:
         self._cut: set[str] = set()
         self._texts: dict[str, Tensor] = {}
         self._clips: OrderedDict[int, _Encoded] = OrderedDict()  # by identity of the Clip, the one in use last
+        self._passing: int | None = None  # the clip in use, if it is not to stay
 
     @classmethod
     def load(
@@ -171,20 +172,28 @@ class Predictor:
         """Frame embeddings of the middle frame repeated T times, (1, T, E), float32."""
         return self._encoded.frozen
 
-    def set_video(self, video: str | Path | Clip) -> Clip:
+    def set_video(self, video: str | Path | Clip, *, keep: bool = True) -> Clip:
         """Decode the T segment-centre frames of a video, or take a Clip as it is.
 
-        Encoding follows when it is needed; the last clips stay encoded, so setting the same Clip again costs nothing.
+        Encoding follows when it is needed; the last clips stay encoded, so setting the same Clip again costs nothing. A
+        clip that will not come again is forgotten at the next one with ``keep=False``.
 
         Raises:
             VideoError: the file cannot be read.
         """
         if not isinstance(video, Clip):
             video = read_clip(video, partial(segment_centres, T=self.model.num_frames))
-        self._clips.setdefault(id(video), _Encoded(self.model, video))
+        if self._passing is not None and self._passing != id(video):
+            del self._clips[self._passing]
+            self._passing = None
+        if id(video) not in self._clips:
+            self._clips[id(video)] = _Encoded(self.model, video)
+            self._passing = None if keep else id(video)
         self._clips.move_to_end(id(video))
-        while len(self._clips) > CLIP_CACHE:
+        sizes = [encoded.clip.images.nbytes for encoded in self._clips.values()]
+        while len(sizes) > 1 and (len(sizes) > CLIP_CACHE or sum(sizes) > CLIP_BYTES):
             self._clips.popitem(last=False)
+            sizes.pop(0)
         return video
 
     def score(self, labels: list[str], sentences: dict[str, list[str]] | None = None) -> list[Prediction]:
@@ -243,6 +252,7 @@ class Predictor:
             )
         if len(self._texts) + len(new) > TEXT_CACHE:
             self._texts = {s: self._texts[s] for s in set(sentences) & self._texts.keys()}
+            self._cut &= set(sentences)
         order = sorted(range(len(new)), key=lambda i: int(tokens[i].argmax()))  # short texts with short ones
         for start in range(0, len(order), TEXT_BATCH):
             rows = order[start : start + TEXT_BATCH]

@@ -41,7 +41,10 @@ def set_text(title: str, model: str) -> str:
 
 def set_or_names(names: str, model: str) -> str:
     """Class names as a page's address holds them: "set:TITLE" where they are a set's, which may be long."""
-    return next((f"{_SET}{title}" for title in SET_TITLES if names == set_text(title, model)), names)
+    try:
+        return next((f"{_SET}{title}" for title in SET_TITLES if names == set_text(title, model)), names)
+    except UserError:  # a model that was mistyped has no set of its own
+        return names
 
 
 def names_of(address: str, model: str) -> str:

@@ -132,6 +132,8 @@ def evaluate_classes(
             with services.lock:
                 if len(parts) * BATCH == start:  # a cancelled run may have ended this batch meanwhile
                     parts.extend(embed(predictor, rows[start : start + BATCH], batch_size=BATCH))
-        evaluations.append(score_all(predictor, parts, names, texts))
+        yield Step((i + 1) / len(chosen), f"{name}: reading {len(names)} class names")
+        with services.lock:
+            evaluations.append(score_all(predictor, parts, names, texts))
     yield Step(1.0, "laying the videos out")
     yield study_of(evaluations)

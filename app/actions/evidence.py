@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from app.services import Services
 from ezclip.errors import VideoError
-from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
+from ezclip.evaluation.analysis import Request, frames_beside, sentences_of, wanted_labels
 from ezclip.evaluation.jobs import Step, watched
 
 if TYPE_CHECKING:
@@ -51,8 +51,8 @@ def motion_evidence(services: Services, request: Request) -> Iterator[Step | Evi
     digest = services.digest(request.path)
     for i, name in enumerate(models):
         predictor = services.predictor(name)
-        T = predictor.model.num_frames
-        seen: list[Seen] = services.kept(digest, name)
+        T = frames_beside(predictor, services.predictor(request.model))
+        seen: list[Seen] = services.kept(digest, name, T)
         if not seen and T not in decoded:
             for step in watched(partial(read_variations, request.path, T), "decoding the variations"):
                 if isinstance(step, Step):

@@ -53,20 +53,20 @@ def over_time(services: Services, request: Request, seconds: float, step: float)
     seen: list[Window] = []
     moments: list[Moment] = []
     drawn = 0
+    written = {p.name: sentences_of(request, p, names) for p in predictors}
     while True:
         with services.lock:
             if (window := next(source, None)) is None:
                 break
-            moment = score_window(window, predictors, names, lambda p: sentences_of(request, p, names))
-        seen.append(window)
+            moment = score_window(window, predictors, names, lambda p: written[p.name])
         moments.append(moment)
-        if known:
-            continue
+        if not known and len(moments) <= MOST_KEPT:
+            seen.append(window)
         share = min(1.0, moment.end / length) if length else 0.0
         yield Step(share, f"window {len(moments)}, up to {moment.end:.0f} s{f' of {length:.0f}' if length else ''}")
-        if len(moments) > 1.1 * drawn:
+        if not known and len(moments) > 1.1 * drawn:
             drawn = len(moments)
             yield Timeline(request, list(moments), whole=False)
-    if not known and len(seen) <= MOST_KEPT:
+    if not known and len(moments) <= MOST_KEPT:
         known.extend(seen)
     yield Timeline(request, moments, whole=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ezclip.evaluation.class_study import ClassStudy
 
 CANCELLED = "Cancelled. What was scored is kept: press the button again to go on from there."
-NO_MAP = "The map of videos needs two models; tables of predictions hold no embeddings to draw it from."
+NO_MAP = "No map of videos: it needs embeddings of two models of one width, which tables of predictions do not hold."
 EMPTY = "Which classes gain, which lose, and by how much: show what ships of Tabletop Motion, or bring your own."
 # Gradio drops the folders of an uploaded folder's files, so the page remembers them.
 _REMEMBER_FOLDER = """;document.addEventListener('change', e => { if (e.target.webkitdirectory)
@@ -101,7 +101,7 @@ class ClassesTab:
                 raise UserError("No table yet: upload the predictions.csv of one model or of two.")
             from ezclip.evaluation.class_study import study_tables
 
-            names = [f"{number}.csv" for number in ("first", "second")[: len(given)]]
+            names = ("predictions_baseline.csv", "predictions.csv")[-len(given) :]  # as the zip has them
             return _shown((study_tables(given), False, ("compare", *names, "--out", "compared"), (), tuple(given)))
 
         def show_two(one: str, two: str) -> list[Any]:
@@ -112,12 +112,12 @@ class ClassesTab:
         def choose(chosen: int, found: Study | None, *values: Any) -> tuple[Request, str, str]:
             if found is None or found[0].class_map is None:
                 raise UserError("Evaluate clips first.")
-            study, own_clips, *_ = found
+            study, own_clips, _, models, _ = found
             assert study.class_map is not None
             clip = study.class_map.rows[chosen]
             path = clip.path if own_clips else draw_test_clip(clip, services.scratch())
             asked = replace(controls.request(*values), labels=tuple(study.model.labels), sentences={}, target="")
-            return replace(asked, path=str(path)), clip.label, ""
+            return replace(asked, path=str(path), baseline=models[0], model=models[-1]), clip.label, ""
 
         shared: dict[str, Any] = {"api_visibility": "private"}
         show_shipped.click(guarded(show_two), [first_shipped, second_shipped], outputs, **shared)

@@ -79,6 +79,6 @@ class LongVideoTab:
 
         camera.stream(
             on_gpu(guarded(stream)), [camera, seconds, live, *controls.inputs], [live, live_scores],
-            stream_every=0.5, time_limit=120, show_progress="hidden", concurrency_id="live", concurrency_limit=4,
+            stream_every=0.2, time_limit=120, show_progress="hidden", concurrency_id="live", concurrency_limit=4,
             api_visibility="private",
         )  # fmt: skip

@@ -9,7 +9,6 @@ from typing import Any
 import gradio as gr
 
 from app import texts, widgets
-from app.actions.ood import Damaged, damage
 from app.actions.report import Found
 from app.controls import Controls
 from app.jobs import start, stop
@@ -18,6 +17,7 @@ from app.tabs.opened_clip import CHOOSE, OpenedClip
 from app.tabs.take_away import StudyArchive
 from ezclip.data.tabletop.truth import sample_entry
 from ezclip.evaluation.analysis import Request
+from ezclip.evaluation.damage import Damaged, damage
 from ezclip.evaluation.shipped import measured, shipped_variants
 from ezclip.video.corrupt import Corruption
 
@@ -65,7 +65,8 @@ class OODTab:
         def show(found: Damaged) -> list[Any]:
             r = found.request
             options = [part for kind, value in vars(found.corruption).items() for part in _flag(kind, value)]
-            verb = ("predict", Path(str(r.path)).name, "--model", r.model, *options)
+            verb = ("damage", Path(str(r.path)).name, "--model", r.model, "--baseline", r.baseline, *options)
+            verb = (*verb, "--out", "damaged")
             return [widgets.damaged(found), Found(found.report, verb, tuple(r.models), (str(r.path),), r)]
 
         opened.open_on(gallery, choose, controls.inputs, controls.video)

@@ -20,34 +20,36 @@ class RecogniseTab:
             with gr.Accordion("Text workbench: what if a class were described otherwise?", open=False):
                 with gr.Row():
                     self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
-                    sentence = gr.Textbox(
+                    self.sentence = gr.Textbox(
                         label="Its sentence",
                         info="Press Enter; empty takes the name again.",
                         elem_id="sentence",
                         scale=2,
                     )
                 self.own = gr.HTML("", elem_id="own-sentences")
-        self.outputs = [self.ranking, self.label, self.own]
-
-        def current(label: str | None, analysis: Analysis | None) -> str:
-            """The text that stands for a class, of several the first."""
-            if label is None or analysis is None:
-                return ""
-            predictor = services.predictor(analysis.model.name)
-            return sentences_of(analysis.request, predictor, [label])[label][0]
-
-        self.label.input(guarded(current), [self.label, state], sentence, api_visibility="private")
-        self.edited = sentence.submit(
-            _edit, [self.label, sentence, controls.sentences], controls.sentences, api_visibility="private"
+        self.outputs = [self.ranking, self.label, self.sentence, self.own]
+        self.services = services
+        self.label.input(guarded(self._text), [self.label, state], self.sentence, api_visibility="private")
+        self.edited = self.sentence.submit(
+            _edit, [self.label, self.sentence, controls.sentences], controls.sentences, api_visibility="private"
         )
+
+    def _text(self, label: str | None, analysis: Analysis | None) -> str:
+        """What stands for a class, of several texts the first."""
+        if label is None or analysis is None:
+            return ""
+        predictor = self.services.predictor(analysis.model.name)
+        return sentences_of(analysis.request, predictor, [label])[label][0]
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """Rankings as HTML with what moved since ``before``, the classes that can be edited, the sentences in use."""
         names = [p.label for p in analysis.model.predictions]
         own = widgets.own_sentences(analysis.request.sentences)
         # While sentences are being edited, the class stays the one that was chosen.
-        label = gr.Dropdown(names) if own else gr.Dropdown(names, value=analysis.target)
-        return [widgets.rankings(analysis, before), label, own]
+        edited = (gr.Dropdown(names), gr.skip()) if own else (
+            gr.Dropdown(names, value=analysis.target), self._text(analysis.target, analysis)
+        )  # fmt: skip
+        return [widgets.rankings(analysis, before), *edited, own]
 
 
 def _edit(label: str | None, sentence: str, sentences: dict[str, str] | None) -> dict[str, str]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ezclip.explanation.temporal import TemporalView
 
 SHOWN = 10
+MOST = 500  # names in a ranking; tables to take away have all
 _SIDE = 168
 _THUMB = 44
 KINDS = {
@@ -53,14 +54,14 @@ def ranking(
 ) -> str:
     """One model's best class names as bars; with their former order also how far they moved."""
     rows = []
-    for rank, p in enumerate(predictions[:shown]):
+    for rank, p in enumerate(predictions[:MOST]):
         up = before.index(p.label) - rank if before and p.label in before else 0
         moved = f" <small>{'▲' if up > 0 else '▼'} {abs(up)}</small>" if up else ""
         rows.append(bar(p.label, p.score, f"{p.score:.1%}{moved} <small>logit {p.logit:.1f}</small>"))
     more = len(predictions) - shown
-    rest = f'<div class="ez-row"><small>and {more} more class names below these</small></div>' if more > 0 else ""
+    rest = f"<details><summary>and {more} more class names</summary>{''.join(rows[shown:])}</details>" * (more > 0)
     kind = f"<small>{escape(KINDS.get(variant, variant))}</small>"
-    return f"<section><h2>{escape(name)} {kind}</h2>{''.join(rows)}{rest}</section>"
+    return f"<section><h2>{escape(name)} {kind}</h2>{''.join(rows[:shown])}{rest if more > 0 else ''}</section>"
 
 
 def cards(found: list[dict[str, str]]) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
+from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,19 +38,19 @@ def _panels(shapes: dict[str, list[str]], what: str) -> str:
     return f'<div class="ez-pair">{"".join(parts)}</div>'
 
 
-def _legend(names: list[str], *, numbered: bool = False) -> str:
-    marks = [
-        f'<span><i style="background:{_shade(i)}"></i>{f"{i + 1}. " if numbered else ""}{escape(name)}</span>'
-        for i, name in enumerate(names)
+def _legend(names: list[str], marks: Sequence[object]) -> str:
+    parts = [
+        f'<span><i style="background:{_shade(i)}"></i>{mark}. {escape(name)}</span>'
+        for i, (mark, name) in enumerate(zip(marks, names))
     ]
-    return f'<div class="ez-legend">{"".join(marks)}</div>'
+    return f'<div class="ez-legend">{"".join(parts)}</div>'
 
 
-def _point(x: float, y: float, shade: str, number: int) -> str:
-    """A disc with a number in it."""
+def _point(x: float, y: float, shade: str, mark: object) -> str:
+    """A disc with a letter or number in it."""
     return (
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="8" fill="{shade}" stroke="#222" stroke-width=".6"/>'
-        f'<text x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{number}</text>'
+        f'<text x="{x:.1f}" y="{y + 3:.1f}" text-anchor="middle">{mark}</text>'
     )
 
 
@@ -72,10 +74,10 @@ def frame_plane(found: Layout) -> str:
             for t, (x, y) in enumerate(xy):
                 told = f"{escape(clip.name)}, frame {t + 1} at {clip.seconds[t]:.2f} s"
                 px, py = min(max(x + 8, 0), _SIZE - _THUMB), min(max(y - _THUMB - 8, 0), _SIZE - _THUMB)
+                disc = _point(x, y, shade, f"{ascii_uppercase[c]}{t + 1}")
                 shapes.append(
-                    f'<g tabindex="0" class="ez-point" aria-label="{told}"><title>{told}</title>'
-                    f'{_point(x, y, shade, t + 1)}<image href="{pictures[c][t]}" x="{px:.0f}" y="{py:.0f}" '
-                    f'width="{_THUMB}" height="{_THUMB}"/></g>'
+                    f'<g tabindex="0" class="ez-point" aria-label="{told}"><title>{told}</title>{disc}<image '
+                    f'href="{pictures[c][t]}" x="{px:.0f}" y="{py:.0f}" width="{_THUMB}" height="{_THUMB}"/></g>'
                 )
         panels[name] = shapes
     trust = "too few points" if np.isnan(found.trustworthiness) else f"{found.trustworthiness:.2f}"
@@ -84,15 +86,11 @@ def frame_plane(found: Layout) -> str:
         for name, clip, *values, phantom in found.spread()
     ]
     columns = ["Model", "Clip", "Var", "Var, frozen copy", "C", "C, frozen copy", "Phantom share"]
-    note = "".join(
-        f"<p>All frames of {escape(clip.name)} are one point under {escape(name)}.</p>"
-        for m, name in enumerate(found.models)
-        for c, clip in enumerate(found.clips)
-        if np.ptp(found.of(m, c), axis=0).max() < 1e-6
-    )
+    note = "".join(f"<p>{escape(told)}</p>" for told in found.still())
     return (
         f"<p><b>{escape(found.method)}</b>, one fit for both models; {escape(found.difference)}. Trustworthiness "
-        f"{trust} (1 is best). Numbers are frames in time order.</p>{_legend([clip.name for clip in found.clips])}"
+        f"{trust} (1 is best). Letters are clips, numbers their frames in time order.</p>"
+        f"{_legend([clip.name for clip in found.clips], marks=ascii_uppercase)}"
         f"{_panels(panels, 'Frames')}{note}{table(columns, rows)}"
         f"<p>{PHANTOM}</p>"
     )
@@ -116,5 +114,5 @@ def class_plane(found: ClassMap) -> str:
         f"<h2>Videos of the {len(found.classes)} classes that changed most</h2><p><b>{escape(found.method)}</b>, one "
         f"fit for both models; the number is the class. {escape(found.note)} Click a point to see its clip and both "
         "models' maps.</p>"
-        f"{_legend(found.classes, numbered=True)}{_panels(shapes, 'Videos')}"
+        f"{_legend(found.classes, range(1, len(found.classes) + 1))}{_panels(shapes, 'Videos')}"
     )

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from app.actions.evidence import Evidence
 from app.actions.long_video import Timeline
-from app.actions.ood import Damaged
 from app.widgets.maps import KINDS, ranking, strip
 from app.widgets.parts import bar, drawn, filled, scale, table, uri
 from ezclip.evaluation.analysis import Analysis
+from ezclip.evaluation.damage import Damaged
 from ezclip.evaluation.report import Picture
 from ezclip.figures.maps import square
 from ezclip.types import Prediction

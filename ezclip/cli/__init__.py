@@ -17,6 +17,7 @@ VERBS = {
     "analyse": "everything that the app shows of a clip, as a report",
     "explain": "attention maps of a clip, to files",
     "probe": "does a model see motion in a clip",
+    "damage": "rank class names for a damaged clip under two models",
     "scan": "scores over a long video",
     "live": "scores of a camera or a stream, as they come",
     "project": "frames of clips under two models in one plane",

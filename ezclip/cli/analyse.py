@@ -11,7 +11,6 @@ import tyro
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name
 from ezclip.cli._shared import Classes, RolloutOptions, check_exists, check_out, print_json, warn
-from ezclip.errors import UserError
 
 
 @dataclass
@@ -58,8 +57,6 @@ class Analyse:
         for name in (self.model, self.baseline, *self.further):
             check_model_name(name)
         labels, own = self.classes.read(model=self.model)
-        if not 0 <= self.opacity <= 1:
-            raise UserError(f"--opacity is {self.opacity}; it must be between 0 and 1.")
         from ezclip.evaluation.analysis import Alone, Request, analyse, finish
         from ezclip.evaluation.analysis_files import write_analysis
         from ezclip.evaluation.proof import prove, truth
@@ -77,6 +74,7 @@ class Analyse:
             print_json(result)
             return 0
         warn(analysis.warnings)
+        print(analysis.verdict)
         for found in analysis.results:
             print(found.name)
             for p in found.predictions[:5]:

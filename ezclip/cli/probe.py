@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -43,19 +43,20 @@ class Probe:
         if self.out is not None:
             check_out(self.out)
         labels, own = self.classes.read(model=self.model)
+        from ezclip.evaluation.analysis import Alone, frames_beside
         from ezclip.evaluation.evidence import Probe as Found
         from ezclip.evaluation.evidence import evidence_report, observe, probe
         from ezclip.evaluation.order import read_variations
         from ezclip.evaluation.provenance import card, command_line
-        from ezclip.predictor import Predictor
         from ezclip.text.templates import sentences
 
-        backbones: dict[str, Any] = {}
+        host = Alone(self.device)
         found: dict[str, list[Found]] = {}
         for name in names:
-            predictor = Predictor.load(name, device=self.device, backbones=backbones)
+            predictor = host.predictor(name)
             written = sentences(labels, self.classes.texts, predictor.templates, own)
-            *_, seen = observe(predictor, read_variations(self.clip, predictor.model.num_frames))
+            T = frames_beside(predictor, host.predictor(self.model))
+            *_, seen = observe(predictor, read_variations(self.clip, T))
             assert isinstance(seen, list)
             found[name] = probe(predictor, seen, labels, written)
         clip = Path(self.clip).name

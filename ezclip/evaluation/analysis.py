@@ -19,7 +19,7 @@ from ezclip.errors import UserError, VideoError
 from ezclip.evaluation.jobs import Step, watched
 from ezclip.text.labels import check_labels, parse_labels
 from ezclip.text.templates import check_texts, sentences
-from ezclip.types import Attribution, Clip, MotionStatistics, Prediction
+from ezclip.types import Attribution, Clip, MotionStatistics, Prediction, has_prompts
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
 
@@ -102,8 +102,10 @@ class Request:
     difference: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse texts that are no kind and no template; a request may come from anybody."""
+        """Refuse texts that are no kind and no template, and other opacities; a request may come from anybody."""
         check_texts(self.texts)
+        if not 0 <= self.opacity <= 1:
+            raise UserError(f"The opacity is {self.opacity}; it must be between 0 and 1.")
 
     @property
     def models(self) -> list[str]:
@@ -255,6 +257,8 @@ def analyse(host: Host, request: Request) -> Iterator[Step | Analysis]:
                 results[name] = ModelResult(name, predictor.model.variant, ranked, motion, step)
     if cut:
         warnings.append(f"{len(cut)} texts are longer than 77 tokens and were cut, first: {cut[0][:60]}…")
+    if len(names) == 1:
+        warnings.append("There is one class name alone, so its score is 100 % whatever the clip shows; add others.")
     if clip.lost:
         warnings.append(f"{clip.lost} of {clip.lost + clip.total} frames of this file could not be decoded.")
     known = set(trained_labels(request.model))
@@ -272,6 +276,11 @@ def analyse(host: Host, request: Request) -> Iterator[Step | Analysis]:
 def finish(steps: Iterator[Step | Any]) -> Any:
     """Run to the end and return the last value."""
     return deque(steps, maxlen=1).pop()
+
+
+def frames_beside(baseline: Predictor, model: Predictor) -> int:
+    """T of the clip that a baseline is shown beside a model: its own where it has prompts, else the model's."""
+    return (baseline if has_prompts(baseline.model.variant) else model).model.num_frames
 
 
 def wanted_labels(request: Request) -> tuple[list[str], list[str]]:

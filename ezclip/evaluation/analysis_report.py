@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ezclip.checkpoints.files import sha256_of
 from ezclip.errors import UserError
-from ezclip.evaluation.analysis import Analysis, Request
+from ezclip.evaluation.analysis import Analysis, Request, wanted_labels
 from ezclip.evaluation.proof import MapProof
 from ezclip.evaluation.provenance import card
 from ezclip.evaluation.report import Picture, Report, Table, slug
@@ -57,7 +57,7 @@ def commands(analysis: Analysis) -> str:
 
 def label_options(request: Request) -> list[str]:
     """The options of a command that takes the class names and texts of ``label_files``."""
-    own = ["--sentences", "sentences.csv"] if request.sentences else []
+    own = ["--sentences", "sentences.csv"] if request.sentences.keys() & set(wanted_labels(request)[0]) else []
     return ["--labels-file", "names.txt", "--texts", request.texts, *own]
 
 
@@ -139,6 +139,7 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof], view: TemporalVi
         "texts": analysis.request.texts,
         "method": analysis.request.method,
         "target": analysis.target,
+        "verdict": analysis.verdict,
         "models": {
             r.name: {"variant": r.variant, "predictions": [vars(p) for p in r.predictions], "motion": vars(r.motion)}
             for r in analysis.results

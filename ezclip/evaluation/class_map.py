@@ -45,8 +45,8 @@ class ClassMap:
     @property
     def note(self) -> str:
         """The numbers that belong to the picture."""
-        told = ", ".join(f"{name} {value:.2f}" for name, value in self.silhouette.items())
-        return f"Silhouette of the classes in the embedding: {told}. Trustworthiness {self.trustworthiness:.2f}."
+        told = ", ".join(f"{name} {_told(value)}" for name, value in self.silhouette.items())
+        return f"Silhouette of the classes in the embedding: {told}. Trustworthiness: {_told(self.trustworthiness)}."
 
     def picture(self) -> Picture:
         """One panel a model, one colour a class."""
@@ -72,6 +72,10 @@ class ClassMap:
                 for i, row in enumerate(self.rows)
             ],
         }
+
+
+def _told(value: float) -> str:
+    return "too few clips" if np.isnan(value) else f"{value:.2f}"
 
 
 def read_class_map(data: dict[str, Any], models: Sequence[str]) -> ClassMap:

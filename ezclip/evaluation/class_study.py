@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -66,10 +67,13 @@ class ClassStudy:
         return " ".join([*parts, *([self.comparison.verdict] if self.comparison else [])])
 
     def as_json(self) -> dict[str, Any]:
-        """The accuracies of the model; with a baseline also "baseline", "comparison" and "class_map"."""
-        data = self.model.report()
+        """The verdict and the model's accuracies; with a baseline also "baseline", "comparison" and "class_map".
+
+        A model's "confusion" lists class, answer and number of clips.
+        """
+        data = {"verdict": self.verdict} | _told(self.model)
         if self.comparison is not None:
-            data |= {"baseline": self.evaluations[0].report(), "comparison": self.comparison.as_json()}
+            data |= {"baseline": _told(self.evaluations[0]), "comparison": self.comparison.as_json()}
         if self.class_map is not None:
             data["class_map"] = self.class_map.as_json()
         return data
@@ -92,6 +96,12 @@ class ClassStudy:
         models, count = ", ".join(e.model for e in self.evaluations), len(self.model.rows)
         made = {"models": models, "clips": str(count), **provenance, "ezclip": __version__}
         return Report(f"{self.model.model} on {count} clips", self.verdict, self.as_json(), made, parts)
+
+
+def _told(e: Evaluation) -> dict[str, Any]:
+    answers = e.scores.argmax(dim=1).tolist()
+    counts = Counter((row.label, e.labels[answer]) for row, answer in zip(e.rows, answers, strict=True))
+    return e.report() | {"confusion": [[*pair, n] for pair, n in sorted(counts.items())]}
 
 
 def study_of(evaluations: list[Evaluation]) -> ClassStudy:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from ezclip.evaluation.order import Variations
 from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.explanation.compare import explain_clip
 from ezclip.figures import charts
+from ezclip.model.spread import spread
 from ezclip.predictor import Predictor
 
 BLIND = 0.01  # relative change of a logit that bfloat16 can cause by itself
@@ -78,11 +80,11 @@ def observe(predictor: Predictor, variations: Variations) -> Iterator[float | li
     for i, name in enumerate(variations.orders):
         frames, variances, differences, changes = [], [], [], []
         for clip in variations.clips(name):
-            predictor.set_video(clip)
+            predictor.set_video(clip, keep=False)
             frames.append(predictor.frames)
-            motion = predictor.motion()
-            variances.append(motion.variance_unit)
-            differences.append(motion.central_difference_unit)
+            variance, difference = spread(F.normalize(predictor.frames, dim=-1), predictor.reading)
+            variances.append(float(variance))
+            differences.append(float(difference))
             heat = explain_clip(predictor).heat
             maps = heat / heat.sum(axis=(1, 2), keepdims=True).clip(1e-12)
             shown = list(zip(clip.indices.tolist(), maps, strict=True))

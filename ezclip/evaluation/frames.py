@@ -77,6 +77,15 @@ class Layout:
             for clip, s in zip(self.clips, of_model, strict=True)
         ]
 
+    def still(self) -> list[str]:
+        """Sentences on clips whose frames all lie on one point."""
+        return [
+            f"All frames of {clip.name} are one point under {name}."
+            for m, name in enumerate(self.models)
+            for c, clip in enumerate(self.clips)
+            if np.ptp(self.of(m, c), axis=0).max() < 1e-6
+        ]
+
     def as_json(self) -> dict[str, Any]:
         """Plain values; NaN becomes null."""
         return {
@@ -84,6 +93,7 @@ class Layout:
             "clips": [clip.name for clip in self.clips],
             "method": self.method,
             "difference": self.difference,
+            "notes": self.still(),
             "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
             "points": [dict(zip(POINT, row, strict=True)) for row in self.rows()],
             "motion": [[asdict(s) | {"phantom_share": phantom_share(s)} for s in of_model] for of_model in self.motion],
@@ -98,6 +108,7 @@ class Layout:
         spread = [[*row[:-1], "no spread" if row[-1] is None else row[-1]] for row in self.spread()]
         trust = "too few points" if np.isnan(self.trustworthiness) else f"{self.trustworthiness:.2f}"
         lead = f"Frames of {len(self.clips)} clips under {' and '.join(self.models)}; trustworthiness {trust}."
+        lead = " ".join([lead, *self.still()])
         note = "One colour a clip, joined in time order; 1 marks the first frame."
         parts = [
             Picture("plane", "Frames in one plane (Fig. 8)", plane, note),

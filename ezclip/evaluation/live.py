@@ -11,7 +11,7 @@ from time import monotonic
 import numpy as np
 
 from ezclip.errors import VideoError
-from ezclip.evaluation.analysis import Host, Request, sentences_of, wanted_labels
+from ezclip.evaluation.analysis import Host, Request, frames_beside, sentences_of, wanted_labels
 from ezclip.types import Clip, Prediction
 from ezclip.video.stream import stream
 
@@ -58,10 +58,11 @@ def score_live(host: Host, request: Request, live: Live) -> dict[str, list[Predi
     if not live.frames:
         raise VideoError("No frame has come yet.")
     found: dict[str, list[Prediction]] = {}
+    model = host.predictor(request.model)
     for name in dict.fromkeys((request.baseline, request.model)):
         predictor = host.predictor(name)
         with host.lock:
-            predictor.set_video(live.clip(predictor.model.num_frames))
+            predictor.set_video(live.clip(frames_beside(predictor, model)), keep=False)
             found[name] = predictor.score(names, sentences_of(request, predictor, names))
     return found
 

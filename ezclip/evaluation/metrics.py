@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
+from ezclip.evaluation.intervals import share_interval
+
 
 def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dict[str, str]) -> dict[str, Any]:
     """Top-1, top-5, per class and, where classes have partners, within pairs; all in [0, 1].
@@ -19,8 +21,9 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
         partners: label -> the label that differs from it by order or direction alone.
 
     Returns:
-        {"n", "top1", "top5", "per_class": {label: {"n", "top1"}}} and "within_pairs", the share of clips with a
-        partner whose own label outscores it (a tie counts half).
+        {"n", "top1", "top5", "per_class": {label: {"n", "top1", "low", "high"}}}, the last two the ends of the 95 %
+        Wilson interval, and "within_pairs", the share of clips with a partner whose own label outscores it (a tie
+        counts half).
     """
     C = len(labels)
     result: dict[str, Any] = {"n": len(targets)}
@@ -33,7 +36,8 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
     for c, label in enumerate(labels):
         own = targets == c
         if own.any():
-            per_class[label] = {"n": int(own.sum()), "top1": float((best[own] == c).float().mean())}
+            share = share_interval(int((best[own] == c).sum()), int(own.sum()))
+            per_class[label] = {"n": int(own.sum()), "top1": share.mean, "low": share.low, "high": share.high}
     result["per_class"] = per_class
     paired = [c for c, label in enumerate(labels) if partners.get(label) in labels]
     if paired:

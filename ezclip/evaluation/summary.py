@@ -7,7 +7,7 @@ from collections import Counter
 from matplotlib.figure import Figure
 
 from ezclip.evaluation.classwise import Comparison
-from ezclip.evaluation.intervals import mean_interval, share_interval
+from ezclip.evaluation.intervals import mean_interval
 from ezclip.evaluation.metrics import confusion_matrix
 from ezclip.evaluation.report import Picture, Table, slug
 from ezclip.evaluation.run import Evaluation
@@ -95,12 +95,8 @@ def classes_chart(evaluations: list[Evaluation]) -> Figure:
 
 def class_accuracies(evaluation: Evaluation) -> dict[str, Bar]:
     """Label -> top-1 of its clips with the ends of the 95 % Wilson interval; classes without clips are left out."""
-    right: dict[str, list[bool]] = {}
-    best = evaluation.scores.argmax(dim=1)
-    for row, hit in zip(evaluation.rows, (best == evaluation.targets).tolist(), strict=True):
-        right.setdefault(row.label, []).append(hit)
-    found = {label: share_interval(sum(hits), len(hits)) for label, hits in sorted(right.items())}
-    return {label: (i.mean, i.low, i.high) for label, i in found.items()}
+    found = evaluation.report()["per_class"]
+    return {label: (found[label]["top1"], found[label]["low"], found[label]["high"]) for label in sorted(found)}
 
 
 def comparison_parts(comparison: Comparison) -> list[Table | Picture]:

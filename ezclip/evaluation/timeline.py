@@ -95,7 +95,7 @@ def scan(predictors: list[Predictor], path: str | Path, *, seconds: float, step:
     for clip in windows(path, T=T, seconds=seconds, step=step):
         videos = {}
         for predictor in predictors:
-            predictor.set_video(clip)
+            predictor.set_video(clip, keep=False)
             videos[predictor.name] = predictor.frames.mean(dim=1, keepdim=True)
         middle = len(clip) // 2
         picture = square(clip.images[middle][None], SIDE)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ezclip.explanation.faithfulness import Faithfulness, measure
 from ezclip.explanation.gradients import Tick
 from ezclip.explanation.registry import METHODS, Options, check_method, explain
 from ezclip.explanation.temporal import temporal_view
+from ezclip.explanation.trace import trace_of
 from ezclip.figures.maps import draw_influence, draw_strip, shared_limit
 from ezclip.predictor import Predictor
 from ezclip.text.templates import fill
@@ -62,6 +64,7 @@ def explain_clip(
             options=options,
             text=predictor.encode_texts(chosen).mean(dim=0) if chosen else None,
             tick=tick,
+            trace=partial(trace_of, predictor),
         )
 
     return predictor.once((method, options or Options(), *chosen), find)

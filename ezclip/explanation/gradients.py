@@ -102,16 +102,19 @@ def gradient_trace(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> A
     """
     tick(0.0)
     with _materialised(model) as (frames, prompts):
-        cosine(model, pixels.clone().requires_grad_(), text).sum().backward()
-        tick(0.6)
-        trace = AttentionTrace([_positive(p) for p in frames], [None if p is None else _positive(p) for p in prompts])
-    model.zero_grad(set_to_none=True)
-    return trace
+        score = cosine(model, pixels.clone().requires_grad_(), text).sum()
+        tick(0.4)
+        every = [p for p in (*frames, *prompts) if p is not None]
+        gradients = torch.autograd.grad(score, every, allow_unused=True)
+    tick(0.9)
+    speaks = {id(p): _positive(p, gradient) for p, gradient in zip(every, gradients, strict=True)}
+    return AttentionTrace([speaks[id(p)] for p in frames], [None if p is None else speaks[id(p)] for p in prompts])
 
 
-def _positive(probabilities: Tensor) -> Tensor:
-    assert probabilities.grad is not None
-    return (probabilities.grad * probabilities).clamp_min(0).mean(dim=1).detach()
+def _positive(probabilities: Tensor, gradient: Tensor | None) -> Tensor:
+    """Head mean of relu(dA * A); 0 where the score does not depend on A."""
+    gradient = torch.zeros_like(probabilities) if gradient is None else gradient
+    return (gradient * probabilities).clamp_min(0).mean(dim=1).detach()
 
 
 @contextmanager
@@ -125,7 +128,6 @@ def _materialised(model: EZCLIP) -> Iterator[tuple[list[Tensor], list[Tensor | N
         def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
             q, k, v = inputs
             p = (q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
-            p.retain_grad()
             keep.append(p)
             return p.to(v.dtype) @ v
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ from ezclip.explanation.rollout import roll_out
 from ezclip.explanation.trace import AttentionTrace, Fusion, traced
 from ezclip.model.ezclip import EZCLIP
 from ezclip.types import Attribution
+
+Tracing = Callable[[Fusion], AttentionTrace]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Question:
         options: of the attention methods.
         text: (E,) embedding of the label, for methods that explain one.
         tick: told the share of the work that is done; may raise to stop.
+        trace: gives the clip's attention, heads fused as named.
     """
 
     model: EZCLIP
@@ -50,6 +54,7 @@ class Question:
     options: Options
     text: Tensor | None
     tick: Tick
+    trace: Tracing
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +77,7 @@ class Method:
 
 
 def _trace(q: Question) -> AttentionTrace:
-    return traced(q.model, q.pixels, q.options.fusion)
+    return q.trace(q.options.fusion)
 
 
 def _rollout(q: Question) -> Answer:
@@ -152,6 +157,7 @@ def explain(
     options: Options | None = None,
     text: Tensor | None = None,
     tick: Tick = lambda _: None,
+    trace: Tracing | None = None,
 ) -> Attribution:
     """Where ``model`` looked in one clip.
 
@@ -164,6 +170,7 @@ def explain(
         options: settings of the attention methods; None takes the defaults.
         text: (E,) embedding of the label, needed by the methods that explain one.
         tick: told the share of the work that is done; may raise to stop.
+        trace: gives the clip's attention, where it is known already; None runs the model.
 
     Raises:
         UserError: unknown method, settings out of range, or a missing label.
@@ -172,7 +179,8 @@ def explain(
     if METHODS[method].needs_label and text is None:
         raise UserError(f"The method {method!r} explains a label; give one.")
     with torch.enable_grad():
-        answer = METHODS[method].ask(Question(model, pixels.detach(), options or Options(), text, tick))
+        known = trace or partial(traced, model, pixels)
+        answer = METHODS[method].ask(Question(model, pixels.detach(), options or Options(), text, tick, known))
     grid = model.vision.grid
     return Attribution(
         heat=answer.heat.detach().unflatten(-1, (grid, grid)).float().cpu().numpy(),

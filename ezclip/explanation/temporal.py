@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ezclip.explanation.rollout import roll_out
-from ezclip.explanation.trace import traced
+from ezclip.explanation.trace import trace_of
 from ezclip.predictor import Predictor
 
 
@@ -35,7 +35,7 @@ def temporal_view(predictor: Predictor) -> TemporalView | None:
 
 def _view(predictor: Predictor) -> TemporalView | None:
     model = predictor.model
-    trace = traced(model, predictor.pixels)
+    trace = trace_of(predictor)
     grid = model.vision.grid
     with_prompts = [(k, p) for k, p in enumerate(trace.prompts) if p is not None]
     if not with_prompts:

@@ -14,6 +14,7 @@ from ezclip.errors import UserError
 from ezclip.model.attention import Mix
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
+from ezclip.predictor import Predictor
 
 Fusion = Literal["mean", "max", "min"]
 _FUSE: dict[str, Callable[[Tensor], Tensor]] = {
@@ -73,6 +74,11 @@ def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[Attentio
     finally:
         for handle in handles:
             handle.remove()
+
+
+def trace_of(predictor: Predictor, fusion: Fusion = "mean") -> AttentionTrace:
+    """The trace of the predictor's clip, taken once."""
+    return predictor.once(("trace", fusion), lambda: traced(predictor.model, predictor.pixels, fusion))
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from app import widgets
-from app.actions import classes, embeddings, evidence, long_video, ood
+from app.actions import classes, embeddings, evidence, long_video
 from app.actions.report import Found, study_archive
 from app.services import Services
 from ezclip.data.manifest import Row
@@ -21,6 +21,7 @@ from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.errors import UserError
 from ezclip.evaluation.analysis import Request, finish
 from ezclip.evaluation.class_study import read_predictions, study_tables
+from ezclip.evaluation.damage import damage
 from ezclip.evaluation.embed import embed
 from ezclip.evaluation.jobs import Step, Stopped
 from ezclip.evaluation.live import Live, score_live
@@ -104,7 +105,7 @@ def test_damage(services: Services, movie: Path) -> None:
     assert np.abs(dark - clip.images * 0.1).max() <= 1
     held = corrupt(clip, Corruption(frame_drop=1.0))
     assert all(np.array_equal(image, clip.images[0]) for image in held.images)
-    found = finish(ood.damage(services, Request(str(movie), "a, b"), Corruption(noise=0.5)))
+    found = finish(damage(services, Request(str(movie), "a, b"), Corruption(noise=0.5)))
     assert set(found.predictions) == {"tabletop/base", "tabletop/ezclip"}
     assert widgets.damaged(found).count("<img") == 8
 
@@ -121,7 +122,7 @@ def test_windows_over_a_long_video(services: Services, tmp_path: Path, monkeypat
     assert all(m.end - m.start < 2.0 for m in found.moments)
     assert widgets.timeline(found).count("<button") == 9
     monkeypatch.setattr("ezclip.evaluation.timeline.windows", lambda *_, **__: pytest.fail("decoded again"))
-    (other,) = long_video.over_time(services, Request(str(path), "c, b, d"), 2.0, 1.0)
+    other = finish(long_video.over_time(services, Request(str(path), "c, b, d"), 2.0, 1.0))
     assert isinstance(other, long_video.Timeline) and other.whole and other.moments[0].labels == ["c", "b", "d"]
     for name in found.moments[0].scores:
         for one, two in zip(found.moments, other.moments, strict=True):
@@ -276,7 +277,7 @@ def test_what_a_tab_found_can_be_taken_away(services: Services, movie: Path) -> 
     reports = {
         "probe": finish(evidence.motion_evidence(services, asked)).report,
         "scan": finish(long_video.over_time(services, asked, 0.5, 0.5)).report,
-        "predict": finish(ood.damage(services, asked, Corruption(blur=0.5))).report,
+        "predict": finish(damage(services, asked, Corruption(blur=0.5))).report,
     }
     found = {verb: Found(report, (verb,), models, clips, asked) for verb, report in reports.items()} | {
         "project": Found(plane.report, ("project", movie.name), models, clips),

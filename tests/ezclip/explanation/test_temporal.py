@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from ezclip import Predictor
 from ezclip.explanation.compare import Options, explain_clip
@@ -49,6 +50,22 @@ def test_the_last_clips_stay_encoded(backbone: Backbone, clip: Clip, monkeypatch
     assert predictor.frames is frames["clip"] and predictor.clip is clip
 
 
+def test_clips_that_pass_leave_those_that_stay(backbone: Backbone, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(make_model(backbone, "base"), "m")
+    predictor.set_video(clip)
+    kept = predictor.frames
+    for turn in range(20):
+        passing = clip.reorder([turn % 8] * 8)
+        predictor.set_video(passing, keep=False)
+        assert predictor.clip is passing and not torch.equal(predictor.frames, kept)
+    predictor.set_video(clip)
+    assert predictor.frames is kept and len(predictor._clips) == 1
+    monkeypatch.setattr("ezclip.predictor.CLIP_BYTES", 2.5 * clip.images.nbytes)
+    for turn in range(4):
+        predictor.set_video(clip.reorder([turn] * 8))
+    assert len(predictor._clips) == 2
+
+
 def test_maps_are_found_once_for_a_clip(backbone: Backbone, clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     predictor = Predictor(make_model(backbone, "ezclip"), "m")
     predictor.set_video(clip)
@@ -61,5 +78,7 @@ def test_maps_are_found_once_for_a_clip(backbone: Backbone, clip: Clip, monkeypa
     monkeypatch.setattr(type(predictor.model), "encode_video", lambda *_: pytest.fail("encoded again"))
     assert explain_clip(predictor, label="a") is plain and temporal_view(predictor) is view
     assert explain_clip(predictor, method="grad-cam", label="a") is for_a
+    for method in ("rollout-own-frame", "last-layer", "released"):
+        explain_clip(predictor, method=method, options=Options(discard=0.5))
     with pytest.raises(pytest.fail.Exception, match="encoded again"):
-        explain_clip(predictor, options=Options(discard=0.5))
+        explain_clip(predictor, options=Options(fusion="max"))

@@ -1,21 +1,18 @@
-"""Damage to the user's own clip with live scores."""
+"""A clip whose frames are damaged, and what two models still make of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from app.services import Services
 from ezclip.errors import VideoError
-from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
+from ezclip.evaluation.analysis import Host, Request, frames_beside, sentences_of, wanted_labels
 from ezclip.evaluation.jobs import Step
+from ezclip.evaluation.report import Picture, Report, Table
 from ezclip.figures.maps import draw_strip
 from ezclip.types import Clip, Prediction
 from ezclip.video.corrupt import Corruption, corrupt
-
-if TYPE_CHECKING:
-    from ezclip.evaluation.report import Report
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +31,6 @@ class Damaged:
 
     def report(self, provenance: dict[str, str]) -> Report:
         """The frames and the rankings."""
-        from ezclip.evaluation.report import Picture, Report, Table
-
         rows = [
             [name, rank, p.label, p.score, p.logit]
             for name, predictions in self.predictions.items()
@@ -49,7 +44,7 @@ class Damaged:
         return Report(f"{self.clip.name}, damaged", f"Damage: {damage}.", self.as_json(), provenance, parts)
 
 
-def damage(services: Services, request: Request, corruption: Corruption) -> Iterator[Step | Damaged]:
+def damage(host: Host, request: Request, corruption: Corruption) -> Iterator[Step | Damaged]:
     """Scores of baseline and model on the damaged clip.
 
     Yields:
@@ -61,15 +56,16 @@ def damage(services: Services, request: Request, corruption: Corruption) -> Iter
     names, _ = wanted_labels(request)
     if not request.path:
         raise VideoError("No clip yet: drop a video, record one, or click a sample.")
-    models = list(dict.fromkeys((request.baseline, request.model)))
+    model = host.predictor(request.model)
+    clips: dict[int, Clip] = {}
     found: dict[str, list[Prediction]] = {}
-    damaged: Clip | None = None
-    for i, name in enumerate(models):
+    for i, name in enumerate(models := list(dict.fromkeys((request.baseline, request.model)))):
         yield Step(i / len(models), f"{name}: the damaged clip")
-        predictor = services.predictor(name)
-        damaged = corrupt(services.clip(request.path, predictor.model.num_frames), corruption)
-        with services.lock:
-            predictor.set_video(damaged)
+        predictor = host.predictor(name)
+        T = frames_beside(predictor, model)
+        if T not in clips:
+            clips[T] = corrupt(host.clip(request.path, T), corruption)
+        with host.lock:
+            predictor.set_video(clips[T], keep=False)
             found[name] = predictor.score(names, sentences_of(request, predictor, names))
-    assert damaged is not None
-    yield Damaged(request, corruption, damaged, found)
+    yield Damaged(request, corruption, clips[model.model.num_frames], found)
