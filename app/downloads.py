@@ -24,7 +24,7 @@ def download_button(label: str, elem_id: str, make: Callable[..., str], inputs: 
 
     def made(found: Any, *values: Any) -> str:
         if found is None:
-            raise gr.Error("There is nothing to take away yet: analyse a clip first.", print_exception=False)
+            raise gr.Error("There is nothing to take away yet; press the button above first.", print_exception=False)
         return make(found, *values)
 
     job = button.click(guarded(made), inputs, file, api_visibility="private")

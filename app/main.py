@@ -50,6 +50,9 @@ _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
     for (const [k, v] of Object.entries({labels, baseline, model}))
         v && v.length < 1500 ? u.searchParams.set(k, v) : u.searchParams.delete(k);
     history.replaceState(null, '', u) }"""
+# Where the results lie below the window, on a phone, the page goes to them.
+_TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
+    if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
 _REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab);
     history.replaceState(null, '', u); return [tab] }"""
 
@@ -129,6 +132,8 @@ def build_app(services: Services) -> gr.Blocks:
             for ended in (job.then, job.failure):
                 ended(ready, None, run, **instant)
             told = [attention.proof, proofs]
+            if not again:
+                job.success(None, None, None, js=_TO_RESULTS, **instant)
             proof = job.success(on_gpu(attention.prove), [state, proofs], told, show_progress="hidden", **PROOF)
             jobs.append(job)
             proofs_under_way.append(proof)

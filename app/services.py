@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name, entries
+from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, check_model_name, entries
 from ezclip.checkpoints.files import sha256_of
 from ezclip.errors import UserError
 from ezclip.evaluation.cards import model_card
@@ -31,6 +31,7 @@ CLIP_BYTES = 512e6  # decoded frames kept in memory
 FINDINGS = 24  # models times clips or archives whose embeddings and scores are kept
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 SCRATCH_BYTES = 2e9
+CLEANING_SECONDS = 600
 
 
 class Services:
@@ -39,8 +40,8 @@ class Services:
     Args:
         model: name of the model that is compared with the baseline at first.
         device: "auto", "cpu", "cuda" or "mps".
-        typed: whether users may also name models that are not listed, clip:ARCH/TAG and hf:organisation/name, which
-            may be downloaded; for users of this machine.
+        typed: whether users may also name models that are not listed: folders, and clip:ARCH/TAG and
+            hf:organisation/name, which may be downloaded; for users of this machine.
     """
 
     def __init__(self, model: str = DEFAULT, device: str = "auto", *, typed: bool = False):
@@ -52,10 +53,12 @@ class Services:
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
         self._clips: OrderedDict[tuple[str, int], Clip] = OrderedDict()
         self._unpacked: dict[str, Path] = {}
+        self._ended = threading.Event()
         self._kept: dict[tuple[object, ...], list[Any]] = {}
 
     def start(self) -> threading.Thread:
-        """Import torch and load the two models in the background."""
+        """Import torch and load the two models in the background, and keep the scratch folder small."""
+        threading.Thread(target=self._keep_clean, name="clean", daemon=True).start()
         thread = threading.Thread(target=self._warm_up, name="load-models", daemon=True)
         thread.start()
         return thread
@@ -66,6 +69,10 @@ class Services:
                 self.predictor(name)
             except UserError as error:
                 log.warning("%s", error)
+
+    def _keep_clean(self) -> None:
+        while not self._ended.wait(CLEANING_SECONDS):
+            self._clean()
 
     def model_names(self) -> list[str]:
         """Names that can be chosen, the default first."""
@@ -92,8 +99,11 @@ class Services:
     def check(self, name: str) -> None:
         """Refuse a model that does not exist, or that this app does not offer."""
         offered = list(dict.fromkeys([*self.model_names(), self.baseline]))
-        if name not in offered and not (self.typed and name.startswith(("clip:", "hf:"))):
-            more = "also clip:ARCH/TAG and hf:organisation/name" if self.typed else "start it with --model for another"
+        free = name.startswith(("clip:", "hf:")) or Path(name, CONFIG).is_file()
+        if name not in offered and not (self.typed and free):
+            more = "start it with --model for another"
+            if self.typed:
+                more = "also clip:ARCH/TAG, hf:organisation/name and folders of models"
             raise UserError(f"There is no model {name[:80]!r} here. This app offers {', '.join(offered)}; {more}.")
         check_model_name(name)
 
@@ -149,14 +159,18 @@ class Services:
             return self._clips[key]
 
     def scratch(self) -> Path:
-        """A fresh folder for files that a user gets; what is older than an hour or beyond 2 GB goes, oldest first."""
+        """A fresh folder for files that a user gets."""
+        self._clean()
+        return Path(tempfile.mkdtemp(dir=self._scratch.name))
+
+    def _clean(self) -> None:
+        """Remove scratch folders older than an hour, or beyond 2 GB, the oldest first."""
         root, held = Path(self._scratch.name), 0
         with suppress(FileNotFoundError):  # removed by another thread
             for old in sorted(root.iterdir(), key=lambda folder: -folder.stat().st_mtime):
                 held += sum(file.stat().st_size for file in old.rglob("*") if file.is_file())
                 if held > SCRATCH_BYTES or time.time() - old.stat().st_mtime > SCRATCH_SECONDS:
                     shutil.rmtree(old, ignore_errors=True)
-        return Path(tempfile.mkdtemp(dir=root))
 
     def unpacked(self, digest: str, unpack: Callable[[Path], Path]) -> Path:
         """The folder that ``unpack`` makes inside a fresh one, the same while content of this digest comes again."""
@@ -179,4 +193,5 @@ class Services:
 
     def close(self) -> None:
         """Remove every file made for users."""
+        self._ended.set()
         self._scratch.cleanup()

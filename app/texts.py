@@ -24,7 +24,7 @@ TABS = {
     "about": "About",
 }
 LABELS_HELP = "One a line, or separated by commas. Leave empty for the model's own classes."
-TYPED = "From the list, or type clip:ARCH/TAG or hf:organisation/name and press Enter; it may be downloaded."
+TYPED = "From the list, or type a folder, clip:ARCH/TAG or hf:organisation/name (may be downloaded), then Enter."
 TEMPLATE = "From the list, or your own template with {} for the name, such as: a video of {}"
 CUT = "The player shows this file without its last {:.0f} seconds; the analysis reads all of it."
 EMPTY_RANKING = "The ranked class names of both models appear here."
@@ -80,8 +80,9 @@ evidence, the benchmark and the models shipped here are this project's own. The 
 Tabletop Motion, videos drawn by this project; no family of the tab *Out of distribution* was among them.
 
 ## Privacy
-Clips stay on the machine that runs this app. They are deleted from its cache within about an hour, nothing is sent
-elsewhere, and no history is kept in your browser.
+Clips stay on the machine that runs this app. Their files are deleted within about an hour, the frames that were last
+looked at stay in memory until others take their place, nothing is sent elsewhere, and no history is kept in your
+browser.
 
 ## Versions
 """

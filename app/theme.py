@@ -24,7 +24,7 @@ CSS = """
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
 #inputs { --clip: 280px; gap: 10px; }
 #run { gap: 4px; }
-@media (min-width: 900px) and (min-height: 640px) {
+@media (min-width: 768px) and (min-height: 600px) {
   /* Clip, class names and button stay in view; what is below them scrolls inside the column. */
   #inputs { --clip: clamp(150px, 28vh - 24px, 280px); position: sticky; top: 8px; align-self: flex-start;
     max-height: calc(100vh - 16px); overflow: hidden auto; flex-wrap: nowrap; scrollbar-width: thin; }

@@ -43,13 +43,16 @@ class Found:
         return shlex.join(["python", "-m", "ezclip", *self.verb, *words])
 
 
-def report_files(services: Services, analysis: Analysis, proofs: list[MapProof]) -> tuple[str, str]:
-    """Paths of the self-contained page, and of a zip with every table, picture and map."""
+def report_files(
+    services: Services, analysis: Analysis, proofs: list[MapProof], *, with_clip: bool = False
+) -> tuple[str, str]:
+    """Paths of the self-contained page, and of a zip with every table, picture and map, if wanted also the clip."""
     from ezclip.evaluation.analysis_files import write_analysis
 
     folder = services.scratch()
     files = write_analysis(folder / "report", analysis, proofs, services)["files"]
-    return _packed(folder, "ezclip-report", [Path(path) for path in files.values()])
+    clip = [Path(analysis.request.path)] if with_clip and analysis.request.path else []
+    return _packed(folder, "ezclip-report", [*map(Path, files.values()), *clip])
 
 
 def study_archive(services: Services, name: str, found: Found) -> str:

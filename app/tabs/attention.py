@@ -13,6 +13,7 @@ from app import texts, widgets
 from app.downloads import download_button
 from app.services import Services
 from app.tabs.opened_clip import proof_steps
+from app.tabs.take_away import proofs_of
 from ezclip.evaluation.analysis import Analysis
 from ezclip.evaluation.proof import truth
 
@@ -42,7 +43,9 @@ class AttentionTab:
             with gr.Row():
                 titles = [(title, name) for name, title in METHODS.items()]
                 self.method = gr.Dropdown(titles, value="rollout", label="Map", min_width=260, elem_id="method")
-                self.target = gr.Dropdown([], label="Label that is explained", min_width=260, elem_id="target")
+                self.target = gr.Dropdown(
+                    [], label="Label of the gains, and of maps (of the label)", min_width=260, elem_id="target"
+                )
             self.strip = gr.HTML(widgets.empty(texts.EMPTY_MAPS), elem_id="strip")
             self.proof = gr.HTML("", elem_id="proof")
             with gr.Row():
@@ -61,7 +64,7 @@ class AttentionTab:
             with gr.Row():
                 for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
                     make = partial(_file, services, suffix)
-                    download_button(label, f"download-{suffix}", make, [state, self.opacity])
+                    download_button(label, f"download-{suffix}", make, [state, self.proofs, self.opacity])
         self.outputs = [self.strip, self.proof, self.target, self.frame, self.fusion, self.start, self.discard]
         self.inputs = [
             *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
@@ -123,11 +126,17 @@ class AttentionTab:
         ]
 
 
-def _file(services: Services, suffix: str, analysis: Analysis, opacity: float) -> str:
-    """Path of the maps as PNG, NPZ or video."""
-    from ezclip.evaluation.analysis_files import save_maps, save_overlay, save_strip
+def _file(services: Services, suffix: str, analysis: Analysis, known: Any, opacity: float) -> str:
+    """Path of the maps as PNG, NPZ or video; ``known`` is (an analysis, its proofs) or None."""
+    from ezclip.evaluation.analysis_files import save_maps, save_overlay
+    from ezclip.evaluation.analysis_report import strip_figure
 
     path = services.scratch() / f"{Path(analysis.clip.name).stem}-{analysis.request.method}.{suffix}"
+    proofs = proofs_of(analysis, known)
     if suffix == "npz":
-        return str(save_maps(path, analysis, services))
-    return str((save_strip if suffix == "png" else save_overlay)(path, analysis, opacity))
+        save_maps(path, analysis, proofs, services)
+    elif suffix == "png":
+        strip_figure(analysis, proofs, opacity).savefig(path, dpi=110)
+    else:
+        save_overlay(path, analysis, opacity)
+    return str(path)

@@ -65,7 +65,12 @@ class ClassesTab:
                     run = gr.Button("Evaluate baseline and model on these clips", elem_id="zip-run")
                     cancel = gr.Button("Cancel", elem_id="zip-cancel")
                 with gr.Row():
-                    first = gr.File(label="predictions.csv of a model", file_types=[".csv"], height=110, elem_id="one")
+                    first = gr.File(
+                        label="predictions.csv of a model (of ezclip evaluate --out)",
+                        file_types=[".csv"],
+                        height=110,
+                        elem_id="one",
+                    )
                     second = gr.File(
                         label="of a second model, to compare", file_types=[".csv"], height=110, elem_id="two"
                     )

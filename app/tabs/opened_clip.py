@@ -9,10 +9,11 @@ from typing import Any
 import gradio as gr
 
 from app import widgets
+from app.actions.report import report_files
 from app.downloads import download_button
 from app.jobs import PROOF, UNMEASURED, start, stop
 from app.services import Services
-from app.tabs.take_away import analysis_file
+from app.tabs.take_away import proofs_of
 from app.zero_gpu import on_gpu
 from ezclip.evaluation.analysis import Analysis, Request, analyse
 from ezclip.evaluation.jobs import Step
@@ -40,8 +41,8 @@ class OpenedClip:
             self.shown = gr.HTML("", elem_id=f"{name}-clip")
             self.proof = gr.HTML("", elem_id=f"{name}-proof")
             self.analysis, self.known = gr.State(None), gr.State(None)
-            make = partial(analysis_file, services, 1)
-            label = "Take this clip's maps away (zip)"
+            label = "Take this clip and its maps away (zip)"
+            make = partial(_archive, services)
             download_button(label, f"{name}-clip-archive", make, [self.analysis, self.known])
 
     def open_on(
@@ -83,6 +84,10 @@ class OpenedClip:
         places.select(None, None, None, cancels=[opened, proved], queue=False, api_visibility="private")
         stopped = stop(self.cancel, [opened, proved], self.shown)
         stopped.then(None, self.proof, self.proof, js=UNMEASURED, queue=False, api_visibility="private")
+
+
+def _archive(services: Services, analysis: Analysis, known: Any) -> str:
+    return report_files(services, analysis, proofs_of(analysis, known), with_clip=True)[1]
 
 
 def proof_steps(services: Services, analysis: Analysis) -> Iterator[tuple[str, list[MapProof] | None]]:

@@ -13,7 +13,7 @@ from app.downloads import download_button
 from app.services import Services
 from ezclip.evaluation.analysis import Analysis
 from ezclip.evaluation.analysis_report import commands
-from ezclip.evaluation.proof import truth
+from ezclip.evaluation.proof import MapProof, truth
 
 
 class TakeAway:
@@ -45,10 +45,14 @@ class StudyArchive:
         download_button("Take this away (zip: page, figures, tables)", f"{name}-archive", make, [self.state])
 
 
-def analysis_file(services: Services, which: int, analysis: Analysis, known: Any, opacity: float | None = None) -> str:
+def analysis_file(services: Services, which: int, analysis: Analysis, known: Any, opacity: float) -> str:
     """Path of an analysis's page (0) or zip (1); ``known`` is (an analysis, its proofs) or None."""
-    proofs = known[1] if known and known[0] is analysis else truth(analysis)
-    return report_files(services, analysis if opacity is None else _drawn(analysis, opacity), proofs)[which]
+    return report_files(services, _drawn(analysis, opacity), proofs_of(analysis, known))[which]
+
+
+def proofs_of(analysis: Analysis, known: Any) -> list[MapProof]:
+    """What is known of an analysis's maps; ``known`` is (an analysis, its proofs) or None."""
+    return known[1] if known and known[0] is analysis else truth(analysis)
 
 
 def _commands(analysis: Analysis | None, opacity: float) -> str:

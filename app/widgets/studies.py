@@ -61,10 +61,10 @@ def evidence(found: Evidence) -> str:
 
 
 def evidence_chart(found: Evidence) -> Figure:
-    """Score of the first answer under each variation."""
-    from ezclip.evaluation.evidence import scores_chart
+    """Everything that was measured, as bars."""
+    from ezclip.evaluation.evidence import probes_chart
 
-    return scores_chart(found.probes)
+    return probes_chart(found.probes)
 
 
 def class_verdict(study: ClassStudy) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ezclip.evaluation.analysis import Analysis, Host
-from ezclip.evaluation.analysis_report import analysis_report, label_files, strip_figure
+from ezclip.evaluation.analysis_report import analysis_report, label_files
 from ezclip.evaluation.proof import MapProof
 from ezclip.explanation.temporal import TemporalView, temporal_view
 from ezclip.figures.maps import draw_difference, overlay, square
@@ -19,23 +19,20 @@ HOLD = 4  # frames of the overlay video for each of the T frames
 VIDEO_FPS = 8
 
 
-def save_strip(path: Path, analysis: Analysis, opacity: float) -> Path:
-    """The maps as one picture; PNG or SVG by the suffix."""
-    strip_figure(analysis, opacity).savefig(path, dpi=110)
-    return path
-
-
-def save_maps(path: Path, analysis: Analysis, host: Host) -> Path:
+def save_maps(path: Path, analysis: Analysis, proofs: list[MapProof], host: Host) -> Path:
     """An NPZ file: names of the "models", their "heat" (models, T, grid, grid), "seconds" and "indices" of the frames.
 
-    For rollouts also influence_i (T, T) of model i; where the model that is looked at has prompts, by layer "prompts"
-    (K, T, T) and "reading" (K, T, grid, grid), see ``TemporalView``.
+    "deletion" and "insertion" are the maps' gains over chance, NaN where they are not measured. For rollouts also
+    influence_i (T, T) of model i; where the model that is looked at has prompts, by layer "prompts" (K, T, T) and
+    "reading" (K, T, grid, grid), see ``TemporalView``.
     """
     arrays: dict[str, np.ndarray] = {
         "models": np.array([r.name for r in analysis.results]),
         "heat": np.stack([r.attribution.heat for r in analysis.results]),
         "seconds": analysis.clip.seconds,
         "indices": analysis.clip.indices,
+        "deletion": np.array([proof.deletion for proof in proofs], float),
+        "insertion": np.array([proof.insertion for proof in proofs], float),
     }
     for i, r in enumerate(analysis.results):
         if r.attribution.influence is not None:
@@ -72,7 +69,7 @@ def write_analysis(out: Path, analysis: Analysis, proofs: list[MapProof], host: 
     """
     report = analysis_report(analysis, proofs, view_of(analysis, host))
     files = report.write(out)
-    files["maps"] = save_maps(out / "maps.npz", analysis, host)
+    files["maps"] = save_maps(out / "maps.npz", analysis, proofs, host)
     files["overlay"] = save_overlay(out / "overlay.mp4", analysis, analysis.request.opacity)
     for name, text in label_files(analysis.names, analysis.request.sentences).items():
         files[name] = out / name

@@ -16,7 +16,8 @@ from ezclip.evaluation.analysis import Analysis, Request, wanted_labels
 from ezclip.evaluation.proof import MapProof
 from ezclip.evaluation.provenance import card
 from ezclip.evaluation.report import Picture, Report, Table, slug
-from ezclip.figures.maps import draw_influence, draw_prompts, draw_strip
+from ezclip.figures.charts import NO_INTERVAL, by_class
+from ezclip.figures.maps import draw_influence, draw_prompts, draw_reading, draw_strip, gains
 
 if TYPE_CHECKING:
     from ezclip.explanation.temporal import TemporalView
@@ -73,10 +74,16 @@ def label_files(names: list[str], own: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def strip_figure(analysis: Analysis, opacity: float) -> Figure:
-    """Input and maps of all models on one colour scale and, if asked for, the difference on its own."""
-    rows = {r.name: r.attribution for r in analysis.results}
-    return draw_strip(analysis.clip, rows, limit=analysis.limit, opacity=opacity, difference=analysis.difference)
+def strip_figure(analysis: Analysis, proofs: list[MapProof], opacity: float) -> Figure:
+    """Input and maps of all models on one colour scale, with their faithfulness; below the difference, if asked for."""
+    return draw_strip(
+        analysis.clip,
+        {r.name: r.attribution for r in analysis.results},
+        limit=analysis.limit,
+        opacity=opacity,
+        difference=analysis.difference,
+        notes={proof.name: gains(proof.deletion, proof.insertion) for proof in proofs},
+    )
 
 
 def provenance(analysis: Analysis) -> dict[str, str]:
@@ -106,10 +113,11 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof], view: TemporalVi
         parts.append(Table(f"ranking_{name}", f"Ranking of {result.name}", columns, rows, on_page=len(rows) <= TOP))
         if len(rows) > TOP:
             parts.append(Table(f"best_{name}", f"{result.name}: {TOP} best of {len(rows)}", columns, rows[:TOP]))
+    parts.append(Picture("ranking", "The best class names", ranking_chart(analysis)))
     near = [[name, cosine] for name, cosine in analysis.nearest]
     title = f"Nearest in text to “{analysis.target}” for {analysis.model.name}"
     parts.append(Table("nearest", title, ["class", "cosine"], near))
-    strip = strip_figure(analysis, analysis.request.opacity)
+    strip = strip_figure(analysis, proofs, analysis.request.opacity)
     note = f"Method {analysis.request.method}, label {analysis.target}. " + " ".join(
         r.attribution.note for r in analysis.results if r.attribution.note
     )
@@ -151,6 +159,15 @@ def analysis_report(analysis: Analysis, proofs: list[MapProof], view: TemporalVi
     return Report(f"{analysis.clip.name}", lead, data, provenance(analysis), parts)
 
 
+def ranking_chart(analysis: Analysis) -> Figure:
+    """Scores of the names that any model has among its best."""
+    best = list(dict.fromkeys(p.label for r in analysis.results for p in r.predictions[:TOP]))
+    scores = {r.name: {p.label: p.score for p in r.predictions} for r in analysis.results}
+    series = {name: {label: (own[label], *NO_INTERVAL) for label in best} for name, own in scores.items()}
+    title = f"{analysis.clip.name}: the best class names of each model"
+    return by_class(series, title=title, axis_label="score, %")
+
+
 def _told(value: float | None) -> float | str:
     return "not measured" if value is None else value
 
@@ -170,6 +187,7 @@ def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Pictur
         Picture("influence", title, draw_influence(view.influence, seconds, title=name)),
         Table("influence_matrix", title, ["frame, drew on frame to the right", *frames], drew, on_page=False),
         Picture("prompts", f"{name}: attention among the prompts", draw_prompts(view.prompts, view.layers)),
+        Picture("reading", f"{name}: who reads the prompts", draw_reading(view.reading, view.layers, seconds)),
         Table(
             "prompts_by_layer",
             "Attention among the prompts",

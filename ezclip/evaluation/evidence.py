@@ -21,6 +21,13 @@ from ezclip.predictor import Predictor
 
 BLIND = 0.01  # relative change of a logit that bfloat16 can cause by itself
 BLIND_SCORE = 0.05  # and of a score
+_QUANTITIES = (
+    ("score of its answer, %", "score", 100),
+    ("rank of its answer", "rank", 1),
+    ("Var, unit vectors", "variance", 1),
+    ("C, unit vectors", "central_difference", 1),
+    ("heat that moved, %", "map_change", 100),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +148,14 @@ def verdict(name: str, probes: list[Probe]) -> str:
     )
 
 
-def scores_chart(found: dict[str, list[Probe]]) -> Figure:
-    """Score of the first answer under each variation, one colour a model."""
-    nan = float("nan")
+def probes_chart(found: dict[str, list[Probe]]) -> Figure:
+    """Everything that was measured under each variation, one colour a model."""
     variations = [p.variation for p in next(iter(found.values()))]
-    series = {name: [(p.score, nan, nan) for p in probes] for name, probes in found.items()}
-    return charts.grouped(variations, series, title="What each model says of its first answer", axis_label="score, %")
+    rows = {
+        title: {name: [factor * getattr(p, key) for p in probes] for name, probes in found.items()}
+        for title, key, factor in _QUANTITIES
+    }
+    return charts.panels(variations, rows, title="Each model's answer to the clip as it is, its frames and its map")
 
 
 def evidence_report(found: dict[str, list[Probe]], provenance: dict[str, str]) -> Report:
@@ -157,7 +166,7 @@ def evidence_report(found: dict[str, list[Probe]], provenance: dict[str, str]) -
     data = {"models": {name: as_json(probes) for name, probes in found.items()}, "verdicts": verdicts}
     note = "score, logit and rank are of the label that the model gave the clip as it is."
     parts = [
-        Picture("scores", "Score of the first answer", scores_chart(found)),
+        Picture("variations", "Variations of the clip, as bars", probes_chart(found)),
         Table("probes", "Variations of the clip", columns, rows, note),
     ]
     return Report("Motion evidence", " ".join(verdicts), data, provenance, parts)

@@ -14,7 +14,7 @@ from ezclip.explanation.gradients import Tick
 from ezclip.explanation.registry import METHODS, Options, check_method, explain
 from ezclip.explanation.temporal import temporal_view
 from ezclip.explanation.trace import trace_of
-from ezclip.figures.maps import draw_influence, draw_strip, shared_limit
+from ezclip.figures.maps import draw_influence, draw_strip, gains, shared_limit
 from ezclip.predictor import Predictor
 from ezclip.text.templates import fill
 from ezclip.types import Attribution, has_prompts
@@ -112,7 +112,11 @@ def write_explanation(
     out.mkdir(parents=True, exist_ok=True)
     files = {"strip": out / "strip.png", "maps": out / "maps.npz"}
     rows = {p.name: maps[p.name] for p in reversed(predictors)}
-    draw_strip(model.clip, rows, limit=shared_limit(list(maps.values()))).savefig(files["strip"], dpi=150)
+    proofs = {p.name: _faithfulness(p, maps[p.name], names, label) for p in predictors} if prove and label else None
+    none = dict.fromkeys(maps, {"deletion_gain": None, "insertion_gain": None})
+    notes = {name: gains(g["deletion_gain"], g["insertion_gain"]) for name, g in (proofs or none).items()}
+    strip = draw_strip(model.clip, rows, limit=shared_limit(list(maps.values())), notes=notes)
+    strip.savefig(files["strip"], dpi=150)
     arrays = {f"heat_{i}": maps[p.name].heat for i, p in enumerate(predictors)}
     if main.influence is not None:
         arrays["influence"] = main.influence
@@ -135,9 +139,7 @@ def write_explanation(
             name: next({"score": p.score, "logit": p.logit} for p in found if p.label == label)
             for name, found in ranked.items()
         },
-        "faithfulness": {p.name: _faithfulness(p, maps[p.name], names, label) for p in predictors}
-        if prove and label
-        else None,
+        "faithfulness": proofs,
     }
 
 

@@ -14,6 +14,7 @@ COLOURS = ("#999999", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D
 MARKERS = "oDsv^P"
 MOST_NAMED = 120  # classes of a confusion matrix
 Bar = tuple[float, float, float]  # value, lower and upper end of its interval
+NO_INTERVAL = (float("nan"), float("nan"))
 
 
 def differences(
@@ -41,12 +42,15 @@ def differences(
     return figure
 
 
-def by_class(series: Mapping[str, Mapping[str, Bar]], *, title: str, most: int = 40) -> Figure:
+def by_class(
+    series: Mapping[str, Mapping[str, Bar]], *, title: str, axis_label: str = "top-1, %", most: int = 40
+) -> Figure:
     """Horizontal bars with intervals for each class, one colour a model, the best of the last model on top.
 
     Args:
         series: model -> class -> value in [0, 1] with its interval; the same classes for all.
         title: of the chart.
+        axis_label: what the values are.
         most: of more classes, half this many from the top and as many from the bottom are shown.
     """
     last = list(series.values())[-1]
@@ -64,7 +68,7 @@ def by_class(series: Mapping[str, Mapping[str, Bar]], *, title: str, most: int =
     axis.set_yticks(range(len(shown)), [_short(name, 52) for name in shown], fontsize=8)
     axis.set_ylim(-0.6, len(shown) - 0.4)
     axis.set_xlim(0, 101)
-    axis.set_xlabel("top-1, %")
+    axis.set_xlabel(axis_label)
     _title(
         figure, title if len(shown) == len(labels) else f"{title}: {most // 2} best, {most // 2} worst of {len(labels)}"
     )
@@ -110,6 +114,31 @@ def grouped(
     axis.set_title(title, fontsize=10, parse_math=False)
     axis.grid(axis="y", alpha=0.3)
     axis.set_axisbelow(True)
+    return figure
+
+
+def panels(groups: Sequence[str], rows: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
+    """A panel of bars for each quantity, one below the other over the same groups, one colour a series.
+
+    Args:
+        groups: names along the axis.
+        rows: quantity -> legend -> one value a group; NaN leaves a gap.
+        title: of the figure.
+    """
+    figure = Figure(figsize=(max(6.5, 1.05 * len(groups) + 2.0), 1.35 * len(rows) + 1.4), layout="constrained")
+    axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
+    for axis, (quantity, series) in zip(axes, rows.items(), strict=True):
+        width = 0.8 / len(series)
+        for i, (name, values) in enumerate(series.items()):
+            places = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * width
+            axis.bar(places, values, width * 0.94, label=_short(name, 40), color=COLOURS[i % len(COLOURS)])
+        axis.set_ylabel(textwrap.fill(quantity, 18), fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(axis="y", alpha=0.3)
+        axis.set_axisbelow(True)
+    axes[-1].set_xticks(range(len(groups)), [textwrap.fill(_short(g, 40), 14) for g in groups], fontsize=8)
+    axes[-1].legend(fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.32))
+    _title(figure, title)
     return figure
 
 

@@ -71,6 +71,7 @@ def draw_strip(
     limit: float,
     opacity: float = 0.6,
     difference: np.ndarray | None = None,
+    notes: Mapping[str, str] | None = None,
     side: int = 160,
 ) -> Figure:
     """Input frames and, under them, one row of overlays for each model.
@@ -81,6 +82,7 @@ def draw_strip(
         limit: from ``shared_limit``.
         opacity: of the maps.
         difference: (T, grid, grid), the model's map minus the baseline's, drawn below on a scale of its own.
+        notes: row title -> what is written below it.
         side: pixels of one picture.
     """
     T = len(clip)
@@ -104,16 +106,11 @@ def draw_strip(
                 if r == 0:
                     axis.set_title(f"{clip.seconds[t]:.2f} s", fontsize=8, pad=2)
                 if c == 0:
-                    axis.text(
-                        -0.06,
-                        0.5,
-                        textwrap.fill(title, 16, max_lines=3, placeholder="…"),
-                        transform=axis.transAxes,
-                        ha="right",
-                        va="center",
-                        fontsize=9,
-                        parse_math=False,
-                    )
+                    told = {"ha": "right", "transform": axis.transAxes, "parse_math": False}
+                    name = textwrap.fill(title, 16, max_lines=3, placeholder="…")
+                    note = (notes or {}).get(title, "")
+                    axis.text(-0.06, 0.5, name, va="bottom" if note else "center", fontsize=9, **told)
+                    axis.text(-0.06, 0.46, note, va="top", fontsize=7, color="0.35", **told)
     if rows:
         scale = ScalarMappable(Normalize(0, limit), CMAP)
         bar = figure.colorbar(scale, ax=axes, fraction=0.018, pad=0.01, format="%.1e")
@@ -125,6 +122,13 @@ def draw_strip(
         bar.set_label("model minus baseline", fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return figure
+
+
+def gains(deletion: float | None, insertion: float | None) -> str:
+    """A map's faithfulness in short lines, to be written beside it; None where it was not measured."""
+    if deletion is None or insertion is None:
+        return "faithfulness\nnot measured"
+    return f"gain over chance\ndeletion {deletion:+.2f}\ninsertion {insertion:+.2f}"
 
 
 def draw_thumbnails(pictures: Sequence[tuple[str, np.ndarray]], columns: int = 8) -> Figure:
@@ -169,6 +173,26 @@ def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
         parse_math=False,
     )
     figure.colorbar(image, ax=axis, label="share from another frame", fraction=0.045)
+    return figure
+
+
+def draw_reading(reading: np.ndarray, layers: Sequence[int], seconds: np.ndarray) -> Figure:
+    """How much of each patch's attention goes to its frame's prompt, (K, T, grid, grid); a row a layer, one scale."""
+    K, T = reading.shape[:2]
+    limit = max(float(reading.max()), 1e-9)
+    figure = Figure(figsize=(1.2 * T + 1.6, 1.3 * K + 0.4), layout="constrained")
+    axes = figure.subplots(K, T, squeeze=False)
+    image = None
+    for axis, (k, t) in zip(axes.ravel(), np.ndindex(K, T), strict=True):
+        image = axis.imshow(reading[k, t], cmap=CMAP, vmin=0, vmax=limit)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        if k == 0:
+            axis.set_title(f"{seconds[t]:.2f} s", fontsize=8, pad=2)
+        if t == 0:
+            axis.set_ylabel(f"layer {layers[k]}", fontsize=8)
+    if image is not None:
+        figure.colorbar(image, ax=axes, fraction=0.03, label="share of a patch's attention", format="%.1e")
     return figure
 
 

@@ -236,7 +236,7 @@ def test_truth_of_a_sample_is_found_by_its_content(services: Services, tmp_path:
 
 
 def test_files_to_take_away(services: Services, analysis: Analysis, tmp_path: Path) -> None:
-    with np.load(save_maps(tmp_path / "maps.npz", analysis, services)) as arrays:
+    with np.load(save_maps(tmp_path / "maps.npz", analysis, truth(analysis), services)) as arrays:
         assert arrays["heat"].shape[:2] == (2, 8) and list(arrays["models"]) == ["tabletop/base", "tabletop/ezclip"]
         assert arrays["prompts"].shape == (4, 8, 8)
     shown = read_clip(save_overlay(tmp_path / "o.mp4", analysis, 0.5), lambda n: [0, n - 1])

@@ -9,6 +9,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 
+from app.services import Services
 from ezclip.cli import main
 from tests.app.test_actions import assert_same
 
@@ -189,8 +190,9 @@ def test_user_errors_are_sentences(client: Client, movie: Path, labels: str, arg
 
 @pytest.mark.parametrize("endpoint", ["/predict", "/analyse", "/probe", "/scan", "/damage", "/explain"])
 def test_nothing_of_a_model_that_is_not_offered_is_looked_at(
-    client: Client, movie: Path, tmp_path: Path, endpoint: str
+    client: Client, services: Services, movie: Path, tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(services, "typed", False)  # as where a server is there for others
     (tmp_path / "config.json").write_text('{"schema": "a secret", "labels": ["x", "y"]}')
     with pytest.raises(AppError, match="There is no model .* here") as caught:
         client.predict(handle_file(movie), model=str(tmp_path), api_name=endpoint)
