@@ -97,10 +97,11 @@ def build_app(services: Services) -> gr.Blocks:
         outputs = [state, *(component for tab in shown for component in tab.outputs)]
 
         def analysed(current: Any, *values: Any, again: bool = False) -> Iterator[Any]:
+            unchanged = [gr.skip() for _ in outputs]
             if again and current is None:
+                yield [gr.skip(), *unchanged]  # nothing at all would empty every output
                 return
             own, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
-            unchanged = [gr.skip() for _ in outputs]
             try:
                 request = controls.request(*shared, **attention.settings(*own))
                 if not again or request.target not in wanted_labels(request)[0]:

@@ -17,6 +17,7 @@ from tests.conftest import write_video
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HARMLESS = ("Method not implemented.", "[Violation]")
+CANCEL = "/gradio_api/cancel"  # Gradio answers 500 where the event has just ended
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +77,14 @@ def open_page(browser: Browser, url: str) -> Iterator[Opener]:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+        page.on(
+            "console",
+            lambda m: (
+                problems.append(f"{m.text} {m.location['url']}")
+                if m.type == "error" and not m.location["url"].endswith(CANCEL)
+                else None
+            ),
+        )
         page.on("pageerror", lambda e: problems.append(str(e)))
         page.on(
             "request",

@@ -176,12 +176,51 @@ def test_address_brings_settings_back(open_page: Opener) -> None:
     page = open_page("?labels=one%0Atwo&model=tabletop/prompts&tab=evidence")
     expect(page.locator("#labels textarea")).to_have_value("one\ntwo")
     expect(page.locator("#probe")).to_be_visible()
+    expect(page.locator("#model input")).to_have_value("tabletop/prompts")
     open_tab(page, "about")
     page.wait_for_url("**tab=about**")
     again = open_page("?labels=set:HMDB-51")
     again.wait_for_function("document.querySelector('#labels textarea').value.split('\\n').length == 51")
     again.get_by_text("pushing left to right").first.click()
-    again.wait_for_url("**labels=set%3AHMDB-51**", timeout=60_000)
+    again.wait_for_url("**labels=set%3AHMDB-51**model=tabletop%2Fezclip**", timeout=60_000)
+
+
+def test_what_is_known_of_the_models(open_page: Opener) -> None:
+    page = open_page()
+    expect(page.locator("#banner")).to_contain_text("only drawn table scenes")
+    page.get_by_text("About these models").click()
+    for told in ("tabletop-clip", "T = 8", "top-1", "trained on"):
+        expect(page.locator("#cards")).to_contain_text(told)
+
+
+NAMELESS = """() => [...document.querySelectorAll('input, textarea, button, select')].filter(e => e.checkVisibility()
+    && !(e.getAttribute('aria-label') || e.title || e.labels?.length || e.textContent.trim() || e.placeholder
+        || e.closest('label')?.textContent.trim() || e.getAttribute('aria-labelledby')))
+    .map(e => e.outerHTML.slice(0, 200))"""
+
+
+def test_every_control_has_a_name(open_page: Opener) -> None:
+    page = open_page()
+    for tab in TABS:
+        open_tab(page, tab)
+        assert page.evaluate(NAMELESS) == [], tab
+
+
+def test_texts_are_chosen(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    page.locator("#labels textarea").fill("one, two, " + "very " * 90 + "long")
+    page.get_by_text("Texts", exact=True).click()
+    page.locator("#texts input").click()
+    page.get_by_role("option", name="16 templates").click()
+    analyse(page)
+    expect(page.locator("#ranking")).to_contain_text("longer than 77 tokens")
+    page.get_by_text("Take away").first.click()
+    expect(page.locator("#command")).to_contain_text("--texts templates")
+    open_tab(page, "attention")
+    page.locator("#method input").click()
+    page.get_by_role("option", name="Integrated gradients").click()
+    expect(page.locator("#strip")).to_contain_text("onvergence delta", timeout=60_000)
 
 
 def test_keyboard_changes_tabs(open_page: Opener) -> None:
@@ -248,7 +287,8 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
     assert fits(page)
     page.get_by_text("pushing left to right").first.click()
     page.locator("#clip video").first.wait_for()
-    analyse(page)
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#choose-tab")).to_be_in_viewport()
     assert fits(page)
     open_tab(page, "attention")
     expect(page.locator("#strip tbody tr")).to_have_count(3)
