@@ -1,4 +1,4 @@
-"""What the app's users wait for, and what it leaves behind: python benchmarks/app.py [--model NAME] [--rounds 100].
+"""What the users of the app wait for and what it leaves: python benchmarks/app.py [--random ViT-B-16] [--rounds 100].
 
 Starts the app as its users do, walks a page through a first analysis and a change of class names, lets ten clients ask
 at once, and repeats analyses. Prints one JSON document. Needs Chromium and requirements-dev.txt.
@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import av
 import numpy as np
@@ -26,6 +27,13 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ezclip.checkpoints.catalog import BACKBONE, BASELINE, DEFAULT  # noqa: E402
+from ezclip.checkpoints.store import save_backbone, save_model  # noqa: E402
+from ezclip.model.backbone import build_backbone  # noqa: E402
+from ezclip.model.builders import build_ezclip  # noqa: E402
+
 PORT = 7899
 USERS = 10
 LABELS = [f"doing thing number {i}" for i in range(10)]
@@ -35,7 +43,7 @@ PATIENCE_MS = 180_000
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="tabletop/ezclip")
+    parser.add_argument("--random", help="measure base and ezclip with random weights of this open_clip architecture")
     parser.add_argument("--rounds", type=int, default=100, help="analyses in a row")
     parser.add_argument("--out", type=Path, help="also write the document to this file")
     asked = parser.parse_args()
@@ -43,24 +51,26 @@ def main() -> None:
         clips = [film(Path(folder) / f"clip{i}.mp4", seed=i) for i in range(USERS)]
         cache = Path(folder) / "cache"
         cache.mkdir()
+        baseline, model = random_pair(asked.random, Path(folder)) if asked.random else (BASELINE, DEFAULT)
         environment = os.environ | {"GRADIO_TEMP_DIR": str(cache), "TMPDIR": str(cache)}
         began = time.monotonic()
-        command = [sys.executable, "app.py", "--port", str(PORT), "--model", asked.model]
+        command = [sys.executable, "app.py", "--port", str(PORT), "--model", model]
         server = subprocess.Popen(command, cwd=ROOT, env=environment)
         try:
-            found = {"model": asked.model, "port_answers_s": wait_for_port(began)}
+            name = f"{asked.random}, random weights" if asked.random else model
+            found: dict[str, Any] = {"model": name, "port_answers_s": wait_for_port(began)}
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
                 page = browser.new_page()
-                page.goto(f"http://127.0.0.1:{PORT}")
+                page.goto(f"http://127.0.0.1:{PORT}?{urlencode({'baseline': baseline, 'model': model})}")
                 page.get_by_role("button", name="Analyse", exact=True).wait_for()
                 found["page_is_there_s"] = since(began)
                 found |= first_analysis(page, clips[0]) | large_clip(page, Path(folder) / "large.mp4")
                 browser.close()
             client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
-            found |= crowd(clips) | {"memory_after_crowd_mib": memory(server.pid)}
+            found |= crowd(clips, model, baseline) | {"memory_after_crowd_mib": memory(server.pid)}
             for i in range(asked.rounds):
-                client.predict(handle_file(clips[i % USERS]), "a, b", model=asked.model, api_name="/explain")
+                client.predict(handle_file(clips[i % USERS]), "a, b", model, baseline, api_name="/explain")
                 if i in (asked.rounds // 2 - 1, asked.rounds - 1):
                     found[f"memory_after_{i + 1}_mib"] = memory(server.pid)
                     found[f"disk_after_{i + 1}_mib"] = disk(cache)
@@ -72,6 +82,20 @@ def main() -> None:
     print(document)  # noqa: T201
     if asked.out:
         asked.out.write_text(document + "\n", "utf-8")
+
+
+def random_pair(architecture: str, folder: Path) -> tuple[str, str]:
+    """Folders of a baseline and a model on one backbone of random weights."""
+    import open_clip
+    import torch
+
+    torch.manual_seed(0)
+    config = open_clip.get_model_config(architecture)
+    backbone = build_backbone(f"random {architecture}", config)
+    save_backbone(backbone, folder / BACKBONE)
+    for variant in ("base", "ezclip"):
+        save_model(build_ezclip(backbone, variant, num_frames=8), backbone, folder / variant, summary={"text": "names"})
+    return str(folder / "base"), str(folder / "ezclip")
 
 
 def film(path: Path, *, seed: int, scale: int = 8, seconds: int = 10, fps: int = 25) -> Path:
@@ -127,14 +151,14 @@ def analysis(page: Page, labels: list[str]) -> float:
     return since(began)
 
 
-def crowd(clips: list[Path]) -> dict[str, Any]:
+def crowd(clips: list[Path], model: str, baseline: str) -> dict[str, Any]:
     """Ten clients at once, each with a clip of its own."""
     waits, ranks = [0.0] * len(clips), [0] * len(clips)
 
     def ask(i: int) -> None:
         client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
         began = time.monotonic()
-        job = client.submit(handle_file(clips[i]), ",".join(LABELS), api_name="/explain")
+        job = client.submit(handle_file(clips[i]), ",".join(LABELS), model, baseline, api_name="/explain")
         while not job.done():
             ranks[i] = max(ranks[i], job.status().rank or 0)
             time.sleep(0.05)

@@ -9,6 +9,8 @@ from ezclip.data.tabletop.truth import find_masks
 from ezclip.evaluation.analysis import Analysis, Host, sentences_of, wanted_labels
 from ezclip.evaluation.jobs import Step
 
+BATCH = 2  # clips in one forward pass, so that an analysis need not wait long for its turn
+
 
 @dataclass(frozen=True)
 class MapProof:
@@ -64,7 +66,7 @@ def prove(host: Host, analysis: Analysis) -> Iterator[Step | list[MapProof]]:
             texts = predictor.encode_texts([sentence for name in names for sentence in sentences[name]])
             predictor.set_video(analysis.clip)
             pixels = predictor.pixels
-        steps = measure(predictor.model, pixels, result.attribution.heat, texts, len(names), target)
+        steps = measure(predictor.model, pixels, result.attribution.heat, texts, len(names), target, batch=BATCH)
         found: Faithfulness | float = 0.0
         while not isinstance(found, Faithfulness):
             with host.lock:  # another analysis may trace the same model between two steps

@@ -13,7 +13,6 @@ from ezclip.model.ezclip import EZCLIP, class_scores
 
 LEVELS = 8
 ORDERS = 4
-_BATCH = 8  # clips in one forward pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +55,7 @@ def measure(
     levels: int = LEVELS,
     random_orders: int = ORDERS,
     seed: int = 0,
+    batch: int = 8,
 ) -> Iterator[float | Faithfulness]:
     """Delete and insert patches of one clip in the order of a map.
 
@@ -69,6 +69,7 @@ def measure(
         levels: steps from none to all patches.
         random_orders: random orders to compare with.
         seed: of the random orders.
+        batch: clips in one forward pass.
 
     Yields:
         The share of the work that is done, in [0, 1], and the Faithfulness last. Stopping the iteration cancels.
@@ -90,9 +91,9 @@ def measure(
     mean = pixels.mean(dim=(1, 3, 4), keepdim=True)  # (1, 1, 3, 1, 1)
     patch = pixels.shape[-1] // grid
     scores: list[Tensor] = []
-    for start in range(0, len(masks), _BATCH):
+    for start in range(0, len(masks), batch):
         yield start / len(masks)
-        logits = _logits(model, pixels, mean, masks[start : start + _BATCH], patch, texts)
+        logits = _logits(model, pixels, mean, masks[start : start + batch], patch, texts)
         scores.append(class_scores(logits, classes)[:, target])
     curves = torch.cat(scores).float().cpu().numpy().reshape(2, len(rankings), levels + 1)
     yield Faithfulness(shares, curves[0, 0], curves[1, 0], curves[0, 1:], curves[1, 1:])
