@@ -27,6 +27,7 @@ LABELS_HELP = "One a line, or separated by commas. Leave empty for the model's o
 TYPED = "From the list, or type a folder, clip:ARCH/TAG or hf:organisation/name (may be downloaded), then Enter."
 TEMPLATE = "From the list, or your own template with {} for the name, such as: a video of {}"
 CUT = "The player shows this file without its last {:.0f} seconds; the analysis reads all of it."
+TARGET = "Asked by the gains below and by maps “of the label”; the other maps are the same for all labels."
 EMPTY_RANKING = "The ranked class names of both models appear here."
 EMPTY_MAPS = "The frames and both models' attention maps appear here."
 EMPTY_INFLUENCE = "How much each frame drew on the others appears here."

@@ -44,7 +44,7 @@ class AttentionTab:
                 titles = [(title, name) for name, title in METHODS.items()]
                 self.method = gr.Dropdown(titles, value="rollout", label="Map", min_width=260, elem_id="method")
                 self.target = gr.Dropdown(
-                    [], label="Label of the gains, and of maps (of the label)", min_width=260, elem_id="target"
+                    [], label="Label that is explained", info=texts.TARGET, min_width=260, elem_id="target"
                 )
             self.strip = gr.HTML(widgets.empty(texts.EMPTY_MAPS), elem_id="strip")
             self.proof = gr.HTML("", elem_id="proof")
