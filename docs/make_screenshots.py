@@ -48,7 +48,7 @@ def main() -> None:
 
 def walk(page: Page, look: Callable[[str], None]) -> None:
     """Analyse a sample with a long class name among the others, fill every tab, and ``look`` at each."""
-    page.get_by_role("button", name="Analyse", exact=True).wait_for()
+    ready(page)
     page.get_by_text("pushing left to right").first.click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('Done')", timeout=60_000)
     box = page.locator("#labels textarea")
@@ -90,6 +90,13 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
     look("long")
     open_tab(page, "about")
     look("about")
+
+
+def ready(page: Page) -> None:
+    """Wait until the page's parts are there, which come one by one."""
+    page.get_by_role("button", name="Analyse", exact=True).wait_for()
+    page.locator("#labels textarea").wait_for()
+    page.locator("#status").wait_for(state="attached")
 
 
 def open_tab(page: Page, tab: str) -> None:

@@ -45,13 +45,13 @@ def commands(analysis: Analysis) -> str:
         shlex.join([*asked, "--prove"]),
         "",
         "# Python",
-        "from ezclip import Predictor",
-        "from ezclip.text.templates import sentences",
-        'names = open("names.txt").read().splitlines()',
-        f"predictor = Predictor.load({r.model!r})",
-        f"predictor.set_video({file!r})",
-        f"texts = sentences(names, {r.texts!r}, predictor.templates, {r.sentences!r})",
-        "predictor.score(names, texts)",
+        "from ezclip.evaluation.analysis import Alone, Request, analyse, finish",
+        'names = tuple(open("names.txt", encoding="utf-8").read().splitlines())',
+        f"asked = Request({file!r}, names, {r.baseline!r}, {r.model!r}, {r.further!r}, {r.texts!r}, {r.sentences!r},",
+        f"                {r.method!r}, {r.fusion!r}, {r.start_layer!r}, {r.discard!r}, {analysis.target!r})",
+        "found = finish(analyse(Alone(), asked))",
+        "for one in found.results:",
+        "    print(one.name, one.best, one.predictions[0].score, one.attribution.heat.shape)",
     ]
     return "\n".join(lines)
 

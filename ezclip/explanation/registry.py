@@ -68,11 +68,10 @@ class Answer:
 
 @dataclass(frozen=True)
 class Method:
-    """An explanation method: title, whether it explains a label, the function, and which ``Options`` it takes."""
+    """An explanation method: the function, whether it explains a label, and which ``Options`` it takes."""
 
-    title: str
-    needs_label: bool
     ask: Callable[[Question], Answer]
+    needs_label: bool = False
     takes: frozenset[str] = frozenset()
 
 
@@ -128,16 +127,14 @@ _HEADS = frozenset({"fusion"})
 _LAYERS = frozenset({"start_layer", "discard"})
 _ALL = _HEADS | _LAYERS
 METHODS: dict[str, Method] = {
-    "rollout": Method("Attention rollout through frames and prompts", False, _rollout, _ALL),
-    "rollout-own-frame": Method("Rollout, each frame's class token on its own patches", False, _own_frame, _ALL),
-    "last-layer": Method("Last block: attention of the class token", False, _last_layer, _HEADS),
-    "released": Method("The release's map: last block, mean over heads and all queries", False, _released, _HEADS),
-    "gradient-rollout": Method("Rollout weighted by the label's gradient", True, _gradient_rollout, _LAYERS),
-    "grad-cam": Method("Grad-CAM at the last block, for the label", True, _by_label(gradients.grad_cam)),
-    "integrated-gradients": Method(
-        "Integrated gradients, for the label", True, _by_label(gradients.integrated_gradients)
-    ),
-    "occlusion": Method("Occlusion, for the label", True, _by_label(gradients.occlusion)),
+    "rollout": Method(_rollout, takes=_ALL),  # through frames and prompts
+    "rollout-own-frame": Method(_own_frame, takes=_ALL),  # each frame's class token on its own patches
+    "last-layer": Method(_last_layer, takes=_HEADS),  # of the class token
+    "released": Method(_released, takes=_HEADS),  # the release's map: last block, mean over heads and all queries
+    "gradient-rollout": Method(_gradient_rollout, needs_label=True, takes=_LAYERS),
+    "grad-cam": Method(_by_label(gradients.grad_cam), needs_label=True),  # at the last block
+    "integrated-gradients": Method(_by_label(gradients.integrated_gradients), needs_label=True),
+    "occlusion": Method(_by_label(gradients.occlusion), needs_label=True),
 }
 
 

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from app.main import build_app
 from app.services import Services
 from app.theme import CSS, THEME
+from docs.make_screenshots import ready
 from tests.app.pages import Opener
 from tests.conftest import write_video
 
@@ -93,7 +94,7 @@ def open_page(browser: Browser, url: str) -> Iterator[Opener]:
             ),
         )
         page.goto(url + query)
-        page.get_by_role("button", name="Analyse", exact=True).wait_for()
+        ready(page)
         return page
 
     yield open_

@@ -287,6 +287,11 @@ def test_the_command_in_the_report_repeats_it(
     assert_same(here, there)
     assert here["proof"][0]["deletion"] is not None and len(here["models"]) == 3
     assert (tmp_path / "analysis" / "sentences.csv").read_text() == (tmp_path / "sentences.csv").read_text()
+    code, names = commands(found).partition("# Python")[2], {}
+    exec(code, names)
+    for here, there in zip(found.results, names["found"].results, strict=True):
+        assert here.name == there.name and [p.label for p in here.predictions] == [p.label for p in there.predictions]
+        assert np.allclose(here.attribution.heat, there.attribution.heat, rtol=0.05, atol=1e-5)
 
 
 def test_a_dropped_official_file_becomes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,8 +80,13 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     page.locator("#shipped-show").click()
     expect(page.locator("#class-verdict")).to_contain_text("ezclip is ahead", timeout=15_000)
     expect(page.locator("#class-chart img, #class-bars img")).to_have_count(2)
+    page.locator("#shipped-baseline input").click()
+    page.get_by_role("option", name="prompts", exact=True).click()
+    page.locator("#shipped-show").click()
+    expect(page.locator("#class-map h2", has_text="prompts")).to_be_visible(timeout=15_000)
     page.locator("#class-map .ez-point").first.click()
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16, timeout=30_000)
+    expect(page.locator("#class-clip")).to_contain_text("tabletop/prompts")  # not the page's baseline
     expect(page.locator("#class-proof")).not_to_contain_text("no ground truth")
     page.locator("#clip video").first.wait_for()
     with page.expect_download() as download:

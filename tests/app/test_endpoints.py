@@ -54,7 +54,8 @@ def test_analyse_gives_everything(client: Client, movie: Path) -> None:
     assert list(answer["models"]) == ["tabletop/base", "tabletop/ezclip", "tabletop/motion"]
     assert answer["target"] == "b" and [near["label"] for near in answer["nearest"]] == ["a"]
     assert all(proof["deletion"] is not None for proof in answer["proof"])
-    assert {"report.html", "strip.svg", "maps.npz", "overlay.mp4", "sentences.csv"} <= {Path(f).name for f in files}
+    made = {"report.html", "strip.svg", "reading.png", "ranking.svg", "maps.npz", "overlay.mp4", "sentences.csv"}
+    assert made <= {Path(f).name for f in files}
     with pytest.raises(AppError, match="Texts are 'poems'"):
         client.predict(handle_file(movie), "a, b", texts="poems", api_name="/analyse")
 

@@ -23,11 +23,13 @@ from ezclip.evaluation.analysis import Request, finish
 from ezclip.evaluation.class_study import read_predictions, study_tables
 from ezclip.evaluation.damage import damage
 from ezclip.evaluation.embed import embed
+from ezclip.evaluation.frames import lay_out
 from ezclip.evaluation.jobs import Step, Stopped
 from ezclip.evaluation.live import Live, score_live
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import draw_test_clip, measured, shipped_report, shipped_study, shipped_variants
 from ezclip.evaluation.summary import class_accuracies
+from ezclip.types import Clip
 from ezclip.video.corrupt import Corruption, corrupt
 from tests.conftest import write_video
 
@@ -72,6 +74,10 @@ def test_frames_in_one_plane(services: Services, movie: Path) -> None:
         if share is not None:
             assert share == pytest.approx((frozen + frozen_c) / (variance + c))
     assert found.spread()[1][-1] == pytest.approx(0, abs=1e-4), "base shows no motion where nothing moves"
+    still = Clip("still", np.zeros((8, 40, 40, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
+    frozen = lay_out([services.predictor(name) for name in pair], [still], "PCA")
+    assert frozen.still() == ["All frames of still are one point under tabletop/base."]
+    assert frozen.still() == frozen.as_json()["notes"] and frozen.still()[0] in widgets.frame_plane(frozen)
     with pytest.raises(UserError, match="chosen twice"):
         finish(embeddings.frame_plane(services, [str(movie)], [pair[1], pair[1]], "PCA"))
     with pytest.raises(UserError, match="1 to 8 fit"):

@@ -67,6 +67,27 @@ def test_occlusion_is_the_fall_of_the_cosine(backbone: Backbone, clip: torch.Ten
     assert cell[0, 0] == pytest.approx(max(fall, 0) * 3 * 64, abs=1e-3)  # summed over a patch's pixels and colours
 
 
+@pytest.mark.parametrize("variant", ["base", "ezclip"])
+def test_grad_cam_by_hand(backbone: Backbone, clip: torch.Tensor, text: torch.Tensor, variant: str) -> None:
+    model = make_model(backbone, variant)
+    seen: list[torch.Tensor] = []
+
+    def watch(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...], tokens: torch.Tensor) -> None:
+        if tokens.shape[1] > 16:  # not the prompts alone
+            tokens.retain_grad()
+            seen.append(tokens)
+
+    handle = model.vision.blocks[-1].ln_1.register_forward_hook(watch)
+    cosine(model, clip.clone().requires_grad_(), text).sum().backward()
+    handle.remove()
+    model.zero_grad(set_to_none=True)
+    (tokens,) = seen
+    A, gradient = tokens[:, 1:17], tokens.grad[:, 1:17]  # (T, N, D)
+    expected = (A * gradient.mean(dim=1, keepdim=True)).sum(dim=-1).clamp_min(0)
+    found = explain(model, clip, np.arange(8.0), name="m", method="grad-cam", text=text)
+    np.testing.assert_allclose(found.heat.reshape(8, 16), expected.detach(), rtol=1e-3, atol=1e-7)
+
+
 def test_gradient_rollout_of_base_stays_in_its_frame(
     backbone: Backbone, clip: torch.Tensor, text: torch.Tensor
 ) -> None:
