@@ -92,7 +92,9 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     with page.expect_download() as download:
         page.locator("#class-clip-archive").click()
     assert download.value.suggested_filename == "ezclip-report.zip"
-    page.locator("#class-map .ez-point").first.press("Enter")
+    point = page.locator("#class-map .ez-point").first
+    point.press("Enter")
+    expect(page.locator("#class-clip")).to_contain_text((point.get_attribute("aria-label") or "").split(":")[0])
     expect(page.locator("#class-proof")).to_contain_text("faithfulness of", timeout=15_000)
     page.locator("#class-clip-cancel").click()
     expect(page.locator("#class-proof")).to_contain_text("not measured")
