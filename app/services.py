@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ezclip.predictor import Predictor
 
 log = logging.getLogger(__name__)
+LONGEST_NAME = 200  # of a folder that is typed; file systems refuse much longer ones
 MODELS = 8  # loaded at once; the one that was used longest ago makes room
 CLIP_BYTES = 512e6  # decoded frames kept in memory
 FINDINGS = 24  # models times clips or archives whose embeddings and scores are kept
@@ -99,8 +100,8 @@ class Services:
     def check(self, name: str) -> None:
         """Refuse a model that does not exist, or that this app does not offer."""
         offered = list(dict.fromkeys([*self.model_names(), self.baseline]))
-        free = name.startswith(("clip:", "hf:")) or Path(name, CONFIG).is_file()
-        if name not in offered and not (self.typed and free):
+        folder = len(name) < LONGEST_NAME and Path(name, CONFIG).is_file()
+        if name not in offered and not (self.typed and (folder or name.startswith(("clip:", "hf:")))):
             more = "start it with --model for another"
             if self.typed:
                 more = "also clip:ARCH/TAG, hf:organisation/name and folders of models"

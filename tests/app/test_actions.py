@@ -133,7 +133,7 @@ def test_uploaded_names_and_descriptions(tmp_path: Path) -> None:
 
 def test_only_what_may_be_named_is_loaded(services: Services) -> None:
     closed = Services(device="cpu")
-    for name in ("clip:ViT-B-16/openai", "hf:someone/something", "/etc", "runs"):
+    for name in ("clip:ViT-B-16/openai", "hf:someone/something", "/etc", "runs", "x" * 5000, "a\0b"):
         assert not closed.offers(name)
         with pytest.raises(UserError, match="This app offers tabletop/ezclip"):
             closed.predictor(name)
