@@ -1,5 +1,6 @@
 """What the browser tests do with a page."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def upload(page: Page, clip: Path) -> None:
 def analyse(page: Page) -> None:
     page.get_by_role("button", name="Analyse", exact=True).click()
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+
+
+def describe(page: Page, sentence: str) -> None:
+    """Another sentence for the explained class, once its own stands in the box."""
+    page.get_by_text("Text workbench").click()
+    box = page.locator("#sentence textarea, #sentence input").first
+    expect(box).to_have_value(re.compile(".+"))
+    box.fill(sentence)
+    box.press("Enter")
 
 
 def fits(page: Page) -> bool:

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from app.texts import TABS
 from docs.make_screenshots import open_tab, walk
-from tests.app.pages import FAINT, Opener, analyse, fits, upload
+from tests.app.pages import FAINT, Opener, analyse, describe, fits, upload
 from tests.conftest import write_video
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
@@ -21,9 +21,7 @@ def test_own_clip(open_page: Opener, movie: Path) -> None:
     foreign = "![x](http://example.org/x.png)"  # drawn as a picture it would be a request to another host
     page.locator("#labels textarea").fill(f"waving, <img src=x onerror=alert(1)>, {foreign}, " + "very " * 40 + "long")
     analyse(page)
-    page.get_by_text("Text workbench").click()
-    page.locator("#sentence textarea, #sentence input").first.fill(foreign)
-    page.locator("#sentence textarea, #sentence input").first.press("Enter")
+    describe(page, foreign)
     expect(page.locator("#own-sentences")).to_contain_text("http://example.org")
     expect(page.locator("#ranking h2")).to_have_count(2)
     expect(page.locator("#ranking")).to_contain_text("<img src=x onerror=alert(1)>")
@@ -53,9 +51,7 @@ def test_label_change_and_workbench(open_page: Opener, movie: Path) -> None:
     page.locator("#labels textarea").fill("three, four")
     page.get_by_role("button", name="Analyse", exact=True).click()
     expect(page.locator("#ranking")).to_contain_text("three", timeout=5_000)
-    page.get_by_text("Text workbench").click()
-    page.locator("#sentence textarea, #sentence input").first.fill("something else entirely")
-    page.locator("#sentence textarea, #sentence input").first.press("Enter")
+    describe(page, "something else entirely")
     expect(page.locator("#own-sentences")).to_contain_text("something else entirely")
 
 
