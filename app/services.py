@@ -36,7 +36,7 @@ CLEANING_SECONDS = 600
 
 
 class Services:
-    """Loads each model once and keeps the last clips decoded.
+    """Loads models when they are asked for; keeps those, clips and findings that were used last.
 
     Args:
         model: name of the model that is compared with the baseline at first.

@@ -59,7 +59,7 @@ def model_card(name: str) -> dict[str, Any]:
     return card
 
 
-def scope(names: Iterable[str]) -> str:
+def what_they_know(names: Iterable[str]) -> str:
     """What the small models that ship know, and what their numbers mean elsewhere; empty for other models."""
     small = [name for name in dict.fromkeys(names) if name.startswith("tabletop/")]
     verb = "knows" if len(small) == 1 else "know"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ezclip.data.tabletop.truth import find_masks
-from ezclip.evaluation.analysis import Analysis, Host, sentences_of, wanted_labels
+from ezclip.evaluation.analysis import Analysis, Host, sentences_of
 from ezclip.evaluation.jobs import Step
 
 BATCH = 2  # clips in one forward pass, so that an analysis need not wait long for its turn
@@ -55,7 +55,7 @@ def prove(host: Host, analysis: Analysis) -> Iterator[Step | list[MapProof]]:
     """
     from ezclip.explanation.faithfulness import Faithfulness, measure
 
-    names, _ = wanted_labels(analysis.request)
+    names = analysis.names
     target = names.index(analysis.target)
     known = {proof.name: proof for proof in truth(analysis)}
     proofs = []

@@ -13,7 +13,7 @@ from ezclip import __version__
 from ezclip.checkpoints.catalog import ADAPTER, model_folder, read_config
 from ezclip.checkpoints.files import sha256_of
 from ezclip.data.manifest import Row
-from ezclip.evaluation.cards import scope
+from ezclip.evaluation.cards import what_they_know
 
 
 def card(models: list[str]) -> dict[str, str]:
@@ -26,7 +26,7 @@ def card(models: list[str]) -> dict[str, str]:
         One entry a model (variant, T, preset, texts, hashes of weights), what the small ones know, and the versions.
     """
     told = {f"model {name}": _model(name) for name in dict.fromkeys(models)}
-    told |= {"what they know": limits} if (limits := scope(models)) else {}
+    told |= {"what they know": limits} if (limits := what_they_know(models)) else {}
     return told | {
         "versions": f"ezclip {__version__}, torch {version('torch')}, open_clip {version('open_clip_torch')}"
     }
