@@ -17,6 +17,10 @@ from app.feedback import guarded
 from app.jobs import MODEL
 from app.services import Services
 
+# The player complains of a file that browsers cannot play before its copy is there.
+_PLAYABLE_NOW = """() => document.querySelectorAll('[data-testid=toast-body]').forEach(toast =>
+    toast.innerText.includes('Video not playable') && toast.querySelector('[data-testid=toast-close]')?.click())"""
+
 
 class Left(NamedTuple):
     """Components of the left column."""
@@ -111,7 +115,7 @@ def conversion_now() -> tuple[Any, Any]:
 def wire_inputs(services: Services, left: Left, banner: gr.HTML, cards: gr.HTML) -> None:
     """What happens in the left column itself."""
     controls = left.controls
-    gr.on(
+    previewed = gr.on(
         [controls.video.upload, controls.video.stop_recording],
         guarded(lambda path: _preview(services, path)),
         controls.video,
@@ -119,6 +123,7 @@ def wire_inputs(services: Services, left: Left, banner: gr.HTML, cards: gr.HTML)
         show_progress="minimal",
         api_visibility="private",
     )
+    previewed.success(None, None, None, js=_PLAYABLE_NOW, queue=False, api_visibility="private")
     left.gif.upload(
         guarded(lambda path: preview_pair(services, path)),
         left.gif,

@@ -256,6 +256,7 @@ def test_a_clip_that_browsers_cannot_play_is_shown_and_analysed(open_page: Opene
     page = open_page()
     upload(page, avi)
     page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2", timeout=20_000)
+    expect(page.get_by_text("Video not playable")).to_have_count(0, timeout=3_000)  # by itself it stays for ten seconds
     analyse(page)
     expect(page.locator("#status")).to_contain_text("8 frames of 30")
 
