@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from ezclip.evaluation.analysis import Request
+from ezclip.studies.analysis import Request
 
 
 @dataclass

@@ -18,10 +18,10 @@ from app.actions.long_video import over_time
 from app.services import Services
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
-from ezclip.evaluation.analysis import Request, finish
-from ezclip.evaluation.damage import damage
-from ezclip.evaluation.live import MOST_FRAMES, Live, score_live
 from ezclip.evaluation.shipped import shipped_study
+from ezclip.studies.analysis import Request, finish
+from ezclip.studies.corruption import damage
+from ezclip.studies.live import MOST_FRAMES, Live, score_live
 from ezclip.text.templates import check_texts
 from ezclip.video.corrupt import Corruption
 from ezclip.video.pictures import read_picture
@@ -111,7 +111,7 @@ def add_endpoints(services: Services) -> None:
 
     def on_compare_tables(first: str, second: str) -> dict[str, Any]:
         """Two predictions.csv, or one and null, class by class; the JSON of ``python -m ezclip compare``."""
-        from ezclip.evaluation.class_study import study_tables
+        from ezclip.studies.classes import study_tables
 
         given = [path for path in (first, second) if path]
         if not given:
@@ -164,7 +164,7 @@ def add_endpoints(services: Services) -> None:
         """The clip's frames in other orders; the JSON of ``python -m ezclip probe --json`` without the clip's name."""
         asked = ask(clip, labels, baseline, model, texts=texts, sentences=sentences or {})
         found = finish(motion_evidence(services, asked))
-        from ezclip.evaluation.evidence import as_json
+        from ezclip.studies.motion import as_json
 
         rows = {name: as_json(probes) for name, probes in found.probes.items()}
         return {"models": rows, "verdicts": found.verdicts}

@@ -13,7 +13,7 @@ from app import widgets
 from app.feedback import guarded_steps
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
-from ezclip.evaluation.jobs import Step, timed
+from ezclip.progress import Step, timed
 
 # Where a proof was stopped, its progress gives way.
 UNMEASURED = "html => html?.replaceAll(/faithfulness of[^<]*/g, 'not measured')"

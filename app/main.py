@@ -38,8 +38,8 @@ from app.theme import CSS, THEME
 from app.zero_gpu import on_gpu
 from ezclip.checkpoints.catalog import ROOT, check_model_name
 from ezclip.errors import UserError
-from ezclip.evaluation.analysis import analyse, wanted_labels
-from ezclip.evaluation.jobs import Step, timed
+from ezclip.progress import Step, timed
+from ezclip.studies.analysis import analyse, wanted_labels
 
 ASSETS = Path(__file__).resolve().parents[1] / "assets"
 MAX_FILE = "200mb"

@@ -14,10 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ezclip.checkpoints.cards import model_card
 from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, check_model_name, entries
-from ezclip.checkpoints.files import sha256_of
 from ezclip.errors import UserError
-from ezclip.evaluation.cards import model_card
+from ezclip.files import sha256_of
 from ezclip.types import Clip
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
@@ -81,7 +81,7 @@ class Services:
         return list(dict.fromkeys([self.default, *names, *self._predictors]))
 
     def card(self, name: str) -> dict[str, Any]:
-        """What is known of a model, see ``ezclip.evaluation.cards``.
+        """What is known of a model, see ``ezclip.checkpoints.cards``.
 
         Raises:
             UserError: no such model, or not one that may be named here.
@@ -129,8 +129,8 @@ class Services:
 
     @staticmethod
     def compare() -> Any:
-        """``ezclip.explanation.compare`` and what goes with it, imported when torch is."""
-        from ezclip.explanation import compare
+        """``ezclip.studies.explain`` and what goes with it, imported when torch is."""
+        from ezclip.studies import explain as compare
 
         return compare
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from ezclip.evaluation.cards import KNOWN, MEANING, trained_on
+from ezclip.checkpoints.cards import KNOWN, MEANING, trained_on
 
 TITLE = "EZ-CLIP"
 LEAD = (

@@ -1,11 +1,10 @@
-"""One model and one clip: decode and encode once, then score any number of label lists."""
+"""One model: encodes clips, and scores them against any number of label lists."""
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
+import threading
 from collections.abc import Callable, Hashable
-from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,26 +13,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ezclip.checkpoints.catalog import DEFAULT, model_folder, read_config
-from ezclip.checkpoints.load import load_model
+from ezclip.checkpoints.catalog import DEFAULT
+from ezclip.checkpoints.identity import Identity
+from ezclip.checkpoints.load import load
 from ezclip.errors import LabelError, UserError
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP, class_scores
 from ezclip.model.spread import spread
 from ezclip.text.templates import NAME_ONLY, TEMPLATES, fill
 from ezclip.text.tokens import tokenize
-from ezclip.types import Clip, MotionStatistics, Prediction, Reading
+from ezclip.types import Clip, MotionStatistics, Prediction
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import frozen_copy, normalise, view
+from ezclip.video.transforms import normalise, static_copy, view
 
 log = logging.getLogger(__name__)
 
 TEXT_BATCH = 64
 TEXT_CACHE = 20_000  # embeddings kept for each model
-CLIP_CACHE = 8  # encoded clips kept for each model,
-CLIP_BYTES = 256e6  # and bytes of their frames
-Finding = TypeVar("Finding")
+Value = TypeVar("Value")
 
 
 def choose_device(name: str) -> torch.device:
@@ -61,56 +59,58 @@ def native_dtype(device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-class _Encoded:
-    """A clip as one model takes and embeds it; each part is computed when it is first asked for."""
+class Encoded:
+    """One clip under one model: a value whose parts are computed at first use and then kept.
+
+    Args:
+        model: in evaluation mode.
+        clip: its T frames.
+    """
 
     def __init__(self, model: EZCLIP, clip: Clip):
         self.model, self.clip = model, clip
-        self.found: dict[Hashable, Any] = {}
+        self._derived: dict[Hashable, Any] = {}
 
     @cached_property
     def pixels(self) -> Tensor:
+        """The clip as the model takes it, (1, T, 3, S, S) float32, normalised."""
         device = self.model.logit_scale.device
         return normalise(view(self.clip.images, self.model.image_size)).unsqueeze(0).to(device)
 
     @cached_property
     @torch.inference_mode()
     def frames(self) -> Tensor:
+        """Frame embeddings (1, T, E), not normalised, float32."""
         return self.model.encode_video(self.pixels).float()
 
     @cached_property
     @torch.inference_mode()
-    def frozen(self) -> Tensor:
-        return self.model.encode_video(frozen_copy(self.pixels)).float()
+    def static(self) -> Tensor:
+        """Frame embeddings of the static copy, the middle frame repeated T times, (1, T, E), float32."""
+        return self.model.encode_video(static_copy(self.pixels)).float()
+
+    def once(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """What ``compute`` returns for this clip and model, computed at the first call with this key."""
+        if key not in self._derived:
+            self._derived[key] = compute()
+        return self._derived[key]
 
 
 class Predictor:
-    """Scores clips with one model.
+    """Encodes clips and texts with one model and ranks labels.
 
     Args:
         model: in evaluation mode.
-        name: its id, kept with results.
-        reading: in which the motion statistics are given.
-        templates: what a bare label becomes; scores are means over them.
-        data: what the model was trained on; empty if that is not known.
+        identity: of the model; a name stands for an identity with that name alone.
     """
 
-    def __init__(
-        self,
-        model: EZCLIP,
-        name: str,
-        *,
-        reading: Reading = "released",
-        templates: tuple[str, ...] = NAME_ONLY,
-        data: str = "",
-    ):
-        self.model, self.name, self.templates, self.data = model, name, templates, data
-        self.reading: Reading = reading
-        self.cut_texts: list[str] = []
-        self._cut: set[str] = set()
+    def __init__(self, model: EZCLIP, identity: Identity | str):
+        self.model = model
+        self.identity = Identity(identity, model.variant) if isinstance(identity, str) else identity
         self._texts: dict[str, Tensor] = {}
-        self._clips: OrderedDict[int, _Encoded] = OrderedDict()  # by identity of the Clip, the one in use last
-        self._passing: int | None = None  # the clip in use, if it is not to stay
+        self._cut: set[str] = set()
+        self._text_lock = threading.Lock()
+        self._current: Encoded | None = None
 
     @classmethod
     def load(
@@ -127,82 +127,50 @@ class Predictor:
             name: "tabletop/ezclip", a folder, or "clip:ARCH/TAG".
             device: "auto", "cpu", "cuda" or "mps".
             dtype: None takes bfloat16 where the device has it natively.
-            backbones: kept by fingerprint and shared by the predictors loaded with it.
+            backbones: loaded backbones by fingerprint, shared by the predictors loaded with it.
         """
         place = choose_device(device)
-        model = load_model(name, device=place, dtype=dtype or native_dtype(place), backbones=backbones)
-        config: dict[str, Any] = {} if str(name).startswith("clip:") else read_config(model_folder(str(name)))
-        training = config.get("training", {})
-        reading: Reading = training.get("reading", "released")
-        templates = NAME_ONLY if config.get("text") == "names" else TEMPLATES
-        return cls(model, str(name), reading=reading, templates=templates, data=str(training.get("data") or ""))
+        return cls(*load(name, device=place, dtype=dtype or native_dtype(place), backbones=backbones))
+
+    @property
+    def name(self) -> str:
+        """The model's name, kept with results."""
+        return self.identity.name
+
+    @property
+    def templates(self) -> tuple[str, ...]:
+        """The prompt templates that the model was trained with; scores are means over them."""
+        return NAME_ONLY if self.identity.text == "names" else TEMPLATES
 
     @property
     def device(self) -> torch.device:
         """Where the model is."""
         return self.model.logit_scale.device
 
-    @property
-    def _encoded(self) -> _Encoded:
-        if not self._clips:
-            raise UserError("No video is set; call set_video first.")
-        return next(reversed(self._clips.values()))
+    def encode(self, clip: Clip) -> Encoded:
+        """The clip under this model."""
+        return Encoded(self.model, clip)
 
-    @property
-    def clip(self) -> Clip:
-        """The frames in use.
-
-        Raises:
-            UserError: no video was set.
-        """
-        return self._encoded.clip
-
-    @property
-    def pixels(self) -> Tensor:
-        """The clip as the model takes it, (1, T, 3, S, S)."""
-        return self._encoded.pixels
-
-    @property
-    def frames(self) -> Tensor:
-        """Frame embeddings (1, T, E), not normalised, float32."""
-        return self._encoded.frames
-
-    @property
-    def frozen(self) -> Tensor:
-        """Frame embeddings of the middle frame repeated T times, (1, T, E), float32."""
-        return self._encoded.frozen
-
-    def set_video(self, video: str | Path | Clip, *, keep: bool = True) -> Clip:
-        """Decode the T segment-centre frames of a video, or take a Clip as it is.
-
-        Encoding follows when it is needed; the last clips stay encoded, so setting the same Clip again costs nothing. A
-        clip that will not come again is forgotten at the next one with ``keep=False``.
+    def set_video(self, video: str | Path | Clip) -> Clip:
+        """Decode the T segment-centre frames of a video, or take a Clip, for ``score``: the short form for scripts.
 
         Raises:
             VideoError: the file cannot be read.
         """
         if not isinstance(video, Clip):
             video = read_clip(video, partial(segment_centres, T=self.model.num_frames))
-        if self._passing is not None and self._passing != id(video):
-            del self._clips[self._passing]
-            self._passing = None
-        if id(video) not in self._clips:
-            self._clips[id(video)] = _Encoded(self.model, video)
-            self._passing = None if keep else id(video)
-        self._clips.move_to_end(id(video))
-        sizes = [encoded.clip.images.nbytes for encoded in self._clips.values()]
-        while len(sizes) > 1 and (len(sizes) > CLIP_CACHE or sum(sizes) > CLIP_BYTES):
-            self._clips.popitem(last=False)
-            sizes.pop(0)
+        self._current = self.encode(video)
         return video
 
     def score(self, labels: list[str], sentences: dict[str, list[str]] | None = None) -> list[Prediction]:
-        """Rank the labels for the clip, see ``rank``.
+        """Rank the labels for the clip of ``set_video``, see ``rank``.
 
         Raises:
             UserError: no video was set.
         """
-        return self.rank(self.frames, labels, sentences)
+        if self._current is None:
+            raise UserError("No video is set; call set_video first.")
+        return self.rank(self._current.frames, labels, sentences)
 
     def rank(
         self, frames: Tensor, labels: list[str], sentences: dict[str, list[str]] | None = None
@@ -210,12 +178,12 @@ class Predictor:
         """Rank the labels for a clip's frame embeddings.
 
         Args:
-            frames: (1, T, E), as ``frames`` has them.
+            frames: (1, T, E), as ``Encoded.frames``.
             labels: C class names, distinct.
-            sentences: the texts that stand for a label, the same number for each; None fills the model's templates.
+            sentences: the prompt texts of a label, the same number for each; None fills the model's templates.
 
         Returns:
-            One Prediction a label, best first. ``cut_texts`` then holds the sentences that were over 77 tokens.
+            One Prediction a label, best first.
 
         Raises:
             LabelError: no label, or numbers of sentences that differ.
@@ -234,31 +202,37 @@ class Predictor:
 
     @torch.inference_mode()
     def encode_texts(self, sentences: list[str]) -> Tensor:
-        """Text embeddings (len(sentences), E), float32, each distinct sentence encoded once for this model.
+        """Text embeddings (len(sentences), E), float32; each distinct sentence is encoded once for this model.
 
         Raises:
-            UserError: the model's vocabulary lacks tokens that the sentences need.
+            UserError: the sentences need tokens that the model's vocabulary lacks.
         """
-        new = [s for s in dict.fromkeys(sentences) if s not in self._texts]
-        tokens, cut = tokenize(new, self.model.context_length)
-        self._cut |= set(cut)
-        self.cut_texts = [s for s in dict.fromkeys(sentences) if s in self._cut]
-        if cut:
-            log.warning("texts over %d tokens were cut: %s", self.model.context_length, "; ".join(s[:60] for s in cut))
-        if new and int(tokens.max()) >= self.model.vocab_size:
-            raise UserError(
-                f"{self.name} knows only {self.model.vocab_size} text tokens, not CLIP's vocabulary; it cannot read "
-                "class names."
-            )
-        if len(self._texts) + len(new) > TEXT_CACHE:
-            self._texts = {s: self._texts[s] for s in set(sentences) & self._texts.keys()}
-            self._cut &= set(sentences)
-        order = sorted(range(len(new)), key=lambda i: int(tokens[i].argmax()))  # short texts with short ones
-        for start in range(0, len(order), TEXT_BATCH):
-            rows = order[start : start + TEXT_BATCH]
-            encoded = self.model.encode_text(tokens[rows].to(self.device)).float()
-            self._texts |= {new[i]: e for i, e in zip(rows, encoded, strict=True)}
-        return torch.stack([self._texts[s] for s in sentences])
+        with self._text_lock:
+            new = [s for s in dict.fromkeys(sentences) if s not in self._texts]
+            tokens, cut = tokenize(new, self.model.context_length)
+            if new and int(tokens.max()) >= self.model.vocab_size:
+                raise UserError(
+                    f"{self.name} has a vocabulary of {self.model.vocab_size} tokens, not CLIP's; it cannot encode "
+                    "class names."
+                )
+            if cut:
+                log.warning(
+                    "texts over %d tokens were cut: %s", self.model.context_length, "; ".join(s[:60] for s in cut)
+                )
+            if len(self._texts) + len(new) > TEXT_CACHE:
+                self._texts = {s: self._texts[s] for s in set(sentences) & self._texts.keys()}
+                self._cut &= self._texts.keys()
+            self._cut |= set(cut)
+            order = sorted(range(len(new)), key=lambda i: int(tokens[i].argmax()))  # short texts with short ones
+            for start in range(0, len(order), TEXT_BATCH):
+                rows = order[start : start + TEXT_BATCH]
+                encoded = self.model.encode_text(tokens[rows].to(self.device)).float()
+                self._texts |= {new[i]: e for i, e in zip(rows, encoded, strict=True)}
+            return torch.stack([self._texts[s] for s in sentences])
+
+    def cut(self, sentences: list[str]) -> list[str]:
+        """Those of encoded sentences that were longer than the context and cut, each once."""
+        return [s for s in dict.fromkeys(sentences) if s in self._cut]
 
     def nearest(
         self, label: str, labels: list[str], sentences: dict[str, list[str]] | None = None, count: int = 5
@@ -273,36 +247,12 @@ class Predictor:
         cosines = [(other, float(embed(other) @ own)) for other in labels if other != label]
         return sorted(cosines, key=lambda row: -row[1])[:count]
 
-    def once(self, key: Hashable, find: Callable[[], Finding]) -> Finding:
-        """What ``find`` says of the clip in use, found once while that clip stays encoded."""
-        found = self._encoded.found
-        if key not in found:
-            found[key] = find()
-        return found[key]
-
-    def motion(self) -> MotionStatistics:
-        """Spread of the clip's frame embeddings and of its frozen copy, in the model's own reading."""
+    def motion(self, encoded: Encoded) -> MotionStatistics:
+        """Spread of a clip's frame embeddings and of its static copy, in the model's own formulation."""
 
         def both(frames: Tensor) -> tuple[float, float]:
-            variance, difference = spread(frames, self.reading)
+            variance, difference = spread(frames, self.identity.reading)
             return float(variance), float(difference)
 
-        return MotionStatistics(
-            self.reading, *both(self.frames), *both(self.frozen), *both(F.normalize(self.frames, dim=-1))
-        )
-
-    def report(
-        self, labels: list[str], *, top_k: int | None = None, sentences: dict[str, list[str]] | None = None
-    ) -> dict[str, Any]:
-        """The public JSON of the clip in use: frames, predictions (best first, ``top_k`` of them) and motion."""
-        clip = self.clip
-        return {
-            "clip": clip.name,
-            "model": self.name,
-            "frames": [
-                {"index": int(i), "seconds": round(float(s), 4)}
-                for i, s in zip(clip.indices, clip.seconds, strict=True)
-            ],
-            "predictions": [asdict(p) for p in self.score(labels, sentences)[:top_k]],
-            "motion": asdict(self.motion()),
-        }
+        unit = F.normalize(encoded.frames, dim=-1)
+        return MotionStatistics(self.identity.reading, *both(encoded.frames), *both(encoded.static), *both(unit))

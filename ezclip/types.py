@@ -6,7 +6,7 @@ Letters: B videos, T frames, N patches, D width, E embedding, C classes, L text 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,6 +15,14 @@ PromptDepth = Literal["deep", "shallow", "none"]
 Reading = Literal["paper", "released", "calibrated"]
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
+Document = dict[str, Any]  # a JSON object of the public interface, as ``as_json`` methods return it
+VARIANT_TITLES: dict[Variant, str] = {
+    "clip": "plain CLIP",
+    "base": "adapters only",
+    "motion": "adapters, motion loss",
+    "prompts": "adapters and temporal prompts",
+    "ezclip": "adapters, temporal prompts, motion loss",
+}
 
 
 def has_prompts(variant: Variant) -> bool:
@@ -27,12 +35,21 @@ def has_adapters(variant: Variant) -> bool:
     return variant != "clip"
 
 
-def visible_box(height: int, width: int) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) of the part of a frame that a model sees: the central square of 224/256 of its short
-    side (``video.transforms.view``).
+def stored_size(image_size: int) -> int:
+    """Short side to which frames are resized before the crop: S * 256 / 224, as in the release (256 for 224)."""
+    return image_size * 256 // 224
+
+
+def visible_box(height: int, width: int, image_size: int) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of the part of a frame that a model with input size S sees.
+
+    Exactly the pixels of ``video.transforms.view``: short side to ``stored_size``, then the central S x S.
     """
-    half = min(height, width) * 224 / 256 / 2
-    return width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half
+    short = stored_size(image_size)
+    rows, columns = (short, short * width // height) if height <= width else (short * height // width, short)
+    top, left = round((rows - image_size) / 2), round((columns - image_size) / 2)
+    x, y = width / columns, height / rows
+    return left * x, top * y, (left + image_size) * x, (top + image_size) * y
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +88,10 @@ class Frames:
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """The T frames that a model sees; the fields are those of ``Frames``, but frames may repeat."""
+    """The T frames that a model sees; the fields are those of ``Frames``, but frames may repeat.
+
+    ``source`` identifies file and choice of frames, so that results can be cached; empty for clips made in memory.
+    """
 
     name: str
     images: np.ndarray
@@ -79,6 +99,7 @@ class Clip:
     seconds: np.ndarray
     total: int
     lost: int = 0
+    source: str = ""
 
     def __post_init__(self) -> None:
         """Check ranks and dtype."""
@@ -87,10 +108,6 @@ class Clip:
     def __len__(self) -> int:
         """T, the number of frames."""
         return len(self.images)
-
-    def reorder(self, order: list[int]) -> Clip:
-        """The same frames in another order, for example reversed or one frame repeated."""
-        return Clip(self.name, self.images[order], self.indices[order], self.seconds[order], self.total, self.lost)
 
 
 def _check_images(images: np.ndarray, indices: np.ndarray, seconds: np.ndarray) -> None:
@@ -144,6 +161,7 @@ class Attribution:
         seconds: float64 (T,).
         method: registry name of the method that made it.
         model: id of the model.
+        image_size: S of the model, which fixes the part of each frame that the map covers.
         note: what the method says of its own result, for example a convergence delta.
     """
 
@@ -152,6 +170,7 @@ class Attribution:
     seconds: np.ndarray
     method: str
     model: str
+    image_size: int
     note: str = ""
 
     def __post_init__(self) -> None:

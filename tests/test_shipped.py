@@ -8,12 +8,12 @@ import torch
 
 from ezclip import Predictor, load_model
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, BASELINE, DEFAULT, ROOT
-from ezclip.checkpoints.files import sha256_of
 from ezclip.checkpoints.store import load_backbone
 from ezclip.data.manifest import labels_of, read_rows
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.data.tabletop.stills import zero_shot_prompts
 from ezclip.evaluation.run import evaluate
+from ezclip.files import sha256_of
 from ezclip.model.builders import build_ezclip
 from ezclip.training.pretrain import zero_shot
 

@@ -8,7 +8,7 @@ from typing import Any
 from app.services import Services
 from ezclip.checkpoints.catalog import own_labels
 from ezclip.errors import UserError, VideoError
-from ezclip.evaluation.analysis import Request, analyse, finish, sentences_of, wanted_labels
+from ezclip.studies.analysis import Request, analyse, finish, sentences_of, wanted_labels
 from ezclip.text.labels import label_set, read_labels_file
 from ezclip.text.templates import read_descriptions
 
@@ -82,7 +82,8 @@ def predict_json(services: Services, request: Request) -> dict[str, Any]:
 def analysis_json(services: Services, request: Request, *, measure: bool) -> tuple[dict[str, Any], list[str]]:
     """The JSON of ``ezclip analyse`` and the paths of its files, for the endpoint."""
     from ezclip.evaluation.analysis_files import write_analysis
-    from ezclip.evaluation.proof import prove, truth
+
+    from ezclip.studies.faithfulness import prove, truth
 
     services.compare().check_method(request.method)
     analysis = finish(analyse(services, request))

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.services import Services
-from ezclip.checkpoints.files import sha256_of
 from ezclip.data.manifest import SUFFIXES, labels_of, read_rows
 from ezclip.errors import UserError
-from ezclip.evaluation.jobs import Step
+from ezclip.files import sha256_of
+from ezclip.progress import Step
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.class_study import ClassStudy
     from ezclip.evaluation.embed import Embedded
+    from ezclip.studies.classes import ClassStudy
 
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
@@ -112,9 +112,9 @@ def evaluate_classes(
     Raises:
         UserError: a folder that cannot be used, or no readable clip in it.
     """
-    from ezclip.evaluation.class_study import study_of
     from ezclip.evaluation.embed import embed
     from ezclip.evaluation.run import check_labels, score_all
+    from ezclip.studies.classes import study_of
 
     rows = read_rows(folder)
     if outside := [row for row in rows if not row.path.resolve().is_relative_to(folder.resolve())]:

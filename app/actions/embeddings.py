@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from app.services import Services
 from ezclip.errors import UserError
-from ezclip.evaluation.jobs import Step, watched
+from ezclip.progress import Step, watched
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.frames import Layout
+    from ezclip.studies.frames import Layout
 
 
 def frame_plane(services: Services, paths: list[str], models: list[str], method: str) -> Iterator[Step | Layout]:
@@ -22,7 +22,7 @@ def frame_plane(services: Services, paths: list[str], models: list[str], method:
     Raises:
         UserError: no clip, too many, or models that see different numbers of frames.
     """
-    from ezclip.evaluation.frames import lay_out
+    from ezclip.studies.frames import lay_out
 
     if not paths:
         raise UserError("No clip yet: drop a video or choose samples.")

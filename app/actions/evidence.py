@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from app.services import Services
 from ezclip.errors import VideoError
-from ezclip.evaluation.analysis import Request, frames_beside, sentences_of, wanted_labels
-from ezclip.evaluation.jobs import Step, watched
+from ezclip.progress import Step, watched
+from ezclip.studies.analysis import Request, frames_beside, sentences_of, wanted_labels
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.evidence import Probe, Seen
     from ezclip.evaluation.order import Variations
-    from ezclip.evaluation.report import Report
+    from ezclip.figures.report import Report
+    from ezclip.studies.motion import Probe, Seen
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Evidence:
 
     def report(self, provenance: dict[str, str]) -> Report:
         """Everything as figures and tables."""
-        from ezclip.evaluation.evidence import evidence_report
+        from ezclip.studies.motion import evidence_report
 
         return evidence_report(self.probes, provenance)
 
@@ -39,8 +39,8 @@ def motion_evidence(services: Services, request: Request) -> Iterator[Step | Evi
     Yields:
         Steps, and the Evidence last. Closing the iterator cancels.
     """
-    from ezclip.evaluation.evidence import observe, probe, verdict
     from ezclip.evaluation.order import read_variations
+    from ezclip.studies.motion import observe, probe, verdict
 
     names, _ = wanted_labels(request)
     if not request.path:

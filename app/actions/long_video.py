@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from app.services import Services
 from ezclip.errors import VideoError
-from ezclip.evaluation.analysis import Request, sentences_of, wanted_labels
-from ezclip.evaluation.jobs import Step
+from ezclip.progress import Step
+from ezclip.studies.analysis import Request, sentences_of, wanted_labels
 from ezclip.video.decode import seconds_of
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.report import Report
-    from ezclip.evaluation.timeline import Moment, Window
+    from ezclip.figures.report import Report
+    from ezclip.studies.timeline import Moment, Window
 
 MOST_KEPT = 1000  # windows of a video, about 30 kB each
 
@@ -29,7 +29,7 @@ class Timeline:
 
     def report(self, provenance: dict[str, str]) -> Report:
         """Everything as figures and tables."""
-        from ezclip.evaluation.timeline import timeline_report
+        from ezclip.studies.timeline import timeline_report
 
         return timeline_report(self.moments, provenance)
 
@@ -41,7 +41,7 @@ def over_time(services: Services, request: Request, seconds: float, step: float)
         A Step for each window; the Timeline so far, each time that it has grown by a tenth, so that a long video is not
         drawn again and again; the whole one last. Closing the iterator cancels.
     """
-    from ezclip.evaluation.timeline import scan, score_window
+    from ezclip.studies.timeline import scan, score_window
 
     names, _ = wanted_labels(request)
     if not request.path:

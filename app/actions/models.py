@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ezclip.checkpoints.cards import trained_on
 from ezclip.checkpoints.catalog import CONFIG, ROOT
 from ezclip.errors import UserError
-from ezclip.evaluation.cards import trained_on
 
 
 def dropped_files() -> list[str]:

@@ -10,12 +10,12 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from app.services import Services
-from ezclip.checkpoints.files import sha256_of
-from ezclip.evaluation.analysis import Analysis, Request, wanted_labels
-from ezclip.evaluation.analysis_report import label_files, label_options
-from ezclip.evaluation.proof import MapProof
-from ezclip.evaluation.provenance import card
-from ezclip.evaluation.report import Report
+from ezclip.checkpoints.provenance import card
+from ezclip.figures.report import Report
+from ezclip.files import sha256_of
+from ezclip.studies.analysis import Analysis, Request, wanted_labels
+from ezclip.studies.analysis_report import label_files, label_options
+from ezclip.studies.faithfulness import MapProof
 
 
 @dataclass(frozen=True)

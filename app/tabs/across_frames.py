@@ -10,7 +10,7 @@ from app import texts, widgets
 from app.jobs import MODEL
 from app.services import Services
 from app.zero_gpu import on_gpu
-from ezclip.evaluation.analysis import Analysis
+from ezclip.studies.analysis import Analysis
 
 
 class AcrossFramesTab:

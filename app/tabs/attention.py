@@ -14,8 +14,8 @@ from app.downloads import download_button
 from app.services import Services
 from app.tabs.opened_clip import proof_steps
 from app.tabs.take_away import proofs_of
-from ezclip.evaluation.analysis import Analysis
-from ezclip.evaluation.proof import truth
+from ezclip.studies.analysis import Analysis
+from ezclip.studies.faithfulness import truth
 
 METHODS = {
     "rollout": "Attention rollout",
@@ -109,7 +109,7 @@ class AttentionTab:
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The strip as HTML, what is known of the maps, the labels that can be explained, the frames, the settings."""
-        from ezclip.explanation.registry import METHODS as known
+        from ezclip.explanation.methods import METHODS as known
 
         takes = known[analysis.request.method].takes
         names = [p.label for p in analysis.model.predictions]
@@ -129,7 +129,8 @@ class AttentionTab:
 def _file(services: Services, suffix: str, analysis: Analysis, known: Any, opacity: float) -> str:
     """Path of the maps as PNG, NPZ or video; ``known`` is (an analysis, its proofs) or None."""
     from ezclip.evaluation.analysis_files import save_maps, save_overlay
-    from ezclip.evaluation.analysis_report import strip_figure
+
+    from ezclip.studies.analysis_report import strip_figure
 
     path = services.scratch() / f"{Path(analysis.clip.name).stem}-{analysis.request.method}.{suffix}"
     proofs = proofs_of(analysis, known)

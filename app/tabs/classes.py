@@ -19,12 +19,12 @@ from app.services import Services
 from app.tabs.opened_clip import CHOOSE, OpenedClip
 from app.tabs.take_away import StudyArchive
 from ezclip.errors import UserError
-from ezclip.evaluation.analysis import Request
-from ezclip.evaluation.jobs import Step
 from ezclip.evaluation.shipped import draw_test_clip, shipped_study, shipped_variants
+from ezclip.progress import Step
+from ezclip.studies.analysis import Request
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.class_study import ClassStudy
+    from ezclip.studies.classes import ClassStudy
 
 CANCELLED = "Cancelled. What was scored is kept: press the button again to go on from there."
 NO_MAP = "No map of videos: it needs embeddings of two models of one width, which tables of predictions do not hold."
@@ -104,7 +104,7 @@ class ClassesTab:
             given = [path for path in (one, two) if path]
             if not given:
                 raise UserError("No table yet: upload the predictions.csv of one model or of two.")
-            from ezclip.evaluation.class_study import study_tables
+            from ezclip.studies.classes import study_tables
 
             names = ("predictions_baseline.csv", "predictions.csv")[-len(given) :]  # as the zip has them
             return _shown((study_tables(given), False, ("compare", *names, "--out", "compared"), (), tuple(given)))

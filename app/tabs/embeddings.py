@@ -15,10 +15,10 @@ from app.controls import Controls
 from app.jobs import start, stop
 from app.services import Services
 from app.tabs.take_away import StudyArchive
-from ezclip.evaluation.jobs import Step
+from ezclip.progress import Step
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.frames import Layout
+    from ezclip.studies.frames import Layout
 
 PAIR = ("tabletop/prompts", "tabletop/ezclip")
 MOST_SAMPLES = 7  # beside the clip in the player

@@ -18,8 +18,8 @@ from app.jobs import start, stop
 from app.services import Services
 from app.tabs.take_away import StudyArchive
 from app.zero_gpu import on_gpu
-from ezclip.evaluation.jobs import Step
-from ezclip.evaluation.live import Live, score_live
+from ezclip.progress import Step
+from ezclip.studies.live import Live, score_live
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
 CAMERA = "Allow the camera and press Record: the newest window is scored again and again."

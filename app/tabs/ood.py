@@ -16,9 +16,9 @@ from app.services import Services
 from app.tabs.opened_clip import CHOOSE, OpenedClip
 from app.tabs.take_away import StudyArchive
 from ezclip.data.tabletop.truth import sample_entry
-from ezclip.evaluation.analysis import Request
-from ezclip.evaluation.damage import Damaged, damage
 from ezclip.evaluation.shipped import measured, shipped_variants
+from ezclip.studies.analysis import Request
+from ezclip.studies.corruption import Damaged, damage
 from ezclip.video.corrupt import Corruption
 
 LEAD = (

@@ -15,9 +15,9 @@ from app.jobs import PROOF, UNMEASURED, start, stop
 from app.services import Services
 from app.tabs.take_away import proofs_of
 from app.zero_gpu import on_gpu
-from ezclip.evaluation.analysis import Analysis, Request, analyse
-from ezclip.evaluation.jobs import Step
-from ezclip.evaluation.proof import MapProof, prove, truth
+from ezclip.progress import Step
+from ezclip.studies.analysis import Analysis, Request, analyse
+from ezclip.studies.faithfulness import MapProof, prove, truth
 
 # A click or Enter on anything that has data-row is heard as "select".
 CHOOSE = """const choose = e => { const p = e.target.closest('[data-row]');

@@ -8,7 +8,7 @@ from app import texts, widgets
 from app.controls import Controls
 from app.feedback import guarded
 from app.services import Services
-from ezclip.evaluation.analysis import Analysis, sentences_of
+from ezclip.studies.analysis import Analysis, sentences_of
 
 
 class RecogniseTab:

@@ -11,9 +11,9 @@ import gradio as gr
 from app.actions.report import report_files, study_archive
 from app.downloads import download_button
 from app.services import Services
-from ezclip.evaluation.analysis import Analysis
-from ezclip.evaluation.analysis_report import commands
-from ezclip.evaluation.proof import MapProof, truth
+from ezclip.studies.analysis import Analysis
+from ezclip.studies.analysis_report import commands
+from ezclip.studies.faithfulness import MapProof, truth
 
 
 class TakeAway:

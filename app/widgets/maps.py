@@ -10,9 +10,9 @@ from matplotlib import colormaps
 from PIL import Image
 
 from app.widgets.parts import bar, filled, scale, table, uri, warnings
-from ezclip.evaluation.analysis import Analysis, ModelResult
-from ezclip.evaluation.proof import MapProof
 from ezclip.figures.maps import CMAP, DIFFERENCE, difference_limit, square
+from ezclip.studies.analysis import Analysis, ModelResult
+from ezclip.studies.faithfulness import MapProof
 from ezclip.types import Attribution, Prediction
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ezclip.evaluation.jobs import Step
+from ezclip.progress import Step
 
 BRIGHT = 0.179  # luminance above which black is read more easily than white
 

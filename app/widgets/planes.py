@@ -15,7 +15,7 @@ from ezclip.figures.maps import square
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_map import ClassMap
-    from ezclip.evaluation.frames import Layout
+    from ezclip.studies.frames import Layout
 
 _SIZE = 420
 _PAD = 30
@@ -60,7 +60,7 @@ def _shade(i: int) -> str:
 
 def frame_plane(found: Layout) -> str:
     """Two panels on the same axes, one colour a clip, frames joined in time; pictures show on hover or focus."""
-    from ezclip.evaluation.frames import PHANTOM
+    from ezclip.studies.frames import PHANTOM
 
     xys = _spread_out(found.points).reshape(len(found.models), len(found.clips), -1, 2)
     pictures = [[uri(i) for i in square(clip.images, _THUMB)] for clip in found.clips]

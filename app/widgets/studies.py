@@ -12,16 +12,16 @@ from app.actions.evidence import Evidence
 from app.actions.long_video import Timeline
 from app.widgets.maps import KINDS, ranking, strip
 from app.widgets.parts import bar, drawn, filled, scale, table, uri
-from ezclip.evaluation.analysis import Analysis
-from ezclip.evaluation.damage import Damaged
-from ezclip.evaluation.report import Picture
 from ezclip.figures.maps import square
+from ezclip.figures.report import Picture
+from ezclip.studies.analysis import Analysis
+from ezclip.studies.corruption import Damaged
 from ezclip.types import Prediction
 from ezclip.video.decode import read_clip
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.class_study import ClassStudy
-    from ezclip.evaluation.timeline import Moment
+    from ezclip.studies.classes import ClassStudy
+    from ezclip.studies.timeline import Moment
 
 _THUMB = 96
 _CARD = 160
@@ -62,7 +62,7 @@ def evidence(found: Evidence) -> str:
 
 def evidence_chart(found: Evidence) -> Figure:
     """Everything that was measured, as bars."""
-    from ezclip.evaluation.evidence import probes_chart
+    from ezclip.studies.motion import probes_chart
 
     return probes_chart(found.probes)
 
@@ -183,7 +183,7 @@ def damaged(found: Damaged) -> str:
 
 def timeline(found: Timeline) -> str:
     """Scores of the winning labels over time, one row a model, and a thumbnail with its heat for each window."""
-    from ezclip.evaluation.timeline import evenly, heat_limit, thumbnail, winners
+    from ezclip.studies.timeline import evenly, heat_limit, thumbnail, winners
 
     baseline, model = found.request.baseline, found.request.model
     labels = list(dict.fromkeys([*winners(found.moments, model), *winners(found.moments, baseline)]))

@@ -1,91 +1,137 @@
-"""Which models can be loaded and by which names; reads no weights and imports no torch."""
+"""The models that can be loaded and their names; reads no weights and imports no torch."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from ezclip.checkpoints.hub import PREFIX, check_hub_name, pull
 from ezclip.errors import CheckpointError
+from ezclip.files import shipped
 from ezclip.text.labels import label_set
-from ezclip.types import VARIANTS
+from ezclip.types import VARIANTS, Document, PromptDepth, Variant
 
 SCHEMA = 1
 CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
+BACKBONE_KEY = "ezclip_backbone"  # of a backbone file's metadata
 DEFAULT, BASELINE = "tabletop/ezclip", "tabletop/base"
-ROOT = Path(__file__).resolve().parents[2] / "checkpoints"
+CLIP_PREFIX = "clip:"
+ROOT = shipped("checkpoints")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """config.json of a model folder.
+
+    Attributes:
+        variant: of the model.
+        num_frames: T.
+        prompt_depth: "deep", "shallow" or "none".
+        backbone: id of the backbone.
+        backbone_sha256: fingerprint of its weights.
+        preset: recipe of the training.
+        text: prompt texts that it was trained with, "names" or others.
+        labels: class names of its training.
+        training: summary of its training.
+        metrics: measured at the end of its training.
+        source: official file that it was converted from.
+        openai: whether the backbone is OpenAI's, in words.
+    """
+
+    variant: Variant
+    num_frames: int
+    prompt_depth: PromptDepth
+    backbone: str
+    backbone_sha256: str
+    preset: str = ""
+    text: str = ""
+    labels: list[str] = field(default_factory=list)
+    training: Document = field(default_factory=dict)
+    metrics: dict[str, float] = field(default_factory=dict)
+    source: str = ""
+    openai: str = ""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the catalogue, see ``python -m ezclip models``."""
+    """One model of the catalogue, see ``python -m ezclip models``; ``config`` is None for a damaged folder."""
 
     name: str
     source: str
-    variant: str
-    num_frames: int
-    backbone: str
     bytes: int
     available: bool
-    config: dict[str, Any]
+    config: ModelConfig | None
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Document:
         """The public row."""
+        config = self.config
         return {
             "name": self.name,
             "source": self.source,
-            "variant": self.variant,
-            "T": self.num_frames,
-            "backbone": self.backbone,
+            "variant": config.variant if config else "unknown",
+            "T": config.num_frames if config else 0,
+            "backbone": config.backbone if config else "unknown",
             "bytes": self.bytes,
             "available": self.available,
         }
 
 
+def roots() -> list[Path]:
+    """Folders of models: the shipped one, and checkpoints/ of the current folder."""
+    return list(dict.fromkeys([ROOT, *([here] if (here := Path.cwd() / "checkpoints").is_dir() else [])]))
+
+
 def entries() -> list[Entry]:
-    """The model folders under checkpoints/, the shipped ones first; damaged folders are listed as not available."""
-    found = []
-    for config in sorted(ROOT.glob(f"*/*/{CONFIG}")) + sorted(ROOT.glob(f"*/{CONFIG}")):
-        folder = config.parent
-        name = folder.relative_to(ROOT).as_posix()
-        size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
-        try:
-            described = read_config(folder)
-        except CheckpointError:
-            found.append(Entry(name, "checkpoints", "unknown", 0, "unknown", size, False, {}))
-            continue
-        at_hand = any(ROOT.glob(f"**/{BACKBONE}"))
-        backbone = described["backbone"]["id"]
-        found.append(
-            Entry(
-                name,
-                "shipped" if name.startswith("tabletop/") else "checkpoints",
-                described["variant"],
-                described["num_frames"],
-                backbone,
-                size,
-                (folder / ADAPTER).is_file() and (at_hand or "/" in backbone),
-                described,
-            )
-        )
-    return sorted(found, key=lambda e: (e.source != "shipped", e.name != DEFAULT, e.name))
+    """The models below ``roots``, the shipped ones first; damaged folders are listed as not available."""
+    backbones = {backbone_sha256(path) for path in backbone_files()}
+    found: dict[str, Entry] = {}
+    for root in roots():
+        for path in sorted(root.glob(f"*/*/{CONFIG}")) + sorted(root.glob(f"*/{CONFIG}")):
+            folder = path.parent
+            name = folder.relative_to(root).as_posix()
+            size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
+            try:
+                config, available = read_config(folder), False
+                by_tag = "/" in config.backbone  # open_clip can download it
+                available = (folder / ADAPTER).is_file() and (config.backbone_sha256 in backbones or by_tag)
+            except CheckpointError:
+                config, available = None, False
+            source = "shipped" if name.startswith("tabletop/") else "checkpoints"
+            found.setdefault(name, Entry(name, source, size, available, config))
+    return sorted(found.values(), key=lambda e: (e.source != "shipped", e.name != DEFAULT, e.name))
+
+
+def backbone_files() -> list[Path]:
+    """Backbone files below ``roots``."""
+    return [path for root in roots() for path in sorted(root.glob(f"**/{BACKBONE}"))]
+
+
+def backbone_sha256(path: Path) -> str | None:
+    """The fingerprint stored in a backbone file, without reading its weights; None if it is no such file."""
+    try:
+        with safe_open(path, framework="np") as file:
+            return json.loads((file.metadata() or {})[BACKBONE_KEY])["sha256"]
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
+        return None
 
 
 def model_folder(name: str) -> Path:
-    """The folder that a model name or path means; hf:organisation/name is downloaded into the Hub's cache.
+    """The folder of a model name or path; hf:organisation/name is downloaded into the Hub's cache.
 
     Raises:
-        CheckpointError: none; lists the names that exist.
+        CheckpointError: no such model; lists the available names.
     """
     if name.startswith(PREFIX):
         return pull(name, (CONFIG, ADAPTER), (BACKBONE,))
-    for folder in (ROOT / name, Path(name)):
+    for folder in (*(root / name for root in roots()), Path(name)):
         try:
             if (folder / CONFIG).is_file():
                 return folder
-        except (OSError, ValueError):  # a name that no file can have
+        except (OSError, ValueError):  # not a valid path
             break
     known = ", ".join(e.name for e in entries()) or "none yet"
     raise CheckpointError(
@@ -95,19 +141,19 @@ def model_folder(name: str) -> Path:
 
 
 def own_labels(name: str) -> list[str]:
-    """The class names that a model was trained on, those of Tabletop Motion if it does not say."""
+    """The class names that a model was trained on, those of Tabletop Motion if they are not recorded."""
     return trained_labels(name) or label_set("tabletop")
 
 
 def trained_labels(name: str) -> list[str]:
-    """The class names that a model was trained on; empty if it does not say."""
-    return [] if name.startswith("clip:") else read_config(model_folder(name)).get("labels") or []
+    """The class names that a model was trained on; empty if they are not recorded."""
+    return [] if name.startswith(CLIP_PREFIX) else read_config(model_folder(name)).labels
 
 
 def check_model_name(name: str) -> None:
-    """Refuse a model that cannot be meant, without loading anything."""
-    if name.startswith("clip:"):
-        arch, separator, tag = name.removeprefix("clip:").partition("/")
+    """Raise CheckpointError for an invalid model name, without loading anything."""
+    if name.startswith(CLIP_PREFIX):
+        arch, separator, tag = name.removeprefix(CLIP_PREFIX).partition("/")
         if not (separator and arch and tag):
             raise CheckpointError(f"{name!r} is not clip:ARCH/TAG, for example clip:ViT-B-16-quickgelu/openai.")
         return
@@ -117,28 +163,46 @@ def check_model_name(name: str) -> None:
     model_folder(name)
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """config.json of a model folder, its required entries checked.
+def read_config(folder: str | Path) -> ModelConfig:
+    """config.json of a model folder, its entries checked.
 
     Raises:
-        CheckpointError: not a model folder, or of a schema that this version does not know.
+        CheckpointError: not a model folder, a damaged one, or one of another schema.
     """
     folder = Path(folder)
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{folder.name} is not a model folder: it has no {CONFIG}.")
     try:
-        config = json.loads(path.read_text())
-        if config["schema"] != SCHEMA:
+        found = json.loads(path.read_text("utf-8"))
+        if found["schema"] != SCHEMA:
             raise CheckpointError(
-                f"{folder.name}/{CONFIG} has schema {config['schema']!r}, this version reads {SCHEMA}; update ezclip."
+                f"{folder.name}/{CONFIG} has schema {found['schema']!r}, this version reads {SCHEMA}; update ezclip."
             )
-        if not all(isinstance(config["backbone"][k], str) for k in ("id", "sha256")):
-            raise TypeError
-        if not isinstance(config["num_frames"], int) or not isinstance(config["prompt_depth"], str):
-            raise TypeError
-        if config["variant"] not in VARIANTS or not isinstance(config.get("training", {}), dict):
-            raise TypeError
+        config = _parse(found)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder.name}/{CONFIG} is damaged ({error}); get the folder again.") from error
     return config
+
+
+_OPTIONAL: dict[str, type] = {
+    "preset": str, "text": str, "labels": list, "training": dict, "metrics": dict, "source": str, "openai": str,
+}  # fmt: skip
+
+
+def _parse(found: dict[str, Any]) -> ModelConfig:
+    backbone = found["backbone"]
+    required: dict[str, tuple[Any, type]] = {
+        "variant": (found["variant"], str),
+        "num_frames": (found["num_frames"], int),
+        "prompt_depth": (found["prompt_depth"], str),
+        "backbone": (backbone["id"], str),
+        "backbone_sha256": (backbone["sha256"], str),
+    }
+    given = {name: (found[name], kind) for name, kind in _OPTIONAL.items() if found.get(name)}
+    for name, (value, kind) in (required | given).items():
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} is {value!r}")
+    if found["variant"] not in VARIANTS:
+        raise TypeError(f"variant is {found['variant']!r}")
+    return ModelConfig(**{name: value for name, (value, _) in (required | given).items()})

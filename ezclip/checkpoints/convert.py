@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, ROOT
-from ezclip.checkpoints.files import write_atomically
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, backbone_files, backbone_sha256, roots
 from ezclip.checkpoints.openai import compare_with_openai
-from ezclip.checkpoints.store import assemble, backbone_sha256, find_backbone, save_backbone, save_model
+from ezclip.checkpoints.store import assemble, find_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
+from ezclip.files import write_atomically
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
 from ezclip.model.builders import MAX_FRAMES, build_ezclip
 from ezclip.model.ezclip import EZCLIP
@@ -187,9 +187,8 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
         state[_PROMPTS] = interpolate_prompts(state[_PROMPTS], num_frames)
     model, backbone, found = build_official(state, name)
     files = [out / CONFIG, out / ADAPTER]
-    inside = out.resolve().is_relative_to(ROOT.resolve())  # a folder elsewhere is complete in itself
-    at_hand = ROOT.glob(f"**/{BACKBONE}") if inside else ()
-    if not any(backbone_sha256(path) == backbone.sha256 for path in at_hand):
+    inside = any(out.resolve().is_relative_to(root.resolve()) for root in roots())  # others are self-contained
+    if not inside or backbone.sha256 not in map(backbone_sha256, backbone_files()):
         save_backbone(backbone, out / BACKBONE)
         files.append(out / BACKBONE)
     told = {"source": name, "openai": compare_with_openai(backbone)}
@@ -218,7 +217,7 @@ def export_official(folder: str | Path, out: str | Path) -> dict[str, Any]:
         CheckpointError: the folder's backbone was not found, or is not one that the release's code can build.
     """
     folder, out = Path(folder), Path(out)
-    backbone = find_backbone(folder, sorted(path.parent for path in ROOT.glob(f"**/{BACKBONE}")))
+    backbone = find_backbone(folder, backbone_files())
     model = assemble(folder, backbone)
     state = {name: tensor.float() for name, tensor in backbone.clip.state_dict().items()}
     width = model.vision.class_embedding.shape[0]

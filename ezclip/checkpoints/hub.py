@@ -6,10 +6,10 @@ import json
 import re
 import tempfile
 from pathlib import Path
-from typing import Any
 
-from ezclip.checkpoints.files import write_atomically
 from ezclip.errors import CheckpointError
+from ezclip.files import write_atomically, write_json
+from ezclip.types import Document
 
 PREFIX = "hf:"
 CARD = "README.md"
@@ -66,9 +66,7 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
             if file in files:
                 raise CheckpointError(f"{name} has no {file}; it is not a model of ezclip.") from error
         except GatedRepoError as error:
-            raise CheckpointError(
-                f"{name} asks for permission; ask for it on its page, then `hf auth login`."
-            ) from error
+            raise CheckpointError(f"{name} is gated; request access on its page, then `hf auth login`.") from error
         except (RepositoryNotFoundError, RevisionNotFoundError) as error:
             raise CheckpointError(
                 f"The Hub has no {name}, or it is private; check the name and `hf auth login`."
@@ -79,15 +77,15 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
     return folder
 
 
-def push(folder: Path, repo: str, files: list[Path], config: dict[str, Any], *, private: bool) -> str:
-    """Upload a model with a card that says only what its config.json records.
+def push(folder: Path, repo: str, *, private: bool) -> str:
+    """Upload a model folder with a card that states only what its config.json records.
+
+    Local paths of the training are reduced to names, also in the uploaded config.json.
 
     Args:
-        folder: of the model, for its name.
-        repo: organisation/name, made if it is not there.
-        files: to upload, by their own names.
-        config: the model's config.json.
-        private: visible to its owners alone, if it is made now.
+        folder: of the model.
+        repo: organisation/name, created if it does not exist.
+        private: visible to its owners only, if it is created now.
 
     Returns:
         The address of the commit.
@@ -99,21 +97,38 @@ def push(folder: Path, repo: str, files: list[Path], config: dict[str, Any], *, 
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     check_hub_name(PREFIX + repo)
+    config = public_config(json.loads((folder / "config.json").read_text("utf-8")))
+    backbone = next((p for f in (folder, folder.parent) if (p := f / "backbone.safetensors").is_file()), None)
+    files = [folder / "adapter.safetensors", *([backbone] if backbone else [])]
     with tempfile.TemporaryDirectory() as scratch:
         written = Path(scratch) / CARD
         write_atomically(written, lambda path: path.write_text(card(repo, config), "utf-8"))
-        operations = [CommitOperationAdd(path.name, path) for path in (*files, written)]
+        write_json(Path(scratch) / "config.json", config)
+        files += [Path(scratch) / "config.json", written]
+        operations = [CommitOperationAdd(path.name, path) for path in files]
         try:
             api = HfApi()
             api.create_repo(repo, private=private, exist_ok=True)
             done = api.create_commit(repo, operations, commit_message=f"Upload {folder.name} with ezclip")
         except LocalTokenNotFoundError as error:
-            raise CheckpointError("No token of the Hub is at hand; run `hf auth login` first.") from error
+            raise CheckpointError("There is no Hub token; run `hf auth login` first.") from error
         except (HfHubHTTPError, OSError) as error:
             raise CheckpointError(
                 f"{repo} could not be written ({type(error).__name__}); check name, token and network."
             ) from error
     return str(done.commit_url)
+
+
+def public_config(config: Document) -> Document:
+    """config.json without local paths: of those of the training only the names remain."""
+    training = dict(config.get("training", {}))
+    for key in ("data", "validation"):
+        if training.get(key):
+            training[key] = data_name(training[key])
+    for key in ("out", "cache", "init", "backbone"):
+        if training.get(key) and not str(training[key]).startswith("clip:"):
+            training[key] = Path(training[key]).name
+    return config | ({"training": training} if training else {})
 
 
 def data_name(manifest: str) -> str:
@@ -125,7 +140,7 @@ def data_name(manifest: str) -> str:
     return folder.name or "a manifest"
 
 
-def card(repo: str, config: dict[str, Any]) -> str:
+def card(repo: str, config: Document) -> str:
     """A model card: what the model is, how to use it, and the numbers that its training recorded; nothing else."""
     training, metrics = config.get("training", {}), config.get("metrics", {})
     data = training.get("data")

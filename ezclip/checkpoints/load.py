@@ -4,14 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
-from ezclip.checkpoints.catalog import BACKBONE, ROOT, check_model_name, model_folder, read_config
+from ezclip.checkpoints.catalog import (
+    BACKBONE,
+    CLIP_PREFIX,
+    backbone_files,
+    check_model_name,
+    model_folder,
+    read_config,
+)
+from ezclip.checkpoints.identity import Identity
 from ezclip.checkpoints.store import assemble, find_backbone, load_backbone
 from ezclip.model.backbone import Backbone, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+
+
+class Loaded(NamedTuple):
+    """A model in evaluation mode and the identity of its weights."""
+
+    model: EZCLIP
+    identity: Identity
 
 
 def load_model(
@@ -27,25 +43,37 @@ def load_model(
         name: "tabletop/ezclip", another name under checkpoints/, a model folder, or "clip:ARCH/TAG".
         device: where it goes.
         dtype: of all parameters but the logit scale, which stays float32; the model computes in it.
-        backbones: kept by their fingerprint, so that models loaded one after another share one backbone in memory.
-            Such models must share device and dtype too.
+        backbones: loaded backbones by fingerprint, filled here, so that models loaded one after another share one
+            backbone in memory. Such models must share device and dtype too.
 
     Raises:
         CheckpointError: unknown name, or files that are missing, damaged or do not fit together.
     """
+    return load(name, device=device, dtype=dtype, backbones=backbones).model
+
+
+def load(
+    name: str | Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    backbones: dict[str, Backbone] | None = None,
+) -> Loaded:
+    """Like ``load_model``, with the identity of what was loaded."""
     name = str(name)
     check_model_name(name)
-    if name.startswith("clip:"):
-        arch, _, tag = name.removeprefix("clip:").partition("/")
+    if name.startswith(CLIP_PREFIX):
+        arch, _, tag = name.removeprefix(CLIP_PREFIX).partition("/")
         backbone = _shared(name, backbones, lambda: load_open_clip(arch, tag))
         model = build_ezclip(backbone, "clip").eval()
+        identity = Identity(name, backbone=backbone.id, backbone_sha256=backbone.sha256, text="templates")
     else:
         folder = model_folder(name)
-        sha256 = read_config(folder)["backbone"]["sha256"]
-        catalogue = sorted(p.parent for p in ROOT.glob(f"**/{BACKBONE}"))
-        backbone = _shared(sha256, backbones, lambda: find_backbone(folder, catalogue))
+        config = read_config(folder)
+        backbone = _shared(config.backbone_sha256, backbones, lambda: find_backbone(folder, backbone_files()))
         model = assemble(folder, backbone)
-    return placed(model, device, dtype)
+        identity = Identity.of_folder(name, folder, config)
+    return Loaded(placed(model, device, dtype), identity)
 
 
 def placed(model: EZCLIP, device: str | torch.device, dtype: torch.dtype) -> EZCLIP:
@@ -56,19 +84,19 @@ def placed(model: EZCLIP, device: str | torch.device, dtype: torch.dtype) -> EZC
     return model
 
 
-def _shared(key: str, backbones: dict[str, Backbone] | None, load: Callable[[], Backbone]) -> Backbone:
+def _shared(key: str, backbones: dict[str, Backbone] | None, read: Callable[[], Backbone]) -> Backbone:
     if backbones is None:
-        return load()
+        return read()
     if key not in backbones:
-        backbones[key] = load()
+        backbones[key] = read()
     return backbones[key]
 
 
 def resolve_backbone(name: str) -> Backbone:
     """A backbone for training: a folder with backbone.safetensors, such a file, or "clip:ARCH/TAG"."""
-    if name.startswith("clip:"):
+    if name.startswith(CLIP_PREFIX):
         check_model_name(name)
-        arch, _, tag = name.removeprefix("clip:").partition("/")
+        arch, _, tag = name.removeprefix(CLIP_PREFIX).partition("/")
         return load_open_clip(arch, tag)
     path = Path(name)
     return load_backbone(path / BACKBONE if path.is_dir() else path)

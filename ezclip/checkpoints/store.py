@@ -14,14 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, SCHEMA, read_config
-from ezclip.checkpoints.files import write_atomically, write_json
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, BACKBONE_KEY, CONFIG, SCHEMA, backbone_sha256, read_config
 from ezclip.errors import CheckpointError
+from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
-
-_BACKBONE_KEY = "ezclip_backbone"
 
 
 def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -32,7 +30,7 @@ def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -
 def save_backbone(backbone: Backbone, path: str | Path) -> None:
     """Write all weights with the configuration that rebuilds them, so that the file needs no other."""
     described = {"id": backbone.id, "config": backbone.config, "sha256": backbone.sha256}
-    _save_half(backbone.clip.state_dict(), Path(path), {_BACKBONE_KEY: json.dumps(described)})
+    _save_half(backbone.clip.state_dict(), Path(path), {BACKBONE_KEY: json.dumps(described)})
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -54,10 +52,10 @@ def load_backbone(path: str | Path) -> Backbone:
     """
     path = Path(path)
     state, metadata = _read_tensors(path)
-    if _BACKBONE_KEY not in metadata:
+    if BACKBONE_KEY not in metadata:
         raise CheckpointError(f"{path.name} holds no backbone of this project; make one with convert or pretrain.")
     try:
-        described = json.loads(metadata[_BACKBONE_KEY])
+        described = json.loads(metadata[BACKBONE_KEY])
         id, config, sha256 = described["id"], described["config"], described["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"The description inside {path.name} is damaged; get the file again.") from error
@@ -100,14 +98,12 @@ def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
     """
     folder = Path(folder)
     config = read_config(folder)
-    if backbone.sha256 != config["backbone"]["sha256"]:
+    if backbone.sha256 != config.backbone_sha256:
         raise CheckpointError(
-            f"{folder.name} was trained on backbone {config['backbone']['id']} "
-            f"({config['backbone']['sha256'][:12]}), but {backbone.id} ({backbone.sha256[:12]}) was given."
+            f"{folder.name} was trained on backbone {config.backbone} ({config.backbone_sha256[:12]}), but "
+            f"{backbone.id} ({backbone.sha256[:12]}) was given."
         )
-    model = build_ezclip(
-        backbone, config["variant"], num_frames=config["num_frames"], prompt_depth=config["prompt_depth"]
-    )
+    model = build_ezclip(backbone, config.variant, num_frames=config.num_frames, prompt_depth=config.prompt_depth)
     copy_adapter(model, folder)
     return model.eval()
 
@@ -128,30 +124,20 @@ def find_backbone(folder: str | Path, catalogue: list[Path]) -> Backbone:
 
     Args:
         folder: a model folder.
-        catalogue: other folders in which a backbone.safetensors of the right fingerprint may lie.
+        catalogue: other backbone files, of which one may have the right fingerprint.
 
     Raises:
         CheckpointError: none of the places has it.
     """
     folder = Path(folder)
-    wanted = read_config(folder)["backbone"]
-    for place in [folder, folder.parent, *catalogue]:
-        path = place / BACKBONE
-        if path.is_file() and backbone_sha256(path) == wanted["sha256"]:
+    config = read_config(folder)
+    for path in [folder / BACKBONE, folder.parent / BACKBONE, *catalogue]:
+        if path.is_file() and backbone_sha256(path) == config.backbone_sha256:
             return load_backbone(path)
-    arch, _, tag = wanted["id"].partition("/")
+    arch, _, tag = config.backbone.partition("/")
     if tag:
         return load_open_clip(arch, tag)
     raise CheckpointError(
-        f"The backbone {wanted['id']} ({wanted['sha256'][:12]}) of {folder.name} was not found: put its {BACKBONE} "
-        "into the model's folder, the folder above, or a folder of checkpoints/."
+        f"The backbone {config.backbone} ({config.backbone_sha256[:12]}) of {folder.name} was not found: put its "
+        f"{BACKBONE} into the model's folder, the folder above, or a folder of checkpoints/."
     )
-
-
-def backbone_sha256(path: Path) -> str | None:
-    """The fingerprint that a backbone file claims, without reading its weights; None if it is no such file."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return json.loads((file.metadata() or {})[_BACKBONE_KEY])["sha256"]
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError):
-        return None

@@ -1,4 +1,7 @@
-"""``python -m ezclip VERB``: each verb is a dataclass in its own file; its fields are the command line."""
+"""``python -m ezclip VERB``: each verb is a dataclass whose fields are its command line.
+
+The verbs of studies are derived from their declarations; the others lie in a module each.
+"""
 
 from __future__ import annotations
 
@@ -6,60 +9,67 @@ import importlib
 import logging
 import os
 import sys
+from collections.abc import Callable
 
 import tyro
 
 from ezclip.errors import UserError
 
-VERBS = {
-    "models": "what can be loaded, and what is known of it",
+STUDY_VERBS = {
     "predict": "rank class names for clips",
-    "analyse": "everything that the app shows of a clip, as a report",
+    "analyse": "rankings, maps, spread and faithfulness for a clip, as a report",
     "explain": "attention maps of a clip, to files",
-    "probe": "does a model see motion in a clip",
-    "damage": "rank class names for a damaged clip under two models",
-    "scan": "scores over a long video",
-    "live": "scores of a camera or a stream, as they come",
-    "project": "frames of clips under two models in one plane",
+    "motion": "test whether a model sees motion in a clip",
+    "corruption": "rank class names for a corrupted clip under two models",
+    "timeline": "scores over a long video",
+    "live": "scores of a camera or a stream",
+    "frames": "frames of clips under two models in one plane",
     "evaluate": "accuracy on labelled clips",
-    "compare": "tables of predictions or shipped results, class by class",
-    "embed": "embeddings of many clips, in shards",
-    "data": "check a data set and write its manifest",
-    "describe": "class descriptions from your own language model",
-    "convert": "an official EZ-CLIP .pt file to this project's format",
-    "push": "upload a model to the Hugging Face Hub",
-    "pull": "download a model from the Hugging Face Hub",
-    "synth": "draw Tabletop Motion clips",
-    "pretrain": "train the compact CLIP on stills",
-    "train": "train adapters and prompts",
-    "reproduce": "the benchmark, all variants and all studies",
-    "protocol": "one training and test of the paper's protocols",
-    "table": "a table of the paper beside what was measured here",
-    "bench": "speed, memory and operations",
+    "classes": "tables of predictions or shipped results, class by class",
 }
+OTHER_VERBS = {  # verb -> (module:name, what it does)
+    "app": ("app.main:App", "open the app in a browser"),
+    "models": ("ezclip.cli.models:Models", "the models that can be loaded, and their measured results"),
+    "embed": ("ezclip.cli.embed:Embed", "embeddings of many clips, in shards"),
+    "data": ("ezclip.cli.data:Data", "check a data set and write its manifest"),
+    "describe": ("ezclip.cli.describe:Describe", "class descriptions from your own language model"),
+    "convert": ("ezclip.cli.convert:Convert", "an official EZ-CLIP .pt file to this project's format"),
+    "push": ("ezclip.cli.hub:Push", "upload a model to the Hugging Face Hub"),
+    "pull": ("ezclip.cli.hub:Pull", "download a model from the Hugging Face Hub"),
+    "synth": ("ezclip.cli.tabletop:Synth", "draw Tabletop Motion clips"),
+    "pretrain": ("ezclip.cli.train:Pretrain", "train the compact CLIP on stills"),
+    "train": ("ezclip.cli.train:Train", "train adapters and prompts"),
+    "reproduce": ("ezclip.cli.tabletop:Reproduce", "the benchmark, all variants and all studies"),
+    "protocol": ("ezclip.cli.tables:Protocol", "one training and test of the paper's protocols"),
+    "table": ("ezclip.cli.tables:Table", "a table of the paper beside the results measured here"),
+    "bench": ("ezclip.cli.bench:Bench", "speed, memory and operations"),
+}
+OLD_VERBS = {"probe": "motion", "damage": "corruption", "scan": "timeline", "project": "frames", "compare": "classes"}
+_STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        0 done, 2 the user's input is wrong (one sentence on stderr).
+        0 done, 2 invalid input (one sentence on stderr).
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        listed = "\n".join(f"  {verb:<10} {what}" for verb, what in VERBS.items())
-        print(f"usage: python -m ezclip VERB [options]\n\n{listed}\n\npython -m ezclip VERB --help says more.")
+        listed = [*STUDY_VERBS.items(), *((verb, what) for verb, (_, what) in OTHER_VERBS.items())]
+        lines = "\n".join(f"  {verb:<11} {what}" for verb, what in listed)
+        print(f"usage: python -m ezclip VERB [options]\n\n{lines}\n\npython -m ezclip VERB --help lists its options.")
         return 0
-    verb = arguments[0]
-    if verb not in VERBS:
-        print(f"There is no verb {verb!r}; choose one of {', '.join(VERBS)}.", file=sys.stderr)
+    verb, options = arguments[0], arguments[1:]
+    if verb in OLD_VERBS:
+        print(f"warning: {verb} is now called {OLD_VERBS[verb]}; the old name will go.", file=sys.stderr)
+        verb = OLD_VERBS[verb]
+    if verb not in STUDY_VERBS and verb not in OTHER_VERBS:
+        print(f"There is no verb {verb!r}; choose one of {', '.join([*STUDY_VERBS, *OTHER_VERBS])}.", file=sys.stderr)
         return 2
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    module = importlib.import_module(f"ezclip.cli.{verb}")
-    command = tyro.cli(
-        getattr(module, verb.capitalize()), args=arguments[1:], prog=f"python -m ezclip {verb}", config=_STYLE
-    )
+    command = tyro.cli(_command(verb, options), args=options, prog=f"python -m ezclip {verb}", config=_STYLE)
     try:
         return command.run()
     except UserError as error:
@@ -70,4 +80,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-_STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+def _command(verb: str, options: list[str]) -> Callable:
+    """The command's dataclass; former names among ``options`` are replaced."""
+    if verb in OTHER_VERBS:
+        module, _, name = OTHER_VERBS[verb][0].partition(":")
+        return getattr(importlib.import_module(module), name)
+    from ezclip.cli._studies import command_of
+    from ezclip.studies import STUDIES
+
+    study = STUDIES[verb]
+    for i, word in enumerate(options):
+        flag, separator, value = word.partition("=")
+        if flag in study.old_flags:
+            options[i] = f"{study.old_flags[flag]}{separator}{value}"
+            print(f"warning: {flag} is now called {study.old_flags[flag]}; the old name will go.", file=sys.stderr)
+    return command_of(study)

@@ -12,6 +12,8 @@ from ezclip.checkpoints.catalog import check_model_name
 from ezclip.cli._shared import check_out, print_json
 from ezclip.data.manifest import labels_of, read_rows
 from ezclip.errors import ConfigError, UserError
+from ezclip.progress import on_terminal
+from ezclip.types import Document
 
 
 @dataclass
@@ -57,10 +59,9 @@ class Bench:
         import open_clip
         import torch
 
-        from ezclip.checkpoints.files import write_json
-        from ezclip.evaluation.bench import bench_forward
-        from ezclip.evaluation.efficiency import Subject, measure
+        from ezclip.evaluation.efficiency import Subject, forward_ratios, measure
         from ezclip.evaluation.run import evaluate
+        from ezclip.files import write_json
         from ezclip.predictor import Predictor, choose_device, native_dtype
 
         if open_clip.get_model_config(self.arch) is None:
@@ -70,15 +71,16 @@ class Bench:
         subjects = [Subject(name) for name in self.models] or [
             Subject(f"{variant} {self.arch}, random weights", variant, self.arch) for variant in ("base", "ezclip")
         ]
-        found: dict[str, Any] = {"device": str(device), "dtype": str(dtype).removeprefix("torch.")}
+        found: Document = {"device": str(device), "dtype": str(dtype).removeprefix("torch.")}
         if not self.models:
-            found |= bench_forward(self.arch, T=self.frames, repeats=self.repeats, device=str(device))
+            found |= forward_ratios(self.arch, T=self.frames, repeats=self.repeats, device=str(device))
         found["rows"] = measure(
             subjects, T=self.frames, batch_size=self.batch_size, repeats=self.repeats, device=str(device), dtype=dtype
         )
         if rows:
             for row in found["rows"]:
-                report = evaluate(Predictor.load(row["name"], device=self.device), rows, labels_of(rows)).report()
+                predictor = Predictor.load(row["name"], device=self.device)
+                report = on_terminal(evaluate(predictor, rows, labels_of(rows))).report()
                 row |= {"top1": report["top1"], "clips": report["n"], "data": Path(self.data or "").name}
         if self.out is not None:
             write_json(self.out / "bench.json", found)
@@ -94,7 +96,7 @@ class Bench:
         return 0
 
 
-def _draw(rows: list[dict[str, Any]], version: str) -> Any:
+def _draw(rows: list[Document], version: str) -> Any:
     from ezclip.figures.charts import bubbles
 
     return bubbles(
@@ -106,7 +108,7 @@ def _draw(rows: list[dict[str, Any]], version: str) -> Any:
     )
 
 
-def _told(row: dict[str, Any]) -> str:
+def _told(row: Document) -> str:
     count, gmac, text = row["parameters"], row["gmac"], row["gmac_text"]
     peak = "not told" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.0f} MiB"
     step = "" if row["training_step_seconds"] is None else f", training step {row['training_step_seconds']:.3f} s"

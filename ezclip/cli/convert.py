@@ -36,7 +36,7 @@ class Convert:
             print_json(found)
             return 0
         if self.out.suffix != ".pt":
-            found |= {"backbone": read_config(self.out)["openai"]}
+            found |= {"backbone": read_config(self.out).openai}
         for key, value in found.items():
             print(f"{key:<11} {value}")
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +11,7 @@ import tyro
 from ezclip.cli._shared import print_json
 from ezclip.data.formats import Options, read_listing
 from ezclip.errors import ConfigError
+from ezclip.progress import on_terminal
 from ezclip.text.labels import label_set
 
 SHOWN = 5
@@ -50,8 +50,6 @@ class Data:
 
     def run(self) -> int:
         """Recognise, check, write, and say what was found; 0 also when videos are missing."""
-        from tqdm import tqdm
-
         from ezclip.data.check import check, overlap, unpack
 
         if self.out is not None and self.out.suffix not in (".jsonl", ".parquet"):
@@ -61,13 +59,7 @@ class Data:
             if self.unpack is None:
                 raise ConfigError("Videos in WebDataset shards are taken out first; say where with --unpack FOLDER.")
             listing = unpack(listing, self.unpack)
-        found = check(
-            listing,
-            self.root,
-            decode=not self.quick,
-            jobs=self.jobs,
-            progress=partial(tqdm, total=len(listing.names), desc="checking", unit="video", disable=None),
-        )
+        found = on_terminal(check(listing, self.root, decode=not self.quick, jobs=self.jobs))
         shared = overlap(found.counts, label_set(self.without)) if self.without else []
         found.rows[:] = [row for row in found.rows if row["label"] not in shared]
         if self.out is not None:

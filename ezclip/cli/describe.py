@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from ezclip.cli._shared import check_out, chosen_labels
 from ezclip.errors import ConfigError
+from ezclip.progress import on_terminal
 
 
 @dataclass
@@ -38,12 +38,10 @@ class Describe:
         check_out(self.out.parent)
         if self.out.suffix != ".csv":
             raise ConfigError(f"{self.out.name} must end in .csv.")
-        from tqdm import tqdm
-
         from ezclip.text.generate import endpoint, local, write_descriptions
 
         key = os.environ.get("OPENAI_API_KEY", "none")
         ask = endpoint(self.endpoint, self.llm, key) if self.endpoint else local(self.llm)
-        written = write_descriptions(labels, ask, self.out, progress=partial(tqdm, desc="describing", unit="class"))
+        written = on_terminal(write_descriptions(labels, ask, self.out))
         print(f"{written} of {len(labels)} classes were described now; all are in {self.out.name}.")
         return 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +10,9 @@ import tyro
 
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name
 from ezclip.cli._shared import check_out, launched, print_json
-from ezclip.data.manifest import read_rows
+from ezclip.data.manifest import digest_of, read_rows
 from ezclip.errors import ConfigError
+from ezclip.progress import on_terminal
 
 
 @dataclass
@@ -49,30 +49,29 @@ class Embed:
         check_out(self.out)
         if self.batch_size < 1 or self.shard_size < 1 or self.workers < 0:
             raise ConfigError("--batch-size and --shard-size must be at least 1, --workers at least 0.")
-        from tqdm import tqdm
-
         from ezclip.evaluation.embed import ViewCount, write_shards
-        from ezclip.evaluation.provenance import digest_of, weights
         from ezclip.predictor import Predictor
 
-        about = {"model": self.model, "weights": weights(self.model), "views": self.views, "data": digest_of(rows)}
         views = ViewCount.parse(self.views)
         with launched(cpu=self.device == "cpu") as processes:
             device = str(processes.device)
             on_gpu = processes.num_processes > 1 and device.startswith("cuda")
-            index = write_shards(
-                Predictor.load(self.model, device=device if on_gpu else self.device),
+            predictor = Predictor.load(self.model, device=device if on_gpu else self.device)
+            weights = predictor.identity.weights
+            about = {"model": self.model, "weights": weights, "views": self.views, "data": digest_of(rows)}
+            steps = write_shards(
+                predictor,
                 rows,
                 self.out,
                 about,
                 shard_size=self.shard_size,
                 rank=processes.process_index,
                 processes=processes.num_processes,
-                progress=partial(tqdm, desc="shards", disable=not processes.is_main_process),
                 batch_size=self.batch_size,
                 views=views,
                 workers=self.workers,
             )
+            index = on_terminal(steps, show=processes.is_main_process)
             processes.wait_for_everyone()
             if not processes.is_main_process:
                 return 0

@@ -25,7 +25,7 @@ class Models:
 
     def run(self) -> int:
         """Print the catalogue, or the cards of some models."""
-        from ezclip.evaluation.cards import model_card, trained_on
+        from ezclip.checkpoints.cards import model_card, trained_on
 
         for name in self.names:
             check_model_name(name)
@@ -46,6 +46,7 @@ class Models:
             return 0
         print(f"{'name':<22} {'variant':<8} {'T':>3} {'size':>9}  backbone")
         for e in found:
-            state = "" if e.available else "  (not available: backbone or configuration missing)"
-            print(f"{e.name:<22} {e.variant:<8} {e.num_frames:>3} {e.bytes / 1e6:>6.1f} MB  {e.backbone}{state}")
+            row, state = e.as_json(), "" if e.available else "  (not available: backbone or configuration missing)"
+            size = f"{e.bytes / 1e6:>6.1f} MB"
+            print(f"{e.name:<22} {row['variant']:<8} {row['T']:>3} {size}  {row['backbone']}{state}")
         return 0

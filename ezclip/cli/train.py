@@ -1,4 +1,4 @@
-"""``python -m ezclip train``, also ``accelerate launch -m ezclip train``."""
+"""``python -m ezclip train``, also ``accelerate launch -m ezclip train``, and ``pretrain``."""
 
 import sys
 from contextlib import redirect_stdout
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from ezclip.cli._shared import check_out, launched, print_json
-from ezclip.config import TrainConfig, load_config
+from ezclip.config import PretrainConfig, TrainConfig, load_config
+from ezclip.progress import on_terminal
 
 
 @dataclass
@@ -22,7 +23,7 @@ class Train:
     set: list[str] = field(default_factory=list)
     """key=value pairs that replace values of the file."""
     resume: Literal["no", "auto"] = "no"
-    """auto goes on from the state in the run's folder, if there is one."""
+    """auto continues from the saved state in the run's folder, if there is one."""
 
     def run(self) -> int:
         """Train and print the summary."""
@@ -31,8 +32,31 @@ class Train:
         from ezclip.training.loop import train
 
         with launched() as processes:
-            with redirect_stdout(sys.stderr):  # trackers talk
-                summary = train(config, resume=self.resume == "auto")
+            with redirect_stdout(sys.stderr):  # trackers print to stdout
+                steps = train(config, resume=self.resume == "auto")
+                summary = on_terminal(steps, show=processes.is_main_process)
             if processes.is_main_process:
                 print_json(summary)
+        return 0
+
+
+@dataclass
+class Pretrain:
+    """Train the compact CLIP on captioned stills and measure its zero-shot accuracy.
+
+    Example: python -m ezclip pretrain --config configs/pretrain_tabletop.yaml
+    """
+
+    config: Path
+    """YAML file, see ezclip.config.PretrainConfig."""
+    set: list[str] = field(default_factory=list)
+    """key=value pairs that replace values of the file."""
+
+    def run(self) -> int:
+        """Train and print the content of pretrain.json."""
+        config = load_config(PretrainConfig, self.config, self.set)
+        check_out(Path(config.out))
+        from ezclip.training.pretrain import pretrain
+
+        print_json(on_terminal(pretrain(config)))
         return 0

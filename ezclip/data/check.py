@@ -6,18 +6,19 @@ import os
 import shutil
 import tarfile
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 from ezclip.data.formats import Listing
 from ezclip.data.manifest import write_manifest
 from ezclip.errors import ConfigError, UserError
+from ezclip.progress import Progress, Steps
 from ezclip.text.labels import same_name
+from ezclip.types import Document
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
 
@@ -37,7 +38,7 @@ class Check:
     """
 
     form: str
-    rows: list[dict[str, Any]]
+    rows: list[Document]
     missing: list[str]
     broken: dict[str, str]
     damaged: dict[str, int]
@@ -47,7 +48,7 @@ class Check:
         """Label -> number of good videos, alphabetically."""
         return dict(sorted(Counter(row["label"] for row in self.rows).items()))
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Document:
         """Plain values."""
         return {
             "form": self.form,
@@ -79,27 +80,27 @@ class Finder:
     """Finds listed names below a folder, whatever folders stand in front of them on another machine.
 
     Names are tried as they are and then from their longest end to their last part; one without a suffix may be a folder
-    of frames or any video of that name.
+    of frames or any video of that name. A file that lies in the folder of another class is never taken.
     """
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, labels: Iterable[str] = ()):
+        self.root, self.classes = root, {same_name(label) for label in labels}
         self._by_name: dict[str, list[Path]] = {}
         for folder, folders, files in os.walk(root):
             for name in (*files, *folders):
                 self._by_name.setdefault(Path(name).stem, []).append(Path(folder) / name)
 
-    def find(self, name: str) -> Path | None:
-        """The file or folder that ``name`` stands for, or None."""
+    def find(self, name: str, label: str = "") -> Path | None:
+        """The file or folder of a listed name of class ``label``, or None."""
         parts = PurePosixPath(name.replace("\\", "/")).parts
         for start in range(len(parts)):
             path = self.root.joinpath(*parts[start:]) if parts[start] != "/" else Path(name)
             if path.exists():
                 return path
-        stem = Path(parts[-1]).stem
-        found = self._by_name.get(stem, []) or self._by_name.get(parts[-1], [])
+        found = self._by_name.get(Path(parts[-1]).stem, []) or self._by_name.get(parts[-1], [])
         beside = [path for path in found if len(parts) > 1 and path.parent.name == parts[-2]]
-        return next(iter(beside or found), None)
+        own = [path for path in found if same_name(path.parent.name) not in self.classes - {same_name(label)}]
+        return next(iter(beside or own), None)
 
 
 def unpack(listing: Listing, folder: Path) -> Listing:
@@ -131,8 +132,7 @@ def check(
     *,
     decode: bool = True,
     jobs: int | None = None,
-    progress: Callable[[Iterable[Any]], Iterable[Any]] = iter,
-) -> Check:
+) -> Steps[Check]:
     """Find every listed video and decode T frames of each.
 
     Args:
@@ -140,7 +140,6 @@ def check(
         root: where the videos lie; None takes the list's own folder.
         decode: otherwise files only need to be there.
         jobs: processes; None takes all cores.
-        progress: wraps the results as they come, for a progress bar.
 
     Raises:
         ConfigError: a root that is no folder.
@@ -148,27 +147,29 @@ def check(
     root = root or listing.root
     if not root.is_dir():
         raise ConfigError(f"There is no folder {root.name}; --root is where the videos lie.")
-    finder = Finder(root)
-    paths = [finder.find(name) for name in listing.names]
+    finder = Finder(root, set(listing.labels))
+    paths = [finder.find(name, label) for name, label in zip(listing.names, listing.labels, strict=True)]
     there = [i for i, path in enumerate(paths) if path is not None]
-    told: dict[int, tuple[str, int]] = dict.fromkeys(there, ("", 0))
+    decoded: dict[int, tuple[str, int]] = dict.fromkeys(there, ("", 0))
     if decode and there:
         # fresh processes: a decoder's threads do not survive a fork
         with ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
-            found = pool.map(_decode, [str(paths[i]) for i in there], chunksize=8)
-            told = dict(zip(there, progress(found), strict=True))
+            results = pool.map(_decode, [str(paths[i]) for i in there], chunksize=8)
+            for number, (i, result) in enumerate(zip(there, results, strict=True), 1):
+                decoded[i] = result
+                yield Progress(number / len(there), f"checking, video {number} of {len(there)}")
     names = listing.names
     rows = [
         {"path": str(paths[i]), "label": listing.labels[i]} | {key: values[i] for key, values in listing.extra.items()}
         for i in there
-        if not told[i][0]
+        if not decoded[i][0]
     ]
     return Check(
         listing.form,
         rows,
         [names[i] for i, path in enumerate(paths) if path is None],
-        {names[i]: why for i, (why, _) in told.items() if why},
-        {names[i]: lost for i, (why, lost) in told.items() if lost and not why},
+        {names[i]: why for i, (why, _) in decoded.items() if why},
+        {names[i]: lost for i, (why, lost) in decoded.items() if lost and not why},
     )
 
 

@@ -20,13 +20,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
-from tqdm import tqdm
 
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError, VideoError
+from ezclip.progress import Progress, Steps
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import random_in_segments, segment_centres, segment_points
-from ezclip.video.transforms import crops, resize_short_side, stored_size
+from ezclip.video.transforms import crops, resize_short_side
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class CachedFrames:
         return torch.from_numpy(self.frames[index, pick(total)])
 
 
-def cached(rows: Sequence[Row], folder: str | Path, *, T: int, size: int) -> CachedFrames:
+def cached(rows: Sequence[Row], folder: str | Path, *, T: int, size: int) -> Steps[CachedFrames]:
     """Open the cache of ``rows`` under ``folder``, decoding every video once if it is not there yet.
 
     Raises:
@@ -88,12 +88,12 @@ def cached(rows: Sequence[Row], folder: str | Path, *, T: int, size: int) -> Cac
         if need > shutil.disk_usage(folder).free:
             raise ConfigError(f"The cache needs {need / 1e9:.0f} GB in {folder}; free some or set cache to null.")
         with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as making:
-            _fill(Path(making) / "cache", rows, keep, size)
+            yield from _fill(Path(making) / "cache", rows, keep, size)
             (Path(making) / "cache").replace(place)
     return CachedFrames(place, len(rows), keep, size)
 
 
-def _fill(folder: Path, rows: Sequence[Row], keep: int, size: int) -> None:
+def _fill(folder: Path, rows: Sequence[Row], keep: int, size: int) -> Steps[None]:
     """Decode every video into ``folder`` with all cores."""
     folder.mkdir()
     with (folder / "frames.u8").open("wb") as file:
@@ -101,8 +101,10 @@ def _fill(folder: Path, rows: Sequence[Row], keep: int, size: int) -> None:
     decode = partial(_decode_into, str(folder / "frames.u8"), len(rows), keep, size)
     jobs = [(i, str(row.path)) for i, row in enumerate(rows)]
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        done = pool.map(decode, jobs, chunksize=16)
-        counts = list(tqdm(done, total=len(jobs), desc="decoding", unit="clip"))
+        counts: list[int] = []
+        for count in pool.map(decode, jobs, chunksize=16):
+            counts.append(count)
+            yield Progress(len(counts) / len(jobs), f"decoding, clip {len(counts)} of {len(jobs)}")
     np.save(folder / "counts.npy", np.array(counts, np.int64))
 
 
@@ -259,8 +261,3 @@ def _augmentation(kind: Augmentation, image_size: int, flip: bool, jitter_frames
 
 def _each_frame(transform: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:
     return torch.stack([transform(frame) for frame in clip])
-
-
-def training_size(image_size: int) -> int:
-    """Short side at which frames are kept: the one before the centre crop of evaluation."""
-    return stored_size(image_size)

@@ -10,7 +10,7 @@ import csv
 import json
 import re
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -296,13 +296,3 @@ def _tar(path: Path, options: Options) -> Listing:
             raise ConfigError(f"{path.name}: {name} has no label in a .txt, .cls or .json beside it.")
         labels.append(readable(label))
     return Listing("WebDataset shards", [f"{path.name}/{name}" for name in names], labels, path.parent)
-
-
-_READERS: dict[str, Callable[[Path, Options], Listing]] = {
-    ".jsonl": _manifest,
-    ".parquet": _manifest,
-    ".json": _something,
-    ".csv": _csv,
-    ".txt": _text,
-    ".tar": _tar,
-}

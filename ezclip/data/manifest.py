@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -166,6 +167,14 @@ def _good(line: str) -> bool:
         return False
     needed = all(isinstance(entry.get(key), str) and entry[key].strip() for key in ("path", "label"))
     return needed and all(isinstance(entry.get(key), str | None) for key in ("partner", "family"))
+
+
+def digest_of(rows: Iterable[Row]) -> str:
+    """First 12 hexadecimal digits of the hash of a list's paths and labels, in order."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row.path}\t{row.label}\n".encode())
+    return digest.hexdigest()[:12]
 
 
 def labels_of(rows: Sequence[Row]) -> list[str]:

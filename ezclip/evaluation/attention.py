@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import find_masks
 from ezclip.evaluation.intervals import mean_interval
-from ezclip.explanation.compare import explain_clip
-from ezclip.explanation.faithfulness import Faithfulness, measure
+from ezclip.explanation.faithfulness import measure
+from ezclip.explanation.maps import explain_clip
 from ezclip.explanation.truth import Shares, heat_shares
 from ezclip.predictor import Predictor
+from ezclip.progress import Progress, Steps, within
 from ezclip.text.templates import fill
+from ezclip.types import Document
+from ezclip.video.decode import read_clip
+from ezclip.video.sampling import segment_centres
 
-Progress = Callable[[Iterable[Row]], Iterable[Row]]
 ORDINARY = "ordinary"
 
 
@@ -29,32 +32,30 @@ class ClipShares:
     shares: Shares
 
 
-def attention_shares(
-    predictor: Predictor, rows: Sequence[Row], *, method: str = "rollout", progress: Progress = iter
-) -> list[ClipShares]:
+def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str = "rollout") -> Steps[list[ClipShares]]:
     """Shares of the heat on what moves, on things that take no part and on background, one entry for each row.
 
     Args:
         predictor: the model.
         rows: clips with masks (``find_masks``).
         method: a key of ``explanation.registry.METHODS``.
-        progress: wraps the rows, for a progress bar.
 
     Raises:
         ValueError: a clip has no masks.
     """
     found = []
-    for row in progress(rows):
+    for number, row in enumerate(rows):
+        yield Progress(number / len(rows), f"{predictor.name}: maps, clip {number + 1} of {len(rows)}")
         masks = find_masks(row.path)
         if masks is None:
             raise ValueError(f"{row.path.name} has no masks")
-        clip = predictor.set_video(row.path)
-        heat = explain_clip(predictor, method=method).heat
-        found.append(ClipShares(row.family or ORDINARY, heat_shares(heat, masks[clip.indices])))
+        encoded = predictor.encode(read_clip(row.path, partial(segment_centres, T=predictor.model.num_frames)))
+        attribution = explain_clip(predictor, encoded, method=method)
+        found.append(ClipShares(row.family or ORDINARY, heat_shares(attribution, masks[encoded.clip.indices])))
     return found
 
 
-def pointing_table(models: dict[str, list[ClipShares]]) -> list[dict[str, Any]]:
+def pointing_table(models: dict[str, list[ClipShares]]) -> list[Document]:
     """Mean shares with 95 % intervals for each family and model; models saw the same clips in the same order.
 
     Returns:
@@ -69,7 +70,7 @@ def pointing_table(models: dict[str, list[ClipShares]]) -> list[dict[str, Any]]:
         own = [i for i, clip in enumerate(first) if clip.family == family]
         for name in names:
             heat = np.array([models[name][i].shares.heat for i in own])
-            entry: dict[str, Any] = {"family": family, "model": name, "n": len(own)}
+            entry: Document = {"family": family, "model": name, "n": len(own)}
             for k, kind in enumerate(("background", "still", "moving")):
                 entry[kind] = _plain(heat[:, k])
             entry["area"] = float(np.mean([first[i].shares.area[2] for i in own]))
@@ -85,9 +86,7 @@ def faithfulness(
     rows: Sequence[Row],
     labels: list[str],
     methods: list[str],
-    *,
-    progress: Progress = iter,
-) -> dict[str, dict[str, Any]]:
+) -> Steps[Document]:
     """Gains of each kind of map over random orders, on the score of the clip's own label.
 
     Args:
@@ -95,20 +94,19 @@ def faithfulness(
         rows: clips; a row's label must be among ``labels``.
         labels: C class names.
         methods: keys of ``explanation.registry.METHODS``.
-        progress: wraps the rows, for a progress bar.
 
     Returns:
         method -> {"deletion_gain", "insertion_gain"}, each value, low, high over clips, and "n".
     """
     gains: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
     texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
-    for row in progress(rows):
-        predictor.set_video(row.path)
-        for method in methods:
-            heat = explain_clip(predictor, method=method).heat
-            target = labels.index(row.label)
-            *_, result = measure(predictor.model, predictor.pixels, heat, texts, len(labels), target)
-            assert isinstance(result, Faithfulness)
+    for number, row in enumerate(rows):
+        encoded = predictor.encode(read_clip(row.path, partial(segment_centres, T=predictor.model.num_frames)))
+        for m, method in enumerate(methods):
+            heat = explain_clip(predictor, encoded, method=method).heat
+            target, share = labels.index(row.label), (number + m / len(methods)) / len(rows)
+            steps = measure(predictor.model, encoded.pixels, heat, texts, len(labels), target)
+            result = yield from within(steps, share, share, f"{predictor.name}, clip {number + 1} of {len(rows)}: ")
             gains[method].append((result.deletion_gain, result.insertion_gain))
     table = {}
     for method, values in gains.items():

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ezclip.data.manifest import Row
-from ezclip.evaluation.report import Picture
 from ezclip.evaluation.run import Evaluation
 from ezclip.explanation.projection import project, together
 from ezclip.figures import charts
+from ezclip.figures.report import Picture
+from ezclip.types import Document
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +59,7 @@ class ClassMap:
         )
         return Picture("class_map", f"Videos of the {len(self.classes)} classes that changed most", figure, self.note)
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Document:
         """Plain values."""
         return {
             "classes": self.classes,
@@ -78,7 +78,7 @@ def _told(value: float) -> str:
     return "too few clips" if np.isnan(value) else f"{value:.2f}"
 
 
-def read_class_map(data: dict[str, Any], models: Sequence[str]) -> ClassMap:
+def read_class_map(data: Document, models: Sequence[str]) -> ClassMap:
     """The map that ``as_json`` told, its two models in this order."""
     clips = data["clips"]
 

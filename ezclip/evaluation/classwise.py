@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import binomtest
 
 from ezclip.errors import UserError
-
-if TYPE_CHECKING:
-    from ezclip.evaluation.run import Evaluation
-
-RESAMPLES = 2000
+from ezclip.evaluation.intervals import mean_interval
+from ezclip.evaluation.run import Evaluation
+from ezclip.types import Document
 
 
 @dataclass(frozen=True)
@@ -55,11 +52,10 @@ def paired(label: str, first: np.ndarray, second: np.ndarray, *, seed: int = 0) 
         seed: of the bootstrap, which draws clips with replacement.
     """
     gain = second.astype(int) - first.astype(int)
-    draws = np.random.default_rng(seed).integers(len(gain), size=(RESAMPLES, len(gain)))
-    low, high = np.quantile(gain[draws].mean(axis=1), [0.025, 0.975])
+    interval = mean_interval(gain, seed=seed)
     won, lost = int((gain > 0).sum()), int((gain < 0).sum())
     p = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
-    return Difference(label, len(gain), float(first.mean()), float(second.mean()), float(low), float(high), p)
+    return Difference(label, len(gain), float(first.mean()), float(second.mean()), interval.low, interval.high, p)
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ class Comparison:
             return f"The difference of {second} to {first} is within chance ({span})."
         return f"{second if d.difference > 0 else first} is ahead ({span}; McNemar p = {d.p:.2g})."
 
-    def as_json(self) -> dict[str, Any]:
+    def as_json(self) -> Document:
         """Plain values for report.json."""
         return {
             "models": list(self.models),

@@ -16,6 +16,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.benchmark import Timer
 from torch.utils.flop_counter import FlopCounterMode
 
 from ezclip.checkpoints.load import load_model
@@ -25,7 +26,7 @@ from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.text.tokens import tokenize
-from ezclip.types import Variant
+from ezclip.types import Document, Variant
 
 TEXTS = 10  # class texts of a training step
 
@@ -84,7 +85,7 @@ def gmac(forward: Callable[[], Any], model: nn.Module) -> dict[str, float]:
 
 def measure(
     subjects: list[Subject], *, T: int, batch_size: int, repeats: int, device: str, dtype: torch.dtype
-) -> list[dict[str, Any]]:
+) -> list[Document]:
     """One row a model; speeds of all models and of plain open_clip are taken in turns.
 
     Args:
@@ -101,7 +102,7 @@ def measure(
         "peak_bytes" of a forward pass, None where it cannot be told, and under "open_clip" the same frames through
         plain open_clip with "time_ratio".
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Document] = []
     timed: dict[str, Callable[[], Any]] = {}
     for subject in subjects:
         name, model = subject.name, subject.build(T)
@@ -110,7 +111,7 @@ def measure(
         tokens = tokenize(["a person walks a dog"], model.context_length)[0].to(device) % model.vocab_size
         model = model.to(device)
         count = parameters(model)
-        row: dict[str, Any] = {
+        row: Document = {
             "name": name,
             "variant": model.variant,
             "frames": frames,
@@ -124,14 +125,14 @@ def measure(
         }
         if count["tunable"]:
             step = partial(_train, model, many, tokens.expand(TEXTS, -1), dtype)
-            (row["training_step_seconds"],) = _median([step], max(1, repeats // 3), device)
+            row["training_step_seconds"] = interleaved({"step": step}, max(1, repeats // 3), device)["step"]
         model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
         timed[f"{name} one"] = partial(model.encode_video, one)
         timed[f"{name} many"] = partial(model.encode_video, many)
         timed[f"{name} plain"] = partial(_plain(model).to(device, dtype).eval().encode_image, one[0])
         rows.append(row)
     with torch.no_grad():
-        seconds = dict(zip(timed, _median(list(timed.values()), repeats, device), strict=True))
+        seconds = interleaved(timed, repeats, device)
     for row in rows:
         name = row["name"]
         row["latency_seconds"] = seconds[f"{name} one"]
@@ -213,15 +214,54 @@ def _plain(model: EZCLIP) -> open_clip.CLIP:
     )
 
 
-def _median(sides: list[Callable[[], Any]], repeats: int, device: str) -> list[float]:
-    """Median seconds of each side, all sides in turns; a first round warms up."""
-    seconds: list[list[float]] = [[] for _ in sides]
+def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
+    """Median seconds of each side, all sides in turns, by ``torch.utils.benchmark``; a first round warms up."""
+    wait = (lambda: None) if device == "cpu" else torch.accelerator.synchronize
+    timers = {
+        name: Timer("side(); wait()", globals={"side": side, "wait": wait}, num_threads=torch.get_num_threads())
+        for name, side in sides.items()
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
     for round_ in range(repeats + 1):
-        for i, side in enumerate(sides):
-            start = time.perf_counter()
-            side()
-            if device != "cpu":
-                torch.cuda.synchronize()
+        for name, timer in timers.items():
+            once = timer.timeit(1).median
             if round_:
-                seconds[i].append(time.perf_counter() - start)
-    return [statistics.median(values) for values in seconds]
+                seconds[name].append(once)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+@torch.no_grad()
+def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
+    """Time one view (T frames) through EZ-CLIP and through plain open_clip on the same frames, random weights.
+
+    Args:
+        arch: open_clip architecture.
+        T: frames.
+        repeats: of each side; medians are compared.
+        device: torch device.
+
+    Returns:
+        Median "seconds" of each side, and "ratios": ours to open_clip in one dtype, our float32 to our bfloat16.
+    """
+    torch.manual_seed(0)
+    sides: dict[str, Callable[[], Any]] = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        ours = Subject("", "ezclip", arch).build(T).to(device, dtype)
+        plain = _plain(ours).to(device, dtype).eval()
+        pixels = torch.randn(1, T, 3, ours.image_size, ours.image_size, device=device).to(dtype)
+        name = str(dtype).removeprefix("torch.")
+        sides[f"ezclip_{name}"] = partial(ours.encode_video, pixels)
+        sides[f"open_clip_{name}"] = partial(plain.encode_image, pixels[0])
+    seconds = interleaved(sides, repeats, device)
+    ratios = {
+        "ezclip/open_clip, bfloat16": seconds["ezclip_bfloat16"] / seconds["open_clip_bfloat16"],
+        "ezclip/open_clip, float32": seconds["ezclip_float32"] / seconds["open_clip_float32"],
+        "float32/bfloat16, ezclip": seconds["ezclip_float32"] / seconds["ezclip_bfloat16"],
+    }
+    return {
+        "arch": arch,
+        "T": T,
+        "threads": torch.get_num_threads(),
+        "seconds": {name: round(value, 4) for name, value in seconds.items()},
+        "ratios": {name: round(value, 3) for name, value in ratios.items()},
+    }

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import torch
@@ -15,13 +15,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from ezclip.checkpoints.files import write_atomically, write_json
+from ezclip.checkpoints.identity import Identity
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError
-from ezclip.evaluation.phantom import encode_frozen
-from ezclip.evaluation.provenance import weights
+from ezclip.evaluation.spread import encode_static
+from ezclip.files import write_atomically, write_json
 from ezclip.predictor import Predictor
+from ezclip.progress import Progress, Steps
+from ezclip.types import Document
 from ezclip.video.transforms import normalise
 
 INDEX = "embedding.json"
@@ -59,14 +61,14 @@ class Embedded:
     Attributes:
         rows: the clips that could be read.
         frames: (B, V, T, E) float32, not normalised, of V views.
-        frozen: (B, T, E) of the middle view's middle frame shown T times; empty unless asked for.
-        skipped: names of clips that could not be read, with the reason.
+        static: (B, T, E) of the middle view's middle frame repeated T times; empty unless asked for.
+        skipped: clips that could not be read, with the reason.
     """
 
     rows: list[Row] = field(default_factory=list)
     frames: Tensor = field(default_factory=lambda: torch.empty(0))
-    frozen: Tensor = field(default_factory=lambda: torch.empty(0))
-    skipped: dict[str, str] = field(default_factory=dict)
+    static: Tensor = field(default_factory=lambda: torch.empty(0))
+    skipped: list[tuple[Row, str]] = field(default_factory=list)
 
 
 def embed(
@@ -75,7 +77,7 @@ def embed(
     *,
     batch_size: int = 16,
     views: ViewCount = ONE_VIEW,
-    frozen: bool = False,
+    static: bool = False,
     workers: int = 0,
 ) -> Iterator[Embedded]:
     """Embed clips, ``batch_size`` at a time and in their order.
@@ -85,7 +87,7 @@ def embed(
         rows: clips.
         batch_size: clips that are decoded together, and views in one forward pass.
         views: of each clip.
-        frozen: also embed each clip's middle frame shown T times.
+        static: also embed each clip's static copy.
         workers: processes that decode; 0 decodes here.
     """
     model = predictor.model
@@ -93,21 +95,19 @@ def embed(
     loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=list)
     for start, batch in zip(range(0, len(rows), batch_size), loader, strict=True):
         read = [(rows[start + i], pixels) for i, pixels in enumerate(batch) if not isinstance(pixels, str)]
-        skipped = {rows[start + i].short_name: why for i, why in enumerate(batch) if isinstance(why, str)}
-        yield Embedded(
-            [row for row, _ in read], *_encode(predictor, [pixels for _, pixels in read], frozen), skipped=skipped
-        )
+        skipped = [(rows[start + i], why) for i, why in enumerate(batch) if isinstance(why, str)]
+        yield Embedded([row for row, _ in read], *_encode(predictor, [pixels for _, pixels in read], static), skipped)
 
 
 @torch.inference_mode()
-def _encode(predictor: Predictor, clips: list[Tensor], frozen: bool) -> tuple[Tensor, Tensor]:
+def _encode(predictor: Predictor, clips: list[Tensor], static: bool) -> tuple[Tensor, Tensor]:
     if not clips:
         return torch.empty(0), torch.empty(0)
     model = predictor.model
     pixels = torch.stack(clips).to(predictor.device)  # (B, V, T, 3, S, S) uint8
     parts = [model.encode_video(normalise(part)).float().cpu() for part in pixels.flatten(0, 1).split(len(clips))]
     middle = pixels[:, pixels.shape[1] // 2]
-    still = encode_frozen(model, normalise(middle)) if frozen else torch.empty(0)
+    still = encode_static(model, normalise(middle)) if static else torch.empty(0)
     return torch.cat(parts).unflatten(0, pixels.shape[:2]), still
 
 
@@ -115,14 +115,15 @@ def write_shards(
     predictor: Predictor,
     rows: Sequence[Row],
     out: Path,
-    about: dict[str, Any],
+    about: Document,
     *,
     shard_size: int = 1024,
     rank: int = 0,
     processes: int = 1,
-    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
-    **options: Any,
-) -> dict[str, Any]:
+    batch_size: int = 16,
+    views: ViewCount = ONE_VIEW,
+    workers: int = 0,
+) -> Steps[Document]:
     """Embed clips into ``out``: shard-N.safetensors with "frames" (n, V, T, E) and "videos" (n, V, E), both float32
     and not normalised, and shard-N.parquet with one row a clip and the reason where it was skipped.
 
@@ -136,8 +137,9 @@ def write_shards(
         shard_size: clips in a shard.
         rank: number of this process.
         processes: number of them.
-        progress: wraps this process's shard numbers, for a progress bar.
-        **options: of ``embed``.
+        batch_size: see ``embed``.
+        views: see ``embed``.
+        workers: see ``embed``.
 
     Returns:
         The index that lies in the folder as embedding.json.
@@ -152,17 +154,18 @@ def write_shards(
             raise ConfigError(f"{out.name} holds embeddings of another model, list or kind; choose another folder.")
     elif rank == 0:
         write_json(out / INDEX, index)
-    for number in progress(range(rank, shards, processes)):
+    for number in range(rank, shards, processes):
+        yield Progress(number / shards, f"shard {number + 1} of {shards}")
         tensors, table = _paths(out, number)
         if tensors.is_file():
             continue
-        own = rows[number * shard_size : (number + 1) * shard_size]
-        parts = list(embed(predictor, own, **options))
-        skipped = {name: why for part in parts for name, why in part.skipped.items()}
+        own = list(rows[number * shard_size : (number + 1) * shard_size])
+        parts = list(embed(predictor, own, batch_size=batch_size, views=views, workers=workers))
+        skipped = {id(row): why for part in parts for row, why in part.skipped}
         columns = {
             "path": [str(row.path) for row in own],
             **{name: [getattr(row, name) for row in own] for name in ("label", "partner", "family")},
-            "skipped": [skipped.get(row.short_name) for row in own],
+            "skipped": [skipped.get(id(row)) for row in own],
         }
         write_atomically(table, lambda path, columns=columns: parquet.write_table(_strings(columns), path))
         frames = torch.cat([part.frames for part in parts if part.rows] or [torch.empty(0, 1, 1, 1)])
@@ -171,7 +174,7 @@ def write_shards(
     return index
 
 
-def read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> Document:
     """What ``write_shards`` noted of the embeddings in ``folder``.
 
     Raises:
@@ -182,13 +185,18 @@ def read_index(folder: Path) -> dict[str, Any]:
     return json.loads((folder / INDEX).read_text("utf-8"))
 
 
-def read_shards(folder: Path) -> Iterator[Embedded]:
+def read_shards(folder: Path, identity: Identity) -> list[Embedded]:
     """The embeddings of ``folder``, shard by shard.
 
     Raises:
-        ConfigError: a shard is missing.
+        ConfigError: they are another model's, or a shard is missing.
     """
-    for number in range(read_index(folder)["shards"]):
+    made_by, found = read_index(folder), []
+    if made_by["weights"] != identity.weights:
+        raise ConfigError(
+            f"{folder.name} holds embeddings of {made_by['model']}, not of {identity.name}; give --model."
+        )
+    for number in range(made_by["shards"]):
         tensors, table = _paths(folder, number)
         if not tensors.is_file():
             raise ConfigError(f"{folder.name} lacks {tensors.name}; run the same ezclip embed again to complete it.")
@@ -196,23 +204,9 @@ def read_shards(folder: Path) -> Iterator[Embedded]:
             (Row(Path(row["path"]), row["label"], row["partner"], row["family"]), row["skipped"])
             for row in parquet.read_table(table).to_pylist()
         ]
-        yield Embedded(
-            [row for row, why in rows if why is None],
-            load_file(tensors)["frames"],
-            skipped={row.short_name: why for row, why in rows if why is not None},
-        )
-
-
-def shards_of(model: str, folder: Path) -> list[Embedded]:
-    """The embeddings of ``folder``, all of them.
-
-    Raises:
-        ConfigError: they are another model's, or not complete.
-    """
-    made_by = read_index(folder)
-    if made_by["weights"] != weights(model):
-        raise ConfigError(f"{folder.name} holds embeddings of {made_by['model']}, not of {model}; give --model.")
-    return list(read_shards(folder))
+        skipped = [(row, why) for row, why in rows if why is not None]
+        found.append(Embedded([row for row, why in rows if why is None], load_file(tensors)["frames"], skipped=skipped))
+    return found
 
 
 def _paths(folder: Path, number: int) -> tuple[Path, Path]:
@@ -220,5 +214,5 @@ def _paths(folder: Path, number: int) -> tuple[Path, Path]:
     return folder / f"{stem}.safetensors", folder / f"{stem}.parquet"
 
 
-def _strings(columns: dict[str, list[Any]]) -> pa.Table:
+def _strings(columns: dict[str, list[str | None]]) -> pa.Table:
     return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})

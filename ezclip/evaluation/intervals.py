@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
+from scipy.stats import binomtest, bootstrap
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,13 @@ class Interval:
 def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
     """Mean and percentile bootstrap interval over clips; (n,) -> Interval, all NaN where n = 0."""
     values = np.asarray(values, float)
-    if not len(values):
-        return Interval(float("nan"), float("nan"), float("nan"), 0)
-    draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
-    low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
-    return Interval(float(values.mean()), float(low), float(high), len(values))
+    mean = float(values.mean()) if len(values) else float("nan")
+    if len(values) < 2:
+        return Interval(mean, mean, mean, len(values))
+    drawn = bootstrap(
+        (values,), np.mean, n_resamples=resamples, batch=resamples, method="percentile", rng=np.random.default_rng(seed)
+    )
+    return Interval(mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), len(values))
 
 
 def share_interval(hits: int, n: int) -> Interval:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
 from ezclip.evaluation.intervals import share_interval
+from ezclip.types import Document
 
 
-def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dict[str, str]) -> dict[str, Any]:
+def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dict[str, str]) -> Document:
     """Top-1, top-5, per class and, where classes have partners, within pairs; all in [0, 1].
 
     Args:
@@ -26,7 +25,7 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
         counts half).
     """
     C = len(labels)
-    result: dict[str, Any] = {"n": len(targets)}
+    result: Document = {"n": len(targets)}
     for k in (1, 5):
         k_ = min(k, C)
         accuracy = multiclass_accuracy(scores, targets, num_classes=C, top_k=k_, average="micro") if C > 1 else 1.0

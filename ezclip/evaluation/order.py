@@ -1,10 +1,9 @@
-"""What a model makes of the same frames in another order, frozen, slower or faster."""
+"""Variations of a clip: its frames in another order, static, slower or faster; and a model's accuracy on them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +13,10 @@ from ezclip.errors import VideoError
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
+from ezclip.progress import Progress, Report, Steps, silent
 from ezclip.text.templates import fill
-from ezclip.types import Clip, Frames
-from ezclip.video.decode import Tick, read_frames
+from ezclip.types import Clip, Document, Frames
+from ezclip.video.decode import read_frames
 from ezclip.video.sampling import segment_centres
 from ezclip.video.transforms import normalise, view
 
@@ -65,37 +65,31 @@ class Variations:
         return (self.frames.select(order) for order in self.orders[name])
 
 
-def read_variations(path: str, T: int, tick: Tick = lambda _: None) -> Variations:
-    """Decode one video for its variations. ``tick`` hears the share that is decoded and may raise.
+def read_variations(path: str, T: int, report: Report = silent) -> Variations:
+    """Decode one video for its variations.
 
     Raises:
         VideoError: the file cannot be read.
     """
-    found: dict[str, Orders] = {}
 
     def wanted(total: int) -> list[int]:
-        found["orders"] = orders(total, T)
-        return sorted({i for draws in found["orders"].values() for order in draws for i in order})
+        return sorted({i for draws in orders(total, T).values() for order in draws for i in order})
 
-    frames = read_frames(path, wanted, tick=tick)
-    return Variations(frames, found["orders"])
+    frames = read_frames(path, wanted, report=report)
+    return Variations(frames, orders(frames.total, T))
 
 
-@torch.inference_mode()
 def order_sensitivity(
     predictor: Predictor,
     rows: Sequence[Row],
     labels: list[str],
-    *,
-    progress: Callable[[Iterable[Row]], Iterable[Row]] = iter,
-) -> dict[str, dict[str, Any]]:
+) -> Steps[Document]:
     """Accuracy under each variation of ``orders``; clips that cannot be read are left out.
 
     Args:
         predictor: model and templates.
         rows: clips; a row's label must be among ``labels``.
         labels: C class names.
-        progress: wraps the rows, for a progress bar.
 
     Returns:
         variation -> {"n", "top1", "within_pairs" where there are pairs}, means over the shuffles; for "reversed" also
@@ -104,32 +98,33 @@ def order_sensitivity(
     model = predictor.model
     partners = partners_of(rows)
     texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
-    logits: dict[str, list[torch.Tensor]] = {}
+    scores: dict[str, list[torch.Tensor]] = {}
     targets = []
-    for row in progress(rows):
+    for number, row in enumerate(rows):
+        yield Progress(number / len(rows), f"{predictor.name}: order of frames, clip {number + 1} of {len(rows)}")
         try:
             variations = read_variations(str(row.path), model.num_frames)
         except VideoError:
             continue
         views = [view(c.images, model.image_size) for name in variations.orders for c in variations.clips(name)]
-        frames = model.encode_video(normalise(torch.stack(views).to(predictor.device)))
-        found = class_scores(model.logits(frames, texts), len(labels)).cpu()
+        with torch.inference_mode():
+            frames = model.encode_video(normalise(torch.stack(views).to(predictor.device)))
+            found = class_scores(model.logits(frames, texts), len(labels)).cpu()
         draws = [len(draws) for draws in variations.orders.values()]
         for name, part in zip(variations.orders, found.split(draws), strict=True):
-            logits.setdefault(name, []).append(part)  # (draws, C)
+            scores.setdefault(name, []).append(part)  # (draws, C)
         targets.append(labels.index(row.label))
     truth = torch.tensor(targets)
-    result: dict[str, dict[str, Any]] = {}
-    for name, parts in logits.items():
-        scores = torch.stack(parts, dim=1)  # (draws, B, C)
-        each = [accuracies(s, truth, labels, partners) for s in scores]
+    result: Document = {}
+    for name, parts in scores.items():
+        each = [accuracies(s, truth, labels, partners) for s in torch.stack(parts, dim=1)]  # (draws, B, C)
         result[name] = {"n": len(truth)} | {
             key: float(np.mean([a[key] for a in each])) for key in ("top1", "within_pairs") if key in each[0]
         }
     if partners and result:
         index = {label: i for i, label in enumerate(labels)}
         partner = torch.tensor([index.get(partners.get(labels[t], ""), -1) for t in targets])
-        own, turned = (torch.cat(logits[name]).argmax(dim=1) for name in ("as it is", "reversed"))
+        own, turned = (torch.cat(scores[name]).argmax(dim=1) for name in ("as it is", "reversed"))
         paired = partner >= 0
         result["reversed"]["flips"] = float(((own == truth) & (turned == partner))[paired].float().mean())
     return result

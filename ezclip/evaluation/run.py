@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import UserError
-from ezclip.evaluation.embed import Embedded, embed
+from ezclip.evaluation.embed import ONE_VIEW, Embedded, ViewCount, embed
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
+from ezclip.progress import Progress, Steps
 from ezclip.text.templates import sentences
+from ezclip.types import Document
 
 
 @dataclass
@@ -29,8 +30,8 @@ class Evaluation:
         scores: (B, C) float32, mean over views and templates of the softmax over classes; row i belongs to
             ``rows[i]``.
         frames: (B, T, E) float32, frame embeddings of the middle view, not normalised.
-        frozen: the same of each clip's middle frame shown T times; empty unless asked for.
-        skipped: names of clips that could not be read, with the reason.
+        static: the same of each clip's static copy; empty unless asked for.
+        skipped: clips that could not be read, with the reason.
     """
 
     model: str
@@ -38,15 +39,15 @@ class Evaluation:
     rows: list[Row] = field(default_factory=list)
     scores: Tensor = field(default_factory=lambda: torch.empty(0))
     frames: Tensor = field(default_factory=lambda: torch.empty(0))
-    frozen: Tensor = field(default_factory=lambda: torch.empty(0))
-    skipped: dict[str, str] = field(default_factory=dict)
+    static: Tensor = field(default_factory=lambda: torch.empty(0))
+    skipped: list[tuple[Row, str]] = field(default_factory=list)
 
     @property
     def targets(self) -> Tensor:
         """(B,) int64, each clip's own class."""
         return torch.tensor([self.labels.index(row.label) for row in self.rows])
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Document:
         """The JSON that ``ezclip evaluate`` prints; families each get their own accuracies."""
         targets, partners = self.targets, partners_of(self.rows)
         result = {"model": self.model, **accuracies(self.scores, targets, self.labels, partners)}
@@ -59,10 +60,10 @@ class Evaluation:
                 found.pop("per_class")
                 result["families"][family] = found
         if self.skipped:
-            result["skipped"] = self.skipped
+            result["skipped"] = {row.short_name: why for row, why in self.skipped}
         return result
 
-    def predictions(self) -> list[list[Any]]:
+    def predictions(self) -> list[list[str | float]]:
         """Rows of path, label, prediction, then one score a class, for predictions.csv."""
         best = self.scores.argmax(dim=1).tolist()
         return [
@@ -77,24 +78,33 @@ def evaluate(
     labels: list[str],
     *,
     texts: str = "trained",
-    progress: Callable[[Iterable[Embedded]], Iterable[Embedded]] = iter,
-    **options: Any,
-) -> Evaluation:
+    batch_size: int = 16,
+    views: ViewCount = ONE_VIEW,
+    static: bool = False,
+    workers: int = 0,
+) -> Steps[Evaluation]:
     """Score every clip against every label.
 
     Args:
         predictor: model and templates.
         rows: clips; a row's label must be among ``labels``.
         labels: C class names.
-        texts: what a label becomes, see ``text.templates.sentences``.
-        progress: wraps the batches, for a progress bar.
-        **options: batch_size, views, frozen and workers of ``embed``.
+        texts: prompt text of a label, see ``text.templates.sentences``.
+        batch_size: see ``embed``.
+        views: see ``embed``.
+        static: see ``embed``.
+        workers: see ``embed``.
 
     Raises:
         UserError: a row's label that is not among ``labels``, or no clip that can be read.
     """
-    check_labels(rows, labels)
-    return score_all(predictor, progress(embed(predictor, rows, **options)), labels, texts)
+    check_classes(rows, labels)
+    parts: list[Embedded] = []
+    for part in embed(predictor, rows, batch_size=batch_size, views=views, static=static, workers=workers):
+        parts.append(part)
+        done = min(batch_size * len(parts), len(rows))
+        yield Progress(done / len(rows), f"{predictor.name}: {done} of {len(rows)} clips")
+    return score_all(predictor, parts, labels, texts)
 
 
 def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str], texts: str) -> Evaluation:
@@ -109,7 +119,7 @@ def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str]
     return found
 
 
-def check_labels(rows: Sequence[Row], labels: list[str]) -> None:
+def check_classes(rows: Sequence[Row], labels: list[str]) -> None:
     """Raise UserError for fewer than two class names, or where a row's label is not among them."""
     if len(labels) < 2:
         raise UserError(f"There is {len(labels)} class name; at least two are needed to choose among.")
@@ -121,7 +131,7 @@ def check_labels(rows: Sequence[Row], labels: list[str]) -> None:
 @torch.inference_mode()
 def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: str = "trained") -> Evaluation:
     """Scores of embedded clips: means over their views and over the texts of a label."""
-    result = Evaluation(predictor.name, labels, embedded.rows, skipped=embedded.skipped, frozen=embedded.frozen)
+    result = Evaluation(predictor.name, labels, embedded.rows, skipped=embedded.skipped, static=embedded.static)
     if not embedded.rows:
         return result
     written = sentences(labels, texts, predictor.templates)
@@ -147,6 +157,6 @@ def joined(parts: Iterable[Evaluation]) -> Evaluation:
         [row for part in every for row in part.rows],
         cat("scores"),
         cat("frames"),
-        cat("frozen"),
-        {name: why for part in every for name, why in part.skipped.items()},
+        cat("static"),
+        [entry for part in every for entry in part.skipped],
     )

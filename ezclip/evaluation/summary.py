@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from ezclip.evaluation.classwise import Comparison
 from ezclip.evaluation.intervals import mean_interval
 from ezclip.evaluation.metrics import confusion_matrix
-from ezclip.evaluation.report import Picture, Table, slug
 from ezclip.evaluation.run import Evaluation
 from ezclip.figures import charts
 from ezclip.figures.charts import Bar
+from ezclip.figures.report import Picture, Table, slug
 
 
 def confusion_parts(e: Evaluation) -> list[Table | Picture]:

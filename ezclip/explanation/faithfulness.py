@@ -1,8 +1,7 @@
-"""Does a map name the patches that the score depends on? Deletion and insertion over space-time patches."""
+"""Faithfulness of a map: deletion and insertion of space-time patches in its order."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ezclip.model.ezclip import EZCLIP, class_scores
+from ezclip.progress import Progress, Steps
 
 LEVELS = 8
 ORDERS = 4
@@ -56,7 +56,7 @@ def measure(
     random_orders: int = ORDERS,
     seed: int = 0,
     batch: int = 8,
-) -> Iterator[float | Faithfulness]:
+) -> Steps[Faithfulness]:
     """Delete and insert patches of one clip in the order of a map.
 
     Args:
@@ -71,8 +71,8 @@ def measure(
         seed: of the random orders.
         batch: clips in one forward pass.
 
-    Yields:
-        The share of the work that is done, in [0, 1], and the Faithfulness last. Stopping the iteration cancels.
+    Returns:
+        The Faithfulness, after a step for each batch.
     """
     T, grid = heat.shape[0], heat.shape[-1]
     count = heat.size
@@ -92,11 +92,11 @@ def measure(
     patch = pixels.shape[-1] // grid
     scores: list[Tensor] = []
     for start in range(0, len(masks), batch):
-        yield start / len(masks)
+        yield Progress(start / len(masks), "measuring faithfulness")
         logits = _logits(model, pixels, mean, masks[start : start + batch], patch, texts)
         scores.append(class_scores(logits, classes)[:, target])
     curves = torch.cat(scores).float().cpu().numpy().reshape(2, len(rankings), levels + 1)
-    yield Faithfulness(shares, curves[0, 0], curves[1, 0], curves[0, 1:], curves[1, 1:])
+    return Faithfulness(shares, curves[0, 0], curves[1, 0], curves[0, 1:], curves[1, 1:])
 
 
 @torch.inference_mode()

@@ -1,23 +1,22 @@
-"""Methods that ask which patches a label's score hangs on: captum's, and rollout weighted by gradients.
+"""Attribution of a label's score to patches: captum's methods, and rollout weighted by gradients.
 
-The score is the cosine between the video's and the label's embedding. Each method returns the evidence that speaks for
-the label, patch by patch; what speaks against it counts as 0.
+The score is the cosine between the video's and the label's embedding. Each method returns the positive contributions
+to it, patch by patch; negative ones count as 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezclip.explanation.trace import AttentionTrace
+from ezclip.explanation.trace import AttentionTrace, Hook, attention_hooks, hooked, probabilities
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
+from ezclip.progress import Report
 
-Tick = Callable[[float], None]  # told the share of the work that is done, in [0, 1]; may raise to stop
 IG_STEPS = 16
 _BATCH = 4  # clips in one pass of captum's
 
@@ -28,7 +27,7 @@ def cosine(model: EZCLIP, pixels: Tensor, text: Tensor) -> Tensor:
     return videos @ F.normalize(text.float(), dim=-1)
 
 
-def integrated_gradients(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[Tensor, str]:
+def integrated_gradients(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> tuple[Tensor, str]:
     """Gradients along the line from the clip's mean colour to the clip, 16 steps.
 
     Returns:
@@ -38,7 +37,7 @@ def integrated_gradients(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick
     from captum.attr import IntegratedGradients
 
     start = pixels.mean(dim=(1, 3, 4), keepdim=True).expand_as(pixels)
-    forward = _counted(model, text, tick, IG_STEPS + 2)
+    forward = _counted(model, text, report, IG_STEPS + 2)
     values, delta = IntegratedGradients(forward).attribute(
         pixels, start, n_steps=IG_STEPS, internal_batch_size=_BATCH, return_convergence_delta=True
     )
@@ -48,7 +47,7 @@ def integrated_gradients(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick
     return _patches(values, model.vision.grid), note
 
 
-def occlusion(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[Tensor, str]:
+def occlusion(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> Tensor:
     """Fall of the cosine when 2x2 patches of one frame are covered with the clip's mean colour; heat (T, N)."""
     from captum.attr import Occlusion
 
@@ -56,17 +55,17 @@ def occlusion(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[
     side = 2 * pixels.shape[-1] // grid
     windows = T * (-(-grid // 2)) ** 2
     with torch.no_grad():
-        values = Occlusion(_counted(model, text, tick, windows)).attribute(
+        values = Occlusion(_counted(model, text, report, windows)).attribute(
             pixels,
             sliding_window_shapes=(1, 3, side, side),
             strides=(1, 3, side, side),
             baselines=pixels.mean(dim=(1, 3, 4), keepdim=True).expand_as(pixels),
             perturbations_per_eval=_BATCH,
         )
-    return _patches(values, grid), "Cells of 2x2 patches in one frame at a time."
+    return _patches(values, grid)
 
 
-def grad_cam(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[Tensor, str]:
+def grad_cam(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> Tensor:
     """Grad-CAM on what the last block's attention reads: its layer norm, class and prompt tokens taken off.
 
     The patch tokens are laid out as (T, D, grid, grid) before captum sees them; channels are weighted by the mean
@@ -85,75 +84,55 @@ def grad_cam(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> tuple[T
         patches = tap(tokens[:, 1 : 1 + N].transpose(1, 2).unflatten(-1, (grid, grid)))
         return torch.cat([tokens[:, :1], patches.flatten(2).transpose(1, 2), tokens[:, 1 + N :]], dim=1)
 
-    handle = last.ln_1.register_forward_hook(detour)
-    try:
-        cam = LayerGradCam(_counted(model, text, tick, 1), tap)
+    with hooked([(last.ln_1, detour)]):
+        cam = LayerGradCam(_counted(model, text, report, 1), tap)
         heat = cam.attribute(pixels.clone().requires_grad_(), relu_attributions=True)
-    finally:
-        handle.remove()
     assert isinstance(heat, Tensor)
-    return heat.detach().flatten(1).float(), ""
+    return heat.detach().flatten(1).float()
 
 
-def gradient_trace(model: EZCLIP, pixels: Tensor, text: Tensor, tick: Tick) -> AttentionTrace:
+def gradient_trace(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> AttentionTrace:
     """A trace with each attention A replaced by the head mean of relu(dA * A), dA the gradient of the cosine; P too.
 
     A rollout normalises its rows again; a row without positive gradient passes nothing through attention.
     """
-    tick(0.0)
-    with _materialised(model) as (frames, prompts):
-        score = cosine(model, pixels.clone().requires_grad_(), text).sum()
-        tick(0.4)
-        every = [p for p in (*frames, *prompts) if p is not None]
-        gradients = torch.autograd.grad(score, every, allow_unused=True)
-    tick(0.9)
-    speaks = {id(p): _positive(p, gradient) for p, gradient in zip(every, gradients, strict=True)}
-    return AttentionTrace([speaks[id(p)] for p in frames], [None if p is None else speaks[id(p)] for p in prompts])
-
-
-def _positive(probabilities: Tensor, gradient: Tensor | None) -> Tensor:
-    """Head mean of relu(dA * A); 0 where the score does not depend on A."""
-    gradient = torch.zeros_like(probabilities) if gradient is None else gradient
-    return (gradient * probabilities).clamp_min(0).mean(dim=1).detach()
-
-
-@contextmanager
-def _materialised(model: EZCLIP) -> Iterator[tuple[list[Tensor], list[Tensor | None]]]:
-    """While open, attention runs through float32 probabilities that keep their gradients; lists as in a trace."""
+    report(0.0)
     frames: list[Tensor] = []
     prompts: list[Tensor | None] = []
-    handles = []
-
-    def spell_out(keep: list) -> Callable[..., Tensor]:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            q, k, v = inputs
-            p = (q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
-            keep.append(p)
-            return p.to(v.dtype) @ v
-
-        return hook
-
-    try:
-        for block in model.vision.blocks:
-            assert isinstance(block, Block)
-            handles.append(block.mix.register_forward_hook(spell_out(frames)))
-            if block.prompt is not None:
-                handles.append(block.prompt.mix.register_forward_hook(spell_out(prompts)))
-            else:
-                handles.append(block.mix.register_forward_hook(lambda *_: prompts.append(None)))
-        yield frames, prompts
-    finally:
-        for handle in handles:
-            handle.remove()
+    with hooked(attention_hooks(model, _materialise, frames, prompts)):
+        score = cosine(model, pixels.clone().requires_grad_(), text).sum()
+        report(0.4)
+        every = [p for p in (*frames, *prompts) if p is not None]
+        gradients = torch.autograd.grad(score, every, allow_unused=True)
+    report(0.9)
+    positive = {id(p): _positive(p, gradient) for p, gradient in zip(every, gradients, strict=True)}
+    return AttentionTrace([positive[id(p)] for p in frames], [None if p is None else positive[id(p)] for p in prompts])
 
 
-def _counted(model: EZCLIP, text: Tensor, tick: Tick, clips: int) -> Callable[[Tensor], Tensor]:
-    """The score as captum calls it; ``tick`` hears the share of about ``clips`` forward passes."""
+def _positive(attention: Tensor, gradient: Tensor | None) -> Tensor:
+    """Head mean of relu(dA * A); 0 where the score does not depend on A."""
+    gradient = torch.zeros_like(attention) if gradient is None else gradient
+    return (gradient * attention).clamp_min(0).mean(dim=1).detach()
+
+
+def _materialise(keep: Callable[[Tensor], None]) -> Hook:
+    """A hook that computes attention through float32 probabilities, which keep their gradients."""
+
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        q, k, v = inputs
+        keep(p := probabilities(q, k))
+        return p.to(v.dtype) @ v
+
+    return hook
+
+
+def _counted(model: EZCLIP, text: Tensor, report: Report, clips: int) -> Callable[[Tensor], Tensor]:
+    """The score as captum calls it; ``report`` receives the fraction of about ``clips`` forward passes."""
     seen = 0
 
     def forward(pixels: Tensor) -> Tensor:
         nonlocal seen
-        tick(min(seen / clips, 1.0))
+        report(min(seen / clips, 1.0))
         seen += len(pixels)
         return cosine(model, pixels, text)
 

@@ -77,9 +77,9 @@ def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int =
 
 
 def _pca(values: np.ndarray) -> np.ndarray:
-    centred = values - values.mean(axis=0)
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    flat = centred @ axes[:2].T
+    from sklearn.decomposition import PCA
+
+    flat = PCA(n_components=min(2, *values.shape)).fit_transform(values)
     return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
 
 

@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 
 from ezclip.errors import UserError
+from ezclip.explanation.methods import DEFAULT, MapSettings
 from ezclip.explanation.trace import AttentionTrace
+from ezclip.parameters import check_parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,22 +53,20 @@ class Rollout:
         return self.weights[torch.arange(T), torch.arange(T), 1:]
 
 
-def roll_out(trace: AttentionTrace, *, start_layer: int = 0, discard: float = 0.0) -> Rollout:
+def roll_out(trace: AttentionTrace, settings: MapSettings = DEFAULT) -> Rollout:
     """Attention rollout of one clip.
 
     Args:
         trace: of a single video (B = 1).
-        start_layer: blocks below it count as the identity, 0 takes all.
-        discard: share of the smallest entries in each row of A and P that is set to 0, in [0, 1).
+        settings: start layer and discard ratio.
 
     Raises:
-        UserError: a start layer or share out of range.
+        UserError: a start layer or discard ratio out of range.
     """
-    layers = len(trace.frames)
-    if not 0 <= start_layer < layers:
+    check_parameters(settings)
+    layers, start_layer, discard = len(trace.frames), settings.start_layer, settings.discard
+    if start_layer >= layers:
         raise UserError(f"The start layer is {start_layer}; this model has layers 0 to {layers - 1}.")
-    if not 0 <= discard < 1:
-        raise UserError(f"The discard ratio is {discard}; it must be at least 0 and below 1.")
     prompted = trace.prompts[-1] is not None
     T, n = len(trace.frames[-1]), trace.frames[-1].shape[-1] - int(prompted)  # n = 1+N
     W = torch.zeros(T, T, n, device=trace.frames[-1].device)

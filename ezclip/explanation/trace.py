@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ezclip.errors import UserError
-from ezclip.model.attention import Mix
+from ezclip.explanation.methods import FUSIONS, Fusion
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
-from ezclip.predictor import Predictor
+from ezclip.predictor import Encoded
 
-Fusion = Literal["mean", "max", "min"]
 _FUSE: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda p: p.mean(dim=1),
     "max": lambda p: p.amax(dim=1),
     "min": lambda p: p.amin(dim=1),
 }
+Hook = Callable[..., Any]  # (module, inputs, output) -> None, or a new output
 
 
 @dataclass
@@ -38,47 +39,75 @@ class AttentionTrace:
 
 
 @contextmanager
-def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[AttentionTrace]:
-    """While open, each ``encode_video`` fills the trace; no hook survives it, also after an error.
+def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
+    """Forward hooks that see this thread's passes alone and are removed at the end, also after an error."""
+    owner, handles = threading.get_ident(), []
 
-    Probabilities are computed in float32 from q and k whatever the model's dtype.
-
-    Args:
-        model: observed, not changed.
-        fusion: how heads become one: "mean", "max" or "min"; with max and min rows no longer sum to 1.
-
-    Raises:
-        UserError: unknown fusion.
-    """
-    if fusion not in _FUSE:
-        raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(get_args(Fusion))}.")
-    trace = AttentionTrace()
-    handles = []
-
-    def watch(mix: Mix, keep: Callable[[Tensor], None]) -> None:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            q, k = inputs[0].float(), inputs[1].float()
-            keep(_FUSE[fusion]((q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)))
-
-        handles.append(mix.register_forward_hook(hook))
+    def in_this_thread(hook: Hook) -> Hook:
+        return lambda *arguments: hook(*arguments) if threading.get_ident() == owner else None
 
     try:
-        for block in model.vision.blocks:
-            assert isinstance(block, Block)
-            watch(block.mix, trace.frames.append)
-            if block.prompt is not None:
-                watch(block.prompt.mix, trace.prompts.append)
-            else:
-                handles.append(block.mix.register_forward_hook(lambda *_: trace.prompts.append(None)))
-        yield trace
+        for module, hook in hooks:
+            handles.append(module.register_forward_hook(in_this_thread(hook)))
+        yield
     finally:
         for handle in handles:
             handle.remove()
 
 
-def trace_of(predictor: Predictor, fusion: Fusion = "mean") -> AttentionTrace:
-    """The trace of the predictor's clip, taken once."""
-    return predictor.once(("trace", fusion), lambda: traced(predictor.model, predictor.pixels, fusion))
+def attention_hooks(
+    model: EZCLIP, hook: Callable[[Callable[[Tensor], None]], Hook], frames: list, prompts: list
+) -> Iterator[tuple[nn.Module, Hook]]:
+    """The hooks that ``hook(keep)`` makes, on the attention of every block of the vision tower.
+
+    Args:
+        model: observed.
+        hook: makes a hook that hands what it computes to ``keep``.
+        frames: receives an entry for each block.
+        prompts: receives one for each block, None in blocks without prompts.
+    """
+    for block in model.vision.blocks:
+        assert isinstance(block, Block)
+        yield block.mix, hook(frames.append)
+        if block.prompt is not None:
+            yield block.prompt.mix, hook(prompts.append)
+        else:
+            yield block.mix, lambda *_: prompts.append(None)
+
+
+def probabilities(q: Tensor, k: Tensor) -> Tensor:
+    """Attention probabilities in float32 whatever the model's dtype, (..., queries, keys)."""
+    return (q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
+
+
+@contextmanager
+def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[AttentionTrace]:
+    """While open, each ``encode_video`` of this thread fills the trace.
+
+    Args:
+        model: observed, not changed.
+        fusion: how heads are combined; with "max" and "min" rows no longer sum to 1.
+
+    Raises:
+        UserError: unknown fusion.
+    """
+    if fusion not in _FUSE:
+        raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(FUSIONS)}.")
+    trace = AttentionTrace()
+
+    def observe(keep: Callable[[Tensor], None]) -> Hook:
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            keep(_FUSE[fusion](probabilities(inputs[0], inputs[1])))
+
+        return hook
+
+    with hooked(attention_hooks(model, observe, trace.frames, trace.prompts)):
+        yield trace
+
+
+def trace_of(encoded: Encoded, fusion: Fusion = "mean") -> AttentionTrace:
+    """The trace of an encoded clip, computed once."""
+    return encoded.once(("trace", fusion), lambda: traced(encoded.model, encoded.pixels, fusion))
 
 
 @torch.inference_mode()

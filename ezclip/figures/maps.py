@@ -23,9 +23,9 @@ def shared_limit(attributions: list[Attribution]) -> float:
     return max(float(np.percentile(np.concatenate([a.heat.ravel() for a in attributions]), 99.5)), 1e-12)
 
 
-def square(images: np.ndarray, side: int) -> np.ndarray:
-    """The part of frames that the model sees (``visible_box``), uint8 (T, side, side, 3)."""
-    box = visible_box(*images.shape[1:3])
+def square(images: np.ndarray, side: int, image_size: int) -> np.ndarray:
+    """The part of frames that a model with input size S sees (``visible_box``), uint8 (T, side, side, 3)."""
+    box = visible_box(images.shape[1], images.shape[2], image_size)
     return np.stack(
         [np.asarray(Image.fromarray(i).resize((side, side), Image.Resampling.BICUBIC, box=box)) for i in images]
     )
@@ -72,6 +72,7 @@ def draw_strip(
     opacity: float = 0.6,
     difference: np.ndarray | None = None,
     notes: Mapping[str, str] | None = None,
+    image_size: int | None = None,
     side: int = 160,
 ) -> Figure:
     """Input frames and, under them, one row of overlays for each model.
@@ -83,11 +84,15 @@ def draw_strip(
         opacity: of the maps.
         difference: (T, grid, grid), the model's map minus the baseline's, drawn below on a scale of its own.
         notes: row title -> what is written below it.
+        image_size: S of the model whose view the input row shows; None takes that of the last map.
         side: pixels of one picture.
     """
     T = len(clip)
-    frames = square(clip.images, side)
-    pictures = [("Input", frames)] + [(n, overlay(frames, a.heat, limit, opacity)) for n, a in rows.items()]
+    S = image_size or list(rows.values())[-1].image_size
+    frames = square(clip.images, side, S)
+    pictures = [("Input", frames)]
+    for name, a in rows.items():
+        pictures.append((name, overlay(square(clip.images, side, a.image_size), a.heat, limit, opacity)))
     ends = 0.0
     if difference is not None:
         ends = difference_limit(difference)
@@ -176,15 +181,15 @@ def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
     return figure
 
 
-def draw_reading(reading: np.ndarray, layers: Sequence[int], seconds: np.ndarray) -> Figure:
+def draw_to_prompt(to_prompt: np.ndarray, layers: Sequence[int], seconds: np.ndarray) -> Figure:
     """How much of each patch's attention goes to its frame's prompt, (K, T, grid, grid); a row a layer, one scale."""
-    K, T = reading.shape[:2]
-    limit = max(float(reading.max()), 1e-9)
+    K, T = to_prompt.shape[:2]
+    limit = max(float(to_prompt.max()), 1e-9)
     figure = Figure(figsize=(1.2 * T + 1.6, 1.3 * K + 0.4), layout="constrained")
     axes = figure.subplots(K, T, squeeze=False)
     image = None
     for axis, (k, t) in zip(axes.ravel(), np.ndindex(K, T), strict=True):
-        image = axis.imshow(reading[k, t], cmap=CMAP, vmin=0, vmax=limit)
+        image = axis.imshow(to_prompt[k, t], cmap=CMAP, vmin=0, vmax=limit)
         axis.set_xticks([])
         axis.set_yticks([])
         if k == 0:

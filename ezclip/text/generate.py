@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from ezclip.errors import LabelError, UserError
+from ezclip.progress import Progress, Steps
 from ezclip.text.templates import read_descriptions
 from ezclip.text.tokens import tokenize
 
@@ -52,16 +53,13 @@ def describe_label(label: str, ask: Ask) -> str:
     raise UserError(f"The language model gave no usable description of {label!r} in {TRIES} tries. {why}")
 
 
-def write_descriptions(
-    labels: list[str], ask: Ask, out: Path, *, progress: Callable[[list[str]], Iterable[str]]
-) -> int:
+def write_descriptions(labels: list[str], ask: Ask, out: Path) -> Steps[int]:
     """Describe every label and add it to a CSV file in the release's format at once; those that are there stay.
 
     Args:
         labels: class names.
         ask: the language model.
         out: CSV file, new or begun earlier.
-        progress: wraps the labels that are left, for a progress bar.
 
     Returns:
         How many were written.
@@ -77,8 +75,9 @@ def write_descriptions(
         writer = csv.writer(file)
         if not there:
             writer.writerow(["number", "class", "description"])
-        for i, label in enumerate(progress(left), len(there)):
-            writer.writerow([i, label, describe_label(label, ask)])
+        for i, label in enumerate(left):
+            yield Progress(i / len(left), f"describing {label}")
+            writer.writerow([len(there) + i, label, describe_label(label, ask)])
             file.flush()
     return len(left)
 

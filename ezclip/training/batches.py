@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from ezclip.config import TrainConfig
-from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, Item, cached, training_size
+from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, Item, cached
 from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError
+from ezclip.progress import Steps
 from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, descriptions, fill
 from ezclip.text.tokens import tokenize
+from ezclip.types import stored_size
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +56,12 @@ def draw_tokens(sentences: list[list[str]], seed: int, step: int) -> Tensor:
 
 def make_clips(
     config: TrainConfig, rows: Sequence[Row], labels: list[str], image_size: int, *, training: bool
-) -> Clips:
-    """The clips of a list as training (or watching) sees them: decoded once into the cache, if there is one."""
-    size = training_size(image_size)
+) -> Steps[Clips]:
+    """The clips of a list for training or validation, decoded once into the cache, if there is one."""
+    size = stored_size(image_size)
     frames: CachedFrames | Frames8Bit = Frames8Bit(rows, size)
     if config.cache:
-        frames = cached(rows, config.cache, T=config.num_frames, size=size)
+        frames = yield from cached(rows, config.cache, T=config.num_frames, size=size)
     return Clips(
         rows,
         labels,
@@ -74,15 +76,15 @@ def make_clips(
     )
 
 
-def watched_clips(config: TrainConfig, labels: list[str], image_size: int) -> Clips | None:
-    """The clips that training watches, or None; their labels must be among those that are trained."""
+def validation_clips(config: TrainConfig, labels: list[str], image_size: int) -> Steps[Clips | None]:
+    """The validation set, or None; its labels must be among those that are trained."""
     if config.validation is None:
         return None
     rows = read_rows(config.validation)
     unknown = sorted({row.label for row in rows} - set(labels))
     if unknown:
         raise ConfigError(f"The validation clips have {len(unknown)} labels that training lacks, first {unknown[0]!r}.")
-    return make_clips(config, rows, labels, image_size, training=False)
+    return (yield from make_clips(config, rows, labels, image_size, training=False))
 
 
 class Order:

@@ -19,11 +19,10 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
-from tqdm import tqdm
 
-from ezclip.checkpoints.catalog import BACKBONE
+from ezclip.checkpoints.catalog import BACKBONE, backbone_sha256
 from ezclip.checkpoints.load import resolve_backbone
-from ezclip.checkpoints.store import backbone_sha256, copy_adapter, save_backbone, save_model
+from ezclip.checkpoints.store import copy_adapter, save_backbone, save_model
 from ezclip.config import TrainConfig
 from ezclip.data.dataset import Clips
 from ezclip.data.manifest import labels_of, partners_of, read_rows
@@ -34,6 +33,7 @@ from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.temporal_prompt import TemporalPrompt
+from ezclip.progress import Progress, Steps
 from ezclip.text.tokens import tokenize
 from ezclip.training.batches import (
     class_sentences,
@@ -43,18 +43,20 @@ from ezclip.training.batches import (
     make_loader,
     steps_per_epoch,
     total_steps,
+    validation_clips,
     views_of,
-    watched_clips,
 )
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import Journal, State, known_broken, report_broken
 from ezclip.training.step import Step
+from ezclip.types import Document
 from ezclip.video.transforms import normalise
 
 log = logging.getLogger(__name__)
+SHOWN = ("loss", "accuracy", "val_top1", "val_within_pairs")  # beside the progress
 
 
-def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
+def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
     """Train a variant and write the finished model to ``config.out``/model.
 
     Where clips are watched, the adapters with the best top-1 on them go to ``config.out``/best. Also writes
@@ -81,8 +83,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     model = build(config, backbone)
     sentences = class_sentences(config.text, labels)
     with accelerator.main_process_first():
-        clips = make_clips(config, rows, labels, model.image_size, training=True)
-        watched = watched_clips(config, labels, model.image_size)
+        clips = yield from make_clips(config, rows, labels, model.image_size, training=True)
+        validation = yield from validation_clips(config, labels, model.image_size)
     steps = total_steps(config, len(rows))
     groups = parameter_groups(model, config)
     optimiser = adamw(
@@ -106,11 +108,10 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
 
     broken = known_broken(out, keep=first > 0)
     loader = make_loader(clips, config, accelerator, first, steps)
-    bar = tqdm(total=steps, initial=first, desc=config.variant, unit="step", disable=not accelerator.is_main_process)
     journal = Journal(out, first) if accelerator.is_main_process else None
     backward = Step(model, wrapped, accelerator, config)
 
-    def store(folder: str, summary: dict[str, Any]) -> None:
+    def store(folder: str, summary: Document) -> None:
         save_model(model, backbone, out / folder, summary=summary)
         if backbone_sha256(out / BACKBONE) != backbone.sha256:
             save_backbone(backbone, out / BACKBONE)
@@ -130,24 +131,22 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
         schedule.step()
         optimiser.zero_grad()
 
-        values: dict[str, Any] = {name: float(value.detach()) for name, value in losses.items()} | {
-            "lr": schedule.get_last_lr()[0]
-        }
-        looks = (step + 1) % config.eval_every == 0 or step + 1 == steps
-        if watched and looks:
-            values |= _watch(model, watched, labels, sentences, accelerator)
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        values["lr"] = float(schedule.get_last_lr()[0])
+        evaluates = (step + 1) % config.eval_every == 0 or step + 1 == steps
+        if validation and evaluates:
+            values |= _validate(model, validation, labels, sentences, accelerator)
         if journal is not None:
             journal.write(step + 1, values)
-            bar.update()
-            shown = ("loss", "accuracy", "val_top1", "val_within_pairs")
-            bar.set_postfix({k: f"{v:.3f}" for k, v in journal.latest.items() if k in shown})
             if values.get("val_top1", -1.0) > state.best:
                 state.best = values["val_top1"]
-                store("best", about | {"training": {"step": step + 1}, "metrics": _watched_metrics(values)})
-            if looks:
+                store("best", about | {"training": {"step": step + 1}, "metrics": _validation_metrics(values)})
+            if evaluates:
                 state.save(step + 1)
         accelerator.log(values, step=step + 1)
-    bar.close()
+        latest = values if journal is None else journal.latest
+        shown = ", ".join(f"{name} {latest[name]:.3f}" for name in SHOWN if name in latest)
+        yield Progress((step + 1) / steps, f"{config.variant}, step {step + 1} of {steps}: {shown}")
 
     for tracker in accelerator.trackers:
         tracker.finish()
@@ -156,7 +155,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> dict[str, Any]:
     summary = about | {"training": training | {"seconds": state.seconds}}
     if journal is not None:
         journal.events.close()
-        summary["metrics"] = _watched_metrics(journal.latest)
+        summary["metrics"] = _validation_metrics(journal.latest)
         store("model", summary)
     return summary
 
@@ -190,7 +189,7 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     if not model.trainable():
         raise ConfigError("variant 'clip' has nothing to train; choose base, motion, prompts or ezclip.")
     if config.checkpointing:
-        remember_less(model)
+        enable_activation_checkpointing(model)
     if config.compile:
         model.vision.compile()
     if config.init is not None:
@@ -205,7 +204,7 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     return model
 
 
-def remember_less(model: EZCLIP) -> None:
+def enable_activation_checkpointing(model: EZCLIP) -> None:
     """Let the backward pass compute every block again, with the same dropout, instead of keeping its values."""
     for block in (module for module in model.modules() if isinstance(module, Block)):
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
@@ -223,10 +222,10 @@ def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]
 
 
 @torch.no_grad()
-def _watch(
+def _validate(
     model: EZCLIP, clips: Clips, labels: list[str], sentences: list[list[str]], accelerator: Accelerator
 ) -> dict[str, float]:
-    """Top-1 and within-pairs accuracy on the watched clips, with the first sentence of each class."""
+    """Top-1 and within-pairs accuracy on the validation set, with the first sentence of each class."""
     model.eval()
     device = accelerator.device
     scores: list[Tensor] = []
@@ -244,5 +243,5 @@ def _watch(
     return {f"val_{k}": found[k] for k in ("top1", "within_pairs") if k in found}
 
 
-def _watched_metrics(values: dict[str, Any]) -> dict[str, float]:
+def _validation_metrics(values: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in values.items() if name.startswith("val_")}

@@ -9,33 +9,34 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from ezclip.checkpoints.catalog import BACKBONE
-from ezclip.checkpoints.files import write_json
 from ezclip.checkpoints.store import load_backbone, save_backbone
 from ezclip.config import PretrainConfig
 from ezclip.data.tabletop.stills import stills, zero_shot_prompts
+from ezclip.files import write_json
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.progress import Progress, Steps, within
 from ezclip.text.tokens import tokenize
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
-from ezclip.video.transforms import normalise, resize_short_side, stored_size, view
+from ezclip.types import Document, stored_size
+from ezclip.video.transforms import normalise, resize_short_side, view
 
 log = logging.getLogger(__name__)
 _CHUNK = 1000
 TEST_STILLS = 2000
+DRAWN = 0.1  # fraction of the work after which the stills are drawn
 
 
-def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
+def pretrain(config: PretrainConfig, *, workers: int = 2) -> Steps[Document]:
     """Draw the stills, train, test and write backbone.safetensors, pretrain.json and metrics.jsonl into ``config.out``.
 
     Equal captions in a batch are positives of each other.
@@ -48,7 +49,7 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     start = time.monotonic()
     sizes = config.sizes
-    pictures, captions = _draw(config, workers)
+    pictures, captions = yield from within(_draw(config, workers), 0.0, DRAWN)
     names, ids = np.unique(captions, return_inverse=True)
     tokens, _ = tokenize(names.tolist())
 
@@ -63,8 +64,7 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
     )
     schedule = warmup_cosine(optimiser, warmup=max(1, int(config.warmup * config.steps)), steps=config.steps)
     with (out / "metrics.jsonl").open("w") as metrics:
-        bar = tqdm(_batches(len(captions), config), total=config.steps, desc="pretraining", unit="step")
-        for step, rows in enumerate(bar):
+        for step, rows in enumerate(_batches(len(captions), config)):
             pixels = normalise(_random_crops(pictures[rows], sizes.image_size))
             label = torch.from_numpy(ids[rows])
             with torch.autocast("cpu", torch.bfloat16):
@@ -80,7 +80,8 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> dict[str, Any]:
             optimiser.zero_grad()
             with torch.no_grad():
                 model.logit_scale.clamp_(max=float(np.log(100)))
-            bar.set_postfix(loss=f"{loss.item():.3f}")
+            share = DRAWN + (1 - DRAWN) * (step + 1) / config.steps
+            yield Progress(share, f"pretraining, step {step + 1} of {config.steps}: loss {loss.item():.3f}")
             metrics.write(json.dumps({"step": step, "loss": loss.item()}) + "\n")
 
     model.eval()
@@ -141,7 +142,7 @@ def _draw_chunk(arguments: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]
     return planes.numpy(), [caption for _, caption, _ in drawn]
 
 
-def _draw(config: PretrainConfig, workers: int) -> tuple[np.ndarray, list[str]]:
+def _draw(config: PretrainConfig, workers: int) -> Steps[tuple[np.ndarray, list[str]]]:
     """All stills, uint8 (stills, 3, H, H) a little larger than the model's view, and their captions."""
     size = stored_size(config.sizes.image_size)
     jobs = [
@@ -150,9 +151,10 @@ def _draw(config: PretrainConfig, workers: int) -> tuple[np.ndarray, list[str]]:
     pictures = np.empty((config.stills, 3, size, size), np.uint8)
     captions: list[str] = []
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for planes, lines in tqdm(pool.map(_draw_chunk, jobs), total=len(jobs), desc="drawing stills", unit="k"):
+        for planes, lines in pool.map(_draw_chunk, jobs):
             pictures[len(captions) : len(captions) + len(lines)] = planes
             captions += lines
+            yield Progress(len(captions) / config.stills, f"drawing stills, {len(captions)} of {config.stills}")
     return pictures, captions
 
 

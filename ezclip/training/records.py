@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
-from ezclip.checkpoints.files import write_atomically
 from ezclip.config import TrainConfig
 from ezclip.data.dataset import MAX_BROKEN
 from ezclip.errors import CheckpointError, ConfigError
+from ezclip.files import write_atomically
 from ezclip.model.ezclip import EZCLIP
 
 log = logging.getLogger(__name__)

@@ -1,49 +1,43 @@
-"""Damage to a clip's frames, for asking how much a model bears."""
+"""Corruptions of a clip's frames, for robustness tests."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ezclip.errors import UserError
+from ezclip.parameters import Parameter, check_parameters
 from ezclip.types import Clip
+
+
+def _strength(help: str) -> Parameter:
+    return Parameter(help, low=0.0, high=1.0, step=0.1)
 
 
 @dataclass(frozen=True)
 class Corruption:
-    """How strong each kind of damage is, 0 for none to 1.
+    """How strong each kind of corruption is, 0 for none to 1."""
 
-    Attributes:
-        blur: up to a radius of 1/16 of the short side.
-        noise: up to a standard deviation of 64 of 255.
-        darkness: up to a tenth of the light.
-        tint: up to a deep blue-green.
-        occlusion: up to two thirds of each side covered in grey, in the middle.
-        frame_drop: share of the frames replaced by the one before.
-    """
-
-    blur: float = 0.0
-    noise: float = 0.0
-    darkness: float = 0.0
-    tint: float = 0.0
-    occlusion: float = 0.0
-    frame_drop: float = 0.0
+    blur: Annotated[float, _strength("Gaussian blur, up to a radius of 1/16 of the short side.")] = 0.0
+    noise: Annotated[float, _strength("Gaussian noise, up to a standard deviation of 64 of 255.")] = 0.0
+    darkness: Annotated[float, _strength("Darkening, down to a tenth of the light.")] = 0.0
+    tint: Annotated[float, _strength("Tint, up to a deep blue-green.")] = 0.0
+    occlusion: Annotated[float, _strength("Grey box in the middle, up to two thirds of each side.")] = 0.0
+    frame_drop: Annotated[float, _strength("Fraction of the frames replaced by the frame before.")] = 0.0
 
 
 _DEEP = np.array([0.3, 0.75, 0.9], np.float32)
 
 
 def corrupt(clip: Clip, c: Corruption, *, seed: int = 0) -> Clip:
-    """The clip with damaged frames; the same seed damages alike.
+    """The clip with corrupted frames; the same seed gives the same frames.
 
     Raises:
         UserError: a strength outside 0 to 1.
     """
-    for kind, strength in vars(c).items():
-        if not 0 <= strength <= 1:
-            raise UserError(f"The damage {kind!r} is {strength}; it must be between 0 and 1.")
+    check_parameters(c)
     rng = np.random.default_rng(seed)
     T = len(clip)
     order = list(range(T))
@@ -63,5 +57,5 @@ def corrupt(clip: Clip, c: Corruption, *, seed: int = 0) -> Clip:
     if c.occlusion:
         h, w = int(c.occlusion * height / 3), int(c.occlusion * width / 3)
         images[:, height // 2 - h : height // 2 + h, width // 2 - w : width // 2 + w] = 127
-    damaged = np.clip(images, 0, 255).astype(np.uint8)
-    return Clip(clip.name, damaged, clip.indices[order], clip.seconds, clip.total, clip.lost)
+    corrupted = np.clip(images, 0, 255).astype(np.uint8)
+    return Clip(clip.name, corrupted, clip.indices[order], clip.seconds, clip.total, clip.lost)

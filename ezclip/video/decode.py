@@ -2,7 +2,7 @@
 
 The file is user input: only the demuxers and codecs listed here are opened, sizes and lengths are limited, one thread
 decodes, and every failure becomes a ``VideoError`` of one sentence. Everything that touches FFmpeg is behind
-``read_frames``.
+``Decoder`` and ``iterate``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 from PIL import Image
 
 from ezclip.errors import VideoError
+from ezclip.progress import Report, silent
 from ezclip.types import Clip, Frames
 from ezclip.video.pictures import MAX_PIXELS, MAX_SIDE, read_picture
 
@@ -39,49 +40,106 @@ FOLDER_FPS = 25.0  # frames in folders carry no times; their seconds assume this
 NEXT_FRAME = 0.005  # seconds between looks at a camera
 _SEEKABLE = ("mov", "matroska")  # containers whose key frames can be found by time
 
-Pick = Callable[[int], list[int]]
-Tick = Callable[[float], None]  # told the share of the wanted frames that is decoded; may raise to stop
+Choose = Callable[[int], list[int]]  # from the number of frames in a video to the wanted indices, repeats allowed
 
 
-def _quiet(_: float) -> None:
-    return None
+class LengthChanged(VideoError):
+    """A wanted frame is damaged; the decoder's length is now the number of frames that can be decoded."""
 
 
-def read_frames(path: str | Path, pick: Pick, *, tick: Tick = _quiet) -> Frames:
-    """Decode the frames that ``pick`` chooses; nothing else is kept, so memory does not grow with the length.
+class Decoder:
+    """Frames of a video file or of a folder of images by their index; ``len`` is the number of frames.
 
-    The number of frames is the number of packets, read without decoding. Where a wanted frame proves damaged, all are
-    decoded once to count what can be, and ``pick`` chooses among those; damage that no wanted frame depends on is not
-    looked for.
+    The number of frames is the number of packets, read without decoding, and only the wanted frames are kept, so memory
+    does not grow with the length. Damage that no wanted frame depends on is not looked for.
 
     Args:
         path: an mp4, mov, mkv, webm, avi, gif, 3gp or mpegts file, or a folder of images in name order
             (img_00001.jpg, ...).
-        pick: from the number of frames in the video to the wanted indices, repeats allowed, each in [0, number).
-        tick: hears of the progress of a file.
-
-    Returns:
-        The distinct wanted frames, upright, transparent parts on white.
 
     Raises:
         VideoError: not a readable video; says what to do.
     """
-    path = Path(path)
-    if path.is_dir():
-        return _read_folder(path, pick)
-    with _guarded(path):
-        return _read_file(path, pick, tick)
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self._pictures = _pictures_in(self.path) if self.path.is_dir() else []
+        self._times: list[int] | None = None
+        self._keys: list[int] = []
+        self.announced = self._length = len(self._pictures)
+        if self._pictures:
+            return
+        with _guarded(self.path):
+            with _open(self.path) as container:
+                self._times, keys, seekable = _scan(self.path.name, container)
+            self._keys = keys if seekable else []
+            self.announced = len(self._times or [])
+            self._length = self.announced or self._count()
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return self._length
+
+    def get_frames_at(self, indices: list[int], *, report: Report = silent) -> Frames:
+        """The distinct frames at ``indices``, upright, transparent parts on white.
+
+        Args:
+            indices: each in [0, len).
+            report: receives the fraction of the frames decoded.
+
+        Raises:
+            LengthChanged: a wanted frame is damaged; choose again among ``len`` frames.
+            VideoError: the file cannot be decoded.
+        """
+        wanted = sorted(set(indices))
+        if self._pictures:
+            return _frames(self.path, _read_pictures(self.path.name, self._pictures, wanted), wanted, len(self), 0)
+        with _guarded(self.path):
+            if self._times is None:
+                return self._decode_counted(wanted)
+            found = _decode_by_time(self.path, self._times, self._keys, wanted, report)
+            if len(found) == len(wanted):
+                return _frames(self.path, found, wanted, len(self), 0)
+            self._times, self._length = None, self._count()
+            raise LengthChanged(f"{self.path.name} is damaged; {len(self)} of {self.announced} frames can be decoded.")
+
+    def _count(self) -> int:
+        total = sum(1 for _ in _decode_all(self.path))
+        if total == 0:
+            raise VideoError(f"No frame of {self.path.name} can be decoded; the file is damaged or not a video.")
+        return total
+
+    def _decode_counted(self, wanted: list[int]) -> Frames:
+        need = set(wanted)
+        found = [upright(frame) for i, frame in enumerate(_decode_all(self.path)) if i in need]
+        if len(found) != len(wanted):
+            raise VideoError(f"{self.path.name} decodes differently each time; the file is damaged.")
+        return _frames(self.path, found, wanted, len(self), max(0, self.announced - len(self)))
 
 
-def read_clip(path: str | Path, pick: Pick, *, tick: Tick = _quiet) -> Clip:
-    """Like ``read_frames``, with the frames in the order and as often as ``pick`` names them."""
-    chosen: list[int] = []
+def read_frames(path: str | Path, choose: Choose, *, report: Report = silent) -> Frames:
+    """Decode the distinct frames that ``choose`` picks, again among those that can be decoded if one is damaged.
 
-    def remember(total: int) -> list[int]:
-        chosen[:] = pick(total)
-        return chosen
+    Raises:
+        VideoError: see ``Decoder``.
+    """
+    return _read(path, choose, report)[0]
 
-    return read_frames(path, remember, tick=tick).select(chosen)
+
+def read_clip(path: str | Path, choose: Choose, *, report: Report = silent) -> Clip:
+    """Like ``read_frames``, with the frames in the order and as often as ``choose`` names them."""
+    frames, indices = _read(path, choose, report)
+    return frames.select(indices)
+
+
+def _read(path: str | Path, choose: Choose, report: Report) -> tuple[Frames, list[int]]:
+    decoder = Decoder(path)
+    indices = choose(len(decoder))
+    try:
+        return decoder.get_frames_at(indices, report=report), indices
+    except LengthChanged:
+        indices = choose(len(decoder))
+        return decoder.get_frames_at(indices, report=report), indices
 
 
 def playable_in_browsers(path: str | Path) -> bool:
@@ -165,27 +223,7 @@ def _guarded(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_file(path: Path, pick: Pick, tick: Tick) -> Frames:
-    with _open(path) as container:
-        times, keys, seekable = _scan(path.name, container)
-    if times is not None:
-        wanted = sorted(set(pick(len(times))))
-        found = _decode_by_time(path, times, keys if seekable else [], wanted, tick)
-        if len(found) == len(wanted):
-            return _frames(path, found, wanted, total=len(times), lost=0)
-    # Times are missing, or a wanted frame could not be decoded: count what can be, then choose among it.
-    total = sum(1 for _ in _decode_all(path))
-    if total == 0:
-        raise VideoError(f"No frame of {path.name} can be decoded; the file is damaged or not a video.")
-    wanted = sorted(set(pick(total)))
-    need = set(wanted)
-    found = [upright(frame) for i, frame in enumerate(_decode_all(path)) if i in need]
-    if len(found) != len(wanted):
-        raise VideoError(f"{path.name} decodes differently each time; the file is damaged.")
-    return _frames(path, found, wanted, total=total, lost=max(0, len(times or []) - total))
-
-
-def _frames(path: Path, found: list[tuple[np.ndarray, float]], wanted: list[int], *, total: int, lost: int) -> Frames:
+def _frames(path: Path, found: list[tuple[np.ndarray, float]], wanted: list[int], total: int, lost: int) -> Frames:
     sizes = {image.shape for image, _ in found}
     images = [image for image, _ in found]
     if len(sizes) > 1:  # resolution changes midway: all frames take the first one's size
@@ -260,7 +298,7 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
 
 
 def _decode_by_time(
-    path: Path, times: list[int], keys: list[int], wanted: list[int], tick: Tick
+    path: Path, times: list[int], keys: list[int], wanted: list[int], report: Report
 ) -> list[tuple[np.ndarray, float]]:
     """The wanted frames, reading on and seeking only when the wanted frame's key frame lies ahead; fewer on damage."""
     found: list[tuple[np.ndarray, float]] = []
@@ -279,7 +317,7 @@ def _decode_by_time(
                 return found
             position = target
             found.append(upright(frame))
-            tick(len(found) / len(wanted))
+            report(len(found) / len(wanted))
     return found
 
 
@@ -318,10 +356,12 @@ def upright(frame: VideoFrame) -> tuple[np.ndarray, float]:
     return np.ascontiguousarray(np.rot90(image, turns)), float(frame.time or 0.0)
 
 
-def _read_folder(path: Path, pick: Pick) -> Frames:
-    names = sorted(p for p in path.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png") and p.is_file())
+def _pictures_in(folder: Path) -> list[Path]:
+    names = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png") and p.is_file())
     if not names:
-        raise VideoError(f"The folder {path.name} holds no .jpg or .png frames.")
-    wanted = sorted(set(pick(len(names))))
-    images = [(read_picture(names[index], f"{path.name}/{names[index].name}"), index / FOLDER_FPS) for index in wanted]
-    return _frames(path, images, wanted, total=len(names), lost=0)
+        raise VideoError(f"The folder {folder.name} holds no .jpg or .png frames.")
+    return names
+
+
+def _read_pictures(folder: str, names: list[Path], wanted: list[int]) -> list[tuple[np.ndarray, float]]:
+    return [(read_picture(names[i], f"{folder}/{names[i].name}"), i / FOLDER_FPS) for i in wanted]

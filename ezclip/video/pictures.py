@@ -12,6 +12,7 @@ from ezclip.errors import VideoError
 MAX_SIDE = 8192
 MAX_PIXELS = 36_000_000
 PICTURES = ("JPEG", "PNG", "WEBP")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def read_picture(path: str | Path, name: str) -> np.ndarray:
@@ -31,3 +32,12 @@ def read_picture(path: str | Path, name: str) -> np.ndarray:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise VideoError(f"{name} cannot be read as an image.") from error
+
+
+def shrunk(image: np.ndarray, side: int) -> np.ndarray:
+    """A picture uint8 (H, W, 3) with its long side at most ``side``."""
+    if max(image.shape[:2]) <= side:
+        return image
+    smaller = Image.fromarray(image)
+    smaller.thumbnail((side, side))
+    return np.asarray(smaller)

@@ -6,6 +6,8 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
+from ezclip.types import stored_size
+
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training images, RGB in [0, 1]
 STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -22,11 +24,6 @@ def resize_short_side(images: np.ndarray, size: int) -> Tensor:
     """
     planes = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
     return F.resize(planes, [size], interpolation=InterpolationMode.BICUBIC, antialias=True)
-
-
-def stored_size(image_size: int) -> int:
-    """Short side before the crop: S * 256 / 224, as in the release (256 for 224)."""
-    return image_size * 256 // 224
 
 
 def view(images: np.ndarray, image_size: int) -> Tensor:
@@ -73,7 +70,7 @@ def normalise(views: Tensor) -> Tensor:
     return (views.float() / 255 - mean) / std
 
 
-def frozen_copy(pixels: Tensor) -> Tensor:
+def static_copy(pixels: Tensor) -> Tensor:
     """Videos (B, T, 3, S, S) in which nothing moves: each one's middle frame T times, without a copy in memory."""
     T = pixels.shape[1]
     return pixels[:, T // 2 : T // 2 + 1].expand_as(pixels)

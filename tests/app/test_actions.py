@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ezclip.evaluation.analysis_files import HOLD, save_maps, save_overlay
 
 from app import widgets
 from app.actions.analysis import SET_TITLES, names_of, read_uploaded, set_or_names, set_text
@@ -22,11 +23,10 @@ from app.actions.report import report_files
 from app.services import Services
 from ezclip.cli import main
 from ezclip.errors import LabelError, UserError, VideoError
-from ezclip.evaluation.analysis import Analysis, Request, analyse, finish, wanted_labels
-from ezclip.evaluation.analysis_files import HOLD, save_maps, save_overlay
-from ezclip.evaluation.analysis_report import commands
-from ezclip.evaluation.jobs import Step, Stopped, timed, watched
-from ezclip.evaluation.proof import MapProof, prove, truth
+from ezclip.progress import Step, Stopped, timed, watched
+from ezclip.studies.analysis import Analysis, Request, analyse, finish, wanted_labels
+from ezclip.studies.analysis_report import commands
+from ezclip.studies.faithfulness import MapProof, prove, truth
 from ezclip.text.labels import label_set, label_sets
 from ezclip.video.decode import playable_in_browsers, read_clip, seconds_of
 from tests.conftest import write_video
@@ -168,7 +168,7 @@ def test_the_verdict_and_what_moved(services: Services, movie: Path) -> None:
 
 def test_the_time_that_is_left_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter((0.0, 0.5, 2.0, 6.0))
-    monkeypatch.setattr("ezclip.evaluation.jobs.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("ezclip.progress.time.monotonic", lambda: next(clock))
     told = list(timed(iter([Step(0.1, "a"), Step(0.25, "b"), "result"])))
     assert told == [Step(0.1, "a"), Step(0.25, "b, about 6 s left"), "result"]
 

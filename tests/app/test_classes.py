@@ -16,13 +16,13 @@ from app.services import Services
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.errors import UserError
-from ezclip.evaluation.analysis import finish
-from ezclip.evaluation.class_study import read_predictions, study_tables
 from ezclip.evaluation.embed import embed
-from ezclip.evaluation.jobs import Step
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import draw_test_clip, measured, shipped_report, shipped_study, shipped_variants
 from ezclip.evaluation.summary import class_accuracies
+from ezclip.progress import Step
+from ezclip.studies.analysis import finish
+from ezclip.studies.classes import read_predictions, study_tables
 from tests.conftest import write_video
 
 SAMPLES = sorted((Path(__file__).parents[2] / "assets" / "samples").glob("*.mp4"))

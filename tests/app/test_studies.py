@@ -14,12 +14,12 @@ from app.actions import embeddings, evidence, long_video
 from app.actions.report import Found, study_archive
 from app.services import Services
 from ezclip.errors import UserError
-from ezclip.evaluation.analysis import Request, finish
-from ezclip.evaluation.damage import damage
-from ezclip.evaluation.frames import lay_out
-from ezclip.evaluation.jobs import Step, Stopped
-from ezclip.evaluation.live import Live, score_live
 from ezclip.evaluation.shipped import shipped_study
+from ezclip.progress import Step, Stopped
+from ezclip.studies.analysis import Request, finish
+from ezclip.studies.corruption import damage
+from ezclip.studies.frames import lay_out
+from ezclip.studies.live import Live, score_live
 from ezclip.types import Clip
 from ezclip.video.corrupt import Corruption, corrupt
 from tests.conftest import write_video
@@ -46,7 +46,7 @@ def test_evidence_is_gathered_once_for_all_class_names(services: Services, monke
         raise AssertionError("the clip was decoded or encoded again")
 
     monkeypatch.setattr("ezclip.evaluation.order.read_frames", again)
-    monkeypatch.setattr("ezclip.evaluation.evidence.explain_clip", again)
+    monkeypatch.setattr("ezclip.studies.motion.explain_clip", again)
     assert finish(evidence.motion_evidence(services, asked)).probes == first.probes
     other = finish(evidence.motion_evidence(services, replace(asked, labels="closing something, putting something")))
     for name, probes in other.probes.items():
@@ -76,7 +76,7 @@ def test_frames_in_one_plane(services: Services, movie: Path) -> None:
 
 
 def test_laying_frames_out_can_be_stopped(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ezclip.evaluation.frames as frames
+    import ezclip.studies.frames as frames
 
     ended = threading.Event()
 
@@ -118,7 +118,7 @@ def test_windows_over_a_long_video(services: Services, tmp_path: Path, monkeypat
     assert len(starts) == 9 and np.allclose(np.diff(starts), 1.0, atol=0.1)
     assert all(m.end - m.start < 2.0 for m in found.moments)
     assert widgets.timeline(found).count("<button") == 9
-    monkeypatch.setattr("ezclip.evaluation.timeline.windows", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr("ezclip.studies.timeline.windows", lambda *_, **__: pytest.fail("decoded again"))
     other = finish(long_video.over_time(services, Request(str(path), "c, b, d"), 2.0, 1.0))
     assert isinstance(other, long_video.Timeline) and other.whole and other.moments[0].labels == ["c", "b", "d"]
     for name in found.moments[0].scores:
@@ -127,7 +127,7 @@ def test_windows_over_a_long_video(services: Services, tmp_path: Path, monkeypat
 
 
 def test_a_long_time_line_is_drawn_ever_more_rarely(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ezclip.evaluation.timeline as timeline
+    import ezclip.studies.timeline as timeline
 
     names = ("tabletop/base", "tabletop/ezclip")
     videos = {name: services.predictor(name).encode_texts(["b"])[None] for name in names}  # what "b" stands for

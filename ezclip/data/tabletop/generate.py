@@ -13,15 +13,16 @@ from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from tqdm import tqdm
 
-from ezclip.checkpoints.files import sha256_of, write_atomically, write_json
 from ezclip.data.tabletop.classes import LABELS, MOTIONS, PARTNER, Names
 from ezclip.data.tabletop.families import FAMILIES
 from ezclip.data.tabletop.render import FPS, Rendered, render
 from ezclip.data.tabletop.scene import FRAME
 from ezclip.data.tabletop.truth import INDEX
 from ezclip.errors import ConfigError
+from ezclip.files import sha256_of, write_atomically, write_json
+from ezclip.progress import Progress, Steps
+from ezclip.types import Document
 from ezclip.video.encode import write_mp4
 
 Split = Literal["train", "val", "ood"]
@@ -50,7 +51,7 @@ def clip_seed(seed: int, split: str, motion: int, number: int) -> int:
 
 def synthesise(
     out: str | Path, *, clips_per_class: int, split: Split, seed: int, masks: bool = False, workers: int | None = None
-) -> Path:
+) -> Steps[Path]:
     """Draw a split of the benchmark.
 
     Twins carry the same number in their two class folders. In "ood" the families take turns.
@@ -80,11 +81,11 @@ def synthesise(
     ]
     for label in LABELS:
         (folder / label.replace(" ", "_")).mkdir(parents=True, exist_ok=True)
-    rows: list[dict] = []
-    with tqdm(total=len(LABELS) * clips_per_class, desc=f"drawing {split}", unit="clip") as bar:
-        for drawn in _run(jobs, workers):
-            rows += drawn
-            bar.update(len(drawn))
+    rows: list[Document] = []
+    total = len(LABELS) * clips_per_class
+    for drawn in _run(jobs, workers):
+        rows += drawn
+        yield Progress(len(rows) / total, f"drawing {split}, clip {len(rows)} of {total}")
     rows.sort(key=lambda row: row["path"])
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
@@ -126,7 +127,7 @@ def contact_sheet(jobs: list[Job], shown: tuple[int, ...] = (2, 10, 20, 30, 37))
     return sheet
 
 
-def _run(jobs: list[Job], workers: int | None) -> Iterator[list[dict]]:
+def _run(jobs: list[Job], workers: int | None) -> Iterator[list[Document]]:
     workers = workers or os.cpu_count() or 1
     if workers == 1 or len(jobs) < 32:
         yield from map(draw, jobs)
@@ -135,13 +136,13 @@ def _run(jobs: list[Job], workers: int | None) -> Iterator[list[dict]]:
         yield from pool.map(draw, jobs, chunksize=8)
 
 
-def draw(job: Job) -> list[dict]:
+def draw(job: Job) -> list[Document]:
     """Write a clip, and its twin where it has one, and return their manifest rows."""
     forwards = render(job.names, job.seed, job.family)
     return [_write(job, label, clip) for label, clip in zip(job.names, (forwards, forwards.reversed()))]
 
 
-def _write(job: Job, label: str, clip: Rendered) -> dict:
+def _write(job: Job, label: str, clip: Rendered) -> Document:
     relative = Path(label.replace(" ", "_")) / f"{job.number:05d}.mp4"
     path = Path(job.folder) / relative
     write_mp4(path, clip.images, fps=FPS, every_frame_intra=True)

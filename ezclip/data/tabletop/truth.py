@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ezclip.checkpoints.files import sha256_of
+from ezclip.files import sha256_of
 
 SAMPLES = Path(__file__).resolve().parents[3] / "assets" / "samples"
 INDEX = "truth.json"  # sha256 of a sample -> its clip, label and family

@@ -16,10 +16,10 @@ from ezclip.checkpoints.convert import (
     load_official,
     read_official,
 )
-from ezclip.checkpoints.files import write_atomically
 from ezclip.checkpoints.load import load_model
 from ezclip.checkpoints.store import load_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
+from ezclip.files import write_atomically
 from ezclip.model.backbone import Backbone
 from tests.conftest import FIXTURES, external, make_model
 

@@ -8,13 +8,13 @@ import torch
 
 from ezclip.data.manifest import Row
 from ezclip.errors import UserError
-from ezclip.evaluation.class_study import study_of
 from ezclip.evaluation.classwise import compare, paired
 from ezclip.evaluation.intervals import mean_interval
 from ezclip.evaluation.metrics import confusion_matrix, harmonic_mean
 from ezclip.evaluation.order import orders
-from ezclip.evaluation.phantom import frame_spread
 from ezclip.evaluation.run import Evaluation
+from ezclip.evaluation.spread import frame_spread
+from ezclip.studies.classes import study_of
 
 
 def evaluation(name: str, answers: list[int], truth: list[int]) -> Evaluation:

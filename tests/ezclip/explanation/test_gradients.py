@@ -9,8 +9,8 @@ import torch
 from ezclip.errors import UserError
 from ezclip.explanation.faithfulness import Faithfulness, measure
 from ezclip.explanation.gradients import cosine
+from ezclip.explanation.methods import METHODS, Options, explain
 from ezclip.explanation.projection import project
-from ezclip.explanation.registry import METHODS, Options, explain
 from ezclip.explanation.truth import heat_shares, patch_fractions
 from ezclip.model.backbone import Backbone
 from tests.conftest import make_model

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from ezclip.errors import UserError
-from ezclip.explanation.registry import METHODS, Options, explain
+from ezclip.explanation.methods import METHODS, Options, explain
 from ezclip.explanation.rollout import Rollout, roll_out
 from ezclip.explanation.trace import AttentionTrace, trace_attention, traced
 from ezclip.model.backbone import Backbone

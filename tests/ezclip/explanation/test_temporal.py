@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from ezclip import Predictor
-from ezclip.explanation.compare import Options, explain_clip
 from ezclip.explanation.temporal import temporal_view
 from ezclip.model.backbone import Backbone
+from ezclip.studies.explain import Options, explain_clip
 from ezclip.types import Clip
 from tests.conftest import make_model
 

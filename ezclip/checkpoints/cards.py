@@ -1,0 +1,100 @@
+"""Model cards without loading a model: its configuration, its files, and its measured results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, CONFIG, model_folder, read_config
+from ezclip.checkpoints.hub import PREFIX, data_name, pull
+from ezclip.checkpoints.identity import DIGITS
+from ezclip.files import sha256_of, shipped
+from ezclip.types import Document
+
+STUDY = shipped("results") / "tabletop" / "study"
+SCOPE = "drawn table scenes (Tabletop Motion: things pushed, lifted, covered on a table)"
+MEANING = (
+    "On a real video the maps show where such a model looks and whether the order of the frames matters to it, but its "
+    "ranking of actions is close to a guess."
+)
+
+
+def model_card(name: str) -> Document:
+    """Recorded and measured facts; unknown ones are left out.
+
+    Args:
+        name: what ``load_model`` takes; of hf:organisation/name only config.json is downloaded.
+
+    Returns:
+        "name", "variant", "T" and "backbone" (its id, the fingerprint and, if the file is present, its bytes); of a
+        trained model also "adapter" (sha256, bytes) if its file is present, "preset", "texts", "training" (data, clips,
+        steps, batch_size, seed), "metrics" as its training recorded them, and "source" of a converted one; of a shipped
+        one "measured" on Tabletop Motion: "test", and by name the out-of-distribution "families".
+
+    Raises:
+        CheckpointError: no such model.
+    """
+    if name.startswith(CLIP_PREFIX):
+        return {"name": name, "variant": "clip", "backbone": {"id": name.removeprefix(CLIP_PREFIX)}}
+    folder = pull(name, (CONFIG,)) if name.startswith(PREFIX) else model_folder(name)
+    config = read_config(folder)
+    files = [path for path in (folder / BACKBONE, folder.parent / BACKBONE) if path.is_file()]
+    size = {"bytes": files[0].stat().st_size} if files else {}
+    card: Document = {
+        "name": name,
+        "variant": config.variant,
+        "T": config.num_frames,
+        "backbone": {"id": config.backbone, "sha256": config.backbone_sha256[:DIGITS]} | size,
+    }
+    if (adapter := folder / ADAPTER).is_file():
+        card["adapter"] = {"sha256": sha256_of(adapter)[:DIGITS], "bytes": adapter.stat().st_size}
+    recorded = (("preset", config.preset), ("texts", config.text), ("metrics", config.metrics))
+    card |= {key: value for key, value in (*recorded, ("source", config.source)) if value}
+    training = config.training
+    trained = {key: training[key] for key in ("clips", "steps", "batch_size", "seed") if key in training}
+    if data := training.get("data"):
+        trained["data"] = data_name(data)
+    card |= {"training": trained} if trained else {}
+    if name == f"tabletop/{config.variant}" and (results := measured(config.variant)):
+        card["measured"] = results
+    return card
+
+
+def shipped_report() -> Document:
+    """report.json of the study on Tabletop Motion; empty where it does not ship."""
+    path = STUDY / "report.json"
+    return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+
+def shipped_variants() -> list[str]:
+    """Variants whose predictions on every test clip ship."""
+    return [name for name in shipped_report().get("test", {}) if predictions_file(name).is_file()]
+
+
+def predictions_file(variant: str) -> Path:
+    """Where the predictions of a variant ship."""
+    return STUDY / f"predictions_{variant}.csv"
+
+
+def measured(variant: str) -> Document:
+    """A shipped model's "test" accuracies and, by name, those on "families" out of distribution; may be empty."""
+    report = shipped_report()
+    if variant not in report.get("test", {}):
+        return {}
+    keys = ("n", "top1", "top5", "within_pairs")
+    test = {key: value for key, value in report["test"][variant].items() if key in keys}
+    return {"test": test, "families": report.get("ood", {}).get(variant, {}).get("families", {})}
+
+
+def limitations(names: Iterable[str]) -> str:
+    """Limitations of the small models that ship, in words; empty for other models."""
+    small = [name for name in dict.fromkeys(names) if name.startswith("tabletop/")]
+    verb = "was" if len(small) == 1 else "were"
+    return f"{' and '.join(small)} {verb} trained only on {SCOPE}. {MEANING}" if small else ""
+
+
+def trained_on(card: Document) -> str:
+    """The data set and its size in words; empty if they are not recorded."""
+    training = card.get("training", {})
+    return f"trained on {training['data']}, {training.get('clips', '?')} clips" if "data" in training else ""

@@ -1,0 +1,186 @@
+"""The commands of the studies, derived from their declarations."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ezclip.checkpoints.catalog import check_model_name
+from ezclip.cli._shared import check_exists, check_out, chosen_labels, print_json, warn
+from ezclip.errors import ConfigError, LabelError, UserError, VideoError
+from ezclip.parameters import Declared, build, declared, values_of
+from ezclip.progress import Watch, on_terminal
+from ezclip.studies.declaration import SET_PREFIX, Study
+from ezclip.text.templates import read_descriptions
+
+if TYPE_CHECKING:
+    from ezclip.studies.declaration import Result
+    from ezclip.studies.host import Host
+
+_SETS = "A label set that ships: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."
+_MANY = "Video files or folders of frames."
+
+
+def option(kind: Any, help: str, *marks: Any) -> Any:
+    """An annotated command-line option."""
+    return Annotated[kind, tyro.conf.arg(help=help, help_behavior_hint=""), *marks]
+
+
+def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
+    """Name, annotation and default of a parameter's option; MISSING where it must be given."""
+    p, required = one.parameter, dataclasses.MISSING
+    help = f"{p.help} One of {', '.join(p.allowed)}." if p.allowed and one.type is str else p.help
+    if p.kind == "clip":
+        many = study.verb == "predict"
+        return one.name, option(*((tuple[str, ...], _MANY) if many else (str, help)), tyro.conf.Positional), required
+    if p.kind == "clips":
+        return one.name, option(tuple[str, ...], help, tyro.conf.Positional), required
+    if p.kind == "stream":
+        return one.name, option(str, help, tyro.conf.Positional), required
+    if p.kind == "table":
+        return one.name, option(str, help, tyro.conf.Positional), one.default
+    if p.kind == "archive":
+        return one.name, option(str, help), required
+    if p.kind == "sentences":
+        return one.name, option(Path | None, f"{p.help} A CSV with number, class and sentence."), None
+    return one.name, option(one.type, help), one.default
+
+
+@cache
+def command_of(study: type[Study]) -> type:
+    """The command of a study: a dataclass whose fields are its command line, with ``run``."""
+    fields = [_flag(study, one) for one in declared(study)]
+    names = {name for name, *_ in fields}
+    if "labels" in names:
+        fields += [
+            ("labels_file", option(Path | None, 'Class names: a text file, one a line, or a CSV with "name".'), None),
+            ("label_set", option(str | None, _SETS), None),
+        ]
+    if study.printed:
+        fields.append(("top_k", option(int, "Predictions that are printed."), study.printed))
+    if study.verb == "evaluate":
+        fields += [
+            ("batch_size", option(int, "Clips in one forward pass."), 16),
+            ("workers", option(int, "Processes that decode; 0 decodes between forward passes."), 0),
+        ]
+    fields += [
+        ("out", option(Path | None, "Folder for the report: figures, tables and one self-contained page."), None),
+        ("device", option(str, "auto, cpu, cuda or mps."), "auto"),
+        ("json", option(bool, "Print JSON."), False),
+    ]
+    fields.sort(key=lambda field: field[2] is not dataclasses.MISSING)
+    rows = [(n, k) if d is dataclasses.MISSING else (n, k, dataclasses.field(default=d)) for n, k, d in fields]
+    made = dataclasses.make_dataclass(study.verb, rows, namespace={"run": lambda self: _run(study, vars(self))})
+    made.__doc__ = study.__doc__
+    return made
+
+
+def _values(study: type[Study], given: dict[str, Any]) -> dict[str, Any]:
+    """The study's values from those of its command line."""
+    values = {one.name: given[one.name] for one in declared(study) if one.name in given}
+    if "labels_file" in given:
+        sources = (given["labels"] or None, given["labels_file"], given["label_set"])
+        if given["label_set"] is not None and sources[:2] == (None, None):
+            values["labels"] = f"{SET_PREFIX}{given['label_set']}"
+        elif study.needs_labels or any(source is not None for source in sources):
+            values["labels"] = "\n".join(chosen_labels(*sources))
+    if isinstance(path := values.get("sentences"), Path):
+        values["sentences"] = read_descriptions(path)
+    if isinstance(values.get("frames"), str):
+        values["frames"] = (values["frames"],)
+    return values
+
+
+def _check(study: Study, given: dict[str, Any]) -> None:
+    """Refuse what can be refused before torch is imported."""
+    if given["out"] is not None:
+        check_out(given["out"])
+    for name in study.models():
+        check_model_name(name)
+    labels, own = getattr(study, "labels", ""), getattr(study, "sentences", {})
+    if labels and own and (unknown := [name for name in own if name not in study.given_labels()[0]]):
+        raise LabelError(f"{len(unknown)} names of the sentences are not class names, first {unknown[0]!r}.")
+    if given.get("top_k", 1) < 1:
+        raise UserError(f"--top-k is {given['top_k']}; it must be at least 1.")
+    if given.get("batch_size", 1) < 1 or given.get("workers", 0) < 0:
+        raise ConfigError("--batch-size must be at least 1, --workers at least 0.")
+
+
+def _run(study: type[Study], given: dict[str, Any]) -> int:
+    """Check, run, write and print."""
+    values = _values(study, given)
+    clips = values["clip"] if isinstance(values.get("clip"), tuple) else None
+    if clips is not None:
+        if not clips:
+            raise UserError("Give at least one clip.")
+        values["clip"] = clips[0]
+    made = build(study, values)
+    for path in made.files_given() if clips is None or len(clips) == 1 else ():
+        if study.verb not in ("evaluate", "classes"):
+            check_exists(path)
+    _check(made, given)
+    from ezclip.studies.host import Host
+
+    host = Host(given["device"], batch_size=given.get("batch_size", 16), workers=given.get("workers", 0))
+    if clips is not None and len(clips) > 1:
+        return _run_each(made, clips, host, given)
+    if study.verb == "live":
+        return _run_live(made, host, given)
+    result: Result = on_terminal(made.run(host))
+    if study.printed:
+        result = result.best(given["top_k"])
+    files = result.write(given["out"]) if given["out"] is not None else {}
+    listed = (
+        {"files": {name: str(path) for name, path in files.items()}} if study.files or study.verb == "frames" else {}
+    )
+    if given["json"]:
+        print_json(result.as_json() | listed)
+        return 0
+    warn(getattr(result, "warnings", []))
+    print(result.text())
+    if "page" in files:
+        print(f"The report is {files['page']}", file=sys.stderr)
+    elif files:
+        print(*files.values(), sep="\n")
+    return 0
+
+
+def _run_each(study: Study, clips: tuple[str, ...], host: Host, given: dict[str, Any]) -> int:
+    """One clip after the other; a clip that fails is reported and does not stop the others."""
+    documents: list[dict[str, Any]] = []
+    for clip in clips:
+        try:
+            result = on_terminal(build(type(study), values_of(study) | {"clip": clip}).run(host)).best(given["top_k"])
+            documents.append(result.as_json())
+            if not given["json"]:
+                print(result.text())
+        except VideoError as error:
+            documents.append({"clip": Path(clip).name, "error": str(error)})
+            if not given["json"]:
+                print(f"{Path(clip).name}\n  {error}")
+    if given["json"]:
+        print_json(documents)
+    if any("error" in document for document in documents):
+        print("Some clips could not be read; see their errors.", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _run_live(study: Study, host: Host, given: dict[str, Any]) -> int:
+    """A line for each window until the source ends or the user interrupts."""
+    try:
+        for step in Watch(study.run(host)):
+            if step.partial is None:
+                continue
+            newest = step.partial.best(given["top_k"])
+            line = json.dumps(newest.as_json(), ensure_ascii=False) if given["json"] else newest.text()
+            print(line, flush=True)
+    except KeyboardInterrupt:
+        pass
+    return 0

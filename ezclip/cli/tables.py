@@ -1,0 +1,177 @@
+"""``python -m ezclip table`` and ``protocol``: the paper's tables and the runs that fill them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from ezclip.cli._shared import check_out, launched, print_json
+from ezclip.errors import ConfigError
+from ezclip.progress import on_terminal
+
+if TYPE_CHECKING:
+    from ezclip.reproduction.protocols import Place
+
+
+@dataclass
+class Where:
+    """Folders, and what all runs share."""
+
+    data: Path = Path("data")
+    """Folder with one folder for each data set, in it the manifests that configs/protocols names."""
+    views: str = "1x1"
+    """Views of a tested clip in time x crops."""
+    workers: int = 0
+    """Processes that decode tested clips."""
+    set: list[str] = field(default_factory=list)
+    """key=value pairs that replace values of every run's training configuration."""
+    root: Path = Path(".")
+    """Folder that holds configs/; runs/ and results/ go there."""
+
+    def place(self) -> Place:
+        """The same for the runs; raises ConfigError if the folder holds no protocols or cannot be written."""
+        check_out(self.root)
+        if not (self.root / "configs" / "protocols").is_dir():
+            raise ConfigError("There is no configs/protocols here; run this in the project's folder, or give --root.")
+        from ezclip.evaluation.embed import ViewCount
+        from ezclip.reproduction.protocols import Place
+
+        return Place(self.root, self.data, tuple(self.set), ViewCount.parse(self.views), workers=self.workers)
+
+
+@dataclass
+class Protocol:
+    """Train one model as a protocol of the paper says and test its last and its best epoch.
+
+    Example: accelerate launch -m ezclip protocol few_shot --trained-on ucf101 --shots 16
+    """
+
+    protocol: Annotated[str, tyro.conf.Positional]
+    """zero_shot, base_to_novel, few_shot or supervised: a file of configs/protocols."""
+    trained_on: str
+    """Data set, a folder of --data."""
+    shots: int | None = None
+    """Clips a class; by default all."""
+    variant: Literal["clip", "base", "motion", "prompts", "ezclip"] = "ezclip"
+    """What is trained; clip is only tested."""
+    prompt_depth: Literal["deep", "shallow"] = "deep"
+    """Prompts in every layer or in the first."""
+    backbone: str = "clip:ViT-B-16-quickgelu/openai"
+    """clip:ARCH/TAG or a folder."""
+    frames: int = 8
+    """T."""
+    text: str = "descriptions"
+    """descriptions, templates, names or a CSV file."""
+    preset: Literal["paper", "released"] = "released"
+    """Recipe: of the paper's text or of the released code."""
+    seed: int = 0
+    """Of the training and of the draw of shots."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+    """Folders, and what all runs share."""
+
+    def run(self) -> int:
+        """Train, test and print the result as JSON."""
+        if self.shots is not None and self.shots < 1:
+            raise ConfigError(f"--shots is {self.shots}; it must be at least 1.")
+        place = self.where.place()
+        from ezclip.reproduction.protocols import Run, carry_out
+
+        run = Run(
+            self.protocol,
+            self.trained_on,
+            self.shots,
+            self.variant,
+            self.prompt_depth,
+            self.backbone,
+            self.frames,
+            self.text,
+            self.preset,
+            self.seed,
+        )
+        with launched() as processes:
+            with redirect_stdout(sys.stderr):
+                result = on_terminal(carry_out(run, place), show=processes.is_main_process)
+            if processes.is_main_process:
+                print_json(result)
+        return 0
+
+
+@dataclass
+class Table:
+    """Print a table of the paper beside what has been measured here; with --run, train and test what it lacks.
+
+    Data sets lie as DATA/<set>/<list>.jsonl or .parquet, written by ezclip data check; configs/protocols names the
+    lists. A run that was broken off goes on; a finished one is not made again.
+
+    Example: accelerate launch -m ezclip table 5 --run --data data --sets ucf101
+    """
+
+    number: Annotated[int, tyro.conf.Positional]
+    """1 to 13."""
+    run_missing: Annotated[bool, tyro.conf.arg(name="run")] = False
+    """Make the runs that the table lacks."""
+    sets: str | None = None
+    """Train on these sets only, for example hmdb51,ucf101."""
+    preset: Literal["paper", "released"] = "released"
+    """Recipe: of the paper's text or of the released code."""
+    backbone: str = "clip:ViT-B-16-quickgelu/openai"
+    """clip:ARCH/TAG or a folder, for rows that name none."""
+    frames: int = 8
+    """T, for rows that name none."""
+    text: str = "descriptions"
+    """descriptions, templates, names or a CSV file, for rows that name none."""
+    seed: int = 0
+    """Of the runs; results of all seeds are averaged."""
+    epoch: Literal["last", "best"] = "last"
+    """Which epoch to print. Under the released preset the best one was selected on the test set."""
+    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
+    """Folders, and what all runs share."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Make what is missing if asked, then print."""
+        place = self.where.place()
+        from ezclip.reproduction.protocols import Run, carry_out
+        from ezclip.reproduction.tables import as_rows, cells, markdown, measured, missing
+
+        defaults = Run(
+            protocol="",
+            trained_on="",
+            backbone=self.backbone,
+            num_frames=self.frames,
+            text=self.text,
+            preset=self.preset,
+            seed=self.seed,
+        )
+        title, rows = as_rows(self.number, place, defaults, self.epoch)
+        filled = self.number not in (7, 8, 9)
+        if self.run_missing:
+            if not filled:
+                raise ConfigError(f"Table {self.number} is not made of training runs; tables 1-6 and 10-13 are.")
+            with launched() as processes:
+                main, sets = processes.is_main_process, self.sets.split(",") if self.sets else None
+                for run in list(missing(self.number, place, defaults, sets)):
+                    with redirect_stdout(sys.stderr):
+                        on_terminal(carry_out(run, place), show=main)
+            if not main:
+                return 0
+            title, rows = as_rows(self.number, place, defaults, self.epoch)
+        if not self.json:
+            print(f"Table {self.number}. {title}\n\n{markdown(rows)}")
+            return 0
+        found = {"table": self.number, "title": title, "rows": rows}
+        if filled:
+            found["cells"] = [
+                {"row": cell.row, "column": cell.column, "paper": cell.paper}
+                | {epoch: value and value[0] for epoch in ("last", "best") for value in [measured(cell, place, epoch)]}
+                for row in cells(self.number, defaults)[1]
+                for cell in row
+            ]
+        print_json(found)
+        return 0

@@ -1,0 +1,79 @@
+"""``python -m ezclip synth`` and ``reproduce``: the benchmark Tabletop Motion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from ezclip.cli._shared import check_out
+from ezclip.errors import ConfigError
+from ezclip.progress import on_terminal
+
+
+@dataclass
+class Synth:
+    """Draw clips of the Tabletop Motion benchmark as mp4 files, with a manifest.
+
+    Example: python -m ezclip synth data/tabletop --split val --clips-per-class 20 --seed 1
+    """
+
+    out: Annotated[Path, tyro.conf.Positional]
+    """Receives SPLIT/<label>/<number>.mp4, SPLIT/manifest.jsonl and SPLIT/contact_sheet.png."""
+    clips_per_class: int = 10
+    """Clips of each class."""
+    split: Literal["train", "val", "ood"] = "val"
+    """Splits of one seed have no clip in common; ood goes through the out-of-distribution families."""
+    seed: int = 0
+    """Same seed, same clips."""
+    masks: bool = False
+    """Also write <number>.masks.npz: 0 background, 1 things that take no part, 2 what moves."""
+    samples: bool = False
+    """Write the app's sample clips straight into OUT instead of a split."""
+
+    def run(self) -> int:
+        """Draw and say where."""
+        check_out(self.out)
+        from ezclip.data.tabletop.generate import synthesise, write_samples
+
+        if self.samples:
+            print(*write_samples(self.out), sep="\n")
+            return 0
+        options = {"clips_per_class": self.clips_per_class, "seed": self.seed, "masks": self.masks}
+        print(on_terminal(synthesise(self.out, split=self.split, **options)))
+        return 0
+
+
+@dataclass
+class Reproduce:
+    """Draw the benchmark, train every variant, run every study, and write RESULTS.md.
+
+    Example: python -m ezclip reproduce tabletop --resume --until study
+    """
+
+    what: Annotated[Literal["tabletop"], tyro.conf.Positional]
+    """The benchmark."""
+    fast: bool = False
+    """A few clips and steps below runs/fast, to check in minutes that everything works; its numbers mean nothing."""
+    resume: bool = False
+    """Skip stages that have left their result; without it everything is made anew."""
+    until: str | None = None
+    """Last stage to run, for example study."""
+    root: Path = Path(".")
+    """Folder that holds configs/; data/, runs/, results/ and RESULTS.md go there."""
+
+    def run(self) -> int:
+        """Run the stages and print their names."""
+        check_out(self.root)
+        from ezclip.reproduction.tabletop import FAST, FULL, Reproduction, reproduce
+
+        if not (self.root / "configs" / "tabletop.yaml").is_file():
+            raise ConfigError(
+                "There is no configs/tabletop.yaml here; run this in the project's folder, or give --root."
+            )
+        steps = reproduce(Reproduction(self.root, FAST if self.fast else FULL), resume=self.resume, until=self.until)
+        ran = on_terminal(steps)
+        print(f"{len(ran)} stages done: {', '.join(ran) or 'nothing was left to do'}.")
+        return 0

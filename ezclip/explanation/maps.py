@@ -1,0 +1,199 @@
+"""Computes the maps: inputs and outputs of a method, the attention-based methods, and ``explain`` for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ezclip.errors import UserError
+from ezclip.explanation import gradients
+from ezclip.explanation.methods import DEFAULT, METHODS, Fusion, MapSettings
+from ezclip.explanation.rollout import roll_out
+from ezclip.explanation.trace import AttentionTrace, trace_of, traced
+from ezclip.model.ezclip import EZCLIP
+from ezclip.predictor import Encoded, Predictor
+from ezclip.progress import Report, silent
+from ezclip.text.templates import fill
+from ezclip.types import Attribution
+
+Tracing = Callable[[Fusion], AttentionTrace]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Inputs of a method.
+
+    Attributes:
+        model: in evaluation mode.
+        pixels: (1, T, 3, S, S), normalised.
+        settings: of the attention-based methods.
+        text: (E,) embedding of the label, for methods that explain one.
+        report: receives the fraction done; may raise to cancel.
+        tracing: gives the clip's attention, heads fused as named.
+    """
+
+    model: EZCLIP
+    pixels: Tensor
+    settings: MapSettings
+    text: Tensor | None
+    report: Report
+    tracing: Tracing
+
+    @property
+    def trace(self) -> AttentionTrace:
+        """The clip's attention."""
+        return self.tracing(self.settings.fusion)
+
+    @property
+    def label(self) -> Tensor:
+        """(E,) embedding of the label that is explained."""
+        assert self.text is not None
+        return self.text.detach().clone()
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """Heat (T, N), not negative; influence (T, T) where frames exchange information; a note for the reader."""
+
+    heat: Tensor
+    influence: Tensor | None = None
+    note: str = ""
+
+
+def rollout(inputs: Inputs) -> Map:
+    """Rollout through frames and prompts."""
+    result = roll_out(inputs.trace, inputs.settings)
+    return Map(result.heat, result.influence)
+
+
+def rollout_own_frame(inputs: Inputs) -> Map:
+    """Each frame's class token on its own patches."""
+    result = roll_out(inputs.trace, inputs.settings)
+    return Map(result.own_frame, result.influence)
+
+
+def last_layer(inputs: Inputs) -> Map:
+    """The class token's attention in the last block."""
+    return Map(_patches(inputs.trace)[:, 0])
+
+
+def released(inputs: Inputs) -> Map:
+    """The release's map: last block, mean over heads and all queries."""
+    return Map(_patches(inputs.trace).mean(dim=1))
+
+
+def _patches(trace: AttentionTrace) -> Tensor:
+    """Last block's attention (T, queries, N) with the class and prompt keys cut off."""
+    prompted = trace.prompts[-1] is not None
+    last = trace.frames[-1]
+    return last[:, :, 1 : last.shape[-1] - int(prompted)]
+
+
+def gradient_rollout(inputs: Inputs) -> Map:
+    """Rollout of attention weighted by the gradient of the label's score."""
+    result = roll_out(
+        gradients.gradient_trace(inputs.model, inputs.pixels, inputs.label, inputs.report), inputs.settings
+    )
+    return Map(result.heat, result.influence)
+
+
+def grad_cam(inputs: Inputs) -> Map:
+    """Grad-CAM at the last block."""
+    return Map(gradients.grad_cam(inputs.model, inputs.pixels, inputs.label, inputs.report))
+
+
+def integrated_gradients(inputs: Inputs) -> Map:
+    """Integrated gradients from the clip's mean colour, with the convergence delta."""
+    heat, note = gradients.integrated_gradients(inputs.model, inputs.pixels, inputs.label, inputs.report)
+    return Map(heat, note=note)
+
+
+def occlusion(inputs: Inputs) -> Map:
+    """Occlusion of cells of 2x2 patches in one frame at a time."""
+    heat = gradients.occlusion(inputs.model, inputs.pixels, inputs.label, inputs.report)
+    return Map(heat, note="Cells of 2x2 patches in one frame at a time.")
+
+
+def explain(
+    model: EZCLIP,
+    pixels: Tensor,
+    seconds: np.ndarray,
+    *,
+    name: str,
+    method: str = "rollout",
+    settings: MapSettings = DEFAULT,
+    text: Tensor | None = None,
+    report: Report = silent,
+    tracing: Tracing | None = None,
+) -> Attribution:
+    """Attribute a model's output on one clip to its patches.
+
+    Args:
+        model: in evaluation mode.
+        pixels: (1, T, 3, S, S), normalised.
+        seconds: (T,) times of the frames.
+        name: the model's id, kept with the result.
+        method: a key of ``METHODS``.
+        settings: of the attention-based methods.
+        text: (E,) embedding of the label, needed by the methods that explain one.
+        report: receives the fraction done; may raise to cancel.
+        tracing: gives the clip's attention where it has been computed; None runs the model.
+
+    Raises:
+        UserError: unknown method, settings out of range, or a missing label.
+    """
+    if method not in METHODS:
+        raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
+    if METHODS[method].needs_label and text is None:
+        raise UserError(f"The method {method!r} explains a label; give one.")
+    with torch.enable_grad():
+        inputs = Inputs(model, pixels.detach(), settings, text, report, tracing or partial(traced, model, pixels))
+        found = METHODS[method].compute(inputs)
+    grid = model.vision.grid
+    return Attribution(
+        heat=found.heat.detach().unflatten(-1, (grid, grid)).float().cpu().numpy(),
+        influence=None if found.influence is None else found.influence.detach().cpu().numpy(),
+        seconds=seconds,
+        method=method,
+        model=name,
+        image_size=model.image_size,
+        note=found.note,
+    )
+
+
+def explain_clip(
+    predictor: Predictor,
+    encoded: Encoded,
+    *,
+    method: str = "rollout",
+    settings: MapSettings = DEFAULT,
+    label: str | None = None,
+    texts: list[str] | None = None,
+    report: Report = silent,
+) -> Attribution:
+    """``explain`` on an encoded clip, computed once for each method, settings and label.
+
+    A label is represented by the mean of its ``texts``, by default those of the model's templates.
+    """
+    needs_label = method in METHODS and METHODS[method].needs_label
+    chosen = tuple(texts or (fill(label, predictor.templates) if label else ())) if needs_label else ()
+
+    def compute() -> Attribution:
+        return explain(
+            predictor.model,
+            encoded.pixels,
+            encoded.clip.seconds,
+            name=predictor.name,
+            method=method,
+            settings=settings,
+            text=predictor.encode_texts(list(chosen)).mean(dim=0) if chosen else None,
+            report=report,
+            tracing=partial(trace_of, encoded),
+        )
+
+    return encoded.once((method, settings, chosen), compute)

@@ -1,0 +1,115 @@
+"""The explanation methods and their settings, without torch; a new method is a function and a line of ``METHODS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any, Literal, get_args
+
+from ezclip.parameters import Parameter
+
+Fusion = Literal["mean", "max", "min"]
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+
+
+@dataclass(frozen=True)
+class MapSettings:
+    """Settings of the attention-based maps."""
+
+    fusion: Annotated[Fusion, Parameter("How the heads are combined.", "Head fusion", choices=FUSIONS)] = "mean"
+    start_layer: Annotated[int, Parameter("First block of a rollout; blocks below count as the identity.", low=0)] = 0
+    discard: Annotated[
+        float,
+        Parameter("Fraction of the smallest attention entries of a row set to 0.", "Discard ratio", 0.0, 0.9, 0.1),
+    ] = 0.0
+
+
+DEFAULT = MapSettings()
+
+
+@dataclass(frozen=True)
+class Method:
+    """An explanation method.
+
+    Attributes:
+        function: "module:name" below ``ezclip.explanation``, or a function ``Inputs -> Map``, see ``maps``.
+        title: for people.
+        about: what the map shows, to follow its title.
+        needs_label: whether it explains a label.
+        settings: the fields of ``MapSettings`` that it uses.
+    """
+
+    function: str | Callable[[Any], Any]
+    title: str
+    about: str
+    needs_label: bool = False
+    settings: frozenset[str] = frozenset()
+
+    @property
+    def compute(self) -> Callable[[Any], Any]:
+        """The function, imported when it is needed."""
+        if not isinstance(self.function, str):
+            return self.function
+        module, _, name = self.function.partition(":")
+        return getattr(import_module(f"ezclip.explanation.{module}"), name)
+
+
+_HEADS = frozenset({"fusion"})
+_LAYERS = frozenset({"start_layer", "discard"})
+METHODS: dict[str, Method] = {
+    "rollout": Method(
+        "maps:rollout",
+        "Attention rollout",
+        "multiplies the attention of all blocks through frames and prompts, half of every step the skip connection",
+        settings=_HEADS | _LAYERS,
+    ),
+    "rollout-own-frame": Method(
+        "maps:rollout_own_frame",
+        "Rollout, own frame only",
+        "is the part of the rollout that each frame's class token took from its own frame",
+        settings=_HEADS | _LAYERS,
+    ),
+    "last-layer": Method(
+        "maps:last_layer",
+        "Last layer, class token",
+        "is the class token's attention in the last block",
+        settings=_HEADS,
+    ),
+    "released": Method(
+        "maps:released",
+        "The release's map",
+        "is drawn by the authors' code: last block, mean over heads and all queries",
+        settings=_HEADS,
+    ),
+    "gradient-rollout": Method(
+        "maps:gradient_rollout",
+        "Gradient rollout (of the label)",
+        "weights attention by the gradient of the label's score",
+        needs_label=True,
+        settings=_LAYERS,
+    ),
+    "grad-cam": Method(
+        "maps:grad_cam",
+        "Grad-CAM (of the label)",
+        "weights the channels before the last block by the gradient of the label's score",
+        needs_label=True,
+    ),
+    "integrated-gradients": Method(
+        "maps:integrated_gradients",
+        "Integrated gradients (of the label)",
+        "integrates gradients from the clip's mean colour to the clip",
+        needs_label=True,
+    ),
+    "occlusion": Method(
+        "maps:occlusion",
+        "Occlusion (of the label)",
+        "covers cells of 2x2 patches and measures how the label's score falls",
+        needs_label=True,
+    ),
+}
+
+
+def method_names() -> tuple[str, ...]:
+    """The registered methods."""
+    return tuple(METHODS)

@@ -1,0 +1,117 @@
+"""One report in several forms: report.json, CSV and JSON of each table, PNG and SVG of each figure, and one page."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
+
+from ezclip.files import write_atomically, write_json
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under named columns; ``note`` says how to read them. A long one may stay out of the page."""
+
+    name: str
+    title: str
+    columns: list[str]
+    rows: list[list[Any]]
+    note: str = ""
+    on_page: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A figure; ``note`` says how to read it."""
+
+    name: str
+    title: str
+    figure: Figure
+    note: str = ""
+
+
+@dataclass
+class Report:
+    """What an analysis found, in the order in which it is told.
+
+    Attributes:
+        title: of the page.
+        lead: the verdict in one or two sentences.
+        data: everything as plain values, for report.json.
+        provenance: what made it: models, hashes, clips, versions, command.
+        parts: tables and pictures.
+    """
+
+    title: str
+    lead: str
+    data: dict[str, Any]
+    provenance: dict[str, str]
+    parts: list[Table | Picture] = field(default_factory=list)
+
+    def write(self, out: str | Path) -> dict[str, Path]:
+        """Write all forms into ``out``, made if missing.
+
+        Returns:
+            name -> path: "report" (JSON), "page" (HTML), each table (CSV) and picture (PNG) by its name, and their
+            other forms as "NAME.json" and "NAME.svg".
+        """
+        out = Path(out)
+        out.mkdir(parents=True, exist_ok=True)
+        files = {"report": out / "report.json", "page": out / "report.html"}
+        write_json(files["report"], self.data)
+        pictures: dict[str, str] = {}
+        for part in self.parts:
+            if isinstance(part, Table):
+                files[part.name] = out / f"{part.name}.csv"
+                write_atomically(files[part.name], lambda path, table=part: _csv(path, table))
+                files[f"{part.name}.json"] = out / f"{part.name}.json"
+                records = [dict(zip(part.columns, map(_plain, row), strict=True)) for row in part.rows]
+                write_json(files[f"{part.name}.json"], records)
+            else:
+                files[part.name] = out / f"{part.name}.png"
+                drawn = io.BytesIO()
+                part.figure.savefig(drawn, format="png", dpi=130)
+                files[part.name].write_bytes(drawn.getvalue())
+                files[f"{part.name}.svg"] = out / f"{part.name}.svg"
+                part.figure.savefig(files[f"{part.name}.svg"])
+                pictures[part.name] = base64.b64encode(drawn.getvalue()).decode()
+        page = self.page(pictures)
+        write_atomically(files["page"], lambda path: path.write_text(page, encoding="utf-8"))
+        return files
+
+    def page(self, pictures: dict[str, str]) -> str:
+        """The HTML page; ``pictures`` holds each figure as base64 PNG. Nothing in it points outside."""
+        environment = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True)
+        return environment.get_template("report.html").render(
+            report=self, pictures=pictures, is_table=lambda part: isinstance(part, Table), cell=_cell
+        )
+
+
+def slug(name: str) -> str:
+    """A model's name as part of a file's name."""
+    return re.sub(r"[^\w.-]+", "_", name)
+
+
+def _csv(path: Path, table: Table) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table.columns)
+        writer.writerows(table.rows)
+
+
+def _plain(value: Any) -> Any:
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,51 @@
+"""Writes files whole or not at all, hashes them, and finds those that ship with the package; needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_REPOSITORY, _INSTALLED = Path(__file__).parents[1], Path(__file__).parent / "shipped"
+
+
+def shipped(name: str) -> Path:
+    """The folder ``name`` that ships: in the repository, or inside an installed package."""
+    return _INSTALLED / name if (_INSTALLED / name).is_dir() else _REPOSITORY / name
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let ``write`` fill a new file beside ``path``, then move it there in one step; a failure leaves no trace."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        write(temporary)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as indented JSON, atomically."""
+    write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n"))
+
+
+def sha256_of(path: str | Path) -> str:
+    """SHA-256 of a file's content; of a folder, of its files' names and contents."""
+    path = Path(path)
+    if path.is_dir():
+        listed = "\n".join(f"{file.name} {sha256_of(file)}" for file in sorted(path.iterdir()) if file.is_file())
+        return hashlib.sha256(listed.encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""The paper's protocols and tables, and the study on Tabletop Motion."""

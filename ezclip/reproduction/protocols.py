@@ -1,0 +1,321 @@
+"""The paper's protocols on the user's data sets: which clips are trained, which are tested, and with which recipe.
+
+A data set is a folder DATA/<set> with manifests that ``ezclip data check`` wrote: train.jsonl, test1.parquet and so on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from accelerate import PartialState
+from pydantic.dataclasses import dataclass as checked
+
+from ezclip.checkpoints.load import placed, resolve_backbone
+from ezclip.config import STRICT, TrainConfig, load_config
+from ezclip.data.check import overlap
+from ezclip.data.manifest import Row, labels_of, read_rows, write_manifest
+from ezclip.errors import ConfigError
+from ezclip.evaluation.embed import ONE_VIEW, ViewCount
+from ezclip.evaluation.metrics import harmonic_mean
+from ezclip.evaluation.run import evaluate
+from ezclip.files import write_json
+from ezclip.model.builders import build_ezclip
+from ezclip.predictor import Predictor, choose_device, native_dtype
+from ezclip.progress import Steps, within
+from ezclip.text.labels import read_labels_file, readable, same_name
+from ezclip.training.batches import steps_per_epoch
+from ezclip.training.loop import train
+from ezclip.types import Document, PromptDepth, Variant
+
+Preset = Literal["paper", "released"]
+TEXTS = {"descriptions": "shipped"}  # what the configuration of a run calls the text of a table's row
+
+
+@checked(frozen=True, config=STRICT)
+class Lists:
+    """Manifests of one data set: those that are trained, and by data set those that are tested and averaged over."""
+
+    train: list[str]
+    test: dict[str, list[str]]
+
+
+@checked(frozen=True, config=STRICT)
+class Protocol:
+    """One of configs/protocols.
+
+    Attributes:
+        about: one sentence.
+        sets: lists by the data set that is trained.
+        presets: by preset, overrides of configs/<preset>.yaml for "all" sets and for single ones. "validation: test"
+            watches the test clips, and so selects the best epoch on them.
+        halves: train on the base half of the classes and test both halves.
+        unseen: tested sets of which classes that were trained are left out.
+        draws: how many times a number of shots is drawn.
+    """
+
+    about: str
+    sets: dict[str, Lists]
+    presets: dict[Preset, dict[str, Document]]
+    halves: bool = False
+    unseen: list[str] = field(default_factory=list)
+    draws: int = 1
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a protocol.
+
+    Attributes:
+        protocol: name of a file in configs/protocols.
+        trained_on: data set.
+        shots: clips a class; None takes all.
+        variant: of the model; "clip" is tested as it is.
+        prompt_depth: of the model.
+        backbone: "clip:ARCH/TAG" or a folder.
+        num_frames: T.
+        text: "templates", "names", "descriptions" (those that ship) or a CSV file, in training and testing.
+        preset: recipe.
+        seed: of the training and of the draw of shots.
+    """
+
+    protocol: str
+    trained_on: str
+    shots: int | None = None
+    variant: Variant = "ezclip"
+    prompt_depth: PromptDepth = "deep"
+    backbone: str = "clip:ViT-B-16-quickgelu/openai"
+    num_frames: int = 8
+    text: str = "descriptions"
+    preset: Preset = "released"
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Relative path of the run, without a suffix; two runs that differ have two names."""
+        what = f"{self.variant}-shallow" if self.prompt_depth == "shallow" else self.variant
+        plain_clip = self.backbone.startswith("clip:")
+        backbone = self.backbone.removeprefix("clip:") if plain_clip else Path(self.backbone).name
+        told = [what, backbone, f"T{self.num_frames}", Path(self.text).stem, self.preset, f"seed{self.seed}"]
+        plain = "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in told)
+        return f"{self.protocol}/{self.trained_on}/{self.shots or 'all'}/{plain}"
+
+
+def protocols(root: Path) -> dict[str, Protocol]:
+    """All protocols by name.
+
+    Raises:
+        ConfigError: one that cannot be used.
+    """
+    return {p.stem: load_config(Protocol, p, []) for p in sorted((root / "configs" / "protocols").glob("*.yaml"))}
+
+
+@dataclass
+class Place:
+    """Where runs read and write.
+
+    Attributes:
+        root: holds configs/; runs go to root/runs/protocols, results to root/results/protocols.
+        data: holds one folder for each data set.
+        overrides: "key=value" of the training configuration, for every run.
+        views: of each tested clip.
+        batch_size: clips in one forward pass of a test.
+        workers: processes that decode in a test.
+    """
+
+    root: Path
+    data: Path
+    overrides: tuple[str, ...] = ()
+    views: ViewCount = ONE_VIEW
+    batch_size: int = 16
+    workers: int = 0
+
+    def rows(self, data_set: str, lists: Sequence[str]) -> list[Row]:
+        """The clips of some manifests of a data set.
+
+        Raises:
+            ConfigError: one is missing; says which, and what makes it.
+        """
+        found: list[Row] = []
+        for name in lists:
+            path = self.list_at(data_set, name)
+            if path is None:
+                raise ConfigError(
+                    f"{self.data.name} has no {data_set}/{name}.jsonl or .parquet; write it with python -m ezclip data "
+                    f"check LIST --out {self.data.name}/{data_set}/{name}.jsonl."
+                )
+            found += read_rows(path)
+        return found
+
+    def list_at(self, data_set: str, name: str) -> Path | None:
+        """The manifest ``name`` of a data set, if there is one."""
+        places = [self.data / data_set / f"{name}{suffix}" for suffix in (".parquet", ".jsonl")]
+        return next((place for place in places if place.is_file()), None)
+
+    def result(self, run: Run) -> Path:
+        """Where a run's result lies."""
+        return self.root / "results" / "protocols" / f"{run.name}.json"
+
+
+def carry_out(run: Run, place: Place) -> Steps[Document]:
+    """Train a run, going on where it was left, test its last and its best epoch, and store the result.
+
+    Returns:
+        "run", "config", and under "last" and "best" for each tested set "top1", "top5" and "per_class" as means over
+        its lists; with halves "base", "novel" and "harmonic_mean".
+
+    Raises:
+        ConfigError: an unknown protocol or data set, or lists that are missing.
+    """
+    known = protocols(place.root)
+    if run.protocol not in known:
+        raise ConfigError(f"There is no protocol {run.protocol!r}; choose one of {', '.join(known)}.")
+    protocol = known[run.protocol]
+    if run.trained_on not in protocol.sets:
+        raise ConfigError(f"{run.protocol} is not defined on {run.trained_on!r}; {', '.join(protocol.sets)} are.")
+    lists = protocol.sets[run.trained_on]
+    rows = place.rows(run.trained_on, lists.train)
+    base = base_classes(place.data / run.trained_on, rows) if protocol.halves else labels_of(rows)
+    rows = [row for row in rows if row.label in set(base)]
+    tests = {
+        name: [place.rows(name, [one]) for one in split] for name, split in lists.test.items()
+    }  # read first: a missing list shows before hours of training
+
+    result: Document = {"run": dataclasses.asdict(run), "views": str(place.views)}
+    models = {"last": run.backbone}
+    if run.variant != "clip":
+        config = _configure(run, protocol, place, rows, tests)
+        yield from within(train(config, resume=True), 0.0, 0.9, f"training {run.name}: ")
+        result["config"] = dataclasses.asdict(config)
+        out = Path(config.out)
+        models = {"last": str(out / "model")} | ({"best": str(out / "best")} if (out / "best").is_dir() else {})
+    state = PartialState()
+    if state.is_main_process:
+        for which, model in models.items():
+            steps = _test(model, run, protocol, place, tests, base)
+            result[which] = yield from within(steps, 0.9, 1.0, f"testing {run.name}, {which} epoch: ")
+        write_json(place.result(run), result)
+    state.wait_for_everyone()
+    return result
+
+
+def base_classes(folder: Path, rows: Sequence[Row]) -> list[str]:
+    """The base half of the classes: as base_classes.csv or .txt in the folder says, or those with the most clips.
+
+    Raises:
+        ConfigError: the file names classes that the data lacks.
+    """
+    labels = labels_of(rows)
+    file = next((folder / name for name in ("base_classes.csv", "base_classes.txt") if (folder / name).is_file()), None)
+    if file is None:
+        counts = Counter(row.label for row in rows)
+        return sorted(sorted(labels, key=lambda label: (-counts[label], label))[: (len(labels) + 1) // 2])
+    by_name = {same_name(label): label for label in labels}
+    named = [readable(name) for name in read_labels_file(file)[0]]
+    if missing := [name for name in named if same_name(name) not in by_name]:
+        raise ConfigError(f"{file.name} names {len(missing)} classes that the data lacks, first {missing[0]!r}.")
+    return sorted(by_name[same_name(name)] for name in named)
+
+
+def draw_shots(rows: Sequence[Row], shots: int, seed: int) -> list[Row]:
+    """``shots`` clips of each class, drawn by the seed; all clips of a class that has fewer."""
+    rng = np.random.default_rng([seed, shots])
+    by_label: dict[str, list[Row]] = {label: [] for label in labels_of(rows)}
+    for row in rows:
+        by_label[row.label].append(row)
+    return [own[i] for own in by_label.values() for i in sorted(rng.permutation(len(own))[:shots])]
+
+
+def _configure(
+    run: Run, protocol: Protocol, place: Place, rows: list[Row], tests: dict[str, list[list[Row]]]
+) -> TrainConfig:
+    """Write the lists of a run into its folder and return its configuration."""
+    out = place.root / "runs" / "protocols" / run.name
+    labels = set(labels_of(rows))
+    if run.shots is not None:
+        given = place.list_at(run.trained_on, f"shots_{run.shots}")
+        rows = [r for r in read_rows(given) if r.label in labels] if given else draw_shots(rows, run.shots, run.seed)
+    recipes = protocol.presets[run.preset]
+    recipe = {**recipes.get("all", {}), **recipes.get(run.trained_on, {})}
+    own = {
+        **recipe,
+        "variant": run.variant,
+        "prompt_depth": run.prompt_depth,
+        "backbone": run.backbone,
+        "num_frames": run.num_frames,
+        "text": TEXTS.get(run.text, run.text),
+        "seed": run.seed,
+        "out": str(out),
+        "data": str(_write(out / "train.parquet", rows)),
+    }
+    settings = [f"{key}={json.dumps(value)}" for key, value in own.items()]
+    config = load_config(TrainConfig, place.root / "configs" / f"{run.preset}.yaml", [*settings, *place.overrides])
+    if config.validation == "test":
+        watched = [row for row in tests[run.trained_on][0] if row.label in labels]
+        each = steps_per_epoch(config, len(rows))
+        watching = {"validation": str(_write(out / "watched.parquet", watched)), "eval_every": each}
+        config = dataclasses.replace(config, **watching)
+    return config
+
+
+def _write(path: Path, rows: Sequence[Row]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    entries = [{**dataclasses.asdict(row), "path": str(row.path.resolve())} for row in rows]
+    if PartialState().is_main_process:
+        write_manifest(path, entries)
+    PartialState().wait_for_everyone()
+    return path
+
+
+def _plain(run: Run) -> Predictor:
+    """The backbone of a run as it is."""
+    device = choose_device("auto")
+    model = build_ezclip(resolve_backbone(run.backbone), "clip", num_frames=run.num_frames).eval()
+    return Predictor(placed(model, device, native_dtype(device)), run.backbone)
+
+
+def _test(
+    model: str, run: Run, protocol: Protocol, place: Place, tests: dict[str, list[list[Row]]], base: list[str]
+) -> Steps[Document]:
+    predictor = _plain(run) if run.variant == "clip" else Predictor.load(model)
+    found: Document = {}
+    for name, splits in tests.items():
+        halves: dict[str, list[Document]] = {}
+        for rows in splits:
+            labels = labels_of(rows)
+            if name in protocol.unseen:
+                labels = [label for label in labels if label not in overlap(labels, base)]
+            parts = {"all": labels}
+            if protocol.halves:
+                parts = {"base": base, "novel": [label for label in labels if label not in base]}
+            for part, among in parts.items():
+                own = [row for row in rows if row.label in among]
+                evaluation = yield from evaluate(
+                    predictor, own, among, texts=run.text, views=place.views, batch_size=place.batch_size,
+                    workers=place.workers,
+                )  # fmt: skip
+                halves.setdefault(part, []).append(evaluation.report())
+        found[name] = _summary(halves)
+    return found
+
+
+def _summary(halves: dict[str, list[Document]]) -> Document:
+    """Means over the lists of a set; the accuracies of its halves and their harmonic mean."""
+    if "all" in halves:
+        reports = halves["all"]
+        means: Document = {key: float(np.mean([r[key] for r in reports])) for key in ("top1", "top5")}
+        return means | {"lists": [r["top1"] for r in reports], "per_class": reports[0]["per_class"]}
+    base, novel = (float(np.mean([r["top1"] for r in halves[half]])) for half in ("base", "novel"))
+    return {
+        "base": base,
+        "novel": novel,
+        "harmonic_mean": harmonic_mean(base, novel),
+        "per_class": halves["base"][0]["per_class"] | halves["novel"][0]["per_class"],
+    }

@@ -1,0 +1,291 @@
+"""The paper's claims on Tabletop Motion: every variant, every study, one report."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import combinations
+
+import numpy as np
+
+from ezclip.data.manifest import Row
+from ezclip.evaluation.attention import attention_shares, faithfulness, pointing_table
+from ezclip.evaluation.class_map import map_classes
+from ezclip.evaluation.classwise import compare, top_changed
+from ezclip.evaluation.order import order_sensitivity
+from ezclip.evaluation.run import Evaluation, evaluate
+from ezclip.evaluation.spread import frame_spread
+from ezclip.evaluation.summary import (
+    accuracy_table,
+    comparison_parts,
+    confusion_parts,
+    family_parts,
+    predictions_table,
+)
+from ezclip.explanation.maps import explain_clip
+from ezclip.explanation.projection import project
+from ezclip.figures import charts
+from ezclip.figures.maps import draw_strip, shared_limit
+from ezclip.figures.report import Picture, Report, Table
+from ezclip.predictor import Predictor
+from ezclip.progress import Steps
+from ezclip.types import Document
+from ezclip.video.decode import read_clip
+from ezclip.video.sampling import segment_centres
+
+FIG8_CLIPS = 8
+
+
+def study(
+    models: dict[str, Predictor],
+    test: Sequence[Row],
+    ood: Sequence[Row],
+    *,
+    pairs: Sequence[tuple[str, str]] = (("base", "ezclip"), ("prompts", "ezclip"), ("base", "motion")),
+    faithful_clips: int = 2,
+    faithful_classes: int | None = None,
+    provenance: dict[str, str],
+) -> Steps[Report]:
+    """Run every study of ``ezclip/evaluation`` on the given models.
+
+    Args:
+        models: variant -> predictor; "base" and "ezclip" must be there.
+        test: in-distribution clips with masks.
+        ood: clips of the out-of-distribution families with masks.
+        pairs: models that are compared class by class and frame by frame, where both are given.
+        faithful_clips: clips of each class on which maps are tested.
+        faithful_classes: number of classes whose clips those are; None takes all.
+        provenance: what made the models and clips.
+    """
+    labels = sorted({row.label for row in test})
+    pairs = [pair for pair in pairs if set(pair) <= set(models)]
+    data: Document = {}
+    parts: list[Table | Picture] = []
+
+    plain: dict[str, Evaluation] = {}
+    beyond: dict[str, Evaluation] = {}
+    for name, p in models.items():
+        plain[name] = _named((yield from evaluate(p, test, labels, static=True)), name)
+        beyond[name] = _named((yield from evaluate(p, ood, labels)), name)
+    data["test"] = {name: e.report() for name, e in plain.items()}
+    data["ood"] = {name: e.report() for name, e in beyond.items()}
+    parts += [accuracy_table(list(plain.values())), *family_parts(list(beyond.values()))]
+
+    data["comparisons"] = {}
+    for first, second in pairs:
+        comparison = compare(plain[first], plain[second])
+        data["comparisons"][f"{first}->{second}"] = comparison.as_json()
+        for part in comparison_parts(comparison):
+            parts.append(_renamed(part, f"{first}_{second}"))
+    for name in ("base", "ezclip"):
+        parts += confusion_parts(plain[name])
+    for name, e in plain.items():
+        parts.append(predictions_table(e, f"predictions_{name}"))
+    plain_pair = compare(plain["base"], plain["ezclip"])
+    data["class_maps"] = {}
+    for first, second in combinations(plain.values(), 2):
+        mapped = map_classes(first, second, top_changed(compare(first, second)))
+        data["class_maps"][f"{first.model}->{second.model}"] = mapped.as_json()
+        if mapped.models == ["base", "ezclip"]:
+            parts.append(mapped.picture())
+
+    data["order"] = {}
+    for name, p in models.items():
+        data["order"][name] = yield from order_sensitivity(p, test, labels)
+    parts += order_parts(data["order"])
+
+    data["spread"] = {
+        name: {
+            f"{reading}{' unit' if unit else ''}": frame_spread(e.frames, e.static, reading, unit=unit).as_json()
+            for reading in ("released", "paper")
+            for unit in (False, True)
+        }
+        for name, e in plain.items()
+    }
+    parts += spread_parts(data["spread"])
+    for first, second in pairs:
+        if (first, second) != ("base", "ezclip"):
+            parts.append(frame_map(plain[first], plain[second]))
+
+    shares = {}
+    for name, p in models.items():
+        shares[name] = yield from attention_shares(p, [*test, *ood])
+    data["attention"] = pointing_table(shares)
+    parts += pointing_parts(data["attention"])
+    parts.append(attention_strip({name: models[name] for name in ("base", "ezclip")}, ood))
+
+    some = [
+        row for label in labels[:faithful_classes] for row in [r for r in test if r.label == label][:faithful_clips]
+    ]
+    methods = ["rollout", "rollout-own-frame", "last-layer", "released"]
+    data["faithfulness"] = {}
+    for name in ("base", "ezclip"):
+        data["faithfulness"][name] = yield from faithfulness(models[name], some, labels, methods)
+    parts.append(faithfulness_table(data["faithfulness"]))
+    return Report("Tabletop Motion: the paper's claims, measured", plain_pair.verdict, data, provenance, parts)
+
+
+def _named(evaluation: Evaluation, name: str) -> Evaluation:
+    evaluation.model = name
+    return evaluation
+
+
+def _renamed(part: Table | Picture, suffix: str) -> Table | Picture:
+    title = f"{part.title}: {suffix.replace('_', ' to ')}"
+    if isinstance(part, Table):
+        return Table(f"{part.name}_{suffix}", title, part.columns, part.rows, part.note, part.on_page)
+    return Picture(f"{part.name}_{suffix}", title, part.figure, part.note)
+
+
+def order_parts(found: Document) -> list[Table | Picture]:
+    """Accuracy under each variation."""
+    variations = list(next(iter(found.values())))
+    rows = [
+        [model, v, result[v]["top1"], result[v].get("within_pairs", ""), result[v].get("flips", "")]
+        for model, result in found.items()
+        for v in variations
+    ]
+    nan = float("nan")
+    series = {m: [(result[v].get("within_pairs", nan), nan, nan) for v in variations] for m, result in found.items()}
+    figure = charts.grouped(
+        variations,
+        series,
+        title="The same clips with their frames in another order",
+        axis_label="own class above its partner, %",
+        reference=(0.5, "blind to order"),
+    )
+    columns = ["model", "frames", "top-1", "within pairs", "answer flips to the partner"]
+    note = "Reversed frames show the partner class, so a model that sees order falls to the mirror image of its score."
+    return [Table("order", "Order of frames", columns, rows, note), Picture("order_chart", "As bars", figure)]
+
+
+def spread_parts(found: Document) -> list[Table | Picture]:
+    """Var + C of clips and of their frozen copies."""
+    rows, series = [], {}
+    for model, readings in found.items():
+        for reading, values in readings.items():
+            bars = [[values[k][e] for e in ("mean", "low", "high")] for k in ("real", "frozen", "beyond")]
+            rows.append([model, reading, *(v for bar in bars for v in bar)])
+        unit = readings["released unit"]
+        series[model] = [tuple(unit[k][e] for e in ("mean", "low", "high")) for k in ("real", "frozen", "beyond")]
+    columns = ["model", "reading", *(f"{k}{e}" for k in ("clips", "frozen", "beyond") for e in ("", " from", " to"))]
+    figure = charts.grouped(
+        ["clips", "frozen copies (phantom)", "difference"],
+        series,
+        title="Spread of frame embeddings on unit vectors, released reading",
+        axis_label="Var + C",
+        percent=False,
+    )
+    note = (
+        "Phantom motion is the spread that a model shows when nothing moves: the middle frame shown T times. It comes "
+        "from the prompts' positions. Raw values of two models are not on one scale; compare unit vectors."
+    )
+    return [
+        Table("spread", "Spread of the frames (Eq. 4, 5)", columns, rows, note),
+        Picture("spread_chart", "Spread and phantom motion", figure, note),
+    ]
+
+
+def frame_map(first: Evaluation, second: Evaluation) -> Picture:
+    """Fig. 8: frames of eight clips of different classes, both models in one fit."""
+    chosen = list({row.label: i for i, row in reversed(list(enumerate(first.rows)))}.values())
+    chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, FIG8_CLIPS).astype(int)]
+    T = first.frames.shape[1]
+    embeddings = np.concatenate([e.frames[chosen].flatten(0, 1).numpy() for e in (first, second)])
+    flat = project(embeddings)
+    panels = [e.model for e in (first, second) for _ in range(len(chosen) * T)]
+    clips = [first.rows[i].label for i in chosen for _ in range(T)] * 2
+    figure = charts.plane(
+        flat.points, panels, clips, title=f"{flat.method}, one fit for both models", trajectories=True
+    )
+    note = (
+        f"One colour a clip, its {T} frames joined in time order from 1. The models differ by the motion loss alone. "
+        f"Trustworthiness {flat.trustworthiness:.2f}."
+    )
+    return Picture(
+        f"frames_{first.model}_{second.model}", f"Frames (Fig. 8): {first.model}, {second.model}", figure, note
+    )
+
+
+def pointing_parts(rows: list[Document]) -> list[Table | Picture]:
+    """Share of rollout on what moves."""
+    families = list(dict.fromkeys(row["family"] for row in rows))
+    series: dict[str, list] = {}
+    for row in rows:
+        series.setdefault(row["model"], []).append(tuple(row["moving"]))
+    areas = [next(row["area"] for row in rows if row["family"] == f) for f in families]
+    series["area (an even map)"] = [(area, float("nan"), float("nan")) for area in areas]
+    figure = charts.grouped(
+        [f.replace("_", " ") for f in families],
+        series,
+        title="Attention rollout on what moves (energy-based pointing game)",
+        axis_label="share of the heat, %",
+    )
+    columns = ["family", "model", "clips", "on moving", "from", "to", "on still", "background", "area of moving"]
+    columns += ["minus first model", "from", "to"]
+    table = [
+        [
+            row["family"],
+            row["model"],
+            row["n"],
+            *row["moving"],
+            row["still"][0],
+            row["background"][0],
+            row["area"],
+            *row.get("beyond_first", ["", "", ""]),
+        ]
+        for row in rows
+    ]
+    note = "An even map would put the area's share on what moves. Intervals: 95 % bootstrap over clips."
+    return [
+        Table("attention", "Attention against the truth", columns, table, note),
+        Picture("attention_chart", "Attention against the truth, as bars", figure, note),
+    ]
+
+
+def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture:
+    """Figs. 4 and 7: base and EZ-CLIP on one clip out of distribution."""
+    row = next((r for r in ood if r.family == "unseen_backgrounds" and "Pushing" in r.label), ood[0])
+    T = next(iter(models.values())).model.num_frames
+    clip = read_clip(row.path, partial(segment_centres, T=T))
+    maps = {}
+    for name, predictor in models.items():
+        maps[name] = explain_clip(predictor, predictor.encode(clip))
+    figure = draw_strip(clip, maps, limit=shared_limit(list(maps.values())))
+    return Picture("attention_ood", "Attention out of distribution (Figs. 4, 7)", figure, f"{row.family}: {row.label}")
+
+
+def faithfulness_table(found: Document) -> Table:
+    """Gains of map kinds over random orders."""
+    rows = [
+        [model, method, row["n"], *row["deletion_gain"], *row["insertion_gain"]]
+        for model, methods in found.items()
+        for method, row in methods.items()
+    ]
+    columns = ["model", "map", "clips", "deletion gain", "from", "to", "insertion gain", "from", "to"]
+    note = textwrap.dedent(
+        """\
+        Area between the score's curve in the map's order and in random orders of space-time patches; above 0 the map
+        names what the score depends on, 0 is chance. 8 levels, 4 random orders, patches replaced by the mean colour."""
+    )
+    return Table("faithfulness", "Faithfulness of the maps", columns, rows, note)
+
+
+Training = Iterable[Document]
+
+
+def training_curves(runs: dict[str, Training]) -> Picture:
+    """Watched within-pairs accuracy over steps, legend -> rows of metrics.jsonl."""
+    lines = {}
+    for name, rows in runs.items():
+        seen = [(row["step"], 100 * row["val_within_pairs"]) for row in rows if "val_within_pairs" in row]
+        lines[name] = ([s for s, _ in seen], [v for _, v in seen])
+    figure = charts.curves(
+        lines,
+        title="Prompts stay at chance for some hundred steps, then learn",
+        x_label="step",
+        y_label="within pairs, % (watched clips)",
+        reference=(50, "blind to order"),
+    )
+    return Picture("curves", "Training", figure)

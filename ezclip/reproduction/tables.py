@@ -1,0 +1,201 @@
+"""The paper's tables beside what has been measured: each cell is a run of a protocol, empty until it has been made."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from tabulate import tabulate
+
+from ezclip.errors import ConfigError
+from ezclip.reproduction.protocols import Place, Run, protocols
+from ezclip.text.templates import descriptions
+from ezclip.types import Document
+
+Epoch = Literal["last", "best"]
+NUMBERS = range(1, 14)
+SETS = {"kinetics400": "K-400", "kinetics600": "K-600", "hmdb51": "HMDB-51", "ucf101": "UCF-101", "ssv2": "SSv2"}
+HALVES = {"base": "base", "novel": "novel", "harmonic_mean": "HM"}
+DESCRIBED = ("Apply Eye Makeup", "Basketball", "Pizza Tossing", "Typing")  # Table 8
+TOP_20 = {  # Table 9: SSv2 classes by their number in the list of base classes, best first
+    0: "Pouring something into something",
+    34: "Plugging something into something",
+    68: "Tearing something into two pieces",
+    17: "Folding something",
+    14: "Throwing something in the air and catching it",
+    75: "Turning something upside down",
+    82: "Covering something with something",
+    30: "Something falling like a feather or paper",
+    49: "Lifting up one end of something without letting it drop down",
+    66: "Pushing something so that it falls off the table",
+    28: "Spinning something that quickly stops spinning",
+    79: "Taking one of many similar things on the table",
+    43: "Tearing something just a little bit",
+    54: "Lifting something with something on it",
+    58: "Moving something and something closer to each other",
+    55: "Moving something and something away from each other",
+    70: "Putting something similar to other things that are already on the table",
+    31: "Putting something and something on the table",
+    37: "Putting something behind something",
+    86: "Putting something on a surface",
+}
+EFFICIENCY = {  # Table 7: GFLOPs, views a second on an A100, parameters and tunable ones in millions
+    "ActionCLIP": (563, 67.7, 168.5, 168.5),
+    "XCLIP": (287, 58.5, 131.5, 131.5),
+    "ViFi-CLIP": (281, 71.1, 124.7, 124.7),
+    "EZ-CLIP": (102, 322.4, 87.5, 5.2),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table.
+
+    Attributes:
+        row: its row's name.
+        column: its column's name.
+        paper: the paper's number in %, None where it has none.
+        run: what fills it here; None for other methods.
+        data_set: tested set.
+        metric: of the run's result on that set.
+    """
+
+    row: str
+    column: str
+    paper: float | None
+    run: Run | None
+    data_set: str
+    metric: str
+
+
+def cells(number: int, defaults: Run) -> tuple[str, list[list[Cell]]]:
+    """Title and rows of one of the tables that runs fill: 1 to 6 and 10 to 13.
+
+    Args:
+        number: of the table.
+        defaults: fields of the runs that the table leaves open.
+    """
+    table = yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text("utf-8"))[number]
+    columns: list[tuple[str, Document, str, str]] = []  # name, fields of the run, tested set, metric
+    for trained_on in table["trained_on"]:
+        for shots in table.get("shots", [None]):
+            fields = {"protocol": table["protocol"], "trained_on": trained_on, "shots": shots}
+            name = SETS[trained_on]
+            if "tested_on" in table:
+                columns += [(name, fields, tested, "top1") for name, tested in table["tested_on"].items()]
+            elif table["protocol"] == "base_to_novel":
+                columns += [(f"{name} {short}", fields, trained_on, metric) for metric, short in HALVES.items()]
+            else:
+                columns.append((f"{name} K={shots}", fields, trained_on, "top1"))
+    rows = []
+    for row in table["rows"]:
+        cells_of_row = []
+        for (column, fields, tested, metric), paper in zip(columns, row["paper"], strict=True):
+            run = None
+            if "run" in row:
+                run = dataclasses.replace(defaults, **fields, **row["run"])
+                if run.variant == "clip":  # nothing is trained
+                    run = dataclasses.replace(run, shots=None, seed=0)
+            cells_of_row.append(Cell(row["name"], column, paper, run, tested, metric))
+        rows.append(cells_of_row)
+    return table["title"], rows
+
+
+def measured(cell: Cell, place: Place, epoch: Epoch = "last") -> tuple[float, int] | None:
+    """Mean in % over the seeds that have been run, and their number; None where nothing was."""
+    if cell.run is None:
+        return None
+    one = place.result(cell.run)
+    pattern = one.name.replace(f"_seed{cell.run.seed}.json", "_seed*.json")
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(one.parent.glob(pattern))]
+    values = [100 * result[epoch][cell.data_set][cell.metric] for result in found if epoch in result]
+    return (sum(values) / len(values), len(values)) if values else None
+
+
+def missing(number: int, place: Place, defaults: Run, sets: list[str] | None = None) -> Iterator[Run]:
+    """The runs that a table still lacks, each once; a number of shots is drawn as often as its protocol says.
+
+    Args:
+        number: of the table.
+        place: where results lie.
+        defaults: see ``cells``.
+        sets: trained sets to keep to; None takes all.
+    """
+    known = protocols(place.root)
+    runs: dict[Run, None] = {}
+    for row in cells(number, defaults)[1]:
+        for run in (cell.run for cell in row if cell.run is not None):
+            draws = known[run.protocol].draws if run.shots else 1
+            runs |= {dataclasses.replace(run, seed=run.seed + draw): None for draw in range(draws)}
+    for run in runs:
+        if (sets is None or run.trained_on in sets) and not place.result(run).is_file():
+            yield run
+
+
+def as_rows(number: int, place: Place, defaults: Run, epoch: Epoch = "last") -> tuple[str, list[list[str]]]:
+    """Title and rows of text, the head first: the paper's number, and after a stroke what has been measured.
+
+    Raises:
+        ConfigError: no such table.
+    """
+    if number not in NUMBERS:
+        raise ConfigError(f"There is no table {number}; the paper has 1 to {NUMBERS[-1]}.")
+    special = {7: _efficiency, 8: _descriptions, 9: _top_classes}
+    if number in special:
+        return special[number](place, defaults)
+    title, rows = cells(number, defaults)
+    head = ["", *(cell.column for cell in rows[0])]
+    body = [[row[0].row, *(_text(cell, place, epoch) for cell in row)] for row in rows]
+    return f"{title}: top-1 in %, paper / measured ({epoch} epoch)", [head, *body]
+
+
+def markdown(rows: list[list[str]]) -> str:
+    """Rows of text, the head first, as a Markdown table."""
+    return tabulate(rows[1:], rows[0], tablefmt="github", disable_numparse=True)
+
+
+def _text(cell: Cell, place: Place, epoch: Epoch) -> str:
+    paper = "–" if cell.paper is None else f"{cell.paper:.1f}"
+    if cell.run is None:
+        return paper
+    found = measured(cell, place, epoch)
+    return f"{paper} /" if found is None else f"{paper} / {found[0]:.1f}"
+
+
+def _efficiency(place: Place, _: Run) -> tuple[str, list[list[str]]]:
+    head = ["", "GFLOPs", "views/s", "parameters (M)", "tunable (M)"]
+    rows = [head, *([f"{name} (paper)", *map(str, numbers)] for name, numbers in EFFICIENCY.items())]
+    path = place.root / "results" / "bench" / "bench.json"
+    for row in json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []:
+        gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
+        parameters = (f"{row['parameters'][key] / 1e6:.1f}" for key in ("total", "tunable"))
+        rows.append([f"{row['name']}, here", gflop, f"{row['views_per_second']:.1f}", *parameters])
+    told = "the paper's GFLOPs of EZ-CLIP are multiply-adds without attention; ours count 2 a multiply-add, with it"
+    return f"Efficiency, measured by python -m ezclip bench --out results/bench ({told})", rows
+
+
+def _descriptions(_: Place, __: Run) -> tuple[str, list[list[str]]]:
+    ours = descriptions("ucf101")
+    rows = [["class", "this project's description"], *([name, ours[name]] for name in DESCRIBED)]
+    return "Descriptions of the UCF-101 classes that the paper shows (its own texts are in its Table 8)", rows
+
+
+def _top_classes(place: Place, defaults: Run) -> tuple[str, list[list[str]]]:
+    runs = [
+        dataclasses.replace(defaults, protocol="base_to_novel", trained_on="ssv2", variant=variant)
+        for variant in ("base", "ezclip")
+    ]
+    gains: list[tuple[str, str]] = []
+    if all(place.result(run).is_file() for run in runs):
+        results = [json.loads(place.result(run).read_text("utf-8"))["last"]["ssv2"]["per_class"] for run in runs]
+        points = {name: 100 * (results[1][name]["top1"] - results[0][name]["top1"]) for name in results[0]}
+        gains = [(name, f"{gain:+.1f}") for name, gain in sorted(points.items(), key=lambda item: -item[1])]
+    rows = [["paper: number and class", "measured: class", "points"]]
+    for rank, (number, name) in enumerate(TOP_20.items()):
+        rows.append([f"{number} {name}", *(gains[rank] if rank < len(gains) else ("", ""))])
+    return "SSv2 classes that gain most from TVP and motion loss, base classes, best first", rows

@@ -1,0 +1,307 @@
+"""``ezclip reproduce tabletop``: the benchmark, the backbone, every variant, and what they show, step by step.
+
+Each finished step leaves ``RESULTS/<step>.json`` with its configuration, seed, curve, wall time and result; a step that
+is there is not run again when resuming. RESULTS.md is written from these files after each step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ezclip.checkpoints.catalog import ADAPTER
+from ezclip.config import PretrainConfig, TrainConfig, load_config
+from ezclip.data.manifest import labels_of, read_rows
+from ezclip.data.tabletop.classes import LABELS, PAIRS
+from ezclip.data.tabletop.generate import synthesise
+from ezclip.errors import ConfigError
+from ezclip.evaluation.metrics import harmonic_mean
+from ezclip.evaluation.run import evaluate
+from ezclip.evaluation.shipped import TEST_SEED
+from ezclip.evaluation.spread import frame_spread
+from ezclip.files import sha256_of, write_json
+from ezclip.model.backbone import Backbone
+from ezclip.predictor import Predictor
+from ezclip.progress import Steps, within
+from ezclip.reproduction.results import write_results
+from ezclip.reproduction.study import study, training_curves
+from ezclip.training.loop import train
+from ezclip.training.pretrain import pretrain
+from ezclip.types import VARIANTS, Document
+
+log = logging.getLogger(__name__)
+NOVEL = tuple(PAIRS[3])  # pushing right to left and its partner: their words and motions occur in the base classes
+SHOTS = (2, 4, 8, 16)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How much is drawn and trained.
+
+    Attributes:
+        clips: training clips a class.
+        watched: clips a class that training watches.
+        test: test clips a class, of their own seed.
+        ood: out-of-distribution clips a class; the families take turns.
+        pretraining: overrides of configs/pretrain_tabletop.yaml and its sequel.
+        training: overrides of configs/tabletop.yaml.
+        shots_steps: optimiser steps of a few-shot run.
+        faithful_classes: classes on whose clips maps are tested; None takes all.
+    """
+
+    clips: int = 220
+    watched: int = 8
+    test: int = 16
+    ood: int = 18
+    pretraining: tuple[str, ...] = ()
+    training: tuple[str, ...] = ()
+    shots_steps: int = 400
+    faithful_classes: int | None = None
+
+
+FULL = Scale()
+FAST = Scale(
+    clips=4,
+    watched=1,
+    test=2,
+    ood=9,
+    pretraining=("stills=300", "steps=3", "batch_size=32", "compile=false"),
+    training=("steps=3", "batch_size=8", "compile=false", "eval_every=3"),
+    shots_steps=2,
+    faithful_classes=2,
+)
+
+
+@dataclass
+class Reproduction:
+    """Where the steps read and write.
+
+    Attributes:
+        root: holds configs/; data, runs and results go below it.
+        scale: ``FULL`` or ``FAST``.
+        results: folder of the steps' JSON files.
+    """
+
+    root: Path
+    scale: Scale = FULL
+    results: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Full runs go to data/, runs/ and results/; fast ones below runs/fast, where nothing counts."""
+        base = self.root if self.scale is FULL else self.root / "runs" / "fast"
+        self.results = base / "results" / "tabletop"
+        self.data, self.runs = base / "data" / "tabletop", base / "runs" / "tabletop"
+
+    def done(self, name: str) -> Document | None:
+        """What a finished step left, or None."""
+        path = self.results / f"{name}.json"
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+
+    def draw(self) -> Steps[Document]:
+        """The benchmark's splits: training, watched, test and out-of-distribution clips."""
+        s = self.scale
+        yield from synthesise(self.data, clips_per_class=s.clips, split="train", seed=0)
+        yield from synthesise(self.data, clips_per_class=s.watched, split="val", seed=0)
+        yield from synthesise(self.data / "test", clips_per_class=s.test, split="val", seed=TEST_SEED, masks=True)
+        yield from synthesise(self.data / "test", clips_per_class=s.ood, split="ood", seed=TEST_SEED, masks=True)
+        rows = read_rows(self.data / "train")
+        _subset(self.data / "train", "base_classes", lambda row, _: row["label"] not in NOVEL)
+        for shots in SHOTS:
+            _subset(self.data / "train", f"shots_{shots}", lambda _, number, k=shots: number < k)
+        return {"clips": len(rows), "classes": len(labels_of(rows))}
+
+    def backbone(self) -> Steps[Document]:
+        """Pretraining on stills, in two runs."""
+        start, end = self.runs / "backbone_start", self.runs / "backbone"
+        configs = self.root / "configs"
+        first = load_config(
+            PretrainConfig, configs / "pretrain_tabletop.yaml", [*self.scale.pretraining, f"out={start}"]
+        )
+        more = load_config(
+            PretrainConfig,
+            configs / "pretrain_tabletop_more.yaml",
+            [*self.scale.pretraining, f"out={end}", f"init={start}"],
+        )
+        runs = []
+        for config in (first, more):
+            runs.append((yield from pretrain(config)))
+        return {"zero_shot": runs[-1]["zero_shot"], "pretraining_seconds": [run["seconds"] for run in runs]}
+
+    def fit(self, name: str, *overrides: str) -> Steps[Document]:
+        """Train as configs/tabletop.yaml says, with overrides, and test on the classes that were trained."""
+        config = load_config(
+            TrainConfig,
+            self.root / "configs" / "tabletop.yaml",
+            [
+                f"backbone={self.runs / 'backbone'}",
+                f"data={self.data / 'train' / 'manifest.jsonl'}",
+                f"validation={self.data / 'val' / 'manifest.jsonl'}",
+                f"cache={self.data.parent / 'cache'}",
+                *self.scale.training,
+                f"out={self.runs / name}",
+                *overrides,
+            ],
+        )
+        summary = yield from train(config, resume=True)
+        curve = [row for row in _curve(self.runs / name) if "val_top1" in row]
+        result = yield from self.test(name, summary["labels"])
+        return {
+            "config": dataclasses.asdict(config) | {"backbone": "runs/tabletop/backbone"},
+            "seed": config.seed,
+            "curve": [{k: v for k, v in row.items() if k == "step" or k.startswith("val_")} for row in curve],
+            "training_seconds": summary["training"]["seconds"],
+            "adapter_sha256": sha256_of(self.runs / name / "model" / ADAPTER),
+            "result": result,
+        }
+
+    def test(
+        self, name: str, labels: list[str], among: list[str] | None = None, texts: str = "trained"
+    ) -> Steps[Document]:
+        """Accuracies and frame spread of a run on the test clips of ``labels``, chosen among ``among`` or these."""
+        rows = [row for row in read_rows(self.data / "test" / "val") if row.label in labels]
+        predictor = Predictor.load(self.runs / name / "model")
+        found = yield from evaluate(predictor, rows, among or labels, static=True, texts=texts)
+        report = found.report() | {"classes": len(among or labels), "model": name}
+        report.pop("per_class")
+        return report | {"spread": frame_spread(found.frames, found.static, "released", unit=True).as_json()}
+
+    def texts(self) -> Steps[Document]:
+        """Table 10 at test time: the variants, trained on bare names, read other texts."""
+        kinds = ("names", "templates", "descriptions")
+        found: Document = {"base": {}, "ezclip": {}}
+        for variant, by_text in found.items():
+            for kind in kinds:
+                by_text[kind] = yield from self.test(variant, LABELS, texts=kind)
+        return found
+
+    def worded(self, name: str, text: str, texts: str) -> Steps[Document]:
+        """Table 10: train and test on other texts than bare names."""
+        found = yield from self.fit(name, f"text={text}", "validation=null")
+        return found | {"result": (yield from self.test(name, LABELS, texts=texts))}
+
+    def novel(self, variant: str) -> Steps[Document]:
+        """Base-to-novel: train on the base classes, test on base and on novel ones."""
+        name = f"base_to_novel_{variant}"
+        base = yield from self.fit(
+            name, f"variant={variant}", f"data={self.data / 'train' / 'base_classes.jsonl'}", "validation=null"
+        )
+        novel = yield from self.test(name, list(NOVEL))
+        among_all = yield from self.test(name, list(NOVEL), LABELS)
+        mean = harmonic_mean(base["result"]["top1"], novel["top1"])
+        return base | {"novel": novel, "novel_among_all": among_all, "harmonic_mean": mean}
+
+    def few_shot(self, shots: int, start: str | None) -> Steps[Document]:
+        """K clips a class, from the still backbone or from the variant trained on the base classes."""
+        name = f"few_shot_{shots}" + ("_from_base" if start else "")
+        init = [f"init={self.runs / start / 'model'}"] if start else []
+        data = f"data={self.data / 'train' / f'shots_{shots}.jsonl'}"
+        return (yield from self.fit(name, data, f"steps={self.scale.shots_steps}", "validation=null", *init))
+
+    def study(self) -> Steps[Document]:
+        """Every study on the four variants; report and figures in RESULTS/study."""
+        variants = [v for v in VARIANTS if (self.runs / v / "model").is_dir()]
+        if not {"base", "ezclip"} <= set(variants):
+            raise ConfigError("The study needs the trained variants base and ezclip; run those steps first.")
+        backbones: dict[str, Backbone] = {}
+        models = {v: Predictor.load(self.runs / v / "model", backbones=backbones) for v in variants}
+        test, ood = (read_rows(self.data / "test" / split) for split in ("val", "ood"))
+        report = yield from study(
+            models,
+            test,
+            ood,
+            faithful_classes=self.scale.faithful_classes,
+            provenance={"command": "python -m ezclip reproduce tabletop", "test seed": str(TEST_SEED)},
+        )
+        report.parts.insert(1, training_curves({v: _curve(self.runs / v) for v in variants}))
+        shutil.rmtree(self.results / "study", ignore_errors=True)
+        report.write(self.results / "study")
+        return {"lead": report.lead}
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its name, about how many minutes it takes on 2 cores, and its work."""
+
+    name: str
+    minutes: float
+    run: Callable[[Reproduction], Steps[Document]]
+
+
+def _fit(name: str, *overrides: str, minutes: float = 21) -> Stage:
+    return Stage(name, minutes, lambda r: r.fit(name, *overrides))
+
+
+STAGES: tuple[Stage, ...] = (
+    Stage("data", 4, Reproduction.draw),
+    Stage("backbone", 27, Reproduction.backbone),
+    *(_fit(variant, f"variant={variant}") for variant in ("ezclip", "base", "prompts", "motion")),
+    Stage("study", 17, Reproduction.study),
+    Stage("texts", 2, Reproduction.texts),
+    Stage("ezclip_described", 21, lambda r: r.worded("ezclip_described", "tabletop", "descriptions")),
+    Stage("ezclip_templates", 21, lambda r: r.worded("ezclip_templates", "templates", "templates")),
+    _fit("calibrated", "reading=calibrated"),
+    *(_fit(f"{v}_seed{s}", f"variant={v}", f"seed={s}") for s in (1, 2) for v in ("ezclip", "base")),
+    _fit("shallow", "prompt_depth=shallow"),
+    _fit("paper_reading", "reading=paper"),
+    *(Stage(f"base_to_novel_{v}", 21, lambda r, v=v: r.novel(v)) for v in ("ezclip", "base")),
+    *(Stage(f"few_shot_{k}", 8, lambda r, k=k: r.few_shot(k, None)) for k in SHOTS),
+    *(Stage(f"few_shot_{k}_from_base", 8, lambda r, k=k: r.few_shot(k, "base_to_novel_ezclip")) for k in SHOTS),
+)
+
+
+def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Steps[list[str]]:
+    """Run the stages in order.
+
+    Args:
+        r: where.
+        resume: skip finished stages; otherwise all results are made anew.
+        until: the last stage; None runs all.
+
+    Returns:
+        Names of the stages that ran.
+
+    Raises:
+        ConfigError: there is no stage ``until``.
+    """
+    names = [stage.name for stage in STAGES]
+    if until is not None and until not in names:
+        raise ConfigError(f"There is no stage {until!r}; the stages are {', '.join(names)}.")
+    wanted = STAGES[: names.index(until) + 1] if until else STAGES
+    todo = [stage for stage in wanted if not (resume and r.done(stage.name))]
+    if not resume:
+        shutil.rmtree(r.results, ignore_errors=True)
+        shutil.rmtree(r.runs, ignore_errors=True)
+    minutes = sum(stage.minutes for stage in todo) or 1.0
+    if r.scale is FULL:
+        log.warning(
+            "%d stages, about %.1f hours on 2 CPU cores, 14 GB of disk for clips and decoded frames.",
+            *(len(todo), minutes / 60),
+        )
+    done = 0.0
+    for i, stage in enumerate(todo, 1):
+        start, prefix = time.monotonic(), f"stage {i} of {len(todo)}, {stage.name}: "
+        end = done + stage.minutes / minutes
+        result = yield from within(stage.run(r), done, end, prefix)
+        write_json(r.results / f"{stage.name}.json", result | {"seconds": round(time.monotonic() - start, 1)})
+        write_results(r.results)
+        done = end
+    return [stage.name for stage in todo]
+
+
+def _subset(folder: Path, name: str, keep: Callable[[Document, int], bool]) -> None:
+    """A manifest beside the split's own with the rows that ``keep(row, number in its class)`` takes."""
+    lines = (folder / "manifest.jsonl").read_text("utf-8").splitlines()
+    rows = [(line, json.loads(line)) for line in lines]
+    kept = [line for line, row in rows if keep(row, int(Path(row["path"]).stem))]
+    (folder / f"{name}.jsonl").write_text("\n".join(kept) + "\n", "utf-8")
+
+
+def _curve(run: Path) -> list[Document]:
+    lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]

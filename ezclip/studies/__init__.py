@@ -1,0 +1,21 @@
+"""The studies: each question a user asks is declared once; command, endpoint and controls are derived from it."""
+
+from __future__ import annotations
+
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.classes import Classes, Evaluate
+from ezclip.studies.corruption import Corrupt
+from ezclip.studies.declaration import Study
+from ezclip.studies.explain import Explain
+from ezclip.studies.frames import CompareFrames
+from ezclip.studies.live import ScoreLive
+from ezclip.studies.motion import ProbeMotion
+from ezclip.studies.predict import Predict
+from ezclip.studies.timeline import ScoreTimeline
+
+STUDIES: dict[str, type[Study]] = {
+    study.verb: study
+    for study in (
+        *(Predict, Analyse, Explain, ProbeMotion, Corrupt, ScoreTimeline, ScoreLive, CompareFrames, Evaluate, Classes),
+    )
+}

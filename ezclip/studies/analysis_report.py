@@ -1,0 +1,234 @@
+"""The files of an analysis: its document, its report, its maps as numbers and as a video."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ezclip.checkpoints.provenance import provenance
+from ezclip.errors import UserError
+from ezclip.figures.charts import NO_INTERVAL, by_class
+from ezclip.figures.maps import (
+    draw_difference,
+    draw_influence,
+    draw_prompts,
+    draw_strip,
+    draw_to_prompt,
+    gains,
+    overlay,
+    square,
+)
+from ezclip.figures.report import Picture, Report, Table, slug
+from ezclip.files import sha256_of
+from ezclip.parameters import declared, values_of
+from ezclip.studies.predict import frames_of
+from ezclip.types import Document
+from ezclip.video.encode import write_mp4
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ezclip.explanation.temporal import TemporalView
+    from ezclip.studies.analysis import Analysis, ModelResult
+
+TOP = 10
+VIDEO_SIDE = 224
+HOLD = 4  # frames of the overlay video for each of the T frames
+VIDEO_FPS = 8
+
+
+def document(analysis: Analysis) -> Document:
+    """The public document of an analysis."""
+    results = analysis.results
+    return {
+        "clip": analysis.clip.name,
+        "frames": frames_of(analysis.clip),
+        "baseline": analysis.baseline.name,
+        "model": analysis.model.name,
+        "texts": analysis.study.texts,
+        "method": analysis.study.method,
+        "target": analysis.target,
+        "verdict": analysis.verdict,
+        "models": {
+            r.name: {
+                "variant": r.identity.variant,
+                "predictions": [asdict(p) for p in r.predictions],
+                "motion": asdict(r.motion),
+            }
+            for r in results
+        },
+        "nearest": [{"label": name, "cosine": cosine} for name, cosine in analysis.nearest],
+        "proof": [asdict(f) for f in analysis.faithfulness],
+        "warnings": analysis.warnings,
+    }
+
+
+def commands(analysis: Analysis) -> str:
+    """The command line and the Python lines that repeat an analysis; names.txt and sentences.csv are in the export."""
+    study = analysis.repeated
+    given = {
+        one.name: values_of(study)[one.name]
+        for one in declared(type(study))
+        if values_of(study)[one.name] != one.default and one.parameter.kind not in ("clip", "labels")
+    }
+    options = "".join(f", {name}={value!r}" for name, value in given.items())
+    lines = [
+        f"# names.txt: the {len(analysis.names)} class names, one a line (exported with the results)",
+        *(["# sentences.csv: your own sentences (exported with the results)"] if study.sentences else []),
+        study.command(),
+        "",
+        "# Python",
+        "from ezclip import analyse",
+        'names = open("names.txt", encoding="utf-8").read()',
+        f"result = analyse({analysis.clip.name!r}, names{options})",
+        "for one in result.results:",
+        "    print(one.name, one.best.label, one.best.score, one.attribution.heat.shape)",
+    ]
+    return "\n".join(lines)
+
+
+def strip_figure(analysis: Analysis) -> Figure:
+    """Input and maps of all models on one colour scale, with their faithfulness; below the difference, if asked for."""
+    return draw_strip(
+        analysis.clip,
+        {r.name: r.attribution for r in analysis.results},
+        limit=analysis.limit,
+        opacity=analysis.study.opacity,
+        difference=analysis.difference,
+        notes={f.name: gains(f.deletion, f.insertion) for f in analysis.faithfulness},
+    )
+
+
+def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None = None) -> Path:
+    """An NPZ file: names of the "models", heat_i (T, grid, grid) of model i, and "seconds" and "indices" of the frames.
+
+    "heat" (models, T, grid, grid) holds them together where the grids are equal; ``results`` gives another order.
+    "deletion" and "insertion" are the maps' gains over chance, NaN where they are not measured. For rollouts also
+    "influence" (T, T) of the model; where it has prompts, by layer "prompts" (K, T, T) and "to_prompt"
+    (K, T, grid, grid), see ``TemporalView``.
+    """
+    results = results or analysis.results
+    heats = [r.attribution.heat for r in results]
+    gains_of = {f.name: f for f in analysis.faithfulness}
+    arrays: dict[str, np.ndarray] = {
+        "models": np.array([r.name for r in results]),
+        **{f"heat_{i}": heat for i, heat in enumerate(heats)},
+        **({"heat": np.stack(heats)} if len({heat.shape for heat in heats}) == 1 else {}),
+        "seconds": analysis.clip.seconds,
+        "indices": analysis.clip.indices,
+        "deletion": np.array([gains_of[r.name].deletion for r in results], float),
+        "insertion": np.array([gains_of[r.name].insertion for r in results], float),
+    }
+    if analysis.model.attribution.influence is not None:
+        arrays["influence"] = analysis.model.attribution.influence
+    if (view := analysis.view) is not None:
+        arrays |= {"layers": np.array(view.layers), "prompts": view.prompts, "to_prompt": view.to_prompt}
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+    return path
+
+
+def save_overlay(path: Path, analysis: Analysis) -> Path:
+    """The chosen frames with all models' maps side by side, input first, the difference last, as H.264."""
+    opacity, images = analysis.study.opacity, analysis.clip.images
+    rows = [square(images, VIDEO_SIDE, analysis.model.attribution.image_size)]
+    for r in analysis.results:
+        frames = square(images, VIDEO_SIDE, r.attribution.image_size)
+        rows.append(overlay(frames, r.attribution.heat, analysis.limit, opacity))
+    if analysis.difference is not None:
+        rows.append(draw_difference(rows[0], analysis.difference, opacity))
+    write_mp4(path, np.concatenate(rows, axis=2).repeat(HOLD, axis=0), fps=VIDEO_FPS)
+    return path
+
+
+def write_analysis(analysis: Analysis, out: Path) -> dict[str, Path]:
+    """Write the report in all its forms, maps.npz, overlay.mp4 and the files that its command reads."""
+    files = analysis.report().write(out)
+    files["maps"] = save_maps(out / "maps.npz", analysis)
+    files["overlay"] = save_overlay(out / "overlay.mp4", analysis)
+    for name, text in analysis.repeated.companions().items():
+        files[name] = out / name
+        files[name].write_text(text, "utf-8")
+    return files
+
+
+def _provenance(analysis: Analysis) -> dict[str, str]:
+    study = analysis.study
+    if not Path(study.clip).exists():
+        raise UserError("The clip is no longer there; upload it again.")
+    frames = zip(analysis.clip.indices, analysis.clip.seconds, strict=True)
+    return provenance(
+        [r.identity for r in analysis.results],
+        clip=f"{analysis.clip.name}, sha256 {sha256_of(study.clip)[:16]}…",
+        **{"frames used": ", ".join(f"{i} ({s:.2f} s)" for i, s in frames)},
+        texts="; ".join([study.texts, *(f"{name}: “{own}”" for name, own in study.sentences.items())]),
+        method=f"{study.method}, label {analysis.target}",
+        command=commands(analysis),
+    )
+
+
+def analysis_report(analysis: Analysis) -> Report:
+    """Rankings, maps, spread, faithfulness and, where there are any, the temporal prompts."""
+    parts: list[Table | Picture] = []
+    for result in analysis.results:
+        rows = [[rank, p.label, p.score, p.logit] for rank, p in enumerate(result.predictions, 1)]
+        columns, name = ["rank", "label", "score", "logit"], slug(result.name)
+        parts.append(Table(f"ranking_{name}", f"Ranking of {result.name}", columns, rows, on_page=len(rows) <= TOP))
+        if len(rows) > TOP:
+            parts.append(Table(f"best_{name}", f"{result.name}: {TOP} best of {len(rows)}", columns, rows[:TOP]))
+    parts.append(Picture("ranking", "The best class names", ranking_chart(analysis)))
+    near = [[name, cosine] for name, cosine in analysis.nearest]
+    title = f"Nearest in text to “{analysis.target}” for {analysis.model.name}"
+    parts.append(Table("nearest", title, ["class", "cosine"], near))
+    notes = " ".join(r.attribution.note for r in analysis.results if r.attribution.note)
+    note = f"Method {analysis.study.method}, label {analysis.target}. {notes}"
+    parts.append(Picture("strip", "Maps on one colour scale", strip_figure(analysis), note))
+    rows = [
+        [f.name, *("not measured" if v is None else v for v in (f.deletion, f.insertion, f.moving, f.area))]
+        for f in analysis.faithfulness
+    ]
+    columns = ["map of", "deletion gain", "insertion gain", "heat on what moves", "area that moves"]
+    parts.append(Table("proof", "Faithfulness of the maps", columns, rows, "Gains over random orders; 0 is chance."))
+    parts += _prompt_parts(analysis, analysis.view) if analysis.view is not None else []
+    spread = [
+        [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
+        + [m.central_difference, m.frozen_central_difference]
+        for r in analysis.results
+        for m in [r.motion]
+    ]
+    columns = ["model", "formulation", "Var, unit", "C, unit", "Var", "Var static", "C", "C static"]
+    parts.append(Table("spread", "Spread of the frames", columns, spread))
+    lead = " ".join([analysis.verdict, *analysis.warnings])
+    return Report(f"{analysis.clip.name}", lead, document(analysis), _provenance(analysis), parts)
+
+
+def ranking_chart(analysis: Analysis) -> Figure:
+    """Scores of the names that any model has among its best."""
+    best = list(dict.fromkeys(p.label for r in analysis.results for p in r.predictions[:TOP]))
+    scores = {r.name: {p.label: p.score for p in r.predictions} for r in analysis.results}
+    series = {name: {label: (own[label], *NO_INTERVAL) for label in best} for name, own in scores.items()}
+    title = f"{analysis.clip.name}: the best class names of each model"
+    return by_class(series, title=title, axis_label="score, %")
+
+
+def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Picture]:
+    """Influence between frames over all layers, and attention among the prompts of each."""
+    seconds, name = analysis.clip.seconds, analysis.model.name
+    frames = [f"{t + 1}: {s:.2f} s" for t, s in enumerate(seconds)]
+    drew = [[at, *map(float, row)] for at, row in zip(frames, view.influence, strict=True)]
+    read = [
+        [layer, at, *map(float, row)]
+        for layer, matrix in zip(view.layers, view.prompts, strict=True)
+        for at, row in zip(frames, matrix, strict=True)
+    ]
+    title, among = f"{name}: influence between frames", "Attention among the prompts"
+    columns = ["layer", "prompt of frame", *frames]
+    return [
+        Picture("influence", title, draw_influence(view.influence, seconds, title=name)),
+        Table("influence_matrix", title, ["frame, drew on frame to the right", *frames], drew, on_page=False),
+        Picture("prompts", f"{name}: attention among the prompts", draw_prompts(view.prompts, view.layers)),
+        Picture("to_prompt", f"{name}: attention to the prompt", draw_to_prompt(view.to_prompt, view.layers, seconds)),
+        Table("prompts_by_layer", among, columns, read, on_page=False),
+    ]

@@ -1,0 +1,303 @@
+"""One model class by class, or two side by side: on labelled clips, or from tables of predictions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
+
+from ezclip.checkpoints.cards import shipped_variants
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name
+from ezclip.checkpoints.provenance import provenance
+from ezclip.errors import ConfigError, UserError
+from ezclip.figures.report import Picture, Report, Table
+from ezclip.parameters import Parameter
+from ezclip.progress import Progress, Steps
+from ezclip.studies.declaration import Baseline, Labels, Model, OldName, Result, Study, Texts
+from ezclip.studies.host import Host, loading
+from ezclip.types import Document
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ezclip.checkpoints.identity import Identity
+    from ezclip.data.manifest import Row
+    from ezclip.evaluation.class_map import ClassMap
+    from ezclip.evaluation.classwise import Comparison
+    from ezclip.evaluation.embed import Embedded
+    from ezclip.evaluation.run import Evaluation
+    from ezclip.predictor import Predictor
+
+ProtocolName = Literal["zero-shot", "released"]
+_Data = Parameter(
+    "Manifest (JSONL or Parquet), a folder with manifest.jsonl or one sub-folder for each class, or the output of "
+    "ezclip embed; at the endpoint, a zip of such a folder.",
+    kind="archive",
+)
+_Protocol = Parameter(
+    "zero-shot counts every clip; released leaves out the clips after the last whole batch, as the release does.",
+    choices=get_args(ProtocolName),
+)
+
+
+@dataclass(frozen=True)
+class Evaluate(Study):
+    """Measure top-1, top-5, per-class and within-pairs accuracy; every clip counts once.
+
+    Example: python -m ezclip evaluate --data data/tabletop/val --baseline tabletop/base --out report
+    """
+
+    verb: ClassVar[str] = "evaluate"
+    old_endpoints: ClassVar[tuple[OldName, ...]] = (
+        OldName("compare", (("data", "archive"),), (("baseline", BASELINE),)),
+    )
+    data: Annotated[str, _Data] = ""
+    labels: Labels = ""
+    model: Model = DEFAULT
+    baseline: Baseline = ""
+    texts: Texts = "trained"
+    protocol: Annotated[ProtocolName, _Protocol] = "zero-shot"
+    views: Annotated[str, Parameter("Views of a clip in time x crops, such as 4x3; scores are means over them.")] = (
+        "1x1"
+    )
+
+    def run(self, host: Host) -> Steps[ClassStudy]:
+        """Embed every clip with both models and compare them; embeddings are cached, also those of a cancelled run."""
+        from ezclip.data.manifest import labels_of, read_rows
+        from ezclip.evaluation.embed import INDEX, ViewCount, read_shards
+        from ezclip.evaluation.run import check_classes, score_all
+
+        if not self.data:
+            raise UserError("No clips yet: give a manifest, or a folder or zip with a folder of clips for each class.")
+        yield loading()
+        for name in self.models():
+            check_model_name(name)
+        views, embedded = ViewCount.parse(self.views), (Path(self.data) / INDEX).is_file()
+        rows: Sequence[Row] = [] if embedded else read_rows(self.data)
+        if self.protocol == "released":
+            if embedded or len(rows) < host.batch_size:
+                raise ConfigError("The released protocol counts whole batches of a manifest that has at least one.")
+            rows = rows[: len(rows) // host.batch_size * host.batch_size]
+        given, _ = self.given_labels()
+        if not embedded:
+            check_classes(rows, given or labels_of(rows))
+        predictors = yield from host.predictors(self.models())
+        evaluations = []
+        for i, (name, predictor) in enumerate(predictors.items()):
+            if embedded:
+                parts = read_shards(Path(self.data), predictor.identity)
+                rows = [row for part in parts for row in part.rows]
+            else:
+                parts = yield from self._embed(host, predictor, rows, views, i / len(predictors), 1 / len(predictors))
+            labels = given or labels_of(rows)
+            yield Progress((i + 1) / len(predictors), f"{name}: encoding {len(labels)} class names")
+            check_classes(rows, labels)
+            evaluations.append(score_all(predictor, parts, labels, self.texts))
+        yield Progress(1.0, "projecting the videos")
+        return class_study(self, evaluations, [p.identity for p in predictors.values()])
+
+    def _embed(
+        self, host: Host, predictor: Predictor, rows: Sequence[Row], views: object, start: float, share: float
+    ) -> Steps[list[Embedded]]:
+        """The clips' embeddings batch by batch; a batch that is in the cache is not made again."""
+        from ezclip.evaluation.embed import ViewCount, embed
+
+        assert isinstance(views, ViewCount)
+        parts: list[Embedded] = host.kept(predictor.name, "embedded", self.data, str(views), len(rows))
+        first, size = len(parts), host.batch_size
+        batches = embed(predictor, rows[first * size :], views=views, batch_size=size, workers=host.workers)
+        for number, part in enumerate(batches, first):
+            if number == len(parts):  # a run that was cancelled may have finished this batch meanwhile
+                parts.append(part)
+            host.keep(Path(self.data))
+            done = min(len(parts) * size, len(rows))
+            yield Progress(start + share * done / len(rows), f"{predictor.name}: {done} of {len(rows)} clips")
+        return list(parts)
+
+
+@dataclass(frozen=True)
+class Classes(Study):
+    """Compare predictions class by class: tables that ezclip evaluate --out wrote, or the results that ship.
+
+    Example: python -m ezclip classes base/predictions.csv ezclip/predictions.csv --out compared
+    Example: python -m ezclip classes base ezclip
+    """
+
+    verb: ClassVar[str] = "classes"
+    old_verbs: ClassVar[tuple[str, ...]] = ("compare",)
+    old_endpoints: ClassVar[tuple[OldName, ...]] = (
+        OldName("compare_tables"),
+        OldName("shipped", (("first", "baseline"), ("second", "model")), (("first", "base"), ("second", "ezclip"))),
+    )
+    first: Annotated[
+        str,
+        Parameter(
+            "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
+            kind="table",
+        ),
+    ] = ""
+    second: Annotated[str, Parameter("The same of a second model, on the same clips and classes.", kind="table")] = ""
+
+    def run(self, host: Host) -> Steps[ClassStudy]:
+        """Read the tables and compare them."""
+        from ezclip.evaluation.predictions import read_predictions
+        from ezclip.evaluation.shipped import shipped_evaluations, shipped_map
+
+        given = [name for name in (self.first, self.second) if name]
+        if not given:
+            raise UserError("No table yet: give the predictions.csv of one model or of two.")
+        yield Progress(0.0, "reading the tables")
+        if set(given) <= set(shipped_variants()):
+            variants = list(dict.fromkeys(given))
+            return ClassStudy(self, shipped_evaluations(variants), [], shipped_map(variants))
+        if missing := [name for name in given if not Path(name).is_file()]:
+            raise UserError(
+                f"There is no table {Path(missing[0]).name}; ezclip evaluate --out writes predictions.csv. Shipped "
+                f"results: {', '.join(shipped_variants())}."
+            )
+        titles = ("first table", "second table") if len(given) == 2 else ("table",)
+        tables = [read_predictions(path, title) for path, title in zip(given, titles, strict=True)]
+        return class_study(self, tables, [])
+
+
+def class_study(study: Evaluate | Classes | None, evaluations: list[Evaluation], models: list[Identity]) -> ClassStudy:
+    """The study of evaluations of one model or of a baseline and a model, with the map of embeddings of equal width.
+
+    Raises:
+        UserError: the two differ in clips or class names.
+    """
+    from ezclip.evaluation.class_map import map_classes
+    from ezclip.evaluation.classwise import top_changed
+
+    found = ClassStudy(study, evaluations, models)
+    if found.comparison is None or len({e.frames.shape[-1] for e in evaluations if len(e.frames)}) != 1:
+        return found
+    baseline, model = evaluations
+    return ClassStudy(study, evaluations, models, map_classes(baseline, model, top_changed(found.comparison)))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassStudy(Result):
+    """One model on labelled clips, or two on the same ones.
+
+    Attributes:
+        study: what was asked for; None for evaluations made otherwise.
+        evaluations: of one model; or of the baseline, then of the model.
+        identities: of the models, where they are known.
+        class_map: videos of the classes that changed most; None for one model, or without embeddings.
+    """
+
+    study: Evaluate | Classes | None
+    evaluations: list[Evaluation]
+    identities: list[Identity] = field(default_factory=list)
+    class_map: ClassMap | None = None
+
+    @property
+    def model(self) -> Evaluation:
+        """Of the model that is examined."""
+        return self.evaluations[-1]
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """Differences and changed confusions; None for one model.
+
+        Raises:
+            UserError: the two differ in clips or class names.
+        """
+        from ezclip.evaluation.classwise import compare
+
+        return compare(*self.evaluations) if len(self.evaluations) == 2 else None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence a model and one on the two."""
+        parts = [
+            f"{e.model} is right on {report['top1']:.1%} of {report['n']} clips of {len(e.labels)} classes."
+            for e in self.evaluations
+            for report in [e.report()]
+        ]
+        return " ".join([*parts, *([self.comparison.verdict] if self.comparison else [])])
+
+    def as_json(self) -> Document:
+        """The verdict and the model's accuracies; with a baseline also "baseline", "comparison" and "class_map".
+
+        A model's "confusion" lists class, answer and number of clips.
+        """
+        data = {"verdict": self.verdict} | _accuracies(self.model)
+        if self.comparison is not None:
+            data |= {"baseline": _accuracies(self.evaluations[0]), "comparison": self.comparison.as_json()}
+        if self.class_map is not None:
+            data["class_map"] = self.class_map.as_json()
+        return data
+
+    def text(self) -> str:
+        """Accuracies, differences and unreadable clips."""
+        report = self.model.report()
+        lines = [self.verdict]
+        if isinstance(self.study, Evaluate):
+            lines.append(
+                f"{report['model']}: {report['n']} clips, top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}"
+            )
+        if "within_pairs" in report:
+            lines.append(f"within pairs {report['within_pairs']:.1%} (chance 50 %)")
+        if self.comparison is not None and isinstance(self.study, Classes):
+            lines += [f"  {100 * d.difference:+6.1f}  {d.label} ({d.n})" for d in self.comparison.classes]
+        else:
+            lines += [f"  {row['top1']:6.1%}  {label} ({row['n']})" for label, row in report["per_class"].items()]
+        for family, row in report.get("families", {}).items():
+            lines.append(f"  {row['top1']:6.1%}  family {family} ({row['n']})")
+        if skipped := self.model.skipped:
+            lines.append(f"{len(skipped)} clips could not be read, first {skipped[0][0].short_name}: {skipped[0][1]}")
+        return "\n".join(lines)
+
+    def confusions(self) -> list[Table | Picture]:
+        """A confusion matrix for each evaluation, and its counts."""
+        from ezclip.evaluation.summary import confusion_parts
+
+        return [part for e in self.evaluations for part in confusion_parts(e)]
+
+    def differences_chart(self) -> Figure:
+        """What each class gains or loses; needs a comparison."""
+        from ezclip.evaluation.summary import differences_chart
+
+        assert self.comparison is not None
+        return differences_chart(self.comparison)
+
+    def classes_chart(self) -> Figure:
+        """Top-1 of each class under each model."""
+        from ezclip.evaluation.summary import classes_chart
+
+        return classes_chart(self.evaluations)
+
+    def report(self) -> Report:
+        """Everything as figures and tables."""
+        from ezclip.evaluation.summary import (
+            accuracy_table,
+            class_parts,
+            comparison_parts,
+            family_parts,
+            predictions_table,
+        )
+
+        parts = [accuracy_table(self.evaluations), *family_parts(self.evaluations)]
+        if self.comparison is not None:
+            parts += comparison_parts(self.comparison)
+        parts += class_parts(self.evaluations)
+        if self.class_map is not None:
+            parts.append(self.class_map.picture())
+        parts += self.confusions()
+        for e in self.evaluations:
+            parts.append(predictions_table(e, "predictions" if e is self.model else "predictions_baseline"))
+        models, count = ", ".join(e.model for e in self.evaluations), len(self.model.rows)
+        command = {"command": self.study.command()} if self.study else {}
+        made = provenance(self.identities, models=models, clips=str(count), **command)
+        return Report(f"{self.model.model} on {count} clips", self.verdict, self.as_json(), made, parts)
+
+
+def _accuracies(e: Evaluation) -> Document:
+    answers = e.scores.argmax(dim=1).tolist()
+    counts = Counter((row.label, e.labels[answer]) for row, answer in zip(e.rows, answers, strict=True))
+    return e.report() | {"confusion": [[*pair, n] for pair, n in sorted(counts.items())]}

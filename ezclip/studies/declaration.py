@@ -1,0 +1,221 @@
+"""What a study is: a frozen dataclass of declared parameters, a run, and a result."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from ezclip.errors import UserError, VideoError
+from ezclip.figures.report import Report
+from ezclip.parameters import Parameter, check_parameters, declared, values_of
+from ezclip.text.labels import label_set, parse_labels
+from ezclip.text.templates import check_texts, sentences
+from ezclip.types import Document
+
+if TYPE_CHECKING:
+    from ezclip.checkpoints.identity import Identity
+    from ezclip.predictor import Predictor
+    from ezclip.progress import Steps
+    from ezclip.studies.host import Host
+
+SET_PREFIX = "set:"
+LABELS_FILE, SENTENCES_FILE = "names.txt", "sentences.csv"  # beside the command that repeats a result
+NO_CLIP = "No clip yet: drop a video, record one, or click a sample."
+
+ClipFile = Annotated[str, Parameter("Video file or folder of frames.", kind="clip")]
+ClipFiles = Annotated[tuple[str, ...], Parameter("Video files or folders of frames.", kind="clips")]
+Labels = Annotated[
+    str,
+    Parameter(
+        "Class names, one a line or separated by commas, or set:NAME for a label set that ships; empty takes the "
+        "model's own classes.",
+        "Class names",
+        kind="labels",
+    ),
+]
+Model = Annotated[str, Parameter("Model name, folder, clip:ARCH/TAG or hf:organisation/name.", kind="model")]
+Baseline = Annotated[str, Parameter("Model to compare with; empty compares with none.", kind="model")]
+Texts = Annotated[
+    str,
+    Parameter(
+        "Prompt text of a class name: as the model was trained, the bare names, 16 templates, the descriptions that "
+        'ship, or your own template such as "a video of {}".',
+        "Prompt text",
+    ),
+]
+Sentences = Annotated[
+    dict[str, str],
+    Parameter("Your own sentence for some of the classes, in place of its prompt text.", kind="sentences"),
+]
+
+
+class Result:
+    """A study's result, a value; subclasses are frozen dataclasses whose first field is the study."""
+
+    def as_json(self) -> Document:
+        """The public document."""
+        raise NotImplementedError
+
+    def report(self) -> Report:
+        """Figures and tables."""
+        raise NotImplementedError
+
+    def text(self) -> str:
+        """The lines that the command prints."""
+        raise NotImplementedError
+
+    def best(self, count: int) -> Result:
+        """The same with the best ``count`` predictions, where the study ranks."""
+        return self
+
+    def write(self, out: Path) -> dict[str, Path]:
+        """Write the report in all its forms into a folder; name -> path."""
+        return self.report().write(out)
+
+
+@dataclass(frozen=True)
+class OldName:
+    """A former name of an endpoint that works for one more version.
+
+    Attributes:
+        name: of the endpoint.
+        parameters: new -> old parameter names.
+        defaults: that differed.
+    """
+
+    name: str
+    parameters: tuple[tuple[str, str], ...] = ()
+    defaults: tuple[tuple[str, Any], ...] = ()
+
+
+class Study:
+    """One question that a user asks; subclasses are frozen dataclasses of declared parameters.
+
+    Attributes:
+        verb: name of its command and its endpoint.
+        old_verbs: former names of the command.
+        old_flags: former -> present names of its options.
+        old_endpoints: former names of the endpoint.
+        files: whether its endpoint also returns the report's files.
+        lists_files: whether the JSON of its command lists the files that it wrote.
+        needs_labels: whether the command insists on class names.
+        printed: number of predictions that the command prints by default; 0 if that is not an option.
+    """
+
+    verb: ClassVar[str]
+    old_verbs: ClassVar[tuple[str, ...]] = ()
+    old_flags: ClassVar[dict[str, str]] = {}
+    old_endpoints: ClassVar[tuple[OldName, ...]] = ()
+    files: ClassVar[bool] = False
+    lists_files: ClassVar[bool] = False
+    needs_labels: ClassVar[bool] = False
+    printed: ClassVar[int] = 0
+
+    def __post_init__(self) -> None:
+        """Refuse values outside their limits and choices, and class names and texts that cannot be used."""
+        check_parameters(self)
+        values = values_of(self)
+        if values.get("labels", "").strip():
+            self.given_labels()
+        if "texts" in values:
+            check_texts(values["texts"])
+
+    def run(self, host: Host) -> Steps[Any]:
+        """Yield progress and return the result; closing the generator cancels.
+
+        Raises:
+            UserError: invalid input.
+        """
+        raise UserError(f"{type(self).__name__} cannot run.")
+
+    def files_given(self) -> tuple[str, ...]:
+        """Paths of the files that it reads."""
+        kinds = {"clip": (), "clips": (), "archive": (), "table": ()}
+        values = values_of(self)
+        found: list[str] = []
+        for one in declared(type(self)):
+            if one.parameter.kind in kinds and (value := values[one.name]):
+                found += [value] if isinstance(value, str) else value
+        return tuple(found)
+
+    def models(self) -> list[str]:
+        """Names of the models that it needs, the baseline first, each once."""
+        values = values_of(self)
+        names = [values.get("baseline"), values.get("model"), *values.get("further", ())]
+        return list(dict.fromkeys(name for name in names if name))
+
+    def required_clip(self) -> str:
+        """The path of the clip.
+
+        Raises:
+            VideoError: none was given.
+        """
+        if not (clip := values_of(self)["clip"]):
+            raise VideoError(NO_CLIP)
+        return clip
+
+    def given_labels(self) -> tuple[list[str], list[str]]:
+        """The class names that were given, and warnings; none for an empty field.
+
+        Raises:
+            LabelError: names or a set that cannot be used.
+        """
+        text = values_of(self)["labels"].strip()
+        if text.startswith(SET_PREFIX):
+            return label_set(text.removeprefix(SET_PREFIX).strip()), []
+        return parse_labels(text) if text else ([], [])
+
+    def class_names(self, identity: Identity) -> tuple[list[str], list[str]]:
+        """The class names to choose among, those of the model's training if none were given; and warnings."""
+        names, warnings = self.given_labels()
+        return (names, warnings) if names else (list(identity.labels) or label_set("tabletop"), [])
+
+    def prompt_texts(self, predictor: Predictor, names: list[str]) -> dict[str, list[str]]:
+        """The sentences that represent each name."""
+        values = values_of(self)
+        return sentences(names, values["texts"], predictor.templates, values["sentences"])
+
+    def command(self) -> str:
+        """The command that repeats the result; class names and sentences in the files of ``companions``."""
+        words = ["python", "-m", "ezclip", self.verb]
+        options: list[str] = []
+        values = values_of(self)
+        for one in declared(type(self)):
+            value, kind = values[one.name], one.parameter.kind
+            flag = f"--{one.name.replace('_', '-')}"
+            if kind in ("clip", "clips", "table"):
+                words += [Path(v).name for v in ([value] if isinstance(value, str) else value) if v]
+            elif kind == "archive":
+                options += [flag, Path(value).stem if value.endswith(".zip") else Path(value).name]
+            elif kind == "labels":
+                options += ["--labels-file", LABELS_FILE] if value.strip() else []
+            elif kind == "sentences":
+                options += ["--sentences", SENTENCES_FILE] if value else []
+            elif value == one.default:
+                continue
+            elif isinstance(value, bool):
+                options += [flag] if value else []
+            elif isinstance(value, tuple):
+                options += [flag, *value]
+            else:
+                text = f"{value:g}" if isinstance(value, float) else str(value)
+                options += [f"{flag}={text}"] if text.startswith("-") or not text else [flag, text]
+        return shlex.join([*words, *options, "--out", self.verb])
+
+    def companions(self) -> dict[str, str]:
+        """Files that ``command`` reads beside its inputs: name -> content."""
+        values = values_of(self)
+        found: dict[str, str] = {}
+        if values.get("labels", "").strip():
+            found[LABELS_FILE] = "\n".join(self.given_labels()[0]) + "\n"
+        if own := values.get("sentences"):
+            table = io.StringIO(newline="")
+            writer = csv.writer(table)
+            writer.writerow(["number", "class", "description"])
+            writer.writerows([i, name, text] for i, (name, text) in enumerate(own.items()))
+            found[SENTENCES_FILE] = table.getvalue()
+        return found

@@ -1,0 +1,105 @@
+"""Attention maps of a clip, to files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT
+from ezclip.explanation.methods import MapSettings
+from ezclip.figures.maps import draw_influence
+from ezclip.figures.report import Report
+from ezclip.parameters import Parameter
+from ezclip.progress import Steps
+from ezclip.studies.analysis import Analyse, Analysis, Faithful, MethodName
+from ezclip.studies.analysis_report import save_maps, strip_figure
+from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Study
+from ezclip.studies.host import Host
+from ezclip.text.labels import check_labels
+from ezclip.types import Document
+
+
+@dataclass(frozen=True)
+class Explain(Study):
+    """Write attention maps of a clip: a strip of overlays, the T x T influence matrix, and the numbers.
+
+    Example: python -m ezclip explain clip.mp4 --out maps --baseline tabletop/base
+    """
+
+    verb: ClassVar[str] = "explain"
+    old_flags: ClassVar[dict[str, str]] = {"--prove": "--faithfulness"}
+    files: ClassVar[bool] = True
+    lists_files: ClassVar[bool] = True
+    clip: ClipFile = ""
+    labels: Labels = ""
+    model: Model = DEFAULT
+    baseline: Baseline = BASELINE
+    label: Annotated[
+        str, Parameter("Class that is explained, added to the class names; empty takes the model's best.")
+    ] = ""
+    method: MethodName = "rollout"
+    settings: MapSettings = MapSettings()
+    faithfulness: Faithful = False
+
+    def run(self, host: Host) -> Steps[Maps]:
+        """Analyse the clip for its maps."""
+        labels, target = self.labels, ""
+        if self.label:
+            names, _ = self.class_names(host.predictor(self.model).identity)
+            names, _ = check_labels([*names, self.label])
+            key = " ".join(self.label.split()).casefold()
+            labels, target = "\n".join(names), next(name for name in names if name.casefold() == key)
+        study = Analyse(
+            self.clip, labels, self.model, self.baseline, target=target, method=self.method, settings=self.settings,
+            faithfulness=self.faithfulness,
+        )  # fmt: skip
+        return Maps(self, (yield from study.run(host)), str(host.predictor(self.model).model.dtype))
+
+
+@dataclass(frozen=True, eq=False)
+class Maps(Result):
+    """The maps of an analysis."""
+
+    study: Explain
+    analysis: Analysis
+    dtype: str
+
+    def as_json(self) -> Document:
+        """Label, method, influence, scores and faithfulness."""
+        a = self.analysis
+        influence = a.model.attribution.influence
+        scored = {r.name: next(p for p in r.predictions if p.label == a.target) for r in a.results}
+        gains = {
+            f.name: {"deletion_gain": f.deletion, "insertion_gain": f.insertion} for f in a.faithfulness if f.measured
+        }
+        return {
+            "clip": a.clip.name,
+            "model": a.model.name,
+            "baseline": None if a.baseline is a.model else a.baseline.name,
+            "label": a.target,
+            "method": self.study.method,
+            "dtype": self.dtype.removeprefix("torch."),
+            "influence": None if influence is None else influence.tolist(),
+            "scores": {name: {"score": p.score, "logit": p.logit} for name, p in scored.items()},
+            "faithfulness": gains or None,
+        }
+
+    def text(self) -> str:
+        """The verdict."""
+        return self.analysis.verdict
+
+    def report(self) -> Report:
+        """That of the analysis."""
+        return self.analysis.report()
+
+    def write(self, out: Path) -> dict[str, Path]:
+        """Write strip.png, maps.npz and, where frames exchange information, influence.png."""
+        out.mkdir(parents=True, exist_ok=True)
+        a, files = self.analysis, {"strip": out / "strip.png", "maps": out / "maps.npz"}
+        strip_figure(a).savefig(files["strip"], dpi=150)
+        save_maps(files["maps"], a, [a.model, *(r for r in a.results if r is not a.model)])
+        if (influence := a.model.attribution.influence) is not None:
+            files["influence"] = out / "influence.png"
+            draw_influence(influence, a.clip.seconds, title=a.model.name).savefig(files["influence"], dpi=150)
+        return files

@@ -1,0 +1,239 @@
+"""Frames of several clips under two models in one plane (Fig. 8)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+
+from ezclip.checkpoints.provenance import provenance
+from ezclip.errors import UserError
+from ezclip.explanation.projection import PROJECTIONS, Projection
+from ezclip.figures import charts
+from ezclip.figures.report import Picture, Report, Table
+from ezclip.parameters import Parameter
+from ezclip.progress import Progress, Steps
+from ezclip.studies.declaration import NO_CLIP, Baseline, ClipFiles, Model, OldName, Result, Study
+from ezclip.studies.host import Host, loading
+from ezclip.types import Clip, Document, MotionStatistics, Variant
+
+if TYPE_CHECKING:
+    from ezclip.checkpoints.identity import Identity
+    from ezclip.model.ezclip import EZCLIP
+    from ezclip.predictor import Predictor
+
+MOST_CLIPS = 8
+PHANTOM = "Phantom share: the fraction of Var + C that a static copy of the clip has, in which nothing moves."
+POINT = ("model", "clip", "frame", "seconds", "x", "y")
+_PARTS: dict[Variant, set[str]] = {
+    "clip": set(),
+    "base": {"adapters"},
+    "motion": {"adapters", "the motion loss"},
+    "prompts": {"adapters", "temporal prompts"},
+    "ezclip": {"adapters", "temporal prompts", "the motion loss"},
+}
+
+
+@dataclass(frozen=True)
+class CompareFrames(Study):
+    """Project the frames of clips into a plane, two models in one fit (Fig. 8).
+
+    Example: python -m ezclip frames a.mp4 b.mp4 --out plane --baseline tabletop/prompts --model tabletop/ezclip
+    """
+
+    verb: ClassVar[str] = "frames"
+    lists_files: ClassVar[bool] = True
+    old_verbs: ClassVar[tuple[str, ...]] = ("project",)
+    old_flags: ClassVar[dict[str, str]] = {"--first": "--baseline", "--second": "--model", "--method": "--projection"}
+    old_endpoints: ClassVar[tuple[OldName, ...]] = (OldName("project"),)
+    clips: ClipFiles = ()
+    model: Model = "tabletop/ezclip"
+    baseline: Baseline = "tabletop/prompts"
+    projection: Annotated[Projection, Parameter("The projection.", choices=PROJECTIONS)] = "t-SNE"
+
+    def run(self, host: Host) -> Steps[FramePlane]:
+        """Embed the frames of every clip with both models and project them in one fit."""
+        if not self.clips:
+            raise UserError(NO_CLIP)
+        yield loading()
+        if self.model == self.baseline:
+            raise UserError(f"{self.model} was chosen twice; choose two different models.")
+        predictors = list((yield from host.predictors(self.models())).values())
+        counts = sorted({p.model.num_frames for p in predictors})
+        if len(counts) > 1:
+            raise UserError(f"The models take {' and '.join(map(str, counts))} frames; choose a pair of equal T.")
+        clips: dict[str, Clip] = {}
+        for path in self.clips:
+            clip = yield from host.clip(path, counts[0])
+            clips.setdefault(clip.source, clip)
+        return (yield from project_frames(self, host, predictors, list(clips.values())))
+
+
+def project_frames(
+    study: CompareFrames, host: Host, predictors: list[Predictor], clips: list[Clip]
+) -> Steps[FramePlane]:
+    """Embed the frames of decoded clips and project them.
+
+    Raises:
+        UserError: too many clips, or models that embed in different widths.
+    """
+    from ezclip.explanation.projection import project, together
+
+    if not 1 <= len(clips) <= MOST_CLIPS:
+        raise UserError(f"{len(clips)} clips were chosen; 1 to {MOST_CLIPS} fit in one picture.")
+    embeddings: dict[str, np.ndarray] = {}
+    motion: list[list[MotionStatistics]] = []
+    for m, predictor in enumerate(predictors):
+        rows, statistics = [], []
+        for c, clip in enumerate(clips):
+            yield Progress((m + c / len(clips)) / len(predictors), f"{predictor.name}: embedding {clip.name}")
+            encoded = host.encode(predictor, clip)
+            rows.append(encoded.frames[0].cpu().numpy())
+            statistics.append(predictor.motion(encoded))
+        embeddings[predictor.name] = np.concatenate(rows)
+        motion.append(statistics)
+    yield Progress(1.0, f"projecting with {study.projection}")
+    plane = project(together(embeddings), study.projection)
+    identities = [p.identity for p in predictors]
+    return FramePlane(
+        study, plane.points, identities, clips, plane.method, plane.trustworthiness, motion, differ(*predictors)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class FramePlane(Result):
+    """Frame embeddings projected in one fit.
+
+    Attributes:
+        study: what was asked for.
+        points: (models * clips * T, 2), models first, then clips, then frames in time order.
+        identities: of the two models.
+        clips: the clips, each with its T frames.
+        method: the projection with its settings.
+        trustworthiness: in [0, 1], NaN for too few points.
+        motion: [model][clip]: spread of the clip's frames and of its static copy.
+        difference: what the two models differ in, in words.
+    """
+
+    study: CompareFrames
+    points: np.ndarray
+    identities: list[Identity]
+    clips: list[Clip]
+    method: str
+    trustworthiness: float
+    motion: list[list[MotionStatistics]]
+    difference: str
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the two models."""
+        return [identity.name for identity in self.identities]
+
+    def of(self, model: int, clip: int) -> np.ndarray:
+        """(T, 2), one clip under one model."""
+        T = len(self.clips[0])
+        start = (model * len(self.clips) + clip) * T
+        return self.points[start : start + T]
+
+    def rows(self) -> list[list[str | float]]:
+        """model, clip with its number, frame from 1, seconds, x, y for each point."""
+        return [
+            [name, f"{c + 1}. {clip.name}", t + 1, round(float(clip.seconds[t]), 4), float(x), float(y)]
+            for m, name in enumerate(self.models)
+            for c, clip in enumerate(self.clips)
+            for t, (x, y) in enumerate(self.of(m, c))
+        ]
+
+    def spread(self) -> list[tuple[str, str, list[float], float | None]]:
+        """model, clip, [Var, that of the static copy, C, that of the static copy], phantom share."""
+        return [
+            (
+                name,
+                clip.name,
+                [s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference],
+                phantom_share(s),
+            )
+            for name, of_model in zip(self.models, self.motion, strict=True)
+            for clip, s in zip(self.clips, of_model, strict=True)
+        ]
+
+    def still(self) -> list[str]:
+        """Sentences on clips whose frames all coincide."""
+        return [
+            f"All frames of {clip.name} are one point under {name}."
+            for m, name in enumerate(self.models)
+            for c, clip in enumerate(self.clips)
+            if np.ptp(self.of(m, c), axis=0).max() < 1e-6
+        ]
+
+    @property
+    def trust(self) -> str:
+        """Trustworthiness in words."""
+        return "too few points" if np.isnan(self.trustworthiness) else f"{self.trustworthiness:.2f}"
+
+    def as_json(self) -> Document:
+        """Plain values; NaN becomes null."""
+        return {
+            "models": self.models,
+            "clips": [clip.name for clip in self.clips],
+            "method": self.method,
+            "difference": self.difference,
+            "notes": self.still(),
+            "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
+            "points": [dict(zip(POINT, row, strict=True)) for row in self.rows()],
+            "motion": [[asdict(s) | {"phantom_share": phantom_share(s)} for s in of_model] for of_model in self.motion],
+        }
+
+    def text(self) -> str:
+        """Models, trustworthiness and what coincides."""
+        lead = f"Frames of {len(self.clips)} clips under {' and '.join(self.models)}; trustworthiness {self.trust}."
+        return " ".join([lead, *self.still()])
+
+    def report(self) -> Report:
+        """The plane, its points and the spread of each clip."""
+        rows = self.rows()
+        title = f"{self.method}, one fit; {self.difference}"
+        panels, groups = [str(r[0]) for r in rows], [str(r[1]) for r in rows]
+        plane = charts.plane(self.points, panels, groups, title=title, trajectories=True)
+        columns = ["model", "clip", "Var", "Var of a static copy", "C", "C of a static copy", "phantom share"]
+        spread = [
+            [name, clip, *values, "no spread" if share is None else share]
+            for name, clip, values, share in self.spread()
+        ]
+        note = "One colour a clip, joined in time order; 1 marks the first frame."
+        parts = [
+            Picture("plane", "Frames in one plane (Fig. 8)", plane, note),
+            Table("points", "Points", list(POINT), rows, on_page=False),
+            Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread, PHANTOM),
+        ]
+        clips = ", ".join(clip.name for clip in self.clips)
+        made = provenance(self.identities, clips=clips, command=self.study.command())
+        return Report("Frame embeddings", self.text(), self.as_json(), made, parts)
+
+
+def phantom_share(motion: MotionStatistics) -> float | None:
+    """Var + C of the static copy as a fraction of the clip's own; None where the clip's frames have no spread."""
+    total = motion.variance + motion.central_difference
+    return (motion.frozen_variance + motion.frozen_central_difference) / total if total > 1e-6 else None
+
+
+def differ(first: Predictor, second: Predictor) -> str:
+    """What two models differ in, in words."""
+    if not same_backbone(first.model, second.model):
+        return "the two stand on different backbones"
+    apart = sorted(_PARTS[first.model.variant] ^ _PARTS[second.model.variant])
+    data = (first.identity.data, second.identity.data)
+    if all(data) and data[0] != data[1]:
+        apart.append("the clips that they were trained on")
+    if not apart:
+        return "two models of the same variant"
+    return f"the two differ by {' and '.join(apart)}{' alone' if len(apart) == 1 else ''}"
+
+
+def same_backbone(first: EZCLIP, second: EZCLIP) -> bool:
+    """Whether two models stand on one CLIP, by the weights of its first layer."""
+    import torch
+
+    weights = [model.vision.conv1.weight for model in (first, second)]
+    return weights[0].shape == weights[1].shape and torch.equal(*weights)

@@ -1,0 +1,178 @@
+"""The provider of models and clips to studies: one command's own, or the app's services, which extend it."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+
+from ezclip.errors import UserError
+from ezclip.files import sha256_of
+from ezclip.progress import Progress, Report, Steps, in_thread
+from ezclip.types import Clip
+from ezclip.video.decode import read_clip
+from ezclip.video.sampling import segment_centres
+
+if TYPE_CHECKING:
+    from ezclip.predictor import Encoded, Predictor
+
+CLIP_BYTES = 512e6  # decoded frames kept in memory
+RESULT_BYTES = 512e6  # encoded clips and what was derived from them
+MODELS = 8  # loaded at once; the least recently used one is evicted
+Value = TypeVar("Value")
+
+
+def size_of(value: Any) -> int:
+    """Approximate bytes of the arrays and tensors that a value holds; those of a model count as nothing."""
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    torch = sys.modules.get("torch")  # without it there is no tensor
+    if torch is not None and isinstance(value, torch.Tensor):
+        return value.nbytes
+    if torch is not None and isinstance(value, torch.nn.Module):
+        return 0
+    if isinstance(value, dict):
+        return sum(map(size_of, list(value.values())))
+    if isinstance(value, list | tuple):
+        return sum(map(size_of, list(value)))
+    return size_of(vars(value)) if hasattr(value, "__dict__") else 64
+
+
+class ByteCache(Generic[Value]):
+    """The most recently used values within a number of bytes. Threads that ask for one key compute it once."""
+
+    def __init__(self, limit: float):
+        self.limit = limit
+        self._values: OrderedDict[Hashable, Value] = OrderedDict()
+        self._locks: dict[Hashable, threading.Lock] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Number of values."""
+        return len(self._values)
+
+    def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
+        """The value of a key, computed if it is not there; the last one is kept whatever its size."""
+        with self._lock:
+            own = self._locks.setdefault(key, threading.Lock())
+        with own:
+            if key not in self._values:
+                value = compute()
+                with self._lock:
+                    self._values[key] = value
+            with self._lock:
+                value = self._values[key]
+                self._values.move_to_end(key)
+                self._evict()
+                self._locks = {k: lock for k, lock in self._locks.items() if k in self._values or lock.locked()}
+        return value
+
+    def drop(self, unwanted: Callable[[Any], bool]) -> None:
+        """Remove the values whose keys are ``unwanted``."""
+        with self._lock:
+            for key in [key for key in self._values if unwanted(key)]:
+                del self._values[key]
+
+    def _evict(self) -> None:
+        sizes = {key: size_of(value) for key, value in self._values.items()}
+        total = sum(sizes.values())
+        for key in list(self._values)[:-1]:
+            if total <= self.limit:
+                break
+            total -= sizes[key]
+            del self._values[key]
+
+
+class Host:
+    """Loads models, decodes and encodes clips, and caches all three.
+
+    Args:
+        device: "auto", "cpu", "cuda" or "mps".
+        batch_size: clips in one forward pass where many are evaluated.
+        workers: processes that decode where many are evaluated.
+    """
+
+    def __init__(self, device: str = "auto", *, batch_size: int = 16, workers: int = 0):
+        self.device, self.batch_size, self.workers = device, batch_size, workers
+        self._predictors: OrderedDict[str, Predictor] = OrderedDict()
+        self._backbones: dict[str, Any] = {}
+        self._loading = threading.Lock()
+        self._clips: ByteCache[Clip] = ByteCache(CLIP_BYTES)
+        self._results: ByteCache[Any] = ByteCache(RESULT_BYTES)
+
+    def predictor(self, name: str) -> Predictor:
+        """The model of that name, loaded at first use.
+
+        Raises:
+            UserError: no such model.
+        """
+        with self._loading:
+            if name not in self._predictors:
+                from ezclip.predictor import Predictor
+
+                self._predictors[name] = Predictor.load(name, device=self.device, backbones=self._backbones)
+            self._predictors.move_to_end(name)
+            if len(self._predictors) > MODELS:
+                evicted, _ = self._predictors.popitem(last=False)
+                self._results.drop(lambda key: evicted in key)
+                used = {id(p.model.vision.conv1) for p in self._predictors.values()}
+                self._backbones = {k: b for k, b in self._backbones.items() if id(b.clip.visual.conv1) in used}
+            return self._predictors[name]
+
+    def predictors(self, names: list[str]) -> Steps[dict[str, Predictor]]:
+        """The models of some names."""
+        found = {}
+        for name in names:
+            found[name] = yield from in_thread(lambda _, name=name: self.predictor(name), f"loading {name}")
+        return found
+
+    def digest(self, path: str) -> str:
+        """SHA-256 of a clip's content.
+
+        Raises:
+            UserError: it is gone.
+        """
+        if not Path(path).exists():
+            raise UserError("The clip is no longer there; upload it again.")
+        return sha256_of(path)
+
+    def clip(self, path: str, T: int) -> Steps[Clip]:
+        """The T segment-centre frames of a video, from memory if its content was decoded recently."""
+
+        def decode(report: Report) -> Clip:
+            key = f"{self.digest(path)} {Path(path).name} {T}"
+            return self._clips.get(key, lambda: dataclasses.replace(self.decode(path, T, report), source=key))
+
+        return in_thread(decode, "decoding the clip")
+
+    def decode(self, path: str, T: int, report: Report) -> Clip:
+        """Decode a video, past all caches."""
+        return read_clip(path, partial(segment_centres, T=T), report=report)
+
+    def encode(self, predictor: Predictor, clip: Clip) -> Encoded:
+        """A clip under a model, from memory if both were used recently; clips made in memory are not cached."""
+        if not clip.source:
+            return predictor.encode(clip)
+        return self._results.get((predictor.name, clip.source), lambda: predictor.encode(clip))
+
+    def kept(self, *key: Hashable) -> list[Any]:
+        """A list of results that the caller extends; under the same key the next caller gets it again, until evicted.
+
+        Keys start with the names of the models that made the results.
+        """
+        return self._results.get(("kept", *key), list)
+
+    def keep(self, path: Path) -> None:
+        """Mark a folder of the host's own as in use."""
+
+
+def loading() -> Progress:
+    """The first step of studies that need models."""
+    return Progress(0.0, "loading the models")

@@ -1,0 +1,215 @@
+"""The newest moments of a camera or a stream: older frames are dropped, so that the delay stays bounded."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT
+from ezclip.checkpoints.provenance import provenance
+from ezclip.errors import VideoError
+from ezclip.figures.report import Report
+from ezclip.parameters import Parameter
+from ezclip.progress import Progress, Steps
+from ezclip.studies.corruption import frames_beside
+from ezclip.studies.declaration import Baseline, Labels, Model, Result, Sentences, Study, Texts
+from ezclip.studies.host import Host, loading
+from ezclip.studies.predict import rankings_table
+from ezclip.types import Clip, Document, Prediction
+from ezclip.video.pictures import PICTURE_SUFFIXES, read_picture, shrunk
+from ezclip.video.stream import stream
+
+if TYPE_CHECKING:
+    from ezclip.checkpoints.identity import Identity
+
+MOST_FRAMES = 64  # of a window
+MAX_SIDE = 1024  # of a frame that is held
+_Frames = Parameter(
+    "camera:NUMBER (on Windows camera:NAME), the address of a stream, or a video file; at the endpoint, pictures in "
+    "time order.",
+    kind="stream",
+)
+
+
+@dataclass(frozen=True)
+class ScoreLive(Study):
+    """Scores of a camera or a stream, its newest moments again and again, under two models; Ctrl+C ends it.
+
+    Example: python -m ezclip live camera:0 --labels "waving, clapping"
+    """
+
+    verb: ClassVar[str] = "live"
+    printed: ClassVar[int] = 3
+    frames: Annotated[tuple[str, ...], _Frames] = ()
+    labels: Labels = ""
+    model: Model = DEFAULT
+    baseline: Baseline = BASELINE
+    texts: Texts = "trained"
+    sentences: Sentences = field(default_factory=dict)
+    seconds: Annotated[float, Parameter("Length of the window in seconds.", low=0.1, high=60)] = 2.0
+
+    def run(self, host: Host) -> Steps[LiveScores]:
+        """Score window after window until the source ends; the partial result of a step is the newest window's."""
+        yield loading()
+        yield from host.predictors(self.models())
+        began = monotonic()
+        scores: LiveScores | None = None
+        for window in self._windows():
+            scores = replace(self.score(host, window), seconds=round(monotonic() - began, 3))
+            yield Progress(0.0, f"{scores.seconds:.1f} s", scores)
+        if scores is None:
+            raise VideoError("No frame has arrived yet.")
+        return scores
+
+    def _windows(self) -> Iterator[FrameBuffer]:
+        """The newest windows of a source, or the one window that pictures make."""
+        if len(self.frames) == 1 and Path(self.frames[0]).suffix.lower() not in PICTURE_SUFFIXES:
+            yield from watch(self.frames[0], self.seconds)
+        elif self.frames:
+            pictures = FrameBuffer()
+            for number, path in enumerate(self.frames[-MOST_FRAMES:]):
+                pictures.add(read_picture(path, Path(path).name), MOST_FRAMES, now=number)
+            yield pictures
+
+    def score(self, host: Host, window: FrameBuffer) -> LiveScores:
+        """Rankings of one window under baseline and model.
+
+        Raises:
+            UserError: class names that cannot be used, or no frame yet.
+        """
+        if not window.frames:
+            raise VideoError("No frame has arrived yet.")
+        predictors = {name: host.predictor(name) for name in self.models()}
+        model = predictors[self.model]
+        names, _ = self.class_names(model.identity)
+        ranked: dict[str, list[Prediction]] = {}
+        for name, predictor in predictors.items():
+            encoded = predictor.encode(window.clip(frames_beside(predictor, model)))
+            ranked[name] = predictor.rank(encoded.frames, names, self.prompt_texts(predictor, names))
+        return LiveScores(self, [p.identity for p in predictors.values()], ranked)
+
+
+@dataclass(frozen=True, eq=False)
+class LiveScores(Result):
+    """Each model's ranking of one window.
+
+    Attributes:
+        study: what was asked for.
+        identities: of the models.
+        predictions: model -> ranking.
+        seconds: since the start, when the window was scored.
+    """
+
+    study: ScoreLive
+    identities: list[Identity]
+    predictions: dict[str, list[Prediction]]
+    seconds: float = 0.0
+
+    def best(self, count: int) -> LiveScores:
+        """The same with the best ``count`` predictions of each model."""
+        return replace(self, predictions={name: ranked[:count] for name, ranked in self.predictions.items()})
+
+    def as_json(self) -> Document:
+        """Seconds since the start, and each model's ranking."""
+        models = {name: [asdict(p) for p in ranked] for name, ranked in self.predictions.items()}
+        return {"seconds": self.seconds, "models": models}
+
+    def text(self) -> str:
+        """A line for each model."""
+        lines = []
+        for name, ranked in self.predictions.items():
+            best = ", ".join(f"{p.label} {p.score:.0%}" for p in ranked)
+            lines.append(f"{self.seconds:8.1f} s  {name}  {best}")
+        return "\n".join(lines)
+
+    def report(self) -> Report:
+        """The last window's rankings."""
+        made = provenance(self.identities, command=self.study.command())
+        lead, parts = f"After {self.seconds:.1f} s.", [rankings_table(self.predictions)]
+        return Report("The newest window", lead, self.as_json(), made, [*parts])
+
+
+@dataclass
+class FrameBuffer:
+    """The newest frames, evenly thinned: about 64 over the window, whatever the source's rate.
+
+    Attributes:
+        frames: (time in seconds, uint8 RGB picture of at most 1024 pixels a side), the newest last.
+    """
+
+    frames: deque[tuple[float, np.ndarray]] = field(default_factory=deque)
+
+    def add(self, image: np.ndarray, seconds: float, now: float | None = None) -> None:
+        """Add a frame, taken at ``now`` or this moment, and drop those older than ``seconds``."""
+        now = monotonic() if now is None else now
+        if self.frames and now < self.frames[-1][0]:  # the source started again
+            self.frames.clear()
+        if len(self.frames) > 1 and self.frames[-1][0] - self.frames[-2][0] < seconds / MOST_FRAMES:
+            self.frames.pop()
+        self.frames.append((now, shrunk(image, MAX_SIDE)))
+        while now - self.frames[0][0] > seconds:
+            self.frames.popleft()
+
+    def clip(self, T: int) -> Clip:
+        """T frames evenly spread over the buffer, of the newest frame's size."""
+        shape = self.frames[-1][1].shape
+        rows = [row for row in self.frames if row[1].shape == shape]
+        chosen = [rows[i] for i in np.linspace(0, len(rows) - 1, T).round().astype(int)]
+        times = np.array([t - chosen[0][0] for t, _ in chosen])
+        return Clip("camera", np.stack([i for _, i in chosen]), np.arange(T), times, total=len(rows))
+
+
+def watch(source: str, seconds: float) -> Iterator[FrameBuffer]:
+    """The newest ``seconds`` of a camera, a stream or a file, whenever they are asked for; the last once it ends.
+
+    A thread reads the frames, with the times that the source gives them; a file comes as fast as it decodes.
+
+    Args:
+        source: see ``video.stream.stream``.
+        seconds: length of the window.
+
+    Raises:
+        VideoError: the source cannot be read, or ended without a frame.
+    """
+    newest, lock = FrameBuffer(), threading.Lock()
+    fresh, ended, stop = threading.Event(), threading.Event(), threading.Event()
+    failure: list[VideoError] = []
+
+    def read() -> None:
+        try:
+            for image, time in stream(source):
+                with lock:
+                    newest.add(image, seconds, now=time)
+                fresh.set()
+                if stop.is_set():
+                    return
+        except VideoError as error:
+            failure.append(error)
+        finally:
+            ended.set()
+            fresh.set()
+
+    threading.Thread(target=read, name="camera", daemon=True).start()
+    try:
+        while fresh.wait():
+            fresh.clear()
+            last = ended.is_set()
+            if failure:
+                raise failure[0]
+            with lock:
+                window = FrameBuffer(newest.frames.copy())
+            if window.frames:
+                yield window
+            elif last:
+                raise VideoError(f"{source} ended without a frame; choose another source.")
+            if last:
+                return
+    finally:
+        stop.set()

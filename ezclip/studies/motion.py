@@ -1,0 +1,250 @@
+"""Is a model sensitive to motion in this one clip? Its frames reversed, shuffled, static, slower and faster."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT
+from ezclip.checkpoints.provenance import provenance
+from ezclip.figures import charts
+from ezclip.figures.report import Picture, Report, Table
+from ezclip.progress import Progress, Steps, in_thread, within
+from ezclip.studies.corruption import frames_beside
+from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, OldName, Result, Sentences, Study, Texts
+from ezclip.studies.host import Host, loading
+from ezclip.types import Document
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
+    from ezclip.checkpoints.identity import Identity
+    from ezclip.evaluation.order import Variations
+    from ezclip.predictor import Predictor
+
+BLIND = 0.01  # relative change of a logit that bfloat16 alone can cause
+BLIND_SCORE = 0.05  # and of a score
+_QUANTITIES = (
+    ("score of its answer, %", "score", 100),
+    ("rank of its answer", "rank", 1),
+    ("Var, unit vectors", "variance", 1),
+    ("C, unit vectors", "central_difference", 1),
+    ("change of the map, %", "map_change", 100),
+)
+
+
+@dataclass(frozen=True)
+class ProbeMotion(Study):
+    """Test whether a model sees motion in a clip: its frames reversed, shuffled, static, at half and double speed.
+
+    Example: python -m ezclip motion clip.mp4 --labels "opening something, closing something"
+    """
+
+    verb: ClassVar[str] = "motion"
+    old_verbs: ClassVar[tuple[str, ...]] = ("probe",)
+    old_endpoints: ClassVar[tuple[OldName, ...]] = (OldName("probe"),)
+    clip: ClipFile = ""
+    labels: Labels = ""
+    model: Model = DEFAULT
+    baseline: Baseline = BASELINE
+    texts: Texts = "trained"
+    sentences: Sentences = field(default_factory=dict)
+
+    def run(self, host: Host) -> Steps[MotionProbes]:
+        """Run every variation under each model; what does not depend on the class names is cached."""
+        path = self.required_clip()
+        yield loading()
+        from ezclip.evaluation.order import read_variations
+
+        predictors = yield from host.predictors(self.models())
+        model = predictors[self.model]
+        names, _ = self.class_names(model.identity)
+        decoded: dict[int, Variations] = {}
+        probes: dict[str, list[Probe]] = {}
+        digest = host.digest(path)
+        for i, (name, predictor) in enumerate(predictors.items()):
+            T = frames_beside(predictor, model)
+            seen: list[Observation] = host.kept(name, "variations", digest, T)
+            if not seen:
+                if T not in decoded:
+                    work = partial(read_variations, path, T)
+                    done = i / len(predictors)
+                    decoded[T] = yield from within(in_thread(work, "decoding the variations"), done, done)
+                steps = observe(predictor, decoded[T])
+                seen[:] = yield from within(steps, i / len(predictors), (i + 1) / len(predictors), f"{name}: ")
+            probes[name] = probe(predictor, seen, names, self.prompt_texts(predictor, names))
+        return MotionProbes(self, [p.identity for p in predictors.values()], probes)
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One variation of a clip under a model, independent of class names; R draws, five for "shuffled", else one.
+
+    Attributes:
+        variation: a key of ``order.orders``.
+        frames: (R, T, E) frame embeddings, float32.
+        variance: Var of the L2-normalised frame embeddings in the model's formulation; mean over the draws.
+        central_difference: C of the same.
+        map_change: change of the rollout map against the clip as it is: half the sum of absolute differences between
+            the two maps of one frame, each scaled to sum 1, averaged over the frames that both contain; in [0, 1], NaN
+            where they share no frame. 0 for a model that is blind to order.
+    """
+
+    variation: str
+    frames: Tensor
+    variance: float
+    central_difference: float
+    map_change: float
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A model's answer to one variation of a clip; means over the draws.
+
+    Attributes:
+        variation: a key of ``order.orders``.
+        answer: the best label, of the first draw.
+        score: of the label that the model gave the clip as it is, in [0, 1].
+        logit: of the same label.
+        rank: of that label, 1 is best.
+        variance: see ``Observation``.
+        central_difference: see ``Observation``.
+        map_change: see ``Observation``.
+    """
+
+    variation: str
+    answer: str
+    score: float
+    logit: float
+    rank: float
+    variance: float
+    central_difference: float
+    map_change: float
+
+    def as_json(self) -> Document:
+        """Plain values; a map change that cannot be measured is null."""
+        return asdict(self) | {"map_change": None if np.isnan(self.map_change) else self.map_change}
+
+
+def observe(predictor: Predictor, variations: Variations) -> Steps[list[Observation]]:
+    """Encode every variation of a video, with as many frames as the model takes; "as it is" comes first."""
+    import torch
+    import torch.nn.functional as F
+
+    from ezclip.explanation.maps import explain_clip
+    from ezclip.model.spread import spread
+
+    observed: list[Observation] = []
+    plain: dict[int, np.ndarray] = {}  # maps of the clip as it is, by frame
+    for i, name in enumerate(variations.orders):
+        yield Progress(i / len(variations.orders), f"frames {name}")
+        frames, variances, differences, changes = [], [], [], []
+        for clip in variations.clips(name):
+            encoded = predictor.encode(clip)
+            frames.append(encoded.frames)
+            variance, difference = spread(F.normalize(encoded.frames, dim=-1), predictor.identity.reading)
+            variances.append(float(variance))
+            differences.append(float(difference))
+            heat = explain_clip(predictor, encoded).heat
+            maps = heat / heat.sum(axis=(1, 2), keepdims=True).clip(1e-12)
+            shown = list(zip(clip.indices.tolist(), maps, strict=True))
+            plain = plain or dict(shown)
+            moved = [np.abs(m - plain[index]).sum() / 2 for index, m in shown if index in plain]
+            changes.append(float(np.mean(moved)) if moved else float("nan"))
+        means = [float(np.mean(values)) for values in (variances, differences, changes)]
+        observed.append(Observation(name, torch.cat(frames), *means))
+    return observed
+
+
+def probe(
+    predictor: Predictor, observed: list[Observation], labels: list[str], sentences: dict[str, list[str]] | None = None
+) -> list[Probe]:
+    """The model's answer to each variation.
+
+    Args:
+        predictor: the model that made the observations.
+        observed: of a clip, "as it is" first.
+        labels: C class names.
+        sentences: their prompt texts; None fills the model's templates.
+    """
+    probes: list[Probe] = []
+    answer_as_it_is = ""
+    for o in observed:
+        draws = [predictor.rank(frames, labels, sentences) for frames in o.frames.split(1)]
+        answer = draws[0][0].label
+        answer_as_it_is = answer_as_it_is or answer
+        places = [next((p.score, p.logit, r) for r, p in enumerate(d, 1) if p.label == answer_as_it_is) for d in draws]
+        score, logit, rank = (float(np.mean(values)) for values in zip(*places))
+        spreads = (o.variance, o.central_difference, o.map_change)
+        probes.append(Probe(o.variation, answer, score, logit, rank, *spreads))
+    return probes
+
+
+def verdict(name: str, probes: list[Probe]) -> str:
+    """One sentence that the numbers support."""
+    by = {p.variation: p for p in probes}
+    plain, turned, shuffled = by["as it is"], by["reversed"], by["shuffled"]
+    change = max(abs(p.logit - plain.logit) for p in (turned, shuffled))
+    same = plain.answer == turned.answer == shuffled.answer and abs(turned.score - plain.score) < BLIND_SCORE
+    if same and change < BLIND * max(abs(plain.logit), 1.0):
+        return f"{name} does not see the order of the frames: reversed or shuffled, its answer stays “{plain.answer}”."
+    if turned.answer != plain.answer:
+        return f"{name} sees order here: reversed, its answer “{plain.answer}” becomes “{turned.answer}”."
+    return (
+        f"{name} sees order, but it does not decide here: reversed, “{plain.answer}” goes from {plain.score:.0%} to "
+        f"{turned.score:.0%}."
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class MotionProbes(Result):
+    """Every model's answers to the variations of a clip."""
+
+    study: ProbeMotion
+    identities: list[Identity]
+    probes: dict[str, list[Probe]]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """A sentence for each model."""
+        return [verdict(name, probes) for name, probes in self.probes.items()]
+
+    def as_json(self) -> Document:
+        """The clip, every model's probes, and the verdicts."""
+        models = {name: [p.as_json() for p in probes] for name, probes in self.probes.items()}
+        return {"clip": Path(self.study.clip).name, "models": models, "verdicts": self.verdicts}
+
+    def text(self) -> str:
+        """A line for each probe, and the verdicts."""
+        lines = []
+        for name, probes in self.probes.items():
+            lines.append(name)
+            lines += [f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes]
+        return "\n".join([*lines, *self.verdicts])
+
+    def chart(self) -> Figure:
+        """Every quantity under each variation, one colour a model."""
+        variations = [p.variation for p in next(iter(self.probes.values()))]
+        rows = {
+            title: {name: [factor * getattr(p, key) for p in probes] for name, probes in self.probes.items()}
+            for title, key, factor in _QUANTITIES
+        }
+        return charts.panels(variations, rows, title="Each model's answer to the clip as it is, its frames and its map")
+
+    def report(self) -> Report:
+        """Verdicts, the chart and the table of every model's probes."""
+        rows = [[name, *asdict(p).values()] for name, probes in self.probes.items() for p in probes]
+        columns = ["model", *(field.name for field in fields(Probe))]
+        note = "score, logit and rank are of the label that the model gave the clip as it is."
+        parts = [
+            Picture("variations", "Variations of the clip, as bars", self.chart()),
+            Table("probes", "Variations of the clip", columns, rows, note),
+        ]
+        data = self.as_json()
+        made = provenance(self.identities, clip=data["clip"], texts=self.study.texts, command=self.study.command())
+        return Report("Test of motion", " ".join(self.verdicts), data, made, parts)

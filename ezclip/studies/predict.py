@@ -1,0 +1,105 @@
+"""Rank class names for a clip."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from ezclip.checkpoints.catalog import DEFAULT
+from ezclip.checkpoints.provenance import provenance
+from ezclip.figures.report import Report, Table
+from ezclip.progress import Progress, Steps
+from ezclip.studies.declaration import ClipFile, Labels, Model, Result, Sentences, Study, Texts
+from ezclip.studies.host import Host, loading
+from ezclip.types import Clip, Document, MotionStatistics, Prediction
+from ezclip.video.corrupt import Corruption, corrupt
+
+if TYPE_CHECKING:
+    from ezclip.checkpoints.identity import Identity
+
+
+@dataclass(frozen=True)
+class Predict(Study):
+    """Rank class names for clips.
+
+    Example: python -m ezclip predict clip.mp4 --labels "waving, clapping, jumping"
+    """
+
+    verb: ClassVar[str] = "predict"
+    needs_labels: ClassVar[bool] = True
+    printed: ClassVar[int] = 5
+    clip: ClipFile = ""
+    labels: Labels = ""
+    model: Model = DEFAULT
+    texts: Texts = "trained"
+    sentences: Sentences = field(default_factory=dict)
+    corruption: Corruption = Corruption()
+
+    def run(self, host: Host) -> Steps[Predictions]:
+        """Decode, encode and score."""
+        path = self.required_clip()
+        yield loading()
+        predictor = (yield from host.predictors([self.model]))[self.model]
+        names, _ = self.class_names(predictor.identity)
+        clip = yield from host.clip(path, predictor.model.num_frames)
+        yield Progress(0.5, f"scoring {len(names)} class names")
+        if self.corruption != Corruption():
+            clip = corrupt(clip, self.corruption)
+        encoded = host.encode(predictor, clip)
+        ranked = predictor.rank(encoded.frames, names, self.prompt_texts(predictor, names))
+        return Predictions(self, clip, predictor.identity, ranked, predictor.motion(encoded))
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions(Result):
+    """A model's ranking of the class names for a clip."""
+
+    study: Predict
+    clip: Clip
+    identity: Identity
+    predictions: list[Prediction]
+    motion: MotionStatistics
+
+    def best(self, count: int) -> Predictions:
+        """The same with the best ``count`` predictions."""
+        return replace(self, predictions=self.predictions[:count])
+
+    def as_json(self) -> Document:
+        """Frames, predictions (best first) and motion."""
+        return {
+            "clip": self.clip.name,
+            "model": self.identity.name,
+            "frames": frames_of(self.clip),
+            "predictions": [asdict(p) for p in self.predictions],
+            "motion": asdict(self.motion),
+        }
+
+    def text(self) -> str:
+        """The clip and the predictions."""
+        return "\n".join([self.clip.name, *ranking_lines(self.predictions)])
+
+    def report(self) -> Report:
+        """The ranking as a table."""
+        made = provenance([self.identity], clip=self.clip.name, command=self.study.command())
+        parts = [rankings_table({self.identity.name: self.predictions})]
+        return Report(self.clip.name, f"{self.predictions[0].label}.", self.as_json(), made, [*parts])
+
+
+def frames_of(clip: Clip) -> list[Document]:
+    """Index and seconds of a clip's frames."""
+    return [{"index": int(i), "seconds": round(float(s), 4)} for i, s in zip(clip.indices, clip.seconds, strict=True)]
+
+
+def ranking_lines(predictions: list[Prediction]) -> list[str]:
+    """A line for each prediction, for a terminal."""
+    return [f"  {p.score:6.1%}  {p.label}" for p in predictions]
+
+
+def rankings_table(predictions: dict[str, list[Prediction]]) -> Table:
+    """Every model's ranking."""
+    rows = [
+        [name, rank, p.label, p.score, p.logit]
+        for name, ranked in predictions.items()
+        for rank, p in enumerate(ranked, 1)
+    ]
+    return Table("rankings", "Rankings", ["model", "rank", "label", "score", "logit"], rows)

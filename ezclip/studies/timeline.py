@@ -1,0 +1,264 @@
+"""Scores over time: a window that slides over a long video."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import numpy as np
+
+from ezclip.checkpoints.catalog import DEFAULT
+from ezclip.checkpoints.provenance import provenance
+from ezclip.figures import charts
+from ezclip.figures.maps import draw_thumbnails, overlay, square
+from ezclip.figures.report import Picture, Report, Table
+from ezclip.parameters import Parameter
+from ezclip.progress import Progress, Steps
+from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, OldName, Result, Sentences, Study, Texts
+from ezclip.studies.host import Host, loading
+from ezclip.types import Document, Prediction
+from ezclip.video.decode import seconds_of
+from ezclip.video.windows import SHORTEST, windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ezclip.checkpoints.identity import Identity
+    from ezclip.predictor import Predictor
+
+SIDE = 96
+TOP = 5  # predictions of each window in report.json; its table has all
+THUMBNAILS = 24  # in the report
+MOST_KEPT = 1000  # windows of a video that are cached, about 30 kB each
+MOST_PREDICTIONS = 2000
+_Seconds = Parameter("Length of a window in seconds.", "Window (s)", SHORTEST, 600)
+_Step = Parameter("Seconds from the start of one window to the next.", "A window every (s)", SHORTEST, 600)
+
+
+@dataclass(frozen=True)
+class ScoreTimeline(Study):
+    """Scores over a long video: a window slides over it, in constant memory.
+
+    Example: python -m ezclip timeline film.mp4 --labels "cooking, eating" --seconds 4 --step 2
+    """
+
+    verb: ClassVar[str] = "timeline"
+    old_verbs: ClassVar[tuple[str, ...]] = ("scan",)
+    old_endpoints: ClassVar[tuple[OldName, ...]] = (OldName("scan"),)
+    clip: ClipFile = ""
+    labels: Labels = ""
+    model: Model = DEFAULT
+    baseline: Baseline = ""
+    texts: Texts = "trained"
+    sentences: Sentences = field(default_factory=dict)
+    seconds: Annotated[float, _Seconds] = 2.0
+    step: Annotated[float, _Step] = 1.0
+    top_k: Annotated[int, Parameter("Predictions of each window.", low=1, high=MOST_PREDICTIONS)] = 3
+
+    def run(self, host: Host) -> Steps[Timeline]:
+        """Slide a window over the video; what does not depend on the class names is cached.
+
+        The partial result of a step is the timeline so far, each time that it has grown by a tenth, so that a long
+        video is not drawn again and again.
+        """
+        path = self.required_clip()
+        yield loading()
+        length = seconds_of(path)
+        predictors = list((yield from host.predictors(self.models())).values())
+        names, _ = self.class_names(predictors[-1].identity)
+        identities = [p.identity for p in predictors]
+        texts = {p.name: self.prompt_texts(p, names) for p in predictors}
+        key = (*self.models(), "windows", host.digest(path), self.seconds, self.step)
+        known: list[Window] = host.kept(*key)
+        seen: list[Window] = []
+        moments: list[Moment] = []
+        drawn = 0
+        source = iter(known) if known else slide(predictors, path, seconds=self.seconds, step=self.step)
+        for window in source:
+            moments.append(score_window(window, predictors, names, texts))
+            if not known and len(moments) <= MOST_KEPT:
+                seen.append(window)
+            share = min(1.0, window.end / length) if length else 0.0
+            of_all = f" of {length:.0f}" if length else ""
+            partial = None
+            if not known and len(moments) > 1.1 * drawn:
+                drawn = len(moments)
+                partial = Timeline(self, identities, list(moments))
+            yield Progress(share, f"window {len(moments)}, up to {window.end:.0f} s{of_all}", partial)
+        if not known and len(moments) <= MOST_KEPT:
+            known[:] = seen
+        return Timeline(self, identities, moments)
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """One window under the models, independent of class names.
+
+    Attributes:
+        start: seconds of its first frame.
+        end: seconds of its last frame.
+        videos: model -> (1, 1, E), the mean of its frame embeddings, float32.
+        middle: uint8 (96, 96, 3), its middle frame, cropped to a square.
+        heat: (grid, grid), rollout of the last model on the middle frame.
+    """
+
+    start: float
+    end: float
+    videos: dict[str, Tensor]
+    middle: np.ndarray
+    heat: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """Each model's scores of one window.
+
+    Attributes:
+        start: see ``Window``.
+        end: see ``Window``.
+        labels: C class names, the same list for all windows.
+        scores: model -> (C, 2), score and logit of each label; a long video has many windows.
+        middle: see ``Window``.
+        heat: see ``Window``.
+    """
+
+    start: float
+    end: float
+    labels: list[str]
+    scores: dict[str, np.ndarray]
+    middle: np.ndarray
+    heat: np.ndarray
+
+    def ranked(self, model: str, top_k: int | None = None) -> list[Prediction]:
+        """The best ``top_k`` predictions of a model, best first."""
+        order = np.argsort(-self.scores[model][:, 0], kind="stable")[:top_k]
+        return [Prediction(self.labels[i], *map(float, self.scores[model][i])) for i in order]
+
+    def score(self, model: str, label: str) -> float:
+        """A model's score of a label, in [0, 1]."""
+        return float(self.scores[model][self.labels.index(label), 0])
+
+    def as_json(self, top_k: int | None = None) -> Document:
+        """Times and the best ``top_k`` predictions of each model."""
+        best = {name: [vars(p) for p in self.ranked(name, top_k)] for name in self.scores}
+        return {"start": round(self.start, 4), "end": round(self.end, 4), "predictions": best}
+
+
+def slide(predictors: list[Predictor], path: str | Path, *, seconds: float, step: float) -> Iterator[Window]:
+    """Slide a window over a video under each model; memory holds the frames of one window.
+
+    Args:
+        predictors: of equal T where they have prompts; the last one's attention is shown.
+        path: a video file.
+        seconds: length of a window.
+        step: from the start of one window to the next.
+
+    Raises:
+        VideoError: not a readable video, or lengths below 0.1 s.
+    """
+    from ezclip.explanation.maps import explain_clip
+    from ezclip.studies.analysis import shared_frames
+
+    model = predictors[-1]
+    T = shared_frames(predictors)
+    for clip in windows(path, T=T, seconds=seconds, step=step):
+        encoded = {predictor.name: predictor.encode(clip) for predictor in predictors}
+        videos = {name: e.frames.mean(dim=1, keepdim=True) for name, e in encoded.items()}
+        middle = len(clip) // 2
+        picture = square(clip.images[middle][None], SIDE, model.model.image_size)[0]
+        heat = explain_clip(model, encoded[model.name]).heat[middle]
+        yield Window(float(clip.seconds[0]), float(clip.seconds[-1]), videos, picture, heat)
+
+
+def score_window(
+    window: Window, predictors: list[Predictor], labels: list[str], sentences: dict[str, dict[str, list[str]]]
+) -> Moment:
+    """Each model's scores of a window.
+
+    Args:
+        window: from ``slide``.
+        predictors: that ``slide`` was given.
+        labels: C class names.
+        sentences: model -> prompt texts of the labels.
+    """
+    scores = {}
+    for predictor in predictors:
+        ranked = predictor.rank(window.videos[predictor.name], labels, sentences.get(predictor.name))
+        by_label = {p.label: (p.score, p.logit) for p in ranked}
+        scores[predictor.name] = np.array([by_label[label] for label in labels])
+    return Moment(window.start, window.end, labels, scores, window.middle, window.heat)
+
+
+def thumbnail(moment: Moment, limit: float) -> np.ndarray:
+    """uint8 (96, 96, 3), the window's middle frame under its heat."""
+    return overlay(moment.middle[None], moment.heat[None], limit)[0]
+
+
+def evenly(moments: list[Moment], most: int) -> list[Moment]:
+    """At most ``most`` of the windows, evenly spread, the first and the last among them."""
+    if len(moments) <= most:
+        return moments
+    return [moments[i] for i in np.linspace(0, len(moments) - 1, most).round().astype(int)]
+
+
+@dataclass(frozen=True, eq=False)
+class Timeline(Result):
+    """The windows of a video, or those so far."""
+
+    study: ScoreTimeline
+    identities: list[Identity]
+    moments: list[Moment]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models, the baseline first."""
+        return [identity.name for identity in self.identities]
+
+    def winners(self, model: str, most: int = 5) -> list[str]:
+        """The labels that won most windows under a model, the most frequent first."""
+        return [label for label, _ in Counter(m.ranked(model, 1)[0].label for m in self.moments).most_common(most)]
+
+    @property
+    def heat_limit(self) -> float:
+        """Upper end of the colour scale of all windows' heat."""
+        return max(float(np.percentile([m.heat.max() for m in self.moments], 95)), 1e-12)
+
+    def as_json(self) -> Document:
+        """The clip, the model, and every window."""
+        windows = [moment.as_json(self.study.top_k) for moment in self.moments]
+        return {"clip": Path(self.study.clip).name, "model": self.study.model, "windows": windows}
+
+    def text(self) -> str:
+        """A line for each window and model."""
+        lines = []
+        for moment in self.moments:
+            for name in self.models:
+                best = moment.ranked(name, 1)[0]
+                model = f"  {name}" if self.study.baseline else ""
+                lines.append(f"{moment.start:8.2f} s  {best.score:6.1%}  {best.label}{model}")
+        return "\n".join(lines)
+
+    def report(self) -> Report:
+        """Scores over time of the labels that won under each model."""
+        moments, labels, models = self.moments, self.moments[0].labels, self.models
+        rows = [[name, m.start, m.end, *m.scores[name][:, 0].tolist()] for name in models for m in moments]
+        starts = [m.start for m in moments]
+        parts: list[Picture | Table] = []
+        for i, name in enumerate(models):
+            lines = {label: (starts, [100 * m.score(name, label) for m in moments]) for label in self.winners(name)}
+            figure = charts.curves(lines, title=name, x_label="start of the window, s", y_label="score, %")
+            parts.append(Picture(f"scores_{i + 1}", f"Scores of {name}", figure, "The labels that won most windows."))
+        shown = evenly(moments, THUMBNAILS)
+        pictures = [(f"{m.start:.1f} s", thumbnail(m, self.heat_limit)) for m in shown]
+        note = f"The middle frame of {len(shown)} of {len(moments)} windows with its rollout, on one colour scale."
+        parts.append(Picture("attention", f"Attention of {models[-1]}", draw_thumbnails(pictures), note))
+        parts.append(Table("windows", "Every window", ["model", "start", "end", *labels], rows, on_page=False))
+        lead = f"{len(moments)} windows from {starts[0]:.2f} to {moments[-1].end:.2f} s."
+        data = {"windows": [m.as_json(TOP) for m in moments]}
+        study = self.study
+        clip = Path(study.clip).name
+        made = provenance(self.identities, clip=clip, texts=study.texts, command=study.command())
+        return Report("Scores over time", lead, data, made, parts)

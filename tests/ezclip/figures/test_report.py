@@ -1,0 +1,57 @@
+"""Reports: every form is written, user text is escaped, and nothing points outside."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from ezclip.figures import charts
+from ezclip.figures.report import Picture, Report, Table
+
+NASTY = '<script>alert("x")</script>'
+
+
+def test_all_forms(tmp_path: Path) -> None:
+    table = Table("numbers", "Numbers", ["class", "top-1"], [[NASTY, 0.5], ["b", np.float32(1.0)]], "How to read it.")
+    hidden = Table("every", "Every clip", ["path"], [["secret.mp4"]], on_page=False)
+    figure = charts.differences([(NASTY, (0.2, 0.1, 0.3)), ("b", (-0.1, -0.2, 0.0))], title="t")
+    report = Report("A report", NASTY, {"n": 2}, {"model": NASTY}, [table, hidden, Picture("chart", "Chart", figure)])
+    files = report.write(tmp_path / "out")
+    forms = {"report", "page", "numbers", "numbers.json", "every", "every.json", "chart", "chart.svg"}
+    assert set(files) == forms
+    assert json.loads(files["numbers.json"].read_text())[1] == {"class": "b", "top-1": 1.0}
+    assert "<svg" in files["chart.svg"].read_text()
+    assert json.loads(files["report"].read_text()) == {"n": 2}
+    assert files["numbers"].read_text().splitlines()[0] == "class,top-1"
+    assert files["chart"].read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    page = files["page"].read_text()
+    assert NASTY not in page and "&lt;script&gt;" in page and "0.500" in page
+    assert "secret.mp4" not in page
+    assert not re.search(r'(src|href)\s*=\s*"(?!data:)', page), "the page points outside"
+
+
+def test_charts_show_what_they_are_given() -> None:
+    figure = charts.differences([(str(i), (i / 100, 0.0, 0.5)) for i in range(40)], title="t", most=20)
+    (axis,) = figure.axes
+    assert len(axis.patches) == 20
+    assert [label.get_text() for label in axis.get_yticklabels()][-1] == "39"
+
+    nan = float("nan")
+    figure = charts.grouped(["a", "b"], {"x": [(0.5, 0.4, 0.6), (nan, nan, nan)]}, title="t", axis_label="y")
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert heights[0] == 50 and np.isnan(heights[1])
+
+    figure = charts.confusion(np.array([[3, 1], [0, 4]]), ["a", "b"], title="t")
+    assert figure.axes[0].images[0].get_array().tolist() == [[0.75, 0.25], [0.0, 1.0]]
+
+    points = np.arange(16.0).reshape(8, 2)
+    figure = charts.plane(points, ["m"] * 4 + ["n"] * 4, ["c", "c", "d", "d"] * 2, title="t", trajectories=True)
+    assert [axis.get_title() for axis in figure.axes] == ["m", "n"]
+    assert figure.axes[0].get_xlim() == figure.axes[1].get_xlim()
+
+
+def test_confusions_of_many_classes_stay_a_picture_of_usual_size() -> None:
+    figure = charts.confusion(np.eye(2000, dtype=int), [str(i) for i in range(2000)], title="t")
+    width, height = figure.get_size_inches()
+    assert max(width, height) < 16

@@ -1,0 +1,226 @@
+"""Protocols and tables of the paper, on Tabletop videos in the folder layout and list format of UCF-101."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pytest import CaptureFixture
+
+from ezclip.checkpoints.store import save_backbone
+from ezclip.cli import main
+from ezclip.config import TrainConfig
+from ezclip.data.manifest import Row, labels_of, read_rows
+from ezclip.data.tabletop.generate import synthesise
+from ezclip.errors import ConfigError
+from ezclip.model.backbone import Backbone
+from ezclip.reproduction.protocols import Place, Run, base_classes, carry_out, draw_shots, protocols
+from ezclip.reproduction.tables import as_rows, cells, measured, missing
+
+ROOT = Path(__file__).parents[3]
+PLAIN = Run("base_to_novel", "ucf101")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> Path:
+    """A project folder with Tabletop as UCF-101: Class/v_Class_g01_c01.avi, trainlist01.txt, testlist01.txt."""
+    home = tmp_path_factory.mktemp("protocols")
+    shutil.copytree(ROOT / "configs", home / "configs")
+    save_backbone(backbone, home / "tiny" / "backbone.safetensors")
+    videos, lists = home / "UCF-101", home / "ucfTrainTestlist"
+    lists.mkdir()
+    classes: list[str] = []
+    for split, count, name in (("train", 2, "trainlist01"), ("val", 1, "testlist01")):
+        rows = read_rows(synthesise(home / "drawn", clips_per_class=count, split=split, seed=5))
+        classes = ["".join(word.capitalize() for word in label.split()) for label in labels_of(rows)]
+        lines = []
+        for i, row in enumerate(rows):
+            folder = classes[labels_of(rows).index(row.label)]
+            path = f"{folder}/v_{folder}_g{i:02}_c01.avi"
+            (videos / folder).mkdir(parents=True, exist_ok=True)
+            shutil.copy(row.path, videos / path.replace("c01", f"{split}1"))
+            number = f" {classes.index(folder) + 1}" if split == "train" else ""
+            lines.append(path.replace("c01", f"{split}1") + number)
+        (lists / f"{name}.txt").write_text("\n".join(lines) + "\n")
+    (lists / "classInd.txt").write_text("".join(f"{i} {name}\n" for i, name in enumerate(classes, 1)))
+    for subset in ("train", "test"):
+        arguments = [
+            "--root",
+            str(videos),
+            "--subset",
+            subset,
+            "--out",
+            str(home / "data" / "ucf101" / f"{subset}1.jsonl"),
+        ]
+        assert main(["data", "check", str(lists), *arguments]) == 0
+    return home
+
+
+@pytest.fixture
+def place(home: Path) -> Place:
+    return Place(home, home / "data")
+
+
+def options(home: Path) -> list[str]:
+    small = ["epochs=1", "batch_size=31", "precision=fp32", "warmup_epochs=null"]
+    return ["--root", str(home), "--data", str(home / "data"), "--backbone", str(home / "tiny"), "--set", *small]
+
+
+@pytest.mark.slow
+def test_table_5_fills_itself(home: Path, capsys: CaptureFixture[str]) -> None:
+    command = ["table", "5", "--sets", "ucf101", *options(home), "--json"]
+    capsys.readouterr()
+    assert main([*command[:-1]]) == 0
+    assert "| neither             | 78.3 /" in capsys.readouterr().out
+    assert main([*command, "--run"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    filled = [cell for cell in found["cells"] if cell["last"] is not None]
+    assert len(filled) == 12 and all(cell["column"].startswith("UCF-101") for cell in filled)
+    assert all(cell["best"] is not None for cell in filled), "the released preset keeps the best epoch on the test set"
+    for row in {cell["row"] for cell in filled}:
+        base, novel, mean = (cell["last"] for cell in filled if cell["row"] == row)
+        assert mean == pytest.approx(2 * base * novel / (base + novel) if base * novel else 0)
+    texts = {row[0]: row[7] for row in found["rows"]}
+    assert texts["neither"] == f"94.4 / {filled[0]['last']:.1f}"
+
+    results = list((home / "results" / "protocols").rglob("*.json"))
+    assert len(results) == 4
+    before = [path.stat().st_mtime_ns for path in results]
+    assert main([*command, "--run"]) == 0
+    assert json.loads(capsys.readouterr().out) == found
+    assert [path.stat().st_mtime_ns for path in results] == before, "what is there is not made again"
+
+    result = json.loads(results[0].read_text())
+    trained = read_rows(
+        home / "runs" / "protocols" / f"{results[0].relative_to(home / 'results/protocols')}"[:-5] / "train.parquet"
+    )
+    assert len(labels_of(trained)) == 16 and len(trained) == 32, "the base half of 31 classes, 2 clips each"
+    assert result["config"]["text"] == "shipped" and result["config"]["sampling"] == "centres"
+    assert len(result["last"]["ucf101"]["per_class"]) == 31
+
+
+@pytest.mark.slow
+def test_two_processes_fill_a_table(home: Path) -> None:
+    """Several runs one after the other under one launcher; one process prints."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "ezclip", "--"]
+    command = [*launch, "table", "6", "--sets", "ucf101", "--run", "--json", *options(home), "batch_size=32", "steps=2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert sum(cell["last"] is not None for cell in found["cells"]) == 6
+
+
+@pytest.mark.slow
+def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    common = [*options(home), "batch_size=8"]
+    assert main(["protocol", "few_shot", "--trained-on", "ucf101", "--shots", "1", "--preset", "paper", *common]) == 0
+    few = json.loads(capsys.readouterr().out)
+    assert few["last"]["ucf101"]["lists"] == [few["last"]["ucf101"]["top1"]] and "best" not in few
+    assert few["config"]["reading"] == "paper" and few["config"]["lr"] == 5e-6
+    run = Run(**few["run"])
+    trained = read_rows(home / "runs" / "protocols" / run.name / "train.parquet")
+    assert Counter(row.label for row in trained) == dict.fromkeys(labels_of(trained), 1)
+    title, rows = as_rows(4, Place(home, home / "data"), replace(run, shots=None))
+    assert all("/ " not in cell for row in rows[1:] for cell in row[1:]), "K = 1 is no column of Table 4"
+
+    command = ["protocol", "few_shot", "--trained-on", "ucf101", "--variant", "clip", *options(home)]
+    assert main(command) == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert "config" not in plain and len(plain["last"]["ucf101"]["per_class"]) == 31
+
+    for name in ("test2", "test3"):  # zero-shot wants three splits; here they are copies
+        shutil.copy(home / "data" / "ucf101" / "test1.jsonl", home / "data" / "ucf101" / f"{name}.jsonl")
+    other = home / "other"
+    for name in (
+        "kinetics400/train",
+        "hmdb51/test1",
+        "hmdb51/test2",
+        "hmdb51/test3",
+        "kinetics600/test",
+        "ucf101/test1",
+    ):
+        (other / name).parent.mkdir(parents=True, exist_ok=True)
+        rows = read_rows(home / "data" / "ucf101" / "test1.jsonl")
+        half = [r for r in rows if name != "kinetics400/train" or r.label in labels_of(rows)[:20]]
+        entries = [{"path": str(r.path), "label": r.label} for r in half]
+        (other / f"{name}.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries))
+    for name in ("test2", "test3"):
+        shutil.copy(other / "ucf101" / "test1.jsonl", other / "ucf101" / f"{name}.jsonl")
+    zero = ["protocol", "zero_shot", "--trained-on", "kinetics400", *common]
+    zero[zero.index("--data") + 1] = str(other)
+    assert main(zero) == 0
+    found = json.loads(capsys.readouterr().out)["last"]
+    assert len(found["ucf101"]["lists"]) == 3
+    assert len(found["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
+
+
+def test_missing_lists_and_unknown_names(place: Place) -> None:
+    with pytest.raises(ConfigError, match=r"has no hmdb51/train1.jsonl .*ezclip data check"):
+        carry_out(replace(PLAIN, trained_on="hmdb51"), place)
+    with pytest.raises(ConfigError, match="no protocol 'one_shot'"):
+        carry_out(replace(PLAIN, protocol="one_shot"), place)
+    with pytest.raises(ConfigError, match="not defined on 'charades'"):
+        carry_out(replace(PLAIN, trained_on="charades"), place)
+
+
+def test_base_classes_are_the_most_frequent_half_or_those_of_a_file(tmp_path: Path) -> None:
+    rows = [Row(Path(f"{i}.mp4"), label) for i, label in enumerate("aabbbcdd" + "e")]
+    assert base_classes(tmp_path, rows) == ["a", "b", "d"]
+    (tmp_path / "base_classes.csv").write_text("id,name\n0,C\n1,E\n")
+    assert base_classes(tmp_path, rows) == ["c", "e"]
+    (tmp_path / "base_classes.csv").write_text("id,name\n0,Z\n")
+    with pytest.raises(ConfigError, match="'Z'"):
+        base_classes(tmp_path, rows)
+
+
+def test_shots_are_drawn_by_the_seed() -> None:
+    rows = [Row(Path(f"{i}.mp4"), "ab"[i % 2]) for i in range(20)]
+    drawn = draw_shots(rows, 3, seed=0)
+    assert Counter(row.label for row in drawn) == {"a": 3, "b": 3}
+    assert drawn == draw_shots(rows, 3, seed=0) != draw_shots(rows, 3, seed=1)
+    assert len(draw_shots(rows, 16, seed=0)) == 20
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 10, 11, 12, 13])
+def test_tables_hold_the_papers_numbers(number: int, place: Place) -> None:
+    _, rows = cells(number, PLAIN)
+    runs = [cell.run for row in rows for cell in row if cell.run]
+    assert runs and len({run.name for run in runs}) == len(set(runs)), "names of runs are unique"
+    known = protocols(ROOT)
+    assert all(run.trained_on in known[run.protocol].sets for run in runs)
+    for row in rows:
+        for base, novel, mean in zip(*[iter(row)] * 3, strict=False):
+            if mean.metric == "harmonic_mean" and None not in (base.paper, novel.paper, mean.paper):
+                expected = 2 * base.paper * novel.paper / (base.paper + novel.paper)  # type: ignore[operator]
+                assert mean.paper == pytest.approx(expected, abs=1.1), (row[0].row, base.column)
+
+
+def test_seeds_are_averaged_and_draws_counted(place: Place) -> None:
+    _, rows = cells(2, PLAIN)
+    cell = next(c for row in rows for c in row if c.row == "EZ-CLIP" and c.column == "UCF-101 base")
+    assert cell.run is not None and cell.paper == 94.4
+    lacking = [run for run in missing(2, place, PLAIN, ["ucf101"]) if run.variant == "ezclip"]
+    assert [run.seed for run in lacking] == [0, 1, 2]
+    for seed, value in ((0, 0.5), (1, 0.7)):
+        path = place.result(replace(cell.run, seed=seed))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"last": {"ucf101": {"base": value}}}))
+    assert measured(cell, place) == (pytest.approx(60.0), 2) and measured(cell, place, "best") is None
+    assert [run.seed for run in missing(2, place, PLAIN, ["ucf101"]) if run.variant == "ezclip"] == [2]
+
+
+@pytest.mark.parametrize("name", ["zero_shot", "base_to_novel", "few_shot", "supervised"])
+@pytest.mark.parametrize("preset", ["paper", "released"])
+def test_presets_of_protocols_are_configurations(name: str, preset: str) -> None:
+    protocol = protocols(ROOT)[name]
+    fields = set(TrainConfig.__dataclass_fields__)
+    recipes = protocol.presets[preset]  # type: ignore[index]
+    assert set(recipes) <= {"all", *protocol.sets}
+    assert all(set(recipe) <= fields for recipe in recipes.values())
+    if preset == "paper":
+        assert all("validation" not in recipe for recipe in recipes.values()), "the paper's preset selects nothing"

@@ -1,0 +1,63 @@
+"""``reproduce tabletop --fast`` from the data to the study, and its tables."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ezclip.reproduction.results import write_results
+from ezclip.reproduction.tabletop import NOVEL, STEPS
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_steps_have_names_of_their_own() -> None:
+    names = [step.name for step in STEPS]
+    assert len(set(names)) == len(names) and names[:2] == ["data", "backbone"]
+    assert NOVEL == ("Pushing something from right to left", "Pulling something from left to right")
+
+
+def test_tables_say_what_was_not_run(tmp_path: Path) -> None:
+    results = tmp_path / "results" / "tabletop"
+    results.mkdir(parents=True)
+    run = {"result": {"top1": 0.5, "within_pairs": 0.75}, "seed": 0}
+    (results / "ezclip.json").write_text(json.dumps(run))
+    spread = {"real": {"mean": 0.04}, "frozen": {"mean": 0.01}}
+    second = run | {"result": {"top1": 0.7, "within_pairs": 0.85, "spread": spread}}
+    (results / "ezclip_seed1.json").write_text(json.dumps(second))
+    text = write_results(results).read_text()
+    assert "| yes | yes | ezclip | 60.0 % (50.0 to 70.0) | 80.0 % (75.0 to 85.0) | 0.0400 | 25.0 % | 2 | 54.0 |" in text
+    assert "| no | no | base | not run | not run |  |  | 0 |" in text
+    assert "chance" in text
+
+
+@pytest.mark.slow
+def test_fast_reproduction_resumes(tmp_path: Path) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "ezclip",
+            "reproduce",
+            "tabletop",
+            "--fast",
+            "--resume",
+            "--root",
+            str(tmp_path),
+        ]
+        return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+    assert "no step 'dinner'" in run("--until", "dinner").stderr
+    done = run("--until", "study")
+    assert "7 steps done: data, backbone, ezclip, base, prompts, motion, study" in done.stdout, done.stderr
+    assert "0 steps done" in run("--until", "study").stdout
+    base = tmp_path / "runs" / "fast"
+    study = json.loads((base / "results" / "tabletop" / "study" / "report.json").read_text())
+    assert study["test"]["base"]["within_pairs"] == pytest.approx(0.5, abs=0.1)  # equal but for bf16
+    assert set(study["order"]["base"]) >= {"reversed", "frozen"}
+    assert {row["family"] for row in study["attention"]} >= {"ordinary", "night", "fast"}
+    assert (base / "RESULTS.md").is_file() and not (tmp_path / "results").exists()

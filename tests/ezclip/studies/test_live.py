@@ -1,0 +1,83 @@
+"""The newest window of a stream: bounded, and whole at the end."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import av
+import numpy as np
+import pytest
+
+from ezclip.errors import VideoError
+from ezclip.studies.live import MOST_FRAMES, watch
+
+
+def picture(value: int) -> np.ndarray:
+    return np.full((48, 64, 3), value, np.uint8)
+
+
+def test_frames_that_come_while_nobody_asks_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+
+    def stream(_: str) -> Iterator[tuple[np.ndarray, float]]:
+        yield picture(0), 0.0
+        asked.wait(10)
+        for i in range(1, 201):
+            yield picture(i), i / 100
+
+    monkeypatch.setattr("ezclip.studies.live.stream", stream)
+    seen = watch("camera", 1)
+    first = next(seen)
+    assert len(first.frames) == 1
+    asked.set()
+    time.sleep(0.3)
+    *_, last = seen
+    assert len(last.frames) <= MOST_FRAMES + 2 and last.frames[-1][1][0, 0, 0] == 200
+    assert last.frames[-1][0] - last.frames[0][0] == pytest.approx(1, abs=0.03)
+    assert len(first.frames) == 1, "a window does not change once it is given"
+
+
+def test_a_source_that_breaks_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stream(_: str) -> Iterator[tuple[np.ndarray, float]]:
+        raise VideoError("it is gone")
+        yield
+
+    monkeypatch.setattr("ezclip.studies.live.stream", stream)
+    with pytest.raises(VideoError, match="it is gone"):
+        next(watch("camera", 1))
+
+
+def test_a_source_without_a_frame_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ezclip.studies.live.stream", lambda _: iter(()))
+    with pytest.raises(VideoError, match="camera ended without a frame"):
+        next(watch("camera", 1))
+
+
+@pytest.mark.slow
+def test_a_stream_over_the_network() -> None:
+    """Another program sends MPEG-TS in real time; the window holds what came last."""
+    address = "tcp://127.0.0.1:17991"
+
+    def send() -> None:
+        for _ in range(50):
+            try:
+                out = av.open(address, "w", format="mpegts")
+                break
+            except OSError:
+                time.sleep(0.1)
+        with out:
+            stream = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast"})
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+            for i in range(75):
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(3 * i))))
+                time.sleep(0.02)
+            out.mux(stream.encode())
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    windows = list(watch(f"{address}?listen=1", 0.5))
+    sender.join(10)
+    assert len(windows) > 10
+    assert all(w.frames[-1][0] - w.frames[0][0] <= 0.5 for w in windows)
+    assert int(windows[-1].frames[-1][1].mean()) > 3 * 70
+    assert windows[0].clip(8).images.shape == (8, 48, 64, 3)
