@@ -1,27 +1,65 @@
-"""The controls that say what is asked for, shared by all tabs."""
+"""Gradio components from declared parameters, and the controls that all tabs share."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from ezclip.studies.analysis import Request
+from ezclip.parameters import Declared, build, declared
+from ezclip.studies.declaration import Study
+
+
+def find(study: type[Study], name: str) -> Declared:
+    """The declaration of one parameter."""
+    return next(one for one in declared(study) if one.name == name)
+
+
+def control(study: type[Study], name: str, **layout: Any) -> Any:
+    """The control of a parameter with its default, limits and choices; ``layout`` adds to or replaces its arguments."""
+    one = find(study, name)
+    p = one.parameter
+    kind: Any = gr.Textbox
+    own: dict[str, Any] = {"label": one.title, "elem_id": name.replace("_", "-"), "value": one.default}
+    if p.allowed:
+        kind, own["choices"] = gr.Dropdown, list(p.allowed)
+    elif isinstance(one.default, bool):
+        kind = gr.Checkbox
+    elif isinstance(one.default, int | float):
+        kind = gr.Number if p.step is None else gr.Slider
+        own |= {"minimum": p.low, "maximum": p.high} | ({} if p.step is None else {"step": p.step})
+    return kind(**(own | layout))
+
+
+def input_of(one: Declared, default: Any, name: str) -> Any:
+    """The invisible component that takes a parameter at an endpoint."""
+    kind = one.parameter.kind
+    if kind in ("clip", "archive") or kind == "table" and not default:
+        return gr.File(visible=False, label=name)
+    if kind in ("clips", "stream"):
+        return gr.File(visible=False, label=name, file_count="multiple")
+    if kind == "sentences":
+        return gr.JSON({}, visible=False, label=name)
+    if isinstance(default, bool):
+        return gr.Checkbox(default, visible=False, label=name)
+    if isinstance(default, int | float):
+        return gr.Number(default, visible=False, label=name)
+    return gr.Textbox(", ".join(default) if isinstance(default, tuple) else default, visible=False, label=name)
 
 
 @dataclass
 class Controls:
-    """Components of the left column whose values make a ``Request``.
+    """Components of the left column whose values are parameters of every study.
 
     Attributes:
         video: the player.
-        shown: state: (what the player shows, the file that the user gave), None where they are the same.
+        shown: state: (file shown in the player, the user's file), None where they are the same.
         labels: class names.
         baseline: name of the first model.
         model: name of the second.
-        texts: what a name becomes.
+        texts: prompt text.
         sentences: state: the user's own sentences by class.
     """
 
@@ -35,21 +73,27 @@ class Controls:
 
     @property
     def inputs(self) -> list[Any]:
-        """What an event must take to call ``request``."""
+        """What an event must take to call ``study``."""
         return [self.video, self.shown, self.labels, self.baseline, self.model, self.texts, self.sentences]
 
-    def request(
-        self,
-        clip: str | None,
-        pair: Any,
-        labels: str,
-        baseline: str,
-        model: str,
-        texts: str,
-        sentences: dict[str, str] | None,
-        **more: Any,
-    ) -> Request:
-        """The request for these values, with further fields set by name."""
-        path = pair[1] if pair and clip and Path(pair[0]).name == Path(clip).name else clip
-        asked = Request(path, labels, baseline, model, texts=texts, sentences=sentences or {})
-        return replace(asked, **more)
+    def clip(self, shown: str | None, pair: Any) -> str:
+        """The user's file behind what the player shows; empty without a clip."""
+        return (pair[1] if pair and shown and Path(pair[0]).name == Path(shown).name else shown) or ""
+
+    def study(self, kind: type[Study], values: tuple[Any, ...], **more: Any) -> Any:
+        """A study of the values of ``inputs``, with further parameters by name.
+
+        Raises:
+            UserError: invalid values.
+        """
+        shown, pair, labels, baseline, model, texts, sentences = values
+        shared = {
+            "clip": self.clip(shown, pair),
+            "labels": labels,
+            "baseline": baseline,
+            "model": model,
+            "texts": texts,
+            "sentences": sentences or {},
+        }
+        own = {one.name for one in declared(kind)}
+        return build(kind, {name: value for name, value in shared.items() if name in own} | more)

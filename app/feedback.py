@@ -11,7 +11,7 @@ import gradio as gr
 
 from ezclip.errors import UserError
 
-TOAST = "This does not work yet"
+TOAST = "Invalid input"
 
 
 def toast(error: UserError) -> gr.Error:

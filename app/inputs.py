@@ -1,4 +1,4 @@
-"""What is asked for: clip, class names and texts on the left, the pair of models and what is known of them."""
+"""The left column: clip, class names and prompt texts; and the pair of models with their cards."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
-from app import texts, widgets
-from app.actions import analysis as actions
+from app import html, texts
+from app.actions.labels import OWN_SET, SET_TITLES, TEXTS, set_text
 from app.actions.models import card_rows, convert_dropped, dropped_files
 from app.actions.preview import preview_pair, unseen_seconds
-from app.controls import Controls
+from app.actions.uploads import read_uploaded
+from app.controls import Controls, control
 from app.feedback import guarded
 from app.jobs import MODEL
 from app.services import Services
+from ezclip.studies.analysis import Analyse
 
-# The player complains of a file that browsers cannot play before its copy is there.
+# The player complains about a file that browsers cannot play before its copy is there.
 _PLAYABLE_NOW = """() => document.querySelectorAll('[data-testid=toast-body]').forEach(toast =>
     toast.innerText.includes('Video not playable') && toast.querySelector('[data-testid=toast-close]')?.click())"""
 
@@ -45,7 +47,7 @@ def model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
 
 
 def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]) -> Left:
-    """Clip, class names, the main button, and what a name becomes."""
+    """Clip, class names, the main button, and prompt texts."""
     video = gr.Video(
         label="Clip",
         sources=["upload", "webcam"],
@@ -55,39 +57,29 @@ def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdow
         height=280,
         elem_id="clip",
     )
-    other = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
-    titles = [_title(s) for s in samples]
+    gif = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
+    titles = [Path(s).stem.partition("_")[2].replace("_", " ") for s in samples]
     examples = gr.Examples(
         samples, video, elem_id="samples", label="Samples", example_labels=titles, examples_per_page=20
     )
-    labels = gr.Textbox(
-        label="Class names",
-        info=texts.LABELS_HELP,
-        lines=4,
-        max_lines=6,
-        elem_id="labels",
-        value=actions.set_text(actions.OWN_SET, services.default),
-    )
+    own = set_text(OWN_SET, services.default)
+    labels = control(Analyse, "labels", info=texts.LABELS_HELP, lines=4, max_lines=6, value=own)
     with gr.Column(elem_id="run"):
         with gr.Row():
             run = gr.Button("Analyse", variant="primary", min_width=120, elem_id="analyse")
             stop = gr.Button("Cancel", min_width=120, elem_id="cancel")
         status = gr.HTML("", elem_id="status")
-    label_set = gr.Dropdown(list(actions.SET_TITLES), label="Fill in a set of class names", elem_id="set")
+    label_set = gr.Dropdown(list(SET_TITLES), label="Fill in a label set", elem_id="set")
     with gr.Accordion("Texts", open=False):
+        kinds = list(TEXTS.items())
         chosen = gr.Dropdown(
-            list(actions.TEXTS.items()),
-            value="trained",
-            label="A name becomes",
-            info=texts.TEMPLATE,
-            allow_custom_value=True,
-            elem_id="texts",
+            kinds, value="trained", label="Prompt text", info=texts.TEMPLATE, allow_custom_value=True, elem_id="texts"
         )
         upload = gr.File(
             label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110, elem_id="names"
         )
     controls = Controls(video, gr.State(None), labels, *models, chosen, gr.State({}))
-    return Left(controls, examples, other, upload, label_set, run, stop, status)
+    return Left(controls, examples, gif, upload, label_set, run, stop, status)
 
 
 def offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
@@ -107,13 +99,13 @@ def offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdo
 
 
 def conversion_now() -> tuple[Any, Any]:
-    """What ``offer_conversion`` offers now."""
+    """The files that ``offer_conversion`` offers now."""
     files = dropped_files()
     return gr.Row(visible=bool(files)), gr.Dropdown(files, value=next(iter(files), None))
 
 
 def wire_inputs(services: Services, left: Left, banner: gr.HTML, cards: gr.HTML) -> None:
-    """What happens in the left column itself."""
+    """Register the handlers of the left column."""
     controls = left.controls
     previewed = gr.on(
         [controls.video.upload, controls.video.stop_recording],
@@ -130,8 +122,8 @@ def wire_inputs(services: Services, left: Left, banner: gr.HTML, cards: gr.HTML)
         [controls.video, controls.shown],
         api_visibility="private",
     )
-    asked = [left.label_set, controls.model]
-    left.label_set.change(guarded(actions.set_text), asked, controls.labels, api_visibility="private")
+    inputs = [left.label_set, controls.model]
+    left.label_set.change(guarded(set_text), inputs, controls.labels, api_visibility="private")
     left.names.upload(guarded(_read_names), left.names, [controls.labels, controls.sentences], api_visibility="private")
     gr.on(
         [controls.baseline.change, controls.model.change],
@@ -143,9 +135,9 @@ def wire_inputs(services: Services, left: Left, banner: gr.HTML, cards: gr.HTML)
 
 
 def _read_names(path: str | None) -> tuple[str, dict[str, str]]:
-    names, sentences, warnings = actions.read_uploaded(path)
+    names, sentences, warnings = read_uploaded(path)
     for warning in warnings:
-        gr.Warning(escape(warning), title="The list was read")
+        gr.Warning(escape(warning), title="Duplicates were merged")
     return names, sentences
 
 
@@ -159,14 +151,10 @@ def _preview(services: Services, path: str | None) -> tuple[Any, Any]:
 
 
 def banner_of(services: Services, *names: str) -> str:
-    """What the models know and what they do not, as HTML."""
+    """The scope and limitations of the models, as HTML."""
     return texts.scope([services.card(name) for name in names])
 
 
 def cards_of(services: Services, *names: str) -> str:
-    """What is known of each model, as HTML."""
-    return widgets.cards([card_rows(services.card(name)) for name in dict.fromkeys(names)])
-
-
-def _title(sample: str) -> str:
-    return Path(sample).stem.partition("_")[2].replace("_", " ")
+    """Each model's card, as HTML."""
+    return html.cards([card_rows(services.card(name)) for name in dict.fromkeys(names)])

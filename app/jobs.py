@@ -1,4 +1,4 @@
-"""How the buttons of the tabs start work with a model, show its progress and stop it."""
+"""Runs studies behind the buttons of the page: shows their progress and cancels them."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from typing import Any
 
 import gradio as gr
 
-from app import widgets
+from app import html
 from app.feedback import guarded_steps
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
-from ezclip.progress import Step, timed
+from ezclip.progress import Steps, Watch, with_time_left
 
-# Where a proof was stopped, its progress gives way.
-UNMEASURED = "html => html?.replaceAll(/faithfulness of[^<]*/g, 'not measured')"
+# Where a measurement was cancelled, its progress is replaced.
+UNMEASURED = "html => html?.replaceAll(/measuring faithfulness[^<]*/g, 'not measured')"
 LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1, "api_visibility": "private"}
-PROOF: dict[str, Any] = {"concurrency_id": "proof", "concurrency_limit": 1, "api_visibility": "private"}
+BACKGROUND: dict[str, Any] = {"concurrency_id": "background", "concurrency_limit": 1, "api_visibility": "private"}
 
 
 def start(
     begin: Callable[..., Any],
-    steps: Callable[..., Iterator[Any]],
+    work: Callable[..., Steps[Any]],
     inputs: list[Any],
     outputs: list[Any],
     show: Callable[[Any], list[Any]],
     **options: Any,
 ) -> Any:
-    """Run ``steps`` on an event, one job of all users at a time.
+    """Run work on an event, one job of all users at a time.
 
     Args:
         begin: the event, such as ``button.click``.
-        steps: takes the values of ``inputs``; yields Steps, and results of another type.
+        work: takes the values of ``inputs``.
         inputs: components.
         outputs: components; the first, an HTML, shows the progress until there is a result.
-        show: a result -> values of ``outputs``.
+        show: a result, or a partial one -> values of ``outputs``.
         **options: further ones of the event.
 
     Returns:
@@ -47,22 +47,24 @@ def start(
     def run(*values: Any) -> Iterator[list[Any]]:
         waiting = [gr.skip() for _ in outputs[1:]]
         try:
-            for found in timed(steps(*values)):
-                yield [widgets.progress(found), *waiting] if isinstance(found, Step) else show(found)
+            watch = Watch(with_time_left(work(*values)))
+            for step in watch:
+                yield [html.progress(step), *waiting] if step.partial is None else show(step.partial)
+            yield show(watch.result)
         except UserError as error:
-            yield [widgets.empty(str(error)), *waiting]
+            yield [html.empty(str(error)), *waiting]
             raise
 
     return begin(on_gpu(guarded_steps(run)), inputs, outputs, **MODEL, **options)
 
 
-def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, told: str = "Cancelled.") -> Any:
-    """Let a button end jobs and say so in ``where``, if progress is what stands there; a result stays.
+def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, message: str = "Cancelled.") -> Any:
+    """Let a button cancel jobs and say so in ``where``, if it shows progress; a result stays.
 
     Returns:
         The last of these events.
     """
-    said = json.dumps(widgets.empty(told))
+    said = json.dumps(html.empty(message))
     instant: dict[str, Any] = {"queue": False, "api_visibility": "private"}
     cancelled = button.click(None, None, None, cancels=jobs, **instant)
     waited = cancelled.then(lambda: time.sleep(LAST_WORDS), None, None, **instant)

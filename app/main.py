@@ -9,48 +9,52 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field
 from functools import partial
 from html import escape
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
+import tyro
 
 from app import texts
-from app.actions import analysis as actions
+from app.actions.labels import names_of, set_or_names
 from app.endpoints import add_endpoints
 from app.feedback import TOAST
 from app.inputs import banner_of, cards_of, conversion_now, left_column, model_boxes, offer_conversion, wire_inputs
-from app.jobs import LAST_WORDS, MODEL, PROOF, UNMEASURED
+from app.jobs import BACKGROUND, LAST_WORDS, MODEL, UNMEASURED
 from app.services import Services
 from app.tabs.about import about_tab
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
-from app.tabs.classes import ClassesTab
+from app.tabs.classes import classes_tab
 from app.tabs.embeddings import EmbeddingsTab
-from app.tabs.evidence import EvidenceTab
-from app.tabs.long_video import LongVideoTab
-from app.tabs.ood import OODTab
+from app.tabs.export import Export
+from app.tabs.long_video import long_video_tab
+from app.tabs.motion import motion_tab
+from app.tabs.ood import ood_tab
 from app.tabs.recognise import RecogniseTab
-from app.tabs.take_away import TakeAway
 from app.theme import CSS, THEME
 from app.zero_gpu import on_gpu
-from ezclip.checkpoints.catalog import ROOT, check_model_name
+from ezclip.checkpoints.catalog import DEFAULT, ROOT, check_model_name, own_labels
 from ezclip.errors import UserError
-from ezclip.progress import Step, timed
-from ezclip.studies.analysis import analyse, wanted_labels
+from ezclip.files import shipped
+from ezclip.progress import Watch, with_time_left
+from ezclip.studies.analysis import Analyse, Analysis
 
-ASSETS = Path(__file__).resolve().parents[1] / "assets"
+ASSETS = shipped("assets")
 MAX_FILE = "200mb"
 SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # where only this machine's users come from
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine's users reach
+OLD_TABS = {"evidence": "motion"}
 # The page's address keeps what was chosen, so that it can be shared.
 _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
     for (const [k, v] of Object.entries({labels, baseline, model}))
         v && v.length < 1500 ? u.searchParams.set(k, v) : u.searchParams.delete(k);
     history.replaceState(null, '', u) }"""
-# Where the results lie below the window, on a phone, the page goes to them.
+# Where the results lie below the window, on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
 _REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab);
@@ -58,12 +62,12 @@ _REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab
 
 
 def build_app(services: Services) -> gr.Blocks:
-    """Lay out the page and wire it to the actions."""
+    """Lay out the page and register its handlers."""
     samples = sorted(str(path) for path in (ASSETS / "samples").glob("*.mp4"))
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as demo:
         gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}")
         state = gr.State(None)  # the Analysis that the tabs show
-        proofs = gr.State(None)  # (an Analysis, its measured MapProofs)
+        measured = gr.State(None)  # the same with the faithfulness of its maps measured
         with gr.Row():
             with gr.Column(scale=2, min_width=320, elem_id="inputs"):
                 models = model_boxes(services)
@@ -77,50 +81,48 @@ def build_app(services: Services) -> gr.Blocks:
                 with gr.Accordion("About these models", open=False):
                     cards = gr.HTML(cards_of(services, services.baseline, services.default), elem_id="cards")
                     offer = offer_conversion(services, *models)
-                # In place of the tabs' own header, whose menu for those that do not fit loses some of them.
+                # In place of the tabs' own header, whose overflow menu drops some of them.
                 named = [(title, tab) for tab, title in texts.TABS.items()]
                 choose = gr.Radio(named, value="recognise", label="Results", show_label=False, elem_id="choose-tab")
                 with gr.Tabs(elem_id="tabs") as tabs_box:
                     recognise = RecogniseTab(services, controls, state)
-                    attention = AttentionTab(services, state, proofs)
-                    across = AcrossFramesTab(services, state)
+                    attention = AttentionTab(services, state, measured)
+                    across = AcrossFramesTab(state)
                     embeddings = EmbeddingsTab(services, controls, samples)
-                    EvidenceTab(services, controls)
-                    ClassesTab(services, controls)
-                    OODTab(services, controls, samples)
-                    LongVideoTab(services, controls)
+                    motion_tab(services, controls)
+                    classes_tab(services, controls)
+                    ood_tab(services, controls, samples)
+                    long_video_tab(services, controls)
                     about_tab()
-                take_away = TakeAway(services, state, proofs, attention.opacity)
+                export = Export(services, state, measured, attention.opacity)
         wire_inputs(services, left, banner, cards)
 
-        shown = [recognise, attention, across, take_away]
+        shown = [recognise, attention, across, export]
         outputs = [state, *(component for tab in shown for component in tab.outputs)]
 
-        def analysed(current: Any, *values: Any, again: bool = False) -> Iterator[Any]:
+        def analyse(current: Analysis | None, *values: Any, again: bool = False) -> Iterator[Any]:
             unchanged = [gr.skip() for _ in outputs]
             if again and current is None:
-                yield [gr.skip(), *unchanged]  # nothing at all would empty every output
+                yield [gr.skip(), *unchanged]  # no update at all would empty every output
                 return
             own, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
             try:
-                request = controls.request(*shared, **attention.settings(*own))
-                if not again or request.target not in wanted_labels(request)[0]:
-                    request = replace(request, target="")
-                for step in timed(analyse(services, request)):
-                    if isinstance(step, Step):
-                        yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
-                    else:
-                        found = [value for tab in shown for value in tab.show(step, current)]
-                        told = f"Done: {len(step.clip)} frames of {step.clip.total}, label “{escape(step.target)}”."
-                        yield [told, step, *found]
+                study = _study(controls.study(Analyse, shared, **attention.settings(own)), again=again)
+                watch = Watch(with_time_left(study.run(services)))
+                for step in watch:
+                    yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
+                analysis = watch.result
+                found = [value for tab in shown for value in tab.show(analysis, current)]
+                frames = f"{len(analysis.clip)} frames of {analysis.clip.total}"
+                yield [f"Done: {frames}, label “{escape(analysis.target)}”.", analysis, *found]
             except UserError as error:
                 gr.Warning(escape(str(error)), title=TOAST)
                 yield [escape(str(error)), *unchanged]
 
-        asked = [state, *attention.inputs, *controls.inputs]
+        inputs = [state, *attention.inputs, *controls.inputs]
         instant: dict[str, Any] = {"queue": False, "api_visibility": "private"}
         busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
-        jobs, proofs_under_way = [], []
+        jobs, measurements = [], []
         begins = {
             run.click: False,
             left.examples.load_input_event.success: False,
@@ -129,51 +131,58 @@ def build_app(services: Services) -> gr.Blocks:
         }
         for begin, again in begins.items():
             begun = begin(busy, None, run, **instant)
-            job = begun.then(on_gpu(partial(analysed, again=again)), asked, [status, *outputs], **MODEL)
+            job = begun.then(on_gpu(partial(analyse, again=again)), inputs, [status, *outputs], **MODEL)
             for ended in (job.then, job.failure):
                 ended(ready, None, run, **instant)
-            told = [attention.proof, proofs]
             if not again:
                 job.success(None, None, None, js=_TO_RESULTS, **instant)
-            proof = job.success(on_gpu(attention.prove), [state, proofs], told, show_progress="hidden", **PROOF)
+            filled = [attention.faithfulness, measured]
+            measure = on_gpu(attention.measure)
+            measurements.append(job.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND))
             jobs.append(job)
-            proofs_under_way.append(proof)
         for begin in begins:
-            begin(None, None, None, cancels=proofs_under_way, **instant)
+            begin(None, None, None, cancels=measurements, **instant)
 
         def cancelled() -> tuple[Any, ...]:
             time.sleep(LAST_WORDS)
             return ready(), texts.CANCELLED
 
-        stopped = stop.click(None, None, None, cancels=[*jobs, *proofs_under_way], **instant)
+        stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **instant)
         last = stopped.then(cancelled, None, [run, status], **instant)
-        last.then(None, attention.proof, attention.proof, js=UNMEASURED, **instant)
+        last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **instant)
         remembered = [controls.labels, controls.baseline, controls.model]
-        address = gr.Textbox(visible=False)  # the class names, or the set that they are, as the page's address has them
+        address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
         for job in jobs:
-            named = job.then(actions.set_or_names, [controls.labels, controls.model], address, **instant)
+            named = job.then(set_or_names, [controls.labels, controls.model], address, **instant)
             named.then(None, [address, *remembered[1:]], None, js=_REMEMBER, api_visibility="private")
         choose.input(lambda tab: gr.Tabs(selected=tab), choose, tabs_box, js=_REMEMBER_TAB, **instant)
 
         def recall(request: gr.Request) -> list[Any]:
             return _recall(services, request)
 
-        found = [*remembered, choose, tabs_box, *embeddings.models, *offer]
-        demo.load(recall, None, found, api_visibility="private")
+        restored = [*remembered, choose, tabs_box, *embeddings.models, *offer]
+        demo.load(recall, None, restored, api_visibility="private")
         add_endpoints(services)
     return demo
 
 
+def _study(study: Analyse, *, again: bool) -> Analyse:
+    """The study without its label, unless a redraw keeps it and it is still a class name."""
+    names = study.given_labels()[0] or own_labels(study.model)
+    return study if again and study.target in names else study.without_target()
+
+
 def _recall(services: Services, request: gr.Request) -> list[Any]:
-    """What the page's address says, as far as it can be used."""
+    """Restore what the page's address says, as far as it is valid."""
     asked = dict(request.query_params)
     names = services.model_names()
     boxes = [asked.get(key) for key in ("baseline", "model")]
     known = [gr.Dropdown(names, value=n) if n and services.offers(n) else gr.Dropdown(names) for n in boxes]
     tab, model = asked.get("tab"), asked.get("model", "")
+    tab = OLD_TABS.get(tab or "", tab)
     own = model if services.offers(model) else services.default
     return [
-        actions.names_of(asked["labels"], own) if asked.get("labels") else gr.skip(),
+        names_of(asked["labels"], own) if asked.get("labels") else gr.skip(),
         *known,
         *((tab, gr.Tabs(selected=tab)) if tab in texts.TABS else (gr.skip(), gr.skip())),
         *(gr.Dropdown(names) for _ in range(2)),
@@ -181,51 +190,75 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
     ]
 
 
-def serve(host: str, port: int, *, model: str, device: str) -> int:
-    """Open the port, load the models behind it, and wait for SIGINT or SIGTERM.
+@dataclass
+class App:
+    """Open the app: what a video model sees in a clip, and whether it sees motion.
 
-    Returns:
-        Exit status: 0 ended by a signal, 2 for a model or port that cannot be used.
+    The port opens first, the models load behind it.
     """
-    try:
-        check_model_name(model)
-        services = Services(model, device, typed=host in LOOPBACK)
-        demo = build_app(services)
-    except UserError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 2
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+
+    host: str = field(default_factory=lambda: os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
+    """Address to listen on; 0.0.0.0 serves others, too."""
+    port: int = field(default_factory=lambda: int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
+    """Port to listen on."""
+    model: str = DEFAULT
+    """Name, folder or clip:ARCH/TAG."""
+    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help_behavior_hint="")] = "auto"
+    """Where models run."""
+    mcp: bool = False
+    """Also serve the studies as MCP tools at /gradio_api/mcp; needs pip install "gradio[mcp]"."""
+
+    def run(self) -> int:
+        """Serve until SIGINT or SIGTERM.
+
+        Returns:
+            Exit status: 0 ended by a signal, 2 for a model or port that cannot be used.
+        """
         try:
-            probe.bind((host, port))
-        except (OSError, OverflowError):
-            print(f"Port {port} on {host} is taken or not allowed; choose another with --port.", file=sys.stderr)  # noqa: T201
+            check_model_name(self.model)
+            services = Services(self.model, self.device, typed=self.host in LOOPBACK)
+            demo = build_app(services)
+        except UserError as error:
+            print(error, file=sys.stderr)  # noqa: T201
             return 2
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((self.host, self.port))
+            except (OSError, OverflowError):
+                message = f"Port {self.port} on {self.host} is taken or not allowed; choose another with --port."
+                print(message, file=sys.stderr)  # noqa: T201
+                return 2
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        launch(demo, server_name=self.host, server_port=self.port, mcp_server=self.mcp)
+        services.start()
+        ended.wait()
+        services.close()
+        hurry = threading.Timer(1.5, os._exit, (0,))  # a running analysis does not delay the end
+        hurry.daemon = True
+        hurry.start()
+        demo.close(verbose=False)
+        return 0
+
+
+def launch(demo: gr.Blocks, **options: Any) -> str:
+    """Open the port and return the page's address; ``options`` replace those of ``gr.Blocks.launch``."""
     demo.queue(default_concurrency_limit=1, max_size=32)
-    demo.launch(
-        server_name=host,
-        server_port=port,
-        prevent_thread_lock=True,
-        theme=THEME,
-        css=CSS,
-        show_error=False,
-        run_history=False,
-        ssr_mode=False,
-        max_file_size=MAX_FILE,
-        allowed_paths=[str(ASSETS)],
-        blocked_paths=[str(ROOT), str(ROOT.parent / ".git")],
-        footer_links=["api", "settings"],
-        state_session_capacity=SESSIONS,
-        enable_monitoring=False,
-    )
-    services.start()
-    ended.wait()
-    services.close()
-    hurry = threading.Timer(1.5, os._exit, (0,))  # an analysis under way does not hold the end up
-    hurry.daemon = True
-    hurry.start()
-    demo.close(verbose=False)
-    return 0
+    usual: dict[str, Any] = {
+        "prevent_thread_lock": True,
+        "theme": THEME,
+        "css": CSS,
+        "show_error": False,
+        "run_history": False,
+        "ssr_mode": False,
+        "max_file_size": MAX_FILE,
+        "allowed_paths": [str(ASSETS)],
+        "blocked_paths": [str(ROOT), str(ROOT.parent / ".git")],
+        "footer_links": ["api", "settings"],
+        "state_session_capacity": SESSIONS,
+        "enable_monitoring": False,
+    }
+    _, address, _ = demo.launch(**(usual | options))
+    return address

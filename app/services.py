@@ -1,4 +1,4 @@
-"""Models and decoded clips, shared by all users of the app; loads behind the open port."""
+"""Models, clips and files of the app, shared by all its users; models load behind the open port."""
 
 from __future__ import annotations
 
@@ -7,36 +7,30 @@ import shutil
 import tempfile
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ezclip.checkpoints.cards import model_card
 from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, check_model_name, entries
 from ezclip.errors import UserError
-from ezclip.files import sha256_of
-from ezclip.types import Clip
-from ezclip.video.decode import read_clip
-from ezclip.video.sampling import segment_centres
+from ezclip.studies.host import Host
+from ezclip.types import Document
 
 if TYPE_CHECKING:
     from ezclip.predictor import Predictor
 
 log = logging.getLogger(__name__)
 LONGEST_NAME = 200  # of a folder that is typed; file systems refuse much longer ones
-MODELS = 8  # loaded at once; the one that was used longest ago makes room
-CLIP_BYTES = 512e6  # decoded frames kept in memory
-FINDINGS = 24  # models times clips or archives whose embeddings and scores are kept
+BATCH = 8  # clips between two steps of an evaluation, so that Cancel works soon
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 SCRATCH_BYTES = 2e9
 CLEANING_SECONDS = 600
 
 
-class Services:
-    """Loads models when they are asked for; keeps those, clips and findings that were used last.
+class Services(Host):
+    """The host of the app's studies: offers models, and keeps files made for users.
 
     Args:
         model: name of the model that is compared with the baseline at first.
@@ -46,16 +40,11 @@ class Services:
     """
 
     def __init__(self, model: str = DEFAULT, device: str = "auto", *, typed: bool = False):
-        self.default, self.device, self.typed = model, device, typed
-        self.baseline = BASELINE
-        self.lock = threading.RLock()  # predictors hold a clip: one analysis at a time
-        self._predictors: OrderedDict[str, Predictor] = OrderedDict()
-        self._backbones: dict[str, Any] = {}
+        super().__init__(device, batch_size=BATCH)
+        self.default, self.baseline, self.typed = model, BASELINE, typed
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
-        self._clips: OrderedDict[tuple[str, int], Clip] = OrderedDict()
         self._unpacked: dict[str, Path] = {}
         self._ended = threading.Event()
-        self._kept: dict[tuple[object, ...], list[Any]] = {}
 
     def start(self) -> threading.Thread:
         """Import torch and load the two models in the background, and keep the scratch folder small."""
@@ -80,8 +69,8 @@ class Services:
         names = [e.name for e in entries() if e.available]
         return list(dict.fromkeys([self.default, *names, *self._predictors]))
 
-    def card(self, name: str) -> dict[str, Any]:
-        """What is known of a model, see ``ezclip.checkpoints.cards``.
+    def card(self, name: str) -> Document:
+        """A model's card.
 
         Raises:
             UserError: no such model, or not one that may be named here.
@@ -109,55 +98,13 @@ class Services:
         check_model_name(name)
 
     def predictor(self, name: str) -> Predictor:
-        """The model of that name, loaded when it is first asked for.
+        """The model of that name, loaded at first use.
 
         Raises:
             UserError: no such model, or not one that may be named here.
         """
         self.check(name)
-        with self.lock:
-            if name not in self._predictors:
-                from ezclip.predictor import Predictor
-
-                self._predictors[name] = Predictor.load(name, device=self.device, backbones=self._backbones)
-            self._predictors.move_to_end(name)
-            if len(self._predictors) > MODELS:
-                self._predictors.popitem(last=False)
-                used = {id(p.model.vision.conv1) for p in self._predictors.values()}
-                self._backbones = {k: b for k, b in self._backbones.items() if id(b.clip.visual.conv1) in used}
-            return self._predictors[name]
-
-    @staticmethod
-    def compare() -> Any:
-        """``ezclip.studies.explain`` and what goes with it, imported when torch is."""
-        from ezclip.studies import explain as compare
-
-        return compare
-
-    @staticmethod
-    def digest(path: str) -> str:
-        """SHA-256 of a user's file.
-
-        Raises:
-            UserError: it is gone.
-        """
-        if not Path(path).is_file():
-            raise UserError("The clip is no longer there; upload it again.")
-        return sha256_of(path)
-
-    def clip(self, path: str, T: int, tick: Callable[[float], None] = lambda _: None) -> Clip:
-        """The T segment-centre frames of a video, from memory if its content was seen lately.
-
-        ``tick`` hears the share of the file that has been decoded and may raise to stop.
-        """
-        key = (self.digest(path) + Path(path).name, T)
-        with self.lock:
-            if key not in self._clips:
-                self._clips[key] = read_clip(path, partial(segment_centres, T=T), tick=tick)
-            self._clips.move_to_end(key)
-            while len(self._clips) > 1 and sum(c.images.nbytes for c in self._clips.values()) > CLIP_BYTES:
-                self._clips.popitem(last=False)
-            return self._clips[key]
+        return super().predictor(name)
 
     def scratch(self) -> Path:
         """A fresh folder for files that a user gets."""
@@ -174,23 +121,17 @@ class Services:
                     shutil.rmtree(old, ignore_errors=True)
 
     def unpacked(self, digest: str, unpack: Callable[[Path], Path]) -> Path:
-        """The folder that ``unpack`` makes inside a fresh one, the same while content of this digest comes again."""
+        """The folder that ``unpack`` makes inside a fresh one, reused for content of the same digest."""
         folder = self._unpacked.get(digest)
         if folder is None or not folder.is_dir():
             folder = self._unpacked[digest] = unpack(self.scratch())
         self.keep(folder)
         return folder
 
-    def keep(self, folder: Path) -> None:
+    def keep(self, path: Path) -> None:
         """Count a folder inside one of ``scratch`` as used just now."""
-        (Path(self._scratch.name) / folder.relative_to(self._scratch.name).parts[0]).touch()
-
-    def kept(self, *key: object) -> list[Any]:
-        """What was found before under a key, for example of a clip's content under a model; the caller adds to it."""
-        found = self._kept[key] = self._kept.pop(key, [])  # the last to go
-        while len(self._kept) > FINDINGS:
-            self._kept.pop(next(iter(self._kept)), None)
-        return found
+        if path.is_relative_to(self._scratch.name):
+            (Path(self._scratch.name) / path.relative_to(self._scratch.name).parts[0]).touch()
 
     def close(self) -> None:
         """Remove every file made for users."""

@@ -1,25 +1,45 @@
-"""EZ-CLIP: zero-shot video action recognition with frozen CLIP, adapters, temporal prompts and a motion loss."""
+"""EZ-CLIP: zero-shot video action recognition with frozen CLIP, adapters, temporal prompts and a motion loss.
+
+The public interface; everything else may move.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ezclip.api import (
+        analyse,
+        compare_frames,
+        corrupt,
+        evaluate,
+        explain,
+        predict,
+        probe_motion,
+        score_timeline,
+    )
     from ezclip.checkpoints.load import load_model
     from ezclip.predictor import Predictor
 
-__version__ = "0.2.0"
-__all__ = ["Predictor", "__version__", "load_model"]
+__version__ = "0.3.0"
+__all__ = [
+    "Predictor",
+    "analyse",
+    "compare_frames",
+    "corrupt",
+    "evaluate",
+    "explain",
+    "load_model",
+    "predict",
+    "probe_motion",
+    "score_timeline",
+]
+_MODULES = {"Predictor": "ezclip.predictor", "load_model": "ezclip.checkpoints.load"}
 
 
 def __getattr__(name: str) -> Any:
     """Import torch only when a name that needs it is used."""
-    if name == "Predictor":
-        from ezclip.predictor import Predictor
-
-        return Predictor
-    if name == "load_model":
-        from ezclip.checkpoints.load import load_model
-
-        return load_model
+    if name in __all__:
+        return getattr(import_module(_MODULES.get(name, "ezclip.api")), name)
     raise AttributeError(f"module 'ezclip' has no attribute {name!r}")

@@ -1,13 +1,13 @@
-"""What is known of a model: the card beside its name."""
+"""Model cards as rows of text, and the conversion of official files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from ezclip.checkpoints.cards import trained_on
 from ezclip.checkpoints.catalog import CONFIG, ROOT
 from ezclip.errors import UserError
+from ezclip.types import Document
 
 
 def dropped_files() -> list[str]:
@@ -29,10 +29,10 @@ def convert_dropped(name: str) -> str:
     return Path(name).stem
 
 
-def card_rows(card: dict[str, Any]) -> dict[str, str]:
+def card_rows(card: Document) -> dict[str, str]:
     """A model's card as names and texts."""
 
-    def file(found: dict[str, Any]) -> str:
+    def file(found: Document) -> str:
         return ", ".join(
             [*([f"{found['bytes'] / 1e6:.1f} MB"] if "bytes" in found else []), f"sha256 {found['sha256']}"]
         )

@@ -1,4 +1,4 @@
-"""Tab: how to read the pictures."""
+"""Tab: how to read the figures."""
 
 from importlib.metadata import version
 
@@ -10,6 +10,6 @@ from ezclip import __version__
 
 def about_tab() -> None:
     """Static text and the versions in use."""
-    made = ", ".join(f"{name} {version(name)}" for name in ("torch", "open_clip_torch", "gradio", "captum", "av"))
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "open_clip_torch", "gradio", "captum", "av"))
     with gr.Tab(texts.TABS["about"], id="about"):
-        gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {made}")
+        gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {versions}")

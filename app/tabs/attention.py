@@ -1,32 +1,26 @@
-"""Tab: frames and attention maps of the models, row under row, with their proof."""
+"""Tab: frames and attention maps of the models, row under row, with their faithfulness."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from app import texts, widgets
+from app import html, texts
+from app.controls import control
 from app.downloads import download_button
 from app.services import Services
-from app.tabs.opened_clip import proof_steps
-from app.tabs.take_away import proofs_of
-from ezclip.studies.analysis import Analysis
-from ezclip.studies.faithfulness import truth
+from app.tabs.export import newest, with_opacity
+from ezclip.explanation.methods import FUSIONS, METHODS
+from ezclip.progress import Watch
+from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.studies.analysis_report import save_maps, save_overlay, strip_figure
+from ezclip.studies.faithfulness import measure_faithfulness
 
-METHODS = {
-    "rollout": "Attention rollout",
-    "rollout-own-frame": "Rollout, own frame only",
-    "last-layer": "Last layer, class token",
-    "released": "The release's map",
-    "gradient-rollout": "Gradient rollout (of the label)",
-    "grad-cam": "Grad-CAM (of the label)",
-    "integrated-gradients": "Integrated gradients (of the label)",
-    "occlusion": "Occlusion (of the label)",
-}
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
 _SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s => {
     s.querySelectorAll('[data-t]').forEach(c => c.classList.toggle('ez-on', +c.dataset.t === t - 1));
@@ -37,35 +31,34 @@ _SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s => {
 class AttentionTab:
     """The strip with its controls; ``show`` gives the new values of ``outputs``."""
 
-    def __init__(self, services: Services, state: gr.State, proofs: gr.State) -> None:
-        self.services, self.state, self.proofs = services, state, proofs
+    def __init__(self, services: Services, state: gr.State, measured: gr.State) -> None:
+        self.services = services
+        setting = partial(control, Analyse)
         with gr.Tab(texts.TABS["attention"], id="attention"):
             with gr.Row():
-                titles = [(title, name) for name, title in METHODS.items()]
-                self.method = gr.Dropdown(titles, value="rollout", label="Map", min_width=260, elem_id="method")
+                self.method = setting("method", choices=_methods(), min_width=260)
                 self.target = gr.Dropdown(
                     [], label="Label that is explained", info=texts.TARGET, min_width=260, elem_id="target"
                 )
-            self.strip = gr.HTML(widgets.empty(texts.EMPTY_MAPS), elem_id="strip")
-            self.proof = gr.HTML("", elem_id="proof")
+            self.strip = gr.HTML(html.empty(texts.EMPTY_MAPS), elem_id="strip")
+            self.faithfulness = gr.HTML("", elem_id="faithfulness")
             with gr.Row():
-                self.opacity = gr.Slider(
-                    0, 1, 0.6, step=0.05, label="Opacity of the maps", min_width=260, elem_id="opacity"
-                )
+                self.opacity = setting("opacity", label="Opacity of the maps", min_width=260)
                 self.frame = gr.Slider(
-                    1, 8, 1, step=1, label="Frame to look at in all rows", min_width=260, elem_id="frame"
+                    1, 8, 1, step=1, label="Frame to highlight in all rows", min_width=260, elem_id="frame"
                 )
-            with gr.Accordion("Settings of the map (those in grey are not of this map)", open=False), gr.Row():
-                self.fusion = gr.Dropdown(["mean", "max", "min"], label="Heads become one by", elem_id="fusion")
+            with gr.Accordion("Settings of the map (options in grey do not apply)", open=False), gr.Row():
+                self.fusion = setting("fusion")
                 self.start = gr.Dropdown([("all layers", 0)], value=0, label="Layers", elem_id="start-layer")
-                self.discard = gr.Slider(0, 0.9, 0.0, step=0.1, label="Smallest attention dropped", elem_id="discard")
+                self.discard = setting("discard")
                 self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
-                self.subtract = gr.Checkbox(label="Show the difference model minus baseline", elem_id="difference")
+                self.subtract = setting("difference", label="Show the difference model minus baseline")
             with gr.Row():
                 for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
                     make = partial(_file, services, suffix)
-                    download_button(label, f"download-{suffix}", make, [state, self.proofs, self.opacity])
-        self.outputs = [self.strip, self.proof, self.target, self.frame, self.fusion, self.start, self.discard]
+                    download_button(label, f"download-{suffix}", make, [state, measured, self.opacity])
+        self.outputs = [self.strip, self.faithfulness, self.target, self.frame, self.fusion, self.start, self.discard]
+        self.outputs.append(self.method)
         self.inputs = [
             *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
         ]
@@ -76,68 +69,67 @@ class AttentionTab:
         self.opacity.input(None, self.opacity, None, js=_SET_OPACITY)
         self.frame.input(None, self.frame, None, js=_SET_FRAME)
 
-    def settings(
-        self,
-        method: str,
-        target: str | None,
-        fusion: str,
-        start: int,
-        discard: float,
-        everything: bool,
-        opacity: float,
-        difference: bool,
-    ) -> dict[str, Any]:
-        """Fields of the request, from the values of ``inputs``."""
-        further = tuple(name for name in self.services.model_names() if everything and name.startswith("tabletop/"))
+    def settings(self, values: tuple[Any, ...]) -> dict[str, Any]:
+        """Parameters of ``Analyse``, from the values of ``inputs``."""
+        method, target, fusion, start, discard, everything, opacity, difference = values
+        further = [name for name in self.services.model_names() if everything and name.startswith("tabletop/")]
         return {
             "method": method,
             "target": target or "",
             "fusion": fusion,
             "start_layer": start,
             "discard": discard,
-            "further": further,
+            "further": tuple(further),
             "opacity": opacity,
             "difference": difference,
         }
 
-    def prove(self, current: Analysis | None, known: Any) -> Iterator[Any]:
-        """Measure the maps' faithfulness in the background and show it under them; once for each analysis."""
-        if current is None or (known and known[0] is current):
-            return
-        for html, found in proof_steps(self.services, current):
-            yield html, (current, found) if found else gr.skip()
+    def measure(self, current: Analysis | None, known: Analysis | None) -> Iterator[Any]:
+        """Measure the maps' faithfulness in the background, once for each analysis, and show it under them."""
+        if current is not None and newest(current, known) is current:
+            yield from measured_faithfulness(self.services, current)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """The strip as HTML, what is known of the maps, the labels that can be explained, the frames, the settings."""
-        from ezclip.explanation.methods import METHODS as known
-
-        takes = known[analysis.request.method].takes
+        """The strip, the maps' faithfulness, the labels that can be explained, the frames, and the settings."""
+        method = METHODS[analysis.study.method]
         names = [p.label for p in analysis.model.predictions]
         depth = min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results)
         layers = [("all layers", 0), *((f"from layer {k + 1} of {depth}", k) for k in range(1, depth))]
         return [
-            widgets.strip(analysis),
-            widgets.proof(analysis, truth(analysis)),
+            html.strip(analysis),
+            html.faithfulness(analysis),
             gr.Dropdown(names, value=analysis.target),
             gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
-            gr.Dropdown(interactive="fusion" in takes),
-            gr.Dropdown(layers, value=analysis.request.start_layer, interactive="start_layer" in takes),
-            gr.Slider(interactive="discard" in takes),
+            gr.Dropdown(list(FUSIONS), interactive="fusion" in method.settings),
+            gr.Dropdown(
+                layers, value=analysis.study.settings.start_layer, interactive="start_layer" in method.settings
+            ),
+            gr.Slider(interactive="discard" in method.settings),
+            gr.Dropdown(_methods(), value=analysis.study.method),
         ]
 
 
-def _file(services: Services, suffix: str, analysis: Analysis, known: Any, opacity: float) -> str:
-    """Path of the maps as PNG, NPZ or video; ``known`` is (an analysis, its proofs) or None."""
-    from ezclip.evaluation.analysis_files import save_maps, save_overlay
+def _methods() -> list[tuple[str, str]]:
+    return [(method.title, name) for name, method in METHODS.items()]
 
-    from ezclip.studies.analysis_report import strip_figure
 
-    path = services.scratch() / f"{Path(analysis.clip.name).stem}-{analysis.request.method}.{suffix}"
-    proofs = proofs_of(analysis, known)
+def measured_faithfulness(services: Services, analysis: Analysis) -> Iterator[tuple[str, Any]]:
+    """The faithfulness table, as HTML, while it is measured; with the last one the completed analysis."""
+    watch = Watch(measure_faithfulness(services, analysis))
+    for step in watch:
+        yield html.faithfulness(analysis, doing=f"measuring faithfulness, {step.share:.0%}"), gr.skip()
+    complete = replace(analysis, faithfulness=watch.result)
+    yield html.faithfulness(complete), complete
+
+
+def _file(services: Services, suffix: str, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:
+    """Path of the maps as PNG, NPZ or video."""
+    drawn = with_opacity(newest(analysis, measured), opacity)
+    path = services.scratch() / f"{Path(analysis.clip.name).stem}-{analysis.study.method}.{suffix}"
     if suffix == "npz":
-        save_maps(path, analysis, proofs, services)
+        save_maps(path, drawn)
     elif suffix == "png":
-        strip_figure(analysis, proofs, opacity).savefig(path, dpi=110)
+        strip_figure(drawn).savefig(path, dpi=110)
     else:
-        save_overlay(path, analysis, opacity)
+        save_overlay(path, drawn)
     return str(path)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from app import texts, widgets
-from app.actions.long_video import Timeline, over_time
-from app.actions.report import Found
-from app.controls import Controls
+from app import html, texts
+from app.controls import Controls, control
 from app.feedback import guarded
 from app.jobs import start, stop
 from app.services import Services
-from app.tabs.take_away import StudyArchive
+from app.tabs.export import StudyExport
 from app.zero_gpu import on_gpu
-from ezclip.progress import Step
-from ezclip.studies.live import Live, score_live
+from ezclip.progress import Progress, Steps, Watch
+from ezclip.studies.live import FrameBuffer, ScoreLive
+from ezclip.studies.timeline import ScoreTimeline, Timeline
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
 CAMERA = "Allow the camera and press Record: the newest window is scored again and again."
@@ -29,56 +27,55 @@ _SEEK = (
 )
 
 
-class LongVideoTab:
-    """Wired by itself."""
+def long_video_tab(services: Services, controls: Controls) -> None:
+    """Lay out the tab and register its handlers."""
+    number = partial(control, ScoreTimeline)
+    with gr.Tab(texts.TABS["long"], id="long"):
+        with gr.Row():
+            seconds, step = number("seconds", elem_id="window"), number("step", elem_id="window-step")
+            run = gr.Button("Score the video over time", elem_id="timeline-run")
+            cancel = gr.Button("Cancel", elem_id="timeline-cancel")
+        status = gr.HTML("", elem_id="timeline-status")
+        timeline = gr.HTML(html.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
+        export = StudyExport(services, "timeline")
+        with gr.Accordion("Camera", open=False):
+            camera = gr.Image(
+                sources=["webcam"], streaming=True, type="numpy", label="Camera", height=240, elem_id="camera"
+            )
+            live_scores = gr.HTML(html.empty(CAMERA), elem_id="live")
+            live = gr.State(None)
 
-    def __init__(self, services: Services, controls: Controls) -> None:
-        with gr.Tab(texts.TABS["long"], id="long"):
-            with gr.Row():
-                seconds = gr.Number(2.0, label="Window (s)", minimum=0.2, maximum=60, elem_id="window")
-                step = gr.Number(1.0, label="A window every (s)", minimum=0.1, maximum=60, elem_id="window-step")
-                run = gr.Button("Slide over the video", elem_id="slide")
-                cancel = gr.Button("Cancel", elem_id="slide-cancel")
-            status = gr.HTML("", elem_id="slide-status")
-            timeline = gr.HTML(widgets.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
-            archive = StudyArchive(services, "timeline")
-            with gr.Accordion("Camera", open=False):
-                camera = gr.Image(
-                    sources=["webcam"], streaming=True, type="numpy", label="Camera", height=240, elem_id="camera"
-                )
-                live_scores = gr.HTML(widgets.empty(CAMERA), elem_id="live")
-                live = gr.State(None)
+    def work(window: float, every: float, *values: Any) -> Steps[tuple[Timeline, bool]]:
+        watch = Watch(controls.study(ScoreTimeline, values, seconds=window or 0, step=every or 0).run(services))
+        for at in watch:
+            if at.partial is not None:
+                yield Progress(at.share, at.doing, (at.partial, False))
+            yield Progress(at.share, at.doing)
+        return watch.result, True
 
-        def slide(window: float, every: float, *values: Any) -> Iterator[Any]:
-            request = controls.request(*values)
-            verb = ("--seconds", f"{window}", "--step", f"{every}", "--out", "scores")
-            for found in over_time(services, request, window or 0, every or 0):
-                yield found if isinstance(found, Step) else (found, verb)
+    def show(found: tuple[Timeline, bool]) -> list[Any]:
+        result, whole = found
+        done = f"Done; windows: {len(result.moments)}." if whole else gr.skip()
+        return [done, html.timeline(result), result]
 
-        def show(result: tuple[Timeline, tuple[str, ...]]) -> list[Any]:
-            found, options = result
-            r = found.request
-            verb = ("scan", Path(str(r.path)).name, "--model", r.model, "--baseline", r.baseline, *options)
-            told = f"Done; windows: {len(found.moments)}." if found.whole else gr.skip()
-            return [told, widgets.timeline(found), Found(found.report, verb, tuple(r.models), (str(r.path),), r)]
+    job = start(run.click, work, [seconds, step, *controls.inputs], [status, timeline, export.state], show)
+    stop(cancel, [job], status, "Cancelled. The scores so far stay.")
 
-        job = start(run.click, slide, [seconds, step, *controls.inputs], [status, timeline, archive.state], show)
-        stop(cancel, [job], status, "Cancelled. What was scored so far stays.")
+    def seek(event: gr.EventData) -> Any:
+        return gr.Video(playback_position=float(event._data["second"]))
 
-        def seek(event: gr.EventData) -> Any:
-            return gr.Video(playback_position=float(event._data["second"]))
+    timeline.select(seek, None, controls.video, api_visibility="private")
 
-        timeline.select(seek, None, controls.video, api_visibility="private")
+    def stream(image: np.ndarray | None, window: float, held: FrameBuffer | None, *values: Any) -> Any:
+        if image is None:
+            return held, gr.skip()
+        study = controls.study(ScoreLive, values, seconds=window or 2.0)
+        held = held or FrameBuffer()
+        held.add(image, study.seconds)
+        return held, html.live(study.score(services, held))
 
-        def stream(image: np.ndarray | None, window: float, held: Live | None, *values: Any) -> Any:
-            if image is None:
-                return held, gr.skip()
-            held = held or Live()
-            held.add(image, window or 2.0)
-            return held, widgets.live(score_live(services, controls.request(*values), held))
-
-        camera.stream(
-            on_gpu(guarded(stream)), [camera, seconds, live, *controls.inputs], [live, live_scores],
-            stream_every=0.2, time_limit=120, show_progress="hidden", concurrency_id="live", concurrency_limit=4,
-            api_visibility="private",
-        )  # fmt: skip
+    camera.stream(
+        on_gpu(guarded(stream)), [camera, seconds, live, *controls.inputs], [live, live_scores],
+        stream_every=0.2, time_limit=120, show_progress="hidden", concurrency_id="live", concurrency_limit=4,
+        api_visibility="private",
+    )  # fmt: skip

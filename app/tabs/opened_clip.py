@@ -1,100 +1,91 @@
-"""A clip that a tab opens: what both models say of it, their maps, how far to trust them, and a file to take away."""
+"""A clip opened from a gallery or a map: both models' answers, their maps with faithfulness, and an export."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
-from app import widgets
-from app.actions.report import report_files
+from app import html
+from app.actions.export import complete, page_and_archive
 from app.downloads import download_button
-from app.jobs import PROOF, UNMEASURED, start, stop
+from app.jobs import BACKGROUND, UNMEASURED, start, stop
 from app.services import Services
-from app.tabs.take_away import proofs_of
+from app.tabs.attention import measured_faithfulness
+from app.tabs.export import newest
 from app.zero_gpu import on_gpu
-from ezclip.progress import Step
-from ezclip.studies.analysis import Analysis, Request, analyse
-from ezclip.studies.faithfulness import MapProof, prove, truth
+from ezclip.progress import Steps
+from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.types import Document
 
-# A click or Enter on anything that has data-row is heard as "select".
+# A click or Enter on anything that has data-row triggers "select".
 CHOOSE = """const choose = e => { const p = e.target.closest('[data-row]');
-    const heard = e.type == 'click' || e.key == 'Enter' && p?.tagName != 'BUTTON';
-    if (p && heard) trigger('select', {row: +p.dataset.row}) };
+    const pressed = e.type == 'click' || e.key == 'Enter' && p?.tagName != 'BUTTON';
+    if (p && pressed) trigger('select', {row: +p.dataset.row}) };
     element.addEventListener('click', choose); element.addEventListener('keydown', choose)"""
 
 
+class Choice(NamedTuple):
+    """A chosen clip: what to analyse, its true label, its family, and the accuracies measured on that."""
+
+    study: Analyse
+    label: str
+    family: str = ""
+    accuracy: Document | None = None
+
+
 def _chosen(event: gr.EventData) -> tuple[int, Any]:
-    """The data-row that was chosen, and the box, which is there from now on."""
+    """The data-row that was chosen, and the box, visible from now on."""
     return int(event._data["row"]), gr.Column(visible=True)
 
 
 class OpenedClip:
-    """Laid out empty; a choice in an HTML whose ``js_on_load`` is ``CHOOSE`` fills it."""
+    """Empty at first; a choice in an HTML whose ``js_on_load`` is ``CHOOSE`` fills it."""
 
     def __init__(self, services: Services, name: str) -> None:
         self.services = services
         with gr.Column(visible=False) as self.box:
             self.cancel = gr.Button("Cancel", size="sm", elem_id=f"{name}-clip-cancel")
             self.shown = gr.HTML("", elem_id=f"{name}-clip")
-            self.proof = gr.HTML("", elem_id=f"{name}-proof")
-            self.analysis, self.known = gr.State(None), gr.State(None)
-            label = "Take this clip and its maps away (zip)"
-            make = partial(_archive, services)
-            download_button(label, f"{name}-clip-archive", make, [self.analysis, self.known])
+            self.faithfulness = gr.HTML("", elem_id=f"{name}-faithfulness")
+            self.analysis, self.measured = gr.State(None), gr.State(None)
 
-    def open_on(
-        self,
-        places: gr.HTML,
-        choose: Callable[..., tuple[Request, str, str]],
-        inputs: list[Any],
-        video: gr.Video,
-    ) -> None:
-        """Open the clip that is chosen, put it into the player, and measure its maps behind.
+            def make(analysis: Analysis, measured: Analysis | None) -> str:
+                whole = complete(services, newest(analysis, measured))
+                return page_and_archive(services, "ezclip-report", whole, clips=(whole.study.clip,))[1]
+
+            export = "Export this clip and its maps (zip)"
+            download_button(export, f"{name}-clip-archive", make, [self.analysis, self.measured])
+
+    def open_on(self, places: gr.HTML, choose: Callable[..., Choice], inputs: list[Any], video: gr.Video) -> None:
+        """Open the clip that is chosen, put it into the player, and measure its maps in the background.
 
         Args:
             places: where it is chosen.
-            choose: (data-row, values of ``inputs``) -> (what to analyse, the clip's own label, HTML above the maps).
+            choose: (data-row, values of ``inputs``) -> the choice.
             inputs: components.
             video: the player.
         """
         row = gr.State(0)
         picked = places.select(_chosen, None, [row, self.box], queue=False, api_visibility="private")
 
-        def steps(*values: Any) -> Iterator[Any]:
-            request, label, above = choose(*values)
-            for step in analyse(self.services, request):
-                yield step if isinstance(step, Step) else (step, label, above)
+        def work(*values: Any) -> Steps[tuple[Analysis, Choice]]:
+            choice = choose(*values)
+            return (yield from choice.study.run(self.services)), choice
 
-        def show(found: tuple[Analysis, str, str]) -> list[Any]:
-            analysis, label, above = found
-            shown = above + widgets.opened_clip(analysis, label)
-            return [shown, widgets.proof(analysis, truth(analysis)), analysis, analysis.request.path]
+        def show(found: tuple[Analysis, Choice]) -> list[Any]:
+            analysis, choice = found
+            shown = html.opened_clip(analysis, *choice[1:])
+            return [shown, html.faithfulness(analysis), analysis, analysis.study.clip]
 
         def measure(analysis: Analysis) -> Iterator[Any]:
-            for html, found in proof_steps(self.services, analysis):
-                yield html, (analysis, found) if found else gr.skip()
+            yield from measured_faithfulness(self.services, analysis)
 
-        outputs = [self.shown, self.proof, self.analysis, video]
-        opened = start(picked.success, steps, [row, *inputs], outputs, show)
-        told = [self.proof, self.known]
-        proved = opened.success(on_gpu(measure), self.analysis, told, show_progress="hidden", **PROOF)
-        places.select(None, None, None, cancels=[opened, proved], queue=False, api_visibility="private")
-        stopped = stop(self.cancel, [opened, proved], self.shown)
-        stopped.then(None, self.proof, self.proof, js=UNMEASURED, queue=False, api_visibility="private")
-
-
-def _archive(services: Services, analysis: Analysis, known: Any) -> str:
-    return report_files(services, analysis, proofs_of(analysis, known), with_clip=True)[1]
-
-
-def proof_steps(services: Services, analysis: Analysis) -> Iterator[tuple[str, list[MapProof] | None]]:
-    """How far to trust an analysis's maps, as HTML and, once it is measured, as proofs."""
-    known = truth(analysis)
-    for step in prove(services, analysis):
-        if isinstance(step, Step):
-            yield widgets.proof(analysis, known, doing=step.doing), None
-        else:
-            yield widgets.proof(analysis, step), step
+        outputs = [self.shown, self.faithfulness, self.analysis, video]
+        opened = start(picked.success, work, [row, *inputs], outputs, show)
+        filled = [self.faithfulness, self.measured]
+        measuring = opened.success(on_gpu(measure), self.analysis, filled, show_progress="hidden", **BACKGROUND)
+        places.select(None, None, None, cancels=[opened, measuring], queue=False, api_visibility="private")
+        stopped = stop(self.cancel, [opened, measuring], self.shown)
+        stopped.then(None, self.faithfulness, self.faithfulness, js=UNMEASURED, queue=False, api_visibility="private")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gradio as gr
 
-from app import texts, widgets
+from app import html, texts
 from app.controls import Controls
 from app.feedback import guarded
 from app.services import Services
-from ezclip.studies.analysis import Analysis, sentences_of
+from ezclip.studies.analysis import Analysis
 
 
 class RecogniseTab:
@@ -16,13 +16,13 @@ class RecogniseTab:
 
     def __init__(self, services: Services, controls: Controls, state: gr.State) -> None:
         with gr.Tab(texts.TABS["recognise"], id="recognise"):
-            self.ranking = gr.HTML(widgets.empty(texts.EMPTY_RANKING), elem_id="ranking")
-            with gr.Accordion("Text workbench: what if a class were described otherwise?", open=False):
+            self.ranking = gr.HTML(html.empty(texts.EMPTY_RANKING), elem_id="ranking")
+            with gr.Accordion("Text workbench: describe a class in your own words", open=False):
                 with gr.Row():
                     self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
                     self.sentence = gr.Textbox(
                         label="Its sentence",
-                        info="Press Enter; empty takes the name again.",
+                        info="Press Enter; empty restores the prompt text.",
                         elem_id="sentence",
                         scale=2,
                     )
@@ -35,21 +35,20 @@ class RecogniseTab:
         )
 
     def _text(self, label: str | None, analysis: Analysis | None) -> str:
-        """What stands for a class, of several texts the first."""
+        """The prompt text of a class, the first if there are several."""
         if label is None or analysis is None:
             return ""
         predictor = self.services.predictor(analysis.model.name)
-        return sentences_of(analysis.request, predictor, [label])[label][0]
+        return analysis.study.prompt_texts(predictor, [label])[label][0]
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """Rankings as HTML with what moved since ``before``, the classes that can be edited, the sentences in use."""
+        """Rankings with what moved since ``before``, the classes that can be edited, the sentences in use."""
         names = [p.label for p in analysis.model.predictions]
-        own = widgets.own_sentences(analysis.request.sentences)
-        # While sentences are being edited, the class stays the one that was chosen.
-        edited = (gr.Dropdown(names), gr.skip()) if own else (
-            gr.Dropdown(names, value=analysis.target), self._text(analysis.target, analysis)
-        )  # fmt: skip
-        return [widgets.rankings(analysis, before), *edited, own]
+        own = html.own_sentences(analysis.study.sentences)
+        if own:  # while sentences are being edited, the chosen class stays
+            return [html.rankings(analysis, before), gr.Dropdown(names), gr.skip(), own]
+        sentence = self._text(analysis.target, analysis)
+        return [html.rankings(analysis, before), gr.Dropdown(names, value=analysis.target), sentence, own]
 
 
 def _edit(label: str | None, sentence: str, sentences: dict[str, str] | None) -> dict[str, str]:

@@ -79,6 +79,8 @@ def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int =
 def _pca(values: np.ndarray) -> np.ndarray:
     from sklearn.decomposition import PCA
 
+    if len(values) < 2:
+        return np.zeros((len(values), 2))
     flat = PCA(n_components=min(2, *values.shape)).fit_transform(values)
     return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
 

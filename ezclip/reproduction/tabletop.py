@@ -49,6 +49,7 @@ class Scale:
         watched: clips a class that training watches.
         test: test clips a class, of their own seed.
         ood: out-of-distribution clips a class; the families take turns.
+        ood_stride: of those, one in this many is evaluated.
         pretraining: overrides of configs/pretrain_tabletop.yaml and its sequel.
         training: overrides of configs/tabletop.yaml.
         shots_steps: optimiser steps of a few-shot run.
@@ -59,6 +60,7 @@ class Scale:
     watched: int = 8
     test: int = 16
     ood: int = 18
+    ood_stride: int = 1
     pretraining: tuple[str, ...] = ()
     training: tuple[str, ...] = ()
     shots_steps: int = 400
@@ -69,8 +71,9 @@ FULL = Scale()
 FAST = Scale(
     clips=4,
     watched=1,
-    test=2,
+    test=1,
     ood=9,
+    ood_stride=10,
     pretraining=("stills=300", "steps=3", "batch_size=32", "compile=false"),
     training=("steps=3", "batch_size=8", "compile=false", "eval_every=3"),
     shots_steps=2,
@@ -211,6 +214,7 @@ class Reproduction:
         backbones: dict[str, Backbone] = {}
         models = {v: Predictor.load(self.runs / v / "model", backbones=backbones) for v in variants}
         test, ood = (read_rows(self.data / "test" / split) for split in ("val", "ood"))
+        ood = ood[:: self.scale.ood_stride]
         report = yield from study(
             models,
             test,

@@ -58,6 +58,10 @@ class Analyse(Study):
     opacity: Annotated[float, Parameter("Opacity of the maps over the frames.", low=0.0, high=1.0, step=0.05)] = 0.6
     difference: Annotated[bool, Parameter("Also draw the model's map minus the baseline's.")] = False
 
+    def without_target(self) -> Analyse:
+        """The same, explaining the model's best class name."""
+        return replace(self, target="")
+
     def run(self, host: Host) -> Steps[Analysis]:
         """Decode once, then predictions, spread and maps of every model."""
         from ezclip.explanation.maps import explain_clip

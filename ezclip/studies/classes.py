@@ -16,7 +16,7 @@ from ezclip.errors import ConfigError, UserError
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Baseline, Labels, Model, OldName, Result, Study, Texts
+from ezclip.studies.declaration import Alias, Baseline, Labels, Model, Result, Study, Texts
 from ezclip.studies.host import Host, loading
 from ezclip.types import Document
 
@@ -51,9 +51,7 @@ class Evaluate(Study):
     """
 
     verb: ClassVar[str] = "evaluate"
-    old_endpoints: ClassVar[tuple[OldName, ...]] = (
-        OldName("compare", (("data", "archive"),), (("baseline", BASELINE),)),
-    )
+    aliases: ClassVar[tuple[Alias, ...]] = (Alias("compare", (("data", "archive"),), (("baseline", BASELINE),)),)
     data: Annotated[str, _Data] = ""
     labels: Labels = ""
     model: Model = DEFAULT
@@ -128,9 +126,11 @@ class Classes(Study):
 
     verb: ClassVar[str] = "classes"
     old_verbs: ClassVar[tuple[str, ...]] = ("compare",)
-    old_endpoints: ClassVar[tuple[OldName, ...]] = (
-        OldName("compare_tables"),
-        OldName("shipped", (("first", "baseline"), ("second", "model")), (("first", "base"), ("second", "ezclip"))),
+    aliases: ClassVar[tuple[Alias, ...]] = (
+        Alias("compare_tables"),
+        Alias(
+            "shipped", (("first", "baseline"), ("second", "model")), (("first", "base"), ("second", "ezclip")), False
+        ),
     )
     first: Annotated[
         str,

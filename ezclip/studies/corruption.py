@@ -10,7 +10,7 @@ from ezclip.checkpoints.provenance import provenance
 from ezclip.figures.maps import draw_strip
 from ezclip.figures.report import Picture, Report
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, OldName, Result, Sentences, Study, Texts
+from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
 from ezclip.studies.host import Host, loading
 from ezclip.studies.predict import ranking_lines, rankings_table
 from ezclip.types import Clip, Document, Prediction, has_prompts
@@ -30,7 +30,7 @@ class Corrupt(Study):
 
     verb: ClassVar[str] = "corruption"
     old_verbs: ClassVar[tuple[str, ...]] = ("damage",)
-    old_endpoints: ClassVar[tuple[OldName, ...]] = (OldName("damage"),)
+    aliases: ClassVar[tuple[Alias, ...]] = (Alias("damage"),)
     clip: ClipFile = ""
     labels: Labels = ""
     model: Model = DEFAULT

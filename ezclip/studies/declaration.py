@@ -78,18 +78,20 @@ class Result:
 
 
 @dataclass(frozen=True)
-class OldName:
-    """A former name of an endpoint that works for one more version.
+class Alias:
+    """Another name of a study's endpoint; a former one works for one more version.
 
     Attributes:
         name: of the endpoint.
         parameters: new -> old parameter names.
-        defaults: that differed.
+        defaults: that differ.
+        old: whether it is a former name, which is used with a warning.
     """
 
     name: str
     parameters: tuple[tuple[str, str], ...] = ()
     defaults: tuple[tuple[str, Any], ...] = ()
+    old: bool = True
 
 
 class Study:
@@ -99,7 +101,7 @@ class Study:
         verb: name of its command and its endpoint.
         old_verbs: former names of the command.
         old_flags: former -> present names of its options.
-        old_endpoints: former names of the endpoint.
+        aliases: other names of the endpoint.
         files: whether its endpoint also returns the report's files.
         lists_files: whether the JSON of its command lists the files that it wrote.
         needs_labels: whether the command insists on class names.
@@ -109,7 +111,7 @@ class Study:
     verb: ClassVar[str]
     old_verbs: ClassVar[tuple[str, ...]] = ()
     old_flags: ClassVar[dict[str, str]] = {}
-    old_endpoints: ClassVar[tuple[OldName, ...]] = ()
+    aliases: ClassVar[tuple[Alias, ...]] = ()
     files: ClassVar[bool] = False
     lists_files: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False

@@ -14,7 +14,7 @@ from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import NO_CLIP, Baseline, ClipFiles, Model, OldName, Result, Study
+from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, Result, Study
 from ezclip.studies.host import Host, loading
 from ezclip.types import Clip, Document, MotionStatistics, Variant
 
@@ -46,7 +46,7 @@ class CompareFrames(Study):
     lists_files: ClassVar[bool] = True
     old_verbs: ClassVar[tuple[str, ...]] = ("project",)
     old_flags: ClassVar[dict[str, str]] = {"--first": "--baseline", "--second": "--model", "--method": "--projection"}
-    old_endpoints: ClassVar[tuple[OldName, ...]] = (OldName("project"),)
+    aliases: ClassVar[tuple[Alias, ...]] = (Alias("project"),)
     clips: ClipFiles = ()
     model: Model = "tabletop/ezclip"
     baseline: Baseline = "tabletop/prompts"
@@ -95,9 +95,16 @@ def project_frames(
         motion.append(statistics)
     yield Progress(1.0, f"projecting with {study.projection}")
     plane = project(together(embeddings), study.projection)
-    identities = [p.identity for p in predictors]
     return FramePlane(
-        study, plane.points, identities, clips, plane.method, plane.trustworthiness, motion, differ(*predictors)
+        study,
+        plane.points,
+        [p.identity for p in predictors],
+        clips,
+        plane.method,
+        plane.trustworthiness,
+        motion,
+        differ(*predictors),
+        predictors[-1].model.image_size,
     )
 
 
@@ -114,6 +121,7 @@ class FramePlane(Result):
         trustworthiness: in [0, 1], NaN for too few points.
         motion: [model][clip]: spread of the clip's frames and of its static copy.
         difference: what the two models differ in, in words.
+        image_size: S of the model, for pictures of the frames.
     """
 
     study: CompareFrames
@@ -124,6 +132,7 @@ class FramePlane(Result):
     trustworthiness: float
     motion: list[list[MotionStatistics]]
     difference: str
+    image_size: int
 
     @property
     def models(self) -> list[str]:

@@ -15,7 +15,7 @@ from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.progress import Progress, Steps, in_thread, within
 from ezclip.studies.corruption import frames_beside
-from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, OldName, Result, Sentences, Study, Texts
+from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
 from ezclip.studies.host import Host, loading
 from ezclip.types import Document
 
@@ -47,7 +47,7 @@ class ProbeMotion(Study):
 
     verb: ClassVar[str] = "motion"
     old_verbs: ClassVar[tuple[str, ...]] = ("probe",)
-    old_endpoints: ClassVar[tuple[OldName, ...]] = (OldName("probe"),)
+    aliases: ClassVar[tuple[Alias, ...]] = (Alias("probe"),)
     clip: ClipFile = ""
     labels: Labels = ""
     model: Model = DEFAULT

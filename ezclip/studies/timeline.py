@@ -17,7 +17,7 @@ from ezclip.figures.maps import draw_thumbnails, overlay, square
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, OldName, Result, Sentences, Study, Texts
+from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
 from ezclip.studies.host import Host, loading
 from ezclip.types import Document, Prediction
 from ezclip.video.decode import seconds_of
@@ -47,7 +47,7 @@ class ScoreTimeline(Study):
 
     verb: ClassVar[str] = "timeline"
     old_verbs: ClassVar[tuple[str, ...]] = ("scan",)
-    old_endpoints: ClassVar[tuple[OldName, ...]] = (OldName("scan"),)
+    aliases: ClassVar[tuple[Alias, ...]] = (Alias("scan"),)
     clip: ClipFile = ""
     labels: Labels = ""
     model: Model = DEFAULT

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from app.main import build_app
+from app.main import build_app, launch
 from app.services import Services
-from app.theme import CSS, THEME
 from docs.make_screenshots import ready
 from tests.app.pages import Opener
 from tests.conftest import write_video
@@ -31,11 +30,7 @@ def services() -> Iterator[Services]:
 @pytest.fixture(scope="session")
 def url(services: Services) -> Iterator[str]:
     demo = build_app(services)
-    demo.queue(default_concurrency_limit=1, max_size=32)
-    _, local, _ = demo.launch(
-        prevent_thread_lock=True, quiet=True, server_name="127.0.0.1", theme=THEME, css=CSS, run_history=False,
-        max_file_size="3mb", allowed_paths=[str(Path(__file__).parents[2] / "assets")],
-    )  # fmt: skip
+    local = launch(demo, quiet=True, server_name="127.0.0.1", max_file_size="3mb")
     yield local.rstrip("/")
     demo.close(verbose=False)
 

@@ -174,13 +174,14 @@ def test_catalogue_lists_what_ships() -> None:
     found = {entry.name: entry for entry in catalog.entries()}
     for name, variant in ((catalog.DEFAULT, "ezclip"), (catalog.BASELINE, "base")):
         entry = found[name]
-        assert (entry.variant, entry.source, entry.available, entry.num_frames) == (variant, "shipped", True, 8)
+        assert entry.config is not None and (entry.source, entry.available) == ("shipped", True)
+        assert (entry.config.variant, entry.config.num_frames) == (variant, 8)
         assert json.loads(json.dumps(entry.as_json()))["bytes"] > 0
 
 
 @pytest.mark.parametrize("name", ["none", "deep"])
 def test_round_trip_to_the_release(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ezclip.checkpoints.convert.ROOT", tmp_path)
+    monkeypatch.setattr("ezclip.checkpoints.catalog.ROOT", tmp_path)
     source = OFFICIAL if name == "none" else external("parity") / "deep_official.pt"
     convert(source, tmp_path / "model")
     export_official(tmp_path / "model", tmp_path / "back.pt")
@@ -191,8 +192,7 @@ def test_round_trip_to_the_release(name: str, tmp_path: Path, monkeypatch: pytes
 
 
 def test_a_backbone_is_stored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("convert", "load"):
-        monkeypatch.setattr(f"ezclip.checkpoints.{module}.ROOT", tmp_path)
+    monkeypatch.setattr("ezclip.checkpoints.catalog.ROOT", tmp_path)
     first, second = (convert(OFFICIAL, tmp_path / name) for name in ("one", "two"))
     assert (len(first["files"]), len(second["files"])) == (3, 2)
     assert not (tmp_path / "two" / "backbone.safetensors").exists()

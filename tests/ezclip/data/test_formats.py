@@ -16,6 +16,7 @@ from ezclip.data.check import Finder, check, overlap, unpack
 from ezclip.data.formats import Options, read_listing
 from ezclip.data.manifest import labels_of, partners_of, read_rows, write_manifest
 from ezclip.errors import ConfigError
+from ezclip.progress import finish
 from ezclip.text.labels import label_set, readable
 from tests.conftest import external, write_video
 
@@ -95,7 +96,7 @@ def test_every_form_round_trips(lay: Lay, manifest: str, videos: Path, tmp_path:
     lists = tmp_path / "lists"
     lists.mkdir()
     path, options = lay(lists, videos)
-    found = check(read_listing(path, options), videos, decode=False)
+    found = finish(check(read_listing(path, options), videos, decode=False))
     assert not found.missing and not found.broken
     found.write(tmp_path / manifest)
     again = {row.path.stem.split("_")[0]: row.label for row in read_rows(tmp_path / manifest)}
@@ -134,7 +135,7 @@ def test_frames_and_shards(videos: Path, tmp_path: Path) -> None:
             member.size = len(text)
             shard.addfile(member, io.BytesIO(text))
     listing = unpack(read_listing(shards), tmp_path / "out")
-    found = check(listing, jobs=1)
+    found = finish(check(listing, jobs=1))
     assert [row["label"] for row in found.rows] == list(EXPECTED.values()) and not found.broken
 
     with tarfile.open(shards / "000.tar", "w") as shard:
@@ -151,7 +152,7 @@ def test_broken_and_missing_videos_are_named(videos: Path, tmp_path: Path) -> No
     (videos / "TaiChi" / "bad.avi").write_text("no video")
     lists = tmp_path / "list.csv"
     lists.write_text("path,label\nTaiChi/three.avi,Tai Chi\nTaiChi/bad.avi,Tai Chi\nTaiChi/gone.avi,Tai Chi\n")
-    found = check(read_listing(lists), videos, jobs=1)
+    found = finish(check(read_listing(lists), videos, jobs=1))
     assert found.missing == ["TaiChi/gone.avi"] and list(found.broken) == ["TaiChi/bad.avi"]
     assert found.counts == {"Tai Chi": 1}
     assert str(tmp_path) not in json.dumps(found.broken)

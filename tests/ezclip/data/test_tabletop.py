@@ -13,6 +13,7 @@ from ezclip.data.tabletop.generate import clip_seed, synthesise
 from ezclip.data.tabletop.render import NUM_FRAMES, render
 from ezclip.data.tabletop.stills import stills
 from ezclip.errors import ConfigError
+from ezclip.progress import finish
 from ezclip.text.labels import label_set
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
@@ -21,7 +22,7 @@ from ezclip.video.sampling import segment_centres
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("tabletop")
-    synthesise(out, clips_per_class=1, split="val", seed=5, masks=True)
+    finish(synthesise(out, clips_per_class=1, split="val", seed=5, masks=True))
     return out / "val"
 
 
@@ -48,7 +49,7 @@ def test_twins_show_the_same_frames(folder: Path, T: int) -> None:
 
 
 def test_same_seed_same_bytes(folder: Path, tmp_path: Path) -> None:
-    synthesise(tmp_path, clips_per_class=1, split="val", seed=5)
+    finish(synthesise(tmp_path, clips_per_class=1, split="val", seed=5))
     again = {p.relative_to(tmp_path / "val"): p.read_bytes() for p in tmp_path.rglob("*.mp4")}
     assert again == {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.mp4")}
 
@@ -101,11 +102,13 @@ def test_families_change_the_picture_not_the_twins(family: str) -> None:
     assert np.array_equal(other.reversed().images, other.images[::-1])
 
 
+@pytest.mark.slow
 def test_ood_goes_through_the_families(tmp_path: Path) -> None:
-    rows = read_rows(synthesise(tmp_path, clips_per_class=len(FAMILIES), split="ood", seed=1))
+    rows = read_rows(finish(synthesise(tmp_path, clips_per_class=len(FAMILIES), split="ood", seed=1)))
     assert {row.family for row in rows} == set(FAMILIES)
 
 
+@pytest.mark.slow
 def test_stills_name_what_they_show() -> None:
     drawn = list(stills(50, 2, only_single=True))
     assert all(len(name.split()) == 2 for _, _, name in drawn)
@@ -120,7 +123,7 @@ def test_stills_name_what_they_show() -> None:
 
 def test_bad_requests(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="at least 1 clip"):
-        synthesise(tmp_path, clips_per_class=0, split="val", seed=0)
+        finish(synthesise(tmp_path, clips_per_class=0, split="val", seed=0))
     (tmp_path / "m.jsonl").write_text('{"path": "a.mp4", "label": "x"}\n{"label": "x"}\n')
     with pytest.raises(ConfigError, match="line 2"):
         read_rows(tmp_path / "m.jsonl")

@@ -11,6 +11,7 @@ from ezclip.cli import main
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.evaluation.efficiency import gmac, parameters
 from ezclip.model.backbone import Backbone
+from ezclip.progress import finish
 from tests.conftest import make_model
 
 
@@ -41,7 +42,7 @@ def test_parameters_by_hand(backbone: Backbone) -> None:
 
 @pytest.mark.slow
 def test_bench_measures_models_and_their_accuracy(tmp_path: Path, capsys: CaptureFixture[str]) -> None:
-    manifest = synthesise(tmp_path / "drawn", clips_per_class=1, split="val", seed=4)
+    manifest = finish(synthesise(tmp_path / "drawn", clips_per_class=1, split="val", seed=4))
     arguments = ["--batch-size", "2", "--repeats", "2", "--device", "cpu"]
     out = ["--data", str(manifest), "--out", str(tmp_path / "bench"), "--json"]
     assert main(["bench", "tabletop/base", "tabletop/ezclip", *arguments, *out]) == 0

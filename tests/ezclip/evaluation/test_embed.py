@@ -14,9 +14,10 @@ from ezclip.data.dataset import Views
 from ezclip.data.manifest import read_rows
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
-from ezclip.evaluation.embed import ViewCount, embed, read_shards
+from ezclip.evaluation.embed import ViewCount, embed, read_shards, write_shards
 from ezclip.evaluation.run import score
 from ezclip.predictor import Predictor
+from ezclip.progress import finish
 from ezclip.video.sampling import segment_centres, segment_points
 from ezclip.video.transforms import crops, view
 from tests.conftest import write_video
@@ -27,7 +28,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen clips, and one that cannot be read."""
-    path = synthesise(tmp_path_factory.mktemp("embedding"), clips_per_class=1, split="val", seed=3)
+    path = finish(synthesise(tmp_path_factory.mktemp("embedding"), clips_per_class=1, split="val", seed=3))
     (path.parent / "bad.mp4").write_text("not a video")
     label = read_rows(path)[0].label
     with path.open("a") as file:
@@ -70,7 +71,8 @@ def test_shards_hold_what_the_videos_hold_and_are_completed(
     arguments = (*arguments[:3], str(tmp_path / "two"), *arguments[4:])
     done = subprocess.run([*launch, "ezclip", *arguments, "--device", "cpu"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for one, other in zip(read_shards(out), read_shards(tmp_path / "two"), strict=True):
+    identity = Predictor.load("tabletop/ezclip", device="cpu").identity
+    for one, other in zip(read_shards(out, identity), read_shards(tmp_path / "two", identity), strict=True):
         assert one.rows == other.rows and torch.equal(one.frames, other.frames)
 
 
@@ -124,3 +126,20 @@ def test_the_released_protocol_drops_the_last_batch(manifest: Path, capsys: pyte
     assert found["n"] == count // 10 * 10 < count
     assert main(["evaluate", "--data", str(manifest), "--protocol", "released", "--batch-size", "100"]) == 2
     assert "whole batches" in capsys.readouterr().err
+
+
+def test_clips_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
+    """Two clips share folder and file name; only one of them is broken."""
+    rows = []
+    for top in ("first", "second"):
+        (tmp_path / top / "waving").mkdir(parents=True)
+        rows.append({"path": f"{top}/waving/1.mp4", "label": "waving"})
+    write_video(tmp_path / "first" / "waving" / "1.mp4", count=9)
+    (tmp_path / "second" / "waving" / "1.mp4").write_text("not a video")
+    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    predictor = Predictor.load("tabletop/base", device="cpu")
+    about = {"model": predictor.name, "weights": predictor.identity.weights}
+    finish(write_shards(predictor, read_rows(tmp_path / "list.jsonl"), tmp_path / "out", about))
+    (part,) = read_shards(tmp_path / "out", predictor.identity)
+    assert [row.path.parts[-3] for row in part.rows] == ["first"] and len(part.frames) == 1
+    assert [row.path.parts[-3] for row, _ in part.skipped] == ["second"]

@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from ezclip.errors import UserError
-from ezclip.explanation.methods import METHODS, Options, explain
+from ezclip.explanation.maps import explain
+from ezclip.explanation.methods import METHODS, MapSettings
 from ezclip.explanation.rollout import Rollout, roll_out
 from ezclip.explanation.trace import AttentionTrace, trace_attention, traced
 from ezclip.model.backbone import Backbone
@@ -56,7 +57,7 @@ def test_by_hand_with_one_patch() -> None:
 @pytest.mark.parametrize("discard", [0.0, 0.5])
 def test_rows_sum_to_one(backbone: Backbone, pixels: Tensor, fusion: str, discard: float) -> None:
     trace = traced(make_model(backbone, "ezclip"), pixels[:1], fusion)
-    result = roll_out(trace, discard=discard)
+    result = roll_out(trace, MapSettings(discard=discard))
     torch.testing.assert_close(result.influence.sum(dim=1), torch.ones(8), atol=1e-5, rtol=0)
     assert (result.weights >= 0).all()
 
@@ -70,7 +71,7 @@ def test_base_frames_draw_on_themselves_only(backbone: Backbone, pixels: Tensor)
 
 def test_start_layer_above_all_leaves_one_block(backbone: Backbone, pixels: Tensor) -> None:
     trace = traced(make_model(backbone, "base"), pixels[:1])
-    weights = roll_out(trace, start_layer=2).weights
+    weights = roll_out(trace, MapSettings(start_layer=2)).weights
     A = trace.frames[2]
     expected = (torch.eye(17)[0] + A[:, 0]) / 2
     torch.testing.assert_close(weights[torch.arange(8), torch.arange(8)], expected, atol=1e-6, rtol=1e-4)
@@ -100,11 +101,11 @@ def test_every_method_gives_finite_maps(backbone: Backbone, pixels: Tensor, meth
 def test_settings_out_of_range(backbone: Backbone, pixels: Tensor) -> None:
     model = make_model(backbone, "base")
     trace = traced(model, pixels[:1])
-    with pytest.raises(UserError, match="layers 0 to 2"):
-        roll_out(trace, start_layer=3)
-    with pytest.raises(UserError, match="below 1"):
-        roll_out(trace, discard=1.0)
-    with pytest.raises(UserError, match="mean, max, min"):
+    with pytest.raises(UserError, match="start layer is 3"):
+        roll_out(trace, MapSettings(start_layer=3))
+    with pytest.raises(UserError, match="discard is 1.0"):
+        roll_out(trace, MapSettings(discard=1.0))
+    with pytest.raises(UserError, match="median"):
         traced(model, pixels[:1], "median")
-    with pytest.raises(UserError, match="choose one of rollout"):
-        explain(model, pixels[:1], torch.arange(8).numpy(), name="m", method="gradcam", options=Options())
+    with pytest.raises(UserError, match="gradcam"):
+        explain(model, pixels[:1], torch.arange(8).numpy(), name="m", method="gradcam")

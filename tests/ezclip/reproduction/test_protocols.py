@@ -18,6 +18,7 @@ from ezclip.data.manifest import Row, labels_of, read_rows
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
+from ezclip.progress import finish
 from ezclip.reproduction.protocols import Place, Run, base_classes, carry_out, draw_shots, protocols
 from ezclip.reproduction.tables import as_rows, cells, measured, missing
 
@@ -35,7 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> Path:
     lists.mkdir()
     classes: list[str] = []
     for split, count, name in (("train", 2, "trainlist01"), ("val", 1, "testlist01")):
-        rows = read_rows(synthesise(home / "drawn", clips_per_class=count, split=split, seed=5))
+        rows = read_rows(finish(synthesise(home / "drawn", clips_per_class=count, split=split, seed=5)))
         classes = ["".join(word.capitalize() for word in label.split()) for label in labels_of(rows)]
         lines = []
         for i, row in enumerate(rows):
@@ -161,11 +162,11 @@ def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
 
 def test_missing_lists_and_unknown_names(place: Place) -> None:
     with pytest.raises(ConfigError, match=r"has no hmdb51/train1.jsonl .*ezclip data check"):
-        carry_out(replace(PLAIN, trained_on="hmdb51"), place)
+        finish(carry_out(replace(PLAIN, trained_on="hmdb51"), place))
     with pytest.raises(ConfigError, match="no protocol 'one_shot'"):
-        carry_out(replace(PLAIN, protocol="one_shot"), place)
+        finish(carry_out(replace(PLAIN, protocol="one_shot"), place))
     with pytest.raises(ConfigError, match="not defined on 'charades'"):
-        carry_out(replace(PLAIN, trained_on="charades"), place)
+        finish(carry_out(replace(PLAIN, trained_on="charades"), place))
 
 
 def test_base_classes_are_the_most_frequent_half_or_those_of_a_file(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from ezclip.reproduction.results import write_results
-from ezclip.reproduction.tabletop import NOVEL, STEPS
+from ezclip.reproduction.tabletop import NOVEL, STAGES
 
 ROOT = Path(__file__).parents[3]
 
 
-def test_steps_have_names_of_their_own() -> None:
-    names = [step.name for step in STEPS]
+def test_stages_have_names_of_their_own() -> None:
+    names = [stage.name for stage in STAGES]
     assert len(set(names)) == len(names) and names[:2] == ["data", "backbone"]
     assert NOVEL == ("Pushing something from right to left", "Pulling something from left to right")
 
@@ -51,10 +51,10 @@ def test_fast_reproduction_resumes(tmp_path: Path) -> None:
         ]
         return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=900)
 
-    assert "no step 'dinner'" in run("--until", "dinner").stderr
+    assert "no stage 'dinner'" in run("--until", "dinner").stderr
     done = run("--until", "study")
-    assert "7 steps done: data, backbone, ezclip, base, prompts, motion, study" in done.stdout, done.stderr
-    assert "0 steps done" in run("--until", "study").stdout
+    assert "7 stages done: data, backbone, ezclip, base, prompts, motion, study" in done.stdout, done.stderr
+    assert "0 stages done" in run("--until", "study").stdout
     base = tmp_path / "runs" / "fast"
     study = json.loads((base / "results" / "tabletop" / "study" / "report.json").read_text())
     assert study["test"]["base"]["within_pairs"] == pytest.approx(0.5, abs=0.1)  # equal but for bf16

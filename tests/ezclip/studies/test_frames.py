@@ -1,11 +1,20 @@
-"""What two models are said to differ in."""
+"""Frames of clips under two models in one plane."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from ezclip import Predictor
+from ezclip.checkpoints.identity import Identity
+from ezclip.errors import UserError
 from ezclip.model.backbone import Backbone, build_backbone
-from ezclip.studies.frames import differ
+from ezclip.progress import finish
+from ezclip.studies.frames import CompareFrames, differ, project_frames
+from ezclip.studies.host import Host
+from ezclip.types import Clip
 from tests.conftest import TINY, make_model
+from tests.ezclip.studies.conftest import SAMPLES
 
 
 @pytest.mark.parametrize(
@@ -25,7 +34,46 @@ from tests.conftest import TINY, make_model
 def test_what_two_models_differ_in(
     backbone: Backbone, first: tuple[str, str], second: tuple[str, str], told: str
 ) -> None:
-    pair = [Predictor(make_model(backbone, variant), variant, data=data) for variant, data in (first, second)]
+    pair = [Predictor(make_model(backbone, variant), Identity(variant, data=data)) for variant, data in (first, second)]
     assert differ(*pair) == told
     other = Predictor(make_model(build_backbone("another", TINY), "ezclip"), "other")
     assert differ(pair[0], other) == "the two stand on different backbones"
+
+
+PAIR = {"baseline": "tabletop/base", "model": "tabletop/ezclip", "projection": "PCA"}
+
+
+def test_frames_in_one_plane(host: Host, movie: Path) -> None:
+    found = finish(CompareFrames((str(movie), str(SAMPLES[0])), **PAIR).run(host))
+    assert found.points.shape == (2 * 2 * 8, 2) and found.of(1, 1).shape == (8, 2)
+    assert found.difference == "the two differ by temporal prompts and the motion loss"
+    for (_, _, (variance, frozen, c, frozen_c), share), told in zip(found.spread(), sum(found.as_json()["motion"], [])):
+        assert told["phantom_share"] == share
+        if share is not None:
+            assert share == pytest.approx((frozen + frozen_c) / (variance + c))
+    assert found.spread()[1][-1] == pytest.approx(0, abs=1e-4), "base shows no motion where nothing moves"
+    with pytest.raises(UserError, match="twice"):
+        finish(CompareFrames((str(movie),), "tabletop/ezclip", "tabletop/ezclip").run(host))
+    with pytest.raises(UserError, match="1 to 8"):
+        finish(CompareFrames(tuple(str(s) for s in SAMPLES[:9]), **PAIR).run(host))
+
+
+def test_a_static_clip_is_one_point_for_base(host: Host) -> None:
+    still = Clip("still", np.zeros((8, 40, 40, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
+    study = CompareFrames(("still",), **PAIR)
+    found = finish(project_frames(study, host, [host.predictor(name) for name in study.models()], [still]))
+    assert found.still() == ["All frames of still are one point under tabletop/base."]
+    assert found.still() == found.as_json()["notes"]
+
+
+def test_a_clip_given_twice_counts_once(host: Host, movie: Path) -> None:
+    assert len(finish(CompareFrames((str(movie), str(movie)), **PAIR).run(host)).clips) == 1
+
+
+def test_projecting_can_be_cancelled(host: Host) -> None:
+    steps = CompareFrames((str(SAMPLES[0]), str(SAMPLES[1])), **PAIR).run(host)
+    while "embedding" not in next(steps).doing:
+        pass
+    steps.close()
+    with pytest.raises(StopIteration):
+        next(steps)

@@ -3,13 +3,17 @@
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from ezclip.errors import VideoError
-from ezclip.studies.live import MOST_FRAMES, watch
+from ezclip.errors import UserError, VideoError
+from ezclip.progress import finish
+from ezclip.studies.host import Host
+from ezclip.studies.live import MOST_FRAMES, FrameBuffer, ScoreLive, watch
 
 
 def picture(value: int) -> np.ndarray:
@@ -81,3 +85,34 @@ def test_a_stream_over_the_network() -> None:
     assert all(w.frames[-1][0] - w.frames[0][0] <= 0.5 for w in windows)
     assert int(windows[-1].frames[-1][1].mean()) > 3 * 70
     assert windows[0].clip(8).images.shape == (8, 48, 64, 3)
+
+
+def test_the_newest_frames_alone_are_kept(host: Host) -> None:
+    live = FrameBuffer()
+    for value in range(200):  # 100 a second, a window of one second
+        live.add(picture(value), seconds=1, now=value / 100)
+    times = [time for time, _ in live.frames]
+    assert times[-1] == 1.99 and times[0] == pytest.approx(0.99, abs=0.03), "the whole window"
+    assert 30 <= len(times) <= 66 and np.diff(times)[:-1].min() >= 1 / 64
+    clip = live.clip(8)
+    assert clip.images[-1, 0, 0, 0] == 199 and clip.images[0, 0, 0, 0] in range(97, 103)
+    study = ScoreLive(labels="a, b")
+    assert set(study.score(host, live).predictions) == {"tabletop/base", "tabletop/ezclip"}
+    live.add(picture(0), seconds=2, now=live.frames[-1][0] + 10)
+    assert len(live.frames) == 1, "older than the window"
+    live.add(picture(0), seconds=2, now=0.0)
+    assert len(live.frames) == 1, "the source started again"
+    with pytest.raises(UserError, match="No frame"):
+        study.score(host, FrameBuffer())
+
+
+def test_large_pictures_are_shrunk(host: Host, tmp_path: Path) -> None:
+    """64 pictures of 36 megapixels would take 7 GB."""
+    paths = []
+    for i in range(3):
+        Image.new("RGB", (5000, 2500), (i, 0, 0)).save(tmp_path / f"{i}.jpg")
+        paths.append(str(tmp_path / f"{i}.jpg"))
+    study = ScoreLive(frames=tuple(paths), labels="a, b")
+    (window,) = study._windows()
+    assert [image.shape for _, image in window.frames] == [(512, 1024, 3)] * 3
+    assert len(finish(study.run(host)).predictions) == 2

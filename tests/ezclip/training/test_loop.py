@@ -22,6 +22,7 @@ from ezclip.data.dataset import Clips, Frames8Bit
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
+from ezclip.progress import finish
 from ezclip.training.batches import Order
 from ezclip.training.loop import train
 from ezclip.training.optim import adamw, warmup_cosine
@@ -32,7 +33,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> TrainConfig:
     out = tmp_path_factory.mktemp("training")
-    manifest = synthesise(out, clips_per_class=1, split="train", seed=9)
+    manifest = finish(synthesise(out, clips_per_class=1, split="train", seed=9))
     save_backbone(backbone, out / "backbone" / "backbone.safetensors")
     return TrainConfig(
         variant="ezclip", backbone=str(out / "backbone"), out=str(out / "run"), data=str(manifest), steps=6,
@@ -48,7 +49,7 @@ def metrics(out: str) -> list[dict]:
 
 @pytest.mark.slow
 def test_a_run_leaves_a_model_and_its_curves(config: TrainConfig) -> None:
-    summary = train(config)
+    summary = finish(train(config))
     lines = metrics(config.out)
     assert [line["step"] for line in lines] == [1, 2, 3, 4, 5, 6]
     assert {"loss", "contrastive", "motion", "accuracy", "lr"} <= set(lines[0])
@@ -72,20 +73,20 @@ def test_the_last_states_stay_and_trackers_are_told(
 ) -> None:
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     run = replace(config, out=str(tmp_path / "run"), eval_every=1, keep=3, validation=None, trackers=["trackio"])
-    train(run)
+    finish(train(run))
     assert [p.name for p in sorted(Path(run.out).glob("state*"))] == [f"state-0000000{i}.pt" for i in (4, 5, 6)]
     with sqlite3.connect(tmp_path / "trackio" / "ezclip.db") as logged:
         told = [json.loads(row[0])["loss"] for row in logged.execute("select metrics from metrics order by step")]
     assert told == pytest.approx([line["loss"] for line in metrics(run.out)], abs=1e-6)
     monkeypatch.setattr("ezclip.training.loop.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install wandb"):
-        train(replace(run, trackers=["wandb"]))
+        finish(train(replace(run, trackers=["wandb"])))
 
 
 @pytest.mark.slow
 def test_resume_equals_an_unbroken_run(config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unbroken = replace(config, out=str(tmp_path / "unbroken"))
-    train(unbroken)
+    finish(train(unbroken))
     broken = replace(config, out=str(tmp_path / "broken"))
 
     class Kill(Exception):
@@ -97,15 +98,15 @@ def test_resume_equals_an_unbroken_run(config: TrainConfig, tmp_path: Path, monk
 
     monkeypatch.setattr("ezclip.training.records.Journal.write", _calling(stop))
     with pytest.raises(Kill):
-        train(broken)
+        finish(train(broken))
     monkeypatch.undo()
-    train(broken, resume=True)
+    finish(train(broken, resume=True))
     for name in ("adapter.safetensors",):
         there, here = ((Path(c.out) / "model" / name).read_bytes() for c in (unbroken, broken))
         assert there == here
     assert [m["loss"] for m in metrics(unbroken.out)] == [m["loss"] for m in metrics(broken.out)]
     with pytest.raises(ConfigError, match="another configuration"):
-        train(replace(broken, lr=1.0), resume=True)
+        finish(train(replace(broken, lr=1.0), resume=True))
 
 
 def _calling(before):  # type: ignore[no-untyped-def]
@@ -133,7 +134,7 @@ def test_broken_videos_are_listed_and_too_many_stop_the_run(config: TrainConfig,
     listed.write_text("\n".join(json.dumps(row) for row in one_percent) + "\n")
     one_pass = {"batch_size": 4, "steps": 50, "cache": None, "validation": None}
     run = replace(config, out=str(tmp_path / "run"), data=str(listed), **one_pass)
-    assert train(run)["training"]["broken"] == 2
+    assert finish(train(run))["training"]["broken"] == 2
     skipped = (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()
     assert sorted(json.loads(line)["path"] for line in skipped) == [row["path"] for row in broken]
     worse = tmp_path / "most.jsonl"
@@ -141,7 +142,7 @@ def test_broken_videos_are_listed_and_too_many_stop_the_run(config: TrainConfig,
         "\n".join(json.dumps({**r, "path": str(tmp_path / f"{i}.mp4")}) for i, r in enumerate(rows)) + "\n"
     )
     with pytest.raises(ConfigError, match="can be read|cannot be read"):
-        train(replace(run, data=str(worse), out=str(tmp_path / "run2")))
+        finish(train(replace(run, data=str(worse), out=str(tmp_path / "run2"))))
 
 
 def test_order_of_clips_does_not_depend_on_where_a_run_starts(config: TrainConfig) -> None:
@@ -228,7 +229,7 @@ def test_the_number_of_workers_changes_nothing(config: TrainConfig, tmp_path: Pa
     adapters = []
     for workers in (0, 2):
         run = replace(config, out=str(tmp_path / str(workers)), workers=workers, cache=None, validation=None)
-        train(replace(run, augmentation="release"))
+        finish(train(replace(run, augmentation="release")))
         adapters.append((Path(run.out) / "model" / "adapter.safetensors").read_bytes())
     assert adapters[0] == adapters[1]
 

@@ -18,7 +18,7 @@ from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
-from ezclip.training.loop import remember_less
+from ezclip.training.loop import enable_activation_checkpointing
 from ezclip.training.step import Step
 from tests.conftest import make_model
 
@@ -79,7 +79,7 @@ def test_parts_are_embedded_again_with_the_same_dropout(backbone: Backbone) -> N
 def test_blocks_that_are_computed_again_give_the_same_gradients(backbone: Backbone) -> None:
     model = build_ezclip(backbone, "ezclip", num_frames=8, drop_path=0.3, prompt_dropout=0.3).train()
     kept = gradients(model, replace(CONFIG, micro_batch=4))[1]
-    remember_less(model)
+    enable_activation_checkpointing(model)
     calls: list[int] = []
     model.vision.blocks[0].ln_1.register_forward_hook(lambda *_: calls.append(1))
     assert_close(kept, gradients(model, replace(CONFIG, micro_batch=4))[1])

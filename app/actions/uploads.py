@@ -1,4 +1,4 @@
-"""Class by class on many clips: a zip or a folder with one folder of clips for each class."""
+"""What users upload beside a clip: zips and folders of classes, class names, descriptions."""
 
 from __future__ import annotations
 
@@ -7,23 +7,18 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from app.services import Services
-from ezclip.data.manifest import SUFFIXES, labels_of, read_rows
+from ezclip.data.manifest import MANIFEST, SUFFIXES, read_rows
 from ezclip.errors import UserError
 from ezclip.files import sha256_of
-from ezclip.progress import Step
-
-if TYPE_CHECKING:
-    from ezclip.evaluation.embed import Embedded
-    from ezclip.studies.classes import ClassStudy
+from ezclip.text.labels import read_labels_file
+from ezclip.text.templates import read_descriptions
 
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
-BATCH = 8  # clips between looks at Cancel
 _PART = r"(?!\.\.?(/|$))[^/\\:\x00-\x1f]+"
 _INSIDE = re.compile(rf"{_PART}(/{_PART})*")  # a path that stays in its folder, on every system
 
@@ -58,8 +53,8 @@ def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[st
 
     Args:
         services: for a place.
-        files: where the uploads lie.
-        names: what each was called inside the chosen folder, such as "clips/waving/1.mp4", in the same order.
+        files: paths of the uploads.
+        names: of the files inside the chosen folder, such as "clips/waving/1.mp4", in the same order.
 
     Raises:
         UserError: names that do not belong to the files or lead outside the folder, files that are gone, or too much.
@@ -70,18 +65,25 @@ def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[st
     wanted = [(Path(file), name) for file, name in zip(files, names, strict=True) if _wanted(name)]
     _check_size(len(wanted), sum(file.stat().st_size for file, _ in wanted))
 
-    def lay(folder: Path) -> Path:
+    def copy(folder: Path) -> Path:
         for file, name in wanted:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, folder / name)
         return _classes_in(folder)
 
     listed = "\n".join(f"{sha256_of(file)} {name}" for file, name in wanted)
-    return services.unpacked(hashlib.sha256(listed.encode()).hexdigest(), lay)
+    return services.unpacked(hashlib.sha256(listed.encode()).hexdigest(), copy)
+
+
+def check_inside(folder: Path) -> None:
+    """Raise UserError where a folder's manifest lists files outside it."""
+    outside = [row for row in read_rows(folder) if not row.path.resolve().is_relative_to(folder.resolve())]
+    if outside:
+        raise UserError(f"{len(outside)} rows of the manifest point outside its folder; list files inside it.")
 
 
 def _wanted(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES or Path(name).name == "manifest.jsonl"
+    return Path(name).suffix.lower() in SUFFIXES or Path(name).name == MANIFEST
 
 
 def _check_size(files: int, size: int) -> None:
@@ -92,48 +94,24 @@ def _check_size(files: int, size: int) -> None:
 def _classes_in(folder: Path) -> Path:
     """The folder itself, or the one folder in it that holds the classes."""
     inside = [p for p in folder.iterdir() if p.is_dir()]
-    return inside[0] if len(inside) == 1 and not (folder / "manifest.jsonl").exists() and _nested(inside[0]) else folder
+    found = inside[0] if len(inside) == 1 and not (folder / MANIFEST).exists() and _nested(inside[0]) else folder
+    check_inside(found)
+    return found
 
 
 def _nested(folder: Path) -> bool:
-    return any(p.is_dir() for p in folder.iterdir()) or (folder / "manifest.jsonl").is_file()
+    return any(p.is_dir() for p in folder.iterdir()) or (folder / MANIFEST).is_file()
 
 
-def evaluate_classes(
-    services: Services, folder: Path, baseline: str, model: str, texts: str = "trained"
-) -> Iterator[Step | ClassStudy]:
-    """Evaluate two models on a folder of classes and compare them class by class.
-
-    What was encoded is kept: after a cancel, and for other texts, the same folder goes on from there.
-
-    Yields:
-        Steps, and the study last. Closing the iterator cancels.
-
-    Raises:
-        UserError: a folder that cannot be used, or no readable clip in it.
-    """
-    from ezclip.evaluation.embed import embed
-    from ezclip.evaluation.run import check_labels, score_all
-    from ezclip.studies.classes import study_of
-
-    rows = read_rows(folder)
-    if outside := [row for row in rows if not row.path.resolve().is_relative_to(folder.resolve())]:
-        raise UserError(f"{len(outside)} rows of the manifest point outside its folder; list files inside it.")
-    names = labels_of(rows)
-    check_labels(rows, names)
-    chosen = list(dict.fromkeys((baseline, model)))
-    evaluations = []
-    for i, name in enumerate(chosen):
-        predictor = services.predictor(name)
-        parts: list[Embedded] = services.kept(folder, name)
-        while (start := len(parts) * BATCH) < len(rows):
-            yield Step((i + start / len(rows)) / len(chosen), f"{name}: {start} of {len(rows)} clips")
-            services.keep(folder)
-            with services.lock:
-                if len(parts) * BATCH == start:  # a cancelled run may have ended this batch meanwhile
-                    parts.extend(embed(predictor, rows[start : start + BATCH], batch_size=BATCH))
-        yield Step((i + 1) / len(chosen), f"{name}: reading {len(names)} class names")
-        with services.lock:
-            evaluations.append(score_all(predictor, parts, names, texts))
-    yield Step(1.0, "laying the videos out")
-    yield study_of(evaluations)
+def read_uploaded(path: str | None) -> tuple[str, dict[str, str], list[str]]:
+    """Class names, one a line, own sentences, and warnings, from an uploaded text, name CSV or descriptions CSV."""
+    if not path:
+        return "", {}, []
+    with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
+        header = [column.strip().lower() for column in file.readline().split(",")]
+    described = len(header) >= 3 and (header[-1] in ("description", "text", "sentence") or "name" not in header)
+    if described and Path(path).suffix.lower() == ".csv":
+        own = read_descriptions(path)
+        return "\n".join(own), own, []
+    names, warnings = read_labels_file(path)
+    return "\n".join(names), {}, warnings

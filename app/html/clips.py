@@ -1,0 +1,160 @@
+"""One clip: rankings, maps over its frames, their faithfulness, and the temporal prompts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from markupsafe import Markup
+
+from app.html.pieces import heat_uris, render, uri
+from ezclip.figures.maps import CMAP, DIFFERENCE, difference_limit, square
+from ezclip.studies.analysis import Analysis
+from ezclip.studies.corruption import CorruptedPredictions
+from ezclip.types import VARIANT_TITLES, Document, Prediction
+
+if TYPE_CHECKING:
+    from ezclip.explanation.temporal import TemporalView
+
+MOST = 500  # names in a ranking; the exported tables have all
+_SIDE = 168
+_THUMB = 44
+_FRAME = 96
+
+
+def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
+    """The verdict, both models' best class names side by side, and the nearest in text.
+
+    ``before`` is the last analysis; on the same clip, marks show how far a name has moved since.
+    """
+    same = before is not None and before.clip.source == analysis.clip.source
+    old = {r.name: [p.label for p in r.predictions] for r in before.results} if before and same else {}
+    models = [
+        {
+            "name": r.name,
+            "kind": VARIANT_TITLES[r.identity.variant],
+            "rows": _ranked(r.predictions, old.get(r.name, [])),
+        }
+        for r in analysis.results
+    ]
+    return render("rankings", analysis=analysis, models=models)
+
+
+def _ranked(predictions: list[Prediction], before: list[str]) -> list[Document]:
+    places = {label: rank for rank, label in enumerate(before)}
+    return [vars(p) | {"moved": places.get(p.label, rank) - rank} for rank, p in enumerate(predictions[:MOST])]
+
+
+def cards(found: list[dict[str, str]]) -> str:
+    """Model cards."""
+    return render("cards", cards=found)
+
+
+def own_sentences(sentences: dict[str, str]) -> str:
+    """The user's own sentences in use, as text."""
+    listed = Markup("; ").join(Markup("{} → “{}”").format(*pair) for pair in sentences.items())
+    return f"Own sentences in use: {listed}" if sentences else ""
+
+
+def strip(analysis: Analysis) -> str:
+    """Input frames and every model's map over them, on one colour scale; scrolls sideways on a small screen."""
+    images, S = analysis.clip.images, analysis.model.attribution.image_size
+    frames = {
+        size: [uri(image) for image in square(images, _SIDE, size)]
+        for size in {S, *(r.attribution.image_size for r in analysis.results)}
+    }
+    rows: list[Document] = [{"title": "Input", "frames": frames[S], "heats": None}]
+    for r in analysis.results:
+        heats = heat_uris(r.attribution.heat / analysis.limit, CMAP, _SIDE // 2)
+        rows.append({"title": r.name, "frames": frames[r.attribution.image_size], "heats": heats})
+    scales = [(CMAP, "0", f"{analysis.limit:.1e} per patch, one scale for all models; brighter is more")]
+    if (apart := analysis.difference) is not None:
+        limit = difference_limit(apart)
+        heats = heat_uris((apart / limit + 1) / 2, DIFFERENCE, _SIDE // 2)
+        title = f"{analysis.model.name} minus {analysis.baseline.name}"
+        rows.append({"title": title, "frames": frames[S], "heats": heats})
+        scales.append((DIFFERENCE, f"−{limit:.1e}: the baseline has more", f"+{limit:.1e}: the model has more"))
+    notes = " ".join(f"{r.name}: {r.attribution.note}" for r in analysis.results if r.attribution.note)
+    seconds, opacity = analysis.clip.seconds.tolist(), analysis.study.opacity
+    return render("strip", rows=rows, seconds=seconds, opacity=opacity, scales=scales, notes=notes)
+
+
+def faithfulness(analysis: Analysis, *, doing: str = "") -> str:
+    """Faithfulness of the maps, and the fraction of heat on what moves where that is known."""
+    waiting = doing or "not yet measured"
+
+    def gain(value: float | None) -> str:
+        return waiting if value is None else f"{value:+.3f}"
+
+    def share(value: float | None) -> str:
+        return "no ground truth" if value is None else f"{value:.1%}"
+
+    rows = [
+        [f.name, gain(f.deletion), gain(f.insertion), share(f.moving), share(f.area)] for f in analysis.faithfulness
+    ]
+    return render("faithfulness", rows=rows, target=analysis.target)
+
+
+def temporal(analysis: Analysis, layer: int = 0) -> str:
+    """The T x T matrix with thumbnails on both axes, and attention to the prompt; ``layer`` 0 takes all."""
+    view, name = analysis.view, analysis.model.name
+    if view is None:
+        return render("temporal", view=None, name=name)
+    matrix, to_prompt = _of_layer(view, layer)
+    T, S = len(matrix), analysis.model.attribution.image_size
+    off = matrix[~np.eye(T, dtype=bool)]
+    most = max(float(to_prompt.max()), 1e-9)
+    return render(
+        "temporal",
+        view=view,
+        name=name,
+        layer=layer,
+        T=T,
+        matrix=matrix.tolist(),
+        total=float(off.sum()) / T,
+        limit=max(float(off.max()) if T > 1 else 0.0, 1e-9),
+        most=most,
+        cmap=CMAP,
+        seconds=analysis.clip.seconds.tolist(),
+        thumbs=[uri(image) for image in square(analysis.clip.images, _THUMB, S)],
+        frames=[uri(image) for image in square(analysis.clip.images, _SIDE, S)],
+        heats=heat_uris(to_prompt / most, CMAP, _SIDE // 2),
+    )
+
+
+def _of_layer(view: TemporalView, layer: int) -> tuple[np.ndarray, np.ndarray]:
+    """The matrix of a layer and its attention to the prompt; of all layers for 0."""
+    if not layer:
+        return view.influence, view.to_prompt.mean(axis=0)
+    at = view.layers.index(layer)
+    return view.prompts[at], view.to_prompt[at]
+
+
+def spread(analysis: Analysis) -> str:
+    """Var and C of all models, with those of the static copy beside them."""
+    rows = []
+    for result in analysis.results:
+        m = result.motion
+        values = (
+            *(m.variance, m.frozen_variance, m.variance_unit),
+            *(m.central_difference, m.frozen_central_difference, m.central_difference_unit),
+        )
+        rows.append([f"{result.name} ({m.reading} formulation)", *(f"{v:.4f}" for v in values)])
+    return render("spread", rows=rows)
+
+
+def opened_clip(analysis: Analysis, label: str, family: str = "", accuracy: Document | None = None) -> str:
+    """A labelled clip: both models' answers, their maps, and the accuracies measured on its family."""
+    rows = [
+        [v, f"{a['top1']:.1%}", f"{a.get('within_pairs', float('nan')):.1%}", f"{a['n']:.0f}"]
+        for v, a in (accuracy or {}).items()
+    ]
+    maps, family = Markup(strip(analysis)), family.replace("_", " ")
+    return render("opened_clip", analysis=analysis, label=label, family=family, accuracies=rows, strip=maps)
+
+
+def corrupted(found: CorruptedPredictions) -> str:
+    """The corrupted frames and both models' rankings."""
+    frames = [uri(image) for image in square(found.clip.images, _FRAME, found.image_size)]
+    models = [{"name": name, "rows": _ranked(ranked, [])} for name, ranked in found.predictions.items()]
+    return render("corrupted", frames=frames, models=models)

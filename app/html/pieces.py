@@ -1,0 +1,103 @@
+"""The templates, their filters, and pictures as data addresses."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader
+from markupsafe import Markup, escape
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from PIL import Image
+
+from ezclip.progress import Progress
+
+BRIGHT = 0.179  # luminance above which black is more readable than white
+
+
+def uri(image: np.ndarray) -> str:
+    """A picture, uint8 (H, W, 3), as a data address."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=85)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def drawn(figure: Figure) -> str:
+    """A figure as a data address."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def heat_uris(values: np.ndarray, cmap: str, side: int) -> list[str]:
+    """Maps (T, grid, grid) in [0, 1] as pictures."""
+    found = []
+    for frame in values:
+        small = Image.fromarray(np.clip(frame, 0, 1).astype(np.float32))
+        large = np.asarray(small.resize((side, side), Image.Resampling.BILINEAR))
+        found.append(uri((colormaps[cmap](large)[..., :3] * 255).astype(np.uint8)))
+    return found
+
+
+def _colour(value: float, cmap: str) -> str:
+    red, green, blue = (int(255 * c) for c in colormaps[cmap](float(np.clip(value, 0, 1)))[:3])
+    return f"rgb({red},{green},{blue})"
+
+
+def _gradient(cmap: str) -> str:
+    return ", ".join(_colour(v, cmap) for v in np.linspace(0, 1, 9))
+
+
+def _filled(value: float) -> str:
+    """CSS of a cell coloured by a value in [0, 1], in black or white ink, whichever has more contrast (WCAG)."""
+    shown = np.array(colormaps["viridis"](float(np.clip(value, 0, 1)))[:3])
+    linear = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+    ink = "#000" if linear @ (0.2126, 0.7152, 0.0722) > BRIGHT else "#fff"
+    return f"background:{_colour(value, 'viridis')};color:{ink}"
+
+
+def _numeric(text: Any) -> bool:
+    text = str(text)
+    return text[:1].isdigit() or text[:2].lstrip("+-−")[:1].isdigit()
+
+
+_ENVIRONMENT = Environment(loader=PackageLoader("app.html"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+_ENVIRONMENT.filters |= {
+    "gradient": _gradient,
+    "filled": _filled,
+    "percent": lambda value, digits=1: f"{value:.{digits}%}",
+    "breakable": lambda text: escape(text).replace("/", Markup("/<wbr>")),
+}
+_ENVIRONMENT.tests["numeric"] = _numeric
+
+
+def render(template: str, **values: Any) -> str:
+    """A template filled with values."""
+    return _ENVIRONMENT.get_template(f"{template}.html").render(**values)
+
+
+def _macro(name: str, *arguments: Any) -> str:
+    return str(getattr(_ENVIRONMENT.get_template("macros.html").module, name)(*arguments))
+
+
+def empty(text: str) -> str:
+    """A placeholder where nothing has been computed yet."""
+    return _macro("empty", text)
+
+
+def warnings(texts: list[str]) -> str:
+    """Warnings above the results."""
+    return _macro("warnings", texts)
+
+
+def progress(step: Progress) -> str:
+    """A progress bar with its words."""
+    return render("progress", step=step)
+
+
+def verdict(text: str, skipped: list[str]) -> str:
+    """A verdict, and warnings below it."""
+    return f"<p><b>{escape(text)}</b></p>{warnings(skipped)}"

@@ -1,0 +1,39 @@
+"""Tab: test whether a model sees motion in this clip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from app import html, texts
+from app.controls import Controls
+from app.jobs import start, stop
+from app.services import Services
+from app.tabs.export import StudyExport
+from ezclip.progress import Steps
+from ezclip.studies.motion import MotionProbes, ProbeMotion
+
+EMPTY = (
+    "The same frames reversed, shuffled, static, at half and double speed: a model that sees motion should change its "
+    "prediction. Choose a clip and press the button."
+)
+
+
+def motion_tab(services: Services, controls: Controls) -> None:
+    """Lay out the tab and register its handlers; it works on the clip in the player."""
+    with gr.Tab(texts.TABS["motion"], id="motion"):
+        with gr.Row():
+            run = gr.Button("Test the order of frames", elem_id="motion-run")
+            cancel = gr.Button("Cancel", elem_id="motion-cancel")
+        found = gr.HTML(html.empty(EMPTY), elem_id="motion-result")
+        chart = gr.Plot(visible=False, show_label=False, label="Scores by variation", elem_id="motion-chart")
+        export = StudyExport(services, "motion")
+
+    def work(*values: Any) -> Steps[MotionProbes]:
+        return controls.study(ProbeMotion, values).run(services)
+
+    def show(probes: MotionProbes) -> list[Any]:
+        return [html.motion(probes), gr.Plot(probes.chart(), visible=True), probes]
+
+    stop(cancel, [start(run.click, work, controls.inputs, [found, chart, export.state], show)], found)

@@ -1,0 +1,86 @@
+"""Values as HTML: every text is escaped, and the pieces are there."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app import html
+from app.services import Services
+from ezclip.checkpoints.cards import measured, shipped_variants
+from ezclip.data.tabletop.truth import sample_entry
+from ezclip.progress import finish
+from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.studies.classes import Classes
+from ezclip.studies.corruption import Corrupt
+from ezclip.studies.frames import CompareFrames
+from ezclip.studies.motion import ProbeMotion
+from ezclip.studies.timeline import Moment, ScoreTimeline, Timeline
+
+SAMPLES = sorted((Path(__file__).parents[2] / "assets" / "samples").glob("*.mp4"))
+LABELS = 'pushing something, "<b>lifting</b>, slowly"'
+
+
+@pytest.fixture(scope="module")
+def analysis(services: Services, movie: Path) -> Analysis:
+    return finish(Analyse(str(movie), LABELS, faithfulness=True).run(services))
+
+
+def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None:
+    for page in (html.rankings(analysis), html.faithfulness(analysis), html.temporal(analysis), html.spread(analysis)):
+        assert "<b>lifting" not in page
+    assert "&lt;b&gt;lifting" in html.rankings(analysis)
+    strip = html.strip(finish(replace(analysis.study, difference=True, faithfulness=False).run(services)))
+    assert strip.count("<tr>") == 5 and strip.count('class="ez-heat"') == 24
+
+
+def test_what_moved_since_the_last_analysis(services: Services, movie: Path) -> None:
+    before = finish(Analyse(str(movie), "one, two, three").run(services))
+    last, first = before.model.predictions[-1].label, before.model.best.label
+    after = finish(replace(before.study, sentences={last: first, first: last}).run(services))
+    page = html.rankings(after, before)
+    assert "▲ 2" in page and "▼ 2" in page and "▲" not in html.rankings(after)
+    own = html.own_sentences({"<i>": "a <b> b"})
+    assert "&lt;i&gt; → “a &lt;b&gt; b”" in own
+
+
+def test_the_temporal_prompts_of_a_layer(analysis: Analysis) -> None:
+    assert html.temporal(analysis).count('class="ez-own"') == 8
+    assert "Layer 2 of tabletop/ezclip" in html.temporal(analysis, 2)
+    assert "no temporal prompts" in html.temporal(replace(analysis, view=None))
+
+
+def test_studies_as_html(services: Services, movie: Path) -> None:
+    pair = {"baseline": "tabletop/base", "model": "tabletop/ezclip"}
+    assert "<script" not in html.motion(finish(ProbeMotion(str(movie), "<script>, b").run(services)))
+    plane = finish(CompareFrames((str(movie), str(SAMPLES[0])), projection="PCA", **pair).run(services))
+    assert html.frame_plane(plane).count("<circle") == 32
+    assert html.corrupted(finish(Corrupt(str(movie), "a, b").run(services))).count("<img") == 8
+
+
+def test_a_long_timeline_is_drawn_in_part(services: Services) -> None:
+    study = ScoreTimeline("film.mp4", "a, b", baseline="tabletop/base")
+    picture, heat = np.zeros((96, 96, 3), np.uint8), np.ones((12, 12))
+    scores = {name: np.array([[0.6, 1.0], [0.4, 0.5]]) for name in study.models()}
+    moments = [Moment(float(i), i + 2.0, ["a", "b"], scores, picture, heat) for i in range(1000)]
+    identities = [services.predictor(name).identity for name in study.models()]
+    page = html.timeline(Timeline(study, identities, moments))
+    assert page.count("<button") == 200 and "200 of 1000 windows are drawn" in page
+    assert 'data-second="0.00"' in page and 'data-second="999.00"' in page
+
+
+def test_classes_as_html(services: Services) -> None:
+    study = finish(Classes("base", "ezclip").run(services))
+    page = html.class_tables(study) + html.class_plane(study.class_map)
+    assert page.count("data-row=") == 2 * len(study.class_map.rows) and page.count("<figure>") == 2
+    alone = finish(Classes("ezclip").run(services))
+    assert html.class_tables(alone).count("<figure>") == 1
+
+
+def test_the_gallery_names_every_family() -> None:
+    entries = [(str(path), entry) for path in SAMPLES if (entry := sample_entry(path) or {}).get("family")]
+    page = html.gallery(entries, {v: measured(v)["families"] for v in shipped_variants()})
+    assert page.count("<button") == len(entries) == 9
+    told = measured("ezclip")["families"]["night"]["top1"]
+    assert "night" in page and f"{told:.0%}" in page

@@ -1,0 +1,43 @@
+"""Class-wise comparison, by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ezclip.data.manifest import Row
+from ezclip.errors import UserError
+from ezclip.evaluation.classwise import compare, paired
+from ezclip.evaluation.metrics import confusion_matrix
+from ezclip.evaluation.run import Evaluation
+
+
+def evaluation(name: str, answers: list[int], truth: list[int]) -> Evaluation:
+    scores = torch.nn.functional.one_hot(torch.tensor(answers), 3).float()
+    rows = [Row(Path(f"c/{i}.mp4"), "abc"[t]) for i, t in enumerate(truth)]
+    return Evaluation(name, list("abc"), rows, scores)
+
+
+def test_mcnemar_counts_only_clips_that_differ() -> None:
+    first = np.array([True] * 5 + [False] * 5)
+    second = np.array([True] * 5 + [True] * 5)
+    d = paired("x", first, second)
+    assert (d.first, d.second, d.difference) == (0.5, 1.0, 0.5)
+    assert d.p == pytest.approx(2 * 0.5**5)  # 5 wins, 0 losses, two-sided
+    assert 0.1 <= d.low < 0.5 < d.high <= 0.9
+    assert paired("x", first, first).p == 1.0
+
+
+def test_confusions_fixed_and_created() -> None:
+    truth = [0, 0, 1, 1, 2]
+    first = evaluation("first", [1, 1, 1, 1, 2], truth)
+    second = evaluation("second", [0, 1, 1, 2, 2], truth)
+    found = compare(first, second)
+    assert found.fixed == [("a", "b", 1)] and found.created == [("b", "c", 1)]
+    assert [(d.label, d.difference) for d in found.classes] == [("a", 0.5), ("c", 0.0), ("b", -0.5)]
+    assert found.overall.difference == 0
+    with pytest.raises(UserError, match="differ in clips"):
+        compare(first, evaluation("other", [0], [0]))
+    matrix = confusion_matrix(second.scores, second.targets)
+    assert matrix.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 1]]

@@ -1,0 +1,83 @@
+"""The files of an analysis, and the command that repeats it."""
+
+import csv
+import json
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ezclip.cli import main
+from ezclip.explanation.methods import MapSettings
+from ezclip.progress import finish
+from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.studies.analysis_report import HOLD, commands, save_maps, save_overlay
+from ezclip.studies.host import Host
+from ezclip.video.decode import read_clip
+from tests.conftest import assert_same, write_video
+from tests.ezclip.studies.test_analysis import LABELS
+
+
+@pytest.fixture(scope="module")
+def analysis(host: Host, movie: Path) -> Analysis:
+    return finish(Analyse(str(movie), LABELS).run(host))
+
+
+def test_maps_and_overlay(analysis: Analysis, tmp_path: Path) -> None:
+    with np.load(save_maps(tmp_path / "maps.npz", analysis)) as arrays:
+        assert arrays["heat"].shape[:2] == (2, 8) and list(arrays["models"]) == ["tabletop/base", "tabletop/ezclip"]
+        assert arrays["prompts"].shape == (4, 8, 8)
+    shown = read_clip(save_overlay(tmp_path / "o.mp4", analysis), lambda n: [0, n - 1])
+    assert shown.images.shape[1:] == (224, 3 * 224, 3) and shown.total == 8 * HOLD
+
+
+def test_everything_is_written(analysis: Analysis, tmp_path: Path) -> None:
+    files = analysis.write(tmp_path)
+    text = files["page"].read_text()
+    assert "&lt;b&gt;lifting" in text and "sha256" in text and "python -m ezclip analyse" in text
+    assert not re.search(r'(src|href)\s*=\s*"(?!data:)', text)
+    inside = {"report.json", "report.html", "strip.png", "spread.csv", "names.txt", "maps.npz", "overlay.mp4"}
+    written = {path.name for path in tmp_path.iterdir()}
+    assert inside | {"influence_matrix.csv", "prompts.svg", "prompts_by_layer.csv"} <= written
+    rows = list(csv.reader((tmp_path / "prompts_by_layer.csv").read_text().splitlines()))[1:]
+    assert len(rows) == 4 * 8 and all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-3) for row in rows)
+
+
+@pytest.mark.slow
+def test_the_command_in_the_report_repeats_it(
+    host: Host, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command runs on the exported files beside the clip, and gives the same numbers."""
+    study = Analyse(
+        str(movie), LABELS, texts="templates", sentences={"pushing something": "A hand, pushing; slowly."},
+        method="gradient-rollout", target="pushing something", settings=MapSettings(discard=0.5), difference=True,
+        further=("tabletop/prompts",), opacity=0.3, faithfulness=True,
+    )  # fmt: skip
+    found = finish(study.run(host))
+    found.write(tmp_path)
+    (tmp_path / movie.name).write_bytes(movie.read_bytes())
+    command = next(line for line in commands(found).splitlines() if line.startswith("python -m ezclip"))
+    monkeypatch.chdir(tmp_path)
+    assert main([*shlex.split(command)[3:], "--device", "cpu"]) == 0
+    here, there = (json.loads((tmp_path / name).read_text()) for name in ("report.json", "analyse/report.json"))
+    assert_same(here, there)
+    assert here["proof"][0]["deletion"] is not None and len(here["models"]) == 3
+    assert (tmp_path / "analyse" / "sentences.csv").read_text() == (tmp_path / "sentences.csv").read_text()
+    code, names = commands(found).partition("# Python")[2], {}
+    exec(code, names)
+    for here, there in zip(found.results, names["result"].results, strict=True):
+        assert here.name == there.name and [p.label for p in here.predictions] == [p.label for p in there.predictions]
+        assert np.allclose(here.attribution.heat, there.attribution.heat, rtol=0.05, atol=1e-5)
+
+
+def test_a_folder_of_frames_is_analysed_and_reported(host: Host, tmp_path: Path) -> None:
+    from PIL import Image
+
+    (tmp_path / "frames").mkdir()
+    clip = read_clip(write_video(tmp_path / "a.mp4", count=9), lambda n: list(range(n)))
+    for i, image in enumerate(clip.images):
+        Image.fromarray(image).save(tmp_path / "frames" / f"img_{i:05d}.png")
+    files = finish(Analyse(str(tmp_path / "frames"), "one, two").run(host)).write(tmp_path / "out")
+    assert "frames, sha256" in files["page"].read_text()

@@ -1,0 +1,86 @@
+"""Class by class: tables of predictions, and the shipped results."""
+
+import json
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ezclip.checkpoints.cards import measured, shipped_report, shipped_variants
+from ezclip.data.manifest import Row
+from ezclip.data.tabletop.truth import find_masks
+from ezclip.errors import UserError
+from ezclip.evaluation.predictions import read_predictions
+from ezclip.evaluation.run import evaluate
+from ezclip.evaluation.shipped import draw_test_clip, shipped_evaluations
+from ezclip.evaluation.summary import class_accuracies
+from ezclip.progress import finish
+from ezclip.studies.classes import Classes, ClassStudy
+from ezclip.studies.host import Host
+
+
+def study(first: str, second: str = "") -> ClassStudy:
+    return finish(Classes(first, second).run(Host("cpu")))
+
+
+def test_tables_of_predictions(tmp_path: Path) -> None:
+    good = tmp_path / "good.csv"
+    good.write_text("path,label,prediction,a,b\nx/1.mp4,a,a,0.9,0.1\nx/2.mp4,b,a,0.8,0.2\n")
+    found = read_predictions(str(good), "first")
+    assert found.labels == ["a", "b"] and found.scores.argmax(dim=1).tolist() == [0, 0]
+    (tmp_path / "bad.csv").write_text("path,label,prediction,a,b\nx/1.mp4,c,a,0.9,0.1\n")
+    with pytest.raises(UserError, match="row 2"):
+        read_predictions(str(tmp_path / "bad.csv"), "first")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="does not start with"):
+        read_predictions(str(tmp_path / "other.csv"), "first")
+
+
+def test_one_table_alone(tmp_path: Path) -> None:
+    table = tmp_path / "one.csv"
+    table.write_text("path,label,prediction,a,b\nx/1.mp4,a,a,0.9,0.1\nx/2.mp4,b,a,0.8,0.2\nx/3.mp4,b,b,0.1,0.9\n")
+    found = study(str(table))
+    assert found.comparison is None and found.verdict == "table is right on 66.7% of 3 clips of 2 classes."
+    low, high = class_accuracies(found.model)["b"][1:]
+    # Wilson by hand for 1 of 2: (1/2 + z²/4) / (1 + z²/2) ± z/(1 + z²/2) sqrt(1/8 + z²/16), z = 1.96
+    assert (low, high) == (pytest.approx(0.0945, abs=1e-3), pytest.approx(0.9055, abs=1e-3))
+    files = found.report().write(tmp_path / "out")
+    assert {"classes", "classes_chart", "confusion_table", "predictions"} <= set(files)
+    assert "classwise" not in files
+
+
+def test_shipped_results() -> None:
+    report = shipped_report()
+    assert set(shipped_variants()) >= {"base", "motion", "prompts", "ezclip"}
+    found = study("base", "ezclip")
+    assert json.dumps(found.comparison.as_json()) == json.dumps(report["comparisons"]["base->ezclip"])
+    told = report["class_maps"]["base->ezclip"]
+    assert found.class_map.as_json() == told
+    for pair in permutations(shipped_variants(), 2):
+        mapped = study(*pair).class_map
+        assert mapped.models == list(mapped.silhouette) == list(pair) and mapped.points.shape == (
+            2,
+            len(mapped.rows),
+            2,
+        )
+    turned = study("ezclip", "base").class_map
+    assert np.array_equal(turned.points, found.class_map.points[::-1])
+    assert measured("ezclip")["families"]["night"]["n"] > 0 and measured("x") == {}
+    with pytest.raises(UserError, match="'x'"):
+        shipped_evaluations(["x", "base"])
+
+
+def test_a_shipped_test_clip_can_be_drawn_again(host: Host, tmp_path: Path) -> None:
+    row = study("base", "ezclip").class_map.rows[0]
+    drawn = draw_test_clip(row, tmp_path)
+    assert f"{drawn.parent.name}/{drawn.name}" == row.short_name and find_masks(drawn) is not None
+    known = study("ezclip").model
+    then = dict(zip(known.labels, known.scores[[r.short_name for r in known.rows].index(row.short_name)].tolist()))
+    now = finish(evaluate(host.predictor("tabletop/ezclip"), [Row(drawn, row.label)], known.labels))
+    again = dict(zip(known.labels, now.scores[0].tolist()))
+    assert max(again, key=again.get) == max(then, key=then.get)
+    assert max(abs(again[label] - then[label]) for label in then) < 0.03, "the clip that was measured"
+    for bad in (Row(Path("x/1.mp4"), "waving"), Row(Path("x/y.mp4"), row.label)):
+        with pytest.raises(UserError, match="Tabletop Motion"):
+            draw_test_clip(bad, tmp_path)

@@ -1,0 +1,35 @@
+"""Maps to files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ezclip.progress import finish
+from ezclip.studies.explain import Explain
+from ezclip.studies.host import Host
+
+
+def test_maps_of_model_and_baseline(host: Host, movie: Path, tmp_path: Path) -> None:
+    found = finish(Explain(str(movie), label=" moving Something up ").run(host))
+    answer = found.as_json()
+    assert answer["label"] == "Moving something up" and answer["baseline"] == "tabletop/base"
+    np.testing.assert_allclose(np.sum(answer["influence"], axis=1), 1, atol=1e-5)
+    assert set(answer["scores"]) == {"tabletop/ezclip", "tabletop/base"} and answer["faithfulness"] is None
+    files = found.write(tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"strip.png", "influence.png", "maps.npz"}
+    maps = np.load(files["maps"])
+    assert maps["heat_0"].shape == maps["heat_1"].shape == (8, 12, 12)
+    assert list(maps["models"]) == ["tabletop/ezclip", "tabletop/base"], "the model first"
+
+
+def test_a_new_label_joins_the_class_names(host: Host, movie: Path) -> None:
+    found = finish(Explain(str(movie), label="juggling", baseline="", method="last-layer").run(host))
+    assert found.as_json()["label"] == "juggling" and len(found.analysis.names) == 32
+    assert found.as_json()["baseline"] is None and found.as_json()["influence"] is None
+
+
+def test_faithfulness_of_both_maps(host: Host, movie: Path) -> None:
+    found = finish(Explain(str(movie), "a, b", faithfulness=True).run(host)).as_json()["faithfulness"]
+    assert set(found) == {"tabletop/ezclip", "tabletop/base"}
+    assert all(-1 <= gain <= 1 and gain == pytest.approx(gain) for row in found.values() for gain in row.values())

@@ -1,0 +1,42 @@
+"""Variations of a clip under two models."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ezclip.progress import finish
+from ezclip.studies.host import Host
+from ezclip.studies.motion import ProbeMotion
+from tests.ezclip.studies.conftest import SAMPLES
+
+
+def test_motion_of_a_sample(host: Host) -> None:
+    found = finish(ProbeMotion(str(SAMPLES[0])).run(host))
+    base = {p.variation: p for p in found.probes["tabletop/base"]}
+    assert base["reversed"].score == pytest.approx(base["as it is"].score, abs=2e-3)
+    assert base["reversed"].map_change == pytest.approx(0, abs=1e-3)
+    assert "does not see the order" in found.verdicts[0]
+    assert "becomes" in found.verdicts[1]
+
+
+def test_what_does_not_depend_on_names_is_computed_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = ProbeMotion(str(SAMPLES[2]), "putting something, taking something")
+    first = finish(study.run(host))
+
+    def again(*_: object, **__: object) -> None:
+        raise AssertionError("the clip was decoded or encoded again")
+
+    monkeypatch.setattr("ezclip.evaluation.order.read_frames", again)
+    monkeypatch.setattr("ezclip.explanation.maps.explain_clip", again)
+    assert finish(study.run(host)).probes == first.probes
+    other = finish(replace(study, labels="closing something, putting something").run(host))
+    for name, probes in other.probes.items():
+        assert {p.answer for p in probes} <= {"closing something", "putting something"}
+        assert [p.variance for p in probes] == [p.variance for p in first.probes[name]]
+
+
+def test_one_model_alone(host: Host, movie: Path) -> None:
+    found = finish(ProbeMotion(str(movie), "a, b", baseline="").run(host))
+    assert list(found.probes) == ["tabletop/ezclip"] and len(found.verdicts) == 1
+    assert found.as_json()["clip"] == "grey.mp4" and len(found.as_json()["models"]["tabletop/ezclip"]) == 7
