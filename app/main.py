@@ -42,7 +42,8 @@ from ezclip.checkpoints.catalog import DEFAULT, ROOT, check_model_name, own_labe
 from ezclip.errors import UserError
 from ezclip.files import shipped
 from ezclip.progress import Watch, with_time_left
-from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.analysis_report import Analysis
 
 ASSETS = shipped("assets")
 MAX_FILE = "200mb"
@@ -169,7 +170,7 @@ def build_app(services: Services) -> gr.Blocks:
 def _study(study: Analyse, *, again: bool) -> Analyse:
     """The study without its label, unless a redraw keeps it and it is still a class name."""
     names = study.given_labels()[0] or own_labels(study.model)
-    return study if again and study.target in names else study.without_target()
+    return study if again and study.target in names else study.but(target="")
 
 
 def _recall(services: Services, request: gr.Request) -> list[Any]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from ezclip.parameters import build
 from ezclip.progress import on_terminal
-from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.classes import ClassStudy, Evaluate
 from ezclip.studies.corruption import Corrupt, CorruptedPredictions
 from ezclip.studies.explain import Explain, Maps

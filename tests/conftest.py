@@ -104,7 +104,7 @@ def write_video(
     return path
 
 
-def assert_same(here: Any, there: Any) -> None:
+def assert_same(here: Any, there: Any, within: float = 0.02) -> None:
     """Equal but for bfloat16, whose sums depend on the other clips of a batch."""
     if isinstance(here, dict):
         assert here.keys() == there.keys()
@@ -112,6 +112,6 @@ def assert_same(here: Any, there: Any) -> None:
     if isinstance(here, list):
         assert len(here) == len(there)
         for one, other in zip(here, there, strict=True):
-            assert_same(one, other)
+            assert_same(one, other, within)
     else:
-        assert here == (pytest.approx(there, abs=0.02) if isinstance(here, float) else there)
+        assert here == (pytest.approx(there, abs=within) if isinstance(here, float) else there)

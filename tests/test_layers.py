@@ -4,11 +4,15 @@ import ast
 from pathlib import Path
 
 import pytest
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
     {"errors"},
     {"types"},
+    {"parameters"},
+    {"files", "progress"},
     {"config"},
     {"video", "text", "model", "figures"},
     {"checkpoints"},
@@ -16,10 +20,12 @@ ORDER = [
     {"data"},
     {"explanation"},
     {"evaluation"},
-    {"training"},
+    {"studies", "training"},
+    {"api", "reproduction"},
     {"cli"},
     {"app"},
 ]
+MOST_MODULES = 14  # of a folder
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 
 
@@ -67,6 +73,45 @@ def test_imports_go_down_only() -> None:
     assert [
         v for path, module in modules() if module not in ("ezclip", "ezclip.__main__") for v in violations(path, module)
     ] == []
+
+
+def arrows() -> dict[str, set[str]]:
+    """Module -> the modules of this project that it imports, lazily and for types, too."""
+    known = {module for _, module in modules()}
+    found: dict[str, set[str]] = {}
+    for path, module in modules():
+        targets = set(imports(path, module))
+        packages = {target for target in targets if any(other.startswith(f"{target}.") for other in known)}
+        found[module] = {target for target in targets & known if target not in packages and target != module}
+    return found
+
+
+def circles(found: dict[str, set[str]]) -> list[list[str]]:
+    """Modules that import one another, by Tarjan's strongly connected components."""
+    graph = csr_matrix(([True] * sum(map(len, found.values())), _pairs(found)), shape=(len(found),) * 2)
+    _, component = connected_components(graph, directed=True, connection="strong")
+    members: dict[int, list[str]] = {}
+    for module, number in zip(found, component.tolist(), strict=True):
+        members.setdefault(number, []).append(module)
+    return [group for group in members.values() if len(group) > 1]
+
+
+def _pairs(found: dict[str, set[str]]) -> tuple[list[int], list[int]]:
+    place = {module: i for i, module in enumerate(found)}
+    pairs = [(place[module], place[target]) for module, targets in found.items() for target in targets]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def test_no_circle_of_files() -> None:
+    found = {module: targets for module, targets in arrows().items() if module not in ("ezclip", "app")}
+    known = {module: {t for t in targets if t in found} for module, targets in found.items()}
+    assert circles(known) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
+def test_no_folder_is_crowded() -> None:
+    folders = {path.parent for path, _ in modules()}
+    assert {str(f): n for f in folders if (n := len(list(f.glob("*.py")))) > MOST_MODULES} == {}
 
 
 def test_every_package_has_a_place() -> None:

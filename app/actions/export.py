@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile
 
 from app.services import Services
 from ezclip.progress import finish
-from ezclip.studies.analysis import Analysis
+from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.declaration import Result, Study
-from ezclip.studies.faithfulness import measure_faithfulness
 
 
 def page_and_archive(services: Services, name: str, result: Result, *, clips: tuple[str, ...] = ()) -> tuple[str, str]:
@@ -36,4 +34,4 @@ def complete(services: Services, analysis: Analysis) -> Analysis:
     """An analysis whose maps' faithfulness is measured."""
     if all(f.measured for f in analysis.faithfulness):
         return analysis
-    return replace(analysis, faithfulness=finish(measure_faithfulness(services, analysis)))
+    return finish(analysis.measured(services))

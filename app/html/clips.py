@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from app.html.pieces import heat_uris, render, uri
 from ezclip.figures.maps import CMAP, DIFFERENCE, difference_limit, square
-from ezclip.studies.analysis import Analysis
+from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
 from ezclip.types import VARIANT_TITLES, Document, Prediction
 
@@ -75,7 +75,7 @@ def strip(analysis: Analysis) -> str:
         rows.append({"title": title, "frames": frames[S], "heats": heats})
         scales.append((DIFFERENCE, f"−{limit:.1e}: the baseline has more", f"+{limit:.1e}: the model has more"))
     notes = " ".join(f"{r.name}: {r.attribution.note}" for r in analysis.results if r.attribution.note)
-    seconds, opacity = analysis.clip.seconds.tolist(), analysis.study.opacity
+    seconds, opacity = analysis.clip.seconds.tolist(), analysis.study["opacity"]
     return render("strip", rows=rows, seconds=seconds, opacity=opacity, scales=scales, notes=notes)
 
 

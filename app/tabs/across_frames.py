@@ -5,7 +5,7 @@ from __future__ import annotations
 import gradio as gr
 
 from app import html, texts
-from ezclip.studies.analysis import Analysis
+from ezclip.studies.analysis_report import Analysis
 
 
 class AcrossFramesTab:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from app.services import Services
 from app.tabs.export import newest, with_opacity
 from ezclip.explanation.methods import FUSIONS, METHODS
 from ezclip.progress import Watch
-from ezclip.studies.analysis import Analyse, Analysis
-from ezclip.studies.analysis_report import save_maps, save_overlay, strip_figure
-from ezclip.studies.faithfulness import measure_faithfulness
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.analysis_report import Analysis, save_maps, save_overlay, strip_figure
 
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
 _SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s => {
@@ -91,7 +89,7 @@ class AttentionTab:
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The strip, the maps' faithfulness, the labels that can be explained, the frames, and the settings."""
-        method = METHODS[analysis.study.method]
+        method = METHODS[analysis.study["method"]]
         names = [p.label for p in analysis.model.predictions]
         depth = min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results)
         layers = [("all layers", 0), *((f"from layer {k + 1} of {depth}", k) for k in range(1, depth))]
@@ -101,11 +99,9 @@ class AttentionTab:
             gr.Dropdown(names, value=analysis.target),
             gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
             gr.Dropdown(list(FUSIONS), interactive="fusion" in method.settings),
-            gr.Dropdown(
-                layers, value=analysis.study.settings.start_layer, interactive="start_layer" in method.settings
-            ),
+            gr.Dropdown(layers, value=analysis.study["start_layer"], interactive="start_layer" in method.settings),
             gr.Slider(interactive="discard" in method.settings),
-            gr.Dropdown(_methods(), value=analysis.study.method),
+            gr.Dropdown(_methods(), value=analysis.study["method"]),
         ]
 
 
@@ -115,17 +111,16 @@ def _methods() -> list[tuple[str, str]]:
 
 def measured_faithfulness(services: Services, analysis: Analysis) -> Iterator[tuple[str, Any]]:
     """The faithfulness table, as HTML, while it is measured; with the last one the completed analysis."""
-    watch = Watch(measure_faithfulness(services, analysis))
+    watch = Watch(analysis.measured(services))
     for step in watch:
         yield html.faithfulness(analysis, doing=f"measuring faithfulness, {step.share:.0%}"), gr.skip()
-    complete = replace(analysis, faithfulness=watch.result)
-    yield html.faithfulness(complete), complete
+    yield html.faithfulness(watch.result), watch.result
 
 
 def _file(services: Services, suffix: str, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:
     """Path of the maps as PNG, NPZ or video."""
     drawn = with_opacity(newest(analysis, measured), opacity)
-    path = services.scratch() / f"{Path(analysis.clip.name).stem}-{analysis.study.method}.{suffix}"
+    path = services.scratch() / f"{Path(analysis.clip.name).stem}-{analysis.study['method']}.{suffix}"
     if suffix == "npz":
         save_maps(path, drawn)
     elif suffix == "png":

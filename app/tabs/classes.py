@@ -73,7 +73,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
         study = controls.study(Evaluate, values, data=str(place), labels="")
         return (yield from study.run(services))
 
-    def compare_tables(one: str | None, two: str | None) -> list[Any]:
+    def show_tables(one: str | None, two: str | None) -> list[Any]:
         return _show(finish(Classes(one or "", two or "").run(services)))
 
     def choose(row: int, found: ClassStudy | None, *values: Any) -> Choice:
@@ -88,8 +88,8 @@ def classes_tab(services: Services, controls: Controls) -> None:
         return Choice(controls.study(Analyse, values, **more), clip.label)
 
     shared: dict[str, Any] = {"api_visibility": "private"}
-    show_shipped.click(guarded(compare_tables), [first_shipped, second_shipped], outputs, **shared)
-    tables.click(guarded(compare_tables), [first, second], outputs, **shared)
+    show_shipped.click(guarded(show_tables), [first_shipped, second_shipped], outputs, **shared)
+    tables.click(guarded(show_tables), [first, second], outputs, **shared)
     folder.upload(None, None, names, js=_FOLDER, **shared)
     job = start(run.click, work, [archive, folder, names, *controls.inputs], outputs, _show)
     stop(cancel, [job], verdict, CANCELLED)

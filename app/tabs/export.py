@@ -11,8 +11,7 @@ import gradio as gr
 from app.actions.export import complete, page_and_archive
 from app.downloads import download_button
 from app.services import Services
-from ezclip.studies.analysis import Analysis
-from ezclip.studies.analysis_report import commands
+from ezclip.studies.analysis_report import Analysis, commands
 from ezclip.studies.declaration import Result
 
 
@@ -61,7 +60,7 @@ def newest(analysis: Analysis, measured: Analysis | None) -> Analysis:
 
 def with_opacity(analysis: Analysis, opacity: float) -> Analysis:
     """The analysis with its maps drawn at another opacity."""
-    return replace(analysis, study=replace(analysis.study, opacity=opacity))
+    return replace(analysis, study=analysis.study.but(opacity=opacity))
 
 
 def _commands(analysis: Analysis | None, opacity: Any) -> str:

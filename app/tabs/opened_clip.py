@@ -16,7 +16,8 @@ from app.tabs.attention import measured_faithfulness
 from app.tabs.export import newest
 from app.zero_gpu import on_gpu
 from ezclip.progress import Steps
-from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.analysis_report import Analysis
 from ezclip.types import Document
 
 # A click or Enter on anything that has data-row triggers "select".
@@ -53,7 +54,7 @@ class OpenedClip:
 
             def make(analysis: Analysis, measured: Analysis | None) -> str:
                 whole = complete(services, newest(analysis, measured))
-                return page_and_archive(services, "ezclip-report", whole, clips=(whole.study.clip,))[1]
+                return page_and_archive(services, "ezclip-report", whole, clips=(whole.study["clip"],))[1]
 
             export = "Export this clip and its maps (zip)"
             download_button(export, f"{name}-clip-archive", make, [self.analysis, self.measured])
@@ -77,7 +78,7 @@ class OpenedClip:
         def show(found: tuple[Analysis, Choice]) -> list[Any]:
             analysis, choice = found
             shown = html.opened_clip(analysis, *choice[1:])
-            return [shown, html.faithfulness(analysis), analysis, analysis.study.clip]
+            return [shown, html.faithfulness(analysis), analysis, analysis.study["clip"]]
 
         def measure(analysis: Analysis) -> Iterator[Any]:
             yield from measured_faithfulness(self.services, analysis)

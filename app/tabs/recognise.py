@@ -8,7 +8,7 @@ from app import html, texts
 from app.controls import Controls
 from app.feedback import guarded
 from app.services import Services
-from ezclip.studies.analysis import Analysis
+from ezclip.studies.analysis_report import Analysis
 
 
 class RecogniseTab:
@@ -44,7 +44,7 @@ class RecogniseTab:
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """Rankings with what moved since ``before``, the classes that can be edited, the sentences in use."""
         names = [p.label for p in analysis.model.predictions]
-        own = html.own_sentences(analysis.study.sentences)
+        own = html.own_sentences(analysis.study["sentences"])
         if own:  # while sentences are being edited, the chosen class stays
             return [html.rankings(analysis, before), gr.Dropdown(names), gr.skip(), own]
         sentence = self._text(analysis.target, analysis)

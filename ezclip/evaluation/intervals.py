@@ -34,7 +34,8 @@ def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -
     drawn = bootstrap(
         (values,), np.mean, n_resamples=resamples, batch=resamples, method="percentile", rng=np.random.default_rng(seed)
     )
-    return Interval(mean, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high), len(values))
+    low, high = map(float, drawn.confidence_interval)
+    return Interval(mean, low, high, len(values))
 
 
 def share_interval(hits: int, n: int) -> Interval:

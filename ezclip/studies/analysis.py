@@ -4,27 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
-
-import numpy as np
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import UserError
 from ezclip.explanation.methods import MapSettings, method_names
 from ezclip.figures.maps import shared_limit
-from ezclip.figures.report import Report
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps, in_thread, within
-from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.faithfulness import MapFaithfulness, measure_faithfulness, shares_of_truth
+from ezclip.studies.analysis_report import Analysis, ModelResult
+from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Sentences, Study, Texts
+from ezclip.studies.faithfulness import measure_faithfulness, shares_of_truth
 from ezclip.studies.host import Host, loading
-from ezclip.studies.predict import ranking_lines
-from ezclip.types import Attribution, Clip, Document, MotionStatistics, Prediction, has_prompts
+from ezclip.types import Clip, has_prompts
 
 if TYPE_CHECKING:
     from ezclip.checkpoints.identity import Identity
-    from ezclip.explanation.temporal import TemporalView
     from ezclip.predictor import Predictor
 
 DECODED = 0.2  # fraction of an analysis after which the clip is decoded
@@ -58,13 +53,10 @@ class Analyse(Study):
     opacity: Annotated[float, Parameter("Opacity of the maps over the frames.", low=0.0, high=1.0, step=0.05)] = 0.6
     difference: Annotated[bool, Parameter("Also draw the model's map minus the baseline's.")] = False
 
-    def without_target(self) -> Analyse:
-        """The same, explaining the model's best class name."""
-        return replace(self, target="")
-
     def run(self, host: Host) -> Steps[Analysis]:
         """Decode once, then predictions, spread and maps of every model."""
         from ezclip.explanation.maps import explain_clip
+        from ezclip.explanation.temporal import temporal_view
 
         path = self.required_clip()
         yield loading()
@@ -95,14 +87,15 @@ class Analyse(Study):
         found = [results[name] for name in predictors]
         nearest = model.nearest(target, names, study.prompt_texts(model, names))
         warnings = warnings + _warnings(names, model.identity, clip, cut)
-        limit = shared_limit([r.attribution for r in found])
-        analysis = Analysis(study, clip, found, limit, target, names, nearest, warnings)
-        analysis = replace(analysis, faithfulness=shares_of_truth(analysis))
+        maps = [r.attribution for r in found]
         if self.faithfulness:
-            measured = yield from within(measure_faithfulness(host, analysis), MAPPED, 1.0)
-            analysis = replace(analysis, faithfulness=measured)
-        view = analysis.temporal_view(host)
-        return replace(analysis, view=view)
+            steps = measure_faithfulness(host, study, clip, maps, names, target)
+            faithfulness = yield from within(steps, MAPPED, 1.0)
+        else:
+            faithfulness = shares_of_truth(path, clip, maps)
+        view = temporal_view(host.encode(model, clip)) if has_prompts(model.model.variant) else None
+        limit = shared_limit(maps)
+        return Analysis(study, clip, found, limit, target, names, nearest, warnings, faithfulness, view)
 
 
 def shared_frames(predictors: list[Predictor]) -> int:
@@ -139,123 +132,3 @@ def _warnings(names: list[str], model: Identity, clip: Clip, cut: list[str]) -> 
     if model.labels and new:
         found.append(f"{len(new)} of {len(names)} class names are new to {model.name}, which was trained on others.")
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class ModelResult:
-    """One model's part of an analysis."""
-
-    identity: Identity
-    predictions: list[Prediction]
-    motion: MotionStatistics
-    attribution: Attribution
-
-    @property
-    def name(self) -> str:
-        """Of the model."""
-        return self.identity.name
-
-    @property
-    def best(self) -> Prediction:
-        """The prediction that it ranks first."""
-        return self.predictions[0]
-
-
-@dataclass(frozen=True, eq=False)
-class Analysis(Result):
-    """One clip under the models.
-
-    Attributes:
-        study: what was asked for.
-        clip: the frames that all models were given.
-        results: one a model, the baseline first, then the model.
-        limit: upper end of the colour scale of all maps.
-        target: the label that was explained.
-        names: class names in the order in which they were given.
-        nearest: the classes whose texts lie nearest to the target's, with their cosines.
-        warnings: about labels, texts and the file, for the user.
-        faithfulness: of every map; gains are None until they are measured.
-        view: attention of the model's temporal prompts; None without prompts.
-    """
-
-    study: Analyse
-    clip: Clip
-    results: list[ModelResult]
-    limit: float
-    target: str
-    names: list[str]
-    nearest: list[tuple[str, float]]
-    warnings: list[str]
-    faithfulness: list[MapFaithfulness] = field(default_factory=list)
-    view: TemporalView | None = None
-
-    @property
-    def baseline(self) -> ModelResult:
-        """The model that is compared with; the model itself where there is none."""
-        return next((r for r in self.results if r.name == self.study.baseline), self.model)
-
-    @property
-    def model(self) -> ModelResult:
-        """The model that is examined."""
-        return next(r for r in self.results if r.name == self.study.model)
-
-    @property
-    def verdict(self) -> str:
-        """Both models' answers, and how much of a frame's attention comes from other frames."""
-        base, model = self.baseline, self.model
-        said = [f"{r.name} says “{r.best.label}” ({r.best.score:.0%})" for r in (base, model)]
-        if base is model:
-            return f"{said[0]}."
-        if base.best.label == model.best.label:
-            said[1] = said[1].replace(" says ", " also says ")
-        influence, other = model.attribution.influence, base.attribution.influence
-        if influence is None or other is not None and np.allclose(other, influence):
-            return f"{', '.join(said)}."
-        across = float(influence.sum() - np.trace(influence)) / len(influence)
-        return f"{', '.join(said)}. In {model.name}, {across:.1%} of a frame's attention comes from other frames."
-
-    @property
-    def repeated(self) -> Analyse:
-        """The study that repeats this result, with class names, label and faithfulness as they came out."""
-        measured = any(f.measured for f in self.faithfulness)
-        return replace(self.study, labels="\n".join(self.names), target=self.target, faithfulness=measured)
-
-    @property
-    def difference(self) -> np.ndarray | None:
-        """(T, grid, grid), the model's heat minus the baseline's; None if not asked for or not comparable."""
-        heat, other = self.model.attribution.heat, self.baseline.attribution.heat
-        if not self.study.difference or self.model is self.baseline or heat.shape != other.shape:
-            return None
-        return heat - other
-
-    def temporal_view(self, host: Host) -> TemporalView | None:
-        """Attention of the model's temporal prompts on the clip; None without prompts."""
-        from ezclip.explanation.temporal import temporal_view
-
-        predictor = host.predictor(self.model.name)
-        return temporal_view(host.encode(predictor, self.clip)) if has_prompts(predictor.model.variant) else None
-
-    def as_json(self) -> Document:
-        """Rankings, motion, faithfulness and warnings; see ``analysis_report.document``."""
-        from ezclip.studies.analysis_report import document
-
-        return document(self)
-
-    def text(self) -> str:
-        """The verdict, each model's best names, and the nearest class names."""
-        lines = [self.verdict]
-        for result in self.results:
-            lines += [result.name, *ranking_lines(result.predictions[:5])]
-        return "\n".join([*lines, f"Nearest to {self.target}: " + ", ".join(f"{n} ({c:.3f})" for n, c in self.nearest)])
-
-    def report(self) -> Report:
-        """Rankings, maps, spread, faithfulness and the temporal prompts."""
-        from ezclip.studies.analysis_report import analysis_report
-
-        return analysis_report(self)
-
-    def write(self, out: Path) -> dict[str, Path]:
-        """Write the report in all its forms, maps.npz, overlay.mp4 and the files that its command reads."""
-        from ezclip.studies.analysis_report import write_analysis
-
-        return write_analysis(self, out)

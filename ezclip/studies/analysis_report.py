@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,20 +24,137 @@ from ezclip.figures.maps import (
 from ezclip.figures.report import Picture, Report, Table, slug
 from ezclip.files import sha256_of
 from ezclip.parameters import declared, values_of
-from ezclip.studies.predict import frames_of
-from ezclip.types import Document
+from ezclip.progress import Steps
+from ezclip.studies.declaration import Result, Study
+from ezclip.studies.faithfulness import MapFaithfulness, measure_faithfulness
+from ezclip.studies.predict import frames_of, ranking_lines
+from ezclip.types import Attribution, Clip, Document, MotionStatistics, Prediction
 from ezclip.video.encode import write_mp4
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ezclip.checkpoints.identity import Identity
     from ezclip.explanation.temporal import TemporalView
-    from ezclip.studies.analysis import Analysis, ModelResult
+    from ezclip.studies.host import Host
 
 TOP = 10
 VIDEO_SIDE = 224
 HOLD = 4  # frames of the overlay video for each of the T frames
 VIDEO_FPS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ModelResult:
+    """One model's part of an analysis."""
+
+    identity: Identity
+    predictions: list[Prediction]
+    motion: MotionStatistics
+    attribution: Attribution
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self.identity.name
+
+    @property
+    def best(self) -> Prediction:
+        """The prediction that it ranks first."""
+        return self.predictions[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis(Result):
+    """One clip under the models.
+
+    Attributes:
+        study: what was asked for, an ``Analyse``.
+        clip: the frames that all models were given.
+        results: one a model, the baseline first, then the model.
+        limit: upper end of the colour scale of all maps.
+        target: the label that was explained.
+        names: class names in the order in which they were given.
+        nearest: the classes whose texts lie nearest to the target's, with their cosines.
+        warnings: about labels, texts and the file, for the user.
+        faithfulness: of every map; gains are None until they are measured.
+        view: attention of the model's temporal prompts; None without prompts.
+    """
+
+    study: Study
+    clip: Clip
+    results: list[ModelResult]
+    limit: float
+    target: str
+    names: list[str]
+    nearest: list[tuple[str, float]]
+    warnings: list[str]
+    faithfulness: list[MapFaithfulness]
+    view: TemporalView | None = None
+
+    @property
+    def baseline(self) -> ModelResult:
+        """The model that is compared with; the model itself where there is none."""
+        return next((r for r in self.results if r.name == self.study["baseline"]), self.model)
+
+    @property
+    def model(self) -> ModelResult:
+        """The model that is examined."""
+        return next(r for r in self.results if r.name == self.study["model"])
+
+    @property
+    def verdict(self) -> str:
+        """Both models' answers, and how much of a frame's attention comes from other frames."""
+        base, model = self.baseline, self.model
+        said = [f"{r.name} says “{r.best.label}” ({r.best.score:.0%})" for r in (base, model)]
+        if base is model:
+            return f"{said[0]}."
+        if base.best.label == model.best.label:
+            said[1] = said[1].replace(" says ", " also says ")
+        influence, other = model.attribution.influence, base.attribution.influence
+        if influence is None or other is not None and np.allclose(other, influence):
+            return f"{', '.join(said)}."
+        across = float(influence.sum() - np.trace(influence)) / len(influence)
+        return f"{', '.join(said)}. In {model.name}, {across:.1%} of a frame's attention comes from other frames."
+
+    @property
+    def repeated(self) -> Study:
+        """The study that repeats this result, with class names, label and faithfulness as they came out."""
+        measured = any(f.measured for f in self.faithfulness)
+        return self.study.but(labels="\n".join(self.names), target=self.target, faithfulness=measured)
+
+    @property
+    def difference(self) -> np.ndarray | None:
+        """(T, grid, grid), the model's heat minus the baseline's; None if not asked for or not comparable."""
+        heat, other = self.model.attribution.heat, self.baseline.attribution.heat
+        if not self.study["difference"] or self.model is self.baseline or heat.shape != other.shape:
+            return None
+        return heat - other
+
+    def text(self) -> str:
+        """The verdict, each model's best names, and the nearest class names."""
+        lines = [self.verdict]
+        for result in self.results:
+            lines += [result.name, *ranking_lines(result.predictions[:5])]
+        return "\n".join([*lines, f"Nearest to {self.target}: " + ", ".join(f"{n} ({c:.3f})" for n, c in self.nearest)])
+
+    def measured(self, host: Host) -> Steps[Analysis]:
+        """The same with the faithfulness of every map measured."""
+        maps = [r.attribution for r in self.results]
+        steps = measure_faithfulness(host, self.study, self.clip, maps, self.names, self.target)
+        return replace(self, faithfulness=(yield from steps))
+
+    def as_json(self) -> Document:
+        """Rankings, motion, faithfulness and warnings."""
+        return document(self)
+
+    def report(self) -> Report:
+        """Rankings, maps, spread, faithfulness and the temporal prompts."""
+        return analysis_report(self)
+
+    def write(self, out: Path) -> dict[str, Path]:
+        """Write the report in all its forms, maps.npz, overlay.mp4 and the files that its command reads."""
+        return write_analysis(self, out)
 
 
 def document(analysis: Analysis) -> Document:
@@ -48,8 +165,8 @@ def document(analysis: Analysis) -> Document:
         "frames": frames_of(analysis.clip),
         "baseline": analysis.baseline.name,
         "model": analysis.model.name,
-        "texts": analysis.study.texts,
-        "method": analysis.study.method,
+        "texts": analysis.study["texts"],
+        "method": analysis.study["method"],
         "target": analysis.target,
         "verdict": analysis.verdict,
         "models": {
@@ -77,7 +194,7 @@ def commands(analysis: Analysis) -> str:
     options = "".join(f", {name}={value!r}" for name, value in given.items())
     lines = [
         f"# names.txt: the {len(analysis.names)} class names, one a line (exported with the results)",
-        *(["# sentences.csv: your own sentences (exported with the results)"] if study.sentences else []),
+        *(["# sentences.csv: your own sentences (exported with the results)"] if study["sentences"] else []),
         study.command(),
         "",
         "# Python",
@@ -96,7 +213,7 @@ def strip_figure(analysis: Analysis) -> Figure:
         analysis.clip,
         {r.name: r.attribution for r in analysis.results},
         limit=analysis.limit,
-        opacity=analysis.study.opacity,
+        opacity=analysis.study["opacity"],
         difference=analysis.difference,
         notes={f.name: gains(f.deletion, f.insertion) for f in analysis.faithfulness},
     )
@@ -132,7 +249,7 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
 
 def save_overlay(path: Path, analysis: Analysis) -> Path:
     """The chosen frames with all models' maps side by side, input first, the difference last, as H.264."""
-    opacity, images = analysis.study.opacity, analysis.clip.images
+    opacity, images = analysis.study["opacity"], analysis.clip.images
     rows = [square(images, VIDEO_SIDE, analysis.model.attribution.image_size)]
     for r in analysis.results:
         frames = square(images, VIDEO_SIDE, r.attribution.image_size)
@@ -156,15 +273,15 @@ def write_analysis(analysis: Analysis, out: Path) -> dict[str, Path]:
 
 def _provenance(analysis: Analysis) -> dict[str, str]:
     study = analysis.study
-    if not Path(study.clip).exists():
+    if not Path(study["clip"]).exists():
         raise UserError("The clip is no longer there; upload it again.")
     frames = zip(analysis.clip.indices, analysis.clip.seconds, strict=True)
     return provenance(
         [r.identity for r in analysis.results],
-        clip=f"{analysis.clip.name}, sha256 {sha256_of(study.clip)[:16]}…",
+        clip=f"{analysis.clip.name}, sha256 {sha256_of(study['clip'])[:16]}…",
         **{"frames used": ", ".join(f"{i} ({s:.2f} s)" for i, s in frames)},
-        texts="; ".join([study.texts, *(f"{name}: “{own}”" for name, own in study.sentences.items())]),
-        method=f"{study.method}, label {analysis.target}",
+        texts="; ".join([study["texts"], *(f"{name}: “{own}”" for name, own in study["sentences"].items())]),
+        method=f"{study['method']}, label {analysis.target}",
         command=commands(analysis),
     )
 
@@ -183,10 +300,12 @@ def analysis_report(analysis: Analysis) -> Report:
     title = f"Nearest in text to “{analysis.target}” for {analysis.model.name}"
     parts.append(Table("nearest", title, ["class", "cosine"], near))
     notes = " ".join(r.attribution.note for r in analysis.results if r.attribution.note)
-    note = f"Method {analysis.study.method}, label {analysis.target}. {notes}"
+    note = f"Method {analysis.study['method']}, label {analysis.target}. {notes}"
     parts.append(Picture("strip", "Maps on one colour scale", strip_figure(analysis), note))
     rows = [
-        [f.name, *("not measured" if v is None else v for v in (f.deletion, f.insertion, f.moving, f.area))]
+        [f.name]
+        + ["not measured" if v is None else v for v in (f.deletion, f.insertion)]
+        + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
         for f in analysis.faithfulness
     ]
     columns = ["map of", "deletion gain", "insertion gain", "heat on what moves", "area that moves"]

@@ -155,7 +155,7 @@ class Classes(Study):
             return ClassStudy(self, shipped_evaluations(variants), [], shipped_map(variants))
         if missing := [name for name in given if not Path(name).is_file()]:
             raise UserError(
-                f"There is no table {Path(missing[0]).name}; ezclip evaluate --out writes predictions.csv. Shipped "
+                f"There is no table {Path(missing[0]).name!r}; ezclip evaluate --out writes predictions.csv. Shipped "
                 f"results: {', '.join(shipped_variants())}."
             )
         titles = ("first table", "second table") if len(given) == 2 else ("table",)

@@ -7,11 +7,11 @@ import io
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from ezclip.errors import UserError, VideoError
 from ezclip.figures.report import Report
-from ezclip.parameters import Parameter, check_parameters, declared, values_of
+from ezclip.parameters import Parameter, build, check_parameters, declared, values_of
 from ezclip.text.labels import label_set, parse_labels
 from ezclip.text.templates import check_texts, sentences
 from ezclip.types import Document
@@ -125,6 +125,14 @@ class Study:
             self.given_labels()
         if "texts" in values:
             check_texts(values["texts"])
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a declared parameter."""
+        return values_of(self)[name]
+
+    def but(self, **values: Any) -> Self:
+        """The same study with other values of some parameters."""
+        return build(type(self), values_of(self) | values)
 
     def run(self, host: Host) -> Steps[Any]:
         """Yield progress and return the result; closing the generator cancels.

@@ -12,8 +12,8 @@ from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report
 from ezclip.parameters import Parameter
 from ezclip.progress import Steps
-from ezclip.studies.analysis import Analyse, Analysis, Faithful, MethodName
-from ezclip.studies.analysis_report import save_maps, strip_figure
+from ezclip.studies.analysis import Analyse, Faithful, MethodName
+from ezclip.studies.analysis_report import Analysis, save_maps, strip_figure
 from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Study
 from ezclip.studies.host import Host
 from ezclip.text.labels import check_labels

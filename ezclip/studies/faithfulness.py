@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from ezclip.data.tabletop.truth import find_masks
 from ezclip.progress import Steps, within
+from ezclip.studies.declaration import Study
 from ezclip.studies.host import Host
-
-if TYPE_CHECKING:
-    from ezclip.studies.analysis import Analysis
+from ezclip.types import Attribution, Clip
 
 BATCH = 2  # clips in one forward pass, so that other work need not wait long for the processor
 
@@ -39,35 +37,43 @@ class MapFaithfulness:
         return self.deletion is not None
 
 
-def shares_of_truth(analysis: Analysis) -> list[MapFaithfulness]:
-    """The fraction of each map's heat on what moves, where the clip has masks; gains are not measured."""
+def shares_of_truth(path: str, clip: Clip, maps: list[Attribution]) -> list[MapFaithfulness]:
+    """The fraction of each map's heat on what moves, where the file has masks; gains are not measured."""
     from ezclip.explanation.truth import heat_shares
 
-    masks = find_masks(analysis.study.clip)
+    masks = find_masks(path)
     found = []
-    for result in analysis.results:
+    for attribution in maps:
         if masks is None:
-            found.append(MapFaithfulness(result.name))
+            found.append(MapFaithfulness(attribution.model))
             continue
-        shares = heat_shares(result.attribution, masks[analysis.clip.indices])
-        found.append(MapFaithfulness(result.name, moving=shares.heat[2], area=shares.area[2]))
+        shares = heat_shares(attribution, masks[clip.indices])
+        found.append(MapFaithfulness(attribution.model, moving=shares.heat[2], area=shares.area[2]))
     return found
 
 
-def measure_faithfulness(host: Host, analysis: Analysis) -> Steps[list[MapFaithfulness]]:
-    """Deletion and insertion scores of every map, 8 levels against 4 random orders."""
+def measure_faithfulness(
+    host: Host, study: Study, clip: Clip, maps: list[Attribution], names: list[str], target: str
+) -> Steps[list[MapFaithfulness]]:
+    """Deletion and insertion scores of the maps of a study's clip, 8 levels against 4 random orders.
+
+    Args:
+        host: of the models.
+        study: whose prompt texts represent the class names.
+        clip: its frames.
+        maps: one a model.
+        names: class names.
+        target: the one whose score is followed.
+    """
     from ezclip.explanation.faithfulness import measure
 
-    names = analysis.names
-    target = names.index(analysis.target)
     found = []
-    for i, (result, known) in enumerate(zip(analysis.results, shares_of_truth(analysis), strict=True)):
-        predictor = host.predictor(result.name)
-        sentences = analysis.study.prompt_texts(predictor, names)
+    for i, (attribution, known) in enumerate(zip(maps, shares_of_truth(study["clip"], clip, maps), strict=True)):
+        predictor = host.predictor(attribution.model)
+        sentences = study.prompt_texts(predictor, names)
         texts = predictor.encode_texts([sentence for name in names for sentence in sentences[name]])
-        pixels = host.encode(predictor, analysis.clip).pixels
-        steps = measure(predictor.model, pixels, result.attribution.heat, texts, len(names), target, batch=BATCH)
-        count = len(analysis.results)
-        measured = yield from within(steps, i / count, (i + 1) / count, f"{result.name}: ")
+        pixels, count = host.encode(predictor, clip).pixels, len(maps)
+        steps = measure(predictor.model, pixels, attribution.heat, texts, len(names), names.index(target), batch=BATCH)
+        measured = yield from within(steps, i / count, (i + 1) / count, f"{attribution.model}: ")
         found.append(replace(known, deletion=measured.deletion_gain, insertion=measured.insertion_gain))
     return found

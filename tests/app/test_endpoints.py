@@ -11,7 +11,8 @@ from PIL import Image
 
 from app.services import Services
 from ezclip.cli import main
-from tests.app.test_actions import assert_same
+from ezclip.studies import STUDIES
+from tests.conftest import assert_same
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -24,11 +25,11 @@ def client(url: str) -> Client:
 
 def test_the_endpoints_are_named(client: Client) -> None:
     named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
-    first = {"/predict", "/explain", "/analyse", "/probe", "/project", "/scan", "/damage"}
-    assert set(named) == first | {"/compare", "/compare_tables", "/live", "/models", "/shipped"}
+    former = {"/probe", "/damage", "/scan", "/project", "/compare", "/compare_tables"}
+    assert set(named) == {f"/{verb}" for verb in STUDIES} | former | {"/shipped", "/models"}
     parameters = {name: [p["parameter_name"] for p in e["parameters"]] for name, e in named.items()}
-    assert parameters["/predict"] == ["clip", "labels", "model", "texts", "sentences"]
-    assert parameters["/explain"] == ["clip", "labels", "model", "baseline", "label", "method", "prove"]
+    assert parameters["/predict"][:5] == ["clip", "labels", "model", "texts", "sentences"]
+    assert parameters["/explain"][:6] == ["clip", "labels", "model", "baseline", "label", "method"]
 
 
 def test_predict(client: Client, avi: Path) -> None:
@@ -40,7 +41,7 @@ def test_predict(client: Client, avi: Path) -> None:
 
 
 def test_explain(client: Client, movie: Path) -> None:
-    answer, files = client.predict(handle_file(movie), "a, b", label="b", prove=True, api_name="/explain")
+    answer, files = client.predict(handle_file(movie), "a, b", label="b", faithfulness=True, api_name="/explain")
     assert set(answer["faithfulness"]) == {"tabletop/base", "tabletop/ezclip"}
     assert answer["label"] == "b" and answer["baseline"] == "tabletop/base"
     assert set(answer["files"].values()) == {Path(f).name for f in files} == {"strip.png", "influence.png", "maps.npz"}
@@ -49,42 +50,61 @@ def test_explain(client: Client, movie: Path) -> None:
 def test_analyse_gives_everything(client: Client, movie: Path) -> None:
     answer, files = client.predict(
         handle_file(movie), "a, b", target="b", texts="names", sentences={"a": "An a."}, further="tabletop/motion",
-        prove=True, api_name="/analyse",
+        faithfulness=True, api_name="/analyse",
     )  # fmt: skip
     assert list(answer["models"]) == ["tabletop/base", "tabletop/ezclip", "tabletop/motion"]
     assert answer["target"] == "b" and [near["label"] for near in answer["nearest"]] == ["a"]
     assert all(proof["deletion"] is not None for proof in answer["proof"])
-    made = {"report.html", "strip.svg", "reading.png", "ranking.svg", "maps.npz", "overlay.mp4", "sentences.csv"}
+    made = {"report.html", "strip.svg", "to_prompt.png", "ranking.svg", "maps.npz", "overlay.mp4", "sentences.csv"}
     assert made <= {Path(f).name for f in files}
     with pytest.raises(AppError, match="Texts are 'poems'"):
         client.predict(handle_file(movie), "a, b", texts="poems", api_name="/analyse")
 
 
-def test_the_other_endpoints(client: Client, movie: Path, avi: Path, tmp_path: Path) -> None:
-    found = client.predict(handle_file(movie), "a, b", api_name="/probe")
-    assert set(found["models"]) == {"tabletop/base", "tabletop/ezclip"}
-    found = client.predict([handle_file(movie), handle_file(avi)], projection="PCA", api_name="/project")
+def test_motion(client: Client, movie: Path) -> None:
+    for name in ("/motion", "/probe"):
+        found = client.predict(handle_file(movie), "a, b", api_name=name)
+        assert set(found["models"]) == {"tabletop/base", "tabletop/ezclip"}
+
+
+def test_frames(client: Client, movie: Path, avi: Path) -> None:
+    found = client.predict([handle_file(movie), handle_file(avi)], projection="PCA", api_name="/frames")
     assert len(found["points"]) == 32 and found["models"] == ["tabletop/prompts", "tabletop/ezclip"]
-    found = client.predict(handle_file(movie), "a, b", seconds=1, step=0.5, api_name="/scan")
+
+
+def test_timeline(client: Client, movie: Path) -> None:
+    found = client.predict(handle_file(movie), "a, b", seconds=1, step=0.5, api_name="/timeline")
     assert len(found["windows"]) == 4
-    both = client.predict(handle_file(movie), "a, b", baseline="tabletop/base", top_k=1, api_name="/scan")
+    both = client.predict(handle_file(movie), "a, b", baseline="tabletop/base", top_k=1, api_name="/timeline")
     assert {name: len(rows) for name, rows in both["windows"][0]["predictions"].items()} == {
         "tabletop/base": 1, "tabletop/ezclip": 1,
     }  # fmt: skip
-    found = client.predict(handle_file(movie), "a, b", darkness=0.5, api_name="/damage")
+
+
+def test_corruption(client: Client, movie: Path) -> None:
+    found = client.predict(handle_file(movie), "a, b", darkness=0.5, api_name="/corruption")
     assert found["damage"]["darkness"] == 0.5 and set(found["models"]) == {"tabletop/base", "tabletop/ezclip"}
+
+
+def test_evaluate(client: Client, movie: Path, avi: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
         packed.write(movie, "one/1.mp4")
         packed.write(avi, "two/1.avi")
     found = client.predict(handle_file(tmp_path / "clips.zip"), api_name="/compare")
     assert found["comparison"]["models"] == ["tabletop/base", "tabletop/ezclip"] and found["n"] == 2
     assert {clip["label"] for clip in found["class_map"]["clips"]} == {"one", "two"}
+    alone = client.predict(handle_file(tmp_path / "clips.zip"), model="tabletop/base", api_name="/evaluate")
+    assert alone["model"] == "tabletop/base" and "comparison" not in alone
+
+
+def test_classes(client: Client, tmp_path: Path) -> None:
     for name, right in (("first", 0.2), ("second", 0.9)):
         (tmp_path / f"{name}.csv").write_text(f"path,label,prediction,a,b\nx/1.mp4,a,a,{right},0.5\n")
     tables = [handle_file(tmp_path / f"{name}.csv") for name in ("first", "second")]
-    found = client.predict(*tables, api_name="/compare_tables")["comparison"]
-    assert found["models"] == ["first table", "second table"] and found["fixed"] == [["a", "b", 1]]
-    alone = client.predict(tables[0], None, api_name="/compare_tables")
+    for name in ("/classes", "/compare_tables"):
+        found = client.predict(*tables, api_name=name)["comparison"]
+        assert found["models"] == ["first table", "second table"] and found["fixed"] == [["a", "b", 1]]
+    alone = client.predict(tables[0], None, api_name="/classes")
     assert alone["top1"] == 0 and "comparison" not in alone
 
 
@@ -97,7 +117,7 @@ def test_what_is_known_and_shipped(client: Client) -> None:
     assert found["comparison"]["models"] == ["base", "ezclip"]
     assert found["top1"] == pytest.approx(known["measured"]["test"]["top1"], abs=1e-6)
     assert found["within_pairs"] == pytest.approx(known["measured"]["test"]["within_pairs"], abs=1e-6)
-    with pytest.raises(AppError, match="No answers of 'x' ship"):
+    with pytest.raises(AppError, match="'x'"):
         client.predict("x", api_name="/shipped")
 
 
@@ -106,19 +126,23 @@ def test_newest_frames(client: Client, tmp_path: Path) -> None:
         Image.new("RGB", (64, 48), (80 * i, 90, 90)).save(tmp_path / f"{i}.png")
     frames = [handle_file(tmp_path / f"{i}.png") for i in range(3)]
     found = client.predict(frames, "a, b", sentences={"a": "An a."}, api_name="/live")
-    assert list(found) == ["tabletop/base", "tabletop/ezclip"] and len(found["tabletop/base"]) == 2
+    assert list(found["models"]) == ["tabletop/base", "tabletop/ezclip"]
+    assert len(found["models"]["tabletop/base"]) == 2
     (tmp_path / "text.png").write_text("hello")
     with pytest.raises(AppError, match=r"text\.png cannot be read as an image"):
         client.predict([handle_file(tmp_path / "text.png")], "a, b", api_name="/live")
+    (tmp_path / "film.mp4").write_text("hello")
+    with pytest.raises(AppError, match="not a picture"):
+        client.predict([handle_file(tmp_path / "film.mp4")], "a, b", api_name="/live")
 
 
 TEXTS = ("--texts", "a video of {}")
 COMMANDS = {
-    "/damage": ("damage", {"darkness": 0.5, "noise": 0.2}, ("--darkness", "0.5", "--noise", "0.2")),
+    "/corruption": ("corruption", {"darkness": 0.5, "noise": 0.2}, ("--darkness", "0.5", "--noise", "0.2")),
     "/predict": ("predict", {"model": "tabletop/prompts"}, ("--model", "tabletop/prompts", "--top-k", "2")),
-    "/probe": ("probe", {}, ()),
-    "/scan": (
-        "scan",
+    "/motion": ("motion", {}, ()),
+    "/timeline": (
+        "timeline",
         {"seconds": 1, "step": 0.5, "baseline": "tabletop/base"},
         ("--seconds", "1", "--step", "0.5", "--baseline", "tabletop/base"),
     ),
@@ -136,8 +160,6 @@ def test_commands_and_endpoints_give_the_same_numbers(
     shared = ("--labels", "arm wrestling, cooking", *TEXTS, "--device", "cpu", "--json")
     assert main([verb, str(clip), *shared, *flags]) == 0
     told = json.loads(capsys.readouterr().out)
-    if "clip" not in answer:
-        told.pop("clip")
     assert_same(answer, told)
 
 
@@ -169,10 +191,10 @@ def test_real_clips(client: Client, clips: Path) -> None:
         assert_same(told["models"]["tabletop/ezclip"]["predictions"], answer["predictions"])
         assert [frame["index"] for frame in told["frames"]] == [frame["index"] for frame in answer["frames"]]
         assert "report.html" in {Path(file).name for file in files}
-        plain = client.predict(*asked, api_name="/probe")["models"]["tabletop/ezclip"][0]
+        plain = client.predict(*asked, api_name="/motion")["models"]["tabletop/ezclip"][0]
         assert plain["variation"] == "as it is" and plain["answer"] == answer["predictions"][0]["label"]
         assert plain["score"] == pytest.approx(answer["predictions"][0]["score"], abs=1e-4)
-        assert client.predict(*asked, seconds=4, step=4, api_name="/scan")["windows"]
+        assert client.predict(*asked, seconds=4, step=4, api_name="/timeline")["windows"]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +211,7 @@ def test_user_errors_are_sentences(client: Client, movie: Path, labels: str, arg
     assert "Traceback" not in str(caught.value)
 
 
-@pytest.mark.parametrize("endpoint", ["/predict", "/analyse", "/probe", "/scan", "/damage", "/explain"])
+@pytest.mark.parametrize("endpoint", ["/predict", "/analyse", "/motion", "/timeline", "/corruption", "/explain"])
 def test_nothing_of_a_model_that_is_not_offered_is_looked_at(
     client: Client, services: Services, movie: Path, tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,8 @@ from app.services import Services
 from ezclip.checkpoints.cards import measured, shipped_variants
 from ezclip.data.tabletop.truth import sample_entry
 from ezclip.progress import finish
-from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.classes import Classes
 from ezclip.studies.corruption import Corrupt
 from ezclip.studies.frames import CompareFrames
@@ -31,14 +32,14 @@ def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None
     for page in (html.rankings(analysis), html.faithfulness(analysis), html.temporal(analysis), html.spread(analysis)):
         assert "<b>lifting" not in page
     assert "&lt;b&gt;lifting" in html.rankings(analysis)
-    strip = html.strip(finish(replace(analysis.study, difference=True, faithfulness=False).run(services)))
+    strip = html.strip(finish(analysis.study.but(difference=True, faithfulness=False).run(services)))
     assert strip.count("<tr>") == 5 and strip.count('class="ez-heat"') == 24
 
 
 def test_what_moved_since_the_last_analysis(services: Services, movie: Path) -> None:
     before = finish(Analyse(str(movie), "one, two, three").run(services))
     last, first = before.model.predictions[-1].label, before.model.best.label
-    after = finish(replace(before.study, sentences={last: first, first: last}).run(services))
+    after = finish(before.study.but(sentences={last: first, first: last}).run(services))
     page = html.rankings(after, before)
     assert "▲ 2" in page and "▼ 2" in page and "▲" not in html.rankings(after)
     own = html.own_sentences({"<i>": "a <b> b"})

@@ -11,7 +11,7 @@ from app.actions import uploads
 from app.services import Services
 from ezclip.errors import UserError
 from ezclip.evaluation.embed import _encode, embed
-from ezclip.progress import Steps, finish
+from ezclip.progress import Progress, Steps, finish
 from ezclip.studies.classes import ClassStudy, Evaluate
 from tests.conftest import write_video
 
@@ -112,12 +112,17 @@ def test_a_batch_that_ends_after_its_cancel_counts_once(
     monkeypatch.setattr("ezclip.evaluation.embed.embed", slow)
     folder = uploads.unpacked_zip(services, str(archive))
     first = evaluate(services, folder, *PAIR)
-    next(first)
-    cancelled = threading.Thread(target=lambda: next(first))
+
+    def run_until_cancelled() -> None:
+        for _ in first:
+            if let_go.is_set():
+                return
+
+    cancelled = threading.Thread(target=run_until_cancelled)
     cancelled.start()
     assert begun.wait(30)
     second = evaluate(services, folder, *PAIR)
-    assert isinstance(next(second), Step)
+    assert isinstance(next(second), Progress)
     let_go.set()
     cancelled.join(30)
     study = finish(second)

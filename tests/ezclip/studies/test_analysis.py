@@ -8,7 +8,8 @@ import pytest
 
 from ezclip.errors import LabelError, UserError, VideoError
 from ezclip.progress import Watch, finish
-from ezclip.studies.analysis import Analyse, Analysis
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.host import Host
 from tests.conftest import write_video
 
@@ -67,7 +68,7 @@ def test_texts_are_a_kind_or_a_template(host: Host, movie: Path) -> None:
 
 def test_sentences_of_other_names_are_dropped(host: Host, movie: Path) -> None:
     found = finish(Analyse(str(movie), "three, four", sentences={"one": "Gone."}).run(host))
-    assert found.study.sentences == {} and "sentences.csv" not in found.repeated.command()
+    assert found.study["sentences"] == {} and "sentences.csv" not in found.repeated.command()
 
 
 def test_the_verdict_and_its_warnings(host: Host, movie: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from ezclip.cli import main
 from ezclip.explanation.methods import MapSettings
 from ezclip.progress import finish
-from ezclip.studies.analysis import Analyse, Analysis
-from ezclip.studies.analysis_report import HOLD, commands, save_maps, save_overlay
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.analysis_report import HOLD, Analysis, commands, save_maps, save_overlay
 from ezclip.studies.host import Host
 from ezclip.video.decode import read_clip
 from tests.conftest import assert_same, write_video

@@ -2,7 +2,6 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 from ezclip.progress import Steps, Watch, finish
 from ezclip.studies.analysis import Analyse
-from ezclip.studies.faithfulness import MapFaithfulness, measure_faithfulness, shares_of_truth
+from ezclip.studies.faithfulness import MapFaithfulness, shares_of_truth
 from ezclip.studies.host import Host
 from tests.ezclip.studies.conftest import SAMPLES
 
@@ -19,7 +18,7 @@ def test_truth_of_a_sample_is_recognised_by_its_content(host: Host, tmp_path: Pa
     copy = tmp_path / "renamed.mp4"
     copy.write_bytes(SAMPLES[0].read_bytes())
     found = finish(Analyse(str(copy)).run(host))
-    for shares in shares_of_truth(found):
+    for shares in shares_of_truth(str(copy), found.clip, [r.attribution for r in found.results]):
         assert shares.moving is not None and shares.area is not None and not shares.measured
         assert 0 < shares.area < 0.6 and 0 < shares.moving < 1
 
@@ -30,11 +29,11 @@ def test_a_measurement_does_not_disturb_an_analysis(host: Host, movie: Path) -> 
 
     def measure() -> list[MapFaithfulness]:
         def slowly() -> Steps[list[MapFaithfulness]]:
-            watch = Watch(measure_faithfulness(host, analysis))
+            watch = Watch(analysis.measured(host))
             for step in watch:
                 time.sleep(0.01)
                 yield step
-            return watch.result
+            return watch.result.faithfulness
 
         return finish(slowly())
 
@@ -43,7 +42,7 @@ def test_a_measurement_does_not_disturb_an_analysis(host: Host, movie: Path) -> 
         rounds = 0
         while not measured.done() or rounds == 0:
             host._results.drop(lambda key: True)  # otherwise everything would come from the cache
-            again = finish(replace(analysis.study).run(host))
+            again = finish(analysis.study.run(host))
             assert again.view is not None and again.view.prompts.shape == (4, 8, 8)
             assert np.array_equal(again.model.attribution.heat, analysis.model.attribution.heat)
             rounds += 1
