@@ -83,7 +83,8 @@ class Declared:
         low, high = (-math.inf if p.low is None else p.low), (math.inf if p.high is None else p.high)
         if not isinstance(value, int | float) or not low <= value <= high:
             allowed = f"between {low:g} and {high:g}" if p.high is not None else f"at least {low:g}"
-            raise UserError(f"{self.name} is {value}; it must be {allowed}.")
+            given = f"{value:g}" if isinstance(value, int | float) else value
+            raise UserError(f"{self.name} is {given}; it must be {allowed}.")
 
 
 @cache

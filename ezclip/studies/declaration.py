@@ -197,7 +197,7 @@ class Study:
         for one in declared(type(self)):
             value, kind = values[one.name], one.parameter.kind
             flag = f"--{one.name.replace('_', '-')}"
-            if kind in ("clip", "clips", "table"):
+            if kind in ("clip", "clips", "table", "stream"):
                 words += [Path(v).name for v in ([value] if isinstance(value, str) else value) if v]
             elif kind == "archive":
                 options += [flag, Path(value).stem if value.endswith(".zip") else Path(value).name]

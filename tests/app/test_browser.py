@@ -29,14 +29,14 @@ def test_own_clip(open_page: Opener, movie: Path) -> None:
     open_tab(page, "attention")
     expect(page.locator("#strip tbody tr")).to_have_count(3)
     expect(page.locator("#strip img.ez-heat")).to_have_count(16)
-    expect(page.locator("#proof")).to_contain_text("no ground truth")
+    expect(page.locator("#faithfulness")).to_contain_text("no ground truth")
     for name, suffix in (("png", ".png"), ("npz", ".npz"), ("mp4", ".mp4")):
         with page.expect_download() as download:
             page.locator(f"#download-{name}").click()
         assert download.value.suggested_filename.endswith(suffix)
     open_tab(page, "across")
     expect(page.locator("#influence td.ez-own")).to_have_count(8)
-    expect(page.locator("#spread")).to_contain_text("frozen copy")
+    expect(page.locator("#spread")).to_contain_text("static copy")
     page.locator("#layer input").click()
     page.get_by_role("option", name="Layer 1", exact=True).click()
     expect(page.locator("#influence")).to_contain_text("goes to the prompts of other frames")
@@ -82,7 +82,7 @@ def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
     expect(page.locator("#status")).to_contain_text("%", timeout=15_000)
     expect(page.locator("#status")).to_contain_text("Done", timeout=30_000)
     expect(page.locator("#start-layer input")).to_have_value("from layer 3 of 4")
-    page.get_by_text("Take away").first.click()
+    page.get_by_text("Export", exact=True).first.click()
     expect(page.locator("#command")).to_contain_text("--start-layer 2")
     expect(page.locator("#command")).to_contain_text("--opacity 0.2")
     with page.expect_download() as download:
@@ -132,7 +132,7 @@ def test_a_gif(open_page: Opener, tmp_path: Path) -> None:
     chooser.value.set_files(tmp_path / "grey.gif")
     page.locator("#clip video").first.wait_for()
     analyse(page)
-    page.get_by_text("Take away").first.click()
+    page.get_by_text("Export", exact=True).first.click()
     expect(page.locator("#command")).to_contain_text("grey.gif")
     for name, file in (("report", "ezclip-report.html"), ("archive", "ezclip-report.zip")):
         with page.expect_download() as download:
@@ -171,7 +171,7 @@ def test_cancel_leaves_the_page_usable(open_page: Opener, movie: Path) -> None:
 def test_address_brings_settings_back(open_page: Opener) -> None:
     page = open_page("?labels=one%0Atwo&model=tabletop/prompts&tab=evidence")
     expect(page.locator("#labels textarea")).to_have_value("one\ntwo")
-    expect(page.locator("#probe")).to_be_visible()
+    expect(page.locator("#motion-run")).to_be_visible()
     expect(page.locator("#model input")).to_have_value("tabletop/prompts")
     open_tab(page, "about")
     page.wait_for_url("**tab=about**")
@@ -183,7 +183,7 @@ def test_address_brings_settings_back(open_page: Opener) -> None:
 
 def test_what_is_known_of_the_models(open_page: Opener) -> None:
     page = open_page()
-    expect(page.locator("#banner")).to_contain_text("only drawn table scenes")
+    expect(page.locator("#banner")).to_contain_text("trained only on drawn table scenes")
     page.get_by_text("About these models").click()
     for told in ("tabletop-clip", "T = 8", "top-1", "trained on"):
         expect(page.locator("#cards")).to_contain_text(told)
@@ -211,7 +211,7 @@ def test_texts_are_chosen(open_page: Opener, movie: Path) -> None:
     page.get_by_role("option", name="16 templates").click()
     analyse(page)
     expect(page.locator("#ranking")).to_contain_text("longer than 77 tokens")
-    page.get_by_text("Take away").first.click()
+    page.get_by_text("Export", exact=True).first.click()
     expect(page.locator("#command")).to_contain_text("--texts templates")
     open_tab(page, "attention")
     page.locator("#method input").click()

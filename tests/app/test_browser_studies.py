@@ -19,33 +19,33 @@ def test_every_other_tab(open_page: Opener) -> None:
     page.get_by_text("pushing left to right").first.click()  # a sample is analysed at once
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
     open_tab(page, "attention")
-    expect(page.locator("#proof tbody, #proof table").first).to_contain_text("+", timeout=30_000)
-    expect(page.locator("#proof")).not_to_contain_text("no ground truth")
+    expect(page.locator("#faithfulness tbody, #faithfulness table").first).to_contain_text("+", timeout=30_000)
+    expect(page.locator("#faithfulness")).not_to_contain_text("no ground truth")
     open_tab(page, "embeddings")
-    page.locator("#project").click()
+    page.locator("#frames-run").click()
     expect(page.locator("#plane svg.ez-plane")).to_have_count(2, timeout=30_000)
-    open_tab(page, "evidence")
-    page.locator("#probe").click()
-    expect(page.locator("#evidence .ez-verdict li")).to_have_count(2, timeout=30_000)
+    open_tab(page, "motion")
+    page.locator("#motion-run").click()
+    expect(page.locator("#motion-result .ez-verdict li")).to_have_count(2, timeout=30_000)
     open_tab(page, "ood")
     expect(page.locator("#gallery button")).to_have_count(9)
     page.locator("#gallery button", has_text="night").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#ood-clip")).to_contain_text("Measured on night", timeout=30_000)
-    expect(page.locator("#ood-proof tbody, #ood-proof table").first).to_contain_text("+", timeout=30_000)
-    page.get_by_text("Damage your own clip").click()
-    page.locator("#damage-darkness input[type=number]").fill("0.9")
-    page.locator("#damage-darkness input[type=number]").press("Enter")
-    expect(page.locator("#damaged .ez-frames img")).to_have_count(8, timeout=30_000)
+    expect(page.locator("#ood-faithfulness tbody, #ood-faithfulness table").first).to_contain_text("+", timeout=30_000)
+    page.get_by_text("Corrupt your own clip").click()
+    page.locator("#corrupt-darkness input[type=number]").fill("0.9")
+    page.locator("#corrupt-darkness input[type=number]").press("Enter")
+    expect(page.locator("#corrupted .ez-frames img")).to_have_count(8, timeout=30_000)
     open_tab(page, "long")
     page.locator("#window input").fill("0.8")
     page.locator("#window-step input").fill("0.4")
-    page.locator("#slide").click()
-    expect(page.locator("#slide-status")).to_contain_text("Done", timeout=30_000)
+    page.locator("#timeline-run").click()
+    expect(page.locator("#timeline-status")).to_contain_text("Done", timeout=30_000)
     page.locator("#timeline button").nth(1).click()
     page.wait_for_function("document.querySelector('#clip video').currentTime > 0.2")
     open_tab(page, "about")
-    expect(page.get_by_text("How to read the pictures")).to_be_visible()
+    expect(page.get_by_text("How to read the figures")).to_be_visible()
     assert fits(page)
 
 
@@ -87,7 +87,7 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     page.locator("#class-map .ez-point").last.click()  # nothing lies above it
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16, timeout=30_000)
     expect(page.locator("#class-clip")).to_contain_text("tabletop/prompts")  # not the page's baseline
-    expect(page.locator("#class-proof")).not_to_contain_text("no ground truth")
+    expect(page.locator("#class-faithfulness")).not_to_contain_text("no ground truth")
     page.locator("#clip video").first.wait_for()
     with page.expect_download() as download:
         page.locator("#class-clip-archive").click()
@@ -95,9 +95,9 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     point = page.locator("#class-map .ez-point").first
     point.press("Enter")
     expect(page.locator("#class-clip")).to_contain_text((point.get_attribute("aria-label") or "").split(":")[0])
-    expect(page.locator("#class-proof")).to_contain_text("faithfulness of", timeout=15_000)
+    expect(page.locator("#class-faithfulness")).to_contain_text("measuring faithfulness", timeout=15_000)
     page.locator("#class-clip-cancel").click()
-    expect(page.locator("#class-proof")).to_contain_text("not measured")
+    expect(page.locator("#class-faithfulness")).to_contain_text("not measured")
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
 
 
@@ -139,9 +139,9 @@ def test_every_job_can_be_cancelled(open_page: Opener, tmp_path: Path) -> None:
     upload(page, film)
     page.locator("#labels textarea").fill("a, b")
     for tab, run, cancel, where in (
-        ("evidence", "probe", "probe-cancel", "evidence"),
-        ("embeddings", "project", "project-cancel", "plane"),
-        ("long", "slide", "slide-cancel", "slide-status"),
+        ("motion", "motion-run", "motion-cancel", "motion-result"),
+        ("embeddings", "frames-run", "frames-cancel", "plane"),
+        ("long", "timeline-run", "timeline-cancel", "timeline-status"),
     ):
         open_tab(page, tab)
         page.locator(f"#{run}").click()
@@ -155,7 +155,7 @@ def test_every_job_can_be_cancelled(open_page: Opener, tmp_path: Path) -> None:
     page.locator("#zip-run").click()
     expect(page.locator("#class-verdict .ez-progress")).to_contain_text("of 120 clips", timeout=30_000)
     page.locator("#zip-cancel").click()
-    expect(page.locator("#class-verdict")).to_contain_text("What was scored is kept", timeout=15_000)
+    expect(page.locator("#class-verdict")).to_contain_text("are cached", timeout=15_000)
     analyse(page)
 
 
@@ -167,10 +167,10 @@ def test_what_waits_is_told(open_page: Opener, tmp_path: Path) -> None:
         upload(page, film)
         page.locator("#labels textarea").fill("a, b")
         open_tab(page, "long")
-        page.locator("#slide").click()
-    expect(pages[1].locator("#slide-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
+        page.locator("#timeline-run").click()
+    expect(pages[1].locator("#timeline-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
     for page in pages:
-        page.locator("#slide-cancel").click()
+        page.locator("#timeline-cancel").click()
 
 
 def test_the_camera_is_scored_live(open_page: Opener) -> None:
