@@ -21,16 +21,12 @@ PHONE = {"viewport": {"width": 393, "height": 851}, "device_scale_factor": 2, "h
 
 def main() -> None:
     """Serve the app, walk through it, and write docs/*.png."""
-    from app.main import ASSETS, build_app
+    from app.main import build_app, launch
     from app.services import Services
-    from app.theme import CSS, THEME
 
     services = Services(device="cpu")
     demo = build_app(services)
-    demo.queue(default_concurrency_limit=1)
-    _, url, _ = demo.launch(
-        prevent_thread_lock=True, quiet=True, theme=THEME, css=CSS, run_history=False, allowed_paths=[str(ASSETS)]
-    )
+    url = launch(demo, quiet=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, options, query in (
@@ -62,31 +58,31 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
     )
     look("recognise")
     open_tab(page, "attention")
-    page.wait_for_function("/[+-]\\d/.test(document.querySelector('#proof').innerText)", timeout=60_000)
+    page.wait_for_function("/[+-]\\d/.test(document.querySelector('#faithfulness').innerText)", timeout=60_000)
     look("attention")
     open_tab(page, "across")
     look("across")
     open_tab(page, "embeddings")
-    page.locator("#project").click()
+    page.locator("#frames-run").click()
     page.locator("#plane svg.ez-plane").first.wait_for(timeout=60_000)
     look("embeddings")
-    open_tab(page, "evidence")
-    page.locator("#probe").click()
-    page.locator("#evidence-chart img").wait_for(timeout=60_000)
-    look("evidence")
+    open_tab(page, "motion")
+    page.locator("#motion-run").click()
+    page.locator("#motion-chart img").wait_for(timeout=60_000)
+    look("motion")
     open_tab(page, "classes")
     page.locator("#shipped-show").click()
     page.locator("#class-chart img").wait_for(timeout=60_000)
     look("classes")
     open_tab(page, "ood")
     page.locator("#gallery button").first.click()
-    page.wait_for_function("/[+-]\\d/.test(document.querySelector('#ood-proof').innerText)", timeout=60_000)
+    page.wait_for_function("/[+-]\\d/.test(document.querySelector('#ood-faithfulness').innerText)", timeout=60_000)
     look("ood")
     open_tab(page, "long")
     page.locator("#window input").fill("0.8")
     page.locator("#window-step input").fill("0.3")
-    page.locator("#slide").click()
-    page.wait_for_function("document.querySelector('#slide-status').innerText.includes('Done')", timeout=60_000)
+    page.locator("#timeline-run").click()
+    page.wait_for_function("document.querySelector('#timeline-status').innerText.includes('Done')", timeout=60_000)
     look("long")
     open_tab(page, "about")
     look("about")

@@ -1,7 +1,8 @@
 """Data that several tests share: real clips, parity fixtures, odd videos, tiny models."""
 
 import os
-from collections.abc import Generator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,14 @@ TINY = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a skipped test is a failure")
+
+
+@pytest.fixture(autouse=True)
+def no_accelerator_left() -> Iterator[None]:
+    """Accelerate keeps precision and device for the life of a process; here each test is one."""
+    yield
+    if "accelerate.state" in sys.modules:
+        sys.modules["accelerate.state"].AcceleratorState._reset_state(reset_partial_state=True)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,7 +1,10 @@
 """What a Hugging Face Space reads: the README's front matter and the attributes of large files."""
 
+import asyncio
+import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +20,10 @@ from gradio_client import Client, handle_file
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from ezclip.studies import STUDIES
+
 ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "assets" / "samples" / "01_pushing_left_to_right.mp4"
 
 
 def test_front_matter() -> None:
@@ -68,31 +74,100 @@ runpy.run_path("app.py", run_name="__main__")
 """
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def answering(url: str, seconds: float = 60) -> Client:
+    """A client of the server at ``url``, as soon as it answers."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with suppress(OSError, ValueError, httpx.HTTPError):
+            return Client(url, verbose=False)
+        assert time.monotonic() < deadline, "the server does not answer"
+        time.sleep(0.5)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_the_server_listens_where_it_is_told_and_calls_nobody(tmp_path: Path) -> None:
     """GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, and every address that the process asks for while it works."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     hosts = tmp_path / "hosts"
     script = tmp_path / "watched.py"
     script.write_text(SERVER)
     where = {"GRADIO_SERVER_NAME": "127.0.0.2", "GRADIO_SERVER_PORT": str(port), "PYTHONPATH": str(ROOT)}
     server = subprocess.Popen([sys.executable, script, hosts], cwd=ROOT, env=os.environ | where)
     try:
-        client = None
-        deadline = time.monotonic() + 60
-        while client is None and time.monotonic() < deadline:
-            time.sleep(0.5)
-            with suppress(OSError, ValueError, httpx.HTTPError):
-                client = Client(f"http://127.0.0.2:{port}", verbose=False)
-        assert client is not None
-        clip = handle_file(ROOT / "assets" / "samples" / "01_pushing_left_to_right.mp4")
-        answer = client.predict(clip, "pushing, pulling", api_name="/predict")
+        client = answering(f"http://127.0.0.2:{port}")
+        answer = client.predict(handle_file(SAMPLE), "pushing, pulling", api_name="/predict")
         assert len(answer["predictions"]) == 2
     finally:
         server.terminate()
         server.wait(timeout=15)
     called = set(hosts.read_text().split()) if hosts.exists() else set()
     assert called <= {"127.0.0.1", "127.0.0.2", "localhost", "None"}, called
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_studies_as_mcp_tools() -> None:
+    port = free_port()
+    server = subprocess.Popen([sys.executable, "app.py", "--port", str(port), "--mcp"], cwd=ROOT)
+    try:
+        client = answering(f"http://127.0.0.1:{port}")
+        sample = client.predict(handle_file(SAMPLE), "a", api_name="/predict")
+        assert sample["predictions"][0]["label"] == "a"
+
+        async def talk() -> tuple[set[str], str]:
+            from mcp import ClientSession
+            from mcp.client.streamable_http import streamablehttp_client
+
+            async with streamablehttp_client(f"http://127.0.0.1:{port}/gradio_api/mcp/") as (read, write, _):
+                async with ClientSession(read, write) as session:
+                    await session.initialize()
+                    tools = {tool.name for tool in (await session.list_tools()).tools}
+                    name = next(tool for tool in tools if tool.endswith("predict"))
+                    clip = f"http://127.0.0.1:{port}/gradio_api/file={SAMPLE}"
+                    answer = await session.call_tool(name, {"clip": clip, "labels": "pushing, pulling"})
+                    return tools, answer.content[0].text  # type: ignore[union-attr]
+
+        tools, answer = asyncio.run(talk())
+    finally:
+        server.terminate()
+        server.wait(timeout=15)
+    assert all(any(tool.endswith(verb) for tool in tools) for verb in STUDIES), tools
+    assert "pushing" in answer and "pulling" in answer
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
+    """Built and installed without its dependencies, which this environment has; the project's folder is not on the path."""
+    pip = [sys.executable, "-m", "pip", "--quiet"]
+    source, site = tmp_path / "source", tmp_path / "site"
+    left_out = shutil.ignore_patterns(".git", "tests", "runs", "data", "docs", "__pycache__", "build", "*.egg-info")
+    shutil.copytree(ROOT, source, ignore=left_out)
+    subprocess.run([*pip, "install", "--no-deps", "--no-build-isolation", "--target", site, source], check=True)
+    shutil.rmtree(source)
+    environment = os.environ | {"PYTHONPATH": str(site)}
+    ezclip = [str(site / "bin" / "ezclip")]
+    command = [*ezclip, "predict", str(SAMPLE), "--labels", "pushing, pulling", "--json"]
+    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["model"] == "tabletop/ezclip"
+    compared = subprocess.run([*ezclip, "classes", "base", "ezclip"], cwd="/", env=environment, capture_output=True)
+    assert compared.returncode == 0, compared.stderr
+    port = free_port()
+    server = subprocess.Popen([*ezclip, "app", "--port", str(port)], cwd="/", env=environment)
+    try:
+        client = answering(f"http://127.0.0.1:{port}")
+        assert (
+            client.predict(handle_file(SAMPLE), "pushing, pulling", api_name="/predict")["model"] == "tabletop/ezclip"
+        )
+        page = httpx.get(f"http://127.0.0.1:{port}/").text
+        assert "01_pushing_left_to_right" in page
+    finally:
+        server.terminate()
+        server.wait(timeout=15)

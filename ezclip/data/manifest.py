@@ -63,7 +63,7 @@ class Rows(Sequence[Row]):
             start, stop, step = index.indices(len(self))
             if step == 1:
                 return Rows(self.table.slice(start, max(0, stop - start)), self.folder)
-            return Rows(self.table.take(range(start, stop, step)), self.folder)
+            return Rows(self.table.take(list(range(start, stop, step))), self.folder)
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
         one = self.table.slice(index % len(self), 1).to_pylist()[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import re
+import string
 from pathlib import Path
 
 from ezclip.errors import LabelError
@@ -39,11 +40,11 @@ def parse_labels(text: str) -> tuple[list[str], list[str]]:
 
 
 def check_labels(names: list[str]) -> tuple[list[str], list[str]]:
-    """Trim, drop empty names and merge duplicates; see ``parse_labels``."""
+    """Trim, drop names that are empty or only punctuation, and merge duplicates; see ``parse_labels``."""
     kept: dict[str, str] = {}
     merged = []
-    for name in (" ".join(n.split()) for n in names):
-        if not name:
+    for name in (" ".join(n.split()).strip(" ,;") for n in names):
+        if all(character in string.punctuation for character in name):
             continue
         if name.casefold() in kept:
             merged.append(name)

@@ -19,6 +19,8 @@ from ezclip.errors import CheckpointError, ConfigError
 from ezclip.files import write_atomically
 from ezclip.model.ezclip import EZCLIP
 
+# fields of TrainConfig that do not change what is learned: a run resumes with other values
+RUNTIME = {"out", "checkpointing", "micro_batch", "cache", "workers", "keep", "trackers"}
 log = logging.getLogger(__name__)
 
 
@@ -122,8 +124,12 @@ class State:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the unpickler raises many kinds
             raise CheckpointError(f"{path} cannot be read; remove it to go on from an earlier one.") from error
-        if state["config"] != json.dumps(dataclasses.asdict(self.config), sort_keys=True):
-            raise ConfigError(f"{path} belongs to another configuration; restore that one or use another out.")
+        saved, given = json.loads(state["config"]), dataclasses.asdict(self.config)
+        if changed := [k for k in given if k not in RUNTIME and (k not in saved or saved[k] != given[k])]:
+            raise ConfigError(
+                f"{path.name} belongs to another configuration, different in {', '.join(changed)}; restore it or use "
+                "another out."
+            )
         with torch.no_grad():
             for name, parameter in self.model.trainable().items():
                 parameter.copy_(state["trainable"][name])

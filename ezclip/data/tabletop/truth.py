@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ezclip.files import sha256_of
+from ezclip.files import sha256_of, shipped
 
-SAMPLES = Path(__file__).resolve().parents[3] / "assets" / "samples"
+SAMPLES = shipped("assets") / "samples"
 INDEX = "truth.json"  # sha256 of a sample -> its clip, label and family
 
 

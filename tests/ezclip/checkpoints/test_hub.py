@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ezclip.checkpoints.hub import card, check_hub_name
+from ezclip.checkpoints.hub import card, check_hub_name, public_config
 from ezclip.errors import CheckpointError
 
 ROOT = Path(__file__).parents[3]
@@ -105,6 +105,20 @@ def hub() -> Iterator[Hub]:
     yield server
     server.shutdown()
     server.server_close()
+
+
+def test_local_paths_do_not_go_to_the_hub() -> None:
+    paths = {"data": "/home/me/k400/train/manifest.jsonl", "validation": "/home/me/val.jsonl", "out": "/home/me/runs/a"}
+    training = paths | {
+        "cache": "/scratch/me",
+        "init": "/home/me/runs/b",
+        "backbone": "clip:ViT-B-16/openai",
+        "seed": 3,
+    }
+    public = public_config({"variant": "base", "training": training})
+    assert "/home" not in json.dumps(public) and "/scratch" not in json.dumps(public)
+    assert public["training"]["data"] == "k400" and public["training"]["validation"] == "val"
+    assert public["training"]["backbone"] == "clip:ViT-B-16/openai" and public["training"]["seed"] == 3
 
 
 @pytest.mark.slow

@@ -179,6 +179,16 @@ def test_catalogue_lists_what_ships() -> None:
         assert json.loads(json.dumps(entry.as_json()))["bytes"] > 0
 
 
+def test_a_model_is_available_only_with_its_own_backbone(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catalog, "roots", lambda: [tmp_path])
+    assert {e.name: e.available for e in catalog.entries()} == {"base": True, "ezclip": True}
+    config = tmp_path / "base" / "config.json"
+    config.write_text(config.read_text().replace(catalog.read_config(tmp_path / "base").backbone_sha256, "0" * 64))
+    assert {e.name: e.available for e in catalog.entries()} == {"base": False, "ezclip": True}
+
+
 @pytest.mark.parametrize("name", ["none", "deep"])
 def test_round_trip_to_the_release(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ezclip.checkpoints.catalog.ROOT", tmp_path)

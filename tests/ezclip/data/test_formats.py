@@ -158,6 +158,15 @@ def test_broken_and_missing_videos_are_named(videos: Path, tmp_path: Path) -> No
     assert str(tmp_path) not in json.dumps(found.broken)
 
 
+def test_a_missing_video_is_not_replaced_by_its_namesake_of_another_class(videos: Path, tmp_path: Path) -> None:
+    (videos / "clapping").mkdir()
+    (videos / "TaiChi" / "three.avi").rename(videos / "clapping" / "1.avi")
+    lists = tmp_path / "list.csv"
+    lists.write_text("path,label\nwaving/1.avi,waving\nclapping/1.avi,clapping\n")
+    found = finish(check(read_listing(lists), videos, jobs=1))
+    assert found.missing == ["waving/1.avi"] and found.counts == {"clapping": 1}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [

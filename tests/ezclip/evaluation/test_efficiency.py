@@ -9,7 +9,7 @@ from pytest import CaptureFixture
 
 from ezclip.cli import main
 from ezclip.data.tabletop.generate import synthesise
-from ezclip.evaluation.efficiency import gmac, parameters
+from ezclip.evaluation.efficiency import gmac, interleaved, parameters
 from ezclip.model.backbone import Backbone
 from ezclip.progress import finish
 from tests.conftest import make_model
@@ -57,3 +57,13 @@ def test_bench_measures_models_and_their_accuracy(tmp_path: Path, capsys: Captur
     assert (tmp_path / "bench" / "bubbles.png").read_bytes().startswith(b"\x89PNG")
     assert main(["bench", "--data", str(manifest)]) == 2
     assert "name them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_timers_wait_for_the_accelerator_at_hand(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: pytest.fail("CUDA was asked for"))
+    monkeypatch.setattr(torch.accelerator, "synchronize", lambda *_: order.append("wait"))
+    found = interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2, device)
+    assert set(found) == {"a", "b"}
+    assert [word for word in order if word != "wait"][-2:] == ["a", "b"] and order[order.index("a") + 1] == "wait"

@@ -103,7 +103,7 @@ def test_settings_out_of_range(backbone: Backbone, pixels: Tensor) -> None:
     trace = traced(model, pixels[:1])
     with pytest.raises(UserError, match="start layer is 3"):
         roll_out(trace, MapSettings(start_layer=3))
-    with pytest.raises(UserError, match="discard is 1.0"):
+    with pytest.raises(UserError, match="discard is 1;"):
         roll_out(trace, MapSettings(discard=1.0))
     with pytest.raises(UserError, match="median"):
         traced(model, pixels[:1], "median")

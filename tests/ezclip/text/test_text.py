@@ -30,6 +30,7 @@ from tests.conftest import external
         ('"lifting, then dropping", pushing', ["lifting, then dropping", "pushing"]),
         ("lifting, then dropping\npushing\n\n", ["lifting, then dropping", "pushing"]),
         ("  one  ", ["one"]),
+        ("waving\n,,,\nclapping,\n- ;", ["waving", "clapping"]),
         ("Run, run, RUN, walk", ["Run", "walk"]),
         ("跑步, 🏃, مشي", ["跑步", "🏃", "مشي"]),
     ],
