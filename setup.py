@@ -13,6 +13,7 @@ class BuildWithShipped(build_py):
     """Adds SHIPPED below ezclip/shipped, where ``ezclip.files.shipped`` looks first."""
 
     def run(self) -> None:
+        """Build, then copy; an editable install reads the repository itself."""
         super().run()
         if self.editable_mode:
             return

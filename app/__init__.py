@@ -1,1 +1,1 @@
-"""The Gradio front end: tabs lay out, actions work, services hold the models."""
+"""The Gradio front end: layout in tabs, work in actions, models in services."""

@@ -73,11 +73,11 @@ class Controls:
 
     @property
     def inputs(self) -> list[Any]:
-        """What an event must take to call ``study``."""
+        """Inputs of an event that calls ``study``."""
         return [self.video, self.shown, self.labels, self.baseline, self.model, self.texts, self.sentences]
 
     def clip(self, shown: str | None, pair: Any) -> str:
-        """The user's file behind what the player shows; empty without a clip."""
+        """The user's file of the clip in the player; empty without a clip."""
         return (pair[1] if pair and shown and Path(pair[0]).name == Path(shown).name else shown) or ""
 
     def study(self, kind: type[Study], values: tuple[Any, ...], **more: Any) -> Any:

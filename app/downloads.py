@@ -1,4 +1,4 @@
-"""One press makes a file and hands it to the browser."""
+"""One click creates a file and downloads it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gradio as gr
 from app.feedback import guarded
 from app.zero_gpu import on_gpu
 
-# Gradio's own download button only downloads what it already holds, so a file made on demand would take two presses.
+# Gradio's own download button only downloads what it already holds, so a file made on demand would take two clicks.
 _SAVE = """file => { const a = document.createElement('a'); a.href = file.url; a.download = file.orig_name;
     document.body.append(a); a.click(); a.remove() }"""
 

@@ -1,6 +1,6 @@
 """The named endpoints: one for each study, derived from its declaration, and the list of models.
 
-They are public: CHANGELOG names their changes. An endpoint's former name works for one more version.
+They are public: CHANGELOG lists their changes. An endpoint's former name works for one more version.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def endpoint(
 
     def call(*values: Any) -> Any:
         if alias is not None and alias.old:
-            message = f"/{alias.name} is now called /{study.verb}; the old name will go."
+            message = f"/{alias.name} is now called /{study.verb}; the old name is deprecated."
             log.warning(message)
             gr.Warning(message)
         try:
@@ -79,7 +79,7 @@ def endpoint(
             }
             made = build(study, given)
             for name in made.models():
-                services.check(name)  # nothing of another model is read
+                services.check(name)  # other models are not read
             result = finish(made.run(services))
             if not study.files:
                 return result.as_json()

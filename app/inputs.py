@@ -19,7 +19,7 @@ from app.jobs import MODEL
 from app.services import Services
 from ezclip.studies.analysis import Analyse
 
-# The player complains about a file that browsers cannot play before its copy is there.
+# The player warns about a file that browsers cannot play before its copy is ready.
 _PLAYABLE_NOW = """() => document.querySelectorAll('[data-testid=toast-body]').forEach(toast =>
     toast.innerText.includes('Video not playable') && toast.querySelector('[data-testid=toast-close]')?.click())"""
 
@@ -83,7 +83,7 @@ def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdow
 
 
 def offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
-    """Official files that were dropped into checkpoints/ become models at the press of a button."""
+    """A button that converts official files in checkpoints/ into models."""
     files = dropped_files()
     with gr.Row(visible=bool(files)) as row:
         official = gr.Dropdown(files, value=next(iter(files), None), label="Official file in checkpoints/")

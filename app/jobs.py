@@ -59,7 +59,7 @@ def start(
 
 
 def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, message: str = "Cancelled.") -> Any:
-    """Let a button cancel jobs and say so in ``where``, if it shows progress; a result stays.
+    """Let a button cancel jobs and show this in ``where``, if it shows progress; a result stays.
 
     Returns:
         The last of these events.

@@ -48,14 +48,14 @@ from ezclip.studies.analysis_report import Analysis
 ASSETS = shipped("assets")
 MAX_FILE = "200mb"
 SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine's users reach
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 OLD_TABS = {"evidence": "motion"}
-# The page's address keeps what was chosen, so that it can be shared.
+# The page's URL stores the choices, so that it can be shared.
 _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
     for (const [k, v] of Object.entries({labels, baseline, model}))
         v && v.length < 1500 ? u.searchParams.set(k, v) : u.searchParams.delete(k);
     history.replaceState(null, '', u) }"""
-# Where the results lie below the window, on a phone, the page scrolls to them.
+# If the results are below the window, as on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
 _REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab);
@@ -174,7 +174,7 @@ def _study(study: Analyse, *, again: bool) -> Analyse:
 
 
 def _recall(services: Services, request: gr.Request) -> list[Any]:
-    """Restore what the page's address says, as far as it is valid."""
+    """Restore the state in the page's URL, as far as it is valid."""
     asked = dict(request.query_params)
     names = services.model_names()
     boxes = [asked.get(key) for key in ("baseline", "model")]
@@ -195,17 +195,17 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
 class App:
     """Open the app: what a video model sees in a clip, and whether it sees motion.
 
-    The port opens first, the models load behind it.
+    The port opens first; the models load meanwhile.
     """
 
     host: str = field(default_factory=lambda: os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    """Address to listen on; 0.0.0.0 serves others, too."""
+    """Address to listen on; 0.0.0.0 accepts other machines."""
     port: int = field(default_factory=lambda: int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
     """Port to listen on."""
     model: str = DEFAULT
     """Name, folder or clip:ARCH/TAG."""
     device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help_behavior_hint="")] = "auto"
-    """Where models run."""
+    """Device of the models."""
     mcp: bool = False
     """Also serve the studies as MCP tools at /gradio_api/mcp; needs pip install "gradio[mcp]"."""
 
@@ -237,7 +237,7 @@ class App:
         services.start()
         ended.wait()
         services.close()
-        hurry = threading.Timer(1.5, os._exit, (0,))  # a running analysis does not delay the end
+        hurry = threading.Timer(1.5, os._exit, (0,))  # a running analysis does not delay shutdown
         hurry.daemon = True
         hurry.start()
         demo.close(verbose=False)

@@ -1,4 +1,4 @@
-"""Models, clips and files of the app, shared by all its users; models load behind the open port."""
+"""Models, clips and files of the app, shared by all its users; models load once the port is open."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 LONGEST_NAME = 200  # of a folder that is typed; file systems refuse much longer ones
-BATCH = 8  # clips between two steps of an evaluation, so that Cancel works soon
+BATCH = 8  # clips between two steps of an evaluation, so that Cancel is quick
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 SCRATCH_BYTES = 2e9
 CLEANING_SECONDS = 600
@@ -107,7 +107,7 @@ class Services(Host):
         return super().predictor(name)
 
     def scratch(self) -> Path:
-        """A fresh folder for files that a user gets."""
+        """A new folder for files for a user."""
         self._clean()
         return Path(tempfile.mkdtemp(dir=self._scratch.name))
 
@@ -129,7 +129,7 @@ class Services(Host):
         return folder
 
     def keep(self, path: Path) -> None:
-        """Count a folder inside one of ``scratch`` as used just now."""
+        """Mark a folder inside one of ``scratch`` as just used."""
         if path.is_relative_to(self._scratch.name):
             (Path(self._scratch.name) / path.relative_to(self._scratch.name).parts[0]).touch()
 

@@ -1,4 +1,4 @@
-"""The words of the app, in one place."""
+"""The texts of the app, in one place."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TABS = {
     "long": "Long video and live",
     "about": "About",
 }
-LABELS_HELP = "One a line, or separated by commas. Leave empty for the model's own classes."
+LABELS_HELP = "One per line, or separated by commas. Leave empty for the model's own classes."
 TYPED = "From the list, or type a folder, clip:ARCH/TAG or hf:organisation/name (may be downloaded), then Enter."
 TEMPLATE = "From the list, or your own template with {} for the name, such as: a video of {}"
 CUT = "The player shows this file without its last {:.0f} seconds; the analysis reads all of it."
@@ -42,33 +42,33 @@ some name always wins. The *logit* is the cosine between video and text times th
 the other names.
 
 **Attention maps.** Bright places contributed most to the video's embedding. All rows share one colour scale, so a
-darker row really holds less. {_MAPS}.
+darker row really has less heat. {_MAPS}.
 
 **Gains under the maps.** Patches are removed (deletion) or restored (insertion) in the order of the map and in random
 orders; the gain is the area between the two curves of the label's score. Around 0 the map is no better than chance.
 
-**Across frames.** Row t shows how much frame t drew on each other frame through the temporal prompts. The base model
+**Across frames.** Row t shows how much frame t attends to each other frame through the temporal prompts. The base model
 has no prompts: its frames exchange no information, and shuffling them changes nothing.
 
 **Spread and phantom motion.** Var and C (Eq. 4 and 5 of the paper) measure how far apart the frames' embeddings lie.
-The values of a static copy of the clip stand beside them: spread that remains there comes from the frames' positions
+The values of a static copy of the clip are shown next to them: spread that remains comes from the frames' positions
 alone.
 
-**Frame embeddings.** One point a frame, both models in one fit. t-SNE and UMAP keep neighbours, not distances;
+**Frame embeddings.** One point per frame, both models in one fit. t-SNE and UMAP keep neighbours, not distances;
 trustworthiness measures how well.
 
-**Test motion.** Score and rank are of the label that the model gave the clip as it is; *map change* is the fraction of
+**Test motion.** Score and rank are of the model's top label for the original clip; *map change* is the fraction of
 the map's heat that moved, frame by frame. A model that is blind to order keeps all of them when frames are shuffled.
 
 **Classes.** The chart shows what each class gains or loses; a confusion is fixed where only the second model is right.
 In the map of videos each point is one clip, numbered by its class; the *silhouette* (-1 to 1) measures how well a model
 separates the classes. *Difference maps* are violet or orange on a scale that is symmetric around zero.
 
-**Long video.** One column a window: the middle frame with its heat, and the scores of the labels that won most often;
+**Long video.** One column per window: the middle frame with its heat, and the scores of the labels that won most often;
 the winner of each window is outlined.
 
-**Intervals** are 95 % bootstrap intervals over clips, those of a single class's accuracy Wilson's; the p of a
-comparison is McNemar's, on the clips that only one of the two models got right.
+**Intervals** are 95 % bootstrap intervals over clips, or Wilson intervals for a single class; the p of a
+comparison is from McNemar's test, on the clips that only one of the two models got right.
 
 ## From the paper, and from this project
 The model and its losses are those of *EZ-CLIP: Efficient Zero-shot Video Action Recognition* ([arXiv
@@ -79,7 +79,7 @@ Motion, videos drawn by this project; no family of the tab *Out of distribution*
 
 ## Privacy
 Clips stay on the machine that runs this app. Their files are deleted within about an hour, recently decoded frames stay
-in memory until others take their place, nothing is sent elsewhere, and no history is kept in your browser.
+in memory until evicted, nothing is sent elsewhere, and no history is kept in your browser.
 
 ## Versions
 """
@@ -98,7 +98,7 @@ def scope(cards: list[Document]) -> str:
         )
     for card in cards:
         if card["name"] not in small:
-            plain = "plain CLIP, which was trained on images with texts and encodes frames one by one"
+            plain = "plain CLIP, which was trained on image-text pairs and encodes frames one by one"
             told = plain if card["variant"] == "clip" else trained_on(card) or "its training data is not recorded"
             parts.append(f"<strong>{escape(card['name'])}</strong>: {escape(told)}.")
     return " ".join(parts)

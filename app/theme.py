@@ -7,7 +7,7 @@ THEME = gr.themes.Soft(
     neutral_hue="slate",
     font=["Source Sans Pro", "ui-sans-serif", "system-ui", "sans-serif"],
     font_mono=["IBM Plex Mono", "ui-monospace", "monospace"],
-).set(  # enough contrast to be read
+).set(  # enough contrast
     body_text_color_subdued="*neutral_600",
     body_text_color_subdued_dark="*neutral_300",
     block_label_text_color="*primary_700",

@@ -9,5 +9,5 @@ from typing import Any
 
 
 def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function, run with a GPU where the package ``spaces`` lends one."""
+    """The function, run with a GPU where the package ``spaces`` offers one."""
     return import_module("spaces").GPU(function) if find_spec("spaces") else function

@@ -1,7 +1,7 @@
-"""What the users of the app wait for and what it leaves: python benchmarks/app.py [--random ViT-B-16] [--rounds 100].
+"""Measure the app's latency, memory and disk use: python benchmarks/app.py [--random ViT-B-16] [--rounds 100].
 
-Starts the app as its users do, walks a page through a first analysis and a change of class names, lets ten clients ask
-at once, and repeats analyses. Prints one JSON document. Needs Chromium and requirements-dev.txt.
+Starts the app as a user would, runs a first analysis and a change of class names in a browser, sends requests from ten
+clients at once, and repeats analyses. Prints one JSON document. Needs Chromium and requirements-dev.txt.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ PATIENCE_MS = 180_000
 def main() -> None:
     """Parse, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--random", help="measure base and ezclip with random weights of this open_clip architecture")
-    parser.add_argument("--rounds", type=int, default=100, help="analyses in a row")
-    parser.add_argument("--out", type=Path, help="also write the document to this file")
+    parser.add_argument("--random", help="benchmark base and ezclip with random weights on this open_clip architecture")
+    parser.add_argument("--rounds", type=int, default=100, help="number of consecutive analyses")
+    parser.add_argument("--out", type=Path, help="also write the JSON to this file")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         clips = [film(Path(folder) / f"clip{i}.mp4", seed=i) for i in range(USERS)]
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def random_pair(architecture: str, folder: Path) -> tuple[str, str]:
-    """Folders of a baseline and a model on one backbone of random weights."""
+    """Folders of a baseline and a model that share a randomly initialised backbone."""
     import open_clip
     import torch
 
@@ -99,7 +99,7 @@ def random_pair(architecture: str, folder: Path) -> tuple[str, str]:
 
 
 def film(path: Path, *, seed: int, scale: int = 8, seconds: int = 10, fps: int = 25) -> Path:
-    """A moving texture, H.264 as cameras write it: 640 x 360 at scale 8, 1920 x 1080 at 24."""
+    """A moving texture, encoded as H.264 like camera video: 640 x 360 at scale 8, 1920 x 1080 at 24."""
     texture = np.random.default_rng(seed).integers(0, 255, (45, 80, 3), np.uint8).repeat(scale, 0).repeat(scale, 1)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
@@ -111,7 +111,7 @@ def film(path: Path, *, seed: int, scale: int = 8, seconds: int = 10, fps: int =
 
 
 def wait_for_port(began: float) -> float:
-    """Seconds until the page's address answers."""
+    """Seconds until the app responds."""
     while True:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{PORT}", timeout=5).close()
@@ -121,16 +121,16 @@ def wait_for_port(began: float) -> float:
 
 
 def first_analysis(page: Page, clip: Path) -> dict[str, float]:
-    """A clip that was just uploaded, once the models are loaded; then other class names on the same clip."""
+    """Time a newly uploaded clip with the models loaded, then other class names on the same clip."""
     page.locator("#clip input[type=file]").set_input_files(clip)
     page.locator("#clip video").first.wait_for()
-    time.sleep(8)  # the models load behind the open page
+    time.sleep(8)  # the models load in the background
     found = {"first_analysis_s": analysis(page, LABELS)}
     return found | {"label_change_s": analysis(page, [f"not {label}" for label in LABELS])}
 
 
 def large_clip(page: Page, path: Path) -> dict[str, float]:
-    """Ten seconds of 1920 x 1080 at 30 frames a second."""
+    """Time ten seconds of 1920 x 1080 at 30 frames per second."""
     page.locator("#clip").get_by_label("Clear").click()
     page.locator("#clip input[type=file]").set_input_files(film(path, seed=99, scale=24, fps=30))
     page.locator("#clip video").first.wait_for()
@@ -138,7 +138,7 @@ def large_clip(page: Page, path: Path) -> dict[str, float]:
 
 
 def analysis(page: Page, labels: list[str]) -> float:
-    """Seconds from the button to the ranking of these class names."""
+    """Seconds from the click to the ranking of these class names."""
     page.locator("#labels textarea").fill("\n".join(labels))
     began = time.monotonic()
     page.get_by_role("button", name="Analyse", exact=True).click()
@@ -152,7 +152,7 @@ def analysis(page: Page, labels: list[str]) -> float:
 
 
 def crowd(clips: list[Path], model: str, baseline: str) -> dict[str, Any]:
-    """Ten clients at once, each with a clip of its own."""
+    """Ten concurrent clients, each with its own clip."""
     waits, ranks = [0.0] * len(clips), [0] * len(clips)
 
     def ask(i: int) -> None:
@@ -174,18 +174,18 @@ def crowd(clips: list[Path], model: str, baseline: str) -> dict[str, Any]:
 
 
 def since(began: float) -> float:
-    """Seconds, to hundredths."""
+    """Elapsed seconds, to two decimals."""
     return round(time.monotonic() - began, 2)
 
 
 def memory(pid: int) -> int:
-    """Resident memory of a process."""
+    """Resident memory of a process in MiB."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) // 1024
 
 
 def disk(folder: Path) -> float:
-    """Size of all files below a folder."""
+    """Total size of the files below a folder in MiB."""
     return round(sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) / 2**20, 1)
 
 

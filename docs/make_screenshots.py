@@ -1,4 +1,4 @@
-"""Pictures of every tab for the README: python docs/make_screenshots.py (needs Chromium and requirements-dev.txt)."""
+"""Screenshots of all tabs for the README: python docs/make_screenshots.py (needs Chromium and requirements-dev.txt)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def walk(page: Page, look: Callable[[str], None]) -> None:
-    """Analyse a sample with a long class name among the others, fill every tab, and ``look`` at each."""
+    """Analyse a sample with one long class name, fill every tab, and call ``look`` on each."""
     ready(page)
     page.get_by_text("pushing left to right").first.click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('Done')", timeout=60_000)
@@ -89,14 +89,14 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
 
 
 def ready(page: Page) -> None:
-    """Wait until the page's parts are there, which come one by one."""
+    """Wait for the page's elements, which load one by one."""
     page.get_by_role("button", name="Analyse", exact=True).wait_for()
     page.locator("#labels textarea").wait_for()
     page.locator("#status").wait_for(state="attached")
 
 
 def open_tab(page: Page, tab: str) -> None:
-    """Choose a tab."""
+    """Open a tab."""
     from app.texts import TABS
 
     page.locator("#choose-tab label", has_text=TABS[tab]).click()
@@ -104,7 +104,7 @@ def open_tab(page: Page, tab: str) -> None:
 
 
 def take(page: Page, name: str, tab: str) -> None:
-    """The whole page as a small PNG."""
+    """Save a full-page screenshot as a small PNG."""
     page.evaluate("document.querySelector('#inputs').scrollTop = 0")
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True)))
     palette = shot.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3)  # rare colours keep their hue

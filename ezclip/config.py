@@ -39,10 +39,10 @@ class PretrainConfig:
         out: folder that receives backbone.safetensors and the log.
         name: id of the backbone.
         seed: of the weights, the stills and their order.
-        stills: number of stills drawn; steps * batch_size of them are seen, again and again.
+        stills: number of stills drawn; steps * batch_size of them are seen, with repeats.
         sizes: of the model.
-        logit_scale: what exp(logit_scale) is set to at the end; None keeps what was learned. CLIP's own ends at 100.
-        init: folder with the backbone.safetensors to go on from; None starts from random weights.
+        logit_scale: what exp(logit_scale) is set to at the end; None keeps the learned value. CLIP's own ends at 100.
+        init: folder with the backbone.safetensors to start from; None starts from random weights.
         compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
     """
 
@@ -68,48 +68,48 @@ class TrainConfig:
     Attributes:
         variant: what is trained; "motion" and "ezclip" are trained with the motion loss, the others without.
         backbone: folder with backbone.safetensors, or "clip:ARCH/TAG".
-        init: folder of a trained model of the same architecture to go on from; None starts afresh.
+        init: folder of a trained model of the same architecture to start from; None starts from CLIP.
         out: folder of the run: log, resumable state, and the finished model under out/model.
         data: manifest (JSONL) of the training clips.
-        validation: manifest of the clips that are watched; None watches nothing.
+        validation: manifest of the validation set; None disables it.
         preset: name of the recipe, kept in the checkpoint.
         reading: of the motion loss.
         contrastive: "classes", cross-entropy over all class texts (paper), or "in_batch", the release's KL loss.
         lambda1: weight of the contrastive loss.
         lambda2: weight of the motion loss where the variant has it.
         lr: peak learning rate of the adapters.
-        text_lr: of the text tower's adapters; None takes lr.
-        text_delay: share of the steps in which the text tower's adapters stand still. As long as videos do not show the
+        text_lr: of the text tower's adapters; None uses lr.
+        text_delay: share of the steps in which the text tower's adapters stay frozen. As long as videos do not show the
             order of frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
-        prompt_lr: of the prompts; None takes lr.
+        prompt_lr: of the prompts; None uses lr.
         prompt_std: prompts start at N(0, prompt_std); None keeps the release's uniform start.
         prompt_ramp: let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of
             early frames behind their prompts and passes on that of late ones, which shows the order of frames from the
-            first step; with one deviation for all frames hundreds of steps go by before any order is seen.
+            first step; with one deviation for all frames hundreds of steps pass before order is learned.
         epochs: passes over the data, unless steps is given.
-        steps: number of optimiser steps; None takes epochs.
+        steps: number of optimiser steps; None uses epochs.
         warmup: share of the steps (or number of epochs if warmup_epochs) in which the rate grows linearly from 0.
-        sampling: "random" draws a frame from each segment, "centres" takes its middle.
+        sampling: "random" draws a frame from each segment, "centres" uses its middle.
         augmentation: "none", "shift" (one random crop a clip), or "release" (crop, jitter and grey; flip if flip).
-        jitter_frames: draw the colour jitter of "release" anew for every frame, as the release does; this adds
-            differences between frames that the motion loss takes for motion.
-        flip: mirror half of the clips in "release" augmentation; leave off where left and right matter.
+        jitter_frames: draw the colour jitter of "release" for every frame, as the release does; this adds
+            differences between frames that the motion loss mistakes for motion.
+        flip: mirror half of the clips in "release" augmentation; disable where left and right matter.
         text: "names", "templates" (one of the release's 16 drawn each step), or descriptions: "shipped" (of all sets),
             one set (such as "ucf101") or a CSV file.
         prompt_depth: prompts in every layer or in the first.
         drop_path: stochastic depth and attention dropout at the last layer.
         prompt_dropout: dropout of the learned prompts.
-        clip_gradient: largest norm of the gradient; None leaves it.
+        clip_gradient: largest norm of the gradient; None disables it.
         micro_batch: clips that a process passes through the model at once; None finds what fits into memory. The losses
             are those of the whole batch either way.
-        checkpointing: compute the blocks again in the backward pass instead of keeping what they computed; about a
+        checkpointing: recompute the blocks in the backward pass instead of storing activations; about a
             third slower and far less memory.
         precision: "bf16" or "fp32".
         compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
         cache: folder for decoded frames; None decodes in every epoch.
-        workers: processes that decode; cropping and augmentation run on the training device.
-        eval_every: steps between looks at the validation clips and saves of the resumable state.
-        keep: how many resumable states stay on disk.
+        workers: decoding processes; cropping and augmentation run on the training device.
+        eval_every: steps between validations and saves of the resumable state.
+        keep: number of resumable states on disk.
         trackers: "wandb", "trackio"; TensorBoard events are always written.
     """
 
@@ -170,7 +170,7 @@ def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
         overrides: "key=value", the value read as YAML, "a.b=value" for a nested key.
 
     Raises:
-        ConfigError: missing file, no YAML, unknown key or value of the wrong kind; names it.
+        ConfigError: missing file, no YAML, unknown key or value of the wrong type; gives its name.
     """
     path = Path(path)
     if not path.is_file():
@@ -194,4 +194,4 @@ def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_url=False)
         )
-        raise ConfigError(f"{path.name} does not fit: {problems}.") from error
+        raise ConfigError(f"{path.name} is invalid: {problems}.") from error

@@ -1,8 +1,8 @@
-"""What can be wrong with a user's input; every message is one sentence or two that can be shown as it is."""
+"""Errors in a user's input; every message is one or two sentences that can be shown unchanged."""
 
 
 class UserError(Exception):
-    """Says what came, what is allowed and what to do; the CLI exits with 2 and the app shows the text."""
+    """States the value, what is allowed and what to do; the CLI exits with 2 and the app shows the text."""
 
 
 class VideoError(UserError):
@@ -14,7 +14,7 @@ class LabelError(UserError):
 
 
 class CheckpointError(UserError):
-    """A model folder or weights file that does not hold what its configuration says."""
+    """A model folder or weights file that does not match its configuration."""
 
 
 class ConfigError(UserError):

@@ -1,4 +1,4 @@
-"""Writes files whole or not at all, hashes them, and finds those that ship with the package; needs no torch."""
+"""Writes files atomically, hashes them, and finds those shipped with the package; needs no torch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _REPOSITORY, _INSTALLED = Path(__file__).parents[1], Path(__file__).parent / "sh
 
 
 def shipped(name: str) -> Path:
-    """The folder ``name`` that ships: in the repository, or inside an installed package."""
+    """The shipped folder ``name``: in the repository, or inside an installed package."""
     return _INSTALLED / name if (_INSTALLED / name).is_dir() else _REPOSITORY / name
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a new file beside ``path``, then move it there in one step; a failure leaves no trace."""
+    """Let ``write`` fill a new file beside ``path``, then move it there in one step; a failure leaves no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)

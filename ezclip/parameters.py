@@ -31,7 +31,7 @@ class Parameter:
         high: largest value allowed.
         step: of a slider.
         choices: the values allowed; a function where they are registered elsewhere.
-        kind: what the value stands for, where its type does not say so.
+        kind: what the value means, where its type does not tell.
     """
 
     help: str
@@ -55,7 +55,7 @@ class Declared:
     Attributes:
         name: of the field.
         type: of its values, for example ``float``.
-        default: None where it must be given.
+        default: None if it is required.
         parameter: its declaration.
         group: the field that holds it, where it belongs to a nested dataclass.
     """

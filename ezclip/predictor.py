@@ -38,7 +38,7 @@ def choose_device(name: str) -> torch.device:
     """The device for "auto" (cuda, then mps, then cpu) or the named one, such as "cuda:1".
 
     Raises:
-        UserError: unknown, or not on this machine.
+        UserError: unknown, or unavailable here.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
@@ -73,7 +73,7 @@ class Encoded:
 
     @cached_property
     def pixels(self) -> Tensor:
-        """The clip as the model takes it, (1, T, 3, S, S) float32, normalised."""
+        """The model's input, (1, T, 3, S, S) float32, normalised."""
         device = self.model.logit_scale.device
         return normalise(view(self.clip.images, self.model.image_size)).unsqueeze(0).to(device)
 
@@ -101,7 +101,7 @@ class Predictor:
 
     Args:
         model: in evaluation mode.
-        identity: of the model; a name stands for an identity with that name alone.
+        identity: of the model; a name alone is also accepted.
     """
 
     def __init__(self, model: EZCLIP, identity: Identity | str):
@@ -126,7 +126,7 @@ class Predictor:
         Args:
             name: "tabletop/ezclip", a folder, or "clip:ARCH/TAG".
             device: "auto", "cpu", "cuda" or "mps".
-            dtype: None takes bfloat16 where the device has it natively.
+            dtype: None uses bfloat16 where the device has it natively.
             backbones: loaded backbones by fingerprint, shared by the predictors loaded with it.
         """
         place = choose_device(device)
@@ -144,7 +144,7 @@ class Predictor:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """The model's device."""
         return self.model.logit_scale.device
 
     def encode(self, clip: Clip) -> Encoded:
@@ -152,7 +152,7 @@ class Predictor:
         return Encoded(self.model, clip)
 
     def set_video(self, video: str | Path | Clip) -> Clip:
-        """Decode the T segment-centre frames of a video, or take a Clip, for ``score``: the short form for scripts.
+        """Decode the T segment-centre frames of a video, or take a Clip, for ``score``: a shorthand for scripts.
 
         Raises:
             VideoError: the file cannot be read.
@@ -183,10 +183,10 @@ class Predictor:
             sentences: the prompt texts of a label, the same number for each; None fills the model's templates.
 
         Returns:
-            One Prediction a label, best first.
+            One Prediction per label, best first.
 
         Raises:
-            LabelError: no label, or numbers of sentences that differ.
+            LabelError: no label, or differing numbers of sentences.
         """
         texts = [(sentences or {}).get(label) or fill(label, self.templates) for label in labels]
         counts = {len(choices) for choices in texts}
@@ -216,14 +216,12 @@ class Predictor:
                     "class names."
                 )
             if cut:
-                log.warning(
-                    "texts over %d tokens were cut: %s", self.model.context_length, "; ".join(s[:60] for s in cut)
-                )
+                log.warning("truncated to %d tokens: %s", self.model.context_length, "; ".join(s[:60] for s in cut))
             if len(self._texts) + len(new) > TEXT_CACHE:
                 self._texts = {s: self._texts[s] for s in set(sentences) & self._texts.keys()}
                 self._cut &= self._texts.keys()
             self._cut |= set(cut)
-            order = sorted(range(len(new)), key=lambda i: int(tokens[i].argmax()))  # short texts with short ones
+            order = sorted(range(len(new)), key=lambda i: int(tokens[i].argmax()))  # batch by length
             for start in range(0, len(order), TEXT_BATCH):
                 rows = order[start : start + TEXT_BATCH]
                 encoded = self.model.encode_text(tokens[rows].to(self.device)).float()
@@ -231,7 +229,7 @@ class Predictor:
             return torch.stack([self._texts[s] for s in sentences])
 
     def cut(self, sentences: list[str]) -> list[str]:
-        """Those of encoded sentences that were longer than the context and cut, each once."""
+        """The distinct encoded sentences that were truncated to the context length."""
         return [s for s in dict.fromkeys(sentences) if s in self._cut]
 
     def nearest(

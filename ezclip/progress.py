@@ -1,6 +1,6 @@
-"""Progress of everything that takes long: a generator yields ``Progress`` and returns its result.
+"""Progress of long-running work: a generator yields ``Progress`` and returns its result.
 
-Closing the generator cancels the work. Command line and page consume the same generators, so their bars read the same.
+Closing the generator cancels the work. Command line and page consume the same generators, so they show the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from tqdm import tqdm
 
 T = TypeVar("T")
-_POLL = 0.1  # seconds between looks at a thread
+_POLL = 0.1  # seconds between polls of a thread
 Report = Callable[[float], None]  # receives the fraction done, in [0, 1]; may raise Cancelled
 
 
@@ -61,7 +61,7 @@ def finish(steps: Steps[T]) -> T:
 
 
 def within(steps: Steps[T], start: float, end: float, prefix: str = "") -> Steps[T]:
-    """The same work as the part from ``start`` to ``end`` of a larger one."""
+    """The work as the part from ``start`` to ``end`` of a larger task."""
     watch = Watch(steps)
     for step in watch:
         yield replace(step, share=start + (end - start) * step.share, doing=f"{prefix}{step.doing}")
@@ -111,7 +111,7 @@ def with_time_left(steps: Steps[T]) -> Steps[T]:
 
 
 def on_terminal(steps: Steps[T], *, show: bool = True) -> T:
-    """Run to the end with a progress bar on stderr, where that is a terminal and ``show`` says so."""
+    """Run to the end with a progress bar on stderr, if that is a terminal and ``show`` is set."""
     watch = Watch(steps)
     with tqdm(
         total=100, disable=None if show else True, file=sys.stderr, bar_format="{percentage:3.0f}% |{bar:30}| {desc}"

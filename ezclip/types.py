@@ -62,7 +62,7 @@ class Frames:
         indices: int64 (F,), zero-based positions among the frames that can be decoded, strictly increasing.
         seconds: float64 (F,), presentation times, the file's first frame at its own start time.
         total: number of frames that the file holds and that can be decoded.
-        lost: number of frames that the file announces and that could not be decoded.
+        lost: number of frames declared by the file that could not be decoded.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Prediction:
 class MotionStatistics:
     """Spread of a clip's frame embeddings, Var and C of Eq. 4 and 5.
 
-    The same numbers of the clip's middle frame repeated T times stand beside them: spread that a model shows when
+    They are also given for the clip's middle frame repeated T times: spread that a model shows when
     nothing moves comes from the frames' positions alone. ``*_unit`` are taken on L2-normalised embeddings, because the
     raw values of two models are not on one scale.
     """
@@ -156,13 +156,13 @@ class Attribution:
 
     Attributes:
         heat: float32 (T, grid, grid), not negative, on one scale for all frames.
-        influence: float32 (T, T), row t: how much frame t's class token drew on each frame; None for methods
-            that look at one frame at a time.
+        influence: float32 (T, T), row t: how much frame t's class token attends to each frame; None for methods
+            that process single frames.
         seconds: float64 (T,).
         method: registry name of the method that made it.
         model: id of the model.
         image_size: S of the model, which fixes the part of each frame that the map covers.
-        note: what the method says of its own result, for example a convergence delta.
+        note: the method's comment on its result, for example a convergence delta.
     """
 
     heat: np.ndarray

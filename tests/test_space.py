@@ -144,7 +144,7 @@ def test_studies_as_mcp_tools() -> None:
 
 @pytest.mark.slow
 def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
-    """Built and installed without its dependencies, which this environment has; the project's folder is not on the path."""
+    """Installed without its dependencies, which this environment has; the project's folder is not on the path."""
     pip = [sys.executable, "-m", "pip", "--quiet"]
     source, site = tmp_path / "source", tmp_path / "site"
     left_out = shutil.ignore_patterns(".git", "tests", "runs", "data", "docs", "__pycache__", "build", "*.egg-info")

@@ -26,7 +26,7 @@ TEXTS = {
 
 
 def set_text(title: str, model: str) -> str:
-    """The names of a label set as the class box shows them, one a line."""
+    """The names of a label set as the class box shows them, one per line."""
     name = SET_TITLES.get(title)
     return "\n".join(label_set(name) if name else own_labels(model))
 

@@ -11,7 +11,7 @@ from ezclip.types import Document
 
 
 def dropped_files() -> list[str]:
-    """Names of the official files that lie in checkpoints/ and have not been converted."""
+    """Names of the official files in checkpoints/ that have not been converted."""
     return [path.name for path in sorted(ROOT.glob("*.pt")) if not (ROOT / path.stem / CONFIG).is_file()]
 
 
@@ -57,6 +57,6 @@ def card_rows(card: Document) -> dict[str, str]:
             f"top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%} on {test['n']} unseen Tabletop clips"
         )
     elif metrics := card.get("metrics"):
-        rows["measured"] = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items()) + " while it trained"
+        rows["measured"] = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items()) + " during training"
     rows["source"] = card.get("source", "")
     return {key: value for key, value in rows.items() if value}

@@ -28,13 +28,13 @@ def preview_pair(services: Services, path: str | None) -> tuple[str | None, tupl
 
 
 def unseen_seconds(shown: str, path: str) -> float:
-    """How much of a file the player lacks; it plays the first ``PREVIEW_FRAMES`` of some kinds."""
+    """Seconds of a file missing in the player, which shows only ``PREVIEW_FRAMES`` of some kinds."""
     whole, part = seconds_of(path), seconds_of(shown)
     return whole - part if whole and part else 0.0
 
 
 def _preview(services: Services, path: str) -> str:
-    """A copy that browsers can play: whole where its pictures need not be coded again, else its first minute or so."""
+    """A copy that browsers can play: complete if it can be remuxed, else its first minute or so."""
     folder = services.scratch()
     out = folder / f"preview-{folder.name}.mp4"
     if remux(path, out):

@@ -27,7 +27,7 @@ def unpacked_zip(services: Services, path: str) -> Path:
     """The folder of classes in a zip: only its videos, nothing outside the folder.
 
     Raises:
-        UserError: not a zip, or one with too much in it.
+        UserError: not a zip, or one that is too large.
     """
 
     def unpack(folder: Path) -> Path:
@@ -52,7 +52,7 @@ def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[st
     """The folder of classes that a browser uploaded file by file.
 
     Args:
-        services: for a place.
+        services: for a folder.
         files: paths of the uploads.
         names: of the files inside the chosen folder, such as "clips/waving/1.mp4", in the same order.
 
@@ -88,7 +88,7 @@ def _wanted(name: str) -> bool:
 
 def _check_size(files: int, size: int) -> None:
     if files > MOST_FILES or size > MOST_BYTES:
-        raise UserError(f"These are {files} videos of {size / 1e9:.1f} GB; at most {MOST_FILES} and 2 GB are allowed.")
+        raise UserError(f"There are {files} videos of {size / 1e9:.1f} GB; at most {MOST_FILES} and 2 GB are allowed.")
 
 
 def _classes_in(folder: Path) -> Path:
@@ -104,7 +104,7 @@ def _nested(folder: Path) -> bool:
 
 
 def read_uploaded(path: str | None) -> tuple[str, dict[str, str], list[str]]:
-    """Class names, one a line, own sentences, and warnings, from an uploaded text, name CSV or descriptions CSV."""
+    """Class names, one per line, user sentences, and warnings, from an uploaded text, name CSV or descriptions CSV."""
     if not path:
         return "", {}, []
     with Path(path).open(encoding="utf-8-sig", errors="replace") as file:

@@ -25,7 +25,7 @@ _FRAME = 96
 def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
     """The verdict, both models' best class names side by side, and the nearest in text.
 
-    ``before`` is the last analysis; on the same clip, marks show how far a name has moved since.
+    ``before`` is the last analysis; on the same clip, marks show the change in rank since.
     """
     same = before is not None and before.clip.source == analysis.clip.source
     old = {r.name: [p.label for p in r.predictions] for r in before.results} if before and same else {}
@@ -51,9 +51,9 @@ def cards(found: list[dict[str, str]]) -> str:
 
 
 def own_sentences(sentences: dict[str, str]) -> str:
-    """The user's own sentences in use, as text."""
+    """The custom sentences in use, as text."""
     listed = Markup("; ").join(Markup("{} → “{}”").format(*pair) for pair in sentences.items())
-    return f"Own sentences in use: {listed}" if sentences else ""
+    return f"Custom sentences: {listed}" if sentences else ""
 
 
 def strip(analysis: Analysis) -> str:

@@ -94,7 +94,7 @@ def warnings(texts: list[str]) -> str:
 
 
 def progress(step: Progress) -> str:
-    """A progress bar with its words."""
+    """A progress bar with its text."""
     return render("progress", step=step)
 
 

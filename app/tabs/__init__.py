@@ -1,1 +1,1 @@
-"""One file a tab: lays out and wires."""
+"""One file per tab: layout and handlers."""

@@ -1,4 +1,4 @@
-"""Tab: frames and attention maps of the models, row under row, with their faithfulness."""
+"""Tab: frames and attention maps of the models, in rows, with their faithfulness."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class AttentionTab:
             with gr.Row():
                 self.method = setting("method", choices=_methods(), min_width=260)
                 self.target = gr.Dropdown(
-                    [], label="Label that is explained", info=texts.TARGET, min_width=260, elem_id="target"
+                    [], label="Label to explain", info=texts.TARGET, min_width=260, elem_id="target"
                 )
             self.strip = gr.HTML(html.empty(texts.EMPTY_MAPS), elem_id="strip")
             self.faithfulness = gr.HTML("", elem_id="faithfulness")

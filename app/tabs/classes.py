@@ -22,7 +22,7 @@ from ezclip.studies.analysis import Analyse
 from ezclip.studies.classes import Classes, ClassStudy, Evaluate
 
 CANCELLED = "Cancelled. The clips scored so far are cached: press the button again to resume."
-NO_MAP = "No map of videos: it needs embeddings of two models of one width, which tables of predictions do not hold."
+NO_MAP = "No map of videos: it needs embeddings of two models of equal width, which tables of predictions lack."
 EMPTY = "Which classes gain, which lose, and by how much: show the shipped results on Tabletop Motion, or your own."
 # Gradio drops the folders of an uploaded folder's files, so the page remembers them.
 _REMEMBER_FOLDER = """;document.addEventListener('change', e => { if (e.target.webkitdirectory)
@@ -50,7 +50,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
                 run = gr.Button("Evaluate baseline and model on these clips", elem_id="zip-run")
                 cancel = gr.Button("Cancel", elem_id="zip-cancel")
             with gr.Row():
-                table = "predictions.csv of a model (of ezclip evaluate --out)"
+                table = "predictions.csv of a model (from ezclip evaluate --out)"
                 first = gr.File(label=table, file_types=[".csv"], elem_id="one", **small)
                 second = gr.File(label="of a second model, to compare", file_types=[".csv"], elem_id="two", **small)
             tables = gr.Button("Show the tables", elem_id="tables-run")

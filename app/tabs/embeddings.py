@@ -24,7 +24,7 @@ EMPTY = (
 
 
 class EmbeddingsTab:
-    """Works on the clip in the player and on others; ``models`` are its two boxes."""
+    """Works on the clip in the player and on others; ``models`` are its dropdowns."""
 
     def __init__(self, services: Services, controls: Controls, samples: list[str]) -> None:
         names = services.model_names()

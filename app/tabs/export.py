@@ -26,7 +26,7 @@ class Export:
                     ("Figures, tables (zip)", "archive", 1),
                 ):
                     download_button(label, name, partial(analysis_file, services, which), [state, measured, opacity])
-            self.code = gr.Code(label="The same on a command line and in Python", language="shell", elem_id="command")
+            self.code = gr.Code(label="Reproduce on the command line or in Python", language="shell", elem_id="command")
         self.outputs = [self.code]
         opacity.release(_commands, [state, opacity], self.code, queue=False, api_visibility="private")
 

@@ -19,8 +19,8 @@ from ezclip.progress import Progress, Steps, Watch
 from ezclip.studies.live import FrameBuffer, ScoreLive
 from ezclip.studies.timeline import ScoreTimeline, Timeline
 
-EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a moment to go there."
-CAMERA = "Allow the camera and press Record: the newest window is scored again and again."
+EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a window to seek to it."
+CAMERA = "Allow the camera and press Record: the newest window is scored continuously."
 _SEEK = (
     "element.addEventListener('click', e => { const c = e.target.closest('[data-second]');"
     " if (c) trigger('select', {second: +c.dataset.second}) })"
@@ -59,7 +59,7 @@ def long_video_tab(services: Services, controls: Controls) -> None:
         return [done, html.timeline(result), result]
 
     job = start(run.click, work, [seconds, step, *controls.inputs], [status, timeline, export.state], show)
-    stop(cancel, [job], status, "Cancelled. The scores so far stay.")
+    stop(cancel, [job], status, "Cancelled. The scores so far are kept.")
 
     def seek(event: gr.EventData) -> Any:
         return gr.Video(playback_position=float(event._data["second"]))

@@ -60,7 +60,7 @@ class OpenedClip:
             download_button(export, f"{name}-clip-archive", make, [self.analysis, self.measured])
 
     def open_on(self, places: gr.HTML, choose: Callable[..., Choice], inputs: list[Any], video: gr.Video) -> None:
-        """Open the clip that is chosen, put it into the player, and measure its maps in the background.
+        """Open the clip that is chosen, load it into the player, and measure its maps in the background.
 
         Args:
             places: where it is chosen.

@@ -42,7 +42,7 @@ class RecogniseTab:
         return analysis.study.prompt_texts(predictor, [label])[label][0]
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """Rankings with what moved since ``before``, the classes that can be edited, the sentences in use."""
+        """Rankings with rank changes since ``before``, the classes that can be edited, the sentences in use."""
         names = [p.label for p in analysis.model.predictions]
         own = html.own_sentences(analysis.study["sentences"])
         if own:  # while sentences are being edited, the chosen class stays

@@ -16,7 +16,7 @@ STUDY = shipped("results") / "tabletop" / "study"
 SCOPE = "drawn table scenes (Tabletop Motion: things pushed, lifted, covered on a table)"
 MEANING = (
     "On a real video the maps show where such a model looks and whether the order of the frames matters to it, but its "
-    "ranking of actions is close to a guess."
+    "ranking of actions is close to chance."
 )
 
 
@@ -62,18 +62,18 @@ def model_card(name: str) -> Document:
 
 
 def shipped_report() -> Document:
-    """report.json of the study on Tabletop Motion; empty where it does not ship."""
+    """report.json of the study on Tabletop Motion; empty if not shipped."""
     path = STUDY / "report.json"
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def shipped_variants() -> list[str]:
-    """Variants whose predictions on every test clip ship."""
+    """Variants with shipped predictions on every test clip."""
     return [name for name in shipped_report().get("test", {}) if predictions_file(name).is_file()]
 
 
 def predictions_file(variant: str) -> Path:
-    """Where the predictions of a variant ship."""
+    """Path of a variant's shipped predictions."""
     return STUDY / f"predictions_{variant}.csv"
 
 
@@ -88,13 +88,13 @@ def measured(variant: str) -> Document:
 
 
 def limitations(names: Iterable[str]) -> str:
-    """Limitations of the small models that ship, in words; empty for other models."""
+    """Limitations of the small shipped models, as text; empty for other models."""
     small = [name for name in dict.fromkeys(names) if name.startswith("tabletop/")]
     verb = "was" if len(small) == 1 else "were"
     return f"{' and '.join(small)} {verb} trained only on {SCOPE}. {MEANING}" if small else ""
 
 
 def trained_on(card: Document) -> str:
-    """The data set and its size in words; empty if they are not recorded."""
+    """The data set and its size as text; empty if they are not recorded."""
     training = card.get("training", {})
     return f"trained on {training['data']}, {training.get('clips', '?')} clips" if "data" in training else ""

@@ -111,7 +111,7 @@ def backbone_files() -> list[Path]:
 
 
 def backbone_sha256(path: Path) -> str | None:
-    """The fingerprint stored in a backbone file, without reading its weights; None if it is no such file."""
+    """The fingerprint stored in a backbone file, without reading its weights; None if it is not one."""
     try:
         with safe_open(path, framework="np") as file:
             return json.loads((file.metadata() or {})[BACKBONE_KEY])["sha256"]

@@ -1,6 +1,6 @@
 """Reads and writes the official EZ-CLIP and T2L ``.pt`` files.
 
-They hold OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``.
+They contain OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``.
 Everything about the model is inferred from the tensors: widths, depth, heads (width / 64), patch, image size, T, kind
 of prompts, vocabulary. The release's MLPs use QuickGELU, its adapters GELU.
 """
@@ -32,7 +32,7 @@ _JIT_NUMBERS = ("input_resolution", "context_length", "vocab_size")
 
 
 def load_official(path: str | Path) -> EZCLIP:
-    """Build the model that an official file holds.
+    """Build the model of an official file.
 
     Args:
         path: a file of the release: {"model_state_dict": ...} or a bare state dict, with or without "module." in front
@@ -52,7 +52,7 @@ def read_official(path: str | Path) -> dict[str, Tensor]:
     """The tensors of an official file by their release names, float32.
 
     Raises:
-        CheckpointError: the file is missing, is no such archive, or needs code to be unpickled.
+        CheckpointError: the file is missing, is not such an archive, or needs code to be unpickled.
     """
     path = Path(path)
     if not path.is_file():
@@ -132,7 +132,7 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
 
 
 def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], int]:
-    """open_clip's configuration and the number of vision layers, read off the backbone's tensors."""
+    """open_clip's configuration and the number of vision layers, inferred from the backbone's tensors."""
 
     def shape(key: str) -> torch.Size:
         if key not in state:
@@ -170,12 +170,12 @@ def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], 
 def convert(official: str | Path, out: str | Path, *, num_frames: int | None = None) -> dict[str, Any]:
     """Write an official file as a model folder.
 
-    Inside checkpoints/, a backbone that lies there already is not written again.
+    Inside checkpoints/, an existing backbone is not written again.
 
     Args:
         official: the file.
         out: folder.
-        num_frames: another T than the file's, 1 to 64; its prompts are interpolated linearly between segment centres.
+        num_frames: T, if not the file's, 1 to 64; its prompts are interpolated linearly between segment centres.
 
     Returns:
         What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files. config.json also says
@@ -200,7 +200,7 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
 def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:
     """Prompts (K, T, D) for another number of frames, (K, num_frames, D), linear between segment centres.
 
-    Not part of the paper: a model that was trained on T frames is only approximated on another number.
+    Not part of the paper: with another number of frames the trained model is only approximated.
 
     Raises:
         CheckpointError: a number of frames outside 1 to 64.
@@ -221,7 +221,7 @@ def export_official(folder: str | Path, out: str | Path) -> dict[str, Any]:
     model = assemble(folder, backbone)
     state = {name: tensor.float() for name, tensor in backbone.clip.state_dict().items()}
     width = model.vision.class_embedding.shape[0]
-    state[_TEMPORAL] = torch.zeros(1, model.num_frames, width)  # the release's code has it and never uses it
+    state[_TEMPORAL] = torch.zeros(1, model.num_frames, width)  # the release's code has it but never uses it
     prompts = []
     for name, tensor in model.trainable().items():
         tower, _, number, part, *rest = name.split(".")

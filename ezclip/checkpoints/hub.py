@@ -17,7 +17,7 @@ _NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 
 
 def check_hub_name(name: str) -> tuple[str, str | None]:
-    """The repository and the revision that a name means.
+    """The repository and the revision of a name.
 
     Raises:
         CheckpointError: not hf:organisation/name, with or without @revision.
@@ -29,12 +29,12 @@ def check_hub_name(name: str) -> tuple[str, str | None]:
 
 
 def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> Path:
-    """Download a model folder into the Hub's cache, or find it there without a network.
+    """Download a model folder into the Hub's cache, or find it there offline.
 
     Args:
         name: hf:organisation/name[@revision]; without a revision the newest one.
-        files: that the repository must have.
-        optional: that it may have.
+        files: required files.
+        optional: further files.
 
     Returns:
         The folder that holds the files.
@@ -64,7 +64,7 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
                 ) from error
         except EntryNotFoundError as error:
             if file in files:
-                raise CheckpointError(f"{name} has no {file}; it is not a model of ezclip.") from error
+                raise CheckpointError(f"{name} has no {file}; it is not an ezclip model.") from error
         except GatedRepoError as error:
             raise CheckpointError(f"{name} is gated; request access on its page, then `hf auth login`.") from error
         except (RepositoryNotFoundError, RevisionNotFoundError) as error:
@@ -85,7 +85,7 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
     Args:
         folder: of the model.
         repo: organisation/name, created if it does not exist.
-        private: visible to its owners only, if it is created now.
+        private: make a newly created repository private.
 
     Returns:
         The address of the commit.
@@ -120,7 +120,7 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
 
 
 def public_config(config: Document) -> Document:
-    """config.json without local paths: of those of the training only the names remain."""
+    """config.json with the training's local paths reduced to names."""
     training = dict(config.get("training", {}))
     for key in ("data", "validation"):
         if training.get(key):
@@ -132,7 +132,7 @@ def public_config(config: Document) -> Document:
 
 
 def data_name(manifest: str) -> str:
-    """What to call the data of a manifest: its own name, or that of the folder of NAME/train/manifest.jsonl."""
+    """Display name of a manifest's data: its file name, or NAME for NAME/train/manifest.jsonl."""
     path = Path(manifest)
     if path.stem != "manifest":
         return path.stem

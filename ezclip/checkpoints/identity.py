@@ -9,7 +9,7 @@ from ezclip.checkpoints.catalog import ADAPTER, ModelConfig
 from ezclip.files import sha256_of
 from ezclip.types import Reading, Variant
 
-DIGITS = 12  # of a hash, where people read it
+DIGITS = 12  # of a hash, for display
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Identity:
     """A loaded model's name, the hashes of the weights that were loaded, and how it was trained.
 
     Attributes:
-        name: as it was asked for.
+        name: as requested.
         variant: of the model.
         num_frames: T.
         backbone: id of its backbone.

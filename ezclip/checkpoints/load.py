@@ -41,13 +41,13 @@ def load_model(
 
     Args:
         name: "tabletop/ezclip", another name under checkpoints/, a model folder, or "clip:ARCH/TAG".
-        device: where it goes.
+        device: of the model.
         dtype: of all parameters but the logit scale, which stays float32; the model computes in it.
         backbones: loaded backbones by fingerprint, filled here, so that models loaded one after another share one
             backbone in memory. Such models must share device and dtype too.
 
     Raises:
-        CheckpointError: unknown name, or files that are missing, damaged or do not fit together.
+        CheckpointError: unknown name, or files that are missing, damaged or do not match.
     """
     return load(name, device=device, dtype=dtype, backbones=backbones).model
 

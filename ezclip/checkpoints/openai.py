@@ -16,7 +16,7 @@ def compare_with_openai(backbone: Backbone) -> str:
     """Say whether the weights equal OpenAI's of the same sizes, by their fingerprints; nothing is downloaded.
 
     Returns:
-        "equal to OpenAI's ARCH", "not equal to ..." or why it cannot be told here.
+        "equal to OpenAI's ARCH", "not equal to ..." or why it is unknown.
     """
     arch = next((arch for arch in _architectures() if _same_sizes(arch, backbone)), None)
     if arch is None:

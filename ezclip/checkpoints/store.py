@@ -28,7 +28,7 @@ def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -
 
 
 def save_backbone(backbone: Backbone, path: str | Path) -> None:
-    """Write all weights with the configuration that rebuilds them, so that the file needs no other."""
+    """Write all weights with the configuration that rebuilds them, so that the file is self-contained."""
     described = {"id": backbone.id, "config": backbone.config, "sha256": backbone.sha256}
     _save_half(backbone.clip.state_dict(), Path(path), {BACKBONE_KEY: json.dumps(described)})
 
@@ -48,7 +48,7 @@ def load_backbone(path: str | Path) -> Backbone:
     """Read a file of ``save_backbone`` and check its weights against the fingerprint written in it.
 
     Raises:
-        CheckpointError: not such a file, or its weights are not those that were saved.
+        CheckpointError: not such a file, or its weights do not match the fingerprint.
     """
     path = Path(path)
     state, metadata = _read_tensors(path)
@@ -61,17 +61,17 @@ def load_backbone(path: str | Path) -> Backbone:
         raise CheckpointError(f"The description inside {path.name} is damaged; get the file again.") from error
     backbone = build_backbone(id, config, state)
     if backbone.sha256 != sha256:
-        raise CheckpointError(f"The weights in {path.name} are not those that were saved in it; get the file again.")
+        raise CheckpointError(f"The weights in {path.name} do not match its fingerprint; get the file again.")
     return backbone
 
 
 def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary: dict[str, Any]) -> None:
-    """Write config.json and adapter.safetensors; the backbone is saved apart, with ``save_backbone``.
+    """Write config.json and adapter.safetensors; the backbone is saved separately, with ``save_backbone``.
 
     Args:
         model: its trainable tensors are stored.
-        backbone: the one that it stands on.
-        folder: made if missing.
+        backbone: of the model.
+        folder: created if missing.
         summary: further entries of config.json: preset, text source, training summary, metrics.
     """
     folder = Path(folder)
@@ -94,7 +94,7 @@ def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
     """The model of ``folder`` on ``backbone``, float32, in evaluation mode.
 
     Raises:
-        CheckpointError: another backbone than the one that it was trained on, or tensors that do not fit.
+        CheckpointError: not the backbone that it was trained on, or mismatched tensors.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -124,10 +124,10 @@ def find_backbone(folder: str | Path, catalogue: list[Path]) -> Backbone:
 
     Args:
         folder: a model folder.
-        catalogue: other backbone files, of which one may have the right fingerprint.
+        catalogue: other backbone files to search by fingerprint.
 
     Raises:
-        CheckpointError: none of the places has it.
+        CheckpointError: it was not found.
     """
     folder = Path(folder)
     config = read_config(folder)

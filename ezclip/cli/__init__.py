@@ -1,6 +1,6 @@
 """``python -m ezclip VERB``: each verb is a dataclass whose fields are its command line.
 
-The verbs of studies are derived from their declarations; the others lie in a module each.
+The verbs of studies are derived from their declarations; the others have a module each.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ OTHER_VERBS = {  # verb -> (module:name, what it does)
     "pretrain": ("ezclip.cli.train:Pretrain", "train the compact CLIP on stills"),
     "train": ("ezclip.cli.train:Train", "train adapters and prompts"),
     "reproduce": ("ezclip.cli.tabletop:Reproduce", "the benchmark, all variants and all studies"),
-    "protocol": ("ezclip.cli.tables:Protocol", "one training and test of the paper's protocols"),
-    "table": ("ezclip.cli.tables:Table", "a table of the paper beside the results measured here"),
+    "protocol": ("ezclip.cli.tables:Protocol", "train and test by one of the paper's protocols"),
+    "table": ("ezclip.cli.tables:Table", "a table of the paper next to the results measured here"),
     "bench": ("ezclip.cli.bench:Bench", "speed, memory and operations"),
 }
 OLD_VERBS = {"probe": "motion", "damage": "corruption", "scan": "timeline", "project": "frames", "compare": "classes"}
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     verb, options = arguments[0], arguments[1:]
     if verb in OLD_VERBS:
-        print(f"warning: {verb} is now called {OLD_VERBS[verb]}; the old name will go.", file=sys.stderr)
+        print(f"warning: {verb} is now called {OLD_VERBS[verb]}; the old name is deprecated.", file=sys.stderr)
         verb = OLD_VERBS[verb]
     if verb not in STUDY_VERBS and verb not in OTHER_VERBS:
         print(f"There is no verb {verb!r}; choose one of {', '.join([*STUDY_VERBS, *OTHER_VERBS])}.", file=sys.stderr)
@@ -93,5 +93,5 @@ def _command(verb: str, options: list[str]) -> Callable:
         flag, separator, value = word.partition("=")
         if flag in study.old_flags:
             options[i] = f"{study.old_flags[flag]}{separator}{value}"
-            print(f"warning: {flag} is now called {study.old_flags[flag]}; the old name will go.", file=sys.stderr)
+            print(f"warning: {flag} is now called {study.old_flags[flag]}; the old one is deprecated.", file=sys.stderr)
     return command_of(study)

@@ -1,4 +1,4 @@
-"""What several commands do the same way."""
+"""Helpers that several commands share."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def print_json(value: Any) -> None:
-    """Print the one document on stdout."""
+    """Print a JSON document to stdout."""
     print(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
@@ -39,7 +39,7 @@ def launched(*, cpu: bool = False) -> Iterator[PartialState]:
     try:
         yield state
     finally:
-        gc.collect()  # a wrapped model that outlives its group aborts the interpreter at its end
+        gc.collect()  # a wrapped model that outlives its group aborts the interpreter at exit
         state.destroy_process_group()
 
 
@@ -60,7 +60,7 @@ def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | 
 
 
 def check_out(folder: Path) -> None:
-    """Refuse an output folder that cannot be made or written, before any work; nothing is made yet.
+    """Reject an output folder that cannot be created or written, before any work; creates nothing.
 
     Raises:
         ConfigError: a file is in the way, or there is no permission.

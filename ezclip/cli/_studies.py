@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ezclip.studies.declaration import Result
     from ezclip.studies.host import Host
 
-_SETS = "A label set that ships: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."
+_SETS = "A shipped label set: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."
 _MANY = "Video files or folders of frames."
 
 
@@ -59,15 +59,15 @@ def command_of(study: type[Study]) -> type:
     names = {name for name, *_ in fields}
     if "labels" in names:
         fields += [
-            ("labels_file", option(Path | None, 'Class names: a text file, one a line, or a CSV with "name".'), None),
+            ("labels_file", option(Path | None, 'Class names: a text file, one per line, or a CSV with "name".'), None),
             ("label_set", option(str | None, _SETS), None),
         ]
     if study.printed:
-        fields.append(("top_k", option(int, "Predictions that are printed."), study.printed))
+        fields.append(("top_k", option(int, "Number of predictions printed."), study.printed))
     if study.verb == "evaluate":
         fields += [
             ("batch_size", option(int, "Clips in one forward pass."), 16),
-            ("workers", option(int, "Processes that decode; 0 decodes between forward passes."), 0),
+            ("workers", option(int, "Decoding processes; 0 decodes in the main process."), 0),
         ]
     fields += [
         ("out", option(Path | None, "Folder for the report: figures, tables and one self-contained page."), None),
@@ -98,14 +98,14 @@ def _values(study: type[Study], given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(study: Study, given: dict[str, Any]) -> None:
-    """Refuse what can be refused before torch is imported."""
+    """Reject invalid input before torch is imported."""
     if given["out"] is not None:
         check_out(given["out"])
     for name in study.models():
         check_model_name(name)
     labels, own = getattr(study, "labels", ""), getattr(study, "sentences", {})
     if labels and own and (unknown := [name for name in own if name not in study.given_labels()[0]]):
-        raise LabelError(f"{len(unknown)} names of the sentences are not class names, first {unknown[0]!r}.")
+        raise LabelError(f"{len(unknown)} sentences are not for a class name, first {unknown[0]!r}.")
     if given.get("top_k", 1) < 1:
         raise UserError(f"--top-k is {given['top_k']}; it must be at least 1.")
     if given.get("batch_size", 1) < 1 or given.get("workers", 0) < 0:

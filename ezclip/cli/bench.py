@@ -18,10 +18,10 @@ from ezclip.types import Document
 
 @dataclass
 class Bench:
-    """Parameters, operations, speed and memory beside plain open_clip on the same frames, all sides in turns.
+    """Parameters, operations, speed and memory next to plain open_clip on the same frames, timed alternately.
 
     Without models it measures an architecture with random weights. With --data it also measures the accuracy of the
-    models and draws it against their GFLOPs, as the paper's Fig. 1.
+    models and plots it against their GFLOPs, as in the paper's Fig. 1.
 
     Example: python -m ezclip bench tabletop/base tabletop/ezclip --data data/tabletop/test/val --out results/bench
     """
@@ -29,11 +29,11 @@ class Bench:
     models: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Names, folders or clip:ARCH/TAG."""
     arch: str = "ViT-B-16-quickgelu"
-    """open_clip architecture for random weights, where no model is named."""
+    """open_clip architecture for random weights, if no model is given."""
     frames: int = 8
-    """Frames of the view, for random weights."""
+    """Frames per view, for random weights."""
     batch_size: int = 4
-    """Views in a forward pass for views a second, clips in a training step."""
+    """Views per forward pass (throughput), and clips per training step."""
     repeats: int = 10
     """Runs of each side; medians are compared."""
     data: str | None = None
@@ -52,7 +52,7 @@ class Bench:
         if min(self.frames, self.batch_size, self.repeats) < 1:
             raise ConfigError("--frames, --batch-size and --repeats must be at least 1.")
         if self.data is not None and not self.models:
-            raise ConfigError("--data measures the accuracy of trained models; name them.")
+            raise ConfigError("--data needs trained models; name them.")
         rows = read_rows(self.data) if self.data is not None else []
         if self.out is not None:
             check_out(self.out)
@@ -102,7 +102,7 @@ def _draw(rows: list[Document], version: str) -> Any:
     return bubbles(
         [(r["name"], 2 * r["gmac"]["all"], 100 * r["top1"], r["parameters"]["tunable"] / 1e6) for r in rows],
         title=f"Accuracy against cost on {rows[0]['clips']} clips (torch {version})",
-        x_label="GFLOPs of one view (2 a multiply-add, attention included)",
+        x_label="GFLOPs of one view (2 per multiply-add, attention included)",
         y_label="top-1 (%)",
         size_label="M tunable parameters",
     )
@@ -110,7 +110,7 @@ def _draw(rows: list[Document], version: str) -> Any:
 
 def _told(row: Document) -> str:
     count, gmac, text = row["parameters"], row["gmac"], row["gmac_text"]
-    peak = "not told" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.0f} MiB"
+    peak = "unknown" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.0f} MiB"
     step = "" if row["training_step_seconds"] is None else f", training step {row['training_step_seconds']:.3f} s"
     lines = [
         f"{row['name']}, T = {row['frames']}",

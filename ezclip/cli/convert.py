@@ -21,16 +21,16 @@ class Convert:
     """
 
     source: Annotated[Path, tyro.conf.Positional]
-    """The release's file, of which only tensors are read; or a model's name or folder."""
+    """The release's file (only tensors are read), or a model's name or folder."""
     out: Annotated[Path, tyro.conf.Positional]
     """Folder for config.json, adapter.safetensors and backbone.safetensors; or a .pt file in the release's layout."""
     frames: int | None = None
-    """Another T than the file's: its prompts are interpolated, which approximates the trained model."""
+    """T, if not the file's: prompts are interpolated, which only approximates the trained model."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Convert and say what was found."""
+        """Convert and print a summary."""
         found = self._export() if self.out.suffix == ".pt" else self._convert()
         if self.json:
             print_json(found)
@@ -49,7 +49,7 @@ class Convert:
 
         found = convert(self.source, self.out, num_frames=self.frames)
         if self.frames is not None:
-            warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained on so many."])
+            warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])
         return found
 
     def _export(self) -> dict[str, Any]:

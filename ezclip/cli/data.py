@@ -19,37 +19,37 @@ SHOWN = 5
 
 @dataclass
 class Data:
-    """Recognise a data set as it was downloaded, find its broken and missing videos, and write a manifest.
+    """Detect the format of a downloaded data set, find broken and missing videos, and write a manifest.
 
-    Knows folders by class, the EZ-CLIP release's lists, UCF-101, HMDB-51, Kinetics, Something-Something v2, frame
+    Supports class folders, the EZ-CLIP release's lists, UCF-101, HMDB-51, Kinetics, Something-Something v2, frame
     folders, WebDataset shards, and lists of path and label.
 
     Example: python -m ezclip data check ucfTrainTestlist --root UCF-101 --subset test --out ucf_test.jsonl
     """
 
     action: Annotated[Literal["check"], tyro.conf.Positional]
-    """What to do."""
+    """Action."""
     path: Annotated[Path, tyro.conf.Positional]
     """The list, or the folder of lists or videos."""
     root: Path | None = None
-    """Where the videos lie, if not beside the list; paths of other machines are found below it."""
+    """Folder of the videos, if not the list's; paths of other machines are found below it."""
     options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
-    """What a form may need to be told."""
+    """Options that some formats need."""
     out: Path | None = None
     """Manifest to write: .jsonl or .parquet."""
     unpack: Path | None = None
-    """Folder for the videos of WebDataset shards, which are taken out of them."""
+    """Folder into which videos of WebDataset shards are extracted."""
     without: str | None = None
-    """Leave out classes that a shipped set has too, for example kinetics400."""
+    """Leave out classes that are also in a shipped set, for example kinetics400."""
     quick: bool = False
-    """Only look whether the files are there; decode nothing."""
+    """Only check that the files exist; decode nothing."""
     jobs: int | None = None
     """Processes; all cores by default."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Recognise, check, write, and say what was found; 0 also when videos are missing."""
+        """Detect, check, write, and print a summary; 0 even if videos are missing."""
         from ezclip.data.check import check, overlap, unpack
 
         if self.out is not None and self.out.suffix not in (".jsonl", ".parquet"):
@@ -57,7 +57,7 @@ class Data:
         listing = read_listing(self.path, self.options)
         if listing.form == "WebDataset shards":
             if self.unpack is None:
-                raise ConfigError("Videos in WebDataset shards are taken out first; say where with --unpack FOLDER.")
+                raise ConfigError("Videos in WebDataset shards are extracted first; add --unpack FOLDER.")
             listing = unpack(listing, self.unpack)
         found = on_terminal(check(listing, self.root, decode=not self.quick, jobs=self.jobs))
         shared = overlap(found.counts, label_set(self.without)) if self.without else []

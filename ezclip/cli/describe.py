@@ -15,7 +15,7 @@ from ezclip.progress import on_terminal
 class Describe:
     """Let your own language model describe classes; training (text=FILE) and evaluation (--texts FILE) read the file.
 
-    Run it again to describe what is left.
+    Run it again to describe the remaining classes.
     Example: python -m ezclip describe --label-set ucf101 --endpoint http://localhost:8000/v1 --llm qwen3 --out ucf.csv
     """
 
@@ -24,16 +24,16 @@ class Describe:
     llm: str
     """The model's name at the endpoint; without an endpoint, a chat model of transformers by name or folder."""
     endpoint: str | None = None
-    """Address of an OpenAI-compatible interface; its key is read from the environment variable OPENAI_API_KEY."""
+    """Address of an OpenAI-compatible API; its key is read from the environment variable OPENAI_API_KEY."""
     labels: str | None = None
     """Class names, separated by commas."""
     labels_file: Path | None = None
-    """Text file with one name a line, or a CSV with a "name" column."""
+    """Text file with one name per line, or a CSV with a "name" column."""
     label_set: str | None = None
-    """A set that ships."""
+    """A shipped set."""
 
     def run(self) -> int:
-        """Ask for what is missing and say how many were written."""
+        """Describe the missing classes and print how many."""
         labels = chosen_labels(self.labels, self.labels_file, self.label_set)
         check_out(self.out.parent)
         if self.out.suffix != ".csv":
@@ -43,5 +43,5 @@ class Describe:
         key = os.environ.get("OPENAI_API_KEY", "none")
         ask = endpoint(self.endpoint, self.llm, key) if self.endpoint else local(self.llm)
         written = on_terminal(write_descriptions(labels, ask, self.out))
-        print(f"{written} of {len(labels)} classes were described now; all are in {self.out.name}.")
+        print(f"{written} of {len(labels)} classes were described; all are in {self.out.name}.")
         return 0

@@ -19,7 +19,7 @@ from ezclip.progress import on_terminal
 class Embed:
     """Write the frame and video embeddings of a list of clips as Parquet and safetensors shards.
 
-    Run it again to make the shards that are missing; ezclip evaluate --data DIR reads them.
+    Run it again to complete missing shards; ezclip evaluate --data DIR reads them.
     Example: accelerate launch -m ezclip embed data/k400/val.jsonl --out embedded/k400
     """
 
@@ -36,14 +36,14 @@ class Embed:
     batch_size: int = 16
     """Clips in one forward pass."""
     workers: int = 0
-    """Processes that decode; 0 decodes between forward passes."""
+    """Decoding processes; 0 decodes in the main process."""
     device: str = "auto"
-    """auto, cpu, cuda or mps; under a launcher each process takes its own."""
+    """auto, cpu, cuda or mps; under a launcher each process uses its own."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Check, embed and say what lies where."""
+        """Check, embed and print the index."""
         rows = read_rows(self.data)
         check_model_name(self.model)
         check_out(self.out)

@@ -23,7 +23,7 @@ class Push:
     repo: Annotated[str, tyro.conf.Positional]
     """organisation/name on the Hub."""
     private: bool = False
-    """Visible to its owners only, if it is created now."""
+    """Make a newly created repository private."""
 
     def run(self) -> int:
         """Upload the adapter, its configuration, a card and, where it is in the folder, the backbone."""

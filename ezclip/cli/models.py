@@ -13,13 +13,13 @@ from ezclip.cli._shared import print_json
 
 @dataclass
 class Models:
-    """List the models that can be loaded by name, or say what is known of some; clip:ARCH/TAG loads any open_clip ViT.
+    """List the models that can be loaded by name, or print the cards of some; clip:ARCH/TAG loads any open_clip ViT.
 
     Example: python -m ezclip models tabletop/ezclip
     """
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
-    """Names, folders or clip:ARCH/TAG; by default all that are listed."""
+    """Names, folders or clip:ARCH/TAG; by default all listed models."""
     json: bool = False
     """Print JSON."""
 

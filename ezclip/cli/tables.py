@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Where:
-    """Folders, and what all runs share."""
+    """Folders, and settings of all runs."""
 
     data: Path = Path("data")
-    """Folder with one folder for each data set, in it the manifests that configs/protocols names."""
+    """Folder with one folder per data set, with the manifests named in configs/protocols."""
     views: str = "1x1"
     """Views of a tested clip in time x crops."""
     workers: int = 0
-    """Processes that decode tested clips."""
+    """Decoding processes for test clips."""
     set: list[str] = field(default_factory=list)
     """key=value pairs that replace values of every run's training configuration."""
     root: Path = Path(".")
     """Folder that holds configs/; runs/ and results/ go there."""
 
     def place(self) -> Place:
-        """The same for the runs; raises ConfigError if the folder holds no protocols or cannot be written."""
+        """The folders of the runs; raises ConfigError if the folder holds no protocols or cannot be written."""
         check_out(self.root)
         if not (self.root / "configs" / "protocols").is_dir():
             raise ConfigError("There is no configs/protocols here; run this in the project's folder, or give --root.")
@@ -46,7 +46,7 @@ class Where:
 
 @dataclass
 class Protocol:
-    """Train one model as a protocol of the paper says and test its last and its best epoch.
+    """Train one model by a protocol of the paper and test its last and its best epoch.
 
     Example: accelerate launch -m ezclip protocol few_shot --trained-on ucf101 --shots 16
     """
@@ -56,9 +56,9 @@ class Protocol:
     trained_on: str
     """Data set, a folder of --data."""
     shots: int | None = None
-    """Clips a class; by default all."""
+    """Clips per class; by default all."""
     variant: Literal["clip", "base", "motion", "prompts", "ezclip"] = "ezclip"
-    """What is trained; clip is only tested."""
+    """Variant to train; clip is only tested."""
     prompt_depth: Literal["deep", "shallow"] = "deep"
     """Prompts in every layer or in the first."""
     backbone: str = "clip:ViT-B-16-quickgelu/openai"
@@ -70,9 +70,9 @@ class Protocol:
     preset: Literal["paper", "released"] = "released"
     """Recipe: of the paper's text or of the released code."""
     seed: int = 0
-    """Of the training and of the draw of shots."""
+    """Seed of the training and of the shots."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    """Folders, and what all runs share."""
+    """Folders, and settings of all runs."""
 
     def run(self) -> int:
         """Train, test and print the result as JSON."""
@@ -103,10 +103,10 @@ class Protocol:
 
 @dataclass
 class Table:
-    """Print a table of the paper beside what has been measured here; with --run, train and test what it lacks.
+    """Print a table of the paper next to the results measured here; with --run, make the missing runs.
 
-    Data sets lie as DATA/<set>/<list>.jsonl or .parquet, written by ezclip data check; configs/protocols names the
-    lists. A run that was broken off goes on; a finished one is not made again.
+    Data sets are at DATA/<set>/<list>.jsonl or .parquet, written by ezclip data check; configs/protocols names the
+    lists. Interrupted runs are resumed; finished ones are skipped.
 
     Example: accelerate launch -m ezclip table 5 --run --data data --sets ucf101
     """
@@ -114,7 +114,7 @@ class Table:
     number: Annotated[int, tyro.conf.Positional]
     """1 to 13."""
     run_missing: Annotated[bool, tyro.conf.arg(name="run")] = False
-    """Make the runs that the table lacks."""
+    """Make the missing runs."""
     sets: str | None = None
     """Train on these sets only, for example hmdb51,ucf101."""
     preset: Literal["paper", "released"] = "released"
@@ -126,16 +126,16 @@ class Table:
     text: str = "descriptions"
     """descriptions, templates, names or a CSV file, for rows that name none."""
     seed: int = 0
-    """Of the runs; results of all seeds are averaged."""
+    """Seed of the runs; results of all seeds are averaged."""
     epoch: Literal["last", "best"] = "last"
     """Which epoch to print. Under the released preset the best one was selected on the test set."""
     where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    """Folders, and what all runs share."""
+    """Folders, and settings of all runs."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Make what is missing if asked, then print."""
+        """Make missing runs if asked, then print."""
         place = self.where.place()
         from ezclip.reproduction.protocols import Run, carry_out
         from ezclip.reproduction.tables import as_rows, cells, markdown, measured, missing

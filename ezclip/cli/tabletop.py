@@ -25,16 +25,16 @@ class Synth:
     clips_per_class: int = 10
     """Clips of each class."""
     split: Literal["train", "val", "ood"] = "val"
-    """Splits of one seed have no clip in common; ood goes through the out-of-distribution families."""
+    """Splits of one seed have no clip in common; ood cycles through the out-of-distribution families."""
     seed: int = 0
     """Same seed, same clips."""
     masks: bool = False
-    """Also write <number>.masks.npz: 0 background, 1 things that take no part, 2 what moves."""
+    """Also write <number>.masks.npz: 0 background, 1 other objects, 2 moving objects."""
     samples: bool = False
     """Write the app's sample clips straight into OUT instead of a split."""
 
     def run(self) -> int:
-        """Draw and say where."""
+        """Draw and print paths."""
         check_out(self.out)
         from ezclip.data.tabletop.generate import synthesise, write_samples
 
@@ -58,7 +58,7 @@ class Reproduce:
     fast: bool = False
     """A few clips and steps below runs/fast, to check in minutes that everything works; its numbers mean nothing."""
     resume: bool = False
-    """Skip stages that have left their result; without it everything is made anew."""
+    """Skip stages whose results exist; without it all stages run again."""
     until: str | None = None
     """Last stage to run, for example study."""
     root: Path = Path(".")

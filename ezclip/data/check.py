@@ -22,19 +22,19 @@ from ezclip.types import Document
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import segment_centres
 
-T = 8  # frames that are decoded of each video
+T = 8  # frames decoded of each video
 
 
 @dataclass(frozen=True)
 class Check:
-    """What became of each listed video.
+    """The result of a check.
 
     Attributes:
         form: how the data set lists its videos.
         rows: path, label, partner and family of each video that was found and can be decoded.
         missing: names of the rest that were not found.
         broken: name -> why it cannot be decoded.
-        damaged: name -> frames lost, of videos that can be decoded in part; they stay in ``rows``.
+        damaged: name -> frames lost, of partly decodable videos; they stay in ``rows``.
     """
 
     form: str
@@ -45,7 +45,7 @@ class Check:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Label -> number of good videos, alphabetically."""
+        """Label -> number of valid videos, alphabetically."""
         return dict(sorted(Counter(row["label"] for row in self.rows).items()))
 
     def as_json(self) -> Document:
@@ -60,13 +60,13 @@ class Check:
         }
 
     def write(self, out: Path) -> None:
-        """Write the manifest, its paths relative to its folder where that holds them.
+        """Write the manifest; paths inside its folder become relative.
 
         Raises:
-            ConfigError: no good video to write.
+            ConfigError: no valid video to write.
         """
         if not self.rows:
-            raise ConfigError("None of the listed videos is there and can be decoded; check --root.")
+            raise ConfigError("None of the listed videos could be found and decoded; check --root.")
         out.parent.mkdir(parents=True, exist_ok=True)
         base = out.parent.resolve()
         rows = [
@@ -77,10 +77,10 @@ class Check:
 
 
 class Finder:
-    """Finds listed names below a folder, whatever folders stand in front of them on another machine.
+    """Finds listed names below a folder, whatever their prefix on another machine.
 
-    Names are tried as they are and then from their longest end to their last part; one without a suffix may be a folder
-    of frames or any video of that name. A file that lies in the folder of another class is never taken.
+    Names are tried unchanged, then by their path suffixes, longest first; one without an extension may be a folder
+    of frames or any video of that name. A file in the folder of another class is never used.
     """
 
     def __init__(self, root: Path, labels: Iterable[str] = ()):
@@ -104,7 +104,7 @@ class Finder:
 
 
 def unpack(listing: Listing, folder: Path) -> Listing:
-    """Take the videos out of WebDataset shards, so that they are files like all others.
+    """Extract the videos of WebDataset shards into files.
 
     Raises:
         ConfigError: a shard that cannot be read, or that would write outside ``folder``.
@@ -137,16 +137,16 @@ def check(
 
     Args:
         listing: of the data set.
-        root: where the videos lie; None takes the list's own folder.
-        decode: otherwise files only need to be there.
-        jobs: processes; None takes all cores.
+        root: folder of the videos; None uses the list's folder.
+        decode: if False, files only need to exist.
+        jobs: processes; None uses all cores.
 
     Raises:
-        ConfigError: a root that is no folder.
+        ConfigError: root is not a folder.
     """
     root = root or listing.root
     if not root.is_dir():
-        raise ConfigError(f"There is no folder {root.name}; --root is where the videos lie.")
+        raise ConfigError(f"There is no folder {root.name}; --root must contain the videos.")
     finder = Finder(root, set(listing.labels))
     paths = [finder.find(name, label) for name, label in zip(listing.names, listing.labels, strict=True)]
     there = [i for i, path in enumerate(paths) if path is not None]
@@ -174,7 +174,7 @@ def check(
 
 
 def _decode(path: str) -> tuple[str, int]:
-    """Why a video cannot be decoded, or "" and the frames that it lost."""
+    """Why a video cannot be decoded, or "" and the number of lost frames."""
     try:
         return "", read_clip(path, partial(segment_centres, T=T)).lost
     except UserError as error:
@@ -182,6 +182,6 @@ def _decode(path: str) -> tuple[str, int]:
 
 
 def overlap(labels: Iterable[str], others: Iterable[str]) -> list[str]:
-    """The labels that ``others`` holds too, whatever their case and punctuation."""
+    """The labels also in ``others``, ignoring case and punctuation."""
     known = {same_name(other) for other in others}
     return [label for label in labels if same_name(label) in known]

@@ -31,7 +31,7 @@ from ezclip.video.transforms import crops, resize_short_side
 log = logging.getLogger(__name__)
 
 FRAMES_PER_SEGMENT = 5  # a cached video keeps at most this many frames for each of the T segments
-MAX_BROKEN = 0.05  # share of videos that may be unreadable before a run is stopped
+MAX_BROKEN = 0.05  # fraction of unreadable videos above which a run stops
 
 Sampling = Literal["random", "centres"]
 Augmentation = Literal["none", "shift", "release"]
@@ -86,7 +86,7 @@ def cached(rows: Sequence[Row], folder: str | Path, *, T: int, size: int) -> Ste
         need = len(rows) * keep * 3 * size * size
         Path(folder).mkdir(parents=True, exist_ok=True)
         if need > shutil.disk_usage(folder).free:
-            raise ConfigError(f"The cache needs {need / 1e9:.0f} GB in {folder}; free some or set cache to null.")
+            raise ConfigError(f"The cache needs {need / 1e9:.0f} GB in {folder}; free space or set cache to null.")
         with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as making:
             yield from _fill(Path(making) / "cache", rows, keep, size)
             (Path(making) / "cache").replace(place)
@@ -127,9 +127,9 @@ class Views(Dataset):
 
     Args:
         rows: the videos.
-        T: frames a view.
+        T: frames per view.
         image_size: S.
-        temporal: views in time, each with its own place in the T segments.
+        temporal: views in time, each at its own position in the T segments.
         spatial: views in space, see ``video.transforms.crops``; V = temporal * spatial, one in time after the other.
     """
 
@@ -142,7 +142,7 @@ class Views(Dataset):
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Tensor | str:
-        """Decode once, cut all views."""
+        """Decode once, crop all views."""
         try:
             images = read_clip(self.rows[index].path, self._pick).images
         except VideoError as error:
@@ -156,13 +156,13 @@ class Views(Dataset):
 
 
 class Item(NamedTuple):
-    """One clip as it is read.
+    """One decoded clip.
 
     Attributes:
         frames: uint8 (T, 3, H, W), short side at training size.
         seed: of its augmentation.
         target: its class number.
-        unreadable: names of videos that were asked for first and cannot be read.
+        unreadable: names of unreadable videos that this clip replaces.
     """
 
     frames: Tensor
@@ -180,15 +180,15 @@ class Clips(Dataset):
     Args:
         rows: the videos.
         labels: class names; a row's label is its place in this list.
-        frames: where frames come from.
-        T: frames a clip.
+        frames: source of the frames.
+        T: frames per clip.
         image_size: S.
         sampling: "random" in segments, or their "centres".
         augmentation: "none" (centre crop), "shift" (random crop) or "release" (a random resized crop in place of its
             corner crops at four scales, colour jitter with p 0.8 and grey with p 0.2; one draw a clip, where the
             release's jitter draws for each frame).
         flip: mirror half of the clips in "release" augmentation.
-        jitter_frames: draw its colour jitter anew for every frame.
+        jitter_frames: draw its colour jitter for every frame.
         seed: of all draws.
     """
 
@@ -215,7 +215,7 @@ class Clips(Dataset):
         return len(self.rows)
 
     def __getitem__(self, item: tuple[int, int]) -> Item:
-        """Decode the chosen frames; a loader's workers do this."""
+        """Decode the chosen frames, in a loader's worker."""
         epoch, index = item
         rng = np.random.default_rng([self.seed, epoch, index])
         pick = partial(random_in_segments, T=self.T, rng=rng) if self.sampling == "random" else self._centres
@@ -228,10 +228,10 @@ class Clips(Dataset):
                 broken.append(str(self.rows[i].path))
                 continue
             return Item(views, int(rng.integers(2**31)), self.targets[i], broken)
-        raise ConfigError("None of the videos can be read; run them through a player first.")
+        raise ConfigError("None of the videos can be read; check them in a player first.")
 
     def view(self, frames: Tensor, seed: int) -> Tensor:
-        """Crop and augment one clip with the draws of ``seed``, uint8 (T, 3, S, S), on the device where it lies."""
+        """Crop and augment one clip with the draws of ``seed``, uint8 (T, 3, S, S), on its device."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.augment(frames)

@@ -1,6 +1,6 @@
-"""Recognises how a data set lists its videos and reads every form as names with labels.
+"""Detects the format of a data set and reads it as names with labels.
 
-Known forms: a folder for each class (videos or folders of frames), the EZ-CLIP release's lists, UCF-101 and HMDB-51
+Formats: a folder for each class (videos or folders of frames), the EZ-CLIP release's lists, UCF-101 and HMDB-51
 splits, Kinetics CSV, Something-Something v2 JSON, WebDataset shards, and this project's JSONL, CSV and Parquet.
 """
 
@@ -28,7 +28,7 @@ _HMDB_MARK = {"1": "train", "2": "test"}
 
 @dataclass(frozen=True)
 class Options:
-    """What a form may need to be told.
+    """Options that some formats need.
 
     Attributes:
         classes: file with the class names by number ("id,name" rows, or "1 Name" lines); the release's lists need it.
@@ -46,10 +46,10 @@ class Listing:
     """Videos as a data set lists them.
 
     Attributes:
-        form: its name, for people.
+        form: display name of the format.
         names: of files or folders, as listed; relative ones lie below the data set's root.
-        labels: one a name, with CamelCase and underscores split.
-        root: where to look when the user says nothing else.
+        labels: one per name, with CamelCase and underscores split.
+        root: default folder of the videos.
         extra: the columns partner and family of a manifest.
     """
 
@@ -68,7 +68,7 @@ def read_listing(path: str | Path, options: Options | None = None) -> Listing:
         options: class file, split and subset.
 
     Raises:
-        ConfigError: nothing there, no known form, or the first bad line by its number.
+        ConfigError: not found, an unknown format, or the number of the first bad line.
     """
     path, options = Path(path), options or Options()
     if path.is_dir():
@@ -119,9 +119,7 @@ def _class_folders(path: Path) -> Listing:
                 labels.append(readable(folder.name))
                 frames += as_frames
     if not names:
-        raise ConfigError(
-            f"{path.name} holds no class folders with videos or frames, no split files and no {MANIFEST}."
-        )
+        raise ConfigError(f"{path.name} has no class folders with videos or frames, no split files and no {MANIFEST}.")
     return Listing("folder for each class" + (", with frames" if frames else ""), names, labels, path)
 
 
@@ -246,7 +244,7 @@ def _kinetics(path: Path, rows: Iterable[dict[str, Any]], options: Options) -> L
 def _something(path: Path, options: Options) -> Listing:
     rows = json.loads(path.read_text("utf-8"))
     if not isinstance(rows, list):
-        raise ConfigError(f"{path.name} is not a JSON list of videos such as Something-Something v2 has.")
+        raise ConfigError(f"{path.name} is not a JSON list of videos as in Something-Something v2.")
     names, labels = [], []
     for number, row in enumerate(rows, 1):
         try:
@@ -283,7 +281,7 @@ def _tar(path: Path, options: Options) -> Listing:
                 content = shard.extractfile(member)
                 told[key] = (kind, content.read().decode("utf-8").strip() if content else "")
     if not names:
-        raise ConfigError(f"{path.name} holds no videos.")
+        raise ConfigError(f"{path.name} has no videos.")
     classes = read_classes(options.classes) if options.classes else {}
     for name in names:
         kind, text = told.get(_key(name)[0], ("", ""))

@@ -40,12 +40,12 @@ class Row:
 
     @property
     def short_name(self) -> str:
-        """The file with its folder: enough to find it, not the machine's whole path."""
+        """The file with its folder, without the machine's full path."""
         return f"{self.path.parent.name}/{self.path.name}"
 
 
 class Rows(Sequence[Row]):
-    """A list of rows that are held in columns and made when they are asked for, so that a long one stays small."""
+    """A list of rows stored as columns and created on access, to save memory."""
 
     def __init__(self, table: pa.Table, folder: Path):
         self.table, self.folder = table, folder
@@ -58,7 +58,7 @@ class Rows(Sequence[Row]):
     @overload
     def __getitem__(self, index: slice) -> Rows: ...
     def __getitem__(self, index: int | slice) -> Row | Rows:
-        """A row, or the rows of a slice, again in columns."""
+        """A row, or the rows of a slice, also as columns."""
         if isinstance(index, slice):
             start, stop, step = index.indices(len(self))
             if step == 1:
@@ -79,7 +79,7 @@ def read_rows(path: str | Path) -> Rows:
     """Read a manifest, or the manifest inside a folder, or a folder per class (its names made readable).
 
     Raises:
-        ConfigError: nothing there, or the first bad line by its number.
+        ConfigError: not found, or the number of the first bad line.
     """
     path = Path(path)
     if path.is_dir() and (path / MANIFEST).is_file():
@@ -92,7 +92,7 @@ def read_rows(path: str | Path) -> Rows:
             if file.suffix.lower() in SUFFIXES
         ]
         if not rows:
-            raise ConfigError(f"{path.name} holds no class folders with videos and no {MANIFEST}.")
+            raise ConfigError(f"{path.name} has no class folders with videos and no {MANIFEST}.")
         return Rows(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
     if not path.is_file():
         raise ConfigError(f"There is no manifest or folder {path.name}; check the path.")
@@ -130,7 +130,7 @@ def _read_jsonl(path: Path) -> pa.Table:
 
 
 def _columns(path: Path, table: pa.Table) -> pa.Table:
-    """The four columns, all there; path and label filled everywhere."""
+    """All four columns; path and label without gaps."""
     for name in _SCHEMA.names:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
@@ -183,7 +183,7 @@ def labels_of(rows: Sequence[Row]) -> list[str]:
 
 
 def partners_of(rows: Sequence[Row]) -> dict[str, str]:
-    """Each label's partner, where the rows name one and it occurs itself."""
+    """Each label's partner, if given and itself among the labels."""
     labels = set(labels_of(rows))
     if isinstance(rows, Rows):
         pairs = rows.table.group_by(["label", "partner"]).aggregate([]).to_pylist()

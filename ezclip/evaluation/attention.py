@@ -1,4 +1,4 @@
-"""Rollout against the truth and against the score, over many clips."""
+"""Rollout against ground truth and against the score, over many clips."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ClipShares:
 
 
 def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str = "rollout") -> Steps[list[ClipShares]]:
-    """Shares of the heat on what moves, on things that take no part and on background, one entry for each row.
+    """Shares of the heat on moving objects, on other objects and on background, one entry for each row.
 
     Args:
         predictor: the model.
@@ -59,8 +59,8 @@ def pointing_table(models: dict[str, list[ClipShares]]) -> list[Document]:
     """Mean shares with 95 % intervals for each family and model; models saw the same clips in the same order.
 
     Returns:
-        Rows of "family", "model", "n", "moving", "still", "background" (each value, low, high) and "area" (what an even
-        map would put on what moves); with two models or more also "beyond_first": the difference of the share on what
+        Rows of "family", "model", "n", "moving", "still", "background" (each value, low, high) and "area" (the share
+        of a uniform map); with two models or more also "beyond_first": the difference of the share on what
         moves to the first model, clip by clip.
     """
     names = list(models)
@@ -87,7 +87,7 @@ def faithfulness(
     labels: list[str],
     methods: list[str],
 ) -> Steps[Document]:
-    """Gains of each kind of map over random orders, on the score of the clip's own label.
+    """Gains of each kind of map over random orders, for the score of the clip's true label.
 
     Args:
         predictor: the model.

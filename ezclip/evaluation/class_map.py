@@ -1,4 +1,4 @@
-"""Videos of the classes that two models treat most differently, both models in one plane."""
+"""Videos of the classes on which two models differ most, both models in one plane."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from ezclip.types import Document
 
 @dataclass(frozen=True, eq=False)
 class ClassMap:
-    """Video embeddings (means over frames) of two models, laid out in one fit.
+    """Video embeddings (means over frames) of two models, projected in one fit.
 
     Attributes:
         models: the two names.
         rows: n clips.
         points: (2, n, 2), by model and clip.
-        silhouette: model -> how well its embedding keeps the classes apart, in [-1, 1]; NaN for fewer than two classes
+        silhouette: model -> how well its embedding separates the classes, in [-1, 1]; NaN for fewer than two classes
             or for classes of one clip each.
-        method: how the points were found.
+        method: the projection with its settings.
         trustworthiness: in [0, 1], NaN for too few points.
     """
 
@@ -44,7 +44,7 @@ class ClassMap:
 
     @property
     def note(self) -> str:
-        """The numbers that belong to the picture."""
+        """The figure's quality measures."""
         told = ", ".join(f"{name} {_told(value)}" for name, value in self.silhouette.items())
         return f"Silhouette of the classes in the embedding: {told}. Trustworthiness: {_told(self.trustworthiness)}."
 
@@ -79,7 +79,7 @@ def _told(value: float) -> str:
 
 
 def read_class_map(data: Document, models: Sequence[str]) -> ClassMap:
-    """The map that ``as_json`` told, its two models in this order."""
+    """The map from ``as_json``, its two models in this order."""
     clips = data["clips"]
 
     def known(value: float | None) -> float:
@@ -96,7 +96,7 @@ def read_class_map(data: Document, models: Sequence[str]) -> ClassMap:
 
 
 def map_classes(first: Evaluation, second: Evaluation, wanted: list[str]) -> ClassMap:
-    """Lay out the clips of the ``wanted`` classes under two models that saw the same clips.
+    """Project the clips of the ``wanted`` classes under two models that saw the same clips.
 
     Raises:
         UserError: embeddings of different width.

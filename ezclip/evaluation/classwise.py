@@ -22,7 +22,7 @@ class Difference:
         label: class, or "all classes".
         n: number of clips.
         first: top-1 of the first model, in [0, 1].
-        second: of the second.
+        second: of the second model.
         low: lower end of the 95 % paired bootstrap interval of the difference.
         high: its upper end.
         p: of McNemar's exact test on the clips that only one of the two got right.
@@ -66,8 +66,8 @@ class Comparison:
         models: ids of the first and the second model.
         overall: over all clips.
         classes: one a class, largest gain first.
-        fixed: (class, what the first model took it for, clips) that the second model gets right.
-        created: (class, what the second model takes it for, clips) that the first model got right.
+        fixed: (class, the first model's prediction, clips) that the second model gets right.
+        created: (class, the second model's prediction, clips) that the first model got right.
     """
 
     models: tuple[str, str]
@@ -83,7 +83,7 @@ class Comparison:
         d = self.overall
         span = f"{100 * d.difference:+.1f} points, 95 % interval {100 * d.low:+.1f} to {100 * d.high:+.1f}"
         if d.low <= 0 <= d.high:
-            return f"The difference of {second} to {first} is within chance ({span})."
+            return f"{second} and {first} do not differ significantly ({span})."
         return f"{second if d.difference > 0 else first} is ahead ({span}; McNemar p = {d.p:.2g})."
 
     def as_json(self) -> Document:

@@ -1,4 +1,4 @@
-"""What a model costs (Table 7): parameters, operations, speed and memory, beside plain open_clip on the same frames."""
+"""What a model costs (Table 7): parameters, operations, speed and memory, beside open_clip on the same frames."""
 
 from __future__ import annotations
 
@@ -86,20 +86,20 @@ def gmac(forward: Callable[[], Any], model: nn.Module) -> dict[str, float]:
 def measure(
     subjects: list[Subject], *, T: int, batch_size: int, repeats: int, device: str, dtype: torch.dtype
 ) -> list[Document]:
-    """One row a model; speeds of all models and of plain open_clip are taken in turns.
+    """One row a model; all models and plain open_clip are timed alternately.
 
     Args:
-        subjects: with names that differ.
+        subjects: with distinct names.
         T: frames of a view, for models with random weights.
         batch_size: views in a forward pass and clips in a training step.
-        repeats: of each timing; medians count.
+        repeats: of each timing; the median is used.
         device: torch device.
         dtype: of the forward passes; training runs under autocast where this is bfloat16.
 
     Returns:
         "name", "variant", "frames", "parameters", "stored_bytes" (half precision), "gmac" of one view and
         "gmac_text" of one class text, "latency_seconds" (one view), "views_per_second", "training_step_seconds",
-        "peak_bytes" of a forward pass, None where it cannot be told, and under "open_clip" the same frames through
+        "peak_bytes" of a forward pass, None where it is unknown, and under "open_clip" the same frames through
         plain open_clip with "time_ratio".
     """
     rows: list[Document] = []
@@ -143,9 +143,9 @@ def measure(
 
 
 def peak_memory(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> int | None:
-    """Most memory that a forward pass takes beyond what lies there before it, in bytes.
+    """Peak memory of a forward pass above the baseline, in bytes.
 
-    On a GPU as its allocator tells; on a CPU the growth of a fresh process, looked at every millisecond; None
+    On a GPU from its allocator; on a CPU the growth of a new process, sampled every millisecond; None
     elsewhere.
     """
     if device.startswith("cuda"):
@@ -215,7 +215,7 @@ def _plain(model: EZCLIP) -> open_clip.CLIP:
 
 
 def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
-    """Median seconds of each side, all sides in turns, by ``torch.utils.benchmark``; a first round warms up."""
+    """Median seconds of each side, timed alternately by ``torch.utils.benchmark``; a first round warms up."""
     wait = (lambda: None) if device == "cpu" else torch.accelerator.synchronize
     timers = {
         name: Timer("side(); wait()", globals={"side": side, "wait": wait}, num_threads=torch.get_num_threads())

@@ -40,7 +40,7 @@ class ViewCount(NamedTuple):
         """Read "4x3": 4 views in time, each with 3 crops.
 
         Raises:
-            ConfigError: another form.
+            ConfigError: another format.
         """
         temporal, cross, spatial = text.partition("x")
         if not cross or not all(part.isdigit() and 1 <= int(part) <= 16 for part in (temporal, spatial)):
@@ -61,7 +61,7 @@ class Embedded:
     Attributes:
         rows: the clips that could be read.
         frames: (B, V, T, E) float32, not normalised, of V views.
-        static: (B, T, E) of the middle view's middle frame repeated T times; empty unless asked for.
+        static: (B, T, E) of the middle view's middle frame repeated T times; empty unless requested.
         skipped: clips that could not be read, with the reason.
     """
 
@@ -85,10 +85,10 @@ def embed(
     Args:
         predictor: the model.
         rows: clips.
-        batch_size: clips that are decoded together, and views in one forward pass.
+        batch_size: clips decoded together, and views in one forward pass.
         views: of each clip.
         static: also embed each clip's static copy.
-        workers: processes that decode; 0 decodes here.
+        workers: decoding processes; 0 decodes in this one.
     """
     model = predictor.model
     dataset = Views(rows, T=model.num_frames, image_size=model.image_size, **views._asdict())
@@ -127,13 +127,13 @@ def write_shards(
     """Embed clips into ``out``: shard-N.safetensors with "frames" (n, V, T, E) and "videos" (n, V, E), both float32
     and not normalised, and shard-N.parquet with one row a clip and the reason where it was skipped.
 
-    A shard that is there is not made again. Processes take shards in turn.
+    Existing shards are skipped. Processes take shards in turn.
 
     Args:
         predictor: the model.
         rows: clips.
         out: folder.
-        about: what the embeddings come from; a folder that was begun with something else is refused.
+        about: source of the embeddings; a folder with another source is rejected.
         shard_size: clips in a shard.
         rank: number of this process.
         processes: number of them.
@@ -142,7 +142,7 @@ def write_shards(
         workers: see ``embed``.
 
     Returns:
-        The index that lies in the folder as embedding.json.
+        The index, as saved in embedding.json.
 
     Raises:
         ConfigError: the folder holds other embeddings.
@@ -169,19 +169,19 @@ def write_shards(
         }
         write_atomically(table, lambda path, columns=columns: parquet.write_table(_strings(columns), path))
         frames = torch.cat([part.frames for part in parts if part.rows] or [torch.empty(0, 1, 1, 1)])
-        # written last: where it is, the shard is whole
+        # written last: if it exists, the shard is complete
         write_atomically(tensors, lambda path, x=frames: save_file({"frames": x, "videos": x.mean(2)}, path))
     return index
 
 
 def read_index(folder: Path) -> Document:
-    """What ``write_shards`` noted of the embeddings in ``folder``.
+    """The index that ``write_shards`` saved in ``folder``.
 
     Raises:
-        ConfigError: it holds none.
+        ConfigError: there is none.
     """
     if not (folder / INDEX).is_file():
-        raise ConfigError(f"{folder.name} holds no {INDEX}; make it with python -m ezclip embed MANIFEST --out DIR.")
+        raise ConfigError(f"{folder.name} has no {INDEX}; make it with python -m ezclip embed MANIFEST --out DIR.")
     return json.loads((folder / INDEX).read_text("utf-8"))
 
 

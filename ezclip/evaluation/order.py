@@ -55,13 +55,13 @@ def orders(total: int, T: int, seed: int = 0) -> Orders:
 
 @dataclass(frozen=True, eq=False)
 class Variations:
-    """Every variation of one video: the frames that they need, each once, and their ``orders``."""
+    """Every variation of one video: the distinct frames, and their ``orders``."""
 
     frames: Frames
     orders: Orders
 
     def clips(self, name: str) -> Iterator[Clip]:
-        """The draws of one variation, each made when it is asked for."""
+        """The draws of one variation, each created on demand."""
         return (self.frames.select(order) for order in self.orders[name])
 
 
@@ -93,7 +93,7 @@ def order_sensitivity(
 
     Returns:
         variation -> {"n", "top1", "within_pairs" where there are pairs}, means over the shuffles; for "reversed" also
-        "flips": the share of clips with a partner whose answer changes from the clip's own label to its partner's.
+        "flips": the share of clips with a partner whose prediction changes from their label to its partner.
     """
     model = predictor.model
     partners = partners_of(rows)

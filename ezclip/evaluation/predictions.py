@@ -14,14 +14,14 @@ from ezclip.evaluation.run import Evaluation
 
 
 def read_predictions(path: str | Path, title: str) -> Evaluation:
-    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score a class.
+    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score per class.
 
     Args:
         path: the file.
-        title: stands for its model in the comparison.
+        title: name of its model in the comparison.
 
     Raises:
-        UserError: another kind of file; names the first bad row.
+        UserError: another kind of file; gives the first bad row.
     """
     name = Path(path).name
     try:

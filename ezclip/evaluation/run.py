@@ -30,7 +30,7 @@ class Evaluation:
         scores: (B, C) float32, mean over views and templates of the softmax over classes; row i belongs to
             ``rows[i]``.
         frames: (B, T, E) float32, frame embeddings of the middle view, not normalised.
-        static: the same of each clip's static copy; empty unless asked for.
+        static: the same of each clip's static copy; empty unless requested.
         skipped: clips that could not be read, with the reason.
     """
 
@@ -48,7 +48,7 @@ class Evaluation:
         return torch.tensor([self.labels.index(row.label) for row in self.rows])
 
     def report(self) -> Document:
-        """The JSON that ``ezclip evaluate`` prints; families each get their own accuracies."""
+        """The JSON that ``ezclip evaluate`` prints; with accuracies of each family."""
         targets, partners = self.targets, partners_of(self.rows)
         result = {"model": self.model, **accuracies(self.scores, targets, self.labels, partners)}
         families = sorted({row.family for row in self.rows if row.family})
@@ -64,7 +64,7 @@ class Evaluation:
         return result
 
     def predictions(self) -> list[list[str | float]]:
-        """Rows of path, label, prediction, then one score a class, for predictions.csv."""
+        """Rows of path, label, prediction, then one score per class, for predictions.csv."""
         best = self.scores.argmax(dim=1).tolist()
         return [
             [row.short_name, row.label, self.labels[b], *(float(f"{s:.8g}") for s in scores)]
@@ -122,7 +122,7 @@ def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str]
 def check_classes(rows: Sequence[Row], labels: list[str]) -> None:
     """Raise UserError for fewer than two class names, or where a row's label is not among them."""
     if len(labels) < 2:
-        raise UserError(f"There is {len(labels)} class name; at least two are needed to choose among.")
+        raise UserError(f"At least two class names are needed, got {len(labels)}.")
     unknown = sorted({row.label for row in rows} - set(labels))
     if unknown:
         raise UserError(f"{len(unknown)} labels of the data are not among the class names, first {unknown[0]!r}.")
@@ -144,7 +144,7 @@ def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: st
 
 
 def joined(parts: Iterable[Evaluation]) -> Evaluation:
-    """Evaluations of one model on several lists of clips as one, in their order; at least one."""
+    """Evaluations of one model on several lists of clips, merged in order; at least one."""
     every = list(parts)
     held = [part for part in every if part.rows]
 

@@ -1,4 +1,4 @@
-"""The shipped results of the study on Tabletop Motion: predictions of the models, and the clips behind them."""
+"""The shipped results of the study on Tabletop Motion: predictions of the models, and their clips."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def shipped_evaluations(variants: Sequence[str]) -> list[Evaluation]:
 
 
 def shipped_map(variants: Sequence[str]) -> ClassMap | None:
-    """The map of videos of two variants, if it ships."""
+    """The map of videos of two variants, if shipped."""
     maps = shipped_report().get("class_maps", {}).values()
     mapped = next((m for m in maps if len(variants) == 2 and m["silhouette"].keys() == set(variants)), None)
     return read_class_map(mapped, variants) if mapped else None
 
 
 def draw_test_clip(row: Row, folder: Path) -> Path:
-    """Draw a clip of the study's test set again, with its masks, below ``folder``: the same file.
+    """Redraw a clip of the study's test set, with its masks, below ``folder``: an identical file.
 
     Raises:
         UserError: not a clip of Tabletop Motion.
     """
     if row.label not in LABELS or not row.path.stem.isdigit():
-        raise UserError(f"{row.short_name} is not a clip of Tabletop Motion; it cannot be drawn again.")
+        raise UserError(f"{row.short_name} is not a clip of Tabletop Motion; it cannot be redrawn.")
     return draw_again(folder, split="val", seed=TEST_SEED, label=row.label, number=int(row.path.stem))

@@ -1,4 +1,4 @@
-"""Spread of frame embeddings on clips and on their frozen copies (Fig. 8 in numbers)."""
+"""Spread of frame embeddings on clips and on their static copies (Fig. 8 in numbers)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FrameSpread:
     Phantom motion is the spread that remains when nothing moves: it comes from the frames' positions alone.
 
     Attributes:
-        reading: of Var and C.
+        reading: formula of Var and C.
         unit: whether embeddings were L2-normalised first; raw values of two models are not on one scale.
         real: Var + C of the clips.
         frozen: Var + C of the clips' middle frame repeated T times.
@@ -41,7 +41,7 @@ class FrameSpread:
 
 
 def frame_spread(frames: Tensor, static: Tensor, reading: Reading, *, unit: bool) -> FrameSpread:
-    """Var + C (Eq. 4, 5) of clips and of their frozen copies.
+    """Var + C (Eq. 4, 5) of clips and of their static copies.
 
     Args:
         frames: (B, T, E) frame embeddings, not normalised.

@@ -22,12 +22,12 @@ def confusion_parts(e: Evaluation) -> list[Table | Picture]:
     rows = [[label, *map(int, counts)] for label, counts in zip(e.labels, matrix, strict=True)]
     return [
         Picture(name, title, charts.confusion(matrix, e.labels, title=e.model)),
-        Table(f"{name}_counts", title, ["true class, answers to the right", *e.labels], rows, on_page=False),
+        Table(f"{name}_counts", title, ["true class, columns: predictions", *e.labels], rows, on_page=False),
     ]
 
 
 def predictions_table(e: Evaluation, name: str) -> Table:
-    """Every clip with its class, the answer and one score a class."""
+    """Every clip with its class, prediction and one score per class."""
     columns = ["path", "label", "prediction", *e.labels]
     return Table(name, f"Every clip under {e.model}", columns, e.predictions(), on_page=False)
 
@@ -49,7 +49,7 @@ def accuracy_table(evaluations: list[Evaluation]) -> Table:
 
 
 def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
-    """Top-1 of each out-of-distribution family; nothing where the clips have none."""
+    """Top-1 of each out-of-distribution family; empty if the clips have none."""
     reports = {e.model: e.report() for e in evaluations}
     families = list(next(iter(reports.values())).get("families", {}))
     if not families:
@@ -69,7 +69,7 @@ def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
     )
     return [
         Table("families", "Out-of-distribution families", columns, rows),
-        Picture("families_chart", "The same as bars", figure, "Whiskers: 95 % bootstrap intervals over clips."),
+        Picture("families_chart", "Bar chart", figure, "Whiskers: 95 % bootstrap intervals over clips."),
     ]
 
 
@@ -122,7 +122,7 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
 
 
 def differences_chart(comparison: Comparison) -> Figure:
-    """Bars of what each class gains or loses."""
+    """Bars of each class's gain or loss."""
     first, second = comparison.models
     bars = [(d.label, (d.difference, d.low, d.high)) for d in comparison.classes]
     return charts.differences(bars, title=f"{second} minus {first}")

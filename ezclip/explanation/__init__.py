@@ -1,1 +1,1 @@
-"""Where a model looks: traces of its forward pass and what they add up to."""
+"""Where a model looks: attention traces and attribution methods."""

@@ -21,8 +21,8 @@ class Faithfulness:
 
     Attributes:
         levels: (L+1,) share of the T*N patches that is replaced (deletion) or kept (insertion), 0 to 1.
-        deletion: (L+1,) score while patches are replaced by the clip's mean colour, hottest first; low is good.
-        insertion: (L+1,) score while they come back into the mean colour, hottest first; high is good.
+        deletion: (L+1,) score while patches are replaced by the clip's mean colour, hottest first; lower is better.
+        insertion: (L+1,) score while they replace the mean colour, hottest first; higher is better.
         random_deletion: (R, L+1) the same in R random orders.
         random_insertion: (R, L+1).
     """
@@ -65,7 +65,7 @@ def measure(
         heat: (T, grid, grid).
         texts: (C*K, E) embeddings of the classes, K texts each, side by side.
         classes: C.
-        target: index of the class whose score is followed, see ``class_scores``.
+        target: index of the class whose score is measured, see ``class_scores``.
         levels: steps from none to all patches.
         random_orders: random orders to compare with.
         seed: of the random orders.

@@ -18,7 +18,7 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.progress import Report
 
 IG_STEPS = 16
-_BATCH = 4  # clips in one pass of captum's
+_BATCH = 4  # clips in one pass of captum
 
 
 def cosine(model: EZCLIP, pixels: Tensor, text: Tensor) -> Tensor:
@@ -31,8 +31,8 @@ def integrated_gradients(model: EZCLIP, pixels: Tensor, text: Tensor, report: Re
     """Gradients along the line from the clip's mean colour to the clip, 16 steps.
 
     Returns:
-        Heat (T, N), the positive part of each patch's sum, and a note with the convergence delta: how far the sum of
-        all attributions misses the change of the cosine.
+        Heat (T, N), the positive part of each patch's sum, and a note with the convergence delta: the difference of
+        the sum of all attributions to the change of the cosine.
     """
     from captum.attr import IntegratedGradients
 
@@ -48,7 +48,7 @@ def integrated_gradients(model: EZCLIP, pixels: Tensor, text: Tensor, report: Re
 
 
 def occlusion(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> Tensor:
-    """Fall of the cosine when 2x2 patches of one frame are covered with the clip's mean colour; heat (T, N)."""
+    """Drop in the cosine when 2x2 patches of one frame are covered with the clip's mean colour; heat (T, N)."""
     from captum.attr import Occlusion
 
     grid, T = model.vision.grid, pixels.shape[1]
@@ -66,9 +66,9 @@ def occlusion(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> Te
 
 
 def grad_cam(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> Tensor:
-    """Grad-CAM on what the last block's attention reads: its layer norm, class and prompt tokens taken off.
+    """Grad-CAM on the last block's attention input: its layer norm, without class and prompt tokens.
 
-    The patch tokens are laid out as (T, D, grid, grid) before captum sees them; channels are weighted by the mean
+    The patch tokens are reshaped to (T, D, grid, grid) for captum; channels are weighted by the mean
     gradient of the cosine over a frame's patches. Heat (T, N).
     """
     from captum.attr import LayerGradCam
@@ -127,7 +127,7 @@ def _materialise(keep: Callable[[Tensor], None]) -> Hook:
 
 
 def _counted(model: EZCLIP, text: Tensor, report: Report, clips: int) -> Callable[[Tensor], Tensor]:
-    """The score as captum calls it; ``report`` receives the fraction of about ``clips`` forward passes."""
+    """The score function for captum; ``report`` receives the fraction of about ``clips`` forward passes."""
     seen = 0
 
     def forward(pixels: Tensor) -> Tensor:

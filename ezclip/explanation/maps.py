@@ -34,7 +34,7 @@ class Inputs:
         settings: of the attention-based methods.
         text: (E,) embedding of the label, for methods that explain one.
         report: receives the fraction done; may raise to cancel.
-        tracing: gives the clip's attention, heads fused as named.
+        tracing: returns the clip's attention under a head fusion.
     """
 
     model: EZCLIP
@@ -51,7 +51,7 @@ class Inputs:
 
     @property
     def label(self) -> Tensor:
-        """(E,) embedding of the label that is explained."""
+        """(E,) embedding of the explained label."""
         assert self.text is not None
         return self.text.detach().clone()
 

@@ -34,8 +34,8 @@ class Method:
 
     Attributes:
         function: "module:name" below ``ezclip.explanation``, or a function ``Inputs -> Map``, see ``maps``.
-        title: for people.
-        about: what the map shows, to follow its title.
+        title: for display.
+        about: what the map shows; follows its title.
         needs_label: whether it explains a label.
         settings: the fields of ``MapSettings`` that it uses.
     """
@@ -61,13 +61,13 @@ METHODS: dict[str, Method] = {
     "rollout": Method(
         "maps:rollout",
         "Attention rollout",
-        "multiplies the attention of all blocks through frames and prompts, half of every step the skip connection",
+        "multiplies the attention of all blocks through frames and prompts, half of each step the skip connection",
         settings=_HEADS | _LAYERS,
     ),
     "rollout-own-frame": Method(
         "maps:rollout_own_frame",
         "Rollout, own frame only",
-        "is the part of the rollout that each frame's class token took from its own frame",
+        "is the part of the rollout from each frame's class token to its own frame",
         settings=_HEADS | _LAYERS,
     ),
     "last-layer": Method(
@@ -104,7 +104,7 @@ METHODS: dict[str, Method] = {
     "occlusion": Method(
         "maps:occlusion",
         "Occlusion (of the label)",
-        "covers cells of 2x2 patches and measures how the label's score falls",
+        "covers cells of 2x2 patches and measures how the label's score drops",
         needs_label=True,
     ),
 }

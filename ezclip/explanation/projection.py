@@ -21,7 +21,7 @@ class Plane:
 
     Attributes:
         points: float (n, 2).
-        method: how they were found, with its settings.
+        method: the projection with its settings.
         trustworthiness: share of near neighbours in the plane that are near in the embedding too, in [0, 1]; NaN for
             fewer than 4 distinct points.
     """
@@ -32,22 +32,22 @@ class Plane:
 
 
 def together(embeddings: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Embeddings of several models, (n, E) each, one below the other.
+    """Embeddings of several models, (n, E) each, stacked.
 
     Raises:
         UserError: they differ in E.
     """
     if len({values.shape[1] for values in embeddings.values()}) > 1:
         widths = ", ".join(f"{name} {values.shape[1]}" for name, values in embeddings.items())
-        raise UserError(f"The models' embeddings differ in width ({widths}); choose two on backbones of one size.")
+        raise UserError(f"The models' embeddings differ in width ({widths}); choose two of equal width.")
     return np.concatenate(list(embeddings.values()))
 
 
 def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int = 0) -> Plane:
-    """Lay embeddings out in a plane; all points in one fit, so that distances between models can be compared.
+    """Project embeddings into a plane, all points in one fit, so that distances between models can be compared.
 
     Equal embeddings get one point. t-SNE's perplexity is a third of the number of points, at most 30, and UMAP's
-    neighbourhood is at most 15. Three distinct points or fewer are laid out by PCA, which is exact for them.
+    neighbourhood is at most 15. Three distinct points or fewer are projected by PCA, which is exact for them.
 
     Args:
         embeddings: (n, E), n at least 2; L2-normalised here.
@@ -58,7 +58,7 @@ def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int =
         UserError: fewer than two embeddings or an unknown method.
     """
     if method not in PROJECTIONS:
-        raise UserError(f"The projection is {method!r}; choose one of {', '.join(PROJECTIONS)}.")
+        raise UserError(f"Unknown projection {method!r}; choose one of {', '.join(PROJECTIONS)}.")
     if len(embeddings) < 2:
         raise UserError(f"A projection needs at least 2 embeddings, got {len(embeddings)}.")
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True).clip(1e-12)
@@ -99,7 +99,7 @@ def _umap(values: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
         warnings.simplefilter("ignore")
         import umap
 
-        # Few points have no spectral start
+        # too few for spectral initialisation
         start = "spectral" if len(values) > 12 else "random"
         points = umap.UMAP(n_neighbors=neighbours, init=start, random_state=seed, n_jobs=1).fit_transform(values)
     return np.asarray(points), f"UMAP, {neighbours} neighbours"

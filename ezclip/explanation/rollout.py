@@ -1,14 +1,14 @@
 """Attention rollout through frames and temporal prompts.
 
 For a video let A_t be a block's head-fused attention in frame t (its last index the prompt token), P that among the T
-prompts, and R_t, (1+N) x T(1+N), how much each token of frame t holds of each input token. With R = I below the first
+prompts, and R_t, (1+N) x T(1+N), the share of each input token in each token of frame t. With R = I below the first
 block, each block does
 
     r_t = sum_s P[t, s] * mean over the 1+N tokens i of R_s[i]                      (the prompt's content, Eq. 2 and 3)
     R_t = 1/2 * (R_t + A_t[:1+N, :1+N] @ R_t + outer(A_t[:1+N, 1+N], r_t))          (Eq. 8 with its residual)
 
 No identity is mixed into P, because the prompt path has no residual; the learned prompt is a constant like a bias; the
-prompt's own row is dropped with the prompt; what acts on each token alone does not appear. Only the class tokens' rows
+prompt's own row is dropped with the prompt; token-wise operations are omitted. Only the class tokens' rows
 W (T x T x (1+N)) are needed, so the product is taken downwards from the top, row vectors times matrices.
 """
 
@@ -30,7 +30,7 @@ class Rollout:
     """Result of a rollout.
 
     Attributes:
-        weights: W, float32 (T, T, 1+N): how much the class token of frame t (first index) drew on token i of frame t'.
+        weights: W, float32 (T, T, 1+N): attention of the class token of frame t (first index) to token i of frame t'.
             Its rows sum to 1 over t' and i; token 0 is the class token.
     """
 
@@ -38,7 +38,7 @@ class Rollout:
 
     @property
     def influence(self) -> Tensor:
-        """(T, T): frame t drew on frame t'. The identity for models without prompts."""
+        """(T, T): attention of frame t to frame t'. The identity for models without prompts."""
         return self.weights.sum(dim=-1)
 
     @property
@@ -48,7 +48,7 @@ class Rollout:
 
     @property
     def own_frame(self) -> Tensor:
-        """(T, N): what frame t's own class token took from frame t's patches."""
+        """(T, N): attention of frame t's class token to its own patches."""
         T = len(self.weights)
         return self.weights[torch.arange(T), torch.arange(T), 1:]
 
@@ -76,7 +76,7 @@ def roll_out(trace: AttentionTrace, settings: MapSettings = DEFAULT) -> Rollout:
         through = torch.einsum("uti,tij->utj", W, A[:, :n, :n])
         P = trace.prompts[k]
         if P is not None:
-            to_prompt = torch.einsum("uti,ti->ut", W, A[:, :n, n])  # what each frame's tokens took from its prompt
+            to_prompt = torch.einsum("uti,ti->ut", W, A[:, :n, n])  # attention of each frame to its prompt
             through = through + (to_prompt @ _rows(P[0], discard) / n).unsqueeze(-1)
         W = (W + through) / 2
     return Rollout(W)

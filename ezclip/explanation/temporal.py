@@ -16,7 +16,7 @@ class TemporalView:
     """One clip under a model with prompts.
 
     Attributes:
-        influence: (T, T), rollout over all layers: frame t's class token drew on frame t'.
+        influence: (T, T), rollout over all layers: attention of frame t's class token to frame t'.
         prompts: (K, T, T), in each layer the head-mean attention among the T prompts; rows sum to 1.
         to_prompt: (K, T, grid, grid), in each layer the share of a patch's attention on its frame's prompt token.
         layers: the K layers that have prompts, counted from 1.

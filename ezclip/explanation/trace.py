@@ -40,7 +40,7 @@ class AttentionTrace:
 
 @contextmanager
 def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
-    """Forward hooks that see this thread's passes alone and are removed at the end, also after an error."""
+    """Forward hooks limited to this thread's passes and removed at the end, even after an error."""
     owner, handles = threading.get_ident(), []
 
     def in_this_thread(hook: Hook) -> Hook:
@@ -62,7 +62,7 @@ def attention_hooks(
 
     Args:
         model: observed.
-        hook: makes a hook that hands what it computes to ``keep``.
+        hook: makes a hook that passes its result to ``keep``.
         frames: receives an entry for each block.
         prompts: receives one for each block, None in blocks without prompts.
     """
@@ -82,7 +82,7 @@ def probabilities(q: Tensor, k: Tensor) -> Tensor:
 
 @contextmanager
 def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[AttentionTrace]:
-    """While open, each ``encode_video`` of this thread fills the trace.
+    """While active, each ``encode_video`` of this thread fills the trace.
 
     Args:
         model: observed, not changed.

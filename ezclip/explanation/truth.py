@@ -1,4 +1,4 @@
-"""Heat against what truly moves: the energy-based pointing game on clips with masks."""
+"""Heat against ground truth: the energy-based pointing game on clips with masks."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Shares:
     """How a map's heat, and the picture's area, are divided; each triple sums to 1.
 
     Attributes:
-        heat: share of the heat on background, things that take no part, and what moves.
-        area: the same of the visible area: what an even map would give.
+        heat: share of the heat on background, other objects and moving objects.
+        area: the same of the visible area: the values of a uniform map.
     """
 
     heat: tuple[float, float, float]

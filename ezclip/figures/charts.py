@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, told apart by the colour-blind
+# Okabe and Ito's colour-blind-safe palette
 COLOURS = ("#999999", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 MARKERS = "oDsv^P"
 MOST_NAMED = 120  # classes of a confusion matrix
@@ -45,7 +45,7 @@ def differences(
 def by_class(
     series: Mapping[str, Mapping[str, Bar]], *, title: str, axis_label: str = "top-1, %", most: int = 40
 ) -> Figure:
-    """Horizontal bars with intervals for each class, one colour a model, the best of the last model on top.
+    """Horizontal bars with intervals for each class, one colour per model, the best of the last model on top.
 
     Args:
         series: model -> class -> value in [0, 1] with its interval; the same classes for all.
@@ -87,11 +87,11 @@ def grouped(
     reference: tuple[float, str] | None = None,
     percent: bool = True,
 ) -> Figure:
-    """Bars side by side for each group, one colour a series.
+    """Bars side by side for each group, one colour per series.
 
     Args:
         groups: names along the axis.
-        series: legend -> one bar a group; NaN leaves a gap.
+        series: legend -> one bar per group; NaN leaves a gap.
         title: of the chart.
         axis_label: what the values are.
         reference: a value drawn as a dashed line, and its name.
@@ -118,11 +118,11 @@ def grouped(
 
 
 def panels(groups: Sequence[str], rows: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
-    """A panel of bars for each quantity, one below the other over the same groups, one colour a series.
+    """A panel of bars for each quantity, one below the other over the same groups, one colour per series.
 
     Args:
         groups: names along the axis.
-        rows: quantity -> legend -> one value a group; NaN leaves a gap.
+        rows: quantity -> legend -> one value per group; NaN leaves a gap.
         title: of the figure.
     """
     figure = Figure(figsize=(max(6.5, 1.05 * len(groups) + 2.0), 1.35 * len(rows) + 1.4), layout="constrained")
@@ -175,7 +175,7 @@ def curves(
 def bubbles(
     points: Sequence[tuple[str, float, float, float]], *, title: str, x_label: str, y_label: str, size_label: str
 ) -> Figure:
-    """Named points (name, x, y, size), their areas as the sizes are to each other (the paper's Fig. 1)."""
+    """Named points (name, x, y, size), with areas proportional to size (the paper's Fig. 1)."""
     figure = Figure(figsize=(7.2, 4.4), layout="constrained")
     axis = figure.subplots()
     largest = max(size for *_, size in points) or 1.0
@@ -195,7 +195,7 @@ def bubbles(
 
 
 def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figure:
-    """Rows are true classes, columns answers; each row is shown as shares of its clips; named up to 120 classes."""
+    """Rows are true classes, columns predictions, as fractions of a row's clips; labelled up to 120 classes."""
     C = len(labels)
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     named = C <= MOST_NAMED
@@ -210,7 +210,7 @@ def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figur
     axis.set_xlabel("answer")
     axis.set_ylabel("true class")
     axis.set_title(title, fontsize=10, parse_math=False)
-    figure.colorbar(image, ax=axis, fraction=0.04, label="share of the true class's clips")
+    figure.colorbar(image, ax=axis, fraction=0.04, label="fraction of true class's clips")
     return figure
 
 
@@ -223,7 +223,7 @@ def plane(
     trajectories: bool = False,
     panels: bool = True,
 ) -> Figure:
-    """Points of a projection, one panel a model and one colour a group, all panels on the same axes.
+    """Points of a projection, one panel per model and one colour per group, all on the same axes.
 
     Args:
         points: (n, 2).
@@ -231,7 +231,7 @@ def plane(
         group: n names of clips or classes.
         title: of the figure.
         trajectories: join the points of a group in their order.
-        panels: one panel a model; otherwise one with a marker for each.
+        panels: one panel per model; otherwise one with a marker for each.
     """
     names, groups = list(dict.fromkeys(panel)), list(dict.fromkeys(group))
     columns = len(names) if panels else 1
@@ -277,5 +277,5 @@ def _whiskers(axis: Axes, values: np.ndarray, places: np.ndarray, *, horizontal:
 
 
 def _short(text: str, width: int) -> str:
-    """At most ``width`` characters, in which a dollar sign begins no formula."""
+    """At most ``width`` characters, with dollar signs escaped."""
     return (text if len(text) <= width else text[: width - 1] + "…").replace("$", r"\$")

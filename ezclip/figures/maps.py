@@ -14,8 +14,8 @@ from PIL import Image
 
 from ezclip.types import Attribution, Clip, visible_box
 
-DIFFERENCE = "PuOr_r"  # symmetric, told apart by the colour-blind
-CMAP = "magma"  # even to the eye, also in grey and for the colour-blind
+DIFFERENCE = "PuOr_r"  # symmetric, colour-blind-safe
+CMAP = "magma"  # perceptually uniform, also in greyscale; colour-blind-safe
 
 
 def shared_limit(attributions: list[Attribution]) -> float:
@@ -83,7 +83,7 @@ def draw_strip(
         limit: from ``shared_limit``.
         opacity: of the maps.
         difference: (T, grid, grid), the model's map minus the baseline's, drawn below on a scale of its own.
-        notes: row title -> what is written below it.
+        notes: row title -> text below it.
         image_size: S of the model whose view the input row shows; None takes that of the last map.
         side: pixels of one picture.
     """
@@ -130,7 +130,7 @@ def draw_strip(
 
 
 def gains(deletion: float | None, insertion: float | None) -> str:
-    """A map's faithfulness in short lines, to be written beside it; None where it was not measured."""
+    """A map's faithfulness as a short note; None if not measured."""
     if deletion is None or insertion is None:
         return "faithfulness\nnot measured"
     return f"gain over chance\ndeletion {deletion:+.2f}\ninsertion {insertion:+.2f}"
@@ -150,10 +150,10 @@ def draw_thumbnails(pictures: Sequence[tuple[str, np.ndarray]], columns: int = 8
 
 
 def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
-    """The (T, T) matrix "frame t drew on frame t'"; what crosses frames is drawn on its own scale.
+    """The (T, T) influence matrix; values off the diagonal have their own scale.
 
-    The diagonal is near 1 by construction (each block keeps half of what it had), so its values are printed and only
-    the rest is coloured; the mean that crosses frames stands in the title.
+    The diagonal is near 1 by construction (each block keeps half of its input), so its values are printed and only
+    the rest is coloured; the mean influence of other frames is in the title.
     """
     T = len(M)
     across = M.copy()
@@ -167,7 +167,7 @@ def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
     labels = [f"{s:.2f}" for s in seconds]
     axis.set_xticks(range(T), labels, rotation=90, fontsize=7)
     axis.set_yticks(range(T), labels, fontsize=7)
-    axis.set_xlabel("… drew on the frame at (s)")
+    axis.set_xlabel("… attended to the frame at (s)")
     axis.set_ylabel("class token of the frame at (s) …")
     if T <= 16:
         for t in range(T):
@@ -182,7 +182,7 @@ def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
 
 
 def draw_to_prompt(to_prompt: np.ndarray, layers: Sequence[int], seconds: np.ndarray) -> Figure:
-    """How much of each patch's attention goes to its frame's prompt, (K, T, grid, grid); a row a layer, one scale."""
+    """How much of each patch's attention goes to its frame's prompt, (K, T, grid, grid); row per layer, one scale."""
     K, T = to_prompt.shape[:2]
     limit = max(float(to_prompt.max()), 1e-9)
     figure = Figure(figsize=(1.2 * T + 1.6, 1.3 * K + 0.4), layout="constrained")
@@ -202,7 +202,7 @@ def draw_to_prompt(to_prompt: np.ndarray, layers: Sequence[int], seconds: np.nda
 
 
 def draw_prompts(prompts: np.ndarray, layers: Sequence[int]) -> Figure:
-    """Attention among the temporal prompts, (K, T, T), one panel a layer, all on one scale without the diagonals."""
+    """Attention among the temporal prompts, (K, T, T), one panel per layer, all on one scale without the diagonals."""
     T = prompts.shape[1]
     across = np.where(np.eye(T, dtype=bool), np.nan, prompts)
     limit = max(float(np.nanmax(across)) if T > 1 else 0.0, 1e-9)
@@ -220,7 +220,7 @@ def draw_prompts(prompts: np.ndarray, layers: Sequence[int]) -> Figure:
         axis.set_title(f"layer {layer}: {np.nansum(matrix) / T:.0%} to other frames", fontsize=8)
         axis.set_xticks(range(T), [str(t + 1) for t in range(T)], fontsize=6)
         axis.set_yticks(range(T), [str(t + 1) for t in range(T)], fontsize=6)
-        axis.set_xlabel("… reads the prompt of frame", fontsize=7)
+        axis.set_xlabel("… attends to prompt of frame", fontsize=7)
         axis.set_ylabel("prompt of frame …", fontsize=7)
     if image is not None:
         figure.colorbar(image, ax=axes, fraction=0.03, label="share of attention")

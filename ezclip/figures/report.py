@@ -19,7 +19,7 @@ from ezclip.files import write_atomically, write_json
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns; ``note`` says how to read them. A long one may stay out of the page."""
+    """Rows under named columns; ``note`` says how to read them. A long one may be left off the page."""
 
     name: str
     title: str
@@ -41,13 +41,13 @@ class Picture:
 
 @dataclass
 class Report:
-    """What an analysis found, in the order in which it is told.
+    """The results of an analysis, in order of presentation.
 
     Attributes:
         title: of the page.
         lead: the verdict in one or two sentences.
         data: everything as plain values, for report.json.
-        provenance: what made it: models, hashes, clips, versions, command.
+        provenance: models, hashes, clips, versions, command.
         parts: tables and pictures.
     """
 
@@ -89,7 +89,7 @@ class Report:
         return files
 
     def page(self, pictures: dict[str, str]) -> str:
-        """The HTML page; ``pictures`` holds each figure as base64 PNG. Nothing in it points outside."""
+        """The HTML page; ``pictures`` holds each figure as base64 PNG. It has no external references."""
         environment = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True)
         return environment.get_template("report.html").render(
             report=self, pictures=pictures, is_table=lambda part: isinstance(part, Table), cell=_cell

@@ -50,13 +50,13 @@ def study(
     """Run every study of ``ezclip/evaluation`` on the given models.
 
     Args:
-        models: variant -> predictor; "base" and "ezclip" must be there.
+        models: variant -> predictor; "base" and "ezclip" are required.
         test: in-distribution clips with masks.
         ood: clips of the out-of-distribution families with masks.
-        pairs: models that are compared class by class and frame by frame, where both are given.
-        faithful_clips: clips of each class on which maps are tested.
-        faithful_classes: number of classes whose clips those are; None takes all.
-        provenance: what made the models and clips.
+        pairs: models to compare per class and per frame, if both are given.
+        faithful_clips: clips per class for the faithfulness test.
+        faithful_classes: number of classes in that test; None takes all.
+        provenance: origin of the models and clips.
     """
     labels = sorted({row.label for row in test})
     pairs = [pair for pair in pairs if set(pair) <= set(models)]
@@ -151,17 +151,17 @@ def order_parts(found: Document) -> list[Table | Picture]:
     figure = charts.grouped(
         variations,
         series,
-        title="The same clips with their frames in another order",
-        axis_label="own class above its partner, %",
+        title="The same clips with reordered frames",
+        axis_label="own class ranked above partner, %",
         reference=(0.5, "blind to order"),
     )
     columns = ["model", "frames", "top-1", "within pairs", "answer flips to the partner"]
-    note = "Reversed frames show the partner class, so a model that sees order falls to the mirror image of its score."
-    return [Table("order", "Order of frames", columns, rows, note), Picture("order_chart", "As bars", figure)]
+    note = "Reversed frames show the partner class: an order-sensitive model drops from p to about 1 - p within pairs."
+    return [Table("order", "Frame order", columns, rows, note), Picture("order_chart", "Bar chart", figure)]
 
 
 def spread_parts(found: Document) -> list[Table | Picture]:
-    """Var + C of clips and of their frozen copies."""
+    """Var + C of clips and of their static copies."""
     rows, series = [], {}
     for model, readings in found.items():
         for reading, values in readings.items():
@@ -171,24 +171,24 @@ def spread_parts(found: Document) -> list[Table | Picture]:
         series[model] = [tuple(unit[k][e] for e in ("mean", "low", "high")) for k in ("real", "frozen", "beyond")]
     columns = ["model", "reading", *(f"{k}{e}" for k in ("clips", "frozen", "beyond") for e in ("", " from", " to"))]
     figure = charts.grouped(
-        ["clips", "frozen copies (phantom)", "difference"],
+        ["clips", "static copies (phantom)", "difference"],
         series,
-        title="Spread of frame embeddings on unit vectors, released reading",
+        title="Spread of L2-normalised frame embeddings, released formulation",
         axis_label="Var + C",
         percent=False,
     )
     note = (
-        "Phantom motion is the spread that a model shows when nothing moves: the middle frame shown T times. It comes "
-        "from the prompts' positions. Raw values of two models are not on one scale; compare unit vectors."
+        "Phantom motion is a model's spread on a static copy: the middle frame repeated T times. It comes from the "
+        "prompts' positions. Raw values of two models are not comparable; compare unit vectors."
     )
     return [
-        Table("spread", "Spread of the frames (Eq. 4, 5)", columns, rows, note),
+        Table("spread", "Frame spread (Eq. 4, 5)", columns, rows, note),
         Picture("spread_chart", "Spread and phantom motion", figure, note),
     ]
 
 
 def frame_map(first: Evaluation, second: Evaluation) -> Picture:
-    """Fig. 8: frames of eight clips of different classes, both models in one fit."""
+    """Fig. 8: frames of eight clips of different classes, both models fitted jointly."""
     chosen = list({row.label: i for i, row in reversed(list(enumerate(first.rows)))}.values())
     chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, FIG8_CLIPS).astype(int)]
     T = first.frames.shape[1]
@@ -197,10 +197,10 @@ def frame_map(first: Evaluation, second: Evaluation) -> Picture:
     panels = [e.model for e in (first, second) for _ in range(len(chosen) * T)]
     clips = [first.rows[i].label for i in chosen for _ in range(T)] * 2
     figure = charts.plane(
-        flat.points, panels, clips, title=f"{flat.method}, one fit for both models", trajectories=True
+        flat.points, panels, clips, title=f"{flat.method}, fitted jointly to both models", trajectories=True
     )
     note = (
-        f"One colour a clip, its {T} frames joined in time order from 1. The models differ by the motion loss alone. "
+        f"One colour per clip, its {T} frames joined in time order from 1. The models differ only in the motion loss. "
         f"Trustworthiness {flat.trustworthiness:.2f}."
     )
     return Picture(
@@ -209,18 +209,18 @@ def frame_map(first: Evaluation, second: Evaluation) -> Picture:
 
 
 def pointing_parts(rows: list[Document]) -> list[Table | Picture]:
-    """Share of rollout on what moves."""
+    """Share of the rollout on moving objects."""
     families = list(dict.fromkeys(row["family"] for row in rows))
     series: dict[str, list] = {}
     for row in rows:
         series.setdefault(row["model"], []).append(tuple(row["moving"]))
     areas = [next(row["area"] for row in rows if row["family"] == f) for f in families]
-    series["area (an even map)"] = [(area, float("nan"), float("nan")) for area in areas]
+    series["area (uniform map)"] = [(area, float("nan"), float("nan")) for area in areas]
     figure = charts.grouped(
         [f.replace("_", " ") for f in families],
         series,
-        title="Attention rollout on what moves (energy-based pointing game)",
-        axis_label="share of the heat, %",
+        title="Attention rollout on moving objects (energy-based pointing game)",
+        axis_label="share of attention, %",
     )
     columns = ["family", "model", "clips", "on moving", "from", "to", "on still", "background", "area of moving"]
     columns += ["minus first model", "from", "to"]
@@ -237,15 +237,15 @@ def pointing_parts(rows: list[Document]) -> list[Table | Picture]:
         ]
         for row in rows
     ]
-    note = "An even map would put the area's share on what moves. Intervals: 95 % bootstrap over clips."
+    note = "A uniform map would put the area's share on moving objects. Intervals: 95 % bootstrap over clips."
     return [
-        Table("attention", "Attention against the truth", columns, table, note),
-        Picture("attention_chart", "Attention against the truth, as bars", figure, note),
+        Table("attention", "Attention against ground truth", columns, table, note),
+        Picture("attention_chart", "Attention against ground truth, bar chart", figure, note),
     ]
 
 
 def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture:
-    """Figs. 4 and 7: base and EZ-CLIP on one clip out of distribution."""
+    """Figs. 4 and 7: base and EZ-CLIP on one out-of-distribution clip."""
     row = next((r for r in ood if r.family == "unseen_backgrounds" and "Pushing" in r.label), ood[0])
     T = next(iter(models.values())).model.num_frames
     clip = read_clip(row.path, partial(segment_centres, T=T))
@@ -257,7 +257,7 @@ def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture
 
 
 def faithfulness_table(found: Document) -> Table:
-    """Gains of map kinds over random orders."""
+    """Gain of each kind of map over random orders."""
     rows = [
         [model, method, row["n"], *row["deletion_gain"], *row["insertion_gain"]]
         for model, methods in found.items()
@@ -266,8 +266,8 @@ def faithfulness_table(found: Document) -> Table:
     columns = ["model", "map", "clips", "deletion gain", "from", "to", "insertion gain", "from", "to"]
     note = textwrap.dedent(
         """\
-        Area between the score's curve in the map's order and in random orders of space-time patches; above 0 the map
-        names what the score depends on, 0 is chance. 8 levels, 4 random orders, patches replaced by the mean colour."""
+        Area between score curves in the map's order and in random orders of space-time patches; above 0 the map shows
+        what the score depends on, 0 is chance. 8 levels, 4 random orders, patches replaced by the mean colour."""
     )
     return Table("faithfulness", "Faithfulness of the maps", columns, rows, note)
 
@@ -276,16 +276,16 @@ Training = Iterable[Document]
 
 
 def training_curves(runs: dict[str, Training]) -> Picture:
-    """Watched within-pairs accuracy over steps, legend -> rows of metrics.jsonl."""
+    """Within-pairs validation accuracy over steps; runs: legend -> rows of metrics.jsonl."""
     lines = {}
     for name, rows in runs.items():
         seen = [(row["step"], 100 * row["val_within_pairs"]) for row in rows if "val_within_pairs" in row]
         lines[name] = ([s for s, _ in seen], [v for _, v in seen])
     figure = charts.curves(
         lines,
-        title="Prompts stay at chance for some hundred steps, then learn",
+        title="Prompts stay at chance for a few hundred steps, then learn",
         x_label="step",
-        y_label="within pairs, % (watched clips)",
+        y_label="within pairs, % (validation set)",
         reference=(50, "blind to order"),
     )
     return Picture("curves", "Training", figure)

@@ -45,7 +45,7 @@ class Analyse(Study):
     baseline: Baseline = BASELINE
     texts: Texts = "trained"
     sentences: Sentences = field(default_factory=dict)
-    target: Annotated[str, Parameter("Class name that is explained; empty takes the model's best.", "Label")] = ""
+    target: Annotated[str, Parameter("Class name to explain; empty uses the model's best.", "Label")] = ""
     method: MethodName = "rollout"
     settings: MapSettings = MapSettings()
     further: Annotated[tuple[str, ...], Parameter("More models, drawn below.", kind="models")] = ()
@@ -99,7 +99,7 @@ class Analyse(Study):
 
 
 def shared_frames(predictors: list[Predictor]) -> int:
-    """T of a clip that all models can take: that of the last one, which the others must share if they have prompts.
+    """T of a clip for all models: that of the last one, which the others must share if they have prompts.
 
     Raises:
         UserError: a model has prompts for another number of frames.
@@ -118,10 +118,10 @@ def shared_frames(predictors: list[Predictor]) -> int:
 
 
 def _warnings(names: list[str], model: Identity, clip: Clip, cut: list[str]) -> list[str]:
-    """What limits the meaning of an analysis, in sentences."""
+    """Limitations of an analysis, as sentences."""
     found = []
     if cut:
-        found.append(f"{len(cut)} texts are longer than 77 tokens and were cut, first: {cut[0][:60]}…")
+        found.append(f"{len(cut)} texts are longer than 77 tokens and were truncated, first: {cut[0][:60]}…")
     if len(names) == 1:
         found.append("There is only one class name, so its score is 100 % whatever the clip shows; add others.")
     if clip.lost:
@@ -130,5 +130,5 @@ def _warnings(names: list[str], model: Identity, clip: Clip, cut: list[str]) -> 
         found.append(f"The clip has {clip.total} frames, fewer than the {len(clip)} of the model: some are repeated.")
     new = [name for name in names if name not in model.labels]
     if model.labels and new:
-        found.append(f"{len(new)} of {len(names)} class names are new to {model.name}, which was trained on others.")
+        found.append(f"{len(new)} of {len(names)} class names are not training classes of {model.name}.")
     return found

@@ -60,7 +60,7 @@ class ModelResult:
 
     @property
     def best(self) -> Prediction:
-        """The prediction that it ranks first."""
+        """Its top prediction."""
         return self.predictions[0]
 
 
@@ -69,8 +69,8 @@ class Analysis(Result):
     """One clip under the models.
 
     Attributes:
-        study: what was asked for, an ``Analyse``.
-        clip: the frames that all models were given.
+        study: the request, an ``Analyse``.
+        clip: the frames, the same for all models.
         results: one a model, the baseline first, then the model.
         limit: upper end of the colour scale of all maps.
         target: the label that was explained.
@@ -94,17 +94,17 @@ class Analysis(Result):
 
     @property
     def baseline(self) -> ModelResult:
-        """The model that is compared with; the model itself where there is none."""
+        """The baseline; the model itself if there is none."""
         return next((r for r in self.results if r.name == self.study["baseline"]), self.model)
 
     @property
     def model(self) -> ModelResult:
-        """The model that is examined."""
+        """The model under study."""
         return next(r for r in self.results if r.name == self.study["model"])
 
     @property
     def verdict(self) -> str:
-        """Both models' answers, and how much of a frame's attention comes from other frames."""
+        """Both models' predictions, and how much of a frame's attention comes from other frames."""
         base, model = self.baseline, self.model
         said = [f"{r.name} says “{r.best.label}” ({r.best.score:.0%})" for r in (base, model)]
         if base is model:
@@ -119,13 +119,13 @@ class Analysis(Result):
 
     @property
     def repeated(self) -> Study:
-        """The study that repeats this result, with class names, label and faithfulness as they came out."""
+        """The study that repeats this result, with class names, label and faithfulness as resolved."""
         measured = any(f.measured for f in self.faithfulness)
         return self.study.but(labels="\n".join(self.names), target=self.target, faithfulness=measured)
 
     @property
     def difference(self) -> np.ndarray | None:
-        """(T, grid, grid), the model's heat minus the baseline's; None if not asked for or not comparable."""
+        """(T, grid, grid), the model's heat minus the baseline's; None if not requested or not comparable."""
         heat, other = self.model.attribution.heat, self.baseline.attribution.heat
         if not self.study["difference"] or self.model is self.baseline or heat.shape != other.shape:
             return None
@@ -193,7 +193,7 @@ def commands(analysis: Analysis) -> str:
     }
     options = "".join(f", {name}={value!r}" for name, value in given.items())
     lines = [
-        f"# names.txt: the {len(analysis.names)} class names, one a line (exported with the results)",
+        f"# names.txt: the {len(analysis.names)} class names, one per line (exported with the results)",
         *(["# sentences.csv: your own sentences (exported with the results)"] if study["sentences"] else []),
         study.command(),
         "",
@@ -208,7 +208,7 @@ def commands(analysis: Analysis) -> str:
 
 
 def strip_figure(analysis: Analysis) -> Figure:
-    """Input and maps of all models on one colour scale, with their faithfulness; below the difference, if asked for."""
+    """Input and maps of all models on one colour scale, with their faithfulness; below the difference, if requested."""
     return draw_strip(
         analysis.clip,
         {r.name: r.attribution for r in analysis.results},
@@ -324,7 +324,7 @@ def analysis_report(analysis: Analysis) -> Report:
 
 
 def ranking_chart(analysis: Analysis) -> Figure:
-    """Scores of the names that any model has among its best."""
+    """Scores of every model's best names."""
     best = list(dict.fromkeys(p.label for r in analysis.results for p in r.predictions[:TOP]))
     scores = {r.name: {p.label: p.score for p in r.predictions} for r in analysis.results}
     series = {name: {label: (own[label], *NO_INTERVAL) for label in best} for name, own in scores.items()}
@@ -346,7 +346,7 @@ def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Pictur
     columns = ["layer", "prompt of frame", *frames]
     return [
         Picture("influence", title, draw_influence(view.influence, seconds, title=name)),
-        Table("influence_matrix", title, ["frame, drew on frame to the right", *frames], drew, on_page=False),
+        Table("influence_matrix", title, ["frame, columns: attended frame", *frames], drew, on_page=False),
         Picture("prompts", f"{name}: attention among the prompts", draw_prompts(view.prompts, view.layers)),
         Picture("to_prompt", f"{name}: attention to the prompt", draw_to_prompt(view.to_prompt, view.layers, seconds)),
         Table("prompts_by_layer", among, columns, read, on_page=False),

@@ -77,7 +77,7 @@ class Evaluate(Study):
         rows: Sequence[Row] = [] if embedded else read_rows(self.data)
         if self.protocol == "released":
             if embedded or len(rows) < host.batch_size:
-                raise ConfigError("The released protocol counts whole batches of a manifest that has at least one.")
+                raise ConfigError("The released protocol counts whole batches of a manifest; give at least one.")
             rows = rows[: len(rows) // host.batch_size * host.batch_size]
         given, _ = self.given_labels()
         if not embedded:
@@ -100,7 +100,7 @@ class Evaluate(Study):
     def _embed(
         self, host: Host, predictor: Predictor, rows: Sequence[Row], views: object, start: float, share: float
     ) -> Steps[list[Embedded]]:
-        """The clips' embeddings batch by batch; a batch that is in the cache is not made again."""
+        """The clips' embeddings batch by batch; cached batches are reused."""
         from ezclip.evaluation.embed import ViewCount, embed
 
         assert isinstance(views, ViewCount)
@@ -118,7 +118,7 @@ class Evaluate(Study):
 
 @dataclass(frozen=True)
 class Classes(Study):
-    """Compare predictions class by class: tables that ezclip evaluate --out wrote, or the results that ship.
+    """Compare predictions class by class: tables from ezclip evaluate --out, or the shipped results.
 
     Example: python -m ezclip classes base/predictions.csv ezclip/predictions.csv --out compared
     Example: python -m ezclip classes base ezclip
@@ -139,7 +139,7 @@ class Classes(Study):
             kind="table",
         ),
     ] = ""
-    second: Annotated[str, Parameter("The same of a second model, on the same clips and classes.", kind="table")] = ""
+    second: Annotated[str, Parameter("The same for a second model, on the same clips and classes.", kind="table")] = ""
 
     def run(self, host: Host) -> Steps[ClassStudy]:
         """Read the tables and compare them."""
@@ -184,7 +184,7 @@ class ClassStudy(Result):
     """One model on labelled clips, or two on the same ones.
 
     Attributes:
-        study: what was asked for; None for evaluations made otherwise.
+        study: the request; None for other evaluations.
         evaluations: of one model; or of the baseline, then of the model.
         identities: of the models, where they are known.
         class_map: videos of the classes that changed most; None for one model, or without embeddings.
@@ -197,7 +197,7 @@ class ClassStudy(Result):
 
     @property
     def model(self) -> Evaluation:
-        """Of the model that is examined."""
+        """Of the model under study."""
         return self.evaluations[-1]
 
     @cached_property
@@ -213,9 +213,9 @@ class ClassStudy(Result):
 
     @property
     def verdict(self) -> str:
-        """One sentence a model and one on the two."""
+        """One sentence per model, one comparing them."""
         parts = [
-            f"{e.model} is right on {report['top1']:.1%} of {report['n']} clips of {len(e.labels)} classes."
+            f"{e.model} has {report['top1']:.1%} top-1 on {report['n']} clips of {len(e.labels)} classes."
             for e in self.evaluations
             for report in [e.report()]
         ]
@@ -224,7 +224,7 @@ class ClassStudy(Result):
     def as_json(self) -> Document:
         """The verdict and the model's accuracies; with a baseline also "baseline", "comparison" and "class_map".
 
-        A model's "confusion" lists class, answer and number of clips.
+        A model's "confusion" lists class, prediction and number of clips.
         """
         data = {"verdict": self.verdict} | _accuracies(self.model)
         if self.comparison is not None:
@@ -260,7 +260,7 @@ class ClassStudy(Result):
         return [part for e in self.evaluations for part in confusion_parts(e)]
 
     def differences_chart(self) -> Figure:
-        """What each class gains or loses; needs a comparison."""
+        """Each class's gain or loss; needs a comparison."""
         from ezclip.evaluation.summary import differences_chart
 
         assert self.comparison is not None

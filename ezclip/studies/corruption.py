@@ -60,7 +60,7 @@ class Corrupt(Study):
 
 
 def frames_beside(predictor: Predictor, model: Predictor) -> int:
-    """T of the clip that a predictor is given beside a model: its own where it has prompts, else the model's."""
+    """T of a predictor's clip in a comparison: its own if it has prompts, else the model's."""
     return (predictor if has_prompts(predictor.model.variant) else model).model.num_frames
 
 

@@ -31,19 +31,19 @@ ClipFiles = Annotated[tuple[str, ...], Parameter("Video files or folders of fram
 Labels = Annotated[
     str,
     Parameter(
-        "Class names, one a line or separated by commas, or set:NAME for a label set that ships; empty takes the "
+        "Class names, one per line or comma-separated, or set:NAME for a shipped label set; empty uses the "
         "model's own classes.",
         "Class names",
         kind="labels",
     ),
 ]
 Model = Annotated[str, Parameter("Model name, folder, clip:ARCH/TAG or hf:organisation/name.", kind="model")]
-Baseline = Annotated[str, Parameter("Model to compare with; empty compares with none.", kind="model")]
+Baseline = Annotated[str, Parameter("Model to compare with; empty for none.", kind="model")]
 Texts = Annotated[
     str,
     Parameter(
-        "Prompt text of a class name: as the model was trained, the bare names, 16 templates, the descriptions that "
-        'ship, or your own template such as "a video of {}".',
+        "Prompt text of a class name: as the model was trained, the bare names, 16 templates, the shipped "
+        'descriptions, or your own template such as "a video of {}".',
         "Prompt text",
     ),
 ]
@@ -79,13 +79,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Alias:
-    """Another name of a study's endpoint; a former one works for one more version.
+    """Another name of a study's endpoint; a former name works for one more version.
 
     Attributes:
         name: of the endpoint.
         parameters: new -> old parameter names.
-        defaults: that differ.
-        old: whether it is a former name, which is used with a warning.
+        defaults: changed defaults.
+        old: whether it is a former name, which gives a warning.
     """
 
     name: str
@@ -104,7 +104,7 @@ class Study:
         aliases: other names of the endpoint.
         files: whether its endpoint also returns the report's files.
         lists_files: whether the JSON of its command lists the files that it wrote.
-        needs_labels: whether the command insists on class names.
+        needs_labels: whether the command requires class names.
         printed: number of predictions that the command prints by default; 0 if that is not an option.
     """
 
@@ -118,7 +118,7 @@ class Study:
     printed: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
-        """Refuse values outside their limits and choices, and class names and texts that cannot be used."""
+        """Reject values outside their limits and choices, and invalid class names and texts."""
         check_parameters(self)
         values = values_of(self)
         if values.get("labels", "").strip():

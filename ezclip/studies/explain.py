@@ -35,9 +35,7 @@ class Explain(Study):
     labels: Labels = ""
     model: Model = DEFAULT
     baseline: Baseline = BASELINE
-    label: Annotated[
-        str, Parameter("Class that is explained, added to the class names; empty takes the model's best.")
-    ] = ""
+    label: Annotated[str, Parameter("Class to explain, added to the class names; empty uses the model's best.")] = ""
     method: MethodName = "rollout"
     settings: MapSettings = MapSettings()
     faithfulness: Faithful = False
@@ -90,7 +88,7 @@ class Maps(Result):
         return self.analysis.verdict
 
     def report(self) -> Report:
-        """That of the analysis."""
+        """The analysis's report."""
         return self.analysis.report()
 
     def write(self, out: Path) -> dict[str, Path]:

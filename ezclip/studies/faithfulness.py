@@ -10,7 +10,7 @@ from ezclip.studies.declaration import Study
 from ezclip.studies.host import Host
 from ezclip.types import Attribution, Clip
 
-BATCH = 2  # clips in one forward pass, so that other work need not wait long for the processor
+BATCH = 2  # clips in one forward pass, so that other work does not wait long
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def measure_faithfulness(
         clip: its frames.
         maps: one a model.
         names: class names.
-        target: the one whose score is followed.
+        target: the one whose score is measured.
     """
     from ezclip.explanation.faithfulness import measure
 

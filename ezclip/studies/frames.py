@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ezclip.predictor import Predictor
 
 MOST_CLIPS = 8
-PHANTOM = "Phantom share: the fraction of Var + C that a static copy of the clip has, in which nothing moves."
+PHANTOM = "Phantom share: the fraction of Var + C that remains in a static copy of the clip."
 POINT = ("model", "clip", "frame", "seconds", "x", "y")
 _PARTS: dict[Variant, set[str]] = {
     "clip": set(),
@@ -76,7 +76,7 @@ def project_frames(
     """Embed the frames of decoded clips and project them.
 
     Raises:
-        UserError: too many clips, or models that embed in different widths.
+        UserError: too many clips, or models of different embedding widths.
     """
     from ezclip.explanation.projection import project, together
 
@@ -113,14 +113,14 @@ class FramePlane(Result):
     """Frame embeddings projected in one fit.
 
     Attributes:
-        study: what was asked for.
+        study: the request.
         points: (models * clips * T, 2), models first, then clips, then frames in time order.
         identities: of the two models.
         clips: the clips, each with its T frames.
         method: the projection with its settings.
         trustworthiness: in [0, 1], NaN for too few points.
         motion: [model][clip]: spread of the clip's frames and of its static copy.
-        difference: what the two models differ in, in words.
+        difference: how the two models differ, as text.
         image_size: S of the model, for pictures of the frames.
     """
 
@@ -170,7 +170,7 @@ class FramePlane(Result):
     def still(self) -> list[str]:
         """Sentences on clips whose frames all coincide."""
         return [
-            f"All frames of {clip.name} are one point under {name}."
+            f"All frames of {clip.name} coincide under {name}."
             for m, name in enumerate(self.models)
             for c, clip in enumerate(self.clips)
             if np.ptp(self.of(m, c), axis=0).max() < 1e-6
@@ -210,7 +210,7 @@ class FramePlane(Result):
             [name, clip, *values, "no spread" if share is None else share]
             for name, clip, values, share in self.spread()
         ]
-        note = "One colour a clip, joined in time order; 1 marks the first frame."
+        note = "One colour per clip, joined in time order; 1 marks the first frame."
         parts = [
             Picture("plane", "Frames in one plane (Fig. 8)", plane, note),
             Table("points", "Points", list(POINT), rows, on_page=False),
@@ -228,7 +228,7 @@ def phantom_share(motion: MotionStatistics) -> float | None:
 
 
 def differ(first: Predictor, second: Predictor) -> str:
-    """What two models differ in, in words."""
+    """How two models differ, as text."""
     if not same_backbone(first.model, second.model):
         return "the two stand on different backbones"
     apart = sorted(_PARTS[first.model.variant] ^ _PARTS[second.model.variant])
@@ -241,7 +241,7 @@ def differ(first: Predictor, second: Predictor) -> str:
 
 
 def same_backbone(first: EZCLIP, second: EZCLIP) -> bool:
-    """Whether two models stand on one CLIP, by the weights of its first layer."""
+    """Whether two models share one CLIP, by the weights of its first layer."""
     import torch
 
     weights = [model.vision.conv1.weight for model in (first, second)]

@@ -30,7 +30,7 @@ Value = TypeVar("Value")
 
 
 def size_of(value: Any) -> int:
-    """Approximate bytes of the arrays and tensors that a value holds; those of a model count as nothing."""
+    """Approximate bytes of the arrays and tensors that a value holds; models count as 0."""
     if isinstance(value, np.ndarray):
         return value.nbytes
     torch = sys.modules.get("torch")  # without it there is no tensor
@@ -59,7 +59,7 @@ class ByteCache(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """The value of a key, computed if it is not there; the last one is kept whatever its size."""
+        """The value of a key, computed if missing; the last one is kept whatever its size."""
         with self._lock:
             own = self._locks.setdefault(key, threading.Lock())
         with own:
@@ -137,14 +137,14 @@ class Host:
         """SHA-256 of a clip's content.
 
         Raises:
-            UserError: it is gone.
+            UserError: it was deleted.
         """
         if not Path(path).exists():
             raise UserError("The clip is no longer there; upload it again.")
         return sha256_of(path)
 
     def clip(self, path: str, T: int) -> Steps[Clip]:
-        """The T segment-centre frames of a video, from memory if its content was decoded recently."""
+        """The T segment-centre frames of a video, from the cache if decoded recently."""
 
         def decode(report: Report) -> Clip:
             key = f"{self.digest(path)} {Path(path).name} {T}"
@@ -153,24 +153,24 @@ class Host:
         return in_thread(decode, "decoding the clip")
 
     def decode(self, path: str, T: int, report: Report) -> Clip:
-        """Decode a video, past all caches."""
+        """Decode a video, bypassing caches."""
         return read_clip(path, partial(segment_centres, T=T), report=report)
 
     def encode(self, predictor: Predictor, clip: Clip) -> Encoded:
-        """A clip under a model, from memory if both were used recently; clips made in memory are not cached."""
+        """A clip under a model, from the cache if used recently; clips made in memory are not cached."""
         if not clip.source:
             return predictor.encode(clip)
         return self._results.get((predictor.name, clip.source), lambda: predictor.encode(clip))
 
     def kept(self, *key: Hashable) -> list[Any]:
-        """A list of results that the caller extends; under the same key the next caller gets it again, until evicted.
+        """A cached list of results that the caller extends; callers with the same key share it until evicted.
 
         Keys start with the names of the models that made the results.
         """
         return self._results.get(("kept", *key), list)
 
     def keep(self, path: Path) -> None:
-        """Mark a folder of the host's own as in use."""
+        """Mark one of the host's folders as in use."""
 
 
 def loading() -> Progress:

@@ -1,4 +1,4 @@
-"""The newest moments of a camera or a stream: older frames are dropped, so that the delay stays bounded."""
+"""The latest window of a camera or a stream: older frames are dropped, to bound the latency."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ezclip.checkpoints.identity import Identity
 
 MOST_FRAMES = 64  # of a window
-MAX_SIDE = 1024  # of a frame that is held
+MAX_SIDE = 1024  # of a buffered frame
 _Frames = Parameter(
     "camera:NUMBER (on Windows camera:NAME), the address of a stream, or a video file; at the endpoint, pictures in "
     "time order.",
@@ -40,7 +40,7 @@ _Frames = Parameter(
 
 @dataclass(frozen=True)
 class ScoreLive(Study):
-    """Scores of a camera or a stream, its newest moments again and again, under two models; Ctrl+C ends it.
+    """Score the latest window of a camera or a stream continuously, under two models; Ctrl+C stops it.
 
     Example: python -m ezclip live camera:0 --labels "waving, clapping"
     """
@@ -69,7 +69,7 @@ class ScoreLive(Study):
         return scores
 
     def _windows(self) -> Iterator[FrameBuffer]:
-        """The newest windows of a source, or the one window that pictures make."""
+        """The newest windows of a source, or the single window of given pictures."""
         if len(self.frames) == 1 and Path(self.frames[0]).suffix.lower() not in PICTURE_SUFFIXES:
             yield from watch(self.frames[0], self.seconds)
         elif self.frames:
@@ -101,7 +101,7 @@ class LiveScores(Result):
     """Each model's ranking of one window.
 
     Attributes:
-        study: what was asked for.
+        study: the request.
         identities: of the models.
         predictions: model -> ranking.
         seconds: since the start, when the window was scored.
@@ -138,7 +138,7 @@ class LiveScores(Result):
 
 @dataclass
 class FrameBuffer:
-    """The newest frames, evenly thinned: about 64 over the window, whatever the source's rate.
+    """The newest frames, evenly subsampled: about 64 over the window, whatever the source's rate.
 
     Attributes:
         frames: (time in seconds, uint8 RGB picture of at most 1024 pixels a side), the newest last.
@@ -147,9 +147,9 @@ class FrameBuffer:
     frames: deque[tuple[float, np.ndarray]] = field(default_factory=deque)
 
     def add(self, image: np.ndarray, seconds: float, now: float | None = None) -> None:
-        """Add a frame, taken at ``now`` or this moment, and drop those older than ``seconds``."""
+        """Add a frame, taken at ``now`` or the current time, and drop those older than ``seconds``."""
         now = monotonic() if now is None else now
-        if self.frames and now < self.frames[-1][0]:  # the source started again
+        if self.frames and now < self.frames[-1][0]:  # the source restarted
             self.frames.clear()
         if len(self.frames) > 1 and self.frames[-1][0] - self.frames[-2][0] < seconds / MOST_FRAMES:
             self.frames.pop()
@@ -167,9 +167,9 @@ class FrameBuffer:
 
 
 def watch(source: str, seconds: float) -> Iterator[FrameBuffer]:
-    """The newest ``seconds`` of a camera, a stream or a file, whenever they are asked for; the last once it ends.
+    """The newest ``seconds`` of a camera, a stream or a file, on demand; the last ones once it ends.
 
-    A thread reads the frames, with the times that the source gives them; a file comes as fast as it decodes.
+    A thread reads the frames, with the source's timestamps; a file is read as fast as it decodes.
 
     Args:
         source: see ``video.stream.stream``.

@@ -1,4 +1,4 @@
-"""Is a model sensitive to motion in this one clip? Its frames reversed, shuffled, static, slower and faster."""
+"""Tests whether a model sees motion in one clip: its frames reversed, shuffled, static, slower and faster."""
 
 from __future__ import annotations
 
@@ -104,12 +104,12 @@ class Observation:
 
 @dataclass(frozen=True)
 class Probe:
-    """A model's answer to one variation of a clip; means over the draws.
+    """A model's prediction for one variation of a clip; means over the draws.
 
     Attributes:
         variation: a key of ``order.orders``.
-        answer: the best label, of the first draw.
-        score: of the label that the model gave the clip as it is, in [0, 1].
+        answer: the top label, of the first draw.
+        score: of the model's top label for the original clip, in [0, 1].
         logit: of the same label.
         rank: of that label, 1 is best.
         variance: see ``Observation``.
@@ -140,7 +140,7 @@ def observe(predictor: Predictor, variations: Variations) -> Steps[list[Observat
     from ezclip.model.spread import spread
 
     observed: list[Observation] = []
-    plain: dict[int, np.ndarray] = {}  # maps of the clip as it is, by frame
+    plain: dict[int, np.ndarray] = {}  # maps of the original clip, by frame
     for i, name in enumerate(variations.orders):
         yield Progress(i / len(variations.orders), f"frames {name}")
         frames, variances, differences, changes = [], [], [], []
@@ -164,7 +164,7 @@ def observe(predictor: Predictor, variations: Variations) -> Steps[list[Observat
 def probe(
     predictor: Predictor, observed: list[Observation], labels: list[str], sentences: dict[str, list[str]] | None = None
 ) -> list[Probe]:
-    """The model's answer to each variation.
+    """The model's prediction for each variation.
 
     Args:
         predictor: the model that made the observations.
@@ -186,24 +186,24 @@ def probe(
 
 
 def verdict(name: str, probes: list[Probe]) -> str:
-    """One sentence that the numbers support."""
+    """A verdict from the measured values."""
     by = {p.variation: p for p in probes}
     plain, turned, shuffled = by["as it is"], by["reversed"], by["shuffled"]
     change = max(abs(p.logit - plain.logit) for p in (turned, shuffled))
     same = plain.answer == turned.answer == shuffled.answer and abs(turned.score - plain.score) < BLIND_SCORE
     if same and change < BLIND * max(abs(plain.logit), 1.0):
-        return f"{name} does not see the order of the frames: reversed or shuffled, its answer stays “{plain.answer}”."
+        return f"{name} does not see the order of the frames: reversed or shuffled, it predicts “{plain.answer}”."
     if turned.answer != plain.answer:
-        return f"{name} sees order here: reversed, its answer “{plain.answer}” becomes “{turned.answer}”."
+        return f"{name} sees order here: reversed, “{plain.answer}” becomes “{turned.answer}”."
     return (
-        f"{name} sees order, but it does not decide here: reversed, “{plain.answer}” goes from {plain.score:.0%} to "
+        f"{name} sees order, but keeps its prediction: reversed, “{plain.answer}” goes from {plain.score:.0%} to "
         f"{turned.score:.0%}."
     )
 
 
 @dataclass(frozen=True, eq=False)
 class MotionProbes(Result):
-    """Every model's answers to the variations of a clip."""
+    """Every model's predictions for the variations of a clip."""
 
     study: ProbeMotion
     identities: list[Identity]
@@ -234,13 +234,13 @@ class MotionProbes(Result):
             title: {name: [factor * getattr(p, key) for p in probes] for name, probes in self.probes.items()}
             for title, key, factor in _QUANTITIES
         }
-        return charts.panels(variations, rows, title="Each model's answer to the clip as it is, its frames and its map")
+        return charts.panels(variations, rows, title="Each model's label for the original clip, its frames and its map")
 
     def report(self) -> Report:
         """Verdicts, the chart and the table of every model's probes."""
         rows = [[name, *asdict(p).values()] for name, probes in self.probes.items() for p in probes]
         columns = ["model", *(field.name for field in fields(Probe))]
-        note = "score, logit and rank are of the label that the model gave the clip as it is."
+        note = "score, logit and rank are of the model's top label for the original clip."
         parts = [
             Picture("variations", "Variations of the clip, as bars", self.chart()),
             Table("probes", "Variations of the clip", columns, rows, note),

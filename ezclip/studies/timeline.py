@@ -61,8 +61,8 @@ class ScoreTimeline(Study):
     def run(self, host: Host) -> Steps[Timeline]:
         """Slide a window over the video; what does not depend on the class names is cached.
 
-        The partial result of a step is the timeline so far, each time that it has grown by a tenth, so that a long
-        video is not drawn again and again.
+        The partial result of a step is the timeline so far, each time it has grown by a tenth, so that a long
+        video is not redrawn too often.
         """
         path = self.required_clip()
         yield loading()

@@ -54,18 +54,18 @@ def describe_label(label: str, ask: Ask) -> str:
 
 
 def write_descriptions(labels: list[str], ask: Ask, out: Path) -> Steps[int]:
-    """Describe every label and add it to a CSV file in the release's format at once; those that are there stay.
+    """Describe every label and add it to a CSV file in the release's format at once; existing rows are kept.
 
     Args:
         labels: class names.
         ask: the language model.
-        out: CSV file, new or begun earlier.
+        out: CSV file, new or incomplete.
 
     Returns:
         How many were written.
 
     Raises:
-        UserError: a label that the model could not describe; what was written before stays.
+        UserError: a label that the model could not describe; earlier rows are kept.
         LabelError: ``out`` is another kind of file.
     """
     there = read_descriptions(out) if out.exists() and out.stat().st_size > len("number") else {}
@@ -83,10 +83,10 @@ def write_descriptions(labels: list[str], ask: Ask, out: Path) -> Steps[int]:
 
 
 def endpoint(url: str, model: str, key: str) -> Ask:
-    """A language model behind an OpenAI-compatible interface, such as http://localhost:8000/v1.
+    """A language model behind an OpenAI-compatible API, such as http://localhost:8000/v1.
 
     Raises:
-        UserError: the package openai is missing; when asked, that the endpoint does not answer or refuses.
+        UserError: the package openai is missing; when called, the endpoint is unreachable or refuses.
     """
     try:
         import openai
@@ -122,5 +122,5 @@ def local(model: str) -> Ask:
         reason = str(error).splitlines()[0]
         raise UserError(f"transformers cannot load {Path(model).name}: {reason}") from error
     if generate.tokenizer is None or not generate.tokenizer.chat_template:
-        raise LabelError(f"{Path(model).name} is no chat model; choose an instruction-tuned one.")
+        raise LabelError(f"{Path(model).name} is not a chat model; use an instruction-tuned one.")
     return lambda conversation: generate(conversation, max_new_tokens=120)[0]["generated_text"][-1]["content"]

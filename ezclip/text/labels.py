@@ -1,4 +1,4 @@
-"""The user's class names: parsing, limits, and the label sets that ship."""
+"""The user's class names: parsing, limits, and the shipped label sets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SETS = Path(__file__).with_name("labels")
 
 
 def parse_labels(text: str) -> tuple[list[str], list[str]]:
-    """Class names from what a user typed: one a line if there is a line break, otherwise one CSV row.
+    """Class names from user input: one per line if there is a line break, otherwise one CSV row.
 
     Names are trimmed, empty ones dropped, and those that differ only in case are merged.
 
@@ -35,7 +35,7 @@ def parse_labels(text: str) -> tuple[list[str], list[str]]:
     try:
         names = lines if len(lines) > 1 else next(csv.reader(lines, skipinitialspace=True), [])
     except csv.Error as error:
-        raise LabelError("The class names cannot be read as one comma-separated row; write one a line.") from error
+        raise LabelError("The class names are not a valid comma-separated row; enter one per line.") from error
     return check_labels(names)
 
 
@@ -50,7 +50,7 @@ def check_labels(names: list[str]) -> tuple[list[str], list[str]]:
             merged.append(name)
         kept.setdefault(name.casefold(), name)
     if not kept:
-        raise LabelError("No class name was given; write one or more, separated by commas or one a line.")
+        raise LabelError("No class names given; enter one or more, separated by commas or one per line.")
     if len(kept) > MAX_LABELS:
         raise LabelError(f"{len(kept):,} class names were given; at most {MAX_LABELS:,} are allowed. Remove some.")
     longest = max(kept.values(), key=len)
@@ -61,7 +61,7 @@ def check_labels(names: list[str]) -> tuple[list[str], list[str]]:
 
 
 def read_labels_file(path: str | Path) -> tuple[list[str], list[str]]:
-    """Class names from a text file (one a line) or a CSV with a "name" column, as the release's lists have it.
+    """Class names from a text file (one per line) or a CSV with a "name" column, as in the release's lists.
 
     Raises:
         LabelError: no such file, not text, or nothing in it.
@@ -85,18 +85,18 @@ def read_labels_file(path: str | Path) -> tuple[list[str], list[str]]:
 
 
 def readable(name: str) -> str:
-    """A class name as people write it: underscores become spaces, and one word in CamelCase is split."""
+    """A class name in readable form: underscores become spaces, and one word in CamelCase is split."""
     name = name.replace("_", " ").strip()
     return name if " " in name else re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
 
 
 def same_name(name: str) -> str:
-    """A key that is equal for names that differ in case, spaces and punctuation alone."""
+    """A key that is equal for names that differ only in case, spaces and punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
 def label_sets() -> list[str]:
-    """Names of the label sets that ship."""
+    """Names of the shipped label sets."""
     return sorted(path.stem for path in _SETS.glob("*.txt"))
 
 

@@ -1,4 +1,4 @@
-"""From a class name to the sentences that stand for it."""
+"""Prompt texts of class names."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read_descriptions(path: str | Path) -> dict[str, str]:
         Description by class name, in the file's order.
 
     Raises:
-        LabelError: no such file, or a row without a name or a description, by its number.
+        LabelError: no such file, or the number of a row without a name or a description.
     """
     path = Path(path)
     if not path.is_file():
@@ -62,7 +62,7 @@ def read_descriptions(path: str | Path) -> dict[str, str]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise LabelError(f"{path.name} is not a CSV text file in UTF-8.") from error
     if not descriptions:
-        raise LabelError(f"{path.name} holds no descriptions.")
+        raise LabelError(f"{path.name} has no descriptions.")
     return descriptions
 
 
@@ -70,12 +70,12 @@ _SETS = Path(__file__).with_name("descriptions")
 
 
 def description_sets() -> list[str]:
-    """Label sets whose descriptions ship; they were written for this project."""
+    """Label sets with shipped descriptions, written for this project."""
     return sorted(path.stem for path in _SETS.glob("*.csv"))
 
 
 def descriptions(source: str) -> dict[str, str]:
-    """Description by class name from a set that ships, from all of them ("shipped"), or from a CSV file.
+    """Description by class name from a shipped set, from all of them ("shipped"), or from a CSV file.
 
     Raises:
         LabelError: neither a set nor a readable file.
@@ -86,7 +86,7 @@ def descriptions(source: str) -> dict[str, str]:
         return read_descriptions(_SETS / f"{source}.csv")
     if not Path(source).is_file():
         known = ", ".join(description_sets())
-        raise LabelError(f"There are no descriptions {source!r}; give a CSV file, shipped or one of {known}.")
+        raise LabelError(f"Unknown descriptions {source!r}; give a CSV file, shipped or one of {known}.")
     return read_descriptions(source)
 
 
@@ -97,7 +97,7 @@ def check_texts(texts: str) -> str:
     """One of ``KINDS`` or a template with {} for the name, or LabelError."""
     if texts not in KINDS and "{}" not in texts:
         raise LabelError(
-            f"Texts are {texts[:80]!r}; choose one of {', '.join(KINDS)}, or a template with {{}} for the name."
+            f"Unknown texts {texts[:80]!r}; choose one of {', '.join(KINDS)}, or a template with {{}} for the name."
         )
     return texts
 
@@ -105,15 +105,15 @@ def check_texts(texts: str) -> str:
 def sentences(
     labels: list[str], texts: str, trained: tuple[str, ...], own: Mapping[str, str] | None = None
 ) -> dict[str, list[str]]:
-    """What stands for each label, the same number of sentences for all.
+    """The prompt texts of each label, the same number for all.
 
     Args:
         labels: class names.
-        texts: "trained" fills ``trained``, "names" takes the bare names, "templates" the release's 16, "descriptions"
-            the description that ships, from any set, and the bare name where there is none; with {} in it, it is a
-            template itself; otherwise a CSV file with a description of every label.
+        texts: "trained" fills ``trained``, "names" uses the bare names, "templates" the release's 16, "descriptions"
+            the shipped description, from any set, and the bare name where there is none; a text with {} is
+            a template; otherwise a CSV file with a description of every label.
         trained: the templates that a model was trained with.
-        own: the user's own sentence for some labels, in place of all of the label's.
+        own: a custom sentence for some labels, in place of their prompt texts.
 
     Raises:
         LabelError: a file that cannot be used, or lacks a label.
@@ -134,7 +134,7 @@ def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:
     """The description of each label, compared without case, spaces and underscores.
 
     Raises:
-        LabelError: names the labels that have none.
+        LabelError: lists the labels without one.
     """
     by_key = {_key(name): text for name, text in descriptions.items()}
     missing = [label for label in labels if _key(label) not in by_key]

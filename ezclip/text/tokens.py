@@ -15,14 +15,14 @@ def _tokenizer() -> SimpleTokenizer:
 
 
 def tokenize(sentences: list[str], length: int = CONTEXT_LENGTH) -> tuple[Tensor, list[str]]:
-    """Token ids of sentences; those over ``length`` tokens are cut, their last id kept as end-of-text.
+    """Token ids of sentences; those over ``length`` tokens are truncated, their last id kept as end-of-text.
 
     Args:
         sentences: C of them.
         length: L, 77 in CLIP.
 
     Returns:
-        int64 ids (C, L), zeros after the end-of-text token, and the sentences that were cut.
+        int64 ids (C, L), zeros after the end-of-text token, and the truncated sentences.
     """
     tokenizer = _tokenizer()
     ids = torch.zeros(len(sentences), length, dtype=torch.int64)

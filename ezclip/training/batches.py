@@ -1,4 +1,4 @@
-"""Which clips and sentences each step of training sees; all of it follows from the seed and the step."""
+"""Which clips and sentences each step of training sees; determined by the seed and the step."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def steps_per_epoch(config: TrainConfig, count: int) -> int:
-    """Whole batches in a pass; what is left over is drawn in other passes."""
+    """Whole batches per epoch; the remainder is drawn in other epochs."""
     return max(1, count // config.batch_size)
 
 
@@ -44,12 +44,12 @@ def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
         return [fill(label, TEMPLATES) for label in labels]
     sentences = describe(labels, descriptions(text))
     if cut := tokenize(sentences)[1]:
-        log.warning("texts over 77 tokens are cut: %s", "; ".join(sentence[:60] for sentence in cut))
+        log.warning("truncated to 77 tokens: %s", "; ".join(sentence[:60] for sentence in cut))
     return [[sentence] for sentence in sentences]
 
 
 def draw_tokens(sentences: list[list[str]], seed: int, step: int) -> Tensor:
-    """(C, 77): one sentence of each class, drawn anew at each step."""
+    """(C, 77): one sentence of each class, drawn at each step."""
     draw = random.Random(f"{seed}/{step}")
     return tokenize([draw.choice(choices) for choices in sentences])[0]
 
@@ -77,13 +77,13 @@ def make_clips(
 
 
 def validation_clips(config: TrainConfig, labels: list[str], image_size: int) -> Steps[Clips | None]:
-    """The validation set, or None; its labels must be among those that are trained."""
+    """The validation set, or None; its labels must be among the training labels."""
     if config.validation is None:
         return None
     rows = read_rows(config.validation)
     unknown = sorted({row.label for row in rows} - set(labels))
     if unknown:
-        raise ConfigError(f"The validation clips have {len(unknown)} labels that training lacks, first {unknown[0]!r}.")
+        raise ConfigError(f"The validation clips have {len(unknown)} labels not in training, first {unknown[0]!r}.")
     return (yield from make_clips(config, rows, labels, image_size, training=False))
 
 
@@ -129,7 +129,7 @@ def make_loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, fir
 
 
 class Batch(NamedTuple):
-    """Items of one batch in lists; what they hold is described in ``Item``."""
+    """Items of one batch as lists, see ``Item``."""
 
     frames: list[Tensor]
     seeds: list[int]
@@ -138,7 +138,7 @@ class Batch(NamedTuple):
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """Put items side by side; their frames may differ in size until they are cropped."""
+    """Collate items into lists; their frames may differ in size until cropped."""
     names = [name for item in items for name in item.unreadable]
     return Batch([i.frames for i in items], [i.seed for i in items], [i.target for i in items], names)
 

@@ -1,7 +1,7 @@
 """The training loop: frozen CLIP, trained adapters and prompts, one optimiser, any number of processes.
 
-Step s always sees the same clips with the same random draws, whatever came before, so a resumed run repeats an
-unbroken one.
+Step s always sees the same clips with the same random draws, so a resumed run equals an
+uninterrupted one.
 """
 
 from __future__ import annotations
@@ -53,18 +53,18 @@ from ezclip.types import Document
 from ezclip.video.transforms import normalise
 
 log = logging.getLogger(__name__)
-SHOWN = ("loss", "accuracy", "val_top1", "val_within_pairs")  # beside the progress
+SHOWN = ("loss", "accuracy", "val_top1", "val_within_pairs")  # with the progress
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
     """Train a variant and write the finished model to ``config.out``/model.
 
-    Where clips are watched, the adapters with the best top-1 on them go to ``config.out``/best. Also writes
+    With a validation set, the adapters with the best top-1 are saved to ``config.out``/best. Also writes
     metrics.jsonl, TensorBoard events, skipped.jsonl (videos that could not be read) and resumable states.
 
     Args:
         config: the recipe.
-        resume: go on from the newest state in ``config.out`` if there is one.
+        resume: continue from the newest state in ``config.out``, if any.
 
     Returns:
         The training summary that is stored in the model's config.json.
@@ -170,14 +170,14 @@ def start_accelerator(config: TrainConfig) -> Accelerator:
         if find_spec(name) is None:
             raise ConfigError(f"The tracker {name} is not installed; run pip install {name}, or leave it out.")
     precision = "no" if config.precision == "fp32" else config.precision
-    on_cpu = not torch.accelerator.is_available()  # unasked, Accelerate overlooks several processes on CPUs
+    on_cpu = not torch.accelerator.is_available()  # by default, Accelerate ignores multiple CPU processes
     accelerator = Accelerator(cpu=on_cpu, mixed_precision=precision, log_with=list(config.trackers) or None)
     accelerator.init_trackers("ezclip", config=dataclasses.asdict(config) | {"trackers": ", ".join(config.trackers)})
     return accelerator
 
 
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
-    """The fresh model that ``config`` names, its prompts started and compiled as asked for."""
+    """A new model as configured, with initialised prompts, compiled if requested."""
     model = build_ezclip(
         backbone,
         config.variant,
@@ -205,13 +205,13 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
 
 
 def enable_activation_checkpointing(model: EZCLIP) -> None:
-    """Let the backward pass compute every block again, with the same dropout, instead of keeping its values."""
+    """Activation checkpointing: recompute every block in the backward pass, with the same dropout."""
     for block in (module for module in model.modules() if isinstance(module, Block)):
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]:
-    """Adapters of the vision tower, those of the text tower, and prompts, each with its own rate."""
+    """Adapters of the vision tower, those of the text tower, and prompts, each with its learning rate."""
     rates = {"vision": config.lr, "text": config.text_lr or config.lr, "prompt": config.prompt_lr or config.lr}
     groups: dict[str, list[torch.nn.Parameter]] = {kind: [] for kind in rates}
     for name, parameter in model.trainable().items():

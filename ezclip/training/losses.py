@@ -1,4 +1,4 @@
-"""The losses of EZ-CLIP, Eq. 1 and 4-7, in the readings of the paper's text and the released code, and one of ours."""
+"""The losses of EZ-CLIP, Eq. 1 and 4-7, as formulated in the paper and in the released code, and one of ours."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,18 +12,18 @@ def motion_loss(frames: Tensor, reading: Reading, frozen: Tensor | None = None) 
     """Motion loss, Eq. 6: ``1 / (1 + Var + C)``; 1 where all frames of a clip have one embedding.
 
     paper: of each clip, then the mean over clips. released: of the mean of Var + C over the batch. Both lie in (0, 1].
-    Under several processes ``frames`` must hold the global batch.
+    With several processes ``frames`` must hold the global batch.
 
     calibrated: ours. Prompts give each frame an embedding of its own even when nothing moves, and Eq. 6 rewards that
-    spread as if it were motion. With S = Var + C of a clip and S0 that of its frozen copy (one of its frames T times),
-    put the spread beyond the frozen copy, relative to 1 + S0, in place of Var + C in Eq. 6:
+    spread as if it were motion. With S = Var + C of a clip and S0 that of its static copy (one of its frames T times),
+    put the spread beyond the static copy, relative to 1 + S0, in place of Var + C in Eq. 6:
     ``1 / (1 + (S - S0) / (1 + S0)) = (1 + S0) / (1 + S)``, of each clip, then the mean. It is the paper's loss where
-    S0 = 0 (models without prompts), 1 where a clip looks like its frozen copy, and grows with S0.
+    S0 = 0 (models without prompts), 1 where a clip has the spread of its static copy, and grows with S0.
 
     Args:
         frames: (B, T, E), not normalised.
         reading: "paper", "released" or "calibrated".
-        frozen: (B, T, E) of the frozen copies, for "calibrated" alone.
+        frozen: (B, T, E) of the static copies, for "calibrated" alone.
 
     Returns:
         A scalar.

@@ -16,11 +16,11 @@ def adamw(groups: list[dict], *, weight_decay: float, betas: tuple[float, float]
 def warmup_cosine(
     optimiser: torch.optim.Optimizer, *, warmup: int, steps: int, starts: list[int] | None = None
 ) -> LambdaLR:
-    """Factor of a group's rate: 0 up to its start, linear growth over ``warmup`` steps, a cosine to 0 at ``steps``.
+    """Factor of a group's rate: 0 before its start, linear growth over ``warmup`` steps, a cosine to 0 at ``steps``.
 
     Args:
         optimiser: whose groups are scheduled.
-        warmup: steps of growth, at least 1.
+        warmup: number of steps, at least 1.
         steps: of the whole run.
         starts: a step for each group; None starts all at 0.
     """

@@ -55,7 +55,7 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> Steps[Document]:
 
     backbone = load_backbone(Path(config.init) / BACKBONE) if config.init else _fresh(config)
     model = build_ezclip(backbone, "clip", num_frames=1).train()
-    torch.nn.init.constant_(model.logit_scale, float(np.log(1 / 0.07)))  # CLIP's start, also when going on
+    torch.nn.init.constant_(model.logit_scale, float(np.log(1 / 0.07)))  # CLIP's initial value, also with init
     if config.compile:
         model.vision.compile()
     parameters = [p.requires_grad_() for p in model.parameters()]

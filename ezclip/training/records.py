@@ -1,4 +1,4 @@
-"""What a training run leaves in its folder: curves, the list of unreadable videos, and the states to go on from."""
+"""The files of a training run: curves, the list of unreadable videos, and resumable states."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def known_broken(out: Path, *, keep: bool) -> set[str]:
-    """Videos that skipped.jsonl already lists; a fresh run starts a fresh list."""
+    """Videos that skipped.jsonl already lists; a new run starts a new list."""
     path = out / "skipped.jsonl"
     if not keep:
         path.unlink(missing_ok=True)
@@ -35,7 +35,7 @@ def known_broken(out: Path, *, keep: bool) -> set[str]:
 def report_broken(out: Path, unreadable: list[str], broken: set[str], count: int, *, write: bool) -> None:
     """List newly found unreadable videos in skipped.jsonl; stop the run above 5 % of ``count``.
 
-    Every process counts those of all, so that all stop together; one of them writes.
+    Counts are global, so that all processes stop together; one of them writes.
 
     Raises:
         ConfigError: too many are unreadable.
@@ -76,15 +76,15 @@ class Journal:
 
 
 class State:
-    """What a run needs to go on: trained tensors, optimiser, schedule, the best result so far, and the recipe.
+    """The resumable state of a run: trained tensors, optimiser, schedule, the best result so far, and the recipe.
 
     Attributes:
-        best: highest val_top1 so far, -1 before the first look.
+        best: highest val_top1 so far, -1 before the first validation.
     """
 
     def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
         self.out = out
-        for stale in out.glob(".state-*"):  # of a run that was killed while it wrote
+        for stale in out.glob(".state-*"):  # of a run killed while writing
             stale.unlink()
         self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
         self.before, self.started = 0.0, time.monotonic()
@@ -101,7 +101,7 @@ class State:
         return sorted(self.out.glob("state-*.pt"))
 
     def save(self, step: int) -> None:
-        """Write the state after ``step`` steps, atomically; older ones beyond ``config.keep`` go."""
+        """Write the state after ``step`` steps, atomically; only ``config.keep`` are kept."""
         state = {
             "step": step,
             "config": json.dumps(dataclasses.asdict(self.config), sort_keys=True),
@@ -123,7 +123,7 @@ class State:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the unpickler raises many kinds
-            raise CheckpointError(f"{path} cannot be read; remove it to go on from an earlier one.") from error
+            raise CheckpointError(f"{path} cannot be read; remove it to resume from an earlier one.") from error
         saved, given = json.loads(state["config"]), dataclasses.asdict(self.config)
         if changed := [k for k in given if k not in RUNTIME and (k not in saved or saved[k] != given[k])]:
             raise ConfigError(
@@ -139,7 +139,7 @@ class State:
         return state["step"]
 
     def forget(self) -> None:
-        """Remove what an earlier run left, so that nothing of it is taken for this one's."""
+        """Remove the files of an earlier run, so that they are not mistaken for this run's."""
         for path in self.saved:
             path.unlink()
         shutil.rmtree(self.out / "best", ignore_errors=True)

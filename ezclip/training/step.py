@@ -1,8 +1,8 @@
 """The gradients of one step: losses of the global batch, through micro-batches where it does not fit at once.
 
-The losses compare all clips of a batch with each other, so the sum of the losses of its parts is another loss. A batch
+The losses compare all clips of a batch with each other, so the losses of its parts do not add up to its loss. A batch
 in parts is therefore embedded twice: first without gradients, to find the loss and its gradients at the embeddings;
-then part by part, with the same random draws, to carry these on to the parameters.
+then part by part, with the same random draws, to backpropagate these to the parameters.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Step:
         """Add the gradients of step ``number`` to the parameters.
 
         Args:
-            number: of the step; dropout draws follow from it.
+            number: of the step; it seeds dropout.
             views: this process's clips, uint8 (B, T, 3, S, S).
             tokens: (C, L) of all classes.
             targets: (B,) int64, on any device.
@@ -65,7 +65,7 @@ class Step:
         targets = self._gather_targets(targets)
 
         def embed(i: int) -> tuple[Tensor, Tensor | None]:
-            """(m, 1 or 2, T, E) of part i, 2 with frozen copies; with the last part also the texts, (C, E)."""
+            """(m, 1 or 2, T, E) of part i, 2 with static copies; with the last part also the texts, (C, E)."""
             draws = np.random.default_rng([self.config.seed, number, self.accelerator.process_index, i])
             torch.manual_seed(int(draws.integers(2**63)))
             return self._embed(self.wrapped, parts[i], tokens) if i == last else self._embed(self.model, parts[i])
@@ -103,7 +103,7 @@ class Step:
         return total_loss(self.model, seen, texts, targets, self.config, *frozen)
 
     def _fitting(self, views: Tensor, tokens: Tensor) -> int:
-        """How many clips fit into memory at once, found by trying; the least of all processes."""
+        """How many clips fit into memory at once, by trial; the minimum over all processes."""
 
         def rehearse(size: int) -> int:
             frames, texts = self._embed(self.model, views[:size], tokens)
@@ -149,8 +149,8 @@ def total_loss(
         frames: (B, T, E) of the global batch.
         texts: (C, E) of all classes.
         targets: (B,) int64.
-        config: the weights and readings.
-        frozen: (B, T, E) of the frozen copies, for the calibrated motion loss.
+        config: loss weights and formulations.
+        frozen: (B, T, E) of the static copies, for the calibrated motion loss.
 
     Returns:
         "loss" and its parts, and the batch's "accuracy" over all classes.

@@ -22,7 +22,7 @@ class Corruption:
 
     blur: Annotated[float, _strength("Gaussian blur, up to a radius of 1/16 of the short side.")] = 0.0
     noise: Annotated[float, _strength("Gaussian noise, up to a standard deviation of 64 of 255.")] = 0.0
-    darkness: Annotated[float, _strength("Darkening, down to a tenth of the light.")] = 0.0
+    darkness: Annotated[float, _strength("Darkening, down to a tenth of the brightness.")] = 0.0
     tint: Annotated[float, _strength("Tint, up to a deep blue-green.")] = 0.0
     occlusion: Annotated[float, _strength("Grey box in the middle, up to two thirds of each side.")] = 0.0
     frame_drop: Annotated[float, _strength("Fraction of the frames replaced by the frame before.")] = 0.0

@@ -36,22 +36,22 @@ CODECS = frozenset(
 )
 MAX_SECONDS = 30 * 60
 MAX_FRAMES = 30 * 60 * 240
-FOLDER_FPS = 25.0  # frames in folders carry no times; their seconds assume this rate
-NEXT_FRAME = 0.005  # seconds between looks at a camera
-_SEEKABLE = ("mov", "matroska")  # containers whose key frames can be found by time
+FOLDER_FPS = 25.0  # frame folders have no timestamps; this rate is assumed
+NEXT_FRAME = 0.005  # seconds between polls of a camera
+_SEEKABLE = ("mov", "matroska")  # containers that support seeking by time
 
 Choose = Callable[[int], list[int]]  # from the number of frames in a video to the wanted indices, repeats allowed
 
 
 class LengthChanged(VideoError):
-    """A wanted frame is damaged; the decoder's length is now the number of frames that can be decoded."""
+    """A chosen frame is damaged; the decoder's length is now the number of decodable frames."""
 
 
 class Decoder:
     """Frames of a video file or of a folder of images by their index; ``len`` is the number of frames.
 
-    The number of frames is the number of packets, read without decoding, and only the wanted frames are kept, so memory
-    does not grow with the length. Damage that no wanted frame depends on is not looked for.
+    The number of frames is the number of packets, read without decoding, and only the chosen frames are kept, so memory
+    does not grow with the length. Damage that affects no chosen frame is not detected.
 
     Args:
         path: an mp4, mov, mkv, webm, avi, gif, 3gp or mpegts file, or a folder of images in name order
@@ -88,7 +88,7 @@ class Decoder:
             report: receives the fraction of the frames decoded.
 
         Raises:
-            LengthChanged: a wanted frame is damaged; choose again among ``len`` frames.
+            LengthChanged: a chosen frame is damaged; choose again among ``len`` frames.
             VideoError: the file cannot be decoded.
         """
         wanted = sorted(set(indices))
@@ -118,7 +118,7 @@ class Decoder:
 
 
 def read_frames(path: str | Path, choose: Choose, *, report: Report = silent) -> Frames:
-    """Decode the distinct frames that ``choose`` picks, again among those that can be decoded if one is damaged.
+    """Decode the distinct frames that ``choose`` picks; if one is damaged, choose again among the decodable ones.
 
     Raises:
         VideoError: see ``Decoder``.
@@ -127,7 +127,7 @@ def read_frames(path: str | Path, choose: Choose, *, report: Report = silent) ->
 
 
 def read_clip(path: str | Path, choose: Choose, *, report: Report = silent) -> Clip:
-    """Like ``read_frames``, with the frames in the order and as often as ``choose`` names them."""
+    """Like ``read_frames``, with the frames in the order and multiplicity given by ``choose``."""
     frames, indices = _read(path, choose, report)
     return frames.select(indices)
 
@@ -153,7 +153,7 @@ def playable_in_browsers(path: str | Path) -> bool:
 
 
 def remux(path: str | Path, out: str | Path) -> bool:
-    """Copy the pictures of a file as they are coded into an mp4; False for codecs that browsers cannot play there.
+    """Remux the video stream of a file into an mp4; False for codecs that browsers cannot play there.
 
     Raises:
         VideoError: not a readable video.
@@ -165,7 +165,7 @@ def remux(path: str | Path, out: str | Path) -> bool:
         try:
             with av.open(str(out), "w", format="mp4", options={"movflags": "faststart"}) as target:
                 copy = target.add_stream_from_template(stream)
-                early: list[av.Packet] = []  # Matroska gives the first packets no decoding time
+                early: list[av.Packet] = []  # in Matroska the first packets have no DTS
                 for packet in source.demux(stream):
                     if packet.size == 0:
                         continue
@@ -177,13 +177,13 @@ def remux(path: str | Path, out: str | Path) -> bool:
                         target.mux(one)
                     early.clear()
         except (av.FFmpegError, ValueError):
-            log.debug("a copy could not be made", exc_info=True)
+            log.debug("remuxing failed", exc_info=True)
             return False
     return not early
 
 
 def seconds_of(path: str | Path) -> float | None:
-    """How long the file says that it lasts; None if it does not say.
+    """Duration in seconds, as stored in the file; None if missing.
 
     Raises:
         VideoError: not a readable video.
@@ -194,7 +194,7 @@ def seconds_of(path: str | Path) -> float | None:
 
 
 def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float]]:
-    """All frames that can be decoded, upright, with their seconds, at most ``limit``; one at a time in memory.
+    """All decodable frames, upright, with their times in seconds, at most ``limit``; one at a time in memory.
 
     Raises:
         VideoError: not a readable video.
@@ -219,7 +219,7 @@ def _guarded(path: Path) -> Iterator[None]:
         log.debug("decoding failed", exc_info=True)
         raise VideoError(
             f"{path.name} cannot be read as a video ({type(error).__name__}). Supported are mp4, mov, mkv, webm, avi, "
-            "gif and mpegts files with a usual codec such as H.264."
+            "gif and mpegts files with a common codec such as H.264."
         ) from error
 
 
@@ -242,25 +242,25 @@ def _open(path: Path) -> InputContainer:
 
 
 def _video_stream(name: str, container: InputContainer) -> VideoStream:
-    """The first moving-picture stream, checked against every limit and set to one thread."""
+    """The first video stream other than cover art, checked against all limits, one thread."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
-        raise VideoError(f"{name} has no video stream; choose a file with pictures.")
+        raise VideoError(f"{name} has no video stream; choose another file.")
     stream = streams[0]
     context = stream.codec_context
     if context.name not in CODECS:
-        raise VideoError(f"{name} is coded as {context.name}, which is not accepted; convert it to H.264 first.")
+        raise VideoError(f"{name} uses {context.name}, which is not supported; convert it to H.264 first.")
     if max(context.width, context.height) > MAX_SIDE or context.width * context.height > MAX_PIXELS:
         raise VideoError(
             f"{name} has {context.width}x{context.height} pixels; at most {MAX_SIDE} a side and {MAX_PIXELS:,} in all "
-            "are accepted. Scale it down first."
+            "are accepted. Downscale it first."
         )
     seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
     if seconds is None and container.duration:
         seconds = container.duration / av.time_base
     if seconds is not None and seconds > MAX_SECONDS:
         raise VideoError(
-            f"{name} lasts {seconds / 60:.0f} minutes; at most {MAX_SECONDS // 60} are accepted. Cut it first."
+            f"{name} lasts {seconds / 60:.0f} minutes; at most {MAX_SECONDS // 60} are accepted. Trim it first."
         )
     context.thread_count = 1
     context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
@@ -272,7 +272,7 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
 
     Returns:
         The presentation times of all frames, sorted, or None where packets have none; the times of key frames, sorted;
-        and whether one can seek to those.
+        and whether they can be seeked to.
     """
     stream = _video_stream(name, container)
     times: list[int] = []
@@ -289,7 +289,7 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
                 if packet.is_keyframe:
                     keys.append(packet.pts)
             if len(times) > MAX_FRAMES:
-                raise VideoError(f"{name} has more than {MAX_FRAMES:,} frames; cut it first.")
+                raise VideoError(f"{name} has more than {MAX_FRAMES:,} frames; trim it first.")
     except av.FFmpegError:
         log.debug("the packets of %s end early", name, exc_info=True)
     unique = len(set(times)) == len(times)
@@ -300,7 +300,7 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
 def _decode_by_time(
     path: Path, times: list[int], keys: list[int], wanted: list[int], report: Report
 ) -> list[tuple[np.ndarray, float]]:
-    """The wanted frames, reading on and seeking only when the wanted frame's key frame lies ahead; fewer on damage."""
+    """The chosen frames, seeking only if the next one's key frame lies ahead; fewer on damage."""
     found: list[tuple[np.ndarray, float]] = []
     with _open(path) as container:
         stream = _video_stream(path.name, container)
@@ -327,7 +327,7 @@ def _decode_all(path: Path) -> Iterator[VideoFrame]:
 
 
 def decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage: bool = False) -> Iterator[VideoFrame]:
-    """The frames from here on, up to the first damaged packet or with such packets passed over."""
+    """The frames from here on, up to the first damaged packet, or skipping such packets."""
     packets = container.demux(stream)
     while True:
         try:
@@ -346,7 +346,7 @@ def decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage:
 
 
 def upright(frame: VideoFrame) -> tuple[np.ndarray, float]:
-    """RGB pixels with the rotation that the file asks for, and the frame's time in seconds."""
+    """RGB pixels with the file's rotation applied, and the frame's time in seconds."""
     if any(component.is_alpha for component in frame.format.components):
         rgba = Image.fromarray(frame.to_ndarray(format="rgba"))
         image = np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
@@ -359,7 +359,7 @@ def upright(frame: VideoFrame) -> tuple[np.ndarray, float]:
 def _pictures_in(folder: Path) -> list[Path]:
     names = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png") and p.is_file())
     if not names:
-        raise VideoError(f"The folder {folder.name} holds no .jpg or .png frames.")
+        raise VideoError(f"The folder {folder.name} has no .jpg or .png frames.")
     return names
 
 

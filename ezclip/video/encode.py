@@ -8,13 +8,13 @@ import numpy as np
 
 
 def write_mp4(path: str | Path, images: np.ndarray, *, fps: int, every_frame_intra: bool = False) -> None:
-    """H.264, yuv420p, playable in browsers; even sides are cropped to.
+    """H.264, yuv420p, playable in browsers; odd sides are cropped to even.
 
     Args:
-        path: where; the folder must exist.
+        path: output; its folder must exist.
         images: uint8 RGB (F, H, W, 3).
-        fps: frames a second.
-        every_frame_intra: code each frame by itself with a constant quantiser, so that a frame's decoded pixels do not
+        fps: frame rate.
+        every_frame_intra: encode only key frames, with a constant quantiser, so that a frame's decoded pixels do not
             depend on its neighbours or on the direction of time.
     """
     height, width = (side - side % 2 for side in images.shape[1:3])

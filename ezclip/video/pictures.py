@@ -1,4 +1,4 @@
-"""Reads stills, which are user input like videos: few formats, limited size."""
+"""Reads still images, which are user input: few formats, limited size."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def read_picture(path: str | Path, name: str) -> np.ndarray:
 
     Args:
         path: of the file.
-        name: what messages call it.
+        name: shown in messages.
 
     Raises:
         VideoError: not a readable picture, or too large.

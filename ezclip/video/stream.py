@@ -1,4 +1,4 @@
-"""Frames of a camera or a stream, as they come."""
+"""Frames of a camera or a stream, as they arrive."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}"),
 
 
 def stream(source: str) -> Iterator[tuple[np.ndarray, float]]:
-    """Frames of a camera, a stream or a file as they come, upright, with their seconds; for sources that you trust.
+    """Frames of a camera, a stream or a file, upright, with their times in seconds; for trusted sources.
 
     Args:
         source: "camera:NUMBER" (on Windows "camera:NAME"), an address such as rtsp://host/path, or a file.
 
     Raises:
-        VideoError: it cannot be opened or holds no pictures.
+        VideoError: it cannot be opened or has no video.
     """
     kind, _, which = source.partition(":")
     driver, device = _CAMERAS.get(sys.platform, _CAMERAS["linux"])
@@ -33,7 +33,7 @@ def stream(source: str) -> Iterator[tuple[np.ndarray, float]]:
             else av.open(source, timeout=PATIENCE)
         ) as container:
             if not container.streams.video:
-                raise VideoError(f"{source} holds no pictures; choose another source.")
+                raise VideoError(f"{source} has no video; choose another source.")
             yield from map(upright, decoded(container, container.streams.video[0], pass_over_damage=True))
     except (av.FFmpegError, ValueError, OSError) as error:
         raise VideoError(

@@ -1,4 +1,4 @@
-"""Frames to the pixels that CLIP takes."""
+"""Converts frames to CLIP's input."""
 
 import numpy as np
 import torch

@@ -20,7 +20,7 @@ def windows(path: str | Path, *, T: int, seconds: float, step: float) -> Iterato
     """Windows of ``seconds``, one every ``step``, each with T frames evenly spread over it.
 
     Only frames at the sampling times are kept, so memory holds one window whatever the video's length. The last window
-    may end before its time if the video does; a video shorter than a window gives one.
+    may be shorter if the video ends; a video shorter than a window gives one.
 
     Args:
         path: a video file.

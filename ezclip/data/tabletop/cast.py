@@ -1,4 +1,4 @@
-"""The things that take part in a clip, and how they stand on the table."""
+"""The objects of a clip, and their placement on the table."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, thing
 
 @dataclass
 class Cast:
-    """Draws the things that take part in a clip, no two of one kind.
+    """Draws the objects of a clip, no two of one kind.
 
     Attributes:
         rng: the clip's source of randomness.

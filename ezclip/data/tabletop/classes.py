@@ -1,4 +1,4 @@
-"""The classes of Tabletop Motion, most of them in pairs that differ by the order of time alone.
+"""The classes of Tabletop Motion, most of them in pairs that differ only in temporal order.
 
 Each function draws its choices from ``rng`` and returns the scene as a function of progress s in [0, 1]. Run forwards
 it shows a pair's first class, run backwards the second; a motion with one name is its own reversal. Names are those of
@@ -96,7 +96,7 @@ def push_left(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Turning the camera left while filming something", "Turning the camera right while filming something")
 def turn_left(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """The camera swings to the left, so that a thing that stands still wanders to the right of the picture."""
+    """The camera pans left, so that a still object drifts right in the picture."""
     (goal,) = cast.things(1)
     x, y = 112 + rng.uniform(-20, 20), rng.uniform(128, 166)
     zoom = rng.uniform(1.25, 1.6)
@@ -107,7 +107,7 @@ def turn_left(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Turning the camera upwards while filming something", "Turning the camera downwards while filming something")
 def turn_up(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """The camera swings upwards, so that a thing that stands still sinks in the picture."""
+    """The camera tilts up, so that a still object sinks in the picture."""
     (goal,) = cast.things(1)
     x, y = 112 + rng.uniform(-26, 26), rng.uniform(122, 146)
     zoom = rng.uniform(1.45, 1.8)
@@ -164,7 +164,7 @@ def lift(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Approaching something with your camera", "Moving away from something with your camera")
 def approach(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """The camera comes nearer to a thing that stands still."""
+    """The camera approaches a still object."""
     (goal,) = cast.things(1)
     x, y = 112 + rng.uniform(-30, 30), rng.uniform(134, 168)
     wide, tight = rng.uniform(0.76, 0.86), rng.uniform(1.7, 2.1)

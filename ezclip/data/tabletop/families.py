@@ -16,10 +16,10 @@ class Family:
 
     Attributes:
         things: names of things that its clips are cast from.
-        backdrop: draws what lies behind the things.
-        crowd: many things stand and walk about that take no part.
-        shake: size of the camera's tremble in canvas pixels.
-        span: progress of the motion at the clip's start and end; beyond [0, 1] the scene stands still.
+        backdrop: draws the background.
+        crowd: add many distractors that stand or walk about.
+        shake: amplitude of camera shake in canvas pixels.
+        span: progress of the motion at the clip's start and end; beyond [0, 1] the scene is static.
         look: changes the finished frames, uint8 (T, H, W, 3).
     """
 

@@ -45,7 +45,7 @@ class Job:
 
 
 def clip_seed(seed: int, split: str, motion: int, number: int) -> int:
-    """The seed of a clip and its twin; those of different splits, motions and numbers are drawn apart."""
+    """The seed of a clip and its twin; distinct for each split, motion and number."""
     return int(np.random.SeedSequence([seed, SPLITS.index(split), motion, number]).generate_state(1)[0])
 
 
@@ -54,7 +54,7 @@ def synthesise(
 ) -> Steps[Path]:
     """Draw a split of the benchmark.
 
-    Twins carry the same number in their two class folders. In "ood" the families take turns.
+    Twins have the same number in their two class folders. In "ood" the families alternate.
 
     Args:
         out: receives ``SPLIT/<label>/<number>.mp4``, ``SPLIT/manifest.jsonl`` and a contact sheet.
@@ -62,7 +62,7 @@ def synthesise(
         split: "train", "val" or "ood".
         seed: of the whole split, not negative.
         masks: also write ``<number>.masks.npz``.
-        workers: processes; None takes one for each core.
+        workers: processes; None uses one per core.
 
     Returns:
         The manifest's path.

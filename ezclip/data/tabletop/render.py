@@ -15,11 +15,11 @@ FPS = 20
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """A clip with its truth.
+    """A clip with ground truth.
 
     Attributes:
         images: uint8 (NUM_FRAMES, FRAME, FRAME, 3).
-        masks: uint8 (NUM_FRAMES, FRAME, FRAME): 0 background, 1 a thing that takes no part, 2 what moves.
+        masks: uint8 (NUM_FRAMES, FRAME, FRAME): 0 background, 1 other objects, 2 moving objects.
     """
 
     images: np.ndarray
@@ -80,7 +80,7 @@ Bystander = tuple[Placement, float]  # and how far it walks in half of the clip,
 
 
 def _distractors(rng: np.random.Generator) -> list[Bystander]:
-    """Up to two things near the table's far edge that take no part."""
+    """Up to two distractors near the table's far edge."""
     count = int(rng.choice([0, 1, 2], p=[0.35, 0.45, 0.2]))
     xs = rng.permutation([50, 112, 174])[:count] + rng.uniform(-14, 14, count)
     things = Cast(rng).things(count)

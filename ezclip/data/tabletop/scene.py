@@ -25,7 +25,7 @@ class Placement:
         lift: height above the table in canvas pixels; the shadow stays on the table.
         scale: size, 1 draws the sprite as it is.
         angle: clockwise turn about the pivot in degrees.
-        moving: whether it belongs to what moves in this clip (masks).
+        moving: whether it is a moving object in the masks.
         shadow: whether it throws a shadow.
     """
 
@@ -50,7 +50,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Scene:
-    """What stands where at one moment, drawn in order."""
+    """The sprites at one moment, drawn in order."""
 
     placements: list[Placement]
     camera: Camera = field(default_factory=Camera)

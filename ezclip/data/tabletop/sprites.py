@@ -29,7 +29,7 @@ class Sprite:
     """A thing seen from the front, standing on the lower edge of its picture's visible part.
 
     Attributes:
-        name: what a caption calls it, for example "red mug".
+        name: used in captions, for example "red mug".
         image: RGBA, SIZE x SIZE; an arm is longer.
         foot: y of the lowest visible row.
         top: y of the highest visible row.

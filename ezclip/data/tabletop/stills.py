@@ -1,6 +1,6 @@
-"""Captioned still scenes for pretraining: nothing moves, as CLIP knows nothing of motion.
+"""Captioned still scenes for pretraining: static images, like CLIP's training data.
 
-The captions hold the words of the class names (something, left, right, up, down, closer, away, into, behind, camera,
+The captions use the words of the class names (something, left, right, up, down, closer, away, into, behind, camera,
 open, upright ...), each with what a single picture shows of it, as captions of photos do: an open chest is "opening",
 the fist of a still may push or pull.
 """
@@ -200,7 +200,7 @@ def stills(count: int, seed: int, *, only_single: bool = False) -> Iterator[tupl
     Args:
         count: how many.
         seed: any non-negative integer.
-        only_single: one thing in each, as the test of colours and shapes needs it.
+        only_single: one object in each, for the test of colours and shapes.
 
     Yields:
         The picture (FRAME x FRAME), a caption, and the name of the first thing drawn, for example "red mug".
@@ -220,7 +220,7 @@ def stills(count: int, seed: int, *, only_single: bool = False) -> Iterator[tupl
 
 
 def zero_shot_prompts() -> dict[str, list[str]]:
-    """Sentences for the test of what a backbone knows: one for each colour, one for each kind of thing."""
+    """Prompts of the backbone's zero-shot test: one for each colour, one for each kind of object."""
     return {
         "colour": [f"something {colour} on a table" for colour in COLOURS],
         "shape": [f"a {kind} on a table" for kind in THINGS],

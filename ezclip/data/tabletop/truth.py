@@ -1,4 +1,4 @@
-"""Finds the masks that say what moves in a clip: beside the file, or by its content among the shipped samples."""
+"""Finds the motion masks of a clip: beside the file, or by its content among the shipped samples."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def find_masks(path: str | Path) -> np.ndarray | None:
     """Masks of a video's frames, or None where none are known.
 
     Args:
-        path: a video; a copy of a shipped sample under any name will do.
+        path: a video; copies of shipped samples may have any name.
 
     Returns:
-        uint8 (F, H, W) of 0 background, 1 a thing that takes no part, 2 what moves, for all F frames of the file.
+        uint8 (F, H, W) of 0 background, 1 other objects, 2 moving objects, for all F frames of the file.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,7 +36,7 @@ def find_masks(path: str | Path) -> np.ndarray | None:
 
 
 def sample_entry(path: str | Path) -> dict[str, str | None] | None:
-    """What the index of samples says of a file with this content: "clip", "label" and "family"."""
+    """The sample index's entry for a file with this content: "clip", "label" and "family"."""
     index = SAMPLES / INDEX
     if not index.is_file():
         return None
