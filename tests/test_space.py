@@ -49,6 +49,20 @@ def test_pictures_of_the_readme_exist() -> None:
         assert (ROOT / picture).is_file(), picture
 
 
+@pytest.mark.slow
+def test_the_readmes_python_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert code is not None
+    (tmp_path / "assets").symlink_to(ROOT / "assets")
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(code[1], names)
+    assert (tmp_path / "report" / "report.html").is_file()
+    assert "Pushing something from left to right" in capsys.readouterr().out
+
+
 def test_zero_gpu_lends_its_gpu(tmp_path: Path) -> None:
     """With the package ``spaces`` at hand, functions go through it; here a stand-in of it that marks them."""
     (tmp_path / "spaces.py").write_text("def GPU(function):\n    return lambda *a: ('on a GPU', function(*a))\n")

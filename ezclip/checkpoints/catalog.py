@@ -190,7 +190,7 @@ _OPTIONAL: dict[str, type] = {
 }  # fmt: skip
 
 
-def _parse(found: dict[str, Any]) -> ModelConfig:
+def _parse(found: Document) -> ModelConfig:
     backbone = found["backbone"]
     required: dict[str, tuple[Any, type]] = {
         "variant": (found["variant"], str),

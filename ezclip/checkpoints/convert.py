@@ -23,7 +23,7 @@ from ezclip.files import write_atomically
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
 from ezclip.model.builders import MAX_FRAMES, build_ezclip
 from ezclip.model.ezclip import EZCLIP
-from ezclip.types import PromptDepth, Variant
+from ezclip.types import Document, PromptDepth, Variant
 
 _ADAPTER = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.Adapter\.D_fc([12])\.(weight|bias)")
 _PROMPTS = "visual.transformer.T_prompt_embeddings"
@@ -167,7 +167,7 @@ def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], 
     return config, config["vision_cfg"]["layers"]
 
 
-def convert(official: str | Path, out: str | Path, *, num_frames: int | None = None) -> dict[str, Any]:
+def convert(official: str | Path, out: str | Path, *, num_frames: int | None = None) -> Document:
     """Write an official file as a model folder.
 
     Inside checkpoints/, an existing backbone is not written again.
@@ -210,7 +210,7 @@ def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:
     return F.interpolate(prompts.transpose(1, 2), size=num_frames, mode="linear").transpose(1, 2).contiguous()
 
 
-def export_official(folder: str | Path, out: str | Path) -> dict[str, Any]:
+def export_official(folder: str | Path, out: str | Path) -> Document:
     """Write a model folder as a file in the release's layout, float32, for use with the release's code.
 
     Raises:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,6 +19,7 @@ from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.types import Document
 
 
 def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
@@ -65,7 +65,7 @@ def load_backbone(path: str | Path) -> Backbone:
     return backbone
 
 
-def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary: dict[str, Any]) -> None:
+def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary: Document) -> None:
     """Write config.json and adapter.safetensors; the backbone is saved separately, with ``save_backbone``.
 
     Args:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
 from ezclip.checkpoints.catalog import model_folder, read_config
 from ezclip.cli._shared import check_out, print_json, warn
 from ezclip.errors import CheckpointError
+from ezclip.types import Document
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Convert:
             print(f"{key:<11} {value}")
         return 0
 
-    def _convert(self) -> dict[str, Any]:
+    def _convert(self) -> Document:
         if not self.source.is_file():
             raise CheckpointError(f"There is no file {self.source.name}; give an official EZ-CLIP .pt file.")
         check_out(self.out)
@@ -52,7 +53,7 @@ class Convert:
             warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])
         return found
 
-    def _export(self) -> dict[str, Any]:
+    def _export(self) -> Document:
         folder = model_folder(str(self.source))
         check_out(self.out.parent)
         from ezclip.checkpoints.convert import export_official

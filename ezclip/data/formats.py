@@ -226,7 +226,7 @@ def _csv(path: Path, options: Options) -> Listing:
         return Listing("CSV of path and label", names, labels, path.parent)
 
 
-def _kinetics(path: Path, rows: Iterable[dict[str, Any]], options: Options) -> Listing:
+def _kinetics(path: Path, rows: Iterable[dict[str, str]], options: Options) -> Listing:
     names, labels = [], []
     for number, row in enumerate(rows, 2):
         part = (row.get("split") or "").replace("validate", "test").replace("val", "test")

@@ -215,19 +215,14 @@ def _plain(model: EZCLIP) -> open_clip.CLIP:
 
 
 def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
-    """Median seconds of each side, timed alternately by ``torch.utils.benchmark``; a first round warms up."""
+    """Median seconds of each side, in turns, by ``torch.utils.benchmark``, which warms up before each time."""
     wait = (lambda: None) if device == "cpu" else torch.accelerator.synchronize
     timers = {
         name: Timer("side(); wait()", globals={"side": side, "wait": wait}, num_threads=torch.get_num_threads())
         for name, side in sides.items()
     }
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for round_ in range(repeats + 1):
-        for name, timer in timers.items():
-            once = timer.timeit(1).median
-            if round_:
-                seconds[name].append(once)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    rounds = [{name: timer.timeit(1).median for name, timer in timers.items()} for _ in range(repeats)]
+    return {name: statistics.median(times[name] for times in rounds) for name in sides}
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
 from ezclip.files import write_atomically, write_json
+from ezclip.types import Document
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Report:
 
     title: str
     lead: str
-    data: dict[str, Any]
+    data: Document
     provenance: dict[str, str]
     parts: list[Table | Picture] = field(default_factory=list)
 

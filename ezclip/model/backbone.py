@@ -152,7 +152,7 @@ def load_open_clip(arch: str, weights: str) -> Backbone:
         weights: a tag such as "openai", or the path of a local .safetensors file.
 
     Raises:
-        CheckpointError: unknown or unsupported architecture or tag, or weights that cannot be had here.
+        CheckpointError: unknown or unsupported architecture or tag, or weights that are not available.
     """
     name = f"{arch}/{weights}"
     config = open_clip.get_model_config(arch)

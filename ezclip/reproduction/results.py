@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ezclip.files import write_atomically
+from ezclip.types import Document
 
-Found = dict[str, dict[str, Any]]
+Found = dict[str, Document]
 NOT_RUN = "not run"
 COMMAND = "python -m ezclip reproduce tabletop --resume"
 
@@ -24,7 +24,7 @@ def write_results(results: Path) -> Path:
     """Write RESULTS.md two folders above ``results`` and return its path."""
     found: Found = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
     study = results / "study"
-    report: dict[str, Any] = {}
+    report: Document = {}
     if (study / "report.json").is_file():
         report = json.loads((study / "report.json").read_text("utf-8"))
     text = "\n\n".join(section(found, report) for section in SECTIONS) + "\n"
@@ -33,7 +33,7 @@ def write_results(results: Path) -> Path:
     return path
 
 
-def _intro(found: Found, report: dict[str, Any]) -> str:
+def _intro(found: Found, report: Document) -> str:
     lines = [
         "# Results on Tabletop Motion",
         "",
@@ -61,7 +61,7 @@ def _intro(found: Found, report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def verdicts(report: dict[str, Any]) -> list[str]:
+def verdicts(report: Document) -> list[str]:
     """The study's verdict on each of the paper's claims, one bullet each, worded according to its numbers."""
     lines = ["Findings:", ""]
     test, ood = report["test"], report["ood"]
@@ -106,7 +106,7 @@ def verdicts(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _ablation(found: Found, report: dict[str, Any]) -> str:
+def _ablation(found: Found, report: Document) -> str:
     rows = [["TVP", "motion loss", "variant", "top-1", "within pairs", "spread", "static share", "seeds"]]
     rows[0] += ["paper, SSv2 base", "novel", "paper, UCF"]
     marks = {"base": ("no", "no"), "motion": ("no", "yes"), "prompts": ("yes", "no"), "ezclip": ("yes", "yes")}
@@ -142,7 +142,7 @@ def _ablation(found: Found, report: dict[str, Any]) -> str:
     return f"## Ablation (Tables 5 and 11)\n\n`{COMMAND}`\n\n{note}\n\n{_markdown(rows)}"
 
 
-def _base_to_novel(found: Found, report: dict[str, Any]) -> str:
+def _base_to_novel(found: Found, report: Document) -> str:
     rows = [["variant", "base classes", "novel", "harmonic mean", "novel within pairs", "novel among all classes"]]
     for variant in ("base", "ezclip"):
         run = found.get(f"base_to_novel_{variant}")
@@ -163,7 +163,7 @@ def _base_to_novel(found: Found, report: dict[str, Any]) -> str:
     return f"## Base to novel (Tables 2 and 3)\n\n{note}\n\n{_markdown(rows)}"
 
 
-def _few_shot(found: Found, report: dict[str, Any]) -> str:
+def _few_shot(found: Found, report: Document) -> str:
     shots = (2, 4, 8, 16)
     rows = [["initialisation", *(f"K = {k}" for k in shots)]]
     for title, suffix in (("image backbone", ""), ("ezclip, base classes", "_from_base")):
@@ -174,7 +174,7 @@ def _few_shot(found: Found, report: dict[str, Any]) -> str:
     return f"## Few-shot (Tables 4 and 12)\n\nTop-1 with K clips per class.\n\n{_markdown(rows)}"
 
 
-def _texts(found: Found, report: dict[str, Any]) -> str:
+def _texts(found: Found, report: Document) -> str:
     kinds = ("names", "templates", "descriptions")
     rows = [["variant", "trained on", *(f"tested on {kind}" for kind in kinds)]]
     tested = found.get("texts", {})
@@ -192,7 +192,7 @@ def _texts(found: Found, report: dict[str, Any]) -> str:
     return f"## Prompt texts (Table 10)\n\n{note}\n\n{_markdown(rows)}"
 
 
-def _families(found: Found, report: dict[str, Any]) -> str:
+def _families(found: Found, report: Document) -> str:
     if not report:
         return f"## Out of distribution (Fig. 7)\n\n{NOT_RUN}"
     models = list(report["ood"])
@@ -206,7 +206,7 @@ def _families(found: Found, report: dict[str, Any]) -> str:
     return f"## Out of distribution (Fig. 7)\n\n{_markdown(rows)}\n\n{_figures('families_chart', 'attention_ood')}"
 
 
-def _pictures(found: Found, report: dict[str, Any]) -> str:
+def _pictures(found: Found, report: Document) -> str:
     if not report:
         return f"## Figures\n\n{NOT_RUN}"
     named = {
@@ -231,7 +231,7 @@ def _pictures(found: Found, report: dict[str, Any]) -> str:
     return f"## Figures\n\n{told}\n\n" + "\n\n".join(parts)
 
 
-SECTIONS: tuple[Callable[[Found, dict[str, Any]], str], ...] = (
+SECTIONS: tuple[Callable[[Found, Document], str], ...] = (
     _intro,
     _ablation,
     _base_to_novel,
@@ -246,7 +246,7 @@ def _classes(found: Found) -> int:
     return int(found.get("data", {}).get("classes", 31))
 
 
-def _runs(runs: list[dict[str, Any]], key: str) -> str:
+def _runs(runs: list[Document], key: str) -> str:
     values = [100 * run[key] for run in runs if key in run]
     if not values:
         return NOT_RUN
@@ -255,7 +255,7 @@ def _runs(runs: list[dict[str, Any]], key: str) -> str:
     return f"{mean:.1f} %{spread}"
 
 
-def _spread(runs: list[dict[str, Any]]) -> tuple[str, str]:
+def _spread(runs: list[Document]) -> tuple[str, str]:
     found = [run["spread"] for run in runs if "spread" in run]
     if not found:
         return "", ""

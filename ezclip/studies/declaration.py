@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shlex
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
@@ -53,20 +54,20 @@ Sentences = Annotated[
 ]
 
 
-class Result:
+class Result(ABC):
     """A study's result, a value; subclasses are frozen dataclasses whose first field is the study."""
 
+    @abstractmethod
     def as_json(self) -> Document:
         """The public document."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report(self) -> Report:
         """Figures and tables."""
-        raise NotImplementedError
 
+    @abstractmethod
     def text(self) -> str:
         """The lines that the command prints."""
-        raise NotImplementedError
 
     def best(self, count: int) -> Result:
         """The same with the best ``count`` predictions, where the study ranks."""

@@ -109,6 +109,7 @@ def test_a_dropped_official_file_becomes_a_model(tmp_path: Path, monkeypatch: py
         models.convert_dropped("../mine.pt")
 
 
+@pytest.mark.slow
 def test_an_exported_analysis_has_its_faithfulness(services: Services, movie: Path) -> None:
     analysis = finish(Analyse(str(movie), 'pushing, "<b>lifting</b>, slowly"').run(services))
     assert not any(f.measured for f in analysis.faithfulness)
@@ -122,6 +123,7 @@ def test_an_exported_analysis_has_its_faithfulness(services: Services, movie: Pa
         assert "not measured" not in packed.read("proof.csv").decode()
 
 
+@pytest.mark.slow
 def test_every_tab_exports_its_result(services: Services, movie: Path) -> None:
     words = {"labels": "a, b", "texts": "a video of {}", "sentences": {"b": "A b."}}
     studies: list[Study] = [

@@ -20,6 +20,7 @@ from ezclip.cli._studies import command_of
 from ezclip.errors import UserError
 from ezclip.explanation import methods
 from ezclip.explanation.methods import Method
+from ezclip.figures.report import Report
 from ezclip.parameters import Parameter, build, declared, values_of
 from ezclip.progress import Progress, Steps, finish
 from ezclip.studies import STUDIES
@@ -128,6 +129,9 @@ class Length(Result):
 
     def text(self) -> str:
         return f"{self.letters} letters"
+
+    def report(self) -> Report:
+        raise AssertionError("not asked for")
 
 
 @dataclass(frozen=True)

@@ -108,15 +108,15 @@ def hub() -> Iterator[Hub]:
 
 
 def test_local_paths_do_not_go_to_the_hub() -> None:
-    paths = {"data": "/home/me/k400/train/manifest.jsonl", "validation": "/home/me/val.jsonl", "out": "/home/me/runs/a"}
+    paths = {"data": "/data/me/k400/train/manifest.jsonl", "validation": "/data/me/val.jsonl", "out": "/data/me/runs/a"}
     training = paths | {
         "cache": "/scratch/me",
-        "init": "/home/me/runs/b",
+        "init": "/data/me/runs/b",
         "backbone": "clip:ViT-B-16/openai",
         "seed": 3,
     }
     public = public_config({"variant": "base", "training": training})
-    assert "/home" not in json.dumps(public) and "/scratch" not in json.dumps(public)
+    assert "/data" not in json.dumps(public) and "/scratch" not in json.dumps(public)
     assert public["training"]["data"] == "k400" and public["training"]["validation"] == "val"
     assert public["training"]["backbone"] == "clip:ViT-B-16/openai" and public["training"]["seed"] == 3
 

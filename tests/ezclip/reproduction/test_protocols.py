@@ -160,6 +160,7 @@ def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
     assert len(found["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
 
 
+@pytest.mark.slow
 def test_missing_lists_and_unknown_names(place: Place) -> None:
     with pytest.raises(ConfigError, match=r"has no hmdb51/train1.jsonl .*ezclip data check"):
         finish(carry_out(replace(PLAIN, trained_on="hmdb51"), place))

@@ -41,7 +41,7 @@ def test_one_table_alone(tmp_path: Path) -> None:
     table = tmp_path / "one.csv"
     table.write_text("path,label,prediction,a,b\nx/1.mp4,a,a,0.9,0.1\nx/2.mp4,b,a,0.8,0.2\nx/3.mp4,b,b,0.1,0.9\n")
     found = study(str(table))
-    assert found.comparison is None and found.verdict == "table is right on 66.7% of 3 clips of 2 classes."
+    assert found.comparison is None and found.verdict == "table has 66.7% top-1 on 3 clips of 2 classes."
     low, high = class_accuracies(found.model)["b"][1:]
     # Wilson by hand for 1 of 2: (1/2 + z²/4) / (1 + z²/2) ± z/(1 + z²/2) sqrt(1/8 + z²/16), z = 1.96
     assert (low, high) == (pytest.approx(0.0945, abs=1e-3), pytest.approx(0.9055, abs=1e-3))

@@ -29,6 +29,7 @@ def test_a_new_label_joins_the_class_names(host: Host, movie: Path) -> None:
     assert found.as_json()["baseline"] is None and found.as_json()["influence"] is None
 
 
+@pytest.mark.slow
 def test_faithfulness_of_both_maps(host: Host, movie: Path) -> None:
     found = finish(Explain(str(movie), "a, b", faithfulness=True).run(host)).as_json()["faithfulness"]
     assert set(found) == {"tabletop/ezclip", "tabletop/base"}

@@ -23,6 +23,7 @@ def test_truth_of_a_sample_is_recognised_by_its_content(host: Host, tmp_path: Pa
         assert 0 < shares.area < 0.6 and 0 < shares.moving < 1
 
 
+@pytest.mark.slow
 def test_a_measurement_does_not_disturb_an_analysis(host: Host, movie: Path) -> None:
     """The two share a model, and an analysis traces its attention."""
     analysis = finish(Analyse(str(movie), "one, two").run(host))

@@ -62,7 +62,7 @@ def test_a_static_clip_is_one_point_for_base(host: Host) -> None:
     still = Clip("still", np.zeros((8, 40, 40, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
     study = CompareFrames(("still",), **PAIR)
     found = finish(project_frames(study, host, [host.predictor(name) for name in study.models()], [still]))
-    assert found.still() == ["All frames of still are one point under tabletop/base."]
+    assert found.still() == ["All frames of still coincide under tabletop/base."]
     assert found.still() == found.as_json()["notes"]
 
 
