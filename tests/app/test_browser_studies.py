@@ -112,7 +112,7 @@ def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
     page.locator("#one input[type=file]").set_input_files(tmp_path / "first.csv")
     page.locator("#one .file-preview").wait_for()
     page.locator("#tables-run").click()
-    expect(page.locator("#class-verdict")).to_contain_text("table is right on 0.0% of 1 clips", timeout=15_000)
+    expect(page.locator("#class-verdict")).to_contain_text("table has 0.0% top-1 on 1 clips", timeout=15_000)
     page.locator("#two input[type=file]").set_input_files(tmp_path / "second.csv")
     page.locator("#two .file-preview").wait_for()
     page.locator("#tables-run").click()

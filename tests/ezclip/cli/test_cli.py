@@ -231,7 +231,7 @@ def test_compare_two_tables(run: Run, tmp_path: Path) -> None:
     files = {path.name for path in out.iterdir()}
     assert {"report.html", "classwise.csv", "classwise_chart.svg", "classes.csv", "classes_chart.png"} <= files
     alone = run("classes", tmp_path / "first.csv", "--out", tmp_path / "alone").stdout
-    assert "table is right on 0.0% of 1 clips" in alone and "0.0%  a (1)" in alone
+    assert "table has 0.0% top-1 on 1 clips" in alone and "0.0%  a (1)" in alone
     gone = run("classes", tmp_path / "first.csv", tmp_path / "gone.csv", status=2)
     assert "no table 'gone.csv'" in gone.stderr
 

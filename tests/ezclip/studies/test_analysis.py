@@ -74,7 +74,7 @@ def test_sentences_of_other_names_are_dropped(host: Host, movie: Path) -> None:
 def test_the_verdict_and_its_warnings(host: Host, movie: Path, tmp_path: Path) -> None:
     found = finish(Analyse(str(movie), "one, two, three").run(host))
     assert "tabletop/base" in found.verdict and "comes from other frames" in found.verdict
-    assert any("new to tabletop/ezclip" in warning for warning in found.warnings)
+    assert any("not training classes of tabletop/ezclip" in warning for warning in found.warnings)
     short = finish(Analyse(str(write_video(tmp_path / "short.mp4", count=3)), "one").run(host))
     assert any("3 frames" in warning and "repeated" in warning for warning in short.warnings)
     assert any("only one class name" in warning for warning in short.warnings)
