@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from ezclip.data.manifest import MANIFEST, SUFFIXES, read_rows
+from ezclip.data.manifest import MANIFEST, SUFFIXES, class_folders, read_rows
 from ezclip.errors import ConfigError
 from ezclip.text.labels import readable
 
 Subset = Literal["train", "test", "all"]
-_FRAME = re.compile(r"\d\.(jpe?g|png)$", re.IGNORECASE)
 _HMDB = re.compile(r"(.+)_test_split([123])\.txt$")
 _RELEASE = re.compile(r"(.+) (\d+) (\d+)$")
 _HMDB_MARK = {"1": "train", "2": "test"}
@@ -110,17 +109,11 @@ def _folder(path: Path, options: Options) -> Listing:
 
 
 def _class_folders(path: Path) -> Listing:
-    names, labels, frames = [], [], 0
-    for folder in sorted(p for p in path.iterdir() if p.is_dir()):
-        for inside in sorted(folder.iterdir()):
-            as_frames = inside.is_dir() and any(_FRAME.search(p.name) for p in inside.iterdir())
-            if as_frames or inside.suffix.lower() in SUFFIXES:
-                names.append(f"{folder.name}/{inside.name}")
-                labels.append(readable(folder.name))
-                frames += as_frames
-    if not names:
+    if not (found := class_folders(path)):
         raise ConfigError(f"{path.name} has no class folders with videos or frames, no split files and no {MANIFEST}.")
-    return Listing("folder for each class" + (", with frames" if frames else ""), names, labels, path)
+    frames = ", with frames" if any(one.is_dir() for one in found) else ""
+    names, labels = [f"{one.parent.name}/{one.name}" for one in found], [readable(one.parent.name) for one in found]
+    return Listing(f"folder for each class{frames}", names, labels, path)
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:

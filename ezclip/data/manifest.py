@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,10 +87,7 @@ def read_rows(path: str | Path) -> Rows:
         path = path / MANIFEST
     if path.is_dir():
         rows = [
-            {"path": f"{folder.name}/{file.name}", "label": readable(folder.name)}
-            for folder in sorted(p for p in path.iterdir() if p.is_dir())
-            for file in sorted(folder.iterdir())
-            if file.suffix.lower() in SUFFIXES
+            {"path": f"{one.parent.name}/{one.name}", "label": readable(one.parent.name)} for one in class_folders(path)
         ]
         if not rows:
             raise ConfigError(f"{path.name} has no class folders with videos and no {MANIFEST}.")
@@ -100,6 +98,16 @@ def read_rows(path: str | Path) -> Rows:
     if not table.num_rows:
         raise ConfigError(f"{path.name} lists no videos.")
     return Rows(table, path.parent)
+
+
+def class_folders(path: Path) -> list[Path]:
+    """Videos and folders of frames, each in a folder named after its class."""
+    inside = [one for folder in sorted(p for p in path.iterdir() if p.is_dir()) for one in sorted(folder.iterdir())]
+    return [p for p in inside if p.suffix.lower() in SUFFIXES or (p.is_dir() and any(map(_is_frame, p.iterdir())))]
+
+
+def _is_frame(path: Path) -> bool:
+    return re.search(r"\d\.(jpe?g|png)$", path.name, re.IGNORECASE) is not None
 
 
 def write_manifest(path: Path, rows: list[dict[str, Any]]) -> None:

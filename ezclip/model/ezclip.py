@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezclip.errors import UserError
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
 from ezclip.types import Variant, has_prompts
@@ -64,13 +63,13 @@ class EZCLIP(nn.Module):
             (B, T, E)
 
         Raises:
-            UserError: pixels of another shape.
+            ValueError: pixels of another shape.
         """
         S, T = self.image_size, self.num_frames
         fixed = has_prompts(self.variant)
         if pixels.ndim != 5 or pixels.shape[2:] != (3, S, S) or (fixed and pixels.shape[1] != T):
             wanted = f"(B, {T if fixed else 'T'}, 3, {S}, {S})"
-            raise UserError(f"pixels have shape {tuple(pixels.shape)}; this {self.variant} model takes {wanted}.")
+            raise ValueError(f"pixels have shape {tuple(pixels.shape)}; this {self.variant} model takes {wanted}.")
         return self.vision(pixels.to(self.dtype))
 
     def encode_text(self, tokens: Tensor) -> Tensor:

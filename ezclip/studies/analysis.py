@@ -104,17 +104,14 @@ def shared_frames(predictors: list[Predictor]) -> int:
     Raises:
         UserError: a model has prompts for another number of frames.
     """
-    T = predictors[-1].model.num_frames
-    for predictor in predictors:
-        if has_prompts(predictor.model.variant):
-            T = predictor.model.num_frames
-    for predictor in predictors:
-        if has_prompts(predictor.model.variant) and predictor.model.num_frames != T:
-            raise UserError(
-                f"{predictor.name} takes {predictor.model.num_frames} frames and another model {T}; their maps cannot "
-                "be compared side by side. Choose a baseline of the same T, or one without prompts."
-            )
-    return T
+    fixed = {p.model.num_frames: p.name for p in predictors if has_prompts(p.model.variant)}
+    if len(fixed) > 1:
+        (T, name), (other, _), *_ = fixed.items()
+        raise UserError(
+            f"{name} takes {T} frames and another model {other}; their maps cannot be compared side by side. Choose a "
+            "baseline of the same T, or one without prompts."
+        )
+    return next(iter(fixed), predictors[-1].model.num_frames)
 
 
 def _warnings(names: list[str], model: Identity, clip: Clip, cut: list[str]) -> list[str]:

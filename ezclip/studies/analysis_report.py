@@ -186,12 +186,9 @@ def document(analysis: Analysis) -> Document:
 def commands(analysis: Analysis) -> str:
     """The command line and the Python lines that repeat an analysis; names.txt and sentences.csv are in the export."""
     study = analysis.repeated
-    given = {
-        one.name: values_of(study)[one.name]
-        for one in declared(type(study))
-        if values_of(study)[one.name] != one.default and one.parameter.kind not in ("clip", "labels")
-    }
-    options = "".join(f", {name}={value!r}" for name, value in given.items())
+    values = values_of(study)
+    given = (one for one in declared(type(study)) if one.parameter.kind not in ("clip", "labels"))
+    options = "".join(f", {one.name}={values[one.name]!r}" for one in given if values[one.name] != one.default)
     lines = [
         f"# names.txt: the {len(analysis.names)} class names, one per line (exported with the results)",
         *(["# sentences.csv: your own sentences (exported with the results)"] if study["sentences"] else []),

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from ezclip.errors import CheckpointError, ConfigError, UserError
+from ezclip.errors import CheckpointError, ConfigError
 from ezclip.model.adapter import Adapter, TokenDropPath
 from ezclip.model.attention import Mix, attend
 from ezclip.model.backbone import Backbone, build_backbone, check_supported, load_open_clip
@@ -121,7 +121,7 @@ def test_bfloat16_stays_bfloat16(backbone: Backbone, pixels: torch.Tensor) -> No
 
 
 def test_wrong_input_names_the_shape(backbone: Backbone) -> None:
-    with pytest.raises(UserError, match=r"\(B, 8, 3, 32, 32\)"):
+    with pytest.raises(ValueError, match=r"\(B, 8, 3, 32, 32\)"):
         make_model(backbone, "ezclip").encode_video(torch.zeros(1, 4, 3, 32, 32))
     with pytest.raises(ConfigError, match="between 1 and 64"):
         build_ezclip(backbone, "ezclip", num_frames=65)
