@@ -41,7 +41,9 @@ def input_of(one: Declared, default: Any, name: str) -> Any:
     if kind in ("clips", "stream"):
         return gr.File(visible=False, label=name, file_count="multiple")
     if kind == "sentences":
-        return gr.JSON({}, visible=False, label=name)
+        box = gr.JSON({}, visible=False, label=name)  # its own schema is invalid, which MCP clients refuse
+        box.api_info = lambda: {"type": "object", "additionalProperties": {"type": "string"}}
+        return box
     if isinstance(default, bool):
         return gr.Checkbox(default, visible=False, label=name)
     if isinstance(default, int | float):

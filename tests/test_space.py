@@ -1,6 +1,7 @@
 """What a Hugging Face Space reads: the README's front matter and the attributes of large files."""
 
 import asyncio
+import base64
 import json
 import os
 import re
@@ -144,7 +145,7 @@ def test_studies_as_mcp_tools() -> None:
                     await session.initialize()
                     tools = {tool.name for tool in (await session.list_tools()).tools}
                     name = next(tool for tool in tools if tool.endswith("predict"))
-                    clip = f"http://127.0.0.1:{port}/gradio_api/file={SAMPLE}"
+                    clip = f"data:video/mp4;base64,{base64.b64encode(SAMPLE.read_bytes()).decode()}"
                     answer = await session.call_tool(name, {"clip": clip, "labels": "pushing, pulling"})
                     return tools, answer.content[0].text  # type: ignore[union-attr]
 
@@ -161,8 +162,11 @@ def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
     """Installed without its dependencies, which this environment has; the project's folder is not on the path."""
     pip = [sys.executable, "-m", "pip", "--quiet"]
     source, site = tmp_path / "source", tmp_path / "site"
-    left_out = shutil.ignore_patterns(".git", "tests", "runs", "data", "docs", "__pycache__", "build", "*.egg-info")
-    shutil.copytree(ROOT, source, ignore=left_out)
+    source.mkdir()
+    for name in ("app", "ezclip", "checkpoints", "assets", "results"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "setup.py", "MANIFEST.in", "requirements.txt", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
     subprocess.run([*pip, "install", "--no-deps", "--no-build-isolation", "--target", site, source], check=True)
     shutil.rmtree(source)
     environment = os.environ | {"PYTHONPATH": str(site)}

@@ -74,7 +74,7 @@ FAST = Scale(
     test=1,
     ood=9,
     ood_stride=10,
-    pretraining=("stills=300", "steps=3", "batch_size=32", "compile=false"),
+    pretraining=("stills=64", "steps=3", "batch_size=32", "compile=false"),
     training=("steps=3", "batch_size=8", "compile=false", "eval_every=3"),
     shots_steps=2,
     faithful_classes=2,

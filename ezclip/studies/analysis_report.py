@@ -152,9 +152,9 @@ class Analysis(Result):
         """Rankings, maps, spread, faithfulness and the temporal prompts."""
         return analysis_report(self)
 
-    def write(self, out: Path) -> dict[str, Path]:
+    def write(self, out: str | Path) -> dict[str, Path]:
         """Write the report in all its forms, maps.npz, overlay.mp4 and the files that its command reads."""
-        return write_analysis(self, out)
+        return write_analysis(self, Path(out))
 
 
 def document(analysis: Analysis) -> Document:

@@ -73,7 +73,7 @@ class Result(ABC):
         """The same with the best ``count`` predictions, where the study ranks."""
         return self
 
-    def write(self, out: Path) -> dict[str, Path]:
+    def write(self, out: str | Path) -> dict[str, Path]:
         """Write the report in all its forms into a folder; name -> path."""
         return self.report().write(out)
 

@@ -91,8 +91,9 @@ class Maps(Result):
         """The analysis's report."""
         return self.analysis.report()
 
-    def write(self, out: Path) -> dict[str, Path]:
+    def write(self, out: str | Path) -> dict[str, Path]:
         """Write strip.png, maps.npz and, where frames exchange information, influence.png."""
+        out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         a, files = self.analysis, {"strip": out / "strip.png", "maps": out / "maps.npz"}
         strip_figure(a).savefig(files["strip"], dpi=150)

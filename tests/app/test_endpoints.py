@@ -57,7 +57,7 @@ def test_analyse_gives_everything(client: Client, movie: Path) -> None:
     assert all(proof["deletion"] is not None for proof in answer["proof"])
     made = {"report.html", "strip.svg", "to_prompt.png", "ranking.svg", "maps.npz", "overlay.mp4", "sentences.csv"}
     assert made <= {Path(f).name for f in files}
-    with pytest.raises(AppError, match="Texts are 'poems'"):
+    with pytest.raises(AppError, match="Unknown texts 'poems'"):
         client.predict(handle_file(movie), "a, b", texts="poems", api_name="/analyse")
 
 
