@@ -126,7 +126,7 @@ def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
     chooser.value.set_files(tmp_path / "clips")
     page.locator("#folder .file-preview").wait_for()
     page.locator("#zip-run").click()
-    expect(page.locator("#class-verdict")).to_contain_text("of 2 clips", timeout=30_000)
+    expect(page.locator("#class-verdict")).to_contain_text("on 2 clips", timeout=30_000)
 
 
 def test_every_job_can_be_cancelled(open_page: Opener, tmp_path: Path) -> None:
