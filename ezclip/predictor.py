@@ -23,7 +23,7 @@ from ezclip.model.spread import spread
 from ezclip.text.templates import NAME_ONLY, TEMPLATES, fill
 from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 from ezclip.video.transforms import normalise, static_copy, view
 

@@ -18,7 +18,7 @@ from ezclip.studies.live import LiveScores
 from ezclip.studies.motion import MotionProbes
 from ezclip.studies.timeline import Timeline, evenly, thumbnail
 from ezclip.types import Document
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 
 if TYPE_CHECKING:
     from ezclip.evaluation.class_map import ClassMap

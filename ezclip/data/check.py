@@ -19,7 +19,7 @@ from ezclip.errors import ConfigError, UserError
 from ezclip.progress import Progress, Steps
 from ezclip.text.labels import same_name
 from ezclip.types import Document
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
 T = 8  # frames decoded of each video

@@ -24,7 +24,7 @@ from torchvision.transforms import v2
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError, VideoError
 from ezclip.progress import Progress, Steps
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 from ezclip.video.sampling import random_in_segments, segment_centres, segment_points
 from ezclip.video.transforms import crops, resize_short_side
 

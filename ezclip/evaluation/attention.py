@@ -18,7 +18,7 @@ from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps, within
 from ezclip.text.templates import fill
 from ezclip.types import Document
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
 ORDINARY = "ordinary"

@@ -16,7 +16,7 @@ from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Report, Steps, silent
 from ezclip.text.templates import fill
 from ezclip.types import Clip, Document, Frames
-from ezclip.video.decode import read_frames
+from ezclip.video.read import read_frames
 from ezclip.video.sampling import segment_centres
 from ezclip.video.transforms import normalise, view
 

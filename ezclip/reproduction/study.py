@@ -31,7 +31,7 @@ from ezclip.figures.report import Picture, Report, Table
 from ezclip.predictor import Predictor
 from ezclip.progress import Steps
 from ezclip.types import Document
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
 FIG8_CLIPS = 8

@@ -17,7 +17,7 @@ from ezclip.errors import UserError
 from ezclip.files import sha256_of
 from ezclip.progress import Progress, Report, Steps, in_thread
 from ezclip.types import Clip
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from ezclip.studies.declaration import Baseline, Labels, Model, Result, Sentence
 from ezclip.studies.host import Host, loading
 from ezclip.studies.predict import rankings_table
 from ezclip.types import Clip, Document, Prediction
-from ezclip.video.pictures import PICTURE_SUFFIXES, read_picture, shrunk
+from ezclip.video.pictures import PICTURE_SUFFIXES, shrunk
+from ezclip.video.read import read_picture
 from ezclip.video.stream import stream
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
 from ezclip.studies.host import Host, loading
 from ezclip.types import Document, Prediction
-from ezclip.video.decode import seconds_of
-from ezclip.video.windows import SHORTEST, windows
+from ezclip.video.read import describe, windows
+from ezclip.video.sampling import SHORTEST
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +66,7 @@ class ScoreTimeline(Study):
         """
         path = self.required_clip()
         yield loading()
-        length = seconds_of(path)
+        length = describe(path)["seconds"]
         predictors = list((yield from host.predictors(self.models())).values())
         names, _ = self.class_names(predictors[-1].identity)
         identities = [p.identity for p in predictors]

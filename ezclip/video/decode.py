@@ -1,15 +1,17 @@
-"""Reads chosen frames of a video file or a folder of frames.
+"""Decodes chosen frames of a video file or a folder of frames, in a decoding process; callers use ``video.read``.
 
-The file is user input: only the demuxers and codecs listed here are opened, sizes and lengths are limited, one thread
-decodes, and every failure becomes a ``VideoError`` of one sentence. Everything that touches FFmpeg is behind
-``Decoder`` and ``iterate``.
+The file is user input: only the demuxers and codecs listed here are opened, sizes, lengths and the number of decoded
+pixels are limited, one thread decodes, and every failure becomes a ``VideoError`` of one sentence.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import sleep
@@ -24,7 +26,7 @@ from PIL import Image
 
 from ezclip.errors import VideoError
 from ezclip.progress import Report, silent
-from ezclip.types import Clip, Frames
+from ezclip.types import Frames
 from ezclip.video.pictures import MAX_PIXELS, MAX_SIDE, read_picture
 
 log = logging.getLogger(__name__)
@@ -35,12 +37,14 @@ CODECS = frozenset(
     "wmv2 prores".split()
 )
 MAX_SECONDS = 30 * 60
-MAX_FRAMES = 30 * 60 * 240
+MAX_FRAMES = 30 * 60 * 120
+MAX_DECODED = 2e10  # pixels decoded for the frames of one clip, about 40 s of one core
+MAX_DECODED_ALL = 3e11  # pixels decoded from a whole video, frame by frame
 FOLDER_FPS = 25.0  # frame folders have no timestamps; this rate is assumed
 NEXT_FRAME = 0.005  # seconds between polls of a camera
 _SEEKABLE = ("mov", "matroska")  # containers that support seeking by time
 
-Choose = Callable[[int], list[int]]  # from the number of frames in a video to the wanted indices, repeats allowed
+Allocate = Callable[[tuple[int, ...]], np.ndarray]  # from a shape to a uint8 array
 
 
 class LengthChanged(VideoError):
@@ -63,14 +67,14 @@ class Decoder:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
-        self._pictures = _pictures_in(self.path) if self.path.is_dir() else []
+        self._pictures = _pictures_in(self.path) if os.path.isdir(self.path) else []
         self._times: list[int] | None = None
         self._keys: list[int] = []
         self.announced = self._length = len(self._pictures)
         if self._pictures:
             return
-        with _guarded(self.path):
-            with _open(self.path) as container:
+        with guarded(self.path):
+            with open_video(self.path) as container:
                 self._times, keys, seekable = _scan(self.path.name, container)
             self._keys = keys if seekable else []
             self.announced = len(self._times or [])
@@ -80,117 +84,110 @@ class Decoder:
         """Number of frames."""
         return self._length
 
-    def get_frames_at(self, indices: list[int], *, report: Report = silent) -> Frames:
+    def get_frames_at(
+        self, indices: list[int], *, report: Report = silent, allocate: Allocate = partial(np.empty, dtype=np.uint8)
+    ) -> Frames:
         """The distinct frames at ``indices``, upright, transparent parts on white.
 
         Args:
             indices: each in [0, len).
             report: receives the fraction of the frames decoded.
+            allocate: makes the array of their pixels.
 
         Raises:
             LengthChanged: a chosen frame is damaged; choose again among ``len`` frames.
             VideoError: the file cannot be decoded.
         """
         wanted = sorted(set(indices))
+        pixels = _Pixels(len(wanted), allocate, report)
         if self._pictures:
-            return _frames(self.path, _read_pictures(self.path.name, self._pictures, wanted), wanted, len(self), 0)
-        with _guarded(self.path):
+            for i in wanted:
+                name = f"{self.path.name}/{self._pictures[i].name}"
+                pixels.add(read_picture(self._pictures[i], name), i / FOLDER_FPS)
+            return self._frames(wanted, pixels)
+        with guarded(self.path):
             if self._times is None:
-                return self._decode_counted(wanted)
-            found = _decode_by_time(self.path, self._times, self._keys, wanted, report)
-            if len(found) == len(wanted):
-                return _frames(self.path, found, wanted, len(self), 0)
-            self._times, self._length = None, self._count()
-            raise LengthChanged(f"{self.path.name} is damaged; {len(self)} of {self.announced} frames can be decoded.")
+                need = set(wanted)
+                for i, frame in enumerate(_decode_all(self.path, MAX_DECODED)):
+                    if i in need:
+                        pixels.add(*upright(frame))
+            elif not self._decode_by_time(wanted, pixels):
+                self._times, self._length = None, self._count()
+                raise LengthChanged(
+                    f"{self.path.name} is damaged; {len(self)} of {self.announced} frames can be decoded."
+                )
+            if len(pixels.seconds) != len(wanted):
+                raise VideoError(f"{self.path.name} decodes differently each time; the file is damaged.")
+            return self._frames(wanted, pixels)
+
+    def _frames(self, wanted: list[int], pixels: _Pixels) -> Frames:
+        seconds = np.array(pixels.seconds, np.float64)
+        lost = max(0, self.announced - len(self))
+        return Frames(self.path.name, pixels.images, np.array(wanted, np.int64), seconds, total=len(self), lost=lost)
 
     def _count(self) -> int:
-        total = sum(1 for _ in _decode_all(self.path))
+        total = sum(1 for _ in _decode_all(self.path, MAX_DECODED))
         if total == 0:
             raise VideoError(f"No frame of {self.path.name} can be decoded; the file is damaged or not a video.")
         return total
 
-    def _decode_counted(self, wanted: list[int]) -> Frames:
-        need = set(wanted)
-        found = [upright(frame) for i, frame in enumerate(_decode_all(self.path)) if i in need]
-        if len(found) != len(wanted):
-            raise VideoError(f"{self.path.name} decodes differently each time; the file is damaged.")
-        return _frames(self.path, found, wanted, len(self), max(0, self.announced - len(self)))
+    def _decode_by_time(self, wanted: list[int], pixels: _Pixels) -> bool:
+        """Add the chosen frames, seeking only if the next one's key frame lies ahead; False on damage."""
+        times = self._times or []
+        starts = [bisect_right(times, key) - 1 for key in self._keys]  # the frame numbers of key frames
+        with open_video(self.path) as container:
+            stream = video_stream(self.path.name, container)
+            limit = MAX_DECODED / (stream.codec_context.width * stream.codec_context.height or 1)
+            if _decodes(wanted, starts) > limit:
+                raise _too_much(self.path.name)
+            frames = decoded(container, stream)
+            position = 0
+            for index in wanted:
+                start = starts[bisect_right(starts, index) - 1] if starts and starts[0] <= index else 0
+                if start > position:
+                    container.seek(times[start], stream=stream, backward=True, any_frame=False)
+                    frames = decoded(container, stream)
+                frame = next((f for f in frames if f.pts is None or f.pts >= times[index]), None)
+                if frame is None or frame.pts != times[index]:
+                    return False
+                position = index
+                pixels.add(*upright(frame))
+        return True
 
 
-def read_frames(path: str | Path, choose: Choose, *, report: Report = silent) -> Frames:
-    """Decode the distinct frames that ``choose`` picks; if one is damaged, choose again among the decodable ones.
+class _Pixels:
+    """The pixels and times of frames as they are decoded; all get the size of the first."""
 
-    Raises:
-        VideoError: see ``Decoder``.
-    """
-    return _read(path, choose, report)[0]
+    def __init__(self, count: int, allocate: Allocate, report: Report):
+        self.count, self.allocate, self.report = count, allocate, report
+        self.seconds: list[float] = []
 
-
-def read_clip(path: str | Path, choose: Choose, *, report: Report = silent) -> Clip:
-    """Like ``read_frames``, with the frames in the order and multiplicity given by ``choose``."""
-    frames, indices = _read(path, choose, report)
-    return frames.select(indices)
-
-
-def _read(path: str | Path, choose: Choose, report: Report) -> tuple[Frames, list[int]]:
-    decoder = Decoder(path)
-    indices = choose(len(decoder))
-    try:
-        return decoder.get_frames_at(indices, report=report), indices
-    except LengthChanged:
-        indices = choose(len(decoder))
-        return decoder.get_frames_at(indices, report=report), indices
+    def add(self, image: np.ndarray, seconds: float) -> None:
+        """Store the next frame."""
+        if not self.seconds:
+            self.images = self.allocate((self.count, *image.shape))
+        if len(self.seconds) == self.count:
+            return
+        height, width = self.images.shape[1:3]
+        if image.shape[:2] != (height, width):  # the resolution changes midway
+            image = np.asarray(Image.fromarray(image).resize((width, height)))
+        self.images[len(self.seconds)] = image
+        self.seconds.append(seconds)
+        self.report(len(self.seconds) / self.count)
 
 
-def playable_in_browsers(path: str | Path) -> bool:
-    """Whether browsers play the file: H.264 or AV1 in mp4, VP8, VP9 or AV1 in webm."""
-    with _guarded(Path(path)), _open(Path(path)) as container:
-        codec = _video_stream(Path(path).name, container).codec_context.name
-    kind = Path(path).suffix.lower()
-    return (kind in (".mp4", ".m4v") and codec in ("h264", "av1", "libdav1d")) or (
-        kind == ".webm" and codec in ("vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d")
-    )
+def _decodes(wanted: list[int], starts: list[int]) -> int:
+    """Number of frames that must be decoded for the wanted ones, each from its key frame on."""
+    total, position = 0, 0
+    for index in wanted:
+        key = starts[bisect_right(starts, index) - 1] if starts and starts[0] <= index else 0
+        total += index - max(key, position) + 1
+        position = index
+    return total
 
 
-def remux(path: str | Path, out: str | Path) -> bool:
-    """Remux the video stream of a file into an mp4; False for codecs that browsers cannot play there.
-
-    Raises:
-        VideoError: not a readable video.
-    """
-    with _guarded(Path(path)), _open(Path(path)) as source:
-        stream = _video_stream(Path(path).name, source)
-        if stream.codec_context.name not in ("h264", "av1", "libdav1d"):
-            return False
-        try:
-            with av.open(str(out), "w", format="mp4", options={"movflags": "faststart"}) as target:
-                copy = target.add_stream_from_template(stream)
-                early: list[av.Packet] = []  # in Matroska the first packets have no DTS
-                for packet in source.demux(stream):
-                    if packet.size == 0:
-                        continue
-                    early.append(packet)
-                    if packet.dts is None:
-                        continue
-                    for i, one in enumerate(early):
-                        one.dts, one.stream = packet.dts - (len(early) - 1 - i), copy
-                        target.mux(one)
-                    early.clear()
-        except (av.FFmpegError, ValueError):
-            log.debug("remuxing failed", exc_info=True)
-            return False
-    return not early
-
-
-def seconds_of(path: str | Path) -> float | None:
-    """Duration in seconds, as stored in the file; None if missing.
-
-    Raises:
-        VideoError: not a readable video.
-    """
-    with _guarded(Path(path)), _open(Path(path)) as container:
-        _video_stream(Path(path).name, container)
-        return container.duration / av.time_base if container.duration else None
+def _too_much(name: str) -> VideoError:
+    return VideoError(f"{name} needs too many pixels decoded; shorten it or reduce its size, for example to 1280x720.")
 
 
 def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float]]:
@@ -199,15 +196,19 @@ def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float
     Raises:
         VideoError: not a readable video.
     """
-    with _guarded(Path(path)):
-        for frame in islice(_decode_all(Path(path)), limit):
+    with guarded(Path(path)):
+        for frame in islice(_decode_all(Path(path), MAX_DECODED_ALL), limit):
             yield upright(frame)
 
 
 @contextmanager
-def _guarded(path: Path) -> Iterator[None]:
-    """Turn whatever the decoder raises into one VideoError."""
-    if not path.is_file():
+def guarded(path: Path) -> Iterator[None]:
+    """Turn whatever the decoder raises into one VideoError.
+
+    Raises:
+        VideoError: the file is missing, empty or not a readable video, or needs too much memory.
+    """
+    if not os.path.isfile(path):  # unlike Path.is_file, False for names that no file can have
         raise VideoError(f"There is no file {path.name}; check the path.")
     if path.stat().st_size == 0:
         raise VideoError(f"{path.name} is empty; choose another video.")
@@ -215,7 +216,9 @@ def _guarded(path: Path) -> Iterator[None]:
         yield
     except VideoError:
         raise
-    except (av.FFmpegError, ValueError, LookupError, OSError, MemoryError) as error:
+    except MemoryError as error:
+        raise VideoError(f"{path.name} needs more memory than decoding is allowed; reduce its size first.") from error
+    except Exception as error:  # decoders raise nearly everything
         log.debug("decoding failed", exc_info=True)
         raise VideoError(
             f"{path.name} cannot be read as a video ({type(error).__name__}). Supported are mp4, mov, mkv, webm, avi, "
@@ -223,31 +226,21 @@ def _guarded(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _frames(path: Path, found: list[tuple[np.ndarray, float]], wanted: list[int], total: int, lost: int) -> Frames:
-    sizes = {image.shape for image, _ in found}
-    images = [image for image, _ in found]
-    if len(sizes) > 1:  # resolution changes midway: all frames take the first one's size
-        height, width = images[0].shape[:2]
-        images = [np.asarray(Image.fromarray(image).resize((width, height))) for image in images]
-    if lost:
-        log.warning("%s: %d of %d frames could not be decoded", path.name, lost, lost + total)
-    seconds = np.array([s for _, s in found], np.float64)
-    return Frames(path.name, np.stack(images), np.array(wanted, np.int64), seconds, total=total, lost=lost)
-
-
-def _open(path: Path) -> InputContainer:
+def open_video(path: Path) -> InputContainer:
     return av.open(
         str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}, metadata_errors="replace"
     )
 
 
-def _video_stream(name: str, container: InputContainer) -> VideoStream:
+def video_stream(name: str, container: InputContainer) -> VideoStream:
     """The first video stream other than cover art, checked against all limits, one thread."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         raise VideoError(f"{name} has no video stream; choose another file.")
     stream = streams[0]
     context = stream.codec_context
+    if context is None:
+        raise VideoError(f"{name} has a video stream without a decoder; the file is damaged or its codec is unknown.")
     if context.name not in CODECS:
         raise VideoError(f"{name} uses {context.name}, which is not supported; convert it to H.264 first.")
     if max(context.width, context.height) > MAX_SIDE or context.width * context.height > MAX_PIXELS:
@@ -262,6 +255,8 @@ def _video_stream(name: str, container: InputContainer) -> VideoStream:
         raise VideoError(
             f"{name} lasts {seconds / 60:.0f} minutes; at most {MAX_SECONDS // 60} are accepted. Trim it first."
         )
+    if stream.frames > MAX_FRAMES:
+        raise _too_long(name)
     context.thread_count = 1
     context.options = {**context.options, "max_pixels": str(MAX_PIXELS)}
     return stream
@@ -274,7 +269,7 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
         The presentation times of all frames, sorted, or None where packets have none; the times of key frames, sorted;
         and whether they can be seeked to.
     """
-    stream = _video_stream(name, container)
+    stream = video_stream(name, container)
     times: list[int] = []
     keys: list[int] = []
     complete = True
@@ -289,7 +284,7 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
                 if packet.is_keyframe:
                     keys.append(packet.pts)
             if len(times) > MAX_FRAMES:
-                raise VideoError(f"{name} has more than {MAX_FRAMES:,} frames; trim it first.")
+                raise _too_long(name)
     except av.FFmpegError:
         log.debug("the packets of %s end early", name, exc_info=True)
     unique = len(set(times)) == len(times)
@@ -297,33 +292,18 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
     return (sorted(times) if complete and unique and times else None), sorted(keys), seekable
 
 
-def _decode_by_time(
-    path: Path, times: list[int], keys: list[int], wanted: list[int], report: Report
-) -> list[tuple[np.ndarray, float]]:
-    """The chosen frames, seeking only if the next one's key frame lies ahead; fewer on damage."""
-    found: list[tuple[np.ndarray, float]] = []
-    with _open(path) as container:
-        stream = _video_stream(path.name, container)
-        frames = decoded(container, stream)
-        position = times[0]
-        for index in wanted:
-            target = times[index]
-            key = max((k for k in keys if k <= target), default=times[0])
-            if key > position:
-                container.seek(key, stream=stream, backward=True, any_frame=False)
-                frames = decoded(container, stream)
-            frame = next((f for f in frames if f.pts is None or f.pts >= target), None)
-            if frame is None or frame.pts != target:
-                return found
-            position = target
-            found.append(upright(frame))
-            report(len(found) / len(wanted))
-    return found
+def _too_long(name: str) -> VideoError:
+    return VideoError(f"{name} has more than {MAX_FRAMES:,} frames; trim it first.")
 
 
-def _decode_all(path: Path) -> Iterator[VideoFrame]:
-    with _open(path) as container:
-        yield from decoded(container, _video_stream(path.name, container), pass_over_damage=True)
+def _decode_all(path: Path, budget: float) -> Iterator[VideoFrame]:
+    """All decodable frames, up to ``budget`` pixels."""
+    with open_video(path) as container:
+        for frame in decoded(container, video_stream(path.name, container), pass_over_damage=True):
+            budget -= frame.width * frame.height
+            if budget < 0:
+                raise _too_much(path.name)
+            yield frame
 
 
 def decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage: bool = False) -> Iterator[VideoFrame]:
@@ -361,7 +341,3 @@ def _pictures_in(folder: Path) -> list[Path]:
     if not names:
         raise VideoError(f"The folder {folder.name} has no .jpg or .png frames.")
     return names
-
-
-def _read_pictures(folder: str, names: list[Path], wanted: list[int]) -> list[tuple[np.ndarray, float]]:
-    return [(read_picture(names[i], f"{folder}/{names[i].name}"), i / FOLDER_FPS) for i in wanted]

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+SHORTEST = 0.1  # seconds of a window and of a step
+
 
 def segment_centres(total: int, T: int) -> list[int]:
     """The middle frame of each of T segments, for evaluation.

@@ -1,4 +1,4 @@
-"""A long video as overlapping windows, decoded once from start to end in constant memory."""
+"""A long video as overlapping windows, decoded once from start to end in constant memory, in a decoding process."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 from ezclip.errors import VideoError
 from ezclip.types import Clip
 from ezclip.video.decode import iterate
+from ezclip.video.sampling import SHORTEST
 
 MOST_FRAMES = 30 * 60 * 60
-SHORTEST = 0.1  # seconds of a window and of a step
 
 
 def windows(path: str | Path, *, T: int, seconds: float, step: float) -> Iterator[Clip]:

@@ -24,7 +24,7 @@ from ezclip.studies.motion import ProbeMotion
 from ezclip.studies.timeline import ScoreTimeline
 from ezclip.text.labels import label_sets
 from ezclip.video.corrupt import Corruption
-from ezclip.video.decode import playable_in_browsers, read_clip, seconds_of
+from ezclip.video.read import describe, read_clip
 from tests.conftest import write_video
 
 
@@ -87,8 +87,8 @@ def test_preview_only_where_the_browser_needs_one(
 def test_a_copy_without_coding_again_is_whole(services: Services, tmp_path: Path) -> None:
     long = write_video(tmp_path / "long.mkv", count=1700)
     shown, _ = preview_pair(services, str(long))
-    assert shown is not None and playable_in_browsers(shown)
-    assert seconds_of(shown) == pytest.approx(1700 / 12, abs=0.3), "past the frames of a coded preview"
+    assert shown is not None and describe(shown)["playable"]
+    assert describe(shown)["seconds"] == pytest.approx(1700 / 12, abs=0.3), "past the frames of a coded preview"
     same = [read_clip(path, lambda n: [0, n // 2, n - 1]) for path in (long, shown)]
     assert np.array_equal(same[0].images, same[1].images) and same[0].total == same[1].total == 1700
 

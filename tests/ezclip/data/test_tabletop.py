@@ -15,7 +15,7 @@ from ezclip.data.tabletop.stills import stills
 from ezclip.errors import ConfigError
 from ezclip.progress import finish
 from ezclip.text.labels import label_set
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
 

@@ -15,7 +15,7 @@ from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import HOLD, Analysis, commands, save_maps, save_overlay
 from ezclip.studies.host import Host
-from ezclip.video.decode import read_clip
+from ezclip.video.read import read_clip
 from tests.conftest import assert_same, write_video
 from tests.ezclip.studies.test_analysis import LABELS
 

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from ezclip.errors import VideoError
-from ezclip.video.decode import iterate, playable_in_browsers, read_clip, read_frames
+from ezclip.video.decode import iterate
 from ezclip.video.encode import write_mp4, write_preview
+from ezclip.video.read import describe, read_clip, read_frames
 from ezclip.video.sampling import segment_centres
 from tests.conftest import write_video
 
@@ -187,8 +188,8 @@ def test_intra_coding_does_not_know_the_direction_of_time(tmp_path: Path) -> Non
 
 def test_previews(tmp_path: Path) -> None:
     avi = write_video(tmp_path / "clip.avi", codec="mpeg4", count=10)
-    assert not playable_in_browsers(avi)
+    assert not describe(avi)["playable"]
     write_preview((image for image, _ in iterate(avi, limit=6)), tmp_path / "preview.mp4", fps=12)
-    assert playable_in_browsers(tmp_path / "preview.mp4")
+    assert describe(tmp_path / "preview.mp4")["playable"]
     assert read_frames(tmp_path / "preview.mp4", every).total == 6
-    assert playable_in_browsers(write_video(tmp_path / "v.webm", codec="libvpx-vp9", options={"deadline": "realtime"}))
+    assert describe(write_video(tmp_path / "v.webm", codec="libvpx-vp9", options={"deadline": "realtime"}))["playable"]

@@ -1,0 +1,77 @@
+"""Reads videos and stills, which are user input, in separate decoding processes: none can crash or stop the caller.
+
+One answer of a decoder may take EZCLIP_DECODE_SECONDS (60 s where it is not set) and 1.5 GiB besides the frames.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from ezclip.progress import Report, silent
+from ezclip.types import Clip, Document, Frames
+from ezclip.video.worker import pool
+
+log = logging.getLogger(__name__)
+
+Choose = Callable[[int], list[int]]  # from the number of frames in a video to the wanted indices, repeats allowed
+
+
+def read_frames(path: str | Path, choose: Choose, *, report: Report = silent) -> Frames:
+    """Decode the distinct frames that ``choose`` picks; if one is damaged, choose again among the decodable ones.
+
+    Args:
+        path: see ``video.decode.Decoder``.
+        choose: from the number of frames to the wanted indices.
+        report: receives the fraction done; if it raises, decoding ends at once.
+
+    Raises:
+        VideoError: not a readable video, or one that exceeds a limit; says what to do.
+    """
+    return _read(path, choose, report)[0]
+
+
+def read_clip(path: str | Path, choose: Choose, *, report: Report = silent) -> Clip:
+    """Like ``read_frames``, with the frames in the order and multiplicity given by ``choose``."""
+    frames, indices = _read(path, choose, report)
+    return frames.select(indices)
+
+
+def _read(path: str | Path, choose: Choose, report: Report) -> tuple[Frames, list[int]]:
+    with pool().lease(report) as worker:
+        answer = worker.open(Path(path).name, path, "frames", report=report)
+        while isinstance(answer, int):  # the number of frames; a second time if a chosen one is damaged
+            indices = list(choose(answer))
+            answer = worker.send(indices, report)
+    if answer.lost:
+        log.warning("%s: %d of %d frames could not be decoded", answer.name, answer.lost, answer.lost + answer.total)
+    return answer, indices
+
+
+def windows(path: str | Path, *, T: int, seconds: float, step: float, report: Report = silent) -> Iterator[Clip]:
+    """Windows that slide over a video, see ``video.windows.windows``."""
+    with pool().lease(report) as worker:
+        worker.open(Path(path).name, path, "sliding", T, seconds, step, report=report)
+        while (clip := worker.send(None, report)) is not None:
+            yield clip
+
+
+def read_picture(path: str | Path, name: str, *, report: Report = silent) -> np.ndarray:
+    """A still, upright, uint8 RGB (H, W, 3), see ``video.pictures.read_picture``."""
+    with pool().lease(report) as worker:
+        return worker.open(name, path, "picture", name, report=report)
+
+
+def describe(path: str | Path, *, report: Report = silent) -> Document:
+    """{"seconds": duration, or None, "playable": by browsers}, see ``video.playback.describe``."""
+    with pool().lease(report) as worker:
+        return worker.open(Path(path).name, path, "described", report=report)
+
+
+def write_playable(path: str | Path, out: str | Path, limit: int, *, report: Report = silent) -> None:
+    """Write an mp4 that browsers play, coding at most ``limit`` frames, see ``video.playback.write_playable``."""
+    with pool().lease(report) as worker:
+        worker.open(Path(path).name, path, "playable", str(out), limit, report=report)

@@ -1,0 +1,225 @@
+"""Decoding processes, seen from the process that needs frames: a pool of them, time limits and shared pixels."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ezclip.errors import VideoError
+from ezclip.progress import Report
+from ezclip.types import Clip, Document, Frames
+
+MEMORY = int(1.5 * 2**30)  # bytes of private data of a decoding process, without the decoded frames
+SECONDS = "EZCLIP_DECODE_SECONDS"  # environment variable: the longest that one answer may take
+PATIENCE = 60.0  # where it is not set
+WORKERS = max(4, os.cpu_count() or 1)  # decoding processes at one time
+_POLL = 0.05  # seconds between polls of an answer
+_ROOM = 2**30  # bytes that the memory file system must have free, otherwise frames are shared through the disk
+_ROOT = Path(__file__).resolve().parents[2]
+_START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from ezclip.video.serve import main; main({MEMORY})"
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+class Worker:
+    """One decoding process; it starts at once, but the constructor does not wait for it."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", _START],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | _ENVIRONMENT,
+        )
+        self._replies: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
+        threading.Thread(target=self._receive, name="decoded", daemon=True).start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can answer."""
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """End the process, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            with suppress(OSError):
+                pipe.close()  # type: ignore[union-attr]
+
+    def open(self, name: str, path: str | Path, session: str, *arguments: Any, report: Report) -> Any:
+        """Begin a session of ``video.serve`` with a file; its first answer.
+
+        Args:
+            name: of the file, for messages.
+            path: of the file.
+            session: name of the session.
+            *arguments: further ones of the session.
+            report: receives the fraction done, and may raise to cancel.
+
+        Raises:
+            VideoError: the file cannot be decoded within the limits.
+        """
+        self.name = name
+        return self._ask({"open": session, "arguments": [str(path), *arguments], "value": None}, report)
+
+    def send(self, value: Any, report: Report) -> Any:
+        """Send the session a value; its next answer, or None at its end."""
+        return self._ask({"value": value}, report)
+
+    def _ask(self, request: Document, report: Report) -> Any:
+        """Send one request and wait for the answer; whatever goes wrong on the way ends the process."""
+        handle, file = tempfile.mkstemp(prefix="ezclip-frames-", dir=_shared_folder())
+        os.close(handle)
+        try:
+            self.process.stdin.write(json.dumps(request | {"file": file}).encode() + b"\n")  # type: ignore[union-attr]
+            self.process.stdin.flush()  # type: ignore[union-attr]
+            reply = self._wait(report)
+            if "refused" in reply:
+                raise Refused(reply["refused"])
+            return _decoded(reply.get("answer"), file)
+        except Refused:
+            raise
+        except OSError as error:
+            self.kill()
+            raise self._crashed() from error
+        except BaseException:
+            self.kill()
+            raise
+        finally:
+            with suppress(OSError):
+                os.unlink(file)
+
+    def _wait(self, report: Report) -> Document:
+        seconds = float(os.environ.get(SECONDS, PATIENCE))
+        end = time.monotonic() + seconds
+        share = 0.0
+        while True:
+            try:
+                reply = self._replies.get(timeout=_POLL)
+            except queue.Empty:
+                reply = {"share": share}
+            if reply is None:
+                raise self._crashed()
+            if "share" not in reply:
+                return reply
+            share = reply["share"]
+            report(share)
+            if time.monotonic() > end:
+                raise VideoError(
+                    f"{self.name} takes longer than {seconds:g} s to decode; shorten it or reduce its size."
+                )
+
+    def _crashed(self) -> VideoError:
+        return VideoError(f"{self.name} makes the decoder crash; the file is damaged. Choose another video.")
+
+    def _receive(self) -> None:
+        with suppress(OSError, ValueError):  # killed in the middle of a line
+            for line in self.process.stdout:  # type: ignore[union-attr]
+                self._replies.put(json.loads(line))
+        self._replies.put(None)
+
+
+class Refused(VideoError):
+    """The decoding process refused the file and is ready for the next."""
+
+
+class Pool:
+    """At most ``WORKERS`` processes, started on demand and used again."""
+
+    def __init__(self) -> None:
+        self._free = threading.BoundedSemaphore(WORKERS)
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Start a process ahead of the first request."""
+        with self._lock:
+            if not self._idle:
+                self._idle.append(Worker())
+
+    @contextmanager
+    def lease(self, report: Report) -> Iterator[Worker]:
+        """A process for one session; waits while all are busy."""
+        while not self._free.acquire(timeout=_POLL):
+            report(0.0)
+        try:
+            worker = self._take()
+            try:
+                yield worker
+            finally:
+                if worker.alive:
+                    with self._lock:
+                        self._idle.append(worker)
+        finally:
+            self._free.release()
+
+    def _take(self) -> Worker:
+        with self._lock:
+            while self._idle:
+                if (worker := self._idle.pop()).alive:
+                    return worker
+        return Worker()
+
+    def close(self) -> None:
+        """End all idle processes; busy ones end with this process."""
+        with self._lock:
+            for worker in self._idle:
+                worker.kill()
+            self._idle.clear()
+
+
+def _shared_folder() -> str:
+    """Where pixels are shared: in memory if the system has room there, otherwise on the disk."""
+    memory = "/dev/shm"  # noqa: S108
+    with suppress(OSError):
+        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM:
+            return memory
+    return tempfile.gettempdir()
+
+
+def _decoded(answer: Any, file: str) -> Any:
+    """An answer of ``video.serve`` with its pixels."""
+    if not isinstance(answer, dict) or "pixels" not in answer:
+        return answer
+    images = np.asarray(np.memmap(file, np.uint8, "r+", shape=tuple(answer["pixels"])))
+    if os.name == "nt":
+        images = images.copy()  # Windows cannot remove a mapped file
+    if "type" not in answer:
+        return images
+    kind = {"Frames": Frames, "Clip": Clip}[answer["type"]]
+    indices, seconds = np.array(answer["indices"], np.int64), np.array(answer["seconds"], np.float64)
+    return kind(answer["name"], images, indices, seconds, total=answer["total"], lost=answer["lost"])
+
+
+_pool = Pool()
+atexit.register(lambda: _pool.close())
+
+
+def pool() -> Pool:
+    """The decoding processes of this process."""
+    return _pool
+
+
+def _forked() -> None:
+    """A forked process has none yet; those of its parent stay its parent's."""
+    global _pool
+    _pool = Pool()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
