@@ -11,7 +11,6 @@ import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import sleep
@@ -45,6 +44,11 @@ NEXT_FRAME = 0.005  # seconds between polls of a camera
 _SEEKABLE = ("mov", "matroska")  # containers that support seeking by time
 
 Allocate = Callable[[tuple[int, ...]], np.ndarray]  # from a shape to a uint8 array
+
+
+def in_memory(shape: tuple[int, ...]) -> np.ndarray:
+    """An array of this process alone."""
+    return np.empty(shape, np.uint8)
 
 
 class LengthChanged(VideoError):
@@ -84,9 +88,7 @@ class Decoder:
         """Number of frames."""
         return self._length
 
-    def get_frames_at(
-        self, indices: list[int], *, report: Report = silent, allocate: Allocate = partial(np.empty, dtype=np.uint8)
-    ) -> Frames:
+    def get_frames_at(self, indices: list[int], *, report: Report = silent, allocate: Allocate = in_memory) -> Frames:
         """The distinct frames at ``indices``, upright, transparent parts on white.
 
         Args:
@@ -227,6 +229,7 @@ def guarded(path: Path) -> Iterator[None]:
 
 
 def open_video(path: Path) -> InputContainer:
+    """A file, read by the allowed demuxers only."""
     return av.open(
         str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}, metadata_errors="replace"
     )
@@ -251,10 +254,7 @@ def video_stream(name: str, container: InputContainer) -> VideoStream:
     seconds = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
     if seconds is None and container.duration:
         seconds = container.duration / av.time_base
-    if seconds is not None and seconds > MAX_SECONDS:
-        raise VideoError(
-            f"{name} lasts {seconds / 60:.0f} minutes; at most {MAX_SECONDS // 60} are accepted. Trim it first."
-        )
+    _check_length(name, seconds or 0.0)
     if stream.frames > MAX_FRAMES:
         raise _too_long(name)
     context.thread_count = 1
@@ -287,9 +287,18 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
                 raise _too_long(name)
     except av.FFmpegError:
         log.debug("the packets of %s end early", name, exc_info=True)
+    if times and stream.time_base:
+        _check_length(name, float((max(times) - min(times)) * stream.time_base))
     unique = len(set(times)) == len(times)
     seekable = any(kind in container.format.name for kind in _SEEKABLE)
     return (sorted(times) if complete and unique and times else None), sorted(keys), seekable
+
+
+def _check_length(name: str, seconds: float) -> None:
+    if seconds > MAX_SECONDS:
+        raise VideoError(
+            f"{name} lasts {seconds / 60:.0f} minutes; at most {MAX_SECONDS // 60} are accepted. Trim it first."
+        )
 
 
 def _too_long(name: str) -> VideoError:

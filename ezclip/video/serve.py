@@ -19,6 +19,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+if sys.platform != "win32":
+    import resource
+
 from ezclip.errors import VideoError
 from ezclip.types import Clip, Document, Frames
 from ezclip.video.decode import Decoder, LengthChanged
@@ -115,9 +118,7 @@ SESSIONS: dict[str, Callable[..., Session]] = {
 def main(memory: int) -> None:
     """Serve with at most ``memory`` bytes of private data, where the system can limit it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it then closes the input
-    with suppress(ImportError, ValueError, OSError):
-        import resource
-
+    if sys.platform != "win32":
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     channel = Channel(sys.stdout.buffer)

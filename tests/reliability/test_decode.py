@@ -1,0 +1,342 @@
+"""Tests 1 to 12 of docs/RELIABILITY.md: decoding. ``pytest -m soak`` runs the long ones in full."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+import pytest
+import torch
+import torchvision  # noqa: F401 - decoders and torchvision in one process have been seen to hang
+
+from ezclip.errors import VideoError
+from ezclip.predictor import Predictor
+from ezclip.progress import Cancelled
+from ezclip.types import Clip
+from ezclip.video.read import describe, read_clip, read_frames
+from ezclip.video.sampling import segment_centres
+from ezclip.video.worker import SECONDS, Pool, pool
+from tests.conftest import write_video
+from tests.reliability import materials
+
+EIGHT = partial(segment_centres, T=8)
+SIZES = [pytest.param(0.02, id="quick"), pytest.param(1.0, marks=pytest.mark.soak, id="full")]
+
+
+@pytest.fixture(autouse=True)
+def limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SECONDS, "10")
+
+
+def attempt(path: Path) -> Clip | str:
+    """The clip, or the error's sentence."""
+    try:
+        return read_clip(path, EIGHT)
+    except VideoError as error:
+        return str(error)
+
+
+def kind_of(sentence: str, path: Path) -> str:
+    """A sentence without what differs from file to file."""
+    assert "\n" not in sentence and str(path.parent) not in sentence and "Traceback" not in sentence
+    return re.sub(r"\d[\d,x.]*|\(\w+\)|uses \S+", "#", sentence.replace(path.name, "NAME"))
+
+
+def tried(paths: Iterator[Path]) -> tuple[Counter[str], list[float]]:
+    """The kinds of outcomes of decoding files, and the seconds that each took."""
+    kinds, seconds = Counter[str](), []
+    for path in paths:
+        began = time.monotonic()
+        answer = attempt(path)
+        seconds.append(time.monotonic() - began)
+        kinds["decoded" if isinstance(answer, Clip) else kind_of(answer, path)] += 1
+    return kinds, seconds
+
+
+def check_kinds(kinds: Counter[str], seconds: list[float]) -> None:
+    print(dict(kinds), f"median {statistics.median(seconds):.3f} s, longest {max(seconds):.2f} s")
+    assert not [kind for kind in kinds if "crash" in kind or "longer than" in kind]
+    assert len(kinds) <= 1 + 8
+    assert statistics.median(seconds) < 0.3 and max(seconds) < 10
+
+
+@pytest.mark.parametrize("share", SIZES)
+def test_01_mutants(share: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    sources = [path.read_bytes() for path in materials.sources(tmp_path)]
+
+    def mutants() -> Iterator[Path]:
+        for i in range(round(5000 * share)):
+            kind = list(materials.CONTAINERS)[i % len(sources)]
+            data = materials.mutant(sources[i % len(sources)], rng)
+            yield materials.write_bytes(tmp_path / f"mutant.{kind}", data)
+
+    kinds, seconds = tried(mutants())
+    check_kinds(kinds, seconds)
+    assert 0.2 < kinds["decoded"] / len(seconds) < 0.9, "the mutants are damaged, but not all of them hopelessly"
+
+
+@pytest.mark.parametrize("share", SIZES)
+def test_02_cuts(share: float, tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "whole.mp4"), "w", options={"movflags": "faststart"}) as container:
+        stream = container.add_stream("libx264", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for image in np.random.default_rng(0).integers(0, 255, (24, 240, 320, 3), np.uint8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    data = (tmp_path / "whole.mp4").read_bytes()
+    places = [*range(4096), *np.linspace(4096, len(data) - 1, 500, dtype=int)]
+    cuts = places[:: round(1 / share)]
+    kinds, seconds = tried(materials.write_bytes(tmp_path / "cut.mp4", data[:place]) for place in cuts)
+    check_kinds(kinds, seconds)
+
+
+def test_03_odd_files(tmp_path: Path) -> None:
+    made = materials.odd_files(tmp_path)
+    wrong = {}
+    for name, (path, expected) in made.items():
+        answer = attempt(path)
+        if isinstance(expected, str):
+            right = isinstance(answer, str) and expected in answer
+        else:
+            right = isinstance(answer, Clip) and answer.total == expected and len(answer) == 8
+        if not right:
+            wrong[name] = answer if isinstance(answer, str) else answer.total
+    assert len(made) >= 50
+    assert not wrong
+
+
+@pytest.mark.parametrize("share", [pytest.param(0.08, id="quick"), pytest.param(1.0, marks=pytest.mark.soak)])
+def test_04_frames_equal_brute_force(share: float, tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    equal = 0
+    videos = round(200 * share)
+    for i in range(videos):
+        kind, arguments = list(materials.CONTAINERS.items())[i % len(materials.CONTAINERS)]
+        path = write_video(tmp_path / f"{i}.{kind}", **(arguments | {"count": int(rng.integers(1, 90))}))
+        with av.open(str(path)) as container:
+            container.streams.video[0].codec_context.thread_count = 1
+            full = [(frame.to_ndarray(format="rgb24"), frame.time) for frame in container.decode(video=0)]
+        clip = read_clip(path, EIGHT)
+        assert clip.total == len(full)
+        for index, image, seconds in zip(EIGHT(len(full)), clip.images, clip.seconds, strict=True):
+            equal += np.array_equal(image, full[index][0]) and seconds == full[index][1]
+    assert equal == 8 * videos
+
+
+def test_05_rotation_changes_no_probability(tmp_path: Path) -> None:
+    """The pixels of each file are turned without loss, and its header turns them back."""
+    predictor = Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.float32)
+    images = np.random.default_rng(5).integers(0, 255, (12, 48, 64, 3), np.uint8)
+    scores = []
+    for turn in (0, 90, 180, 270):
+        path = tmp_path / f"plain{turn}.mp4"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=12, options={"qp": "0"})
+            turned = [np.ascontiguousarray(np.rot90(image, turn // 90)) for image in images]
+            stream.height, stream.width = turned[0].shape[:2]
+            stream.pix_fmt = "yuv444p"
+            for image in turned:
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            container.mux(stream.encode())
+        predictor.set_video(materials.rotated(path, tmp_path / f"turned{turn}.mp4", turn))
+        scores.append([p.score for p in sorted(predictor.score(["a", "b", "c"]), key=lambda p: p.label)])
+    np.testing.assert_allclose(scores, [scores[0]] * 4, atol=1e-6)
+
+
+def test_06_short_videos_repeat_frames(tmp_path: Path) -> None:
+    for count in range(1, 8):
+        clip = read_clip(write_video(tmp_path / f"{count}.mp4", count=count), EIGHT)
+        assert clip.indices.tolist() == [int(t * count / 8) for t in range(8)]
+    began = time.monotonic()
+    assert isinstance(attempt(materials.write_nothing(tmp_path / "none.mp4")), str)
+    assert time.monotonic() - began < 1
+
+
+def test_07_bombs(tmp_path: Path) -> None:
+    gif = write_video(tmp_path / "small.gif", count=2, codec="gif", pix_fmt="rgb8")
+    bombs = [
+        materials.with_size(gif, tmp_path / "huge.gif", 16000, 16000),
+        materials.many_frames(tmp_path / "many.mp4", 250_000),
+        materials.many_frames(tmp_path / "many.mkv", 250_000),
+        write_video(tmp_path / "long.mp4", count=4, times=[0, 1, 2, 86_400 * 12]),
+        materials.slow_bomb(tmp_path / "slow.webm"),
+        materials.slow_bomb(tmp_path / "slow.mp4"),
+        materials.write_bytes(tmp_path / "nested.mkv", gif.read_bytes()[:50] + (tmp_path / "long.mp4").read_bytes()),
+    ]
+    attempt(gif)  # starts the process
+    with pool().lease(lambda _: None) as worker:
+        process = psutil.Process(worker.process.pid)
+    before = peak(process.pid)
+    for bomb in bombs:
+        began = time.monotonic()
+        answer = attempt(bomb)
+        assert isinstance(answer, str), bomb.name
+        print(bomb.name, answer, f"{time.monotonic() - began:.2f} s")
+        assert time.monotonic() - began < 2, bomb.name
+        assert process.is_running(), bomb.name
+    assert peak(process.pid) - before < 300
+
+
+def peak(pid: int) -> float:
+    """The largest resident memory of a process so far, MiB."""
+    return int(re.findall(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[0]) / 1024
+
+
+def test_08_what_is_no_video(tmp_path: Path) -> None:
+    """The file that lists and playlists name is a pipe: whoever opened it would have to wait for a writer."""
+    neighbour = tmp_path / "neighbour.mp4"
+    os.mkfifo(neighbour)
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.settimeout(0.1)
+        files = materials.not_videos(tmp_path, neighbour)
+        link = tmp_path / "link.mp4"
+        link.symlink_to("/etc/passwd")
+        for path in [*files, link]:
+            began = time.monotonic()
+            assert isinstance(attempt(path), str), path.name
+            assert time.monotonic() - began < 2
+            with pytest.raises(OSError, match="No such device"):  # nobody reads the pipe
+                os.open(neighbour, os.O_WRONLY | os.O_NONBLOCK)
+        with pytest.raises(TimeoutError):
+            server.accept()
+    assert len(files) >= 40
+
+
+def test_09_the_extension_does_not_decide(tmp_path: Path) -> None:
+    same = 0
+    for path in materials.sources(tmp_path):
+        for suffix in (".mp4", ".avi"):
+            other = Path(shutil.copy(path, tmp_path / f"{path.suffix[1:]}_as{suffix}"))
+            same += np.array_equal(read_clip(path, EIGHT).images, read_clip(other, EIGHT).images)
+    assert same == 16
+
+
+def deliver(pid: int, number: signal.Signals) -> None:
+    """Send a signal to a stopped process; it takes most of them only when it goes on."""
+    os.kill(pid, number)
+    if number != signal.SIGSTOP:
+        os.kill(pid, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
+@pytest.mark.parametrize("times", [pytest.param(2, id="quick"), pytest.param(7, marks=pytest.mark.soak, id="full")])
+def test_10_a_killed_crashed_or_hanging_decoder(
+    number: signal.Signals, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process is stopped, so that the request is surely in flight when the signal comes."""
+    monkeypatch.setenv(SECONDS, "1")
+    path = write_video(tmp_path / "clip.mp4")
+    for _ in range(times):
+        attempt(path)
+        with pool().lease(lambda _: None) as worker:
+            pid = worker.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        timer = threading.Timer(0.2, deliver, (pid, number))
+        timer.start()
+        began = time.monotonic()
+        answer = attempt(path)
+        assert isinstance(answer, str) and ("longer than 1 s" if number == signal.SIGSTOP else "crash") in answer
+        assert time.monotonic() - began < 2
+        timer.join()
+        assert isinstance(attempt(path), Clip)
+
+
+def counts() -> tuple[int, int]:
+    """Threads and open files of this process."""
+    return threading.active_count(), psutil.Process().num_fds()
+
+
+@pytest.mark.parametrize("exits", [pytest.param(16, id="quick"), pytest.param(500, marks=pytest.mark.soak, id="full")])
+def test_11_early_exits(exits: int, tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.mp4", count=200, size=(640, 480))
+
+    def leave(_: float) -> None:
+        raise Cancelled
+
+    def once(_: int) -> None:
+        with suppress(Cancelled):
+            read_clip(path, EIGHT, report=leave)
+
+    pool().close()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(once, range(8)))
+        time.sleep(0.5)
+        before = counts()
+        list(threads.map(once, range(exits)))
+    deadline = time.monotonic() + 10
+    while counts()[1] > before[1] + 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    after = counts()
+    assert after[0] <= before[0] + 2 and after[1] <= before[1] + 2
+    assert isinstance(attempt(path), Clip)
+
+
+@pytest.mark.parametrize("videos", [pytest.param(64, id="quick"), pytest.param(2000, marks=pytest.mark.soak)])
+def test_12_memory_and_temporary_files_stay_flat(videos: int, tmp_path: Path) -> None:
+    made = materials.sources(tmp_path)
+    process = psutil.Process()
+    for path in made * 2:
+        attempt(path)
+    before = process.memory_info().rss
+    for i in range(videos):
+        assert isinstance(attempt(made[i % len(made)]), Clip)
+    growth = (process.memory_info().rss - before) / 2**20
+    print(f"{videos} videos, {growth:.1f} MiB")
+    assert growth < 50
+    for folder in ("/dev/shm", tempfile.gettempdir()):  # noqa: S108
+        assert not [p for p in Path(folder).glob("ezclip-frames-*") if p.stat().st_uid == os.getuid()]
+
+
+def test_cancel_ends_a_decoder_at_once(tmp_path: Path) -> None:
+    """Also where no frame has been decoded yet; and what was queued for a process that has gone does not wait."""
+    path = write_video(tmp_path / "clip.mp4", count=2)
+    attempt(path)
+    with pool().lease(lambda _: None) as worker:
+        os.kill(worker.process.pid, signal.SIGSTOP)
+    left = threading.Event()
+    threading.Timer(0.3, left.set).start()
+
+    def leave(_: float) -> None:
+        if left.is_set():
+            raise Cancelled
+
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        read_frames(path, EIGHT, report=leave)
+    assert time.monotonic() - began < 2
+    assert worker.process.poll() == -signal.SIGKILL
+
+
+def test_a_decoder_ends_with_its_parent(tmp_path: Path) -> None:
+    other = Pool()
+    with other.lease(lambda _: None) as worker:
+        worker.open("clip.mp4", write_video(tmp_path / "clip.mp4"), "described", report=lambda _: None)
+        assert worker.process.stdin is not None
+        worker.process.stdin.close()
+        assert worker.process.wait(2) == 0
+
+
+def test_memory_of_a_decoder_is_limited(tmp_path: Path) -> None:
+    assert describe(write_video(tmp_path / "clip.mp4"))["playable"]
+    with pool().lease(lambda _: None) as worker:
+        limits = Path(f"/proc/{worker.process.pid}/limits").read_text()
+    assert re.search(r"Max data size\s+1610612736\s", limits)
