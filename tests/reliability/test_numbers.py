@@ -1,0 +1,120 @@
+"""Tests 34 to 37 of docs/RELIABILITY.md: numbers. Test 38 is the whole suite under each version of Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ezclip.data.manifest import labels_of, read_rows
+from ezclip.data.tabletop.generate import synthesise
+from ezclip.errors import UserError
+from ezclip.evaluation.run import evaluate
+from ezclip.explanation.maps import explain
+from ezclip.explanation.methods import METHODS
+from ezclip.explanation.projection import PROJECTIONS, project
+from ezclip.explanation.rollout import roll_out
+from ezclip.explanation.trace import traced
+from ezclip.model.backbone import Backbone
+from ezclip.predictor import Predictor
+from ezclip.progress import finish
+from ezclip.types import Clip
+from tests.conftest import make_model
+from tests.reliability import materials
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finish(synthesise(tmp_path_factory.mktemp("numbers"), clips_per_class=1, split="val", seed=34))
+
+
+@pytest.fixture(scope="module")
+def exact() -> Predictor:
+    return Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.float32)
+
+
+def test_34_batches_and_precision(manifest: Path, exact: Predictor) -> None:
+    rows = read_rows(manifest)
+    labels = labels_of(rows)
+    one, eight = (finish(evaluate(exact, rows, labels, batch_size=size)) for size in (1, 8))
+    torch.testing.assert_close(one.scores, eight.scores, atol=1e-5, rtol=0)
+    half = Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.bfloat16)
+    other = finish(evaluate(half, rows, labels, batch_size=8))
+    cosine = torch.nn.functional.cosine_similarity(one.frames.mean(1), other.frames.float().mean(1))
+    assert cosine.min() > 0.999
+    assert (one.scores.argmax(1) == other.scores.argmax(1)).float().mean() >= 0.96, "of 31 clips; soak takes 500"
+
+
+@pytest.mark.soak
+def test_34_precision_on_500_clips(tmp_path: Path, exact: Predictor) -> None:
+    rows = read_rows(finish(synthesise(tmp_path, clips_per_class=17, split="val", seed=35)))
+    labels = labels_of(rows)
+    half = Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.bfloat16)
+    one, other = (finish(evaluate(predictor, rows, labels)) for predictor in (exact, half))
+    same = (one.scores.argmax(1) == other.scores.argmax(1)).float().mean()
+    print(f"{len(rows)} clips, same top-1 {same:.4f}")
+    assert same >= 0.99
+
+
+def test_34_the_app_computes_what_the_package_computes(manifest: Path) -> None:
+    """One study, run by the host of the app and by hand."""
+    from app.services import Services
+    from ezclip.studies.predict import Predict
+
+    row = read_rows(manifest)[0]
+    services = Services(device="cpu")
+    answer = finish(Predict(clip=str(row.path), labels="a, b, c").run(services)).as_json()
+    predictor = services.predictor("tabletop/ezclip")
+    predictor.set_video(row.path)
+    by_hand = {p.label: p.score for p in predictor.score(["a", "b", "c"])}
+    assert {p["label"]: p["score"] for p in answer["predictions"]} == by_hand
+    services.close()
+
+
+@pytest.mark.parametrize("value", [0, 255, 128])
+def test_35_maps_of_flat_clips_are_finite(backbone: Backbone, exact: Predictor, value: int) -> None:
+    model = make_model(backbone, "ezclip")
+    images = np.full((8, 64, 64, 3), value, np.uint8)
+    clip = Clip("flat", images, np.arange(8), np.arange(8.0), total=8)
+    pixels = exact.encode(clip).pixels
+    small = torch.nn.functional.interpolate(pixels[0], 32)[None]
+    text = torch.randn(32, generator=torch.Generator().manual_seed(35))
+    for method in METHODS:
+        found = explain(model, small, np.arange(8.0), name="m", method=method, text=text)
+        assert np.isfinite(found.heat).all(), method
+    rows = roll_out(traced(model, small)).weights.sum(dim=(1, 2))
+    torch.testing.assert_close(rows, torch.ones(8), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("method", PROJECTIONS)
+def test_36_few_or_equal_points(method: str) -> None:
+    rng = np.random.default_rng(36)
+    for n in (1, 2, 3, 5, 12):
+        for points in (rng.normal(size=(n, 16)), np.ones((n, 16))):
+            if n < 2:
+                with pytest.raises(UserError):
+                    project(points, method)
+                continue
+            plane = project(points, method)
+            assert np.isfinite(plane.points).all() and plane.points.shape == (n, 2)
+            np.testing.assert_array_equal(plane.points, project(points, method).points)
+
+
+def test_37_every_sample_is_scored(manifest: Path, exact: Predictor, tmp_path: Path) -> None:
+    """Also the rest of the last batch; clips that cannot be read are listed, and only they are missing."""
+    bad = materials.write_bytes(tmp_path / "bad.mp4", b"no video")
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    for line in lines:
+        line["path"] = str(manifest.parent / line["path"])
+    listed = tmp_path / "manifest.jsonl"
+    listed.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {**lines[0], "path": str(bad)}]))
+    rows = read_rows(listed)
+    labels = labels_of(rows)
+    found = finish(evaluate(exact, rows, labels, batch_size=7))
+    answer = found.report()
+    assert answer["n"] == len(lines) and list(answer["skipped"]) == ["bad.mp4"]
+    counted = [labels[int(np.argmax(scores))] == row.label for row, scores in zip(rows, found.scores.numpy())]
+    assert answer["top1"] == pytest.approx(np.mean(counted[: len(lines)]), abs=1e-4)
