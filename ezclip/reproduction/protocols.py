@@ -3,8 +3,6 @@
 A data set is a folder DATA/<set> with manifests that ``ezclip data check`` wrote: train.jsonl, test1.parquet and so on.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
@@ -145,8 +143,7 @@ class Place:
         """
         found: list[Row] = []
         for name in lists:
-            path = self.list_at(data_set, name)
-            if path is None:
+            if (path := self.list_at(data_set, name)) is None:
                 raise ConfigError(
                     f"{self.data.name} has no {data_set}/{name}.jsonl or .parquet; write it with python -m ezclip data "
                     f"check LIST --out {self.data.name}/{data_set}/{name}.jsonl."
@@ -244,24 +241,14 @@ def _configure(
         rows = [r for r in read_rows(given) if r.label in labels] if given else draw_shots(rows, run.shots, run.seed)
     recipes = protocol.presets[run.preset]
     recipe = {**recipes.get("all", {}), **recipes.get(run.trained_on, {})}
-    own = {
-        **recipe,
-        "variant": run.variant,
-        "prompt_depth": run.prompt_depth,
-        "backbone": run.backbone,
-        "num_frames": run.num_frames,
-        "text": TEXTS.get(run.text, run.text),
-        "seed": run.seed,
-        "out": str(out),
-        "data": str(_write(out / "train.parquet", rows)),
-    }
-    settings = [f"{key}={json.dumps(value)}" for key, value in own.items()]
+    own = {key: getattr(run, key) for key in ("variant", "prompt_depth", "backbone", "num_frames", "seed")}
+    own |= {"text": TEXTS.get(run.text, run.text), "out": str(out), "data": str(_write(out / "train.parquet", rows))}
+    settings = [f"{key}={json.dumps(value)}" for key, value in (recipe | own).items()]
     config = load_config(TrainConfig, place.root / "configs" / f"{run.preset}.yaml", [*settings, *place.overrides])
     if config.validation == "test":
         watched = [row for row in tests[run.trained_on][0] if row.label in labels]
-        each = steps_per_epoch(config, len(rows))
-        watching = {"validation": str(_write(out / "watched.parquet", watched)), "eval_every": each}
-        config = dataclasses.replace(config, **watching)
+        validation = str(_write(out / "watched.parquet", watched))
+        return dataclasses.replace(config, validation=validation, eval_every=steps_per_epoch(config, len(rows)))
     return config
 
 
@@ -274,17 +261,16 @@ def _write(path: Path, rows: Sequence[Row]) -> Path:
     return path
 
 
-def _plain(run: Run) -> Predictor:
-    """The backbone of a run as it is."""
-    device = choose_device("auto")
-    model = build_ezclip(resolve_backbone(run.backbone), "clip", num_frames=run.num_frames).eval()
-    return Predictor(placed(model, device, native_dtype(device)), run.backbone)
-
-
 def _test(
     model: str, run: Run, protocol: Protocol, place: Place, tests: dict[str, list[list[Row]]], base: list[str]
 ) -> Steps[Document]:
-    predictor = _plain(run) if run.variant == "clip" else Predictor.load(model)
+    if run.variant == "clip":
+        device = choose_device("auto")
+        clip = build_ezclip(resolve_backbone(run.backbone), "clip", num_frames=run.num_frames).eval()
+        predictor = Predictor(placed(clip, device, native_dtype(device)), run.backbone)
+    else:
+        predictor = Predictor.load(model)
+    loading = {"views": place.views, "batch_size": place.batch_size, "workers": place.workers}
     found: Document = {}
     for name, splits in tests.items():
         halves: dict[str, list[Document]] = {}
@@ -297,10 +283,7 @@ def _test(
                 parts = {"base": base, "novel": [label for label in labels if label not in base]}
             for part, among in parts.items():
                 own = [row for row in rows if row.label in among]
-                evaluation = yield from evaluate(
-                    predictor, own, among, texts=run.text, views=place.views, batch_size=place.batch_size,
-                    workers=place.workers,
-                )  # fmt: skip
+                evaluation = yield from evaluate(predictor, own, among, texts=run.text, **loading)
                 halves.setdefault(part, []).append(evaluation.report())
         found[name] = _summary(halves)
     return found

@@ -1,9 +1,6 @@
 """Generates RESULTS.md from the JSON files of ``ezclip reproduce tabletop``, next to the paper's numbers."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from ezclip.files import write_atomically
@@ -23,10 +20,8 @@ PAPER_BASE_TO_NOVEL_SSV2 = (16.6, 13.3, 14.8)
 def write_results(results: Path) -> Path:
     """Write RESULTS.md two folders above ``results`` and return its path."""
     found: Found = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
-    study = results / "study"
-    report: Document = {}
-    if (study / "report.json").is_file():
-        report = json.loads((study / "report.json").read_text("utf-8"))
+    study = results / "study" / "report.json"
+    report: Document = json.loads(study.read_text("utf-8")) if study.is_file() else {}
     text = "\n\n".join(section(found, report) for section in SECTIONS) + "\n"
     path = results.parent.parent / "RESULTS.md"
     write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
@@ -109,31 +104,20 @@ def verdicts(report: Document) -> list[str]:
 def _ablation(found: Found, report: Document) -> str:
     rows = [["TVP", "motion loss", "variant", "top-1", "within pairs", "spread", "static share", "seeds"]]
     rows[0] += ["paper, SSv2 base", "novel", "paper, UCF"]
-    marks = {"base": ("no", "no"), "motion": ("no", "yes"), "prompts": ("yes", "no"), "ezclip": ("yes", "yes")}
-    names = [*marks, "shallow", "paper_reading", "calibrated"]
-    for name in names:
-        prompts, motion = marks.get(name, ("first layer" if name == "shallow" else "yes", "yes"))
+    cells = {
+        "base": ("no", "no", "base"),
+        "motion": ("no", "yes", "motion"),
+        "prompts": ("yes", "no", "prompts"),
+        "ezclip": ("yes", "yes", "ezclip"),
+        "shallow": ("first layer", "yes", "ezclip, shallow"),
+        "paper_reading": ("yes", "yes", "ezclip, paper's loss"),
+        "calibrated": ("yes", "yes", "ezclip, calibrated"),
+    }
+    for name, first_cells in cells.items():
         runs = [run["result"] for key, run in found.items() if key == name or key.startswith(f"{name}_seed")]
-        base, novel = PAPER_TABLE_5_SSV2.get(name, ("", ""))
-        title = {
-            "shallow": "ezclip, shallow",
-            "paper_reading": "ezclip, paper's loss",
-            "calibrated": "ezclip, calibrated",
-        }
-        rows.append(
-            [
-                prompts,
-                motion,
-                title.get(name, name),
-                _runs(runs, "top1"),
-                _runs(runs, "within_pairs"),
-                *_spread(runs),
-                str(len(runs)),
-                str(base),
-                str(novel),
-                str(PAPER_TABLE_11_UCF.get(name, "")),
-            ]
-        )
+        paper = (*PAPER_TABLE_5_SSV2.get(name, ("", "")), PAPER_TABLE_11_UCF.get(name, ""))
+        measured = [_runs(runs, "top1"), _runs(runs, "within_pairs"), *_spread(runs)]
+        rows.append([*first_cells, *measured, *map(str, (len(runs), *paper))])
     rows.append(["", "", "chance", _percent(1 / _classes(found)), "50.0 %", *[""] * 6])
     note = (
         "Spread is Var + C of the L2-normalised frame embeddings; static share is the part that a static copy of the "
@@ -164,13 +148,13 @@ def _base_to_novel(found: Found, report: Document) -> str:
 
 
 def _few_shot(found: Found, report: Document) -> str:
-    shots = (2, 4, 8, 16)
+    shots = PAPER_TABLE_12_SSV2
     rows = [["initialisation", *(f"K = {k}" for k in shots)]]
     for title, suffix in (("image backbone", ""), ("ezclip, base classes", "_from_base")):
-        runs = [found.get(f"few_shot_{k}{suffix}") for k in shots]
-        rows.append([title, *(_percent(run["result"]["top1"]) if run else NOT_RUN for run in runs)])
+        results = [found.get(f"few_shot_{k}{suffix}", {}).get("result") for k in shots]
+        rows.append([title, *map(_top1, results)])
     rows.append(["chance", *[_percent(1 / _classes(found))] * len(shots)])
-    rows.append(["paper, ezclip on SSv2", *(f"{PAPER_TABLE_12_SSV2[k]} %" for k in shots)])
+    rows.append(["paper, ezclip on SSv2", *(f"{paper} %" for paper in shots.values())])
     return f"## Few-shot (Tables 4 and 12)\n\nTop-1 with K clips per class.\n\n{_markdown(rows)}"
 
 
@@ -179,13 +163,11 @@ def _texts(found: Found, report: Document) -> str:
     rows = [["variant", "trained on", *(f"tested on {kind}" for kind in kinds)]]
     tested = found.get("texts", {})
     for variant in ("base", "ezclip"):
-        own = tested.get(variant)
-        rows.append([variant, "names", *(_percent(own[kind]["top1"]) if own else NOT_RUN for kind in kinds)])
-    for place, (step, kind) in enumerate((("ezclip_templates", "templates"), ("ezclip_described", "descriptions"))):
-        own = found.get(step)
-        cells = ["", "", ""]
-        cells[place + 1] = _percent(own["result"]["top1"]) if own else NOT_RUN
-        rows.append(["ezclip", kind, *cells])
+        rows.append([variant, "names", *(_top1(tested.get(variant, {}).get(kind)) for kind in kinds)])
+    templates, described = (
+        _top1(found.get(step, {}).get("result")) for step in ("ezclip_templates", "ezclip_described")
+    )
+    rows += [["ezclip", "templates", "", templates, ""], ["ezclip", "descriptions", "", "", described]]
     chance = _percent(1 / _classes(found))
     rows += [["chance", "", chance, chance, chance], ["paper, UCF-101", "", "", "77.8 %", "79.1 %"]]
     note = "Top-1. The paper trains and tests on the same prompt texts; without descriptions it uses templates."
@@ -231,15 +213,7 @@ def _pictures(found: Found, report: Document) -> str:
     return f"## Figures\n\n{told}\n\n" + "\n\n".join(parts)
 
 
-SECTIONS: tuple[Callable[[Found, Document], str], ...] = (
-    _intro,
-    _ablation,
-    _base_to_novel,
-    _few_shot,
-    _texts,
-    _families,
-    _pictures,
-)
+SECTIONS = (_intro, _ablation, _base_to_novel, _few_shot, _texts, _families, _pictures)
 
 
 def _classes(found: Found) -> int:
@@ -261,6 +235,10 @@ def _spread(runs: list[Document]) -> tuple[str, str]:
         return "", ""
     real, frozen = (sum(s[key]["mean"] for s in found) / len(found) for key in ("real", "frozen"))
     return f"{real:.4f}", _percent(frozen / real) if real > 1e-6 else "–"
+
+
+def _top1(result: Document | None) -> str:
+    return _percent(result["top1"]) if result else NOT_RUN
 
 
 def _percent(value: float) -> str:

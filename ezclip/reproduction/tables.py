@@ -1,11 +1,10 @@
 """The paper's tables beside what has been measured: each cell is a run of a protocol, empty until it has been made."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -92,17 +91,16 @@ def cells(number: int, defaults: Run) -> tuple[str, list[list[Cell]]]:
                 columns += [(f"{name} {short}", fields, trained_on, metric) for metric, short in HALVES.items()]
             else:
                 columns.append((f"{name} K={shots}", fields, trained_on, "top1"))
-    rows = []
+    rows: list[list[Cell]] = []
     for row in table["rows"]:
-        cells_of_row = []
+        rows.append([])
         for (column, fields, tested, metric), paper in zip(columns, row["paper"], strict=True):
             run = None
             if "run" in row:
                 run = dataclasses.replace(defaults, **fields, **row["run"])
                 if run.variant == "clip":  # nothing is trained
                     run = dataclasses.replace(run, shots=None, seed=0)
-            cells_of_row.append(Cell(row["name"], column, paper, run, tested, metric))
-        rows.append(cells_of_row)
+            rows[-1].append(Cell(row["name"], column, paper, run, tested, metric))
     return table["title"], rows
 
 
@@ -186,16 +184,14 @@ def _descriptions(_: Place, __: Run) -> tuple[str, list[list[str]]]:
 
 
 def _top_classes(place: Place, defaults: Run) -> tuple[str, list[list[str]]]:
-    runs = [
-        dataclasses.replace(defaults, protocol="base_to_novel", trained_on="ssv2", variant=variant)
-        for variant in ("base", "ezclip")
-    ]
+    run = dataclasses.replace(defaults, protocol="base_to_novel", trained_on="ssv2")
+    paths = [place.result(dataclasses.replace(run, variant=variant)) for variant in ("base", "ezclip")]
     gains: list[tuple[str, str]] = []
-    if all(place.result(run).is_file() for run in runs):
-        results = [json.loads(place.result(run).read_text("utf-8"))["last"]["ssv2"]["per_class"] for run in runs]
-        points = {name: 100 * (results[1][name]["top1"] - results[0][name]["top1"]) for name in results[0]}
+    if all(path.is_file() for path in paths):
+        base, ours = (json.loads(path.read_text("utf-8"))["last"]["ssv2"]["per_class"] for path in paths)
+        points = {name: 100 * (ours[name]["top1"] - row["top1"]) for name, row in base.items()}
         gains = [(name, f"{gain:+.1f}") for name, gain in sorted(points.items(), key=lambda item: -item[1])]
     rows = [["paper: number and class", "measured: class", "points"]]
-    for rank, (number, name) in enumerate(TOP_20.items()):
-        rows.append([f"{number} {name}", *(gains[rank] if rank < len(gains) else ("", ""))])
+    for (number, name), gain in zip_longest(TOP_20.items(), gains[: len(TOP_20)], fillvalue=("", "")):
+        rows.append([f"{number} {name}", *gain])
     return "SSv2 classes that gain most from TVP and motion loss, base classes, best first", rows

@@ -42,7 +42,6 @@ from ezclip.training.batches import (
     make_clips,
     make_loader,
     steps_per_epoch,
-    total_steps,
     validation_clips,
     views_of,
 )
@@ -85,21 +84,13 @@ def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
     with accelerator.main_process_first():
         clips = yield from make_clips(config, rows, labels, model.image_size, training=True)
         validation = yield from validation_clips(config, labels, model.image_size)
-    steps = total_steps(config, len(rows))
+    each = steps_per_epoch(config, len(rows))
+    steps = config.steps or config.epochs * each
     groups = parameter_groups(model, config)
-    optimiser = adamw(
-        groups,
-        weight_decay=config.weight_decay,
-        betas=(config.beta1, config.beta2),
-        eps=config.eps,
-    )
-    warmup = config.warmup_epochs * steps_per_epoch(config, len(rows)) if config.warmup_epochs else None
-    schedule = warmup_cosine(
-        optimiser,
-        warmup=max(1, warmup or int(config.warmup * steps)),
-        steps=steps,
-        starts=[int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups],
-    )
+    optimiser = adamw(groups, weight_decay=config.weight_decay, betas=(config.beta1, config.beta2), eps=config.eps)
+    warmup = each * config.warmup_epochs if config.warmup_epochs else int(config.warmup * steps)
+    starts = [int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups]
+    schedule = warmup_cosine(optimiser, warmup=max(1, warmup), steps=steps, starts=starts)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0

@@ -1,7 +1,5 @@
 """The files of a training run: curves, the list of unreadable videos, and resumable states."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import logging
@@ -40,14 +38,12 @@ def report_broken(out: Path, unreadable: list[str], broken: set[str], count: int
     Raises:
         ConfigError: too many are unreadable.
     """
-    for name in unreadable:
-        if name not in broken:
-            broken.add(name)
-            if not write:
-                continue
+    for name in dict.fromkeys(unreadable):
+        if write and name not in broken:
             log.warning("skipped %s: it cannot be read", Path(name).name)
             with (out / "skipped.jsonl").open("a") as file:
                 file.write(json.dumps({"path": name}) + "\n")
+    broken.update(unreadable)
     if len(broken) > MAX_BROKEN * count:
         raise ConfigError(f"{len(broken)} of {count} videos cannot be read (see skipped.jsonl); repair the data first.")
 
