@@ -22,17 +22,11 @@ _CONFIG_KEYS = ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "custom_tex
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A CLIP model with what is needed to name it, check it and build it again.
+    """A CLIP model with what is needed to name it, check it and build it again."""
 
-    Attributes:
-        id: "ARCH/TAG" of open_clip, or the name that its maker gave it.
-        config: open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu).
-        clip: open_clip's ``CLIP`` or ``CustomTextCLIP``.
-    """
-
-    id: str
-    config: dict[str, Any]
-    clip: Any = field(repr=False)
+    id: str  # "ARCH/TAG" of open_clip, or the name that its maker gave it
+    config: dict[str, Any]  # open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu)
+    clip: Any = field(repr=False)  # open_clip's ``CLIP`` or ``CustomTextCLIP``
 
     @property
     def text(self) -> Any:
@@ -66,23 +60,19 @@ def fingerprint(state: dict[str, Tensor]) -> str:
 def check_supported(name: str, config: dict[str, Any]) -> None:
     """Refuse towers that EZ-CLIP's blocks cannot stand in, before anything is downloaded.
 
-    Args:
-        name: for the message.
-        config: open_clip's model configuration.
-
     Raises:
-        CheckpointError: names what is not supported.
+        CheckpointError: names what open_clip's model configuration has that is not supported.
     """
     vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
     reasons = [f"vision_cfg.{key}" for key in _VISION_EXTRAS if vision.get(key)]
     reasons += [f"text_cfg.{key}" for key in _TEXT_EXTRAS if text.get(key)]
     pooling, text_pooling = vision.get("pool_type", "tok"), text.get("pool_type", "argmax")
+    end_of_text = text_pooling == "argmax" and text.get("proj_type", "linear") == "linear"
     features = {
         "a ResNet image tower": isinstance(vision.get("layers", 12), list),
         "an image size that is not square": not isinstance(vision.get("image_size", 224), int),
         f"{pooling} pooling": pooling != "tok",
-        "a text tower without CLIP's end-of-text pooling": (text_pooling, text.get("proj_type", "linear"))
-        != ("argmax", "linear"),
+        "a text tower without CLIP's end-of-text pooling": not end_of_text,
         "a multimodal decoder": "multimodal_cfg" in config,
     }
     reasons += [feature for feature, present in features.items() if present]

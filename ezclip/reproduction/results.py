@@ -59,7 +59,7 @@ def _intro(found: Found, report: Document) -> str:
 def verdicts(report: Document) -> list[str]:
     """The study's verdict on each of the paper's claims, one bullet each, worded according to its numbers."""
     lines = ["Findings:", ""]
-    test, ood = report["test"], report["ood"]
+    test, spread = report["test"], report["spread"]
     for name in ("base", "motion"):
         if name in test:
             blind = abs(test[name]["within_pairs"] - 0.5) < 0.01  # twins are equal up to rounding
@@ -76,7 +76,6 @@ def verdicts(report: Document) -> list[str]:
         span = f"{points[0]} top-1 points, 95 % interval {points[1]} to {points[2]}"
         helps = "helps" if d["low"] > 0 else "hurts" if d["high"] < 0 else "has no significant effect"
         lines.append(f"- With prompts, the motion loss {helps} ({span}).")
-    spread = report["spread"]
     if "prompts" in spread:
         for name in ("prompts", "ezclip"):
             s = spread[name]["released unit"]
@@ -94,8 +93,7 @@ def verdicts(report: Document) -> list[str]:
             f"{_percent(moving['base']['moving'][0])} of `base` (area: {_percent(moving['base']['area'])}), a "
             f"difference of {100 * mean:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})."
         )
-    families = ood["ezclip"]["families"]
-    drops = {f: row["top1"] - test["ezclip"]["top1"] for f, row in families.items()}
+    drops = {f: row["top1"] - test["ezclip"]["top1"] for f, row in report["ood"]["ezclip"]["families"].items()}
     told = ", ".join(f"{f.replace('_', ' ')} {100 * d:+.0f}" for f, d in sorted(drops.items(), key=lambda kv: kv[1]))
     lines.append(f"- Out-of-distribution change in `ezclip` top-1 (points): {told}.")
     return lines
@@ -177,14 +175,12 @@ def _texts(found: Found, report: Document) -> str:
 def _families(found: Found, report: Document) -> str:
     if not report:
         return f"## Out of distribution (Fig. 7)\n\n{NOT_RUN}"
-    models = list(report["ood"])
-    rows = [["family", *(f"{m}, {what}" for m in models for what in ("top-1", "within pairs"))]]
+    rows = [["family", *(f"{model}, {what}" for model in report["ood"] for what in ("top-1", "within pairs"))]]
     for family in ["ordinary", *report["ood"]["ezclip"]["families"]]:
-        cells = []
-        for model in models:
-            row = report["test"][model] if family == "ordinary" else report["ood"][model]["families"][family]
-            cells += [_percent(row["top1"]), _percent(row["within_pairs"])]
-        rows.append([family.replace("_", " "), *cells])
+        rows.append([family.replace("_", " ")])
+        for model, ood in report["ood"].items():
+            row = report["test"][model] if family == "ordinary" else ood["families"][family]
+            rows[-1] += [_percent(row["top1"]), _percent(row["within_pairs"])]
     return f"## Out of distribution (Fig. 7)\n\n{_markdown(rows)}\n\n{_figures('families_chart', 'attention_ood')}"
 
 
@@ -251,5 +247,4 @@ def _figures(*names: str) -> str:
 
 def _markdown(rows: list[list[str]]) -> str:
     head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))

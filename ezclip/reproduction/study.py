@@ -1,6 +1,6 @@
 """The paper's claims on Tabletop Motion: every variant, every study, one report."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import combinations
@@ -236,7 +236,7 @@ def faithfulness_table(found: Document) -> Table:
     return Table("faithfulness", "Faithfulness of the maps", columns, rows, note)
 
 
-def training_curves(runs: dict[str, Iterable[Document]]) -> Picture:
+def training_curves(runs: dict[str, list[Document]]) -> Picture:
     """Within-pairs validation accuracy over steps; runs: legend -> rows of metrics.jsonl."""
     lines = {}
     for name, rows in runs.items():

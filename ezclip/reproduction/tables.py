@@ -53,32 +53,18 @@ EFFICIENCY = {  # Table 7: GFLOPs, views a second on an A100, parameters and tun
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table.
-
-    Attributes:
-        row: its row's name.
-        column: its column's name.
-        paper: the paper's number in %, None where it has none.
-        run: what fills it here; None for other methods.
-        data_set: tested set.
-        metric: of the run's result on that set.
-    """
+    """One number of a table."""
 
     row: str
     column: str
-    paper: float | None
-    run: Run | None
-    data_set: str
-    metric: str
+    paper: float | None  # the paper's number in %, None where it has none
+    run: Run | None  # what fills it here; None for other methods
+    data_set: str  # that is tested
+    metric: str  # of the run's result on that set
 
 
 def cells(number: int, defaults: Run) -> tuple[str, list[list[Cell]]]:
-    """Title and rows of one of the tables that runs fill: 1 to 6 and 10 to 13.
-
-    Args:
-        number: of the table.
-        defaults: fields of the runs that the table leaves open.
-    """
+    """Title and rows of one of the tables that runs fill, 1 to 6 and 10 to 13; ``defaults`` has what it leaves open."""
     table = yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text("utf-8"))[number]
     columns: list[tuple[str, Document, str, str]] = []  # name, fields of the run, tested set, metric
     for trained_on in table["trained_on"]:
@@ -116,13 +102,9 @@ def measured(cell: Cell, place: Place, epoch: Epoch = "last") -> tuple[float, in
 
 
 def missing(number: int, place: Place, defaults: Run, sets: list[str] | None = None) -> Iterator[Run]:
-    """The runs that a table still lacks, each once; a number of shots is drawn as often as its protocol says.
+    """The runs on the trained ``sets`` (None: on all) that a table still lacks, each once.
 
-    Args:
-        number: of the table.
-        place: where results lie.
-        defaults: see ``cells``.
-        sets: trained sets to keep to; None takes all.
+    A number of shots is drawn as often as its protocol says.
     """
     known = protocols(place.root)
     runs: dict[Run, None] = {}
@@ -143,9 +125,8 @@ def as_rows(number: int, place: Place, defaults: Run, epoch: Epoch = "last") -> 
     """
     if number not in NUMBERS:
         raise ConfigError(f"There is no table {number}; the paper has 1 to {NUMBERS[-1]}.")
-    special = {7: _efficiency, 8: _descriptions, 9: _top_classes}
-    if number in special:
-        return special[number](place, defaults)
+    if special := {7: _efficiency, 8: _descriptions, 9: _top_classes}.get(number):
+        return special(place, defaults)
     title, rows = cells(number, defaults)
     head = ["", *(cell.column for cell in rows[0])]
     body = [[row[0].row, *(_text(cell, place, epoch) for cell in row)] for row in rows]

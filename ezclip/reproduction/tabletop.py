@@ -40,29 +40,17 @@ SHOTS = (2, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is drawn and trained.
+    """How much is drawn and trained."""
 
-    Attributes:
-        clips: training clips a class.
-        watched: clips a class that training watches.
-        test: test clips a class, of their own seed.
-        ood: out-of-distribution clips a class; the families take turns.
-        ood_stride: of those, one in this many is evaluated.
-        pretraining: overrides of configs/pretrain_tabletop.yaml and its sequel.
-        training: overrides of configs/tabletop.yaml.
-        shots_steps: optimiser steps of a few-shot run.
-        faithful_classes: classes on whose clips maps are tested; None takes all.
-    """
-
-    clips: int = 220
-    watched: int = 8
-    test: int = 16
-    ood: int = 18
-    ood_stride: int = 1
-    pretraining: tuple[str, ...] = ()
-    training: tuple[str, ...] = ()
-    shots_steps: int = 400
-    faithful_classes: int | None = None
+    clips: int = 220  # for training, of each class
+    watched: int = 8  # for validation, of each class
+    test: int = 16  # of each class, drawn with a seed of their own
+    ood: int = 18  # out of distribution, of each class; the families take turns
+    ood_stride: int = 1  # of those, one in this many is evaluated
+    pretraining: tuple[str, ...] = ()  # overrides of configs/pretrain_tabletop.yaml and its sequel
+    training: tuple[str, ...] = ()  # overrides of configs/tabletop.yaml
+    shots_steps: int = 400  # optimiser steps of a few-shot run
+    faithful_classes: int | None = None  # classes on whose clips maps are tested; None takes all
 
 
 FULL = Scale()
@@ -81,17 +69,11 @@ FAST = Scale(
 
 @dataclass
 class Reproduction:
-    """Where the steps read and write.
+    """Where the stages read and write, and what each does."""
 
-    Attributes:
-        root: holds configs/; data, runs and results go below it.
-        scale: ``FULL`` or ``FAST``.
-        results: folder of the steps' JSON files.
-    """
-
-    root: Path
+    root: Path  # holds configs/; data, runs and results go below it
     scale: Scale = FULL
-    results: Path = field(init=False)
+    results: Path = field(init=False)  # folder of the stages' JSON files
 
     def __post_init__(self) -> None:
         """Full runs go to data/, runs/ and results/; fast ones below runs/fast, where nothing counts."""
@@ -217,10 +199,10 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its name, about how many minutes it takes on 2 cores, and its work."""
+    """One stage."""
 
     name: str
-    minutes: float
+    minutes: float  # about, on 2 cores
     run: Callable[[Reproduction], Steps[Document]]
 
 
@@ -247,15 +229,9 @@ STAGES: tuple[Stage, ...] = (
 
 
 def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Steps[list[str]]:
-    """Run the stages in order.
+    """Run the stages in order, up to ``until`` if given, and return the names of those that ran.
 
-    Args:
-        r: where.
-        resume: skip finished stages; otherwise all results are made anew.
-        until: the last stage; None runs all.
-
-    Returns:
-        Names of the stages that ran.
+    With ``resume``, finished stages are skipped; without it, all results are made anew.
 
     Raises:
         ConfigError: there is no stage ``until``.

@@ -4,8 +4,6 @@ Step s always sees the same clips with the same random draws, so a resumed run e
 uninterrupted one.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import math
@@ -186,12 +184,10 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     if config.init is not None:
         copy_adapter(model, config.init)
     elif config.prompt_std is not None:
-        T = config.num_frames
-        scale = torch.linspace(1, 0, T)[:, None] if config.prompt_ramp else torch.ones(T, 1)
-        for module in model.modules():
-            if isinstance(module, TemporalPrompt):
-                with torch.no_grad():
-                    module.embedding.normal_(std=config.prompt_std).mul_(scale)
+        scale = torch.linspace(1, 0 if config.prompt_ramp else 1, config.num_frames)[:, None]
+        for prompt in (module for module in model.modules() if isinstance(module, TemporalPrompt)):
+            with torch.no_grad():
+                prompt.embedding.normal_(std=config.prompt_std).mul_(scale)
     return model
 
 
@@ -207,9 +203,7 @@ def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]
     groups: dict[str, list[torch.nn.Parameter]] = {kind: [] for kind in rates}
     for name, parameter in model.trainable().items():
         groups["prompt" if name.endswith("prompt.embedding") else name.split(".")[0]].append(parameter)
-    return [
-        {"name": kind, "params": parameters, "lr": rates[kind]} for kind, parameters in groups.items() if parameters
-    ]
+    return [{"name": kind, "params": own, "lr": rates[kind]} for kind, own in groups.items() if own]
 
 
 @torch.no_grad()

@@ -72,11 +72,7 @@ class Journal:
 
 
 class State:
-    """The resumable state of a run: trained tensors, optimiser, schedule, the best result so far, and the recipe.
-
-    Attributes:
-        best: highest val_top1 so far, -1 before the first validation.
-    """
+    """The resumable state of a run: trained tensors, optimiser, schedule, the best result so far, and the recipe."""
 
     def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
         self.out = out
@@ -84,7 +80,7 @@ class State:
             stale.unlink()
         self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
         self.before, self.started = 0.0, time.monotonic()
-        self.best = -1.0
+        self.best = -1.0  # highest val_top1 so far, -1 before the first validation
 
     @property
     def seconds(self) -> float:

@@ -25,21 +25,13 @@ class Options:
 
 @dataclass(frozen=True)
 class Listing:
-    """Videos as a data set lists them.
+    """Videos as a data set lists them."""
 
-    Attributes:
-        form: display name of the format.
-        names: of files or folders, as listed; relative ones lie below the data set's root.
-        labels: one per name, with CamelCase and underscores split.
-        root: default folder of the videos.
-        extra: the columns partner and family of a manifest.
-    """
-
-    form: str
-    names: list[str]
-    labels: list[str]
-    root: Path
-    extra: dict[str, list[Any]] = field(default_factory=dict)
+    form: str  # display name of the format
+    names: list[str]  # of files or folders, as listed; relative ones lie below the data set's root
+    labels: list[str]  # one per name, with CamelCase and underscores split
+    root: Path  # default folder of the videos
+    extra: dict[str, list[Any]] = field(default_factory=dict)  # the columns partner and family of a manifest
 
 
 Videos = Iterable[tuple[str, ...]]  # name, label and, of a manifest, partner and family
