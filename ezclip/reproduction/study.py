@@ -39,14 +39,10 @@ def study(
     faithful_classes: int | None = None,
     provenance: dict[str, str],
 ) -> Steps[Report]:
-    """Run every study of ``ezclip/evaluation`` on the given models.
+    """Run every study of ``ezclip/evaluation`` on the given models by variant; "base" and "ezclip" are required.
 
-    Args:
-        models: variant -> predictor; "base" and "ezclip" are required.
-        test: in-distribution clips with masks.
-        ood: clips of the out-of-distribution families with masks.
-        faithful_classes: number of classes in the faithfulness test; None takes all.
-        provenance: origin of the models and clips.
+    The clips, in distribution and out of it, have masks. Maps are tested on the clips of ``faithful_classes`` classes,
+    of all with None; ``provenance`` is the origin of the models and clips.
     """
     labels = sorted({row.label for row in test})
     pairs = [pair for pair in PAIRS if set(pair) <= set(models)]
