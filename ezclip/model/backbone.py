@@ -1,7 +1,5 @@
 """The frozen CLIP that everything stands on: any open_clip ViT with class-token pooling and CLIP's own text tower."""
 
-from __future__ import annotations
-
 import copy
 import hashlib
 from collections.abc import Mapping
@@ -24,17 +22,11 @@ _CONFIG_KEYS = ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "custom_tex
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A CLIP model with what is needed to name it, check it and build it again.
+    """A CLIP model with what is needed to name it, check it and build it again."""
 
-    Attributes:
-        id: "ARCH/TAG" of open_clip, or the name that its maker gave it.
-        config: open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu).
-        clip: open_clip's ``CLIP`` or ``CustomTextCLIP``.
-    """
-
-    id: str
-    config: dict[str, Any]
-    clip: Any = field(repr=False)
+    id: str  # "ARCH/TAG" of open_clip, or the name that its maker gave it
+    config: dict[str, Any]  # open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu)
+    clip: Any = field(repr=False)  # open_clip's ``CLIP`` or ``CustomTextCLIP``
 
     @property
     def text(self) -> Any:
@@ -68,26 +60,22 @@ def fingerprint(state: dict[str, Tensor]) -> str:
 def check_supported(name: str, config: dict[str, Any]) -> None:
     """Refuse towers that EZ-CLIP's blocks cannot stand in, before anything is downloaded.
 
-    Args:
-        name: for the message.
-        config: open_clip's model configuration.
-
     Raises:
-        CheckpointError: names what is not supported.
+        CheckpointError: names what open_clip's model configuration has that is not supported.
     """
     vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
     reasons = [f"vision_cfg.{key}" for key in _VISION_EXTRAS if vision.get(key)]
     reasons += [f"text_cfg.{key}" for key in _TEXT_EXTRAS if text.get(key)]
-    if isinstance(vision.get("layers", 12), list):
-        reasons.append("a ResNet image tower")
-    if not isinstance(vision.get("image_size", 224), int):
-        reasons.append("an image size that is not square")
-    if vision.get("pool_type", "tok") != "tok":
-        reasons.append(f"{vision['pool_type']} pooling")
-    if text.get("pool_type", "argmax") != "argmax" or text.get("proj_type", "linear") != "linear":
-        reasons.append("a text tower without CLIP's end-of-text pooling")
-    if "multimodal_cfg" in config:
-        reasons.append("a multimodal decoder")
+    pooling, text_pooling = vision.get("pool_type", "tok"), text.get("pool_type", "argmax")
+    end_of_text = text_pooling == "argmax" and text.get("proj_type", "linear") == "linear"
+    features = {
+        "a ResNet image tower": isinstance(vision.get("layers", 12), list),
+        "an image size that is not square": not isinstance(vision.get("image_size", 224), int),
+        f"{pooling} pooling": pooling != "tok",
+        "a text tower without CLIP's end-of-text pooling": not end_of_text,
+        "a multimodal decoder": "multimodal_cfg" in config,
+    }
+    reasons += [feature for feature, present in features.items() if present]
     if reasons:
         raise CheckpointError(f"{name} cannot be adapted: it has {', '.join(reasons)}. {SUPPORTED}")
 
@@ -125,20 +113,14 @@ def copy_strictly(own: Mapping[str, Tensor], state: Mapping[str, Tensor], name: 
     Raises:
         CheckpointError: the two do not match, or a value is not finite.
     """
-    missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    shapes = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
-    infinite = [k for k in own.keys() & state.keys() if not torch.isfinite(state[k]).all()]
-    problems = [
-        f"{len(keys)} {what}, first {min(keys)}"
-        for keys, what in (
-            (missing, "tensors missing"),
-            (extra, "tensors unknown"),
-            (shapes, "tensors of another shape"),
-            (infinite, "tensors with values that are not finite"),
-        )
-        if keys
-    ]
-    if problems:
+    shared = own.keys() & state.keys()
+    wrong = {
+        "tensors missing": own.keys() - shared,
+        "tensors unknown": state.keys() - shared,
+        "tensors of another shape": [k for k in shared if own[k].shape != state[k].shape],
+        "tensors with values that are not finite": [k for k in shared if not torch.isfinite(state[k]).all()],
+    }
+    if problems := [f"{len(keys)} {what}, first {min(keys)}" for what, keys in wrong.items() if keys]:
         raise CheckpointError(f"{name} does not fit its model: {'; '.join(problems)}. Use the complete, original file.")
     for key, tensor in own.items():
         tensor.copy_(state[key])
@@ -159,31 +141,25 @@ def load_open_clip(arch: str, weights: str) -> Backbone:
     if config is None:
         raise CheckpointError(f"open_clip has no architecture {arch!r}. {SUPPORTED}")
     check_supported(arch, config)
-    if weights.endswith(".safetensors"):
-        return _local_file(arch, weights, config)
-    tags = open_clip.list_pretrained_tags_by_model(arch)
-    if weights not in tags:
+    tags, file = open_clip.list_pretrained_tags_by_model(arch), Path(weights)
+    is_local = file.suffix == ".safetensors"
+    if is_local and not file.is_file():
+        raise CheckpointError(f"There is no weights file {file.name}; check the path after clip:{arch}/.")
+    if not is_local and weights not in tags:
         raise CheckpointError(
             f"{arch} has no pretrained weights {weights!r}. Give one of {', '.join(tags) or 'none'}, "
             "or the path of a local .safetensors file."
         )
-    if bool(open_clip.get_pretrained_cfg(arch, weights).get("quick_gelu")) != bool(config.get("quick_gelu")):
+    of_tag = config if is_local else open_clip.get_pretrained_cfg(arch, weights)
+    if bool(of_tag.get("quick_gelu")) != bool(config.get("quick_gelu")):
         raise CheckpointError(f"{name} were trained with another activation than {arch} has; use {arch}-quickgelu.")
     try:
         clip = open_clip.create_model(arch, pretrained=weights, require_pretrained=True)
-    except Exception as error:  # open_clip, the hub and the network each raise their own kinds
+    except Exception as error:  # open_clip, safetensors, the hub and the network each raise their own kinds
+        if is_local:
+            raise CheckpointError(f"{file.name} does not hold weights of {arch} ({type(error).__name__}).") from error
         raise CheckpointError(
             f"The weights of {name} could not be loaded ({type(error).__name__}). They come from the Hugging Face hub; "
             f"without a network give a local file: clip:{arch}/FILE.safetensors"
         ) from error
-    return Backbone(name, config, clip.float().eval())
-
-
-def _local_file(arch: str, path: str, config: dict[str, Any]) -> Backbone:
-    if not Path(path).is_file():
-        raise CheckpointError(f"There is no weights file {Path(path).name}; check the path after clip:{arch}/.")
-    try:
-        clip = open_clip.create_model(arch, pretrained=path, require_pretrained=True)
-    except Exception as error:  # open_clip and safetensors each raise their own kinds
-        raise CheckpointError(f"{Path(path).name} does not hold weights of {arch} ({type(error).__name__}).") from error
-    return Backbone(arch, config, clip.float().eval())
+    return Backbone(arch if is_local else name, config, clip.float().eval())

@@ -24,13 +24,7 @@ class Block(nn.Module):
     """
 
     def __init__(
-        self,
-        *,
-        clip_block: Any,
-        adapter: nn.Module,
-        prompt: TemporalPrompt | None,
-        mix: Mix,
-        drop_path: nn.Module,
+        self, *, clip_block: Any, adapter: nn.Module, prompt: TemporalPrompt | None, mix: Mix, drop_path: nn.Module
     ):
         super().__init__()
         self.ln_1, self.attn, self.ls_1 = clip_block.ln_1, clip_block.attn, clip_block.ls_1

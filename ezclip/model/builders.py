@@ -68,13 +68,11 @@ def build_ezclip(
             )
         return built
 
+    image_blocks = blocks(visual.transformer.resblocks, visual.conv1.out_channels, is_text=False)
+    text_blocks = blocks(text.transformer.resblocks, text.token_embedding.embedding_dim, is_text=True)
     return EZCLIP(
-        vision=VisionEncoder(
-            visual=visual, blocks=blocks(visual.transformer.resblocks, visual.conv1.out_channels, is_text=False)
-        ),
-        text=TextEncoder(
-            text=text, blocks=blocks(text.transformer.resblocks, text.token_embedding.embedding_dim, is_text=True)
-        ),
+        vision=VisionEncoder(visual=visual, blocks=image_blocks),
+        text=TextEncoder(text=text, blocks=text_blocks),
         logit_scale=backbone.clip.logit_scale,
         variant=variant,
         num_frames=num_frames,

@@ -38,10 +38,8 @@ class EZCLIP(nn.Module):
         super().__init__()
         self.vision, self.text, self.logit_scale = vision, text, logit_scale
         self.variant: Variant = variant
-        self.num_frames = num_frames
-        self.image_size = image_size
-        self.vocab_size = vocab_size
-        self.context_length = context_length
+        self.num_frames, self.image_size = num_frames, image_size
+        self.vocab_size, self.context_length = vocab_size, context_length
 
     @property
     def dtype(self) -> torch.dtype:

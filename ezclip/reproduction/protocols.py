@@ -3,8 +3,6 @@
 A data set is a folder DATA/<set> with manifests that ``ezclip data check`` wrote: train.jsonl, test1.parquet and so on.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import re
@@ -71,31 +69,18 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Run:
-    """One training of a protocol.
+    """One training of a protocol."""
 
-    Attributes:
-        protocol: name of a file in configs/protocols.
-        trained_on: data set.
-        shots: clips a class; None takes all.
-        variant: of the model; "clip" is tested as it is.
-        prompt_depth: of the model.
-        backbone: "clip:ARCH/TAG" or a folder.
-        num_frames: T.
-        text: "templates", "names", "descriptions" (those that ship) or a CSV file, in training and testing.
-        preset: recipe.
-        seed: of the training and of the draw of shots.
-    """
-
-    protocol: str
-    trained_on: str
-    shots: int | None = None
-    variant: Variant = "ezclip"
+    protocol: str  # name of a file in configs/protocols
+    trained_on: str  # data set
+    shots: int | None = None  # clips a class; None takes all
+    variant: Variant = "ezclip"  # "clip" is tested as it is
     prompt_depth: PromptDepth = "deep"
-    backbone: str = "clip:ViT-B-16-quickgelu/openai"
-    num_frames: int = 8
-    text: str = "descriptions"
-    preset: Preset = "released"
-    seed: int = 0
+    backbone: str = "clip:ViT-B-16-quickgelu/openai"  # "clip:ARCH/TAG" or a folder
+    num_frames: int = 8  # T
+    text: str = "descriptions"  # those that ship, "templates", "names" or a CSV file, in training and testing
+    preset: Preset = "released"  # recipe
+    seed: int = 0  # of the training and of the draw of shots
 
     @property
     def name(self) -> str:
@@ -119,23 +104,13 @@ def protocols(root: Path) -> dict[str, Protocol]:
 
 @dataclass
 class Place:
-    """Where runs read and write.
+    """Where runs read and write, and how they are tested."""
 
-    Attributes:
-        root: holds configs/; runs go to root/runs/protocols, results to root/results/protocols.
-        data: holds one folder for each data set.
-        overrides: "key=value" of the training configuration, for every run.
-        views: of each tested clip.
-        batch_size: clips in one forward pass of a test.
-        workers: processes that decode in a test.
-    """
-
-    root: Path
-    data: Path
-    overrides: tuple[str, ...] = ()
-    views: ViewCount = ONE_VIEW
-    batch_size: int = 16
-    workers: int = 0
+    root: Path  # holds configs/; runs go to root/runs/protocols, results to root/results/protocols
+    data: Path  # holds one folder for each data set
+    overrides: tuple[str, ...] = ()  # "key=value" of the training configuration, for every run
+    views: ViewCount = ONE_VIEW  # of each tested clip
+    workers: int = 0  # processes that decode in a test
 
     def rows(self, data_set: str, lists: Sequence[str]) -> list[Row]:
         """The clips of some manifests of a data set.
@@ -145,8 +120,7 @@ class Place:
         """
         found: list[Row] = []
         for name in lists:
-            path = self.list_at(data_set, name)
-            if path is None:
+            if (path := self.list_at(data_set, name)) is None:
                 raise ConfigError(
                     f"{self.data.name} has no {data_set}/{name}.jsonl or .parquet; write it with python -m ezclip data "
                     f"check LIST --out {self.data.name}/{data_set}/{name}.jsonl."
@@ -184,9 +158,8 @@ def carry_out(run: Run, place: Place) -> Steps[Document]:
     rows = place.rows(run.trained_on, lists.train)
     base = base_classes(place.data / run.trained_on, rows) if protocol.halves else labels_of(rows)
     rows = [row for row in rows if row.label in set(base)]
-    tests = {
-        name: [place.rows(name, [one]) for one in split] for name, split in lists.test.items()
-    }  # read first: a missing list shows before hours of training
+    # read first: a missing list shows before hours of training
+    tests = {name: [place.rows(name, [one]) for one in split] for name, split in lists.test.items()}
 
     result: Document = {"run": dataclasses.asdict(run), "views": str(place.views)}
     models = {"last": run.backbone}
@@ -244,24 +217,14 @@ def _configure(
         rows = [r for r in read_rows(given) if r.label in labels] if given else draw_shots(rows, run.shots, run.seed)
     recipes = protocol.presets[run.preset]
     recipe = {**recipes.get("all", {}), **recipes.get(run.trained_on, {})}
-    own = {
-        **recipe,
-        "variant": run.variant,
-        "prompt_depth": run.prompt_depth,
-        "backbone": run.backbone,
-        "num_frames": run.num_frames,
-        "text": TEXTS.get(run.text, run.text),
-        "seed": run.seed,
-        "out": str(out),
-        "data": str(_write(out / "train.parquet", rows)),
-    }
-    settings = [f"{key}={json.dumps(value)}" for key, value in own.items()]
+    own = {key: getattr(run, key) for key in ("variant", "prompt_depth", "backbone", "num_frames", "seed")}
+    own |= {"text": TEXTS.get(run.text, run.text), "out": str(out), "data": str(_write(out / "train.parquet", rows))}
+    settings = [f"{key}={json.dumps(value)}" for key, value in (recipe | own).items()]
     config = load_config(TrainConfig, place.root / "configs" / f"{run.preset}.yaml", [*settings, *place.overrides])
     if config.validation == "test":
         watched = [row for row in tests[run.trained_on][0] if row.label in labels]
-        each = steps_per_epoch(config, len(rows))
-        watching = {"validation": str(_write(out / "watched.parquet", watched)), "eval_every": each}
-        config = dataclasses.replace(config, **watching)
+        validation = str(_write(out / "watched.parquet", watched))
+        return dataclasses.replace(config, validation=validation, eval_every=steps_per_epoch(config, len(rows)))
     return config
 
 
@@ -274,17 +237,15 @@ def _write(path: Path, rows: Sequence[Row]) -> Path:
     return path
 
 
-def _plain(run: Run) -> Predictor:
-    """The backbone of a run as it is."""
-    device = choose_device("auto")
-    model = build_ezclip(resolve_backbone(run.backbone), "clip", num_frames=run.num_frames).eval()
-    return Predictor(placed(model, device, native_dtype(device)), run.backbone)
-
-
 def _test(
     model: str, run: Run, protocol: Protocol, place: Place, tests: dict[str, list[list[Row]]], base: list[str]
 ) -> Steps[Document]:
-    predictor = _plain(run) if run.variant == "clip" else Predictor.load(model)
+    if run.variant == "clip":
+        device = choose_device("auto")
+        clip = build_ezclip(resolve_backbone(run.backbone), "clip", num_frames=run.num_frames).eval()
+        predictor = Predictor(placed(clip, device, native_dtype(device)), run.backbone)
+    else:
+        predictor = Predictor.load(model)
     found: Document = {}
     for name, splits in tests.items():
         halves: dict[str, list[Document]] = {}
@@ -292,16 +253,12 @@ def _test(
             labels = labels_of(rows)
             if name in protocol.unseen:
                 labels = [label for label in labels if label not in overlap(labels, base)]
-            parts = {"all": labels}
-            if protocol.halves:
-                parts = {"base": base, "novel": [label for label in labels if label not in base]}
+            novel = [label for label in labels if label not in base]
+            parts = {"base": base, "novel": novel} if protocol.halves else {"all": labels}
             for part, among in parts.items():
                 own = [row for row in rows if row.label in among]
-                evaluation = yield from evaluate(
-                    predictor, own, among, texts=run.text, views=place.views, batch_size=place.batch_size,
-                    workers=place.workers,
-                )  # fmt: skip
-                halves.setdefault(part, []).append(evaluation.report())
+                steps = evaluate(predictor, own, among, texts=run.text, views=place.views, workers=place.workers)
+                halves.setdefault(part, []).append((yield from steps).report())
         found[name] = _summary(halves)
     return found
 

@@ -1,9 +1,6 @@
 """Generates RESULTS.md from the JSON files of ``ezclip reproduce tabletop``, next to the paper's numbers."""
 
-from __future__ import annotations
-
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 from ezclip.files import write_atomically
@@ -23,10 +20,8 @@ PAPER_BASE_TO_NOVEL_SSV2 = (16.6, 13.3, 14.8)
 def write_results(results: Path) -> Path:
     """Write RESULTS.md two folders above ``results`` and return its path."""
     found: Found = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
-    study = results / "study"
-    report: Document = {}
-    if (study / "report.json").is_file():
-        report = json.loads((study / "report.json").read_text("utf-8"))
+    study = results / "study" / "report.json"
+    report: Document = json.loads(study.read_text("utf-8")) if study.is_file() else {}
     text = "\n\n".join(section(found, report) for section in SECTIONS) + "\n"
     path = results.parent.parent / "RESULTS.md"
     write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
@@ -64,7 +59,7 @@ def _intro(found: Found, report: Document) -> str:
 def verdicts(report: Document) -> list[str]:
     """The study's verdict on each of the paper's claims, one bullet each, worded according to its numbers."""
     lines = ["Findings:", ""]
-    test, ood = report["test"], report["ood"]
+    test, spread = report["test"], report["spread"]
     for name in ("base", "motion"):
         if name in test:
             blind = abs(test[name]["within_pairs"] - 0.5) < 0.01  # twins are equal up to rounding
@@ -81,7 +76,6 @@ def verdicts(report: Document) -> list[str]:
         span = f"{points[0]} top-1 points, 95 % interval {points[1]} to {points[2]}"
         helps = "helps" if d["low"] > 0 else "hurts" if d["high"] < 0 else "has no significant effect"
         lines.append(f"- With prompts, the motion loss {helps} ({span}).")
-    spread = report["spread"]
     if "prompts" in spread:
         for name in ("prompts", "ezclip"):
             s = spread[name]["released unit"]
@@ -99,8 +93,7 @@ def verdicts(report: Document) -> list[str]:
             f"{_percent(moving['base']['moving'][0])} of `base` (area: {_percent(moving['base']['area'])}), a "
             f"difference of {100 * mean:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})."
         )
-    families = ood["ezclip"]["families"]
-    drops = {f: row["top1"] - test["ezclip"]["top1"] for f, row in families.items()}
+    drops = {f: row["top1"] - test["ezclip"]["top1"] for f, row in report["ood"]["ezclip"]["families"].items()}
     told = ", ".join(f"{f.replace('_', ' ')} {100 * d:+.0f}" for f, d in sorted(drops.items(), key=lambda kv: kv[1]))
     lines.append(f"- Out-of-distribution change in `ezclip` top-1 (points): {told}.")
     return lines
@@ -109,31 +102,20 @@ def verdicts(report: Document) -> list[str]:
 def _ablation(found: Found, report: Document) -> str:
     rows = [["TVP", "motion loss", "variant", "top-1", "within pairs", "spread", "static share", "seeds"]]
     rows[0] += ["paper, SSv2 base", "novel", "paper, UCF"]
-    marks = {"base": ("no", "no"), "motion": ("no", "yes"), "prompts": ("yes", "no"), "ezclip": ("yes", "yes")}
-    names = [*marks, "shallow", "paper_reading", "calibrated"]
-    for name in names:
-        prompts, motion = marks.get(name, ("first layer" if name == "shallow" else "yes", "yes"))
+    cells = {
+        "base": ("no", "no", "base"),
+        "motion": ("no", "yes", "motion"),
+        "prompts": ("yes", "no", "prompts"),
+        "ezclip": ("yes", "yes", "ezclip"),
+        "shallow": ("first layer", "yes", "ezclip, shallow"),
+        "paper_reading": ("yes", "yes", "ezclip, paper's loss"),
+        "calibrated": ("yes", "yes", "ezclip, calibrated"),
+    }
+    for name, first_cells in cells.items():
         runs = [run["result"] for key, run in found.items() if key == name or key.startswith(f"{name}_seed")]
-        base, novel = PAPER_TABLE_5_SSV2.get(name, ("", ""))
-        title = {
-            "shallow": "ezclip, shallow",
-            "paper_reading": "ezclip, paper's loss",
-            "calibrated": "ezclip, calibrated",
-        }
-        rows.append(
-            [
-                prompts,
-                motion,
-                title.get(name, name),
-                _runs(runs, "top1"),
-                _runs(runs, "within_pairs"),
-                *_spread(runs),
-                str(len(runs)),
-                str(base),
-                str(novel),
-                str(PAPER_TABLE_11_UCF.get(name, "")),
-            ]
-        )
+        paper = (*PAPER_TABLE_5_SSV2.get(name, ("", "")), PAPER_TABLE_11_UCF.get(name, ""))
+        measured = [_runs(runs, "top1"), _runs(runs, "within_pairs"), *_spread(runs)]
+        rows.append([*first_cells, *measured, *map(str, (len(runs), *paper))])
     rows.append(["", "", "chance", _percent(1 / _classes(found)), "50.0 %", *[""] * 6])
     note = (
         "Spread is Var + C of the L2-normalised frame embeddings; static share is the part that a static copy of the "
@@ -164,13 +146,13 @@ def _base_to_novel(found: Found, report: Document) -> str:
 
 
 def _few_shot(found: Found, report: Document) -> str:
-    shots = (2, 4, 8, 16)
+    shots = PAPER_TABLE_12_SSV2
     rows = [["initialisation", *(f"K = {k}" for k in shots)]]
     for title, suffix in (("image backbone", ""), ("ezclip, base classes", "_from_base")):
-        runs = [found.get(f"few_shot_{k}{suffix}") for k in shots]
-        rows.append([title, *(_percent(run["result"]["top1"]) if run else NOT_RUN for run in runs)])
+        results = [found.get(f"few_shot_{k}{suffix}", {}).get("result") for k in shots]
+        rows.append([title, *map(_top1, results)])
     rows.append(["chance", *[_percent(1 / _classes(found))] * len(shots)])
-    rows.append(["paper, ezclip on SSv2", *(f"{PAPER_TABLE_12_SSV2[k]} %" for k in shots)])
+    rows.append(["paper, ezclip on SSv2", *(f"{paper} %" for paper in shots.values())])
     return f"## Few-shot (Tables 4 and 12)\n\nTop-1 with K clips per class.\n\n{_markdown(rows)}"
 
 
@@ -179,13 +161,11 @@ def _texts(found: Found, report: Document) -> str:
     rows = [["variant", "trained on", *(f"tested on {kind}" for kind in kinds)]]
     tested = found.get("texts", {})
     for variant in ("base", "ezclip"):
-        own = tested.get(variant)
-        rows.append([variant, "names", *(_percent(own[kind]["top1"]) if own else NOT_RUN for kind in kinds)])
-    for place, (step, kind) in enumerate((("ezclip_templates", "templates"), ("ezclip_described", "descriptions"))):
-        own = found.get(step)
-        cells = ["", "", ""]
-        cells[place + 1] = _percent(own["result"]["top1"]) if own else NOT_RUN
-        rows.append(["ezclip", kind, *cells])
+        rows.append([variant, "names", *(_top1(tested.get(variant, {}).get(kind)) for kind in kinds)])
+    templates, described = (
+        _top1(found.get(step, {}).get("result")) for step in ("ezclip_templates", "ezclip_described")
+    )
+    rows += [["ezclip", "templates", "", templates, ""], ["ezclip", "descriptions", "", "", described]]
     chance = _percent(1 / _classes(found))
     rows += [["chance", "", chance, chance, chance], ["paper, UCF-101", "", "", "77.8 %", "79.1 %"]]
     note = "Top-1. The paper trains and tests on the same prompt texts; without descriptions it uses templates."
@@ -195,14 +175,12 @@ def _texts(found: Found, report: Document) -> str:
 def _families(found: Found, report: Document) -> str:
     if not report:
         return f"## Out of distribution (Fig. 7)\n\n{NOT_RUN}"
-    models = list(report["ood"])
-    rows = [["family", *(f"{m}, {what}" for m in models for what in ("top-1", "within pairs"))]]
+    rows = [["family", *(f"{model}, {what}" for model in report["ood"] for what in ("top-1", "within pairs"))]]
     for family in ["ordinary", *report["ood"]["ezclip"]["families"]]:
-        cells = []
-        for model in models:
-            row = report["test"][model] if family == "ordinary" else report["ood"][model]["families"][family]
-            cells += [_percent(row["top1"]), _percent(row["within_pairs"])]
-        rows.append([family.replace("_", " "), *cells])
+        rows.append([family.replace("_", " ")])
+        for model, ood in report["ood"].items():
+            row = report["test"][model] if family == "ordinary" else ood["families"][family]
+            rows[-1] += [_percent(row["top1"]), _percent(row["within_pairs"])]
     return f"## Out of distribution (Fig. 7)\n\n{_markdown(rows)}\n\n{_figures('families_chart', 'attention_ood')}"
 
 
@@ -231,15 +209,7 @@ def _pictures(found: Found, report: Document) -> str:
     return f"## Figures\n\n{told}\n\n" + "\n\n".join(parts)
 
 
-SECTIONS: tuple[Callable[[Found, Document], str], ...] = (
-    _intro,
-    _ablation,
-    _base_to_novel,
-    _few_shot,
-    _texts,
-    _families,
-    _pictures,
-)
+SECTIONS = (_intro, _ablation, _base_to_novel, _few_shot, _texts, _families, _pictures)
 
 
 def _classes(found: Found) -> int:
@@ -263,6 +233,10 @@ def _spread(runs: list[Document]) -> tuple[str, str]:
     return f"{real:.4f}", _percent(frozen / real) if real > 1e-6 else "–"
 
 
+def _top1(result: Document | None) -> str:
+    return _percent(result["top1"]) if result else NOT_RUN
+
+
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
@@ -273,5 +247,4 @@ def _figures(*names: str) -> str:
 
 def _markdown(rows: list[list[str]]) -> str:
     head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))

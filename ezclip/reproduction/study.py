@@ -1,9 +1,7 @@
 """The paper's claims on Tabletop Motion: every variant, every study, one report."""
 
-from __future__ import annotations
-
-import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
@@ -16,13 +14,7 @@ from ezclip.evaluation.classwise import compare, top_changed
 from ezclip.evaluation.order import order_sensitivity
 from ezclip.evaluation.run import Evaluation, evaluate
 from ezclip.evaluation.spread import frame_spread
-from ezclip.evaluation.summary import (
-    accuracy_table,
-    comparison_parts,
-    confusion_parts,
-    family_parts,
-    predictions_table,
-)
+from ezclip.evaluation.summary import accuracy_table, comparison_parts, confusion_parts, family_parts, predictions_table
 from ezclip.explanation.maps import explain_clip
 from ezclip.explanation.projection import project
 from ezclip.figures import charts
@@ -34,6 +26,8 @@ from ezclip.types import Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
+PAIRS = (("base", "ezclip"), ("prompts", "ezclip"), ("base", "motion"))  # compared per class and per frame
+FAITHFUL_CLIPS = 2  # of each class in the faithfulness test
 FIG8_CLIPS = 8
 
 
@@ -42,47 +36,38 @@ def study(
     test: Sequence[Row],
     ood: Sequence[Row],
     *,
-    pairs: Sequence[tuple[str, str]] = (("base", "ezclip"), ("prompts", "ezclip"), ("base", "motion")),
-    faithful_clips: int = 2,
     faithful_classes: int | None = None,
     provenance: dict[str, str],
 ) -> Steps[Report]:
-    """Run every study of ``ezclip/evaluation`` on the given models.
+    """Run every study of ``ezclip/evaluation`` on the given models by variant; "base" and "ezclip" are required.
 
-    Args:
-        models: variant -> predictor; "base" and "ezclip" are required.
-        test: in-distribution clips with masks.
-        ood: clips of the out-of-distribution families with masks.
-        pairs: models to compare per class and per frame, if both are given.
-        faithful_clips: clips per class for the faithfulness test.
-        faithful_classes: number of classes in that test; None takes all.
-        provenance: origin of the models and clips.
+    The clips, in distribution and out of it, have masks. Maps are tested on the clips of ``faithful_classes`` classes,
+    of all with None; ``provenance`` is the origin of the models and clips.
     """
     labels = sorted({row.label for row in test})
-    pairs = [pair for pair in pairs if set(pair) <= set(models)]
+    pairs = [pair for pair in PAIRS if set(pair) <= set(models)]
     data: Document = {}
-    parts: list[Table | Picture] = []
 
     plain: dict[str, Evaluation] = {}
     beyond: dict[str, Evaluation] = {}
     for name, p in models.items():
-        plain[name] = _named((yield from evaluate(p, test, labels, static=True)), name)
-        beyond[name] = _named((yield from evaluate(p, ood, labels)), name)
+        plain[name] = yield from evaluate(p, test, labels, static=True)
+        beyond[name] = yield from evaluate(p, ood, labels)
+        plain[name].model = beyond[name].model = name
     data["test"] = {name: e.report() for name, e in plain.items()}
     data["ood"] = {name: e.report() for name, e in beyond.items()}
-    parts += [accuracy_table(list(plain.values())), *family_parts(list(beyond.values()))]
+    parts: list[Table | Picture] = [accuracy_table(list(plain.values())), *family_parts(list(beyond.values()))]
 
     data["comparisons"] = {}
     for first, second in pairs:
         comparison = compare(plain[first], plain[second])
         data["comparisons"][f"{first}->{second}"] = comparison.as_json()
         for part in comparison_parts(comparison):
-            parts.append(_renamed(part, f"{first}_{second}"))
+            title = f"{part.title}: {first} to {second}"
+            parts.append(replace(part, name=f"{part.name}_{first}_{second}", title=title))
     for name in ("base", "ezclip"):
         parts += confusion_parts(plain[name])
-    for name, e in plain.items():
-        parts.append(predictions_table(e, f"predictions_{name}"))
-    plain_pair = compare(plain["base"], plain["ezclip"])
+    parts += [predictions_table(e, f"predictions_{name}") for name, e in plain.items()]
     data["class_maps"] = {}
     for first, second in combinations(plain.values(), 2):
         mapped = map_classes(first, second, top_changed(compare(first, second)))
@@ -104,9 +89,7 @@ def study(
         for name, e in plain.items()
     }
     parts += spread_parts(data["spread"])
-    for first, second in pairs:
-        if (first, second) != ("base", "ezclip"):
-            parts.append(frame_map(plain[first], plain[second]))
+    parts += [frame_map(plain[first], plain[second]) for first, second in pairs if (first, second) != PAIRS[0]]
 
     shares = {}
     for name, p in models.items():
@@ -116,26 +99,15 @@ def study(
     parts.append(attention_strip({name: models[name] for name in ("base", "ezclip")}, ood))
 
     some = [
-        row for label in labels[:faithful_classes] for row in [r for r in test if r.label == label][:faithful_clips]
+        row for label in labels[:faithful_classes] for row in [r for r in test if r.label == label][:FAITHFUL_CLIPS]
     ]
     methods = ["rollout", "rollout-own-frame", "last-layer", "released"]
     data["faithfulness"] = {}
     for name in ("base", "ezclip"):
         data["faithfulness"][name] = yield from faithfulness(models[name], some, labels, methods)
     parts.append(faithfulness_table(data["faithfulness"]))
-    return Report("Tabletop Motion: the paper's claims, measured", plain_pair.verdict, data, provenance, parts)
-
-
-def _named(evaluation: Evaluation, name: str) -> Evaluation:
-    evaluation.model = name
-    return evaluation
-
-
-def _renamed(part: Table | Picture, suffix: str) -> Table | Picture:
-    title = f"{part.title}: {suffix.replace('_', ' to ')}"
-    if isinstance(part, Table):
-        return Table(f"{part.name}_{suffix}", title, part.columns, part.rows, part.note, part.on_page)
-    return Picture(f"{part.name}_{suffix}", title, part.figure, part.note)
+    verdict = compare(plain["base"], plain["ezclip"]).verdict
+    return Report("Tabletop Motion: the paper's claims, measured", verdict, data, provenance, parts)
 
 
 def order_parts(found: Document) -> list[Table | Picture]:
@@ -165,10 +137,10 @@ def spread_parts(found: Document) -> list[Table | Picture]:
     rows, series = [], {}
     for model, readings in found.items():
         for reading, values in readings.items():
-            bars = [[values[k][e] for e in ("mean", "low", "high")] for k in ("real", "frozen", "beyond")]
+            bars = [tuple(values[k][e] for e in ("mean", "low", "high")) for k in ("real", "frozen", "beyond")]
             rows.append([model, reading, *(v for bar in bars for v in bar)])
-        unit = readings["released unit"]
-        series[model] = [tuple(unit[k][e] for e in ("mean", "low", "high")) for k in ("real", "frozen", "beyond")]
+            if reading == "released unit":
+                series[model] = bars
     columns = ["model", "reading", *(f"{k}{e}" for k in ("clips", "frozen", "beyond") for e in ("", " from", " to"))]
     figure = charts.grouped(
         ["clips", "static copies (phantom)", "difference"],
@@ -224,19 +196,10 @@ def pointing_parts(rows: list[Document]) -> list[Table | Picture]:
     )
     columns = ["family", "model", "clips", "on moving", "from", "to", "on still", "background", "area of moving"]
     columns += ["minus first model", "from", "to"]
-    table = [
-        [
-            row["family"],
-            row["model"],
-            row["n"],
-            *row["moving"],
-            row["still"][0],
-            row["background"][0],
-            row["area"],
-            *row.get("beyond_first", ["", "", ""]),
-        ]
-        for row in rows
-    ]
+    table = []
+    for row in rows:
+        shares = [*row["moving"], row["still"][0], row["background"][0], row["area"]]
+        table.append([row["family"], row["model"], row["n"], *shares, *row.get("beyond_first", ["", "", ""])])
     note = "A uniform map would put the area's share on moving objects. Intervals: 95 % bootstrap over clips."
     return [
         Table("attention", "Attention against ground truth", columns, table, note),
@@ -249,9 +212,7 @@ def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture
     row = next((r for r in ood if r.family == "unseen_backgrounds" and "Pushing" in r.label), ood[0])
     T = next(iter(models.values())).model.num_frames
     clip = read_clip(row.path, partial(segment_centres, T=T))
-    maps = {}
-    for name, predictor in models.items():
-        maps[name] = explain_clip(predictor, predictor.encode(clip))
+    maps = {name: explain_clip(predictor, predictor.encode(clip)) for name, predictor in models.items()}
     figure = draw_strip(clip, maps, limit=shared_limit(list(maps.values())))
     return Picture("attention_ood", "Attention out of distribution (Figs. 4, 7)", figure, f"{row.family}: {row.label}")
 
@@ -264,23 +225,19 @@ def faithfulness_table(found: Document) -> Table:
         for method, row in methods.items()
     ]
     columns = ["model", "map", "clips", "deletion gain", "from", "to", "insertion gain", "from", "to"]
-    note = textwrap.dedent(
-        """\
-        Area between score curves in the map's order and in random orders of space-time patches; above 0 the map shows
-        what the score depends on, 0 is chance. 8 levels, 4 random orders, patches replaced by the mean colour."""
+    note = (
+        "Area between score curves in the map's order and in random orders of space-time patches; above 0 the map "
+        "shows what the score depends on, 0 is chance. 8 levels, 4 random orders, patches replaced by the mean colour."
     )
     return Table("faithfulness", "Faithfulness of the maps", columns, rows, note)
 
 
-Training = Iterable[Document]
-
-
-def training_curves(runs: dict[str, Training]) -> Picture:
+def training_curves(runs: dict[str, list[Document]]) -> Picture:
     """Within-pairs validation accuracy over steps; runs: legend -> rows of metrics.jsonl."""
     lines = {}
     for name, rows in runs.items():
-        seen = [(row["step"], 100 * row["val_within_pairs"]) for row in rows if "val_within_pairs" in row]
-        lines[name] = ([s for s, _ in seen], [v for _, v in seen])
+        seen = [row for row in rows if "val_within_pairs" in row]
+        lines[name] = ([row["step"] for row in seen], [100 * row["val_within_pairs"] for row in seen])
     figure = charts.curves(
         lines,
         title="Prompts stay at chance for a few hundred steps, then learn",

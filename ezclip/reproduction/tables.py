@@ -1,11 +1,10 @@
 """The paper's tables beside what has been measured: each cell is a run of a protocol, empty until it has been made."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -54,32 +53,18 @@ EFFICIENCY = {  # Table 7: GFLOPs, views a second on an A100, parameters and tun
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table.
-
-    Attributes:
-        row: its row's name.
-        column: its column's name.
-        paper: the paper's number in %, None where it has none.
-        run: what fills it here; None for other methods.
-        data_set: tested set.
-        metric: of the run's result on that set.
-    """
+    """One number of a table."""
 
     row: str
     column: str
-    paper: float | None
-    run: Run | None
-    data_set: str
-    metric: str
+    paper: float | None  # the paper's number in %, None where it has none
+    run: Run | None  # what fills it here; None for other methods
+    data_set: str  # that is tested
+    metric: str  # of the run's result on that set
 
 
 def cells(number: int, defaults: Run) -> tuple[str, list[list[Cell]]]:
-    """Title and rows of one of the tables that runs fill: 1 to 6 and 10 to 13.
-
-    Args:
-        number: of the table.
-        defaults: fields of the runs that the table leaves open.
-    """
+    """Title and rows of one of the tables that runs fill, 1 to 6 and 10 to 13; ``defaults`` has what it leaves open."""
     table = yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text("utf-8"))[number]
     columns: list[tuple[str, Document, str, str]] = []  # name, fields of the run, tested set, metric
     for trained_on in table["trained_on"]:
@@ -92,17 +77,16 @@ def cells(number: int, defaults: Run) -> tuple[str, list[list[Cell]]]:
                 columns += [(f"{name} {short}", fields, trained_on, metric) for metric, short in HALVES.items()]
             else:
                 columns.append((f"{name} K={shots}", fields, trained_on, "top1"))
-    rows = []
+    rows: list[list[Cell]] = []
     for row in table["rows"]:
-        cells_of_row = []
+        rows.append([])
         for (column, fields, tested, metric), paper in zip(columns, row["paper"], strict=True):
             run = None
             if "run" in row:
                 run = dataclasses.replace(defaults, **fields, **row["run"])
                 if run.variant == "clip":  # nothing is trained
                     run = dataclasses.replace(run, shots=None, seed=0)
-            cells_of_row.append(Cell(row["name"], column, paper, run, tested, metric))
-        rows.append(cells_of_row)
+            rows[-1].append(Cell(row["name"], column, paper, run, tested, metric))
     return table["title"], rows
 
 
@@ -118,13 +102,9 @@ def measured(cell: Cell, place: Place, epoch: Epoch = "last") -> tuple[float, in
 
 
 def missing(number: int, place: Place, defaults: Run, sets: list[str] | None = None) -> Iterator[Run]:
-    """The runs that a table still lacks, each once; a number of shots is drawn as often as its protocol says.
+    """The runs on the trained ``sets`` (None: on all) that a table still lacks, each once.
 
-    Args:
-        number: of the table.
-        place: where results lie.
-        defaults: see ``cells``.
-        sets: trained sets to keep to; None takes all.
+    A number of shots is drawn as often as its protocol says.
     """
     known = protocols(place.root)
     runs: dict[Run, None] = {}
@@ -145,9 +125,8 @@ def as_rows(number: int, place: Place, defaults: Run, epoch: Epoch = "last") -> 
     """
     if number not in NUMBERS:
         raise ConfigError(f"There is no table {number}; the paper has 1 to {NUMBERS[-1]}.")
-    special = {7: _efficiency, 8: _descriptions, 9: _top_classes}
-    if number in special:
-        return special[number](place, defaults)
+    if special := {7: _efficiency, 8: _descriptions, 9: _top_classes}.get(number):
+        return special(place, defaults)
     title, rows = cells(number, defaults)
     head = ["", *(cell.column for cell in rows[0])]
     body = [[row[0].row, *(_text(cell, place, epoch) for cell in row)] for row in rows]
@@ -186,16 +165,14 @@ def _descriptions(_: Place, __: Run) -> tuple[str, list[list[str]]]:
 
 
 def _top_classes(place: Place, defaults: Run) -> tuple[str, list[list[str]]]:
-    runs = [
-        dataclasses.replace(defaults, protocol="base_to_novel", trained_on="ssv2", variant=variant)
-        for variant in ("base", "ezclip")
-    ]
+    run = dataclasses.replace(defaults, protocol="base_to_novel", trained_on="ssv2")
+    paths = [place.result(dataclasses.replace(run, variant=variant)) for variant in ("base", "ezclip")]
     gains: list[tuple[str, str]] = []
-    if all(place.result(run).is_file() for run in runs):
-        results = [json.loads(place.result(run).read_text("utf-8"))["last"]["ssv2"]["per_class"] for run in runs]
-        points = {name: 100 * (results[1][name]["top1"] - results[0][name]["top1"]) for name in results[0]}
+    if all(path.is_file() for path in paths):
+        base, ours = (json.loads(path.read_text("utf-8"))["last"]["ssv2"]["per_class"] for path in paths)
+        points = {name: 100 * (ours[name]["top1"] - row["top1"]) for name, row in base.items()}
         gains = [(name, f"{gain:+.1f}") for name, gain in sorted(points.items(), key=lambda item: -item[1])]
     rows = [["paper: number and class", "measured: class", "points"]]
-    for rank, (number, name) in enumerate(TOP_20.items()):
-        rows.append([f"{number} {name}", *(gains[rank] if rank < len(gains) else ("", ""))])
+    for (number, name), gain in zip_longest(TOP_20.items(), gains[: len(TOP_20)], fillvalue=("", "")):
+        rows.append([f"{number} {name}", *gain])
     return "SSv2 classes that gain most from TVP and motion loss, base classes, best first", rows

@@ -4,8 +4,6 @@ Each finished step leaves ``RESULTS/<step>.json`` with its configuration, seed, 
 is there is not run again when resuming. RESULTS.md is written from these files after each step.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import logging
@@ -42,29 +40,17 @@ SHOTS = (2, 4, 8, 16)
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is drawn and trained.
+    """How much is drawn and trained."""
 
-    Attributes:
-        clips: training clips a class.
-        watched: clips a class that training watches.
-        test: test clips a class, of their own seed.
-        ood: out-of-distribution clips a class; the families take turns.
-        ood_stride: of those, one in this many is evaluated.
-        pretraining: overrides of configs/pretrain_tabletop.yaml and its sequel.
-        training: overrides of configs/tabletop.yaml.
-        shots_steps: optimiser steps of a few-shot run.
-        faithful_classes: classes on whose clips maps are tested; None takes all.
-    """
-
-    clips: int = 220
-    watched: int = 8
-    test: int = 16
-    ood: int = 18
-    ood_stride: int = 1
-    pretraining: tuple[str, ...] = ()
-    training: tuple[str, ...] = ()
-    shots_steps: int = 400
-    faithful_classes: int | None = None
+    clips: int = 220  # for training, of each class
+    watched: int = 8  # for validation, of each class
+    test: int = 16  # of each class, drawn with a seed of their own
+    ood: int = 18  # out of distribution, of each class; the families take turns
+    ood_stride: int = 1  # of those, one in this many is evaluated
+    pretraining: tuple[str, ...] = ()  # overrides of configs/pretrain_tabletop.yaml and its sequel
+    training: tuple[str, ...] = ()  # overrides of configs/tabletop.yaml
+    shots_steps: int = 400  # optimiser steps of a few-shot run
+    faithful_classes: int | None = None  # classes on whose clips maps are tested; None takes all
 
 
 FULL = Scale()
@@ -83,17 +69,11 @@ FAST = Scale(
 
 @dataclass
 class Reproduction:
-    """Where the steps read and write.
+    """Where the stages read and write, and what each does."""
 
-    Attributes:
-        root: holds configs/; data, runs and results go below it.
-        scale: ``FULL`` or ``FAST``.
-        results: folder of the steps' JSON files.
-    """
-
-    root: Path
+    root: Path  # holds configs/; data, runs and results go below it
     scale: Scale = FULL
-    results: Path = field(init=False)
+    results: Path = field(init=False)  # folder of the stages' JSON files
 
     def __post_init__(self) -> None:
         """Full runs go to data/, runs/ and results/; fast ones below runs/fast, where nothing counts."""
@@ -121,38 +101,29 @@ class Reproduction:
 
     def backbone(self) -> Steps[Document]:
         """Pretraining on stills, in two runs."""
-        start, end = self.runs / "backbone_start", self.runs / "backbone"
-        configs = self.root / "configs"
-        first = load_config(
-            PretrainConfig, configs / "pretrain_tabletop.yaml", [*self.scale.pretraining, f"out={start}"]
-        )
-        more = load_config(
-            PretrainConfig,
-            configs / "pretrain_tabletop_more.yaml",
-            [*self.scale.pretraining, f"out={end}", f"init={start}"],
-        )
-        runs = []
-        for config in (first, more):
-            runs.append((yield from pretrain(config)))
+        start, runs = self.runs / "backbone_start", []
+        for name, *own in (
+            ("pretrain_tabletop", f"out={start}"),
+            ("pretrain_tabletop_more", f"out={self.runs / 'backbone'}", f"init={start}"),
+        ):
+            path = self.root / "configs" / f"{name}.yaml"
+            runs.append((yield from pretrain(load_config(PretrainConfig, path, [*self.scale.pretraining, *own]))))
         return {"zero_shot": runs[-1]["zero_shot"], "pretraining_seconds": [run["seconds"] for run in runs]}
 
     def fit(self, name: str, *overrides: str) -> Steps[Document]:
         """Train as configs/tabletop.yaml says, with overrides, and test on the classes that were trained."""
-        config = load_config(
-            TrainConfig,
-            self.root / "configs" / "tabletop.yaml",
-            [
-                f"backbone={self.runs / 'backbone'}",
-                f"data={self.data / 'train' / 'manifest.jsonl'}",
-                f"validation={self.data / 'val' / 'manifest.jsonl'}",
-                f"cache={self.data.parent / 'cache'}",
-                *self.scale.training,
-                f"out={self.runs / name}",
-                *overrides,
-            ],
-        )
+        settings = [
+            f"backbone={self.runs / 'backbone'}",
+            f"data={self.data / 'train' / 'manifest.jsonl'}",
+            f"validation={self.data / 'val' / 'manifest.jsonl'}",
+            f"cache={self.data.parent / 'cache'}",
+            *self.scale.training,
+            f"out={self.runs / name}",
+            *overrides,
+        ]
+        config = load_config(TrainConfig, self.root / "configs" / "tabletop.yaml", settings)
         summary = yield from train(config, resume=True)
-        curve = [row for row in _curve(self.runs / name) if "val_top1" in row]
+        curve = [row for row in _json_lines(self.runs / name / "metrics.jsonl") if "val_top1" in row]
         result = yield from self.test(name, summary["labels"])
         return {
             "config": dataclasses.asdict(config) | {"backbone": "runs/tabletop/backbone"},
@@ -176,10 +147,9 @@ class Reproduction:
 
     def texts(self) -> Steps[Document]:
         """Table 10 at test time: the variants, trained on bare names, read other texts."""
-        kinds = ("names", "templates", "descriptions")
         found: Document = {"base": {}, "ezclip": {}}
         for variant, by_text in found.items():
-            for kind in kinds:
+            for kind in ("names", "templates", "descriptions"):
                 by_text[kind] = yield from self.test(variant, LABELS, texts=kind)
         return found
 
@@ -191,9 +161,8 @@ class Reproduction:
     def novel(self, variant: str) -> Steps[Document]:
         """Base-to-novel: train on the base classes, test on base and on novel ones."""
         name = f"base_to_novel_{variant}"
-        base = yield from self.fit(
-            name, f"variant={variant}", f"data={self.data / 'train' / 'base_classes.jsonl'}", "validation=null"
-        )
+        data = f"data={self.data / 'train' / 'base_classes.jsonl'}"
+        base = yield from self.fit(name, f"variant={variant}", data, "validation=null")
         novel = yield from self.test(name, list(NOVEL))
         among_all = yield from self.test(name, list(NOVEL), LABELS)
         mean = harmonic_mean(base["result"]["top1"], novel["top1"])
@@ -214,15 +183,15 @@ class Reproduction:
         backbones: dict[str, Backbone] = {}
         models = {v: Predictor.load(self.runs / v / "model", backbones=backbones) for v in variants}
         test, ood = (read_rows(self.data / "test" / split) for split in ("val", "ood"))
-        ood = ood[:: self.scale.ood_stride]
         report = yield from study(
             models,
             test,
-            ood,
+            ood[:: self.scale.ood_stride],
             faithful_classes=self.scale.faithful_classes,
             provenance={"command": "python -m ezclip reproduce tabletop", "test seed": str(TEST_SEED)},
         )
-        report.parts.insert(1, training_curves({v: _curve(self.runs / v) for v in variants}))
+        curves = {v: _json_lines(self.runs / v / "metrics.jsonl") for v in variants}
+        report.parts.insert(1, training_curves(curves))
         shutil.rmtree(self.results / "study", ignore_errors=True)
         report.write(self.results / "study")
         return {"lead": report.lead}
@@ -230,10 +199,10 @@ class Reproduction:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage: its name, about how many minutes it takes on 2 cores, and its work."""
+    """One stage."""
 
     name: str
-    minutes: float
+    minutes: float  # about, on 2 cores
     run: Callable[[Reproduction], Steps[Document]]
 
 
@@ -260,15 +229,9 @@ STAGES: tuple[Stage, ...] = (
 
 
 def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Steps[list[str]]:
-    """Run the stages in order.
+    """Run the stages in order, up to ``until`` if given, and return the names of those that ran.
 
-    Args:
-        r: where.
-        resume: skip finished stages; otherwise all results are made anew.
-        until: the last stage; None runs all.
-
-    Returns:
-        Names of the stages that ran.
+    With ``resume``, finished stages are skipped; without it, all results are made anew.
 
     Raises:
         ConfigError: there is no stage ``until``.
@@ -276,17 +239,15 @@ def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Ste
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise ConfigError(f"There is no stage {until!r}; the stages are {', '.join(names)}.")
-    wanted = STAGES[: names.index(until) + 1] if until else STAGES
+    wanted = STAGES[: names.index(until or names[-1]) + 1]
     todo = [stage for stage in wanted if not (resume and r.done(stage.name))]
     if not resume:
         shutil.rmtree(r.results, ignore_errors=True)
         shutil.rmtree(r.runs, ignore_errors=True)
     minutes = sum(stage.minutes for stage in todo) or 1.0
     if r.scale is FULL:
-        log.warning(
-            "%d stages, about %.1f hours on 2 CPU cores, 14 GB of disk for clips and decoded frames.",
-            *(len(todo), minutes / 60),
-        )
+        told = "%d stages, about %.1f hours on 2 CPU cores, 14 GB of disk for clips and decoded frames."
+        log.warning(told, len(todo), minutes / 60)
     done = 0.0
     for i, stage in enumerate(todo, 1):
         start, prefix = time.monotonic(), f"stage {i} of {len(todo)}, {stage.name}: "
@@ -300,12 +261,10 @@ def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Ste
 
 def _subset(folder: Path, name: str, keep: Callable[[Document, int], bool]) -> None:
     """A manifest beside the split's own with the rows that ``keep(row, number in its class)`` takes."""
-    lines = (folder / "manifest.jsonl").read_text("utf-8").splitlines()
-    rows = [(line, json.loads(line)) for line in lines]
-    kept = [line for line, row in rows if keep(row, int(Path(row["path"]).stem))]
-    (folder / f"{name}.jsonl").write_text("\n".join(kept) + "\n", "utf-8")
+    rows = [row for row in _json_lines(folder / "manifest.jsonl") if keep(row, int(Path(row["path"]).stem))]
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (folder / f"{name}.jsonl").write_text(text, "utf-8")
 
 
-def _curve(run: Path) -> list[Document]:
-    lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
-    return [json.loads(line) for line in lines]
+def _json_lines(path: Path) -> list[Document]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]

@@ -1,7 +1,5 @@
 """Which clips and sentences each step of training sees; determined by the seed and the step."""
 
-from __future__ import annotations
-
 import logging
 import os
 import random
@@ -31,17 +29,10 @@ def steps_per_epoch(config: TrainConfig, count: int) -> int:
     return max(1, count // config.batch_size)
 
 
-def total_steps(config: TrainConfig, count: int) -> int:
-    """Optimiser steps of the whole run."""
-    return config.steps or config.epochs * steps_per_epoch(config, count)
-
-
 def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
     """For each label the sentences that training draws from: its name, 16 templates, or its description."""
-    if text == "names":
-        return [fill(label, NAME_ONLY) for label in labels]
-    if text == "templates":
-        return [fill(label, TEMPLATES) for label in labels]
+    if text in ("names", "templates"):
+        return [fill(label, NAME_ONLY if text == "names" else TEMPLATES) for label in labels]
     sentences = describe(labels, descriptions(text))
     if cut := tokenize(sentences)[1]:
         log.warning("truncated to 77 tokens: %s", "; ".join(sentence[:60] for sentence in cut))
@@ -81,8 +72,7 @@ def validation_clips(config: TrainConfig, labels: list[str], image_size: int) ->
     if config.validation is None:
         return None
     rows = read_rows(config.validation)
-    unknown = sorted({row.label for row in rows} - set(labels))
-    if unknown:
+    if unknown := sorted({row.label for row in rows} - set(labels)):
         raise ConfigError(f"The validation clips have {len(unknown)} labels not in training, first {unknown[0]!r}.")
     return (yield from make_clips(config, rows, labels, image_size, training=False))
 
@@ -100,7 +90,6 @@ class Order:
         self.rank, self.world = rank, world
 
     def __len__(self) -> int:
-        """Number of batches."""
         return self.steps - self.first
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:

@@ -4,8 +4,6 @@ Step s always sees the same clips with the same random draws, so a resumed run e
 uninterrupted one.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import logging
 import math
@@ -35,17 +33,7 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import Progress, Steps
 from ezclip.text.tokens import tokenize
-from ezclip.training.batches import (
-    class_sentences,
-    collate,
-    draw_tokens,
-    make_clips,
-    make_loader,
-    steps_per_epoch,
-    total_steps,
-    validation_clips,
-    views_of,
-)
+from ezclip.training import batches
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import Journal, State, known_broken, report_broken
 from ezclip.training.step import Step
@@ -81,25 +69,17 @@ def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
     labels = labels_of(rows)
     backbone = resolve_backbone(config.backbone)
     model = build(config, backbone)
-    sentences = class_sentences(config.text, labels)
+    sentences = batches.class_sentences(config.text, labels)
     with accelerator.main_process_first():
-        clips = yield from make_clips(config, rows, labels, model.image_size, training=True)
-        validation = yield from validation_clips(config, labels, model.image_size)
-    steps = total_steps(config, len(rows))
+        clips = yield from batches.make_clips(config, rows, labels, model.image_size, training=True)
+        validation = yield from batches.validation_clips(config, labels, model.image_size)
+    each = batches.steps_per_epoch(config, len(rows))
+    steps = config.steps or config.epochs * each
     groups = parameter_groups(model, config)
-    optimiser = adamw(
-        groups,
-        weight_decay=config.weight_decay,
-        betas=(config.beta1, config.beta2),
-        eps=config.eps,
-    )
-    warmup = config.warmup_epochs * steps_per_epoch(config, len(rows)) if config.warmup_epochs else None
-    schedule = warmup_cosine(
-        optimiser,
-        warmup=max(1, warmup or int(config.warmup * steps)),
-        steps=steps,
-        starts=[int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups],
-    )
+    optimiser = adamw(groups, weight_decay=config.weight_decay, betas=(config.beta1, config.beta2), eps=config.eps)
+    warmup = each * config.warmup_epochs if config.warmup_epochs else int(config.warmup * steps)
+    starts = [int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups]
+    schedule = warmup_cosine(optimiser, warmup=max(1, warmup), steps=steps, starts=starts)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
@@ -107,7 +87,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
         state.forget()
 
     broken = known_broken(out, keep=first > 0)
-    loader = make_loader(clips, config, accelerator, first, steps)
+    loader = batches.make_loader(clips, config, accelerator, first, steps)
     journal = Journal(out, first) if accelerator.is_main_process else None
     backward = Step(model, wrapped, accelerator, config)
 
@@ -121,8 +101,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
         model.train()
         unreadable = gather_object(batch.unreadable) if accelerator.num_processes > 1 else batch.unreadable
         report_broken(out, unreadable, broken, len(rows), write=accelerator.is_main_process)
-        tokens = draw_tokens(sentences, config.seed, step).to(accelerator.device)
-        losses = backward(step, views_of(clips, batch, accelerator.device), tokens, torch.tensor(batch.targets))
+        tokens = batches.draw_tokens(sentences, config.seed, step).to(accelerator.device)
+        losses = backward(step, batches.views_of(clips, batch, accelerator.device), tokens, torch.tensor(batch.targets))
         if not math.isfinite(losses["loss"].item()):
             raise ConfigError(f"The loss is not finite at step {step}; lower lr, or resume from the last saved state.")
         if config.clip_gradient:
@@ -195,12 +175,10 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     if config.init is not None:
         copy_adapter(model, config.init)
     elif config.prompt_std is not None:
-        T = config.num_frames
-        scale = torch.linspace(1, 0, T)[:, None] if config.prompt_ramp else torch.ones(T, 1)
-        for module in model.modules():
-            if isinstance(module, TemporalPrompt):
-                with torch.no_grad():
-                    module.embedding.normal_(std=config.prompt_std).mul_(scale)
+        scale = torch.linspace(1, 0 if config.prompt_ramp else 1, config.num_frames)[:, None]
+        for prompt in (module for module in model.modules() if isinstance(module, TemporalPrompt)):
+            with torch.no_grad():
+                prompt.embedding.normal_(std=config.prompt_std).mul_(scale)
     return model
 
 
@@ -216,9 +194,7 @@ def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]
     groups: dict[str, list[torch.nn.Parameter]] = {kind: [] for kind in rates}
     for name, parameter in model.trainable().items():
         groups["prompt" if name.endswith("prompt.embedding") else name.split(".")[0]].append(parameter)
-    return [
-        {"name": kind, "params": parameters, "lr": rates[kind]} for kind, parameters in groups.items() if parameters
-    ]
+    return [{"name": kind, "params": own, "lr": rates[kind]} for kind, own in groups.items() if own]
 
 
 @torch.no_grad()
@@ -233,10 +209,10 @@ def _validate(
     with accelerator.autocast():
         texts = model.encode_text(tokenize([s[0] for s in sentences])[0].to(device)).float()
         for chunk in torch.arange(len(clips)).split(32):
-            batch = collate([item for i in chunk if not (item := clips[0, int(i)]).unreadable])
+            batch = batches.collate([item for i in chunk if not (item := clips[0, int(i)]).unreadable])
             if not batch.frames:
                 continue
-            frames = model.encode_video(normalise(views_of(clips, batch, device))).float()
+            frames = model.encode_video(normalise(batches.views_of(clips, batch, device))).float()
             scores.append(model.logits(frames, texts).cpu())
             targets += batch.targets
     found = accuracies(torch.cat(scores), torch.tensor(targets), labels, partners_of(clips.rows))

@@ -1,9 +1,6 @@
 """Trains the compact CLIP that ships: contrastive, from scratch, on captioned stills of Tabletop."""
 
-from __future__ import annotations
-
 import json
-import logging
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -30,13 +27,12 @@ from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.types import Document, stored_size
 from ezclip.video.transforms import normalise, resize_short_side, view
 
-log = logging.getLogger(__name__)
-_CHUNK = 1000
+_WORKERS, _CHUNK = 2, 1000  # processes that draw stills, and how many of them each draws at a time
 TEST_STILLS = 2000
 DRAWN = 0.1  # fraction of the work after which the stills are drawn
 
 
-def pretrain(config: PretrainConfig, *, workers: int = 2) -> Steps[Document]:
+def pretrain(config: PretrainConfig) -> Steps[Document]:
     """Draw the stills, train, test and write backbone.safetensors, pretrain.json and metrics.jsonl into ``config.out``.
 
     Equal captions in a batch are positives of each other.
@@ -48,8 +44,7 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> Steps[Document]:
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     start = time.monotonic()
-    sizes = config.sizes
-    pictures, captions = yield from within(_draw(config, workers), 0.0, DRAWN)
+    pictures, captions = yield from within(_draw(config), 0.0, DRAWN)
     names, ids = np.unique(captions, return_inverse=True)
     tokens, _ = tokenize(names.tolist())
 
@@ -65,7 +60,7 @@ def pretrain(config: PretrainConfig, *, workers: int = 2) -> Steps[Document]:
     schedule = warmup_cosine(optimiser, warmup=max(1, int(config.warmup * config.steps)), steps=config.steps)
     with (out / "metrics.jsonl").open("w") as metrics:
         for step, rows in enumerate(_batches(len(captions), config)):
-            pixels = normalise(_random_crops(pictures[rows], sizes.image_size))
+            pixels = normalise(_random_crops(pictures[rows], config.sizes.image_size))
             label = torch.from_numpy(ids[rows])
             with torch.autocast("cpu", torch.bfloat16):
                 images = model.vision(pixels.unsqueeze(1))[:, 0]
@@ -114,24 +109,10 @@ def zero_shot(model: EZCLIP, *, seed: int, count: int = TEST_STILLS) -> dict[str
 
 def _fresh(config: PretrainConfig) -> Backbone:
     s = config.sizes
-    architecture = {
-        "embed_dim": s.embed_dim,
-        "quick_gelu": False,
-        "vision_cfg": {
-            "image_size": s.image_size,
-            "layers": s.layers,
-            "width": s.width,
-            "head_width": 64,
-            "patch_size": s.patch_size,
-        },
-        "text_cfg": {
-            "context_length": 77,
-            "vocab_size": 49408,
-            "width": s.text_width,
-            "heads": s.text_width // 64,
-            "layers": s.text_layers,
-        },
-    }
+    vision = dict(image_size=s.image_size, layers=s.layers, width=s.width, head_width=64, patch_size=s.patch_size)
+    heads = s.text_width // 64
+    text = dict(context_length=77, vocab_size=49408, width=s.text_width, heads=heads, layers=s.text_layers)
+    architecture = {"embed_dim": s.embed_dim, "quick_gelu": False, "vision_cfg": vision, "text_cfg": text}
     return build_backbone(config.name, architecture)
 
 
@@ -142,15 +123,14 @@ def _draw_chunk(arguments: tuple[int, int, int]) -> tuple[np.ndarray, list[str]]
     return planes.numpy(), [caption for _, caption, _ in drawn]
 
 
-def _draw(config: PretrainConfig, workers: int) -> Steps[tuple[np.ndarray, list[str]]]:
+def _draw(config: PretrainConfig) -> Steps[tuple[np.ndarray, list[str]]]:
     """All stills, uint8 (stills, 3, H, H) a little larger than the model's view, and their captions."""
     size = stored_size(config.sizes.image_size)
-    jobs = [
-        (min(_CHUNK, config.stills - i), config.seed * 1_000_003 + i, size) for i in range(0, config.stills, _CHUNK)
-    ]
+    starts = range(0, config.stills, _CHUNK)
+    jobs = [(min(_CHUNK, config.stills - i), config.seed * 1_000_003 + i, size) for i in starts]
     pictures = np.empty((config.stills, 3, size, size), np.uint8)
     captions: list[str] = []
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
         for planes, lines in pool.map(_draw_chunk, jobs):
             pictures[len(captions) : len(captions) + len(lines)] = planes
             captions += lines
@@ -173,6 +153,5 @@ def _random_crops(planes: np.ndarray, size: int) -> Tensor:
     """A crop of each picture at its own random place, drawn from torch's generator."""
     room = planes.shape[-1] - size + 1
     places = torch.randint(room, (len(planes), 2)).tolist()
-    return torch.from_numpy(
-        np.stack([plane[:, y : y + size, x : x + size] for plane, (y, x) in zip(planes, places, strict=True)])
-    )
+    crops = [plane[:, y : y + size, x : x + size] for plane, (y, x) in zip(planes, places, strict=True)]
+    return torch.from_numpy(np.stack(crops))

@@ -1,7 +1,5 @@
 """The files of a training run: curves, the list of unreadable videos, and resumable states."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import logging
@@ -40,14 +38,12 @@ def report_broken(out: Path, unreadable: list[str], broken: set[str], count: int
     Raises:
         ConfigError: too many are unreadable.
     """
-    for name in unreadable:
-        if name not in broken:
-            broken.add(name)
-            if not write:
-                continue
+    for name in dict.fromkeys(unreadable):
+        if write and name not in broken:
             log.warning("skipped %s: it cannot be read", Path(name).name)
             with (out / "skipped.jsonl").open("a") as file:
                 file.write(json.dumps({"path": name}) + "\n")
+    broken.update(unreadable)
     if len(broken) > MAX_BROKEN * count:
         raise ConfigError(f"{len(broken)} of {count} videos cannot be read (see skipped.jsonl); repair the data first.")
 
@@ -76,11 +72,7 @@ class Journal:
 
 
 class State:
-    """The resumable state of a run: trained tensors, optimiser, schedule, the best result so far, and the recipe.
-
-    Attributes:
-        best: highest val_top1 so far, -1 before the first validation.
-    """
+    """The resumable state of a run: trained tensors, optimiser, schedule, the best result so far, and the recipe."""
 
     def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
         self.out = out
@@ -88,7 +80,7 @@ class State:
             stale.unlink()
         self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
         self.before, self.started = 0.0, time.monotonic()
-        self.best = -1.0
+        self.best = -1.0  # highest val_top1 so far, -1 before the first validation
 
     @property
     def seconds(self) -> float:

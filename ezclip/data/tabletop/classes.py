@@ -7,6 +7,7 @@ Something-Something-v2.
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -15,8 +16,6 @@ from ezclip.data.tabletop.scene import Camera, Placement, Scene, depth_scale
 from ezclip.data.tabletop.sprites import Sprite, chest, cloth, container, hand
 
 Timeline = Callable[[float], Scene]
-
-
 Names = tuple[str, ...]  # of one class, or of two that are each other's reversal
 Setup = Callable[[np.random.Generator, Cast], Timeline]
 MOTIONS: dict[Names, Setup] = {}
@@ -36,6 +35,11 @@ def _arm(sprite: Sprite, x: float, y: float, scale: float) -> Placement:
     return Placement(sprite, x, y, scale=scale, moving=True, shadow=False)
 
 
+def _grip(fist: Sprite, held: Sprite, x: float, y: float, scale: float) -> Placement:
+    """The fist from above around the top of a thing that stands at (x, y)."""
+    return _arm(fist, x, y - (held.height - 8) * scale, scale)
+
+
 @motion("Moving something closer to something", "Moving something away from something")
 def closer(rng: np.random.Generator, cast: Cast) -> Timeline:
     """One thing moves along the table up to another, which stays."""
@@ -53,10 +57,7 @@ def closer(rng: np.random.Generator, cast: Cast) -> Timeline:
     )
 
 
-@motion(
-    "Moving something and something closer to each other",
-    "Moving something and something away from each other",
-)
+@motion("Moving something and something closer to each other", "Moving something and something away from each other")
 def together(rng: np.random.Generator, cast: Cast) -> Timeline:
     """Two things move along the table until they nearly touch."""
     a, b = cast.things(2)
@@ -67,7 +68,7 @@ def together(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 
 def _drive(rng: np.random.Generator, cast: Cast, side: int) -> Timeline:
-    """A fist on the thing's left (side -1) or right (1) drives it to the other side."""
+    """A fist on the thing's left (side -1) or right (1) drives it to the other side; backwards it draws it there."""
     (mover,) = cast.things(1)
     fist = hand("left" if side < 0 else "right", rng)
     y = rng.uniform(132, 172)
@@ -82,16 +83,8 @@ def _drive(rng: np.random.Generator, cast: Cast, side: int) -> Timeline:
     return timeline
 
 
-@motion("Pushing something from left to right", "Pulling something from right to left")
-def push_right(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A fist on the thing's left drives it to the right; backwards it draws the thing to the left."""
-    return _drive(rng, cast, -1)
-
-
-@motion("Pushing something from right to left", "Pulling something from left to right")
-def push_left(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """The mirror image: a fist on the thing's right."""
-    return _drive(rng, cast, 1)
+motion("Pushing something from left to right", "Pulling something from right to left")(partial(_drive, side=-1))
+motion("Pushing something from right to left", "Pulling something from left to right")(partial(_drive, side=1))
 
 
 @motion("Turning the camera left while filming something", "Turning the camera right while filming something")
@@ -156,8 +149,7 @@ def lift(rng: np.random.Generator, cast: Cast) -> Timeline:
     scale, height = depth_scale(y), rng.uniform(54, 72)
 
     def timeline(s: float) -> Scene:
-        grip = y - height * s - (mover.height - 8) * scale
-        return Scene([standing(mover, x, y, lift=height * s), _arm(fist, x, grip, scale)])
+        return Scene([standing(mover, x, y, lift=height * s), _grip(fist, mover, x, y - height * s, scale)])
 
     return timeline
 
@@ -171,8 +163,7 @@ def approach(rng: np.random.Generator, cast: Cast) -> Timeline:
 
     def timeline(s: float) -> Scene:
         zoom = wide * (tight / wide) ** s
-        camera = Camera(112 + (x - 112) * s, 112 + (y - 22 - 112) * s, zoom)
-        return Scene([standing(goal, x, y)], camera)
+        return Scene([standing(goal, x, y)], Camera(112 + (x - 112) * s, 112 + (y - 22 - 112) * s, zoom))
 
     return timeline
 
@@ -192,12 +183,11 @@ def put_into(rng: np.random.Generator, cast: Cast) -> Timeline:
         over = min(s / 0.5, 1.0)  # first sideways, then down
         down = max((s - 0.4) / 0.6, 0.0)
         mx, raised = x + aside * (1 - over), height * (1 - down) + 8 * bowl
-        grip = y - raised - (mover.height - 8) * scale
         return Scene(
             [
                 Placement(back, x, y - 23 * bowl, scale=bowl, shadow=False),
                 Placement(mover, mx, y, lift=raised, scale=scale, moving=True, shadow=False),
-                _arm(fist, mx, grip, scale),
+                _grip(fist, mover, mx, y - raised, scale),
                 Placement(front, x, y, scale=bowl),
             ]
         )
@@ -221,7 +211,7 @@ def behind(rng: np.random.Generator, cast: Cast) -> Timeline:
         return Scene(
             [
                 Placement(mover, x, back, scale=scale, moving=True),
-                _arm(fist, x, back - (mover.height - 8) * scale, scale),
+                _grip(fist, mover, x, back, scale),
                 Placement(screen, screen_x, y, scale=1.35 * depth_scale(y)),
             ]
         )
@@ -318,9 +308,7 @@ def hold(rng: np.random.Generator, cast: Cast) -> Timeline:
     fist = hand("above", rng)
     x, y, height = 112 + rng.uniform(-36, 36), rng.uniform(140, 176), rng.uniform(16, 60)
     scale = depth_scale(y)
-    scene = Scene(
-        [standing(held, x, y, lift=height), _arm(fist, x, y - height - (held.height - 8) * scale, scale)],
-    )
+    scene = Scene([standing(held, x, y, lift=height), _grip(fist, held, x, y - height, scale)])
     return lambda _: scene
 
 

@@ -12,23 +12,14 @@ from ezclip.data.tabletop.sprites import THINGS, UNSEEN_THINGS
 
 @dataclass(frozen=True)
 class Family:
-    """How the clips of a family differ from ordinary ones.
+    """How the clips of a family differ from ordinary ones."""
 
-    Attributes:
-        things: names of things that its clips are cast from.
-        backdrop: draws the background.
-        crowd: add many distractors that stand or walk about.
-        shake: amplitude of camera shake in canvas pixels.
-        span: progress of the motion at the clip's start and end; beyond [0, 1] the scene is static.
-        look: changes the finished frames, uint8 (T, H, W, 3).
-    """
-
-    things: tuple[str, ...] = tuple(THINGS)
+    things: tuple[str, ...] = tuple(THINGS)  # that its clips are cast from
     backdrop: Callable[[np.random.Generator], Image.Image] = table
-    crowd: bool = False
-    shake: float = 0.0
-    span: tuple[float, float] = (0.0, 1.0)
-    look: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None
+    crowd: bool = False  # add many distractors that stand or walk about
+    shake: float = 0.0  # amplitude of camera shake in canvas pixels
+    span: tuple[float, float] = (0.0, 1.0)  # progress at the clip's start and end; beyond [0, 1] the scene is static
+    look: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None  # changes uint8 frames (T, H, W, 3)
 
 
 def _night(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,7 +1,5 @@
 """Writes Tabletop Motion clips to disk: mp4 files in class folders, a manifest, and masks on request."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ezclip.data.manifest import MANIFEST
 from ezclip.data.tabletop.classes import LABELS, MOTIONS, PARTNER, Names
 from ezclip.data.tabletop.families import FAMILIES
 from ezclip.data.tabletop.render import FPS, Rendered, render
@@ -27,16 +26,15 @@ from ezclip.video.encode import write_mp4
 
 Split = Literal["train", "val", "ood"]
 SPLITS: tuple[Split, ...] = get_args(Split)
-MANIFEST = "manifest.jsonl"
-SHEET = "contact_sheet.png"
+SHEET_FRAMES = [2, 10, 20, 30, 37]  # of a clip on the contact sheet
 
 
 @dataclass(frozen=True)
 class Job:
     """A clip and, where its class has a partner, its twin."""
 
-    folder: str
-    split: str
+    folder: Path
+    split: Split
     names: Names
     number: int
     seed: int
@@ -76,11 +74,7 @@ def synthesise(
             f"of {', '.join(SPLITS)} are allowed."
         )
     folder = Path(out) / split
-    jobs = [
-        _job(folder, split, seed, m, number, masks) for m in range(len(MOTIONS)) for number in range(clips_per_class)
-    ]
-    for label in LABELS:
-        (folder / label.replace(" ", "_")).mkdir(parents=True, exist_ok=True)
+    jobs = [_job(folder, split, seed, names, number, masks) for names in MOTIONS for number in range(clips_per_class)]
     rows: list[Document] = []
     total = len(LABELS) * clips_per_class
     for drawn in _run(jobs, workers):
@@ -89,38 +83,35 @@ def synthesise(
     rows.sort(key=lambda row: row["path"])
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
-    contact_sheet(jobs).save(folder / SHEET)
+    _contact_sheet(jobs).save(folder / "contact_sheet.png")
     return folder / MANIFEST
 
 
 def draw_again(out: str | Path, *, split: Split, seed: int, label: str, number: int) -> Path:
     """Draw one clip of a split, its twin and their masks; returns the clip's path, as ``synthesise`` names it."""
-    m, names = next((m, names) for m, names in enumerate(MOTIONS) if label in names)
-    folder = Path(out) / split
-    for name in names:
-        (folder / name.replace(" ", "_")).mkdir(parents=True, exist_ok=True)
-    rows = draw(_job(folder, split, seed, m, number, masks=True))
-    return folder / next(row["path"] for row in rows if row["label"] == label)
+    names = next(names for names in MOTIONS if label in names)
+    rows = draw(_job(Path(out) / split, split, seed, names, number, masks=True))
+    return Path(out) / split / next(row["path"] for row in rows if row["label"] == label)
 
 
-def _job(folder: Path, split: Split, seed: int, motion: int, number: int, masks: bool) -> Job:
+def _job(folder: Path, split: Split, seed: int, names: Names, number: int, masks: bool) -> Job:
     family = list(FAMILIES)[number % len(FAMILIES)] if split == "ood" else None
-    return Job(str(folder), split, list(MOTIONS)[motion], number, clip_seed(seed, split, motion, number), family, masks)
+    return Job(folder, split, names, number, clip_seed(seed, split, list(MOTIONS).index(names), number), family, masks)
 
 
-def contact_sheet(jobs: list[Job], shown: tuple[int, ...] = (2, 10, 20, 30, 37)) -> Image.Image:
+def _contact_sheet(jobs: list[Job]) -> Image.Image:
     """Five frames of a clip of each motion or, out of distribution, of three clips of each family."""
     if jobs[0].family:
         groups = [[job for job in jobs if job.family == family] for family in FAMILIES]
         picked = [group[i * len(group) // 3] for group in groups if group for i in range(3)]
     else:
         picked = [next(job for job in jobs if job.names == names) for names in MOTIONS]
-    columns, width, height = 3, FRAME * len(shown) + 12, FRAME + 34
+    columns, width, height = 3, FRAME * len(SHEET_FRAMES) + 12, FRAME + 34
     sheet = Image.new("RGB", (columns * width, -(-len(picked) // columns) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for i, job in enumerate(picked):
         x, y = i % columns * width, i // columns * height
-        images = render(job.names, job.seed, job.family).images[list(shown)]
+        images = render(job.names, job.seed, job.family).images[SHEET_FRAMES]
         sheet.paste(Image.fromarray(np.concatenate(list(images), axis=1)), (x, y + 30))
         pen.text((x + 2, y), f"{job.family}: {job.names[0]}" if job.family else job.names[0], fill="black", font=font)
         pen.text((x + 2, y + 14), f"backwards: {job.names[1]}" if len(job.names) > 1 else "", fill="grey", font=font)
@@ -143,19 +134,23 @@ def draw(job: Job) -> list[Document]:
 
 
 def _write(job: Job, label: str, clip: Rendered) -> Document:
-    relative = Path(label.replace(" ", "_")) / f"{job.number:05d}.mp4"
-    path = Path(job.folder) / relative
-    write_mp4(path, clip.images, fps=FPS, every_frame_intra=True)
-    if job.masks:
-        np.savez_compressed(path.with_suffix(".masks.npz"), masks=clip.masks)
+    relative = f"{label.replace(' ', '_')}/{job.number:05d}.mp4"
+    _save(job.folder / relative, clip, masks=job.masks)
     return {
-        "path": str(relative),
+        "path": relative,
         "label": label,
         "partner": PARTNER.get(label),
         "split": job.split,
         "family": job.family,
         "seed": job.seed,
     }
+
+
+def _save(path: Path, clip: Rendered, *, masks: bool = True) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_mp4(path, clip.images, fps=FPS, every_frame_intra=True)
+    if masks:
+        np.savez_compressed(path.with_suffix(".masks.npz"), masks=clip.masks)
 
 
 # Sample clips of the app: file name, label, out-of-distribution family, seed.
@@ -180,15 +175,12 @@ SAMPLES: tuple[tuple[str, str, str | None, int], ...] = (
 
 def write_samples(out: str | Path) -> list[Path]:
     """Draw the app's sample clips with their masks, and the index that finds a copy's masks by its content."""
-    out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
+    paths = [Path(out) / f"{name}.mp4" for name, *_ in SAMPLES]
     index: dict[str, dict[str, str | None]] = {}
-    for name, label, family, seed in SAMPLES:
+    for path, (_, label, family, seed) in zip(paths, SAMPLES):
         names = next(n for n in MOTIONS if label in n)
         clip = render(names, seed, family)
-        clip = clip if label == names[0] else clip.reversed()
-        write_mp4(out / f"{name}.mp4", clip.images, fps=FPS, every_frame_intra=True)
-        np.savez_compressed(out / f"{name}.masks.npz", masks=clip.masks)
-        index[sha256_of(out / f"{name}.mp4")] = {"clip": f"{name}.mp4", "label": label, "family": family}
-    write_json(out / INDEX, index)
-    return [out / f"{name}.mp4" for name, *_ in SAMPLES]
+        _save(path, clip if label == names[0] else clip.reversed())
+        index[sha256_of(path)] = {"clip": path.name, "label": label, "family": family}
+    write_json(paths[0].parent / INDEX, index)
+    return paths

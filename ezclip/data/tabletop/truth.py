@@ -1,7 +1,5 @@
 """Finds the motion masks of a clip: beside the file, or by its content among the shipped samples."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -27,8 +25,7 @@ def find_masks(path: str | Path) -> np.ndarray | None:
         return None
     beside = path.with_suffix(".masks.npz")
     if not beside.is_file():
-        entry = sample_entry(path)
-        if entry is None:
+        if (entry := sample_entry(path)) is None:
             return None
         beside = (SAMPLES / str(entry["clip"])).with_suffix(".masks.npz")
     with np.load(beside, allow_pickle=False) as content:

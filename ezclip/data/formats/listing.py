@@ -1,0 +1,43 @@
+"""What a list of labelled videos is read into."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from ezclip.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options that some formats need.
+
+    Attributes:
+        classes: file with the class names by number ("id,name" rows, or "1 Name" lines); the release's lists need it.
+        split: 1, 2 or 3, of UCF-101 and HMDB-51.
+        subset: which part of a split.
+    """
+
+    classes: Path | None = None
+    split: int = 1
+    subset: Literal["train", "test", "all"] = "all"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Videos as a data set lists them."""
+
+    form: str  # display name of the format
+    names: list[str]  # of files or folders, as listed; relative ones lie below the data set's root
+    labels: list[str]  # one per name, with CamelCase and underscores split
+    root: Path  # default folder of the videos
+    extra: dict[str, list[Any]] = field(default_factory=dict)  # the columns partner and family of a manifest
+
+
+Videos = Iterable[tuple[str, ...]]  # name, label and, of a manifest, partner and family
+Reader = Callable[[Path, Options], tuple[str, Videos]]  # returns the format's display name, too
+
+
+def bad_row(path: Path, number: int, row: Any, wanted: str) -> ConfigError:
+    """The error at a line that does not fit its format."""
+    return ConfigError(f"{path.name}, line {number} is not {wanted}: {str(row)[:80]}")
