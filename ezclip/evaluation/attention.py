@@ -14,7 +14,7 @@ from ezclip.evaluation.intervals import mean_interval
 from ezclip.explanation.faithfulness import measure
 from ezclip.explanation.maps import explain_clip
 from ezclip.explanation.truth import Shares, heat_shares
-from ezclip.predictor import Predictor
+from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Progress, Steps, within
 from ezclip.text.templates import fill
 from ezclip.types import Document
@@ -38,7 +38,7 @@ def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str =
     Args:
         predictor: the model.
         rows: clips with masks (``find_masks``).
-        method: a key of ``explanation.registry.METHODS``.
+        method: a key of ``explanation.methods.METHODS``.
 
     Raises:
         ValueError: a clip has no masks.
@@ -49,7 +49,7 @@ def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str =
         masks = find_masks(row.path)
         if masks is None:
             raise ValueError(f"{row.path.name} has no masks")
-        encoded = predictor.encode(read_clip(row.path, partial(segment_centres, T=predictor.model.num_frames)))
+        encoded = _encode(predictor, row)
         attribution = explain_clip(predictor, encoded, method=method)
         found.append(ClipShares(row.family or ORDINARY, heat_shares(attribution, masks[encoded.clip.indices])))
     return found
@@ -81,19 +81,14 @@ def pointing_table(models: dict[str, list[ClipShares]]) -> list[Document]:
     return table
 
 
-def faithfulness(
-    predictor: Predictor,
-    rows: Sequence[Row],
-    labels: list[str],
-    methods: list[str],
-) -> Steps[Document]:
+def faithfulness(predictor: Predictor, rows: Sequence[Row], labels: list[str], methods: list[str]) -> Steps[Document]:
     """Gains of each kind of map over random orders, for the score of the clip's true label.
 
     Args:
         predictor: the model.
         rows: clips; a row's label must be among ``labels``.
         labels: C class names.
-        methods: keys of ``explanation.registry.METHODS``.
+        methods: keys of ``explanation.methods.METHODS``.
 
     Returns:
         method -> {"deletion_gain", "insertion_gain"}, each value, low, high over clips, and "n".
@@ -101,7 +96,7 @@ def faithfulness(
     gains: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
     texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
     for number, row in enumerate(rows):
-        encoded = predictor.encode(read_clip(row.path, partial(segment_centres, T=predictor.model.num_frames)))
+        encoded = _encode(predictor, row)
         for m, method in enumerate(methods):
             heat = explain_clip(predictor, encoded, method=method).heat
             target, share = labels.index(row.label), (number + m / len(methods)) / len(rows)
@@ -113,6 +108,10 @@ def faithfulness(
         deletion, insertion = np.array(values).T
         table[method] = {"n": len(values), "deletion_gain": _plain(deletion), "insertion_gain": _plain(insertion)}
     return table
+
+
+def _encode(predictor: Predictor, row: Row) -> Encoded:
+    return predictor.encode(read_clip(row.path, partial(segment_centres, T=predictor.model.num_frames)))
 
 
 def _plain(values: np.ndarray) -> list[float]:

@@ -24,18 +24,18 @@ class ClassMap:
         models: the two names.
         rows: n clips.
         points: (2, n, 2), by model and clip.
-        silhouette: model -> how well its embedding separates the classes, in [-1, 1]; NaN for fewer than two classes
+        silhouette: model -> how well its embedding separates the classes, in [-1, 1]; None for fewer than two classes
             or for classes of one clip each.
         method: the projection with its settings.
-        trustworthiness: in [0, 1], NaN for too few points.
+        trustworthiness: in [0, 1], None for too few points.
     """
 
     models: list[str]
     rows: list[Row]
     points: np.ndarray
-    silhouette: dict[str, float]
+    silhouette: dict[str, float | None]
     method: str
-    trustworthiness: float
+    trustworthiness: float | None
 
     @property
     def classes(self) -> list[str]:
@@ -64,8 +64,8 @@ class ClassMap:
         return {
             "classes": self.classes,
             "method": self.method,
-            "silhouette": {name: None if np.isnan(s) else s for name, s in self.silhouette.items()},
-            "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
+            "silhouette": self.silhouette,
+            "trustworthiness": self.trustworthiness,
             "clips": [
                 {"clip": row.short_name, "label": row.label}
                 | {name: self.points[m, i].tolist() for m, name in enumerate(self.models)}
@@ -74,24 +74,20 @@ class ClassMap:
         }
 
 
-def _told(value: float) -> str:
-    return "too few clips" if np.isnan(value) else f"{value:.2f}"
+def _told(value: float | None) -> str:
+    return "too few clips" if value is None else f"{value:.2f}"
 
 
 def read_class_map(data: Document, models: Sequence[str]) -> ClassMap:
     """The map from ``as_json``, its two models in this order."""
     clips = data["clips"]
-
-    def known(value: float | None) -> float:
-        return float("nan") if value is None else value
-
     return ClassMap(
         list(models),
         [Row(Path(clip["clip"]), clip["label"]) for clip in clips],
         np.array([[clip[name] for clip in clips] for name in models]),
-        {name: known(data["silhouette"][name]) for name in models},
+        {name: data["silhouette"][name] for name in models},
         data["method"],
-        known(data["trustworthiness"]),
+        data["trustworthiness"],
     )
 
 
@@ -107,10 +103,12 @@ def map_classes(first: Evaluation, second: Evaluation, wanted: list[str]) -> Cla
     rows = [first.rows[i] for i in own]
     videos = [e.frames[own].mean(dim=1).numpy() for e in (first, second)]
     flat = project(together({e.model: v for e, v in zip((first, second), videos, strict=True)}))
-    silhouette = {}
-    for e, values in zip((first, second), videos, strict=True):
-        unit = values / np.linalg.norm(values, axis=1, keepdims=True)
-        possible = 2 <= len({row.label for row in rows}) < len(rows)
-        silhouette[e.model] = float(silhouette_score(unit, [r.label for r in rows])) if possible else float("nan")
+    labels = [row.label for row in rows]
+    silhouette: dict[str, float | None] = {first.model: None, second.model: None}
+    if 2 <= len(set(labels)) < len(rows):
+        for name, values in zip(silhouette, videos, strict=True):
+            unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+            silhouette[name] = float(silhouette_score(unit, labels))
     points = flat.points.reshape(2, len(rows), 2)
-    return ClassMap([first.model, second.model], rows, points, silhouette, flat.method, flat.trustworthiness)
+    trust = None if np.isnan(flat.trustworthiness) else flat.trustworthiness
+    return ClassMap([first.model, second.model], rows, points, silhouette, flat.method, trust)

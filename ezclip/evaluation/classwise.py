@@ -123,5 +123,4 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
 
 def top_changed(comparison: Comparison, count: int = 8) -> list[str]:
     """The classes that changed most, for the embedding map."""
-    order = np.argsort([-abs(d.difference) for d in comparison.classes], kind="stable")
-    return [comparison.classes[i].label for i in order[:count]]
+    return [d.label for d in sorted(comparison.classes, key=lambda d: -abs(d.difference))[:count]]

@@ -19,12 +19,11 @@ from ezclip.checkpoints.identity import Identity
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError
-from ezclip.evaluation.spread import encode_static
 from ezclip.files import write_atomically, write_json
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document
-from ezclip.video.transforms import normalise
+from ezclip.video.transforms import normalise, static_copy
 
 INDEX = "embedding.json"
 
@@ -106,9 +105,11 @@ def _encode(predictor: Predictor, clips: list[Tensor], static: bool) -> tuple[Te
     model = predictor.model
     pixels = torch.stack(clips).to(predictor.device)  # (B, V, T, 3, S, S) uint8
     parts = [model.encode_video(normalise(part)).float().cpu() for part in pixels.flatten(0, 1).split(len(clips))]
-    middle = pixels[:, pixels.shape[1] // 2]
-    still = encode_static(model, normalise(middle)) if static else torch.empty(0)
-    return torch.cat(parts).unflatten(0, pixels.shape[:2]), still
+    frames = torch.cat(parts).unflatten(0, pixels.shape[:2])
+    if not static:
+        return frames, torch.empty(0)
+    middle = normalise(pixels[:, pixels.shape[1] // 2])
+    return frames, model.encode_video(static_copy(middle)).float().cpu()
 
 
 def write_shards(
@@ -127,19 +128,8 @@ def write_shards(
     """Embed clips into ``out``: shard-N.safetensors with "frames" (n, V, T, E) and "videos" (n, V, E), both float32
     and not normalised, and shard-N.parquet with one row a clip and the reason where it was skipped.
 
-    Existing shards are skipped. Processes take shards in turn.
-
-    Args:
-        predictor: the model.
-        rows: clips.
-        out: folder.
-        about: source of the embeddings; a folder with another source is rejected.
-        shard_size: clips in a shard.
-        rank: number of this process.
-        processes: number of them.
-        batch_size: see ``embed``.
-        views: see ``embed``.
-        workers: see ``embed``.
+    Existing shards are skipped. ``processes`` take shards of ``shard_size`` clips in turn, this one as number ``rank``.
+    ``about`` is the source of the embeddings; a folder with another source is rejected. The rest as in ``embed``.
 
     Returns:
         The index, as saved in embedding.json.

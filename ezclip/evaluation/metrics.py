@@ -36,18 +36,14 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
         own = targets == c
         if own.any():
             share = share_interval(int((best[own] == c).sum()), int(own.sum()))
-            per_class[label] = {"n": int(own.sum()), "top1": share.mean, "low": share.low, "high": share.high}
+            per_class[label] = {"n": share.n, "top1": share.mean, "low": share.low, "high": share.high}
     result["per_class"] = per_class
-    paired = [c for c, label in enumerate(labels) if partners.get(label) in labels]
-    if paired:
-        partner = torch.full((C,), -1)
-        for c in paired:
-            partner[c] = labels.index(partners[labels[c]])
-        rows = (partner[targets] >= 0).nonzero().squeeze(1)
-        own_score = scores[rows, targets[rows]]
-        other = scores[rows, partner[targets[rows]]]
-        if len(rows):
-            result["within_pairs"] = float(((own_score > other).double() + 0.5 * (own_score == other)).mean())
+    index = {label: c for c, label in enumerate(labels)}
+    partner = torch.tensor([index.get(partners.get(label, ""), -1) for label in labels])[targets]
+    rows = (partner >= 0).nonzero().squeeze(1)
+    if len(rows):
+        own_score, other = scores[rows, targets[rows]], scores[rows, partner[rows]]
+        result["within_pairs"] = float(((own_score > other).double() + 0.5 * (own_score == other)).mean())
     return result
 
 

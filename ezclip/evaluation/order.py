@@ -79,11 +79,7 @@ def read_variations(path: str, T: int, report: Report = silent) -> Variations:
     return Variations(frames, orders(frames.total, T))
 
 
-def order_sensitivity(
-    predictor: Predictor,
-    rows: Sequence[Row],
-    labels: list[str],
-) -> Steps[Document]:
+def order_sensitivity(predictor: Predictor, rows: Sequence[Row], labels: list[str]) -> Steps[Document]:
     """Accuracy under each variation of ``orders``; clips that cannot be read are left out.
 
     Args:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -47,6 +50,11 @@ class Evaluation:
         """(B,) int64, each clip's own class."""
         return torch.tensor([self.labels.index(row.label) for row in self.rows])
 
+    @property
+    def right(self) -> np.ndarray:
+        """Bool (B,), whether a clip's own class has the highest score."""
+        return (self.scores.argmax(dim=1) == self.targets).numpy()
+
     def report(self) -> Document:
         """The JSON that ``ezclip evaluate`` prints; with accuracies of each family."""
         targets, partners = self.targets, partners_of(self.rows)
@@ -72,6 +80,42 @@ class Evaluation:
         ]
 
 
+def read_predictions(path: str | Path, title: str) -> Evaluation:
+    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score per class.
+
+    Args:
+        path: the file.
+        title: name of its model in the comparison.
+
+    Raises:
+        UserError: another kind of file; gives the first bad row.
+    """
+    name = Path(path).name
+    try:
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            header, *lines = csv.reader(file)
+    except (UnicodeDecodeError, csv.Error, ValueError) as error:
+        raise UserError(f"{name} is not a table of predictions in CSV.") from error
+    labels = header[3:]
+    if header[:3] != ["path", "label", "prediction"] or not labels or len(set(labels)) < len(labels):
+        raise UserError(f"{name} does not start with path, label, prediction and one column for each class.")
+    rows, scores = [], []
+    for number, line in enumerate(lines, 2):
+        if not line:
+            continue
+        try:
+            values = np.array(line[3:], float)
+        except ValueError as error:
+            raise UserError(f"{name}, row {number}: scores must be numbers.") from error
+        if len(values) != len(labels) or line[1] not in labels or not np.isfinite(values).all():
+            raise UserError(f"{name}, row {number} does not fit the header: {','.join(line)[:80]}")
+        rows.append(Row(Path(line[0]), line[1]))
+        scores.append(values)
+    if not rows:
+        raise UserError(f"{name} lists no clips.")
+    return Evaluation(title, labels, rows, torch.tensor(np.stack(scores), dtype=torch.float32))
+
+
 def evaluate(
     predictor: Predictor,
     rows: Sequence[Row],
@@ -83,17 +127,7 @@ def evaluate(
     static: bool = False,
     workers: int = 0,
 ) -> Steps[Evaluation]:
-    """Score every clip against every label.
-
-    Args:
-        predictor: model and templates.
-        rows: clips; a row's label must be among ``labels``.
-        labels: C class names.
-        texts: prompt text of a label, see ``text.templates.sentences``.
-        batch_size: see ``embed``.
-        views: see ``embed``.
-        static: see ``embed``.
-        workers: see ``embed``.
+    """Score every clip against every label; ``texts`` as in ``text.templates.sentences``, the rest as in ``embed``.
 
     Raises:
         UserError: a row's label that is not among ``labels``, or no clip that can be read.

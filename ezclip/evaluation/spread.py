@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ezclip.evaluation.intervals import Interval, mean_interval
-from ezclip.model.ezclip import EZCLIP
 from ezclip.model.spread import spread
 from ezclip.types import Document, Reading
-from ezclip.video.transforms import static_copy
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,3 @@ def frame_spread(frames: Tensor, static: Tensor, reading: Reading, *, unit: bool
         totals.append((variance + difference).double().numpy())
     real, still = totals
     return FrameSpread(reading, unit, mean_interval(real), mean_interval(still), mean_interval(real - still))
-
-
-@torch.inference_mode()
-def encode_static(model: EZCLIP, pixels: Tensor) -> Tensor:
-    """Frame embeddings (B, T, E) of videos (B, T, 3, S, S) whose middle frame is shown T times."""
-    return model.encode_video(static_copy(pixels)).float().cpu()

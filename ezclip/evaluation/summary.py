@@ -36,11 +36,9 @@ def accuracy_table(evaluations: list[Evaluation]) -> Table:
     """Top-1 with its interval, top-5 and within pairs, chance in the last row."""
     rows = []
     for e in evaluations:
-        report = e.report()
-        top1 = mean_interval((e.scores.argmax(dim=1) == e.targets).numpy())
-        rows.append(
-            [e.model, report["n"], report["top1"], top1.low, top1.high, report["top5"], report.get("within_pairs", "")]
-        )
+        report, top1 = e.report(), mean_interval(e.right)
+        counted = [e.model, report["n"], report["top1"], top1.low, top1.high]
+        rows.append([*counted, report["top5"], report.get("within_pairs", "")])
     C = len(evaluations[0].labels)
     rows.append(["chance", "", 1 / C, "", "", min(5, C) / C, 0.5])
     columns = ["model", "clips", "top-1", "95 % from", "to", "top-5", "within pairs"]
@@ -59,8 +57,7 @@ def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
     rows = [[f, *(found[m][f].get(key, "") for m in reports for key in ("top1", "within_pairs"))] for f in families]
     series = {}
     for e in evaluations:
-        right = (e.scores.argmax(dim=1) == e.targets).numpy()
-        own = [mean_interval(right[[row.family == family for row in e.rows]]) for family in families]
+        own = [mean_interval(e.right[[row.family == family for row in e.rows]]) for family in families]
         series[e.model] = [(i.mean, i.low, i.high) for i in own]
     chance = (1 / len(evaluations[0].labels), "chance")
     names = [f.replace("_", " ") for f in families]
@@ -108,16 +105,12 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
     ]
     columns = ["class", "clips", first, second, "difference", "95 % from", "to", "McNemar p"]
     confusions = [["fixed", *row] for row in comparison.fixed] + [["created", *row] for row in comparison.created]
+    title = "Confusions that the second model fixes and creates"
     note = f"Blue: {second} gains; whiskers: 95 % paired bootstrap over a class's clips."
     return [
         Picture("classwise_chart", "Class by class (Fig. 5)", differences_chart(comparison), note),
         Table("classwise", "Class by class", columns, rows, "Without correction for the number of classes."),
-        Table(
-            "confusions",
-            "Confusions that the second model fixes and creates",
-            ["change", "class", "taken for", "clips"],
-            confusions,
-        ),
+        Table("confusions", title, ["change", "class", "taken for", "clips"], confusions),
     ]
 
 

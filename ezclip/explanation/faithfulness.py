@@ -52,12 +52,9 @@ def measure(
     classes: int,
     target: int,
     *,
-    levels: int = LEVELS,
-    random_orders: int = ORDERS,
-    seed: int = 0,
     batch: int = 8,
 ) -> Steps[Faithfulness]:
-    """Delete and insert patches of one clip in the order of a map.
+    """Delete and insert patches of one clip in the order of a map and in four random orders, at eight levels.
 
     Args:
         model: in evaluation mode.
@@ -66,41 +63,28 @@ def measure(
         texts: (C*K, E) embeddings of the classes, K texts each, side by side.
         classes: C.
         target: index of the class whose score is measured, see ``class_scores``.
-        levels: steps from none to all patches.
-        random_orders: random orders to compare with.
-        seed: of the random orders.
         batch: clips in one forward pass.
 
     Returns:
         The Faithfulness, after a step for each batch.
     """
-    T, grid = heat.shape[0], heat.shape[-1]
-    count = heat.size
-    rng = np.random.default_rng(seed)
+    T, grid, count = heat.shape[0], heat.shape[-1], heat.size
+    rng = np.random.default_rng(0)
     by_heat = np.lexsort((rng.random(count), -heat.ravel()))  # equal patches in random order
-    rankings = [by_heat, *(rng.permutation(count) for _ in range(random_orders))]
-    shares = np.linspace(0, 1, levels + 1)
-    kept = np.empty((2, len(rankings), levels + 1, count), bool)
-    for r, ranking in enumerate(rankings):
-        rank = np.empty(count, int)
-        rank[ranking] = np.arange(count)
-        for i, share in enumerate(shares):
-            kept[1, r, i] = rank < round(share * count)
-            kept[0, r, i] = ~kept[1, r, i]
+    ranks = np.argsort([by_heat, *(rng.permutation(count) for _ in range(ORDERS))], axis=1)
+    shares = np.linspace(0, 1, LEVELS + 1)
+    inserted = ranks[:, None] < np.round(shares * count)[:, None]  # (1+R, L+1, T*N)
+    kept = np.stack([~inserted, inserted])
     masks = torch.from_numpy(kept.reshape(-1, T, 1, grid, grid)).to(pixels.device)
     mean = pixels.mean(dim=(1, 3, 4), keepdim=True)  # (1, 1, 3, 1, 1)
     patch = pixels.shape[-1] // grid
     scores: list[Tensor] = []
     for start in range(0, len(masks), batch):
         yield Progress(start / len(masks), "measuring faithfulness")
-        logits = _logits(model, pixels, mean, masks[start : start + batch], patch, texts)
-        scores.append(class_scores(logits, classes)[:, target])
-    curves = torch.cat(scores).float().cpu().numpy().reshape(2, len(rankings), levels + 1)
+        chosen = masks[start : start + batch]
+        whole = chosen.repeat_interleave(patch, dim=-1).repeat_interleave(patch, dim=-2)  # (b, T, 1, S, S)
+        with torch.inference_mode():
+            logits = model.logits(model.encode_video(torch.where(whole, pixels, mean)), texts)
+            scores.append(class_scores(logits, classes)[:, target])
+    curves = torch.cat(scores).float().cpu().numpy().reshape(kept.shape[:3])
     return Faithfulness(shares, curves[0, 0], curves[1, 0], curves[0, 1:], curves[1, 1:])
-
-
-@torch.inference_mode()
-def _logits(model: EZCLIP, pixels: Tensor, mean: Tensor, kept: Tensor, patch: int, texts: Tensor) -> Tensor:
-    whole = kept.repeat_interleave(patch, dim=-1).repeat_interleave(patch, dim=-2)  # (b, T, 1, S, S)
-    frames = model.encode_video(torch.where(whole, pixels, mean))
-    return model.logits(frames, texts)

@@ -1,7 +1,7 @@
 """Attribution of a label's score to patches: captum's methods, and rollout weighted by gradients.
 
-The score is the cosine between the video's and the label's embedding. Each method returns the positive contributions
-to it, patch by patch; negative ones count as 0.
+The score is the cosine between the video's and the label's embedding. A method's heat (T, N) is the positive
+contribution of each patch to it; negative ones count as 0.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezclip.explanation.trace import AttentionTrace, Hook, attention_hooks, hooked, probabilities
+from ezclip.explanation.maps import Inputs, Map
+from ezclip.explanation.rollout import roll_out
+from ezclip.explanation.trace import AttentionTrace, attention_hooks, hooked, probabilities
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
-from ezclip.progress import Report
 
 IG_STEPS = 16
 _BATCH = 4  # clips in one pass of captum
@@ -27,55 +28,52 @@ def cosine(model: EZCLIP, pixels: Tensor, text: Tensor) -> Tensor:
     return videos @ F.normalize(text.float(), dim=-1)
 
 
-def integrated_gradients(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> tuple[Tensor, str]:
-    """Gradients along the line from the clip's mean colour to the clip, 16 steps.
+def integrated_gradients(inputs: Inputs) -> Map:
+    """Gradients along the line from the clip's mean colour to the clip, 16 steps, with the convergence delta.
 
-    Returns:
-        Heat (T, N), the positive part of each patch's sum, and a note with the convergence delta: the difference of
-        the sum of all attributions to the change of the cosine.
+    The delta is the difference of the sum of all attributions to the change of the cosine.
     """
     from captum.attr import IntegratedGradients
 
-    start = pixels.mean(dim=(1, 3, 4), keepdim=True).expand_as(pixels)
-    forward = _counted(model, text, report, IG_STEPS + 2)
-    values, delta = IntegratedGradients(forward).attribute(
+    pixels, start = inputs.pixels, _mean_colour(inputs.pixels)
+    values, delta = IntegratedGradients(_counted(inputs, IG_STEPS + 2)).attribute(
         pixels, start, n_steps=IG_STEPS, internal_batch_size=_BATCH, return_convergence_delta=True
     )
     with torch.no_grad():
-        change = float(cosine(model, pixels, text) - cosine(model, start, text))
+        change = float(cosine(inputs.model, pixels, inputs.label) - cosine(inputs.model, start, inputs.label))
     note = f"Convergence delta {float(delta):+.4f} of a change of the cosine by {change:+.4f}."
-    return _patches(values, model.vision.grid), note
+    return Map(_patches(values, inputs.model.vision.grid), note=note)
 
 
-def occlusion(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> Tensor:
-    """Drop in the cosine when 2x2 patches of one frame are covered with the clip's mean colour; heat (T, N)."""
+def occlusion(inputs: Inputs) -> Map:
+    """Drop in the cosine when 2x2 patches of one frame are covered with the clip's mean colour."""
     from captum.attr import Occlusion
 
-    grid, T = model.vision.grid, pixels.shape[1]
-    side = 2 * pixels.shape[-1] // grid
-    windows = T * (-(-grid // 2)) ** 2
+    pixels, grid = inputs.pixels, inputs.model.vision.grid
+    window = (1, 3, *2 * [2 * pixels.shape[-1] // grid])
+    windows = pixels.shape[1] * (-(-grid // 2)) ** 2
     with torch.no_grad():
-        values = Occlusion(_counted(model, text, report, windows)).attribute(
+        values = Occlusion(_counted(inputs, windows)).attribute(
             pixels,
-            sliding_window_shapes=(1, 3, side, side),
-            strides=(1, 3, side, side),
-            baselines=pixels.mean(dim=(1, 3, 4), keepdim=True).expand_as(pixels),
+            sliding_window_shapes=window,
+            strides=window,
+            baselines=_mean_colour(pixels),
             perturbations_per_eval=_BATCH,
         )
-    return _patches(values, grid)
+    return Map(_patches(values, grid), note="Cells of 2x2 patches in one frame at a time.")
 
 
-def grad_cam(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> Tensor:
+def grad_cam(inputs: Inputs) -> Map:
     """Grad-CAM on the last block's attention input: its layer norm, without class and prompt tokens.
 
     The patch tokens are reshaped to (T, D, grid, grid) for captum; channels are weighted by the mean
-    gradient of the cosine over a frame's patches. Heat (T, N).
+    gradient of the cosine over a frame's patches.
     """
     from captum.attr import LayerGradCam
 
-    last = model.vision.blocks[-1]
+    last = inputs.model.vision.blocks[-1]
     assert isinstance(last, Block)
-    tap, grid = nn.Identity(), model.vision.grid
+    tap, grid = nn.Identity(), inputs.model.vision.grid
     N = grid * grid
 
     def detour(module: nn.Module, inputs: tuple[Tensor, ...], tokens: Tensor) -> Tensor | None:
@@ -85,58 +83,53 @@ def grad_cam(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> Ten
         return torch.cat([tokens[:, :1], patches.flatten(2).transpose(1, 2), tokens[:, 1 + N :]], dim=1)
 
     with hooked([(last.ln_1, detour)]):
-        cam = LayerGradCam(_counted(model, text, report, 1), tap)
-        heat = cam.attribute(pixels.clone().requires_grad_(), relu_attributions=True)
+        cam = LayerGradCam(_counted(inputs, 1), tap)
+        heat = cam.attribute(inputs.pixels.clone().requires_grad_(), relu_attributions=True)
     assert isinstance(heat, Tensor)
-    return heat.detach().flatten(1).float()
+    return Map(heat.flatten(1))
 
 
-def gradient_trace(model: EZCLIP, pixels: Tensor, text: Tensor, report: Report) -> AttentionTrace:
-    """A trace with each attention A replaced by the head mean of relu(dA * A), dA the gradient of the cosine; P too.
+def gradient_rollout(inputs: Inputs) -> Map:
+    """Rollout of attention weighted by gradients.
 
-    A rollout normalises its rows again; a row without positive gradient passes nothing through attention.
+    Each attention A, among the prompts too, is replaced by the head mean of relu(dA * A), dA the gradient of the
+    cosine. The rollout normalises its rows again; a row without positive gradient passes nothing through attention.
     """
-    report(0.0)
-    frames: list[Tensor] = []
-    prompts: list[Tensor | None] = []
-    with hooked(attention_hooks(model, _materialise, frames, prompts)):
-        score = cosine(model, pixels.clone().requires_grad_(), text).sum()
-        report(0.4)
-        every = [p for p in (*frames, *prompts) if p is not None]
-        gradients = torch.autograd.grad(score, every, allow_unused=True)
-    report(0.9)
-    positive = {id(p): _positive(p, gradient) for p, gradient in zip(every, gradients, strict=True)}
-    return AttentionTrace([positive[id(p)] for p in frames], [None if p is None else positive[id(p)] for p in prompts])
+    inputs.report(0.0)
+    seen = AttentionTrace()
+    with hooked(attention_hooks(inputs.model, _materialise, seen)):
+        score = cosine(inputs.model, inputs.pixels.clone().requires_grad_(), inputs.label).sum()
+        inputs.report(0.4)
+        every = [p for p in (*seen.frames, *seen.prompts) if p is not None]
+        gradients = torch.autograd.grad(score, every, materialize_grads=True)  # 0 where the score does not depend on A
+    inputs.report(0.9)
+    positive = {p: (dp * p).clamp_min(0).mean(dim=1).detach() for p, dp in zip(every, gradients, strict=True)}
+    trace = AttentionTrace([positive[p] for p in seen.frames], [p if p is None else positive[p] for p in seen.prompts])
+    result = roll_out(trace, inputs.settings)
+    return Map(result.heat, result.influence)
 
 
-def _positive(attention: Tensor, gradient: Tensor | None) -> Tensor:
-    """Head mean of relu(dA * A); 0 where the score does not depend on A."""
-    gradient = torch.zeros_like(attention) if gradient is None else gradient
-    return (gradient * attention).clamp_min(0).mean(dim=1).detach()
+def _materialise(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention through float32 probabilities, which keep their gradients."""
+    keep(p := probabilities(q, k))
+    return p.to(v.dtype) @ v
 
 
-def _materialise(keep: Callable[[Tensor], None]) -> Hook:
-    """A hook that computes attention through float32 probabilities, which keep their gradients."""
-
-    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        q, k, v = inputs
-        keep(p := probabilities(q, k))
-        return p.to(v.dtype) @ v
-
-    return hook
-
-
-def _counted(model: EZCLIP, text: Tensor, report: Report, clips: int) -> Callable[[Tensor], Tensor]:
-    """The score function for captum; ``report`` receives the fraction of about ``clips`` forward passes."""
+def _counted(inputs: Inputs, clips: int) -> Callable[[Tensor], Tensor]:
+    """The score function for captum; reports the fraction of about ``clips`` forward passes."""
     seen = 0
 
     def forward(pixels: Tensor) -> Tensor:
         nonlocal seen
-        report(min(seen / clips, 1.0))
+        inputs.report(min(seen / clips, 1.0))
         seen += len(pixels)
-        return cosine(model, pixels, text)
+        return cosine(inputs.model, pixels, inputs.label)
 
     return forward
+
+
+def _mean_colour(pixels: Tensor) -> Tensor:
+    return pixels.mean(dim=(1, 3, 4), keepdim=True).expand_as(pixels)
 
 
 def _patches(values: Tensor, grid: int) -> Tensor:

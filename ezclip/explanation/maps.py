@@ -1,4 +1,4 @@
-"""Computes the maps: inputs and outputs of a method, the attention-based methods, and ``explain`` for all."""
+"""Inputs and outputs of a method, the methods that need attention alone, and ``explain`` for all of ``METHODS``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from ezclip.errors import UserError
-from ezclip.explanation import gradients
 from ezclip.explanation.methods import DEFAULT, METHODS, Fusion, MapSettings
 from ezclip.explanation.rollout import roll_out
 from ezclip.explanation.trace import AttentionTrace, trace_of, traced
@@ -92,31 +91,6 @@ def _patches(trace: AttentionTrace) -> Tensor:
     prompted = trace.prompts[-1] is not None
     last = trace.frames[-1]
     return last[:, :, 1 : last.shape[-1] - int(prompted)]
-
-
-def gradient_rollout(inputs: Inputs) -> Map:
-    """Rollout of attention weighted by the gradient of the label's score."""
-    result = roll_out(
-        gradients.gradient_trace(inputs.model, inputs.pixels, inputs.label, inputs.report), inputs.settings
-    )
-    return Map(result.heat, result.influence)
-
-
-def grad_cam(inputs: Inputs) -> Map:
-    """Grad-CAM at the last block."""
-    return Map(gradients.grad_cam(inputs.model, inputs.pixels, inputs.label, inputs.report))
-
-
-def integrated_gradients(inputs: Inputs) -> Map:
-    """Integrated gradients from the clip's mean colour, with the convergence delta."""
-    heat, note = gradients.integrated_gradients(inputs.model, inputs.pixels, inputs.label, inputs.report)
-    return Map(heat, note=note)
-
-
-def occlusion(inputs: Inputs) -> Map:
-    """Occlusion of cells of 2x2 patches in one frame at a time."""
-    heat = gradients.occlusion(inputs.model, inputs.pixels, inputs.label, inputs.report)
-    return Map(heat, note="Cells of 2x2 patches in one frame at a time.")
 
 
 def explain(

@@ -56,23 +56,26 @@ def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
 
 
 def attention_hooks(
-    model: EZCLIP, hook: Callable[[Callable[[Tensor], None]], Hook], frames: list, prompts: list
+    model: EZCLIP, observe: Callable[..., Tensor | None], trace: AttentionTrace
 ) -> Iterator[tuple[nn.Module, Hook]]:
-    """The hooks that ``hook(keep)`` makes, on the attention of every block of the vision tower.
+    """The hooks that fill ``trace`` with an entry for each block of the vision tower.
 
     Args:
         model: observed.
-        hook: makes a hook that passes its result to ``keep``.
-        frames: receives an entry for each block.
-        prompts: receives one for each block, None in blocks without prompts.
+        observe: (keep, q, k, v) -> None, or another output of the attention; passes the entry to ``keep``.
+        trace: filled, its prompts with None in blocks without.
     """
+
+    def hook(keep: Callable[[Tensor], None]) -> Hook:
+        return lambda module, inputs, output: observe(keep, *inputs)
+
     for block in model.vision.blocks:
         assert isinstance(block, Block)
-        yield block.mix, hook(frames.append)
+        yield block.mix, hook(trace.frames.append)
         if block.prompt is not None:
-            yield block.prompt.mix, hook(prompts.append)
+            yield block.prompt.mix, hook(trace.prompts.append)
         else:
-            yield block.mix, lambda *_: prompts.append(None)
+            yield block.mix, lambda *_: trace.prompts.append(None)
 
 
 def probabilities(q: Tensor, k: Tensor) -> Tensor:
@@ -95,13 +98,10 @@ def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[Attentio
         raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(FUSIONS)}.")
     trace = AttentionTrace()
 
-    def observe(keep: Callable[[Tensor], None]) -> Hook:
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            keep(_FUSE[fusion](probabilities(inputs[0], inputs[1])))
+    def observe(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> None:
+        keep(_FUSE[fusion](probabilities(q, k)))
 
-        return hook
-
-    with hooked(attention_hooks(model, observe, trace.frames, trace.prompts)):
+    with hooked(attention_hooks(model, observe, trace)):
         yield trace
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,11 +16,10 @@ MARKERS = "oDsv^P"
 MOST_NAMED = 120  # classes of a confusion matrix
 Bar = tuple[float, float, float]  # value, lower and upper end of its interval
 NO_INTERVAL = (float("nan"), float("nan"))
+_HEADING: dict[str, Any] = {"fontsize": 10, "parse_math": False}
 
 
-def differences(
-    rows: Sequence[tuple[str, Bar]], *, title: str, unit: str = "points of top-1 accuracy", most: int = 20
-) -> Figure:
+def differences(rows: Sequence[tuple[str, Bar]], *, title: str, most: int = 20) -> Figure:
     """Horizontal bars around zero with intervals: the ``most`` largest gains, below them as many losses.
 
     Values in [-1, 1]; rows that did not change are left out.
@@ -27,18 +27,14 @@ def differences(
     ordered = sorted(rows, key=lambda row: row[1][0])
     lost, gained = ([row for row in ordered if sign * row[1][0] > 0] for sign in (-1, 1))
     shown = [*lost[:most], *gained[-most:]]
-    figure = Figure(figsize=(8.4, 1.3 + 0.3 * max(1, len(shown))), layout="constrained")
-    axis = figure.subplots()
+    told = f"{len(gained)} of {len(rows)} classes gain, {len(lost)} lose; at most {most} of each are shown"
+    label = "points of top-1 accuracy" if shown else "no class changed"
+    figure, axis = _chart(8.4, 1.3 + 0.3 * max(1, len(shown)), "x", x_label=label)
     values = 100 * np.array([bar for _, bar in shown]).reshape(-1, 3)
-    colours = [COLOURS[1] if value >= 0 else COLOURS[6] for value in values[:, 0]]
-    axis.barh(range(len(shown)), values[:, 0], color=colours)
-    _whiskers(axis, values, np.arange(len(shown)), horizontal=True)
+    _bars(axis, {"": values}, horizontal=True, colours=[[COLOURS[1 if v >= 0 else 6] for v in values[:, 0]]])
     axis.set_yticks(range(len(shown)), [_short(name, 52) for name, _ in shown], fontsize=8)
     axis.axvline(0, color="0.2", linewidth=0.8)
-    axis.set_xlabel(unit if shown else "no class changed")
-    told = f"{len(gained)} of {len(rows)} classes gain, {len(lost)} lose; at most {most} of each are shown"
-    _title(figure, f"{title} ({told})")
-    axis.grid(axis="x", alpha=0.3)
+    _suptitle(figure, f"{title} ({told})")
     return figure
 
 
@@ -55,26 +51,18 @@ def by_class(
     """
     last = list(series.values())[-1]
     labels = sorted(last, key=lambda label: last[label][0])
-    shown = labels if len(labels) <= most else [*labels[: most // 2], *labels[-(most // 2) :]]
-    figure = Figure(figsize=(8.4, 1.6 + (0.12 + 0.16 * len(series)) * len(shown)), layout="constrained")
-    axis = figure.subplots()
-    height = 0.8 / len(series)
-    for i, (name, bars) in enumerate(series.items()):
-        values = 100 * np.array([bars[label] for label in shown])
-        places = np.arange(len(shown)) - (i - (len(series) - 1) / 2) * height
-        colour = COLOURS[(i + (len(series) == 1)) % len(COLOURS)]
-        axis.barh(places, values[:, 0], height * 0.94, label=_short(name, 40), color=colour)
-        _whiskers(axis, values, places, horizontal=True)
+    shown = labels
+    if len(labels) > most:
+        shown = [*labels[: most // 2], *labels[-(most // 2) :]]
+        title = f"{title}: {most // 2} best, {most // 2} worst of {len(labels)}"
+    figure, axis = _chart(8.4, 1.6 + (0.12 + 0.16 * len(series)) * len(shown), "x", x_label=axis_label)
+    values = {name: 100 * np.array([bars[label] for label in shown]) for name, bars in series.items()}
+    _bars(axis, values, horizontal=True, colours=COLOURS[len(series) == 1 :])
     axis.set_yticks(range(len(shown)), [_short(name, 52) for name in shown], fontsize=8)
     axis.set_ylim(-0.6, len(shown) - 0.4)
     axis.set_xlim(0, 101)
-    axis.set_xlabel(axis_label)
-    _title(
-        figure, title if len(shown) == len(labels) else f"{title}: {most // 2} best, {most // 2} worst of {len(labels)}"
-    )
+    _suptitle(figure, title)
     axis.legend(fontsize=8, loc="lower right")
-    axis.grid(axis="x", alpha=0.3)
-    axis.set_axisbelow(True)
     return figure
 
 
@@ -98,22 +86,12 @@ def grouped(
         percent: values are in [0, 1] and shown in per cent.
     """
     factor = 100 if percent else 1
-    figure = Figure(figsize=(max(6.5, 1.05 * len(groups) + 2.5), 3.9), layout="constrained")
-    axis = figure.subplots()
-    width = 0.8 / len(series)
-    for i, (name, bars) in enumerate(series.items()):
-        values = factor * np.array(bars, float)
-        places = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * width
-        axis.bar(places, values[:, 0], width * 0.94, label=_short(name, 40), color=COLOURS[i % len(COLOURS)])
-        _whiskers(axis, values, places, horizontal=False)
-    axis.set_xticks(range(len(groups)), [textwrap.fill(_short(g, 40), 14) for g in groups], fontsize=8)
-    axis.set_ylabel(axis_label)
+    figure, axis = _chart(max(6.5, 1.05 * len(groups) + 2.5), 3.9, "y", title, y_label=axis_label)
+    _bars(axis, {name: factor * np.array(bars, float) for name, bars in series.items()})
+    _name_groups(axis, groups)
     if reference is not None:
         axis.axhline(factor * reference[0], color="0.2", linestyle="--", linewidth=1, label=reference[1])
     axis.legend(fontsize=8, ncols=min(5, len(series) + 1), loc="upper center", bbox_to_anchor=(0.5, -0.16))
-    axis.set_title(title, fontsize=10, parse_math=False)
-    axis.grid(axis="y", alpha=0.3)
-    axis.set_axisbelow(True)
     return figure
 
 
@@ -128,17 +106,14 @@ def panels(groups: Sequence[str], rows: Mapping[str, Mapping[str, Sequence[float
     figure = Figure(figsize=(max(6.5, 1.05 * len(groups) + 2.0), 1.35 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
     for axis, (quantity, series) in zip(axes, rows.items(), strict=True):
-        width = 0.8 / len(series)
-        for i, (name, values) in enumerate(series.items()):
-            places = np.arange(len(groups)) + (i - (len(series) - 1) / 2) * width
-            axis.bar(places, values, width * 0.94, label=_short(name, 40), color=COLOURS[i % len(COLOURS)])
+        _bars(axis, {name: np.array([(v, *NO_INTERVAL) for v in values]) for name, values in series.items()})
         axis.set_ylabel(textwrap.fill(quantity, 18), fontsize=8)
         axis.tick_params(labelsize=8)
         axis.grid(axis="y", alpha=0.3)
         axis.set_axisbelow(True)
-    axes[-1].set_xticks(range(len(groups)), [textwrap.fill(_short(g, 40), 14) for g in groups], fontsize=8)
+    _name_groups(axes[-1], groups)
     axes[-1].legend(fontsize=8, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.32))
-    _title(figure, title)
+    _suptitle(figure, title)
     return figure
 
 
@@ -151,24 +126,13 @@ def curves(
     reference: tuple[float, str] | None = None,
 ) -> Figure:
     """Lines over x, legend -> (x, y)."""
-    figure = Figure(figsize=(6.6, 3.8), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = _chart(6.6, 3.8, "both", title, x_label, y_label)
     for i, (name, (x, y)) in enumerate(lines.items()):
-        axis.plot(
-            x,
-            y,
-            marker=MARKERS[i % len(MARKERS)],
-            markersize=3.5,
-            color=COLOURS[i % len(COLOURS)],
-            label=_short(name, 60),
-        )
+        marker, colour = MARKERS[i % len(MARKERS)], COLOURS[i % len(COLOURS)]
+        axis.plot(x, y, marker=marker, markersize=3.5, color=colour, label=_short(name, 60))
     if reference is not None:
         axis.axhline(reference[0], color="0.2", linestyle="--", linewidth=1, label=reference[1])
-    axis.set_xlabel(x_label)
-    axis.set_ylabel(y_label)
-    axis.set_title(title, fontsize=10, parse_math=False)
     axis.legend(fontsize=8)
-    axis.grid(alpha=0.3)
     return figure
 
 
@@ -176,52 +140,36 @@ def bubbles(
     points: Sequence[tuple[str, float, float, float]], *, title: str, x_label: str, y_label: str, size_label: str
 ) -> Figure:
     """Named points (name, x, y, size), with areas proportional to size (the paper's Fig. 1)."""
-    figure = Figure(figsize=(7.2, 4.4), layout="constrained")
-    axis = figure.subplots()
+    figure, axis = _chart(7.2, 4.4, "both", title, x_label, y_label)
     largest = max(size for *_, size in points) or 1.0
     for i, (name, x, y, size) in enumerate(points):
         told = f"{_short(name, 40)} ({size:.3g} {size_label})"
         axis.scatter(x, y, s=30 + 900 * size / largest, color=COLOURS[i % len(COLOURS)], alpha=0.75, label=told)
     axis.set_xlim(0, 1.25 * max(x for _, x, *_ in points))
     axis.set_ylim(0, 1.25 * max(y for _, _, y, _ in points))
-    axis.set_xlabel(x_label)
-    axis.set_ylabel(y_label)
-    axis.set_title(title, fontsize=10, parse_math=False)
     legend = axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
     for handle in legend.legend_handles:
         handle.set_sizes([50])  # type: ignore[union-attr]
-    axis.grid(alpha=0.3)
     return figure
 
 
 def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figure:
     """Rows are true classes, columns predictions, as fractions of a row's clips; labelled up to 120 classes."""
     C = len(labels)
-    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     named = C <= MOST_NAMED
     side = max(4.5, 0.19 * C + 3.4) if named else 14.0
-    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
-    axis = figure.subplots()
-    image = axis.imshow(shares, cmap="viridis", vmin=0, vmax=1)
+    figure, axis = _chart(side + 0.8, side, None, title, "answer", "true class")
+    image = axis.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="viridis", vmin=0, vmax=1)
     if named:
-        size = 8 if C <= 12 else 5.5
-        axis.set_xticks(range(C), [_short(name, 34) for name in labels], rotation=90, fontsize=size)
-        axis.set_yticks(range(C), [_short(name, 34) for name in labels], fontsize=size)
-    axis.set_xlabel("answer")
-    axis.set_ylabel("true class")
-    axis.set_title(title, fontsize=10, parse_math=False)
+        names, size = [_short(name, 34) for name in labels], 8 if C <= 12 else 5.5
+        axis.set_xticks(range(C), names, rotation=90, fontsize=size)
+        axis.set_yticks(range(C), names, fontsize=size)
     figure.colorbar(image, ax=axis, fraction=0.04, label="fraction of true class's clips")
     return figure
 
 
 def plane(
-    points: np.ndarray,
-    panel: Sequence[str],
-    group: Sequence[str],
-    *,
-    title: str,
-    trajectories: bool = False,
-    panels: bool = True,
+    points: np.ndarray, panel: Sequence[str], group: Sequence[str], *, title: str, trajectories: bool = False
 ) -> Figure:
     """Points of a projection, one panel per model and one colour per group, all on the same axes.
 
@@ -231,49 +179,67 @@ def plane(
         group: n names of clips or classes.
         title: of the figure.
         trajectories: join the points of a group in their order.
-        panels: one panel per model; otherwise one with a marker for each.
     """
     names, groups = list(dict.fromkeys(panel)), list(dict.fromkeys(group))
-    columns = len(names) if panels else 1
-    figure = Figure(figsize=(4.6 * columns + 2.2, 4.6), layout="constrained")
-    axes = figure.subplots(1, columns, squeeze=False, sharex=True, sharey=True)[0]
+    figure = Figure(figsize=(4.6 * len(names) + 2.2, 4.6), layout="constrained")
+    axes = figure.subplots(1, len(names), squeeze=False, sharex=True, sharey=True)[0]
     low, high = points.min(axis=0), points.max(axis=0)
     pad = 0.06 * np.maximum(high - low, 1e-6)
-    for m, name in enumerate(names):
-        axis = axes[m if panels else 0]
+    for axis, name in zip(axes, names, strict=True):
         for g, wanted in enumerate(groups):
             own = [i for i in range(len(points)) if panel[i] == name and group[i] == wanted]
-            colour, marker = COLOURS[g % len(COLOURS)], MARKERS[(g // len(COLOURS) if panels else m) % len(MARKERS)]
+            colour, marker = COLOURS[g % len(COLOURS)], MARKERS[g // len(COLOURS) % len(MARKERS)]
             if trajectories and own:
                 axis.plot(*points[own].T, color=colour, linewidth=0.8, alpha=0.6)
                 axis.annotate("1", points[own[0]], fontsize=6, ha="center", va="center", zorder=5, color="white")
-            label = _short(wanted, 36) if m == columns - 1 or not panels and m == 0 else None
-            axis.scatter(
-                *points[own].T, s=34, color=colour, marker=marker, label=label, edgecolors="0.2", linewidths=0.3
-            )
-        if panels:
-            axis.set_title(name, fontsize=10, parse_math=False)
-        axis.set_xlim(low[0] - pad[0], high[0] + pad[0])
-        axis.set_ylim(low[1] - pad[1], high[1] + pad[1])
-        axis.set_xticks([])
-        axis.set_yticks([])
+            style = {"s": 34, "color": colour, "marker": marker, "edgecolors": "0.2", "linewidths": 0.3}
+            axis.scatter(*points[own].T, label=_short(wanted, 36), **style)
+        axis.set_title(name, **_HEADING)
+        axis.set(xlim=(low[0] - pad[0], high[0] + pad[0]), ylim=(low[1] - pad[1], high[1] + pad[1]))
+        axis.set(xticks=[], yticks=[])
     axes[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    figure.suptitle(title, fontsize=10, parse_math=False)
+    figure.suptitle(title, **_HEADING)
     return figure
 
 
-def _title(figure: Figure, text: str) -> None:
+def _chart(
+    width: float, height: float, grid: str | None, title: str = "", x_label: str = "", y_label: str = ""
+) -> tuple[Figure, Axes]:
+    """A figure with one axis, grid lines along "x", "y" or "both" below what is drawn."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axis = figure.subplots()
+    axis.set(xlabel=x_label, ylabel=y_label)
+    axis.set_title(title, **_HEADING)
+    if grid is not None:
+        axis.grid(axis=grid, alpha=0.3)  # type: ignore[arg-type]
+        axis.set_axisbelow(True)
+    return figure, axis
+
+
+def _suptitle(figure: Figure, text: str) -> None:
     """Above the whole figure, where long labels leave the axes little room."""
-    figure.suptitle(textwrap.fill(text, 100), fontsize=10, parse_math=False)
+    figure.suptitle(textwrap.fill(text, 100), **_HEADING)
 
 
-def _whiskers(axis: Axes, values: np.ndarray, places: np.ndarray, *, horizontal: bool) -> None:
-    """Error bars where values (n, 3) hold an interval."""
-    error = np.abs(values[:, 1:].T - values[:, 0])
-    if np.isfinite(error).any():
-        x, y = (values[:, 0], places) if horizontal else (places, values[:, 0])
-        along, up = (error, None) if horizontal else (None, error)
-        axis.errorbar(x, y, xerr=along, yerr=up, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=2)
+def _name_groups(axis: Axes, groups: Sequence[str]) -> None:
+    axis.set_xticks(range(len(groups)), [textwrap.fill(_short(g, 40), 14) for g in groups], fontsize=8)
+
+
+def _bars(
+    axis: Axes, series: Mapping[str, np.ndarray], *, horizontal: bool = False, colours: Sequence[Any] = COLOURS
+) -> None:
+    """Bars of each series (n, 3) side by side, with whiskers where the values hold an interval."""
+    thickness = 0.8 / len(series)
+    for i, (name, values) in enumerate(series.items()):
+        offset = (i - (len(series) - 1) / 2) * thickness
+        places = np.arange(len(values)) + (-offset if horizontal else offset)
+        style = {"label": _short(name, 40), "color": colours[i % len(colours)]}
+        (axis.barh if horizontal else axis.bar)(places, values[:, 0], thickness * 0.94, **style)
+        error = np.abs(values[:, 1:].T - values[:, 0])
+        if np.isfinite(error).any():
+            x, y = (values[:, 0], places) if horizontal else (places, values[:, 0])
+            whiskers = {"xerr" if horizontal else "yerr": error}
+            axis.errorbar(x, y, **whiskers, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=2)
 
 
 def _short(text: str, width: int) -> str:

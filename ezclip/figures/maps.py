@@ -16,6 +16,7 @@ from ezclip.types import Attribution, Clip, visible_box
 
 DIFFERENCE = "PuOr_r"  # symmetric, colour-blind-safe
 CMAP = "magma"  # perceptually uniform, also in greyscale; colour-blind-safe
+_SIDE = 160  # pixels of a picture in a strip
 
 
 def shared_limit(attributions: list[Attribution]) -> float:
@@ -45,13 +46,10 @@ def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float =
         uint8 (T, side, side, 3)
     """
     side = frames.shape[1]
-    blended = np.empty_like(frames)
-    for t, image in enumerate(frames):
-        values = Image.fromarray(np.clip(heat[t] / limit, 0, 1).astype(np.float32))
-        smooth = np.asarray(values.resize((side, side), Image.Resampling.BILINEAR))
-        colour = colormaps[cmap](smooth)[..., :3] * 255
-        blended[t] = (1 - opacity) * image + opacity * colour
-    return blended
+    values = np.clip(heat / limit, 0, 1).astype(np.float32)
+    smooth = [Image.fromarray(v).resize((side, side), Image.Resampling.BILINEAR) for v in values]
+    colours = colormaps[cmap](np.stack(smooth))[..., :3] * 255
+    return ((1 - opacity) * frames + opacity * colours).astype(np.uint8)
 
 
 def difference_limit(difference: np.ndarray) -> float:
@@ -73,7 +71,6 @@ def draw_strip(
     difference: np.ndarray | None = None,
     notes: Mapping[str, str] | None = None,
     image_size: int | None = None,
-    side: int = 160,
 ) -> Figure:
     """Input frames and, under them, one row of overlays for each model.
 
@@ -85,24 +82,23 @@ def draw_strip(
         difference: (T, grid, grid), the model's map minus the baseline's, drawn below on a scale of its own.
         notes: row title -> text below it.
         image_size: S of the model whose view the input row shows; None takes that of the last map.
-        side: pixels of one picture.
     """
     T = len(clip)
-    S = image_size or list(rows.values())[-1].image_size
-    frames = square(clip.images, side, S)
-    pictures = [("Input", frames)]
+    frames = square(clip.images, _SIDE, image_size or list(rows.values())[-1].image_size)
+    pictures, scales = [("Input", frames)], []
     for name, a in rows.items():
-        pictures.append((name, overlay(square(clip.images, side, a.image_size), a.heat, limit, opacity)))
-    ends = 0.0
+        pictures.append((name, overlay(square(clip.images, _SIDE, a.image_size), a.heat, limit, opacity)))
+    if rows:
+        meaning = "share of attention per patch\n(one scale for all rows)"
+        scales.append((ScalarMappable(Normalize(0, limit), CMAP), meaning))
     if difference is not None:
-        ends = difference_limit(difference)
         pictures.append(("Model minus baseline", draw_difference(frames, difference, opacity)))
+        end = difference_limit(difference)
+        scales.append((ScalarMappable(Normalize(-end, end), DIFFERENCE), "model minus baseline"))
     columns = min(T, 8)
     bands = [range(start, min(start + columns, T)) for start in range(0, T, columns)]
-    figure = Figure(figsize=(1.5 * columns + 2.0, 1.62 * len(pictures) * len(bands) + 0.45), layout="constrained")
-    axes = figure.subplots(len(pictures) * len(bands), columns, squeeze=False)
-    for axis in axes.ravel():
-        axis.set_axis_off()
+    lines = len(pictures) * len(bands)
+    figure, axes = _grid(lines, columns, 1.5 * columns + 2.0, 1.62 * lines + 0.45)
     for b, band in enumerate(bands):
         for r, (title, images) in enumerate(pictures):
             for c, t in enumerate(band):
@@ -116,15 +112,9 @@ def draw_strip(
                     note = (notes or {}).get(title, "")
                     axis.text(-0.06, 0.5, name, va="bottom" if note else "center", fontsize=9, **told)
                     axis.text(-0.06, 0.46, note, va="top", fontsize=7, color="0.35", **told)
-    if rows:
-        scale = ScalarMappable(Normalize(0, limit), CMAP)
+    for scale, meaning in scales:
         bar = figure.colorbar(scale, ax=axes, fraction=0.018, pad=0.01, format="%.1e")
-        bar.set_label("share of attention per patch\n(one scale for all rows)", fontsize=8)
-        bar.ax.tick_params(labelsize=7)
-    if difference is not None:
-        scale = ScalarMappable(Normalize(-ends, ends), DIFFERENCE)
-        bar = figure.colorbar(scale, ax=axes, fraction=0.018, pad=0.01, format="%.1e")
-        bar.set_label("model minus baseline", fontsize=8)
+        bar.set_label(meaning, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return figure
 
@@ -136,14 +126,11 @@ def gains(deletion: float | None, insertion: float | None) -> str:
     return f"gain over chance\ndeletion {deletion:+.2f}\ninsertion {insertion:+.2f}"
 
 
-def draw_thumbnails(pictures: Sequence[tuple[str, np.ndarray]], columns: int = 8) -> Figure:
-    """Pictures, uint8 (side, side, 3), in rows, each with its title."""
-    rows = -(-len(pictures) // columns)
-    figure = Figure(figsize=(1.3 * columns, 1.5 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axis in axes:
-        axis.set_axis_off()
-    for axis, (title, picture) in zip(axes, pictures):
+def draw_thumbnails(pictures: Sequence[tuple[str, np.ndarray]]) -> Figure:
+    """Pictures, uint8 (side, side, 3), in rows of eight, each with its title."""
+    columns, rows = 8, -(-len(pictures) // 8)
+    figure, axes = _grid(rows, columns, 1.3 * columns, 1.5 * rows)
+    for axis, (title, picture) in zip(axes.ravel(), pictures):
         axis.imshow(picture)
         axis.set_title(title, fontsize=8, pad=2, parse_math=False)
     return figure
@@ -156,72 +143,75 @@ def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
     the rest is coloured; the mean influence of other frames is in the title.
     """
     T = len(M)
-    across = M.copy()
-    np.fill_diagonal(across, np.nan)
-    total = float(np.nansum(across)) / T
-    limit = max(float(np.nanmax(across)) if T > 1 else 0.0, 1e-9)
     figure = Figure(figsize=(5.4, 4.9), layout="constrained")
     axis = figure.subplots()
+    across, scale = _without_diagonal(M)
     axis.set_facecolor("0.9")
-    image = axis.imshow(across, cmap="viridis", vmin=0, vmax=limit)
+    axis.imshow(across, cmap=scale.cmap, norm=scale.norm)
     labels = [f"{s:.2f}" for s in seconds]
     axis.set_xticks(range(T), labels, rotation=90, fontsize=7)
     axis.set_yticks(range(T), labels, fontsize=7)
-    axis.set_xlabel("… attended to the frame at (s)")
-    axis.set_ylabel("class token of the frame at (s) …")
+    axis.set(xlabel="… attended to the frame at (s)", ylabel="class token of the frame at (s) …")
     if T <= 16:
         for t in range(T):
             axis.text(t, t, f"{M[t, t]:.2f}", ha="center", va="center", fontsize=7, color="0.35")
-    axis.set_title(
-        f"{textwrap.shorten(title, 48)}\n{100 * total:.2f} % of a frame's attention comes from other frames",
-        fontsize=10,
-        parse_math=False,
-    )
-    figure.colorbar(image, ax=axis, label="share from another frame", fraction=0.045)
+    told = f"{100 * np.nansum(across) / T:.2f} % of a frame's attention comes from other frames"
+    axis.set_title(f"{textwrap.shorten(title, 48)}\n{told}", fontsize=10, parse_math=False)
+    figure.colorbar(scale, ax=axis, label="share from another frame", fraction=0.045)
     return figure
 
 
 def draw_to_prompt(to_prompt: np.ndarray, layers: Sequence[int], seconds: np.ndarray) -> Figure:
     """How much of each patch's attention goes to its frame's prompt, (K, T, grid, grid); row per layer, one scale."""
     K, T = to_prompt.shape[:2]
-    limit = max(float(to_prompt.max()), 1e-9)
+    scale = Normalize(0, max(float(to_prompt.max()), 1e-9))
     figure = Figure(figsize=(1.2 * T + 1.6, 1.3 * K + 0.4), layout="constrained")
     axes = figure.subplots(K, T, squeeze=False)
-    image = None
-    for axis, (k, t) in zip(axes.ravel(), np.ndindex(K, T), strict=True):
-        image = axis.imshow(to_prompt[k, t], cmap=CMAP, vmin=0, vmax=limit)
-        axis.set_xticks([])
-        axis.set_yticks([])
-        if k == 0:
-            axis.set_title(f"{seconds[t]:.2f} s", fontsize=8, pad=2)
-        if t == 0:
-            axis.set_ylabel(f"layer {layers[k]}", fontsize=8)
-    if image is not None:
-        figure.colorbar(image, ax=axes, fraction=0.03, label="share of a patch's attention", format="%.1e")
+    for k, t in np.ndindex(K, T):
+        axes[k, t].imshow(to_prompt[k, t], cmap=CMAP, norm=scale)
+        axes[k, t].set(xticks=[], yticks=[])
+    for axis, s in zip(axes[0], seconds, strict=True):
+        axis.set_title(f"{s:.2f} s", fontsize=8, pad=2)
+    for axis, layer in zip(axes[:, 0], layers, strict=True):
+        axis.set_ylabel(f"layer {layer}", fontsize=8)
+    label = "share of a patch's attention"
+    figure.colorbar(ScalarMappable(scale, CMAP), ax=axes, fraction=0.03, label=label, format="%.1e")
     return figure
 
 
 def draw_prompts(prompts: np.ndarray, layers: Sequence[int]) -> Figure:
     """Attention among the temporal prompts, (K, T, T), one panel per layer, all on one scale without the diagonals."""
-    T = prompts.shape[1]
-    across = np.where(np.eye(T, dtype=bool), np.nan, prompts)
-    limit = max(float(np.nanmax(across)) if T > 1 else 0.0, 1e-9)
-    columns = min(4, len(layers))
-    rows = -(-len(layers) // columns)
-    figure = Figure(figsize=(2.9 * columns + 0.9, 3.1 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.ravel():
-        axis.set_axis_off()
-    image = None
+    K, T = prompts.shape[:2]
+    columns = min(4, K)
+    rows = -(-K // columns)
+    figure, axes = _grid(rows, columns, 2.9 * columns + 0.9, 3.1 * rows)
+    across, scale = _without_diagonal(prompts)
+    frames = [str(t + 1) for t in range(T)]
     for axis, layer, matrix in zip(axes.ravel(), layers, across):
         axis.set_axis_on()
         axis.set_facecolor("0.9")
-        image = axis.imshow(matrix, cmap="viridis", vmin=0, vmax=limit)
+        axis.imshow(matrix, cmap=scale.cmap, norm=scale.norm)
         axis.set_title(f"layer {layer}: {np.nansum(matrix) / T:.0%} to other frames", fontsize=8)
-        axis.set_xticks(range(T), [str(t + 1) for t in range(T)], fontsize=6)
-        axis.set_yticks(range(T), [str(t + 1) for t in range(T)], fontsize=6)
+        axis.set_xticks(range(T), frames, fontsize=6)
+        axis.set_yticks(range(T), frames, fontsize=6)
         axis.set_xlabel("… attends to prompt of frame", fontsize=7)
         axis.set_ylabel("prompt of frame …", fontsize=7)
-    if image is not None:
-        figure.colorbar(image, ax=axes, fraction=0.03, label="share of attention")
+    figure.colorbar(scale, ax=axes, fraction=0.03, label="share of attention")
     return figure
+
+
+def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+    """A figure and its (rows, columns) axes, all off."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.ravel():
+        axis.set_axis_off()
+    return figure, axes
+
+
+def _without_diagonal(matrices: np.ndarray) -> tuple[np.ndarray, ScalarMappable]:
+    """Matrices (..., T, T) with NaN on the diagonals, and the colour scale of their other values."""
+    T = matrices.shape[-1]
+    across = np.where(np.eye(T, dtype=bool), np.nan, matrices)
+    limit = max(float(np.nanmax(across)) if T > 1 else 0.0, 1e-9)
+    return across, ScalarMappable(Normalize(0, limit), "viridis")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import csv
-import io
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,20 +70,16 @@ class Report:
         write_json(files["report"], self.data)
         pictures: dict[str, str] = {}
         for part in self.parts:
+            kinds = ("csv", "json") if isinstance(part, Table) else ("png", "svg")
+            first, second = (out / f"{part.name}.{kind}" for kind in kinds)
+            files |= {part.name: first, second.name: second}
             if isinstance(part, Table):
-                files[part.name] = out / f"{part.name}.csv"
-                write_atomically(files[part.name], lambda path, table=part: _csv(path, table))
-                files[f"{part.name}.json"] = out / f"{part.name}.json"
-                records = [dict(zip(part.columns, map(_plain, row), strict=True)) for row in part.rows]
-                write_json(files[f"{part.name}.json"], records)
+                write_atomically(first, lambda path, table=part: _csv(path, table))
+                write_json(second, [dict(zip(part.columns, map(_plain, row), strict=True)) for row in part.rows])
             else:
-                files[part.name] = out / f"{part.name}.png"
-                drawn = io.BytesIO()
-                part.figure.savefig(drawn, format="png", dpi=130)
-                files[part.name].write_bytes(drawn.getvalue())
-                files[f"{part.name}.svg"] = out / f"{part.name}.svg"
-                part.figure.savefig(files[f"{part.name}.svg"])
-                pictures[part.name] = base64.b64encode(drawn.getvalue()).decode()
+                part.figure.savefig(first, dpi=130)
+                part.figure.savefig(second)
+                pictures[part.name] = base64.b64encode(first.read_bytes()).decode()
         page = self.page(pictures)
         write_atomically(files["page"], lambda path: path.write_text(page, encoding="utf-8"))
         return files

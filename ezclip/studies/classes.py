@@ -143,7 +143,7 @@ class Classes(Study):
 
     def run(self, host: Host) -> Steps[ClassStudy]:
         """Read the tables and compare them."""
-        from ezclip.evaluation.predictions import read_predictions
+        from ezclip.evaluation.run import read_predictions
         from ezclip.evaluation.shipped import shipped_evaluations, shipped_map
 
         given = [name for name in (self.first, self.second) if name]
