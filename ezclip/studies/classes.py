@@ -17,7 +17,7 @@ from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import Alias, Baseline, Labels, Model, Result, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.host import Host
 from ezclip.types import Document
 
 if TYPE_CHECKING:
@@ -70,7 +70,6 @@ class Evaluate(Study):
 
         if not self.data:
             raise UserError("No clips yet: give a manifest, or a folder or zip with a folder of clips for each class.")
-        yield loading()
         for name in self.models():
             check_model_name(name)
         views, embedded = ViewCount.parse(self.views), (Path(self.data) / INDEX).is_file()
@@ -125,7 +124,6 @@ class Classes(Study):
     """
 
     verb: ClassVar[str] = "classes"
-    old_verbs: ClassVar[tuple[str, ...]] = ("compare",)
     aliases: ClassVar[tuple[Alias, ...]] = (
         Alias("compare_tables"),
         Alias(

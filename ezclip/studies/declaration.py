@@ -6,12 +6,15 @@ import csv
 import io
 import shlex
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT
+from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import UserError, VideoError
-from ezclip.figures.report import Report
+from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter, build, check_parameters, declared, values_of
 from ezclip.text.labels import label_set, parse_labels
 from ezclip.text.templates import check_texts, sentences
@@ -55,7 +58,15 @@ Sentences = Annotated[
 
 
 class Result(ABC):
-    """A study's result, a value; subclasses are frozen dataclasses whose first field is the study."""
+    """A study's result, a value; subclasses are frozen dataclasses whose first field is the study.
+
+    Attributes:
+        study: the request.
+        identities: of the models that ``_report`` lists.
+    """
+
+    study: Any
+    identities: list[Identity]
 
     @abstractmethod
     def as_json(self) -> Document:
@@ -76,6 +87,13 @@ class Result(ABC):
     def write(self, out: str | Path) -> dict[str, Path]:
         """Write the report in all its forms into a folder; name -> path."""
         return self.report().write(out)
+
+    def _report(
+        self, title: str, lead: str, parts: Sequence[Table | Picture], data: Document | None = None, **facts: str
+    ) -> Report:
+        """A report of ``data``, by default the public document; its provenance has ``facts`` and the command."""
+        made = provenance(self.identities, **facts, command=self.study.command())
+        return Report(title, lead, self.as_json() if data is None else data, made, [*parts])
 
 
 @dataclass(frozen=True)
@@ -100,21 +118,17 @@ class Study:
 
     Attributes:
         verb: name of its command and its endpoint.
-        old_verbs: former names of the command.
         old_flags: former -> present names of its options.
         aliases: other names of the endpoint.
         files: whether its endpoint also returns the report's files.
-        lists_files: whether the JSON of its command lists the files that it wrote.
         needs_labels: whether the command requires class names.
         printed: number of predictions that the command prints by default; 0 if that is not an option.
     """
 
     verb: ClassVar[str]
-    old_verbs: ClassVar[tuple[str, ...]] = ()
     old_flags: ClassVar[dict[str, str]] = {}
     aliases: ClassVar[tuple[Alias, ...]] = ()
     files: ClassVar[bool] = False
-    lists_files: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
     printed: ClassVar[int] = 0
 
@@ -143,31 +157,26 @@ class Study:
         """
         raise UserError(f"{type(self).__name__} cannot run.")
 
-    def files_given(self) -> tuple[str, ...]:
-        """Paths of the files that it reads."""
-        kinds = {"clip": (), "clips": (), "archive": (), "table": ()}
-        values = values_of(self)
-        found: list[str] = []
-        for one in declared(type(self)):
-            if one.parameter.kind in kinds and (value := values[one.name]):
-                found += [value] if isinstance(value, str) else value
-        return tuple(found)
-
     def models(self) -> list[str]:
         """Names of the models that it needs, the baseline first, each once."""
         values = values_of(self)
         names = [values.get("baseline"), values.get("model"), *values.get("further", ())]
         return list(dict.fromkeys(name for name in names if name))
 
-    def required_clip(self) -> str:
-        """The path of the clip.
+    def prepare(self, host: Host) -> Steps[tuple[dict[str, Predictor], Predictor, list[str], list[str]]]:
+        """Load the models of a study of one clip.
+
+        Returns:
+            All models by name, the one under study, the class names to choose among, and warnings about them.
 
         Raises:
-            VideoError: none was given.
+            VideoError: no clip was given.
         """
-        if not (clip := values_of(self)["clip"]):
+        if not self["clip"]:
             raise VideoError(NO_CLIP)
-        return clip
+        predictors = yield from host.predictors(self.models())
+        model = predictors[self["model"]]
+        return predictors, model, *self.class_names(model.identity)
 
     def given_labels(self) -> tuple[list[str], list[str]]:
         """The class names that were given, and warnings; none for an empty field.
@@ -175,7 +184,7 @@ class Study:
         Raises:
             LabelError: names or a set that cannot be used.
         """
-        text = values_of(self)["labels"].strip()
+        text = self["labels"].strip()
         if text.startswith(SET_PREFIX):
             return label_set(text.removeprefix(SET_PREFIX).strip()), []
         return parse_labels(text) if text else ([], [])
@@ -187,17 +196,14 @@ class Study:
 
     def prompt_texts(self, predictor: Predictor, names: list[str]) -> dict[str, list[str]]:
         """The sentences that represent each name."""
-        values = values_of(self)
-        return sentences(names, values["texts"], predictor.templates, values["sentences"])
+        return sentences(names, self["texts"], predictor.templates, self["sentences"])
 
     def command(self) -> str:
         """The command that repeats the result; class names and sentences in the files of ``companions``."""
         words = ["python", "-m", "ezclip", self.verb]
         options: list[str] = []
-        values = values_of(self)
-        for one in declared(type(self)):
-            value, kind = values[one.name], one.parameter.kind
-            flag = f"--{one.name.replace('_', '-')}"
+        for one, value in zip(declared(type(self)), values_of(self).values(), strict=True):
+            kind, flag = one.parameter.kind, f"--{one.name.replace('_', '-')}"
             if kind in ("clip", "clips", "table", "stream"):
                 words += [Path(v).name for v in ([value] if isinstance(value, str) else value) if v]
             elif kind == "archive":
@@ -230,3 +236,15 @@ class Study:
             writer.writerows([i, name, text] for i, (name, text) in enumerate(own.items()))
             found[SENTENCES_FILE] = table.getvalue()
         return found
+
+
+@dataclass(frozen=True)
+class ClipStudy(Study):
+    """A study of one clip under a model and a baseline."""
+
+    clip: ClipFile = ""
+    labels: Labels = ""
+    model: Model = DEFAULT
+    baseline: Baseline = BASELINE
+    texts: Texts = "trained"
+    sentences: Sentences = field(default_factory=dict)

@@ -30,7 +30,6 @@ class Explain(Study):
     verb: ClassVar[str] = "explain"
     old_flags: ClassVar[dict[str, str]] = {"--prove": "--faithfulness"}
     files: ClassVar[bool] = True
-    lists_files: ClassVar[bool] = True
     clip: ClipFile = ""
     labels: Labels = ""
     model: Model = DEFAULT

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
-from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import UserError
 from ezclip.explanation.projection import PROJECTIONS, Projection
 from ezclip.figures import charts
@@ -15,7 +14,7 @@ from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, Result, Study
-from ezclip.studies.host import Host, loading
+from ezclip.studies.host import Host
 from ezclip.types import Clip, Document, MotionStatistics, Variant
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ class CompareFrames(Study):
     """
 
     verb: ClassVar[str] = "frames"
-    lists_files: ClassVar[bool] = True
-    old_verbs: ClassVar[tuple[str, ...]] = ("project",)
     old_flags: ClassVar[dict[str, str]] = {"--first": "--baseline", "--second": "--model", "--method": "--projection"}
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("project"),)
     clips: ClipFiles = ()
@@ -56,7 +53,6 @@ class CompareFrames(Study):
         """Embed the frames of every clip with both models and project them in one fit."""
         if not self.clips:
             raise UserError(NO_CLIP)
-        yield loading()
         if self.model == self.baseline:
             raise UserError(f"{self.model} was chosen twice; choose two different models.")
         predictors = list((yield from host.predictors(self.models())).values())
@@ -217,8 +213,7 @@ class FramePlane(Result):
             Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread, PHANTOM),
         ]
         clips = ", ".join(clip.name for clip in self.clips)
-        made = provenance(self.identities, clips=clips, command=self.study.command())
-        return Report("Frame embeddings", self.text(), self.as_json(), made, parts)
+        return self._report("Frame embeddings", self.text(), parts, clips=clips)
 
 
 def phantom_share(motion: MotionStatistics) -> float | None:

@@ -38,10 +38,8 @@ def size_of(value: Any) -> int:
         return value.nbytes
     if torch is not None and isinstance(value, torch.nn.Module):
         return 0
-    if isinstance(value, dict):
-        return sum(map(size_of, list(value.values())))
-    if isinstance(value, list | tuple):
-        return sum(map(size_of, list(value)))
+    if isinstance(value, dict | list | tuple):
+        return sum(map(size_of, list(value.values() if isinstance(value, dict) else value)))
     return size_of(vars(value)) if hasattr(value, "__dict__") else 64
 
 
@@ -128,6 +126,7 @@ class Host:
 
     def predictors(self, names: list[str]) -> Steps[dict[str, Predictor]]:
         """The models of some names."""
+        yield Progress(0.0, "loading the models")
         found = {}
         for name in names:
             found[name] = yield from in_thread(lambda _, name=name: self.predictor(name), f"loading {name}")
@@ -171,8 +170,3 @@ class Host:
 
     def keep(self, path: Path) -> None:
         """Mark one of the host's folders as in use."""
-
-
-def loading() -> Progress:
-    """The first step of studies that need models."""
-    return Progress(0.0, "loading the models")

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import VideoError
 from ezclip.figures.report import Report
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Baseline, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.host import Host
 from ezclip.studies.predict import rankings_table
 from ezclip.types import Clip, Document, Prediction
 from ezclip.video.pictures import PICTURE_SUFFIXES, read_picture, shrunk
@@ -57,7 +56,6 @@ class ScoreLive(Study):
 
     def run(self, host: Host) -> Steps[LiveScores]:
         """Score window after window until the source ends; the partial result of a step is the newest window's."""
-        yield loading()
         yield from host.predictors(self.models())
         began = monotonic()
         scores: LiveScores | None = None
@@ -131,9 +129,7 @@ class LiveScores(Result):
 
     def report(self) -> Report:
         """The last window's rankings."""
-        made = provenance(self.identities, command=self.study.command())
-        lead, parts = f"After {self.seconds:.1f} s.", [rankings_table(self.predictions)]
-        return Report("The newest window", lead, self.as_json(), made, [*parts])
+        return self._report("The newest window", f"After {self.seconds:.1f} s.", [rankings_table(self.predictions)])
 
 
 @dataclass

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.progress import Progress, Steps, in_thread, within
 from ezclip.studies.corruption import frames_beside
-from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import Alias, ClipStudy, Result
+from ezclip.studies.host import Host
 from ezclip.types import Document
 
 if TYPE_CHECKING:
@@ -39,44 +37,32 @@ _QUANTITIES = (
 
 
 @dataclass(frozen=True)
-class ProbeMotion(Study):
+class ProbeMotion(ClipStudy):
     """Test whether a model sees motion in a clip: its frames reversed, shuffled, static, at half and double speed.
 
     Example: python -m ezclip motion clip.mp4 --labels "opening something, closing something"
     """
 
     verb: ClassVar[str] = "motion"
-    old_verbs: ClassVar[tuple[str, ...]] = ("probe",)
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("probe"),)
-    clip: ClipFile = ""
-    labels: Labels = ""
-    model: Model = DEFAULT
-    baseline: Baseline = BASELINE
-    texts: Texts = "trained"
-    sentences: Sentences = field(default_factory=dict)
 
     def run(self, host: Host) -> Steps[MotionProbes]:
         """Run every variation under each model; what does not depend on the class names is cached."""
-        path = self.required_clip()
-        yield loading()
+        predictors, model, names, _ = yield from self.prepare(host)
         from ezclip.evaluation.order import read_variations
 
-        predictors = yield from host.predictors(self.models())
-        model = predictors[self.model]
-        names, _ = self.class_names(model.identity)
         decoded: dict[int, Variations] = {}
         probes: dict[str, list[Probe]] = {}
-        digest = host.digest(path)
+        digest = host.digest(self.clip)
         for i, (name, predictor) in enumerate(predictors.items()):
-            T = frames_beside(predictor, model)
+            T, done = frames_beside(predictor, model), i / len(predictors)
             seen: list[Observation] = host.kept(name, "variations", digest, T)
             if not seen:
                 if T not in decoded:
-                    work = partial(read_variations, path, T)
-                    done = i / len(predictors)
-                    decoded[T] = yield from within(in_thread(work, "decoding the variations"), done, done)
+                    steps = in_thread(partial(read_variations, self.clip, T), "decoding the variations")
+                    decoded[T] = yield from within(steps, done, done)
                 steps = observe(predictor, decoded[T])
-                seen[:] = yield from within(steps, i / len(predictors), (i + 1) / len(predictors), f"{name}: ")
+                seen[:] = yield from within(steps, done, done + 1 / len(predictors), f"{name}: ")
             probes[name] = probe(predictor, seen, names, self.prompt_texts(predictor, names))
         return MotionProbes(self, [p.identity for p in predictors.values()], probes)
 
@@ -223,8 +209,8 @@ class MotionProbes(Result):
         """A line for each probe, and the verdicts."""
         lines = []
         for name, probes in self.probes.items():
-            lines.append(name)
-            lines += [f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes]
+            rows = (f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes)
+            lines += [name, *rows]
         return "\n".join([*lines, *self.verdicts])
 
     def chart(self) -> Figure:
@@ -241,10 +227,7 @@ class MotionProbes(Result):
         rows = [[name, *asdict(p).values()] for name, probes in self.probes.items() for p in probes]
         columns = ["model", *(field.name for field in fields(Probe))]
         note = "score, logit and rank are of the model's top label for the original clip."
-        parts = [
-            Picture("variations", "Variations of the clip, as bars", self.chart()),
-            Table("probes", "Variations of the clip", columns, rows, note),
-        ]
-        data = self.as_json()
-        made = provenance(self.identities, clip=data["clip"], texts=self.study.texts, command=self.study.command())
-        return Report("Test of motion", " ".join(self.verdicts), data, made, parts)
+        chart = Picture("variations", "Variations of the clip, as bars", self.chart())
+        parts = [chart, Table("probes", "Variations of the clip", columns, rows, note)]
+        lead, clip = " ".join(self.verdicts), Path(self.study.clip).name
+        return self._report("Test of motion", lead, parts, clip=clip, texts=self.study.texts)

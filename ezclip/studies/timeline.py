@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
-from ezclip.checkpoints.catalog import DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.figures import charts
 from ezclip.figures.maps import draw_thumbnails, overlay, square
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import Alias, Baseline, ClipStudy, Result
+from ezclip.studies.host import Host
 from ezclip.types import Document, Prediction
 from ezclip.video.decode import seconds_of
 from ezclip.video.windows import SHORTEST, windows
@@ -39,21 +37,15 @@ _Step = Parameter("Seconds from the start of one window to the next.", "A window
 
 
 @dataclass(frozen=True)
-class ScoreTimeline(Study):
+class ScoreTimeline(ClipStudy):
     """Scores over a long video: a window slides over it, in constant memory.
 
     Example: python -m ezclip timeline film.mp4 --labels "cooking, eating" --seconds 4 --step 2
     """
 
     verb: ClassVar[str] = "timeline"
-    old_verbs: ClassVar[tuple[str, ...]] = ("scan",)
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("scan"),)
-    clip: ClipFile = ""
-    labels: Labels = ""
-    model: Model = DEFAULT
     baseline: Baseline = ""
-    texts: Texts = "trained"
-    sentences: Sentences = field(default_factory=dict)
     seconds: Annotated[float, _Seconds] = 2.0
     step: Annotated[float, _Step] = 1.0
     top_k: Annotated[int, Parameter("Predictions of each window.", low=1, high=MOST_PREDICTIONS)] = 3
@@ -64,31 +56,26 @@ class ScoreTimeline(Study):
         The partial result of a step is the timeline so far, each time it has grown by a tenth, so that a long
         video is not redrawn too often.
         """
-        path = self.required_clip()
-        yield loading()
-        length = seconds_of(path)
-        predictors = list((yield from host.predictors(self.models())).values())
-        names, _ = self.class_names(predictors[-1].identity)
+        length = seconds_of(self.clip) if self.clip else None
+        by_name, _, names, _ = yield from self.prepare(host)
+        predictors = list(by_name.values())
         identities = [p.identity for p in predictors]
-        texts = {p.name: self.prompt_texts(p, names) for p in predictors}
-        key = (*self.models(), "windows", host.digest(path), self.seconds, self.step)
-        known: list[Window] = host.kept(*key)
+        texts = {name: self.prompt_texts(p, names) for name, p in by_name.items()}
+        known: list[Window] = host.kept(*by_name, "windows", host.digest(self.clip), self.seconds, self.step)
         seen: list[Window] = []
         moments: list[Moment] = []
         drawn = 0
-        source = iter(known) if known else slide(predictors, path, seconds=self.seconds, step=self.step)
-        for window in source:
+        for window in known or slide(predictors, self.clip, seconds=self.seconds, step=self.step):
             moments.append(score_window(window, predictors, names, texts))
-            if not known and len(moments) <= MOST_KEPT:
+            if len(moments) <= MOST_KEPT:
                 seen.append(window)
-            share = min(1.0, window.end / length) if length else 0.0
-            of_all = f" of {length:.0f}" if length else ""
+            share, of_all = (min(1.0, window.end / length), f" of {length:.0f}") if length else (0.0, "")
             partial = None
             if not known and len(moments) > 1.1 * drawn:
                 drawn = len(moments)
                 partial = Timeline(self, identities, list(moments))
             yield Progress(share, f"window {len(moments)}, up to {window.end:.0f} s{of_all}", partial)
-        if not known and len(moments) <= MOST_KEPT:
+        if len(moments) <= MOST_KEPT:
             known[:] = seen
         return Timeline(self, identities, moments)
 
@@ -117,12 +104,9 @@ class Moment:
     """Each model's scores of one window.
 
     Attributes:
-        start: see ``Window``.
-        end: see ``Window``.
+        start, end, middle, heat: those of the ``Window``.
         labels: C class names, the same list for all windows.
         scores: model -> (C, 2), score and logit of each label; a long video has many windows.
-        middle: see ``Window``.
-        heat: see ``Window``.
     """
 
     start: float
@@ -236,8 +220,7 @@ class Timeline(Result):
         lines = []
         for moment in self.moments:
             for name in self.models:
-                best = moment.ranked(name, 1)[0]
-                model = f"  {name}" if self.study.baseline else ""
+                best, model = moment.ranked(name, 1)[0], f"  {name}" if self.study.baseline else ""
                 lines.append(f"{moment.start:8.2f} s  {best.score:6.1%}  {best.label}{model}")
         return "\n".join(lines)
 
@@ -258,7 +241,5 @@ class Timeline(Result):
         parts.append(Table("windows", "Every window", ["model", "start", "end", *labels], rows, on_page=False))
         lead = f"{len(moments)} windows from {starts[0]:.2f} to {moments[-1].end:.2f} s."
         data = {"windows": [m.as_json(TOP) for m in moments]}
-        study = self.study
-        clip = Path(study.clip).name
-        made = provenance(self.identities, clip=clip, texts=study.texts, command=study.command())
-        return Report("Scores over time", lead, data, made, parts)
+        clip = Path(self.study.clip).name
+        return self._report("Scores over time", lead, parts, data, clip=clip, texts=self.study.texts)
