@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ezclip.errors import ConfigError, LabelError, VideoError
+from ezclip.errors import ConfigError, LabelError
 from ezclip.text.labels import label_set, parse_labels, read_labels_file
 
 if TYPE_CHECKING:
@@ -49,8 +49,7 @@ def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | 
     Raises:
         LabelError: none or several given, or invalid ones.
     """
-    given = [value is not None for value in (labels, labels_file, set_name)]
-    if sum(given) != 1:
+    if [labels, labels_file, set_name].count(None) != 2:
         raise LabelError('Give the class names with one of --labels "a, b, c", --labels-file F or --label-set NAME.')
     if set_name is not None:
         return label_set(set_name)
@@ -68,9 +67,3 @@ def check_out(folder: Path) -> None:
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ConfigError(f"{folder.name} cannot be used as the output folder; choose another.")
-
-
-def check_exists(path: str) -> None:
-    """Raise VideoError if nothing is at ``path``."""
-    if not Path(path).exists():
-        raise VideoError(f"There is no file {Path(path).name}; check the path.")
