@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from ezclip.checkpoints.cards import shipped_variants
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import ConfigError, UserError
 from ezclip.figures.report import Picture, Report, Table
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ezclip.data.manifest import Row
     from ezclip.evaluation.class_map import ClassMap
     from ezclip.evaluation.classwise import Comparison
-    from ezclip.evaluation.embed import Embedded
+    from ezclip.evaluation.embed import Embedded, ViewCount
     from ezclip.evaluation.run import Evaluation
     from ezclip.predictor import Predictor
 
@@ -70,8 +70,6 @@ class Evaluate(Study):
 
         if not self.data:
             raise UserError("No clips yet: give a manifest, or a folder or zip with a folder of clips for each class.")
-        for name in self.models():
-            check_model_name(name)
         views, embedded = ViewCount.parse(self.views), (Path(self.data) / INDEX).is_file()
         rows: Sequence[Row] = [] if embedded else read_rows(self.data)
         if self.protocol == "released":
@@ -97,12 +95,11 @@ class Evaluate(Study):
         return class_study(self, evaluations, [p.identity for p in predictors.values()])
 
     def _embed(
-        self, host: Host, predictor: Predictor, rows: Sequence[Row], views: object, start: float, share: float
+        self, host: Host, predictor: Predictor, rows: Sequence[Row], views: ViewCount, start: float, share: float
     ) -> Steps[list[Embedded]]:
         """The clips' embeddings batch by batch; cached batches are reused."""
-        from ezclip.evaluation.embed import ViewCount, embed
+        from ezclip.evaluation.embed import embed
 
-        assert isinstance(views, ViewCount)
         parts: list[Embedded] = host.kept(predictor.name, "embedded", self.data, str(views), len(rows))
         first, size = len(parts), host.batch_size
         batches = embed(predictor, rows[first * size :], views=views, batch_size=size, workers=host.workers)
@@ -257,38 +254,25 @@ class ClassStudy(Result):
 
         return [part for e in self.evaluations for part in confusion_parts(e)]
 
-    def differences_chart(self) -> Figure:
-        """Each class's gain or loss; needs a comparison."""
-        from ezclip.evaluation.summary import differences_chart
+    def charts(self) -> tuple[Figure | None, Figure]:
+        """Each class's gain or loss, None for one model; and top-1 of each class under each model."""
+        from ezclip.evaluation.summary import classes_chart, differences_chart
 
-        assert self.comparison is not None
-        return differences_chart(self.comparison)
-
-    def classes_chart(self) -> Figure:
-        """Top-1 of each class under each model."""
-        from ezclip.evaluation.summary import classes_chart
-
-        return classes_chart(self.evaluations)
+        return self.comparison and differences_chart(self.comparison), classes_chart(self.evaluations)
 
     def report(self) -> Report:
         """Everything as figures and tables."""
-        from ezclip.evaluation.summary import (
-            accuracy_table,
-            class_parts,
-            comparison_parts,
-            family_parts,
-            predictions_table,
-        )
+        from ezclip.evaluation import summary
 
-        parts = [accuracy_table(self.evaluations), *family_parts(self.evaluations)]
+        parts = [summary.accuracy_table(self.evaluations), *summary.family_parts(self.evaluations)]
         if self.comparison is not None:
-            parts += comparison_parts(self.comparison)
-        parts += class_parts(self.evaluations)
+            parts += summary.comparison_parts(self.comparison)
+        parts += summary.class_parts(self.evaluations)
         if self.class_map is not None:
             parts.append(self.class_map.picture())
         parts += self.confusions()
         for e in self.evaluations:
-            parts.append(predictions_table(e, "predictions" if e is self.model else "predictions_baseline"))
+            parts.append(summary.predictions_table(e, "predictions" if e is self.model else "predictions_baseline"))
         models, count = ", ".join(e.model for e in self.evaluations), len(self.model.rows)
         command = {"command": self.study.command()} if self.study else {}
         made = provenance(self.identities, models=models, clips=str(count), **command)

@@ -19,7 +19,6 @@ from ezclip.types import Clip, Document, MotionStatistics, Variant
 
 if TYPE_CHECKING:
     from ezclip.checkpoints.identity import Identity
-    from ezclip.model.ezclip import EZCLIP
     from ezclip.predictor import Predictor
 
 MOST_CLIPS = 8
@@ -137,9 +136,7 @@ class FramePlane(Result):
 
     def of(self, model: int, clip: int) -> np.ndarray:
         """(T, 2), one clip under one model."""
-        T = len(self.clips[0])
-        start = (model * len(self.clips) + clip) * T
-        return self.points[start : start + T]
+        return self.points.reshape(len(self.models), len(self.clips), -1, 2)[model, clip]
 
     def rows(self) -> list[list[str | float]]:
         """model, clip with its number, frame from 1, seconds, x, y for each point."""
@@ -224,7 +221,9 @@ def phantom_share(motion: MotionStatistics) -> float | None:
 
 def differ(first: Predictor, second: Predictor) -> str:
     """How two models differ, as text."""
-    if not same_backbone(first.model, second.model):
+    import torch
+
+    if not torch.equal(*(p.model.vision.conv1.weight for p in (first, second))):  # the first layer of CLIP
         return "the two stand on different backbones"
     apart = sorted(_PARTS[first.model.variant] ^ _PARTS[second.model.variant])
     data = (first.identity.data, second.identity.data)
@@ -233,11 +232,3 @@ def differ(first: Predictor, second: Predictor) -> str:
     if not apart:
         return "two models of the same variant"
     return f"the two differ by {' and '.join(apart)}{' alone' if len(apart) == 1 else ''}"
-
-
-def same_backbone(first: EZCLIP, second: EZCLIP) -> bool:
-    """Whether two models share one CLIP, by the weights of its first layer."""
-    import torch
-
-    weights = [model.vision.conv1.weight for model in (first, second)]
-    return weights[0].shape == weights[1].shape and torch.equal(*weights)

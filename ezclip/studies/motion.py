@@ -14,7 +14,7 @@ from ezclip.figures.report import Picture, Report, Table
 from ezclip.progress import Progress, Steps, in_thread, within
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Alias, ClipStudy, Result
-from ezclip.studies.host import Host
+from ezclip.studies.host import Host, digest
 from ezclip.types import Document
 
 if TYPE_CHECKING:
@@ -53,10 +53,10 @@ class ProbeMotion(ClipStudy):
 
         decoded: dict[int, Variations] = {}
         probes: dict[str, list[Probe]] = {}
-        digest = host.digest(self.clip)
+        content = digest(self.clip)
         for i, (name, predictor) in enumerate(predictors.items()):
             T, done = frames_beside(predictor, model), i / len(predictors)
-            seen: list[Observation] = host.kept(name, "variations", digest, T)
+            seen: list[Observation] = host.kept(name, "variations", content, T)
             if not seen:
                 if T not in decoded:
                     steps = in_thread(partial(read_variations, self.clip, T), "decoding the variations")

@@ -16,7 +16,7 @@ from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import Alias, Baseline, ClipStudy, Result
-from ezclip.studies.host import Host
+from ezclip.studies.host import Host, digest
 from ezclip.types import Document, Prediction
 from ezclip.video.decode import seconds_of
 from ezclip.video.windows import SHORTEST, windows
@@ -61,7 +61,7 @@ class ScoreTimeline(ClipStudy):
         predictors = list(by_name.values())
         identities = [p.identity for p in predictors]
         texts = {name: self.prompt_texts(p, names) for name, p in by_name.items()}
-        known: list[Window] = host.kept(*by_name, "windows", host.digest(self.clip), self.seconds, self.step)
+        known: list[Window] = host.kept(*by_name, "windows", digest(self.clip), self.seconds, self.step)
         seen: list[Window] = []
         moments: list[Moment] = []
         drawn = 0
