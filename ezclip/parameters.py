@@ -109,11 +109,7 @@ def values_of(instance: Any) -> dict[str, Any]:
 
 
 def build(cls: type, values: dict[str, Any]) -> Any:
-    """An instance from flat values; those that are absent or None take their defaults.
-
-    Raises:
-        UserError: a value outside its limits or choices.
-    """
+    """An instance from flat values, defaults where absent or None; raises UserError outside limits or choices."""
     hints, groups = get_type_hints(cls), defaultdict[str, dict[str, Any]](dict)
     for one in declared(cls):
         if values.get(one.name) is not None:

@@ -44,11 +44,7 @@ def launched(*, cpu: bool = False) -> Iterator[PartialState]:
 
 
 def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | None) -> list[str]:
-    """Class names from exactly one of the three options.
-
-    Raises:
-        LabelError: none or several given, or invalid ones.
-    """
+    """Class names from exactly one of the three options; raises LabelError for none, several or invalid ones."""
     if [labels, labels_file, set_name].count(None) != 2:
         raise LabelError('Give the class names with one of --labels "a, b, c", --labels-file F or --label-set NAME.')
     if set_name is not None:
@@ -59,11 +55,7 @@ def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | 
 
 
 def check_out(folder: Path) -> None:
-    """Reject an output folder that cannot be created or written, before any work; creates nothing.
-
-    Raises:
-        ConfigError: a file is in the way, or there is no permission.
-    """
+    """Raise ConfigError for a folder that cannot be created or written, before any work; creates nothing."""
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ConfigError(f"{folder.name} cannot be used as the output folder; choose another.")

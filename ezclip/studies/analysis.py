@@ -87,11 +87,7 @@ class Analyse(ClipStudy):
 
 
 def shared_frames(predictors: list[Predictor]) -> int:
-    """T of a clip for all models: that of the last one, which the others must share if they have prompts.
-
-    Raises:
-        UserError: a model has prompts for another number of frames.
-    """
+    """T of a clip for all models: that of the last one; raises UserError where prompts fix another one."""
     fixed = {p.model.num_frames: p.name for p in predictors if has_prompts(p.model.variant)}
     if len(fixed) > 1:
         (T, name), (other, _), *_ = fixed.items()

@@ -167,11 +167,7 @@ class Analysis(Result):
         }
 
     def report(self) -> Report:
-        """Rankings, maps, spread, faithfulness and, where there are any, the temporal prompts.
-
-        Raises:
-            UserError: the clip was deleted.
-        """
+        """Rankings, maps, spread, faithfulness, temporal prompts if any; raises UserError for a deleted clip."""
         study, content = self.study, digest(self.study["clip"])
         parts = [*_rankings(self.results, self.clip.name)]
         title = f"Nearest in text to “{self.target}” for {self.model.name}"

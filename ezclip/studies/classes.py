@@ -37,9 +37,19 @@ _Data = Parameter(
     "ezclip embed; at the endpoint, a zip of such a folder.",
     kind="archive",
 )
+_Views = Parameter("Views of a clip in time x crops, such as 4x3; scores are means over them.")
 _Protocol = Parameter(
     "zero-shot counts every clip; released leaves out the clips after the last whole batch, as the release does.",
     choices=get_args(ProtocolName),
+)
+
+
+_First = Parameter(
+    "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
+    kind="table",
+)
+_SHIPPED = Alias(
+    "shipped", (("first", "baseline"), ("second", "model")), (("first", "base"), ("second", "ezclip")), old=False
 )
 
 
@@ -58,9 +68,7 @@ class Evaluate(Study):
     baseline: Baseline = ""
     texts: Texts = "trained"
     protocol: Annotated[ProtocolName, _Protocol] = "zero-shot"
-    views: Annotated[str, Parameter("Views of a clip in time x crops, such as 4x3; scores are means over them.")] = (
-        "1x1"
-    )
+    views: Annotated[str, _Views] = "1x1"
 
     def run(self, host: Host) -> Steps[ClassStudy]:
         """Embed every clip with both models and compare them; embeddings are cached, also those of a cancelled run."""
@@ -121,19 +129,8 @@ class Classes(Study):
     """
 
     verb: ClassVar[str] = "classes"
-    aliases: ClassVar[tuple[Alias, ...]] = (
-        Alias("compare_tables"),
-        Alias(
-            "shipped", (("first", "baseline"), ("second", "model")), (("first", "base"), ("second", "ezclip")), False
-        ),
-    )
-    first: Annotated[
-        str,
-        Parameter(
-            "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
-            kind="table",
-        ),
-    ] = ""
+    aliases: ClassVar[tuple[Alias, ...]] = (Alias("compare_tables"), _SHIPPED)
+    first: Annotated[str, _First] = ""
     second: Annotated[str, Parameter("The same for a second model, on the same clips and classes.", kind="table")] = ""
 
     def run(self, host: Host) -> Steps[ClassStudy]:
@@ -159,10 +156,9 @@ class Classes(Study):
 
 
 def class_study(study: Evaluate | Classes | None, evaluations: list[Evaluation], models: list[Identity]) -> ClassStudy:
-    """The study of evaluations of one model or of a baseline and a model, with the map of embeddings of equal width.
+    """The study of one evaluation, or of a baseline's and a model's, with their map if embeddings are equally wide.
 
-    Raises:
-        UserError: the two differ in clips or class names.
+    Raises UserError where the two differ in clips or class names.
     """
     from ezclip.evaluation.class_map import map_classes
     from ezclip.evaluation.classwise import top_changed
@@ -197,11 +193,7 @@ class ClassStudy(Result):
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """Differences and changed confusions; None for one model.
-
-        Raises:
-            UserError: the two differ in clips or class names.
-        """
+        """Differences and changed confusions, None for one model; raises UserError where clips or names differ."""
         from ezclip.evaluation.classwise import compare
 
         return compare(*self.evaluations) if len(self.evaluations) == 2 else None
@@ -233,17 +225,16 @@ class ClassStudy(Result):
         report = self.model.report()
         lines = [self.verdict]
         if isinstance(self.study, Evaluate):
-            lines.append(
-                f"{report['model']}: {report['n']} clips, top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}"
-            )
+            accuracies = f"top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}"
+            lines.append(f"{report['model']}: {report['n']} clips, {accuracies}")
         if "within_pairs" in report:
             lines.append(f"within pairs {report['within_pairs']:.1%} (chance 50 %)")
         if self.comparison is not None and isinstance(self.study, Classes):
             lines += [f"  {100 * d.difference:+6.1f}  {d.label} ({d.n})" for d in self.comparison.classes]
         else:
             lines += [f"  {row['top1']:6.1%}  {label} ({row['n']})" for label, row in report["per_class"].items()]
-        for family, row in report.get("families", {}).items():
-            lines.append(f"  {row['top1']:6.1%}  family {family} ({row['n']})")
+        families = report.get("families", {}).items()
+        lines += [f"  {row['top1']:6.1%}  family {family} ({row['n']})" for family, row in families]
         if skipped := self.model.skipped:
             lines.append(f"{len(skipped)} clips could not be read, first {skipped[0][0].short_name}: {skipped[0][1]}")
         return "\n".join(lines)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from ezclip.figures.maps import draw_strip
 from ezclip.figures.report import Picture, Report
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Alias, ClipStudy, Result
+from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host
 from ezclip.studies.predict import ranking_lines, rankings_table
 from ezclip.types import Clip, Document, Prediction, has_prompts
 from ezclip.video.corrupt import Corruption, corrupt
 
 if TYPE_CHECKING:
-    from ezclip.checkpoints.identity import Identity
     from ezclip.predictor import Predictor
 
 
@@ -43,7 +42,7 @@ class Corrupt(ClipStudy):
             encoded = host.encode(predictor, clips[T])
             ranked[name] = predictor.rank(encoded.frames, names, self.prompt_texts(predictor, names))
         identities = [p.identity for p in predictors.values()]
-        return CorruptedPredictions(self, clips[model.model.num_frames], identities, ranked, model.model.image_size)
+        return CorruptedPredictions(self, identities, clips[model.model.num_frames], ranked, model.model.image_size)
 
 
 def frames_beside(predictor: Predictor, model: Predictor) -> int:
@@ -52,12 +51,10 @@ def frames_beside(predictor: Predictor, model: Predictor) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class CorruptedPredictions(Result):
+class CorruptedPredictions(ModelsResult[Corrupt]):
     """A corrupted clip and the rankings of both models."""
 
-    study: Corrupt
     clip: Clip
-    identities: list[Identity]
     predictions: dict[str, list[Prediction]]
     image_size: int
 

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.checkpoints.provenance import provenance
@@ -26,47 +26,31 @@ if TYPE_CHECKING:
     from ezclip.progress import Steps
     from ezclip.studies.host import Host
 
+Request = TypeVar("Request", bound="Study")
 SET_PREFIX = "set:"
 LABELS_FILE, SENTENCES_FILE = "names.txt", "sentences.csv"  # beside the command that repeats a result
 NO_CLIP = "No clip yet: drop a video, record one, or click a sample."
 
 ClipFile = Annotated[str, Parameter("Video file or folder of frames.", kind="clip")]
 ClipFiles = Annotated[tuple[str, ...], Parameter("Video files or folders of frames.", kind="clips")]
-Labels = Annotated[
-    str,
-    Parameter(
-        "Class names, one per line or comma-separated, or set:NAME for a shipped label set; empty uses the "
-        "model's own classes.",
-        "Class names",
-        kind="labels",
-    ),
-]
+_Labels = (
+    "Class names, one per line or comma-separated, or set:NAME for a shipped label set; empty uses the model's own "
+    "classes."
+)
+Labels = Annotated[str, Parameter(_Labels, "Class names", kind="labels")]
 Model = Annotated[str, Parameter("Model name, folder, clip:ARCH/TAG or hf:organisation/name.", kind="model")]
 Baseline = Annotated[str, Parameter("Model to compare with; empty for none.", kind="model")]
-Texts = Annotated[
-    str,
-    Parameter(
-        "Prompt text of a class name: as the model was trained, the bare names, 16 templates, the shipped "
-        'descriptions, or your own template such as "a video of {}".',
-        "Prompt text",
-    ),
-]
-Sentences = Annotated[
-    dict[str, str],
-    Parameter("Your own sentence for some of the classes, in place of its prompt text.", kind="sentences"),
-]
+_Texts = (
+    "Prompt text of a class name: as the model was trained, the bare names, 16 templates, the shipped descriptions, "
+    'or your own template such as "a video of {}".'
+)
+Texts = Annotated[str, Parameter(_Texts, "Prompt text")]
+_Sentences = Parameter("Your own sentence for some of the classes, in place of its prompt text.", kind="sentences")
+Sentences = Annotated[dict[str, str], _Sentences]
 
 
 class Result(ABC):
-    """A study's result, a value; subclasses are frozen dataclasses whose first field is the study.
-
-    Attributes:
-        study: the request.
-        identities: of the models that ``_report`` lists.
-    """
-
-    study: Any
-    identities: list[Identity]
+    """A study's result, a value; subclasses are frozen dataclasses whose first field is the study."""
 
     @abstractmethod
     def as_json(self) -> Document:
@@ -87,6 +71,24 @@ class Result(ABC):
     def write(self, out: str | Path) -> dict[str, Path]:
         """Write the report in all its forms into a folder; name -> path."""
         return self.report().write(out)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelsResult(Result, Generic[Request]):
+    """A result of some models.
+
+    Attributes:
+        study: the request.
+        identities: of the models, the baseline first.
+    """
+
+    study: Request
+    identities: list[Identity]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models."""
+        return [identity.name for identity in self.identities]
 
     def _report(
         self, title: str, lead: str, parts: Sequence[Table | Picture], data: Document | None = None, **facts: str
@@ -150,11 +152,7 @@ class Study:
         return build(type(self), values_of(self) | values)
 
     def run(self, host: Host) -> Steps[Any]:
-        """Yield progress and return the result; closing the generator cancels.
-
-        Raises:
-            UserError: invalid input.
-        """
+        """Yield progress and return the result; closing the generator cancels. Raises UserError for invalid input."""
         raise UserError(f"{type(self).__name__} cannot run.")
 
     def models(self) -> list[str]:
@@ -164,13 +162,10 @@ class Study:
         return list(dict.fromkeys(name for name in names if name))
 
     def prepare(self, host: Host) -> Steps[tuple[dict[str, Predictor], Predictor, list[str], list[str]]]:
-        """Load the models of a study of one clip.
+        """Load the models of a study of one clip; raises VideoError where none was given.
 
         Returns:
             All models by name, the one under study, the class names to choose among, and warnings about them.
-
-        Raises:
-            VideoError: no clip was given.
         """
         if not self["clip"]:
             raise VideoError(NO_CLIP)
@@ -179,11 +174,7 @@ class Study:
         return predictors, model, *self.class_names(model.identity)
 
     def given_labels(self) -> tuple[list[str], list[str]]:
-        """The class names that were given, and warnings; none for an empty field.
-
-        Raises:
-            LabelError: names or a set that cannot be used.
-        """
+        """The class names that were given, none if empty, and warnings; raises LabelError for invalid ones."""
         text = self["labels"].strip()
         if text.startswith(SET_PREFIX):
             return label_set(text.removeprefix(SET_PREFIX).strip()), []

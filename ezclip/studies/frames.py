@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -13,12 +14,11 @@ from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, Result, Study
+from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, ModelsResult, Study
 from ezclip.studies.host import Host
 from ezclip.types import Clip, Document, MotionStatistics, Variant
 
 if TYPE_CHECKING:
-    from ezclip.checkpoints.identity import Identity
     from ezclip.predictor import Predictor
 
 MOST_CLIPS = 8
@@ -68,11 +68,7 @@ class CompareFrames(Study):
 def project_frames(
     study: CompareFrames, host: Host, predictors: list[Predictor], clips: list[Clip]
 ) -> Steps[FramePlane]:
-    """Embed the frames of decoded clips and project them.
-
-    Raises:
-        UserError: too many clips, or models of different embedding widths.
-    """
+    """Embed the frames of decoded clips and project them; raises UserError for too many clips, or unequal widths."""
     from ezclip.explanation.projection import project, together
 
     if not 1 <= len(clips) <= MOST_CLIPS:
@@ -90,27 +86,18 @@ def project_frames(
         motion.append(statistics)
     yield Progress(1.0, f"projecting with {study.projection}")
     plane = project(together(embeddings), study.projection)
+    identities, size = [p.identity for p in predictors], predictors[-1].model.image_size
     return FramePlane(
-        study,
-        plane.points,
-        [p.identity for p in predictors],
-        clips,
-        plane.method,
-        plane.trustworthiness,
-        motion,
-        differ(*predictors),
-        predictors[-1].model.image_size,
+        study, identities, plane.points, clips, plane.method, plane.trustworthiness, motion, differ(*predictors), size
     )
 
 
 @dataclass(frozen=True, eq=False)
-class FramePlane(Result):
+class FramePlane(ModelsResult[CompareFrames]):
     """Frame embeddings projected in one fit.
 
     Attributes:
-        study: the request.
         points: (models * clips * T, 2), models first, then clips, then frames in time order.
-        identities: of the two models.
         clips: the clips, each with its T frames.
         method: the projection with its settings.
         trustworthiness: in [0, 1], NaN for too few points.
@@ -119,20 +106,13 @@ class FramePlane(Result):
         image_size: S of the model, for pictures of the frames.
     """
 
-    study: CompareFrames
     points: np.ndarray
-    identities: list[Identity]
     clips: list[Clip]
     method: str
     trustworthiness: float
     motion: list[list[MotionStatistics]]
     difference: str
     image_size: int
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the two models."""
-        return [identity.name for identity in self.identities]
 
     def of(self, model: int, clip: int) -> np.ndarray:
         """(T, 2), one clip under one model."""
@@ -149,13 +129,9 @@ class FramePlane(Result):
 
     def spread(self) -> list[tuple[str, str, list[float], float | None]]:
         """model, clip, [Var, that of the static copy, C, that of the static copy], phantom share."""
+        values = attrgetter("variance", "frozen_variance", "central_difference", "frozen_central_difference")
         return [
-            (
-                name,
-                clip.name,
-                [s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference],
-                phantom_share(s),
-            )
+            (name, clip.name, list(values(s)), phantom_share(s))
             for name, of_model in zip(self.models, self.motion, strict=True)
             for clip, s in zip(self.clips, of_model, strict=True)
         ]
@@ -194,23 +170,18 @@ class FramePlane(Result):
 
     def report(self) -> Report:
         """The plane, its points and the spread of each clip."""
-        rows = self.rows()
-        title = f"{self.method}, one fit; {self.difference}"
+        rows, title = self.rows(), f"{self.method}, one fit; {self.difference}"
         panels, groups = [str(r[0]) for r in rows], [str(r[1]) for r in rows]
         plane = charts.plane(self.points, panels, groups, title=title, trajectories=True)
         columns = ["model", "clip", "Var", "Var of a static copy", "C", "C of a static copy", "phantom share"]
-        spread = [
-            [name, clip, *values, "no spread" if share is None else share]
-            for name, clip, values, share in self.spread()
-        ]
+        spread = [[*where, *values, "no spread" if share is None else share] for *where, values, share in self.spread()]
         note = "One colour per clip, joined in time order; 1 marks the first frame."
         parts = [
             Picture("plane", "Frames in one plane (Fig. 8)", plane, note),
             Table("points", "Points", list(POINT), rows, on_page=False),
             Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread, PHANTOM),
         ]
-        clips = ", ".join(clip.name for clip in self.clips)
-        return self._report("Frame embeddings", self.text(), parts, clips=clips)
+        return self._report("Frame embeddings", self.text(), parts, clips=", ".join(clip.name for clip in self.clips))
 
 
 def phantom_share(motion: MotionStatistics) -> float | None:

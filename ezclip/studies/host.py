@@ -44,11 +44,7 @@ def size_of(value: Any) -> int:
 
 
 def digest(path: str) -> str:
-    """SHA-256 of a clip's content.
-
-    Raises:
-        UserError: it was deleted.
-    """
+    """SHA-256 of a clip's content; raises UserError where it was deleted."""
     if not Path(path).exists():
         raise UserError("The clip is no longer there; upload it again.")
     return sha256_of(path)
@@ -111,11 +107,7 @@ class Host:
         self._results: ByteCache[Any] = ByteCache(RESULT_BYTES)
 
     def predictor(self, name: str) -> Predictor:
-        """The model of that name, loaded at first use.
-
-        Raises:
-            UserError: no such model.
-        """
+        """The model of that name, loaded at first use; raises UserError where there is none."""
         with self._loading:
             if name not in self._predictors:
                 from ezclip.predictor import Predictor

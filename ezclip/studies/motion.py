@@ -13,7 +13,7 @@ from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.progress import Progress, Steps, in_thread, within
 from ezclip.studies.corruption import frames_beside
-from ezclip.studies.declaration import Alias, ClipStudy, Result
+from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host, digest
 from ezclip.types import Document
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from ezclip.checkpoints.identity import Identity
     from ezclip.evaluation.order import Variations
     from ezclip.predictor import Predictor
 
@@ -129,35 +128,25 @@ def observe(predictor: Predictor, variations: Variations) -> Steps[list[Observat
     plain: dict[int, np.ndarray] = {}  # maps of the original clip, by frame
     for i, name in enumerate(variations.orders):
         yield Progress(i / len(variations.orders), f"frames {name}")
-        frames, variances, differences, changes = [], [], [], []
+        frames, measured = [], []
         for clip in variations.clips(name):
             encoded = predictor.encode(clip)
             frames.append(encoded.frames)
-            variance, difference = spread(F.normalize(encoded.frames, dim=-1), predictor.identity.reading)
-            variances.append(float(variance))
-            differences.append(float(difference))
             heat = explain_clip(predictor, encoded).heat
             maps = heat / heat.sum(axis=(1, 2), keepdims=True).clip(1e-12)
             shown = list(zip(clip.indices.tolist(), maps, strict=True))
             plain = plain or dict(shown)
             moved = [np.abs(m - plain[index]).sum() / 2 for index, m in shown if index in plain]
-            changes.append(float(np.mean(moved)) if moved else float("nan"))
-        means = [float(np.mean(values)) for values in (variances, differences, changes)]
-        observed.append(Observation(name, torch.cat(frames), *means))
+            spreads = spread(F.normalize(encoded.frames, dim=-1), predictor.identity.reading)
+            measured.append([*map(float, spreads), np.mean(moved) if moved else np.nan])
+        observed.append(Observation(name, torch.cat(frames), *np.mean(measured, axis=0).tolist()))
     return observed
 
 
 def probe(
     predictor: Predictor, observed: list[Observation], labels: list[str], sentences: dict[str, list[str]] | None = None
 ) -> list[Probe]:
-    """The model's prediction for each variation.
-
-    Args:
-        predictor: the model that made the observations.
-        observed: of a clip, "as it is" first.
-        labels: C class names.
-        sentences: their prompt texts; None fills the model's templates.
-    """
+    """The prediction for each variation, "as it is" first, of the model that made the observations."""
     probes: list[Probe] = []
     answer_as_it_is = ""
     for o in observed:
@@ -165,9 +154,8 @@ def probe(
         answer = draws[0][0].label
         answer_as_it_is = answer_as_it_is or answer
         places = [next((p.score, p.logit, r) for r, p in enumerate(d, 1) if p.label == answer_as_it_is) for d in draws]
-        score, logit, rank = (float(np.mean(values)) for values in zip(*places))
-        spreads = (o.variance, o.central_difference, o.map_change)
-        probes.append(Probe(o.variation, answer, score, logit, rank, *spreads))
+        score, logit, rank = np.mean(places, axis=0).tolist()
+        probes.append(Probe(o.variation, answer, score, logit, rank, o.variance, o.central_difference, o.map_change))
     return probes
 
 
@@ -188,11 +176,9 @@ def verdict(name: str, probes: list[Probe]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class MotionProbes(Result):
+class MotionProbes(ModelsResult[ProbeMotion]):
     """Every model's predictions for the variations of a clip."""
 
-    study: ProbeMotion
-    identities: list[Identity]
     probes: dict[str, list[Probe]]
 
     @property

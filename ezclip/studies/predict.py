@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from ezclip.checkpoints.catalog import DEFAULT
 from ezclip.figures.report import Report, Table
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import ClipFile, Labels, Model, Result, Sentences, Study, Texts
+from ezclip.studies.declaration import ClipFile, Labels, Model, ModelsResult, Sentences, Study, Texts
 from ezclip.studies.host import Host
 from ezclip.types import Clip, Document, MotionStatistics, Prediction
 from ezclip.video.corrupt import Corruption, corrupt
-
-if TYPE_CHECKING:
-    from ezclip.checkpoints.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,9 @@ class Predict(Study):
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions(Result):
+class Predictions(ModelsResult[Predict]):
     """A model's ranking of the class names for a clip."""
 
-    study: Predict
-    identities: list[Identity]
     clip: Clip
     predictions: list[Prediction]
     motion: MotionStatistics
@@ -64,7 +59,7 @@ class Predictions(Result):
         """Frames, predictions (best first) and motion."""
         return {
             "clip": self.clip.name,
-            "model": self.identities[0].name,
+            "model": self.models[0],
             "frames": frames_of(self.clip),
             "predictions": [asdict(p) for p in self.predictions],
             "motion": asdict(self.motion),
@@ -76,7 +71,7 @@ class Predictions(Result):
 
     def report(self) -> Report:
         """The ranking as a table."""
-        table = rankings_table({self.identities[0].name: self.predictions})
+        table = rankings_table({self.models[0]: self.predictions})
         return self._report(self.clip.name, f"{self.predictions[0].label}.", [table], clip=self.clip.name)
 
 

@@ -15,7 +15,7 @@ from ezclip.figures.maps import draw_thumbnails, overlay, square
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Alias, Baseline, ClipStudy, Result
+from ezclip.studies.declaration import Alias, Baseline, ClipStudy, ModelsResult
 from ezclip.studies.host import Host, digest
 from ezclip.types import Document, Prediction
 from ezclip.video.decode import seconds_of
@@ -24,7 +24,6 @@ from ezclip.video.windows import SHORTEST, windows
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ezclip.checkpoints.identity import Identity
     from ezclip.predictor import Predictor
 
 SIDE = 96
@@ -66,7 +65,12 @@ class ScoreTimeline(ClipStudy):
         moments: list[Moment] = []
         drawn = 0
         for window in known or slide(predictors, self.clip, seconds=self.seconds, step=self.step):
-            moments.append(score_window(window, predictors, names, texts))
+            scores = {}
+            for name, predictor in by_name.items():
+                ranked = predictor.rank(window.videos[name], names, texts[name])
+                by_label = {p.label: (p.score, p.logit) for p in ranked}
+                scores[name] = np.array([by_label[label] for label in names])
+            moments.append(Moment(window.start, window.end, names, scores, window.middle, window.heat))
             if len(moments) <= MOST_KEPT:
                 seen.append(window)
             share, of_all = (min(1.0, window.end / length), f" of {length:.0f}") if length else (0.0, "")
@@ -132,16 +136,10 @@ class Moment:
 
 
 def slide(predictors: list[Predictor], path: str | Path, *, seconds: float, step: float) -> Iterator[Window]:
-    """Slide a window over a video under each model; memory holds the frames of one window.
+    """Slide a window of some seconds over a video under each model; memory holds the frames of one window.
 
-    Args:
-        predictors: of equal T where they have prompts; the last one's attention is shown.
-        path: a video file.
-        seconds: length of a window.
-        step: from the start of one window to the next.
-
-    Raises:
-        VideoError: not a readable video, or lengths below 0.1 s.
+    The models have equal T where they have prompts; the last one's attention is shown. Raises VideoError for a video
+    that cannot be read, or lengths below 0.1 s.
     """
     from ezclip.explanation.maps import explain_clip
     from ezclip.studies.analysis import shared_frames
@@ -157,25 +155,6 @@ def slide(predictors: list[Predictor], path: str | Path, *, seconds: float, step
         yield Window(float(clip.seconds[0]), float(clip.seconds[-1]), videos, picture, heat)
 
 
-def score_window(
-    window: Window, predictors: list[Predictor], labels: list[str], sentences: dict[str, dict[str, list[str]]]
-) -> Moment:
-    """Each model's scores of a window.
-
-    Args:
-        window: from ``slide``.
-        predictors: that ``slide`` was given.
-        labels: C class names.
-        sentences: model -> prompt texts of the labels.
-    """
-    scores = {}
-    for predictor in predictors:
-        ranked = predictor.rank(window.videos[predictor.name], labels, sentences.get(predictor.name))
-        by_label = {p.label: (p.score, p.logit) for p in ranked}
-        scores[predictor.name] = np.array([by_label[label] for label in labels])
-    return Moment(window.start, window.end, labels, scores, window.middle, window.heat)
-
-
 def thumbnail(moment: Moment, limit: float) -> np.ndarray:
     """uint8 (96, 96, 3), the window's middle frame under its heat."""
     return overlay(moment.middle[None], moment.heat[None], limit)[0]
@@ -189,17 +168,10 @@ def evenly(moments: list[Moment], most: int) -> list[Moment]:
 
 
 @dataclass(frozen=True, eq=False)
-class Timeline(Result):
+class Timeline(ModelsResult[ScoreTimeline]):
     """The windows of a video, or those so far."""
 
-    study: ScoreTimeline
-    identities: list[Identity]
     moments: list[Moment]
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models, the baseline first."""
-        return [identity.name for identity in self.identities]
 
     def winners(self, model: str, most: int = 5) -> list[str]:
         """The labels that won most windows under a model, the most frequent first."""
