@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ezclip.checkpoints.provenance import provenance
+from ezclip.figures import maps
 from ezclip.figures.charts import NO_INTERVAL, by_class
-from ezclip.figures.maps import (
-    draw_difference,
-    draw_influence,
-    draw_prompts,
-    draw_strip,
-    draw_to_prompt,
-    gains,
-    overlay,
-    square,
-)
 from ezclip.figures.report import Picture, Report, Table, slug
 from ezclip.parameters import declared
 from ezclip.progress import Steps
@@ -138,8 +129,8 @@ class Analysis(Result):
 
     def measured(self, host: Host) -> Steps[Analysis]:
         """The same with the faithfulness of every map measured."""
-        maps = [r.attribution for r in self.results]
-        steps = measure_faithfulness(host, self.study, self.clip, maps, self.names, self.target)
+        found = [r.attribution for r in self.results]
+        steps = measure_faithfulness(host, self.study, self.clip, found, self.names, self.target)
         return replace(self, faithfulness=(yield from steps))
 
     def as_json(self) -> Document:
@@ -169,7 +160,7 @@ class Analysis(Result):
     def report(self) -> Report:
         """Rankings, maps, spread, faithfulness, temporal prompts if any; raises UserError for a deleted clip."""
         study, content = self.study, digest(self.study["clip"])
-        parts = [*_rankings(self.results, self.clip.name)]
+        parts = _rankings(self.results, self.clip.name)
         title = f"Nearest in text to “{self.target}” for {self.model.name}"
         parts.append(Table("nearest", title, ["class", "cosine"], [list(row) for row in self.nearest]))
         notes = " ".join(r.attribution.note for r in self.results if r.attribution.note)
@@ -238,13 +229,13 @@ def commands(analysis: Analysis) -> str:
 
 def strip_figure(analysis: Analysis) -> Figure:
     """Input and maps of all models on one colour scale, with their faithfulness; below the difference, if requested."""
-    return draw_strip(
+    return maps.draw_strip(
         analysis.clip,
         {r.name: r.attribution for r in analysis.results},
         limit=analysis.limit,
         opacity=analysis.study["opacity"],
         difference=analysis.difference,
-        notes={f.name: gains(f.deletion, f.insertion) for f in analysis.faithfulness},
+        notes={f.name: maps.gains(f.deletion, f.insertion) for f in analysis.faithfulness},
     )
 
 
@@ -279,12 +270,12 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
 def save_overlay(path: Path, analysis: Analysis) -> Path:
     """The chosen frames with all models' maps side by side, input first, the difference last, as H.264."""
     opacity, images = analysis.study["opacity"], analysis.clip.images
-    rows = [square(images, VIDEO_SIDE, analysis.model.attribution.image_size)]
+    rows = [maps.square(images, VIDEO_SIDE, analysis.model.attribution.image_size)]
     for r in analysis.results:
-        frames = square(images, VIDEO_SIDE, r.attribution.image_size)
-        rows.append(overlay(frames, r.attribution.heat, analysis.limit, opacity))
+        frames = maps.square(images, VIDEO_SIDE, r.attribution.image_size)
+        rows.append(maps.overlay(frames, r.attribution.heat, analysis.limit, opacity))
     if analysis.difference is not None:
-        rows.append(draw_difference(rows[0], analysis.difference, opacity))
+        rows.append(maps.draw_difference(rows[0], analysis.difference, opacity))
     write_mp4(path, np.concatenate(rows, axis=2).repeat(HOLD, axis=0), fps=VIDEO_FPS)
     return path
 
@@ -317,10 +308,11 @@ def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Pictur
     ]
     title, among = f"{name}: influence between frames", "Attention among the prompts"
     columns = ["layer", "prompt of frame", *frames]
+    to_prompt = maps.draw_to_prompt(view.to_prompt, view.layers, seconds)
     return [
-        Picture("influence", title, draw_influence(view.influence, seconds, title=name)),
+        Picture("influence", title, maps.draw_influence(view.influence, seconds, title=name)),
         Table("influence_matrix", title, ["frame, columns: attended frame", *frames], drew, on_page=False),
-        Picture("prompts", f"{name}: attention among the prompts", draw_prompts(view.prompts, view.layers)),
-        Picture("to_prompt", f"{name}: attention to the prompt", draw_to_prompt(view.to_prompt, view.layers, seconds)),
+        Picture("prompts", f"{name}: attention among the prompts", maps.draw_prompts(view.prompts, view.layers)),
+        Picture("to_prompt", f"{name}: attention to the prompt", to_prompt),
         Table("prompts_by_layer", among, columns, read, on_page=False),
     ]

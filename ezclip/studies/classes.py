@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from ezclip.checkpoints.cards import shipped_variants
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import ConfigError, UserError
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Alias, Baseline, Labels, Model, Result, Study, Texts
+from ezclip.studies.declaration import Alias, Baseline, Labels, Model, ModelsResult, Study, Texts
 from ezclip.studies.host import Host
 from ezclip.types import Document
 
@@ -144,7 +143,7 @@ class Classes(Study):
         yield Progress(0.0, "reading the tables")
         if set(given) <= set(shipped_variants()):
             variants = list(dict.fromkeys(given))
-            return ClassStudy(self, shipped_evaluations(variants), [], shipped_map(variants))
+            return ClassStudy(self, [], shipped_evaluations(variants), shipped_map(variants))
         if missing := [name for name in given if not Path(name).is_file()]:
             raise UserError(
                 f"There is no table {Path(missing[0]).name!r}; ezclip evaluate --out writes predictions.csv. Shipped "
@@ -163,27 +162,23 @@ def class_study(study: Evaluate | Classes | None, evaluations: list[Evaluation],
     from ezclip.evaluation.class_map import map_classes
     from ezclip.evaluation.classwise import top_changed
 
-    found = ClassStudy(study, evaluations, models)
+    found = ClassStudy(study, models, evaluations)
     if found.comparison is None or len({e.frames.shape[-1] for e in evaluations if len(e.frames)}) != 1:
         return found
     baseline, model = evaluations
-    return ClassStudy(study, evaluations, models, map_classes(baseline, model, top_changed(found.comparison)))
+    return replace(found, class_map=map_classes(baseline, model, top_changed(found.comparison)))
 
 
 @dataclass(frozen=True, eq=False)
-class ClassStudy(Result):
+class ClassStudy(ModelsResult[Evaluate | Classes | None]):
     """One model on labelled clips, or two on the same ones.
 
     Attributes:
-        study: the request; None for other evaluations.
         evaluations: of one model; or of the baseline, then of the model.
-        identities: of the models, where they are known.
         class_map: videos of the classes that changed most; None for one model, or without embeddings.
     """
 
-    study: Evaluate | Classes | None
     evaluations: list[Evaluation]
-    identities: list[Identity] = field(default_factory=list)
     class_map: ClassMap | None = None
 
     @property
@@ -265,9 +260,8 @@ class ClassStudy(Result):
         for e in self.evaluations:
             parts.append(summary.predictions_table(e, "predictions" if e is self.model else "predictions_baseline"))
         models, count = ", ".join(e.model for e in self.evaluations), len(self.model.rows)
-        command = {"command": self.study.command()} if self.study else {}
-        made = provenance(self.identities, models=models, clips=str(count), **command)
-        return Report(f"{self.model.model} on {count} clips", self.verdict, self.as_json(), made, parts)
+        title = f"{self.model.model} on {count} clips"
+        return self._report(title, self.verdict, parts, models=models, clips=str(count))
 
 
 def _accuracies(e: Evaluation) -> Document:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ezclip.progress import Steps
     from ezclip.studies.host import Host
 
-Request = TypeVar("Request", bound="Study")
+Request = TypeVar("Request", bound="Study | None")
 SET_PREFIX = "set:"
 LABELS_FILE, SENTENCES_FILE = "names.txt", "sentences.csv"  # beside the command that repeats a result
 NO_CLIP = "No clip yet: drop a video, record one, or click a sample."
@@ -78,8 +78,8 @@ class ModelsResult(Result, Generic[Request]):
     """A result of some models.
 
     Attributes:
-        study: the request.
-        identities: of the models, the baseline first.
+        study: the request; None where there was none.
+        identities: of the models, the baseline first, as far as they are known.
     """
 
     study: Request
@@ -94,8 +94,10 @@ class ModelsResult(Result, Generic[Request]):
         self, title: str, lead: str, parts: Sequence[Table | Picture], data: Document | None = None, **facts: str
     ) -> Report:
         """A report of ``data``, by default the public document; its provenance has ``facts`` and the command."""
-        made = provenance(self.identities, **facts, command=self.study.command())
-        return Report(title, lead, self.as_json() if data is None else data, made, [*parts])
+        if self.study is not None:
+            facts["command"] = self.study.command()
+        data = self.as_json() if data is None else data
+        return Report(title, lead, data, provenance(self.identities, **facts), [*parts])
 
 
 @dataclass(frozen=True)
