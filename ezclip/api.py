@@ -7,56 +7,47 @@ study's result, which has ``as_json()``, ``report()`` and ``write(folder)``.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from ezclip.parameters import build
-from ezclip.progress import on_terminal
+from ezclip.progress import Steps, on_terminal
 from ezclip.studies.analysis import Analyse
-from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.classes import ClassStudy, Evaluate
-from ezclip.studies.corruption import Corrupt, CorruptedPredictions
-from ezclip.studies.explain import Explain, Maps
+from ezclip.studies.corruption import Corrupt
+from ezclip.studies.explain import Explain
 from ezclip.studies.frames import CompareFrames, FramePlane
 from ezclip.studies.host import Host
-from ezclip.studies.motion import MotionProbes, ProbeMotion
-from ezclip.studies.predict import Predict, Predictions
-from ezclip.studies.timeline import ScoreTimeline, Timeline
+from ezclip.studies.motion import ProbeMotion
+from ezclip.studies.predict import Predict
+from ezclip.studies.timeline import ScoreTimeline
 
-Clip = str | Path
-Names = str | list[str]
-
-
-def predict(clip: Clip, labels: Names = "", *, device: str = "auto", **parameters: Any) -> Predictions:
-    """Rank class names for a clip."""
-    return _on_clip(Predict, clip, labels, device, parameters)
+Found = TypeVar("Found", covariant=True)
 
 
-def analyse(clip: Clip, labels: Names = "", *, device: str = "auto", **parameters: Any) -> Analysis:
-    """Rankings, maps, spread and faithfulness of a clip under two or more models."""
-    return _on_clip(Analyse, clip, labels, device, parameters)
+class _Runs(Protocol[Found]):
+    def run(self, host: Host) -> Steps[Found]: ...
 
 
-def explain(clip: Clip, labels: Names = "", *, device: str = "auto", **parameters: Any) -> Maps:
-    """Attention maps of a clip."""
-    return _on_clip(Explain, clip, labels, device, parameters)
+def _on_clip(study: type[_Runs[Found]], name: str):
+    """The function of a study of one clip; its class names are a list or text as on the command line."""
+
+    def call(clip: str | Path, labels: str | list[str] = "", *, device: str = "auto", **parameters: Any) -> Found:
+        text = labels if isinstance(labels, str) else "\n".join(labels)
+        return on_terminal(build(study, {"clip": str(clip), "labels": text, **parameters}).run(Host(device)))
+
+    call.__name__, call.__doc__ = name, study.__doc__
+    return call
 
 
-def probe_motion(clip: Clip, labels: Names = "", *, device: str = "auto", **parameters: Any) -> MotionProbes:
-    """A clip's frames reversed, shuffled, static, slower and faster, under two models."""
-    return _on_clip(ProbeMotion, clip, labels, device, parameters)
+predict = _on_clip(Predict, "predict")
+analyse = _on_clip(Analyse, "analyse")
+explain = _on_clip(Explain, "explain")
+probe_motion = _on_clip(ProbeMotion, "probe_motion")
+corrupt = _on_clip(Corrupt, "corrupt")
+score_timeline = _on_clip(ScoreTimeline, "score_timeline")
 
 
-def corrupt(clip: Clip, labels: Names = "", *, device: str = "auto", **parameters: Any) -> CorruptedPredictions:
-    """Rank class names for a corrupted clip under two models."""
-    return _on_clip(Corrupt, clip, labels, device, parameters)
-
-
-def score_timeline(clip: Clip, labels: Names = "", *, device: str = "auto", **parameters: Any) -> Timeline:
-    """Scores over a long video."""
-    return _on_clip(ScoreTimeline, clip, labels, device, parameters)
-
-
-def compare_frames(clips: list[Clip], *, device: str = "auto", **parameters: Any) -> FramePlane:
+def compare_frames(clips: list[str | Path], *, device: str = "auto", **parameters: Any) -> FramePlane:
     """Frames of clips under two models in one plane."""
     study = build(CompareFrames, {"clips": tuple(map(str, clips)), **parameters})
     return on_terminal(study.run(Host(device)))
@@ -65,8 +56,3 @@ def compare_frames(clips: list[Clip], *, device: str = "auto", **parameters: Any
 def evaluate(data: str | Path, *, device: str = "auto", **parameters: Any) -> ClassStudy:
     """Accuracy on labelled clips, of one model or class by class of two."""
     return on_terminal(build(Evaluate, {"data": str(data), **parameters}).run(Host(device)))
-
-
-def _on_clip(study: type, clip: Clip, labels: Names, device: str, parameters: dict[str, Any]) -> Any:
-    text = labels if isinstance(labels, str) else "\n".join(labels)
-    return on_terminal(build(study, {"clip": str(clip), "labels": text, **parameters}).run(Host(device)))

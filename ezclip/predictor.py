@@ -35,11 +35,7 @@ Value = TypeVar("Value")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device for "auto" (cuda, then mps, then cpu) or the named one, such as "cuda:1".
-
-    Raises:
-        UserError: unknown, or unavailable here.
-    """
+    """The device for "auto" (cuda, mps or cpu, in that order) or the named one, as "cuda:1"; UserError without it."""
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, here in present.items() if here))
@@ -74,8 +70,8 @@ class Encoded:
     @cached_property
     def pixels(self) -> Tensor:
         """The model's input, (1, T, 3, S, S) float32, normalised."""
-        device = self.model.logit_scale.device
-        return normalise(view(self.clip.images, self.model.image_size)).unsqueeze(0).to(device)
+        pixels = normalise(view(self.clip.images, self.model.image_size))
+        return pixels.unsqueeze(0).to(self.model.logit_scale.device)
 
     @cached_property
     @torch.inference_mode()
@@ -152,22 +148,14 @@ class Predictor:
         return Encoded(self.model, clip)
 
     def set_video(self, video: str | Path | Clip) -> Clip:
-        """Decode the T segment-centre frames of a video, or take a Clip, for ``score``: a shorthand for scripts.
-
-        Raises:
-            VideoError: the file cannot be read.
-        """
+        """Decode T segment-centre frames, or take a Clip, for ``score``; raises VideoError for an unreadable file."""
         if not isinstance(video, Clip):
             video = read_clip(video, partial(segment_centres, T=self.model.num_frames))
         self._current = self.encode(video)
         return video
 
     def score(self, labels: list[str], sentences: dict[str, list[str]] | None = None) -> list[Prediction]:
-        """Rank the labels for the clip of ``set_video``, see ``rank``.
-
-        Raises:
-            UserError: no video was set.
-        """
+        """Rank the labels for the clip of ``set_video``, see ``rank``; raises UserError where no video was set."""
         if self._current is None:
             raise UserError("No video is set; call set_video first.")
         return self.rank(self._current.frames, labels, sentences)
@@ -204,8 +192,7 @@ class Predictor:
     def encode_texts(self, sentences: list[str]) -> Tensor:
         """Text embeddings (len(sentences), E), float32; each distinct sentence is encoded once for this model.
 
-        Raises:
-            UserError: the sentences need tokens that the model's vocabulary lacks.
+        Raises UserError for sentences with tokens that the model's vocabulary lacks.
         """
         with self._text_lock:
             new = [s for s in dict.fromkeys(sentences) if s not in self._texts]
@@ -232,25 +219,18 @@ class Predictor:
         """The distinct encoded sentences that were truncated to the context length."""
         return [s for s in dict.fromkeys(sentences) if s in self._cut]
 
-    def nearest(
-        self, label: str, labels: list[str], sentences: dict[str, list[str]] | None = None, count: int = 5
-    ) -> list[tuple[str, float]]:
-        """The labels whose texts lie nearest to ``label``'s, without itself, and the cosines; best first."""
+    def nearest(self, label: str, labels: list[str], sentences: dict[str, list[str]]) -> list[tuple[str, float]]:
+        """The five labels whose texts lie nearest to ``label``'s, without itself, and the cosines; best first."""
 
         def embed(name: str) -> Tensor:
-            texts = (sentences or {}).get(name) or fill(name, self.templates)
-            return F.normalize(self.encode_texts(texts).mean(dim=0), dim=0)
+            return F.normalize(self.encode_texts(sentences[name]).mean(dim=0), dim=0)
 
         own = embed(label)
         cosines = [(other, float(embed(other) @ own)) for other in labels if other != label]
-        return sorted(cosines, key=lambda row: -row[1])[:count]
+        return sorted(cosines, key=lambda row: -row[1])[:5]
 
     def motion(self, encoded: Encoded) -> MotionStatistics:
         """Spread of a clip's frame embeddings and of its static copy, in the model's own formulation."""
-
-        def both(frames: Tensor) -> tuple[float, float]:
-            variance, difference = spread(frames, self.identity.reading)
-            return float(variance), float(difference)
-
-        unit = F.normalize(encoded.frames, dim=-1)
-        return MotionStatistics(self.identity.reading, *both(encoded.frames), *both(encoded.static), *both(unit))
+        reading, unit = self.identity.reading, F.normalize(encoded.frames, dim=-1)
+        spreads = [float(s) for frames in (encoded.frames, encoded.static, unit) for s in spread(frames, reading)]
+        return MotionStatistics(reading, *spreads)

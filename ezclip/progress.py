@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
@@ -54,10 +55,7 @@ class Watch(Generic[T]):
 
 def finish(steps: Steps[T]) -> T:
     """Run to the end without showing progress."""
-    watch = Watch(steps)
-    for _ in watch:
-        pass
-    return watch.result
+    return on_terminal(steps, show=False)
 
 
 def within(steps: Steps[T], start: float, end: float, prefix: str = "") -> Steps[T]:
@@ -70,32 +68,27 @@ def within(steps: Steps[T], start: float, end: float, prefix: str = "") -> Steps
 
 def in_thread(work: Callable[[Report], T], doing: str) -> Steps[T]:
     """Run ``work(report)`` in a thread; closing the generator makes its next report raise ``Cancelled``."""
-    cancelled, done = threading.Event(), threading.Event()
-    share, outcome = [0.0], []
+    cancelled, outcome, share = threading.Event(), Future(), 0.0
 
     def report(value: float) -> None:
+        nonlocal share
         if cancelled.is_set():
             raise Cancelled
-        share[0] = value
+        share = value
 
     def run() -> None:
         try:
-            outcome.append((True, work(report)))
+            outcome.set_result(work(report))
         except BaseException as error:  # raised again in the caller
-            outcome.append((False, error))
-        finally:
-            done.set()
+            outcome.set_exception(error)
 
     threading.Thread(target=run, name=doing, daemon=True).start()
     try:
-        while not done.wait(_POLL):
-            yield Progress(share[0], doing)
+        while not wait([outcome], _POLL).done:
+            yield Progress(share, doing)
     finally:
         cancelled.set()  # no join: closing must not wait for the next report
-    succeeded, value = outcome[0]
-    if not succeeded:
-        raise value
-    return value
+    return outcome.result()
 
 
 def with_time_left(steps: Steps[T]) -> Steps[T]:

@@ -111,12 +111,12 @@ def _shipped_box(variants: list[str], role: str, variant: str) -> gr.Dropdown:
 
 def _show(study: ClassStudy) -> list[Any]:
     skipped = [f"{row.short_name} could not be read: {why}" for row, why in study.model.skipped]
-    compared = study.comparison is not None
+    differences, accuracies = study.charts()
     return [
         html.verdict(study.verdict, skipped),
-        gr.Plot(study.differences_chart(), visible=True) if compared else gr.Plot(visible=False),
+        gr.Plot(differences, visible=True) if differences else gr.Plot(visible=False),
         html.class_plane(study.class_map) if study.class_map else f'<p class="ez-note">{NO_MAP}</p>',
-        gr.Plot(study.classes_chart(), visible=True),
+        gr.Plot(accuracies, visible=True),
         html.class_tables(study),
         study,
         gr.Column(visible=False),

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ezclip.errors import ConfigError, LabelError, VideoError
+from ezclip.errors import ConfigError, LabelError
 from ezclip.text.labels import label_set, parse_labels, read_labels_file
 
 if TYPE_CHECKING:
@@ -44,13 +44,8 @@ def launched(*, cpu: bool = False) -> Iterator[PartialState]:
 
 
 def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | None) -> list[str]:
-    """Class names from exactly one of the three options.
-
-    Raises:
-        LabelError: none or several given, or invalid ones.
-    """
-    given = [value is not None for value in (labels, labels_file, set_name)]
-    if sum(given) != 1:
+    """Class names from exactly one of the three options; raises LabelError for none, several or invalid ones."""
+    if [labels, labels_file, set_name].count(None) != 2:
         raise LabelError('Give the class names with one of --labels "a, b, c", --labels-file F or --label-set NAME.')
     if set_name is not None:
         return label_set(set_name)
@@ -60,17 +55,7 @@ def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | 
 
 
 def check_out(folder: Path) -> None:
-    """Reject an output folder that cannot be created or written, before any work; creates nothing.
-
-    Raises:
-        ConfigError: a file is in the way, or there is no permission.
-    """
+    """Raise ConfigError for a folder that cannot be created or written, before any work; creates nothing."""
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ConfigError(f"{folder.name} cannot be used as the output folder; choose another.")
-
-
-def check_exists(path: str) -> None:
-    """Raise VideoError if nothing is at ``path``."""
-    if not Path(path).exists():
-        raise VideoError(f"There is no file {Path(path).name}; check the path.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ezclip.checkpoints.catalog import check_model_name
-from ezclip.cli._shared import check_exists, check_out, chosen_labels, print_json, warn
+from ezclip.cli._shared import check_out, chosen_labels, print_json, warn
 from ezclip.errors import ConfigError, LabelError, UserError, VideoError
 from ezclip.parameters import Declared, build, declared, values_of
 from ezclip.progress import Watch, on_terminal
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from ezclip.studies.host import Host
 
 _SETS = "A shipped label set: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."
-_MANY = "Video files or folders of frames."
 
 
 def option(kind: Any, help: str, *marks: Any) -> Any:
@@ -34,22 +34,18 @@ def option(kind: Any, help: str, *marks: Any) -> Any:
 
 def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
     """Name, annotation and default of a parameter's option; MISSING where it must be given."""
-    p, required = one.parameter, dataclasses.MISSING
-    help = f"{p.help} One of {', '.join(p.allowed)}." if p.allowed and one.type is str else p.help
-    if p.kind == "clip":
-        many = study.verb == "predict"
-        return one.name, option(*((tuple[str, ...], _MANY) if many else (str, help)), tyro.conf.Positional), required
-    if p.kind == "clips":
-        return one.name, option(tuple[str, ...], help, tyro.conf.Positional), required
-    if p.kind == "stream":
-        return one.name, option(str, help, tyro.conf.Positional), required
-    if p.kind == "table":
-        return one.name, option(str, help, tyro.conf.Positional), one.default
-    if p.kind == "archive":
-        return one.name, option(str, help), required
-    if p.kind == "sentences":
-        return one.name, option(Path | None, f"{p.help} A CSV with number, class and sentence."), None
-    return one.name, option(one.type, help), one.default
+    p, kind, default = one.parameter, one.type, one.default
+    help = f"{p.help} One of {', '.join(p.allowed)}." if p.allowed and kind is str else p.help
+    if p.kind == "clip" and study.verb == "predict":
+        kind, help = tuple[str, ...], "Video files or folders of frames."
+    elif p.kind == "stream":
+        kind = str
+    elif p.kind == "sentences":
+        kind, default, help = Path | None, None, f"{p.help} A CSV with number, class and sentence."
+    if p.kind in ("clip", "clips", "stream", "archive"):
+        default = dataclasses.MISSING
+    marks = [tyro.conf.Positional] if p.kind in ("clip", "clips", "stream", "table") else []
+    return one.name, option(kind, help, *marks), default
 
 
 @cache
@@ -65,17 +61,15 @@ def command_of(study: type[Study]) -> type:
     if study.printed:
         fields.append(("top_k", option(int, "Number of predictions printed."), study.printed))
     if study.verb == "evaluate":
-        fields += [
-            ("batch_size", option(int, "Clips in one forward pass."), 16),
-            ("workers", option(int, "Decoding processes; 0 decodes in the main process."), 0),
-        ]
+        fields.append(("batch_size", option(int, "Clips in one forward pass."), 16))
+        fields.append(("workers", option(int, "Decoding processes; 0 decodes in the main process."), 0))
     fields += [
         ("out", option(Path | None, "Folder for the report: figures, tables and one self-contained page."), None),
         ("device", option(str, "auto, cpu, cuda or mps."), "auto"),
         ("json", option(bool, "Print JSON."), False),
     ]
     fields.sort(key=lambda field: field[2] is not dataclasses.MISSING)
-    rows = [(n, k) if d is dataclasses.MISSING else (n, k, dataclasses.field(default=d)) for n, k, d in fields]
+    rows = [(name, kind, dataclasses.field(default=default)) for name, kind, default in fields]
     made = dataclasses.make_dataclass(study.verb, rows, namespace={"run": lambda self: _run(study, vars(self))})
     made.__doc__ = study.__doc__
     return made
@@ -115,20 +109,21 @@ def _check(study: Study, given: dict[str, Any]) -> None:
 def _run(study: type[Study], given: dict[str, Any]) -> int:
     """Check, run, write and print."""
     values = _values(study, given)
-    clips = values["clip"] if isinstance(values.get("clip"), tuple) else None
-    if clips is not None:
+    clips, each = values.get("clips", values.get("clip", "")), study.verb == "predict"
+    clips = (clips,) if isinstance(clips, str) else clips
+    if each:
         if not clips:
             raise UserError("Give at least one clip.")
         values["clip"] = clips[0]
+        each = len(clips) > 1
     made = build(study, values)
-    for path in made.files_given() if clips is None or len(clips) == 1 else ():
-        if study.verb not in ("evaluate", "classes"):
-            check_exists(path)
+    if not each and (missing := [path for path in clips if path and not Path(path).exists()]):
+        raise VideoError(f"There is no file {Path(missing[0]).name}; check the path.")
     _check(made, given)
     from ezclip.studies.host import Host
 
     host = Host(given["device"], batch_size=given.get("batch_size", 16), workers=given.get("workers", 0))
-    if clips is not None and len(clips) > 1:
+    if each:
         return _run_each(made, clips, host, given)
     if study.verb == "live":
         return _run_live(made, host, given)
@@ -136,11 +131,9 @@ def _run(study: type[Study], given: dict[str, Any]) -> int:
     if study.printed:
         result = result.best(given["top_k"])
     files = result.write(given["out"]) if given["out"] is not None else {}
-    listed = (
-        {"files": {name: str(path) for name, path in files.items()}} if study.files or study.verb == "frames" else {}
-    )
     if given["json"]:
-        print_json(result.as_json() | listed)
+        listed = {"files": {name: str(path) for name, path in files.items()}}
+        print_json(result.as_json() | (listed if study.files or study.verb == "frames" else {}))
         return 0
     warn(getattr(result, "warnings", []))
     print(result.text())
@@ -157,13 +150,12 @@ def _run_each(study: Study, clips: tuple[str, ...], host: Host, given: dict[str,
     for clip in clips:
         try:
             result = on_terminal(build(type(study), values_of(study) | {"clip": clip}).run(host)).best(given["top_k"])
-            documents.append(result.as_json())
-            if not given["json"]:
-                print(result.text())
+            document, text = result.as_json(), result.text()
         except VideoError as error:
-            documents.append({"clip": Path(clip).name, "error": str(error)})
-            if not given["json"]:
-                print(f"{Path(clip).name}\n  {error}")
+            document, text = {"clip": Path(clip).name, "error": str(error)}, f"{Path(clip).name}\n  {error}"
+        documents.append(document)
+        if not given["json"]:
+            print(text)
     if given["json"]:
         print_json(documents)
     if any("error" in document for document in documents):
@@ -174,13 +166,10 @@ def _run_each(study: Study, clips: tuple[str, ...], host: Host, given: dict[str,
 
 def _run_live(study: Study, host: Host, given: dict[str, Any]) -> int:
     """A line for each window until the source ends or the user interrupts."""
-    try:
+    with suppress(KeyboardInterrupt):
         for step in Watch(study.run(host)):
-            if step.partial is None:
-                continue
-            newest = step.partial.best(given["top_k"])
-            line = json.dumps(newest.as_json(), ensure_ascii=False) if given["json"] else newest.text()
-            print(line, flush=True)
-    except KeyboardInterrupt:
-        pass
+            if step.partial is not None:
+                newest = step.partial.best(given["top_k"])
+                line = json.dumps(newest.as_json(), ensure_ascii=False) if given["json"] else newest.text()
+                print(line, flush=True)
     return 0

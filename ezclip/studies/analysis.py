@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import UserError
 from ezclip.explanation.methods import MapSettings, method_names
 from ezclip.figures.maps import shared_limit
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps, in_thread, within
 from ezclip.studies.analysis_report import Analysis, ModelResult
-from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Sentences, Study, Texts
+from ezclip.studies.declaration import ClipStudy
 from ezclip.studies.faithfulness import measure_faithfulness, shares_of_truth
-from ezclip.studies.host import Host, loading
+from ezclip.studies.host import Host
 from ezclip.types import Clip, has_prompts
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ Faithful = Annotated[bool, Parameter("Also measure the faithfulness of each map.
 
 
 @dataclass(frozen=True)
-class Analyse(Study):
+class Analyse(ClipStudy):
     """Analyse a clip under two or more models: rankings, maps, spread and faithfulness, in a report.
 
     Example: python -m ezclip analyse clip.mp4 --labels "waving, clapping" --out report --faithfulness
@@ -38,13 +37,6 @@ class Analyse(Study):
     verb: ClassVar[str] = "analyse"
     old_flags: ClassVar[dict[str, str]] = {"--prove": "--faithfulness"}
     files: ClassVar[bool] = True
-    lists_files: ClassVar[bool] = True
-    clip: ClipFile = ""
-    labels: Labels = ""
-    model: Model = DEFAULT
-    baseline: Baseline = BASELINE
-    texts: Texts = "trained"
-    sentences: Sentences = field(default_factory=dict)
     target: Annotated[str, Parameter("Class name to explain; empty uses the model's best.", "Label")] = ""
     method: MethodName = "rollout"
     settings: MapSettings = MapSettings()
@@ -58,15 +50,11 @@ class Analyse(Study):
         from ezclip.explanation.maps import explain_clip
         from ezclip.explanation.temporal import temporal_view
 
-        path = self.required_clip()
-        yield loading()
-        predictors = yield from host.predictors(self.models())
-        model = predictors[self.model]
-        names, warnings = self.class_names(model.identity)
+        predictors, model, names, warnings = yield from self.prepare(host)
         if self.target and self.target not in names:
             raise UserError(f"The label {self.target[:80]!r} is not among the class names; add it or choose another.")
         study = replace(self, sentences={n: own for n, own in self.sentences.items() if n in names})
-        clip = yield from within(host.clip(path, shared_frames(list(predictors.values()))), 0.0, DECODED)
+        clip = yield from within(host.clip(self.clip, shared_frames(list(predictors.values()))), 0.0, DECODED)
         end = MAPPED if self.faithfulness else 1.0
         target, results, cut = self.target, {}, []
         order = [self.model, *(n for n in predictors if n != self.model)]  # all models explain the model's best label
@@ -92,18 +80,14 @@ class Analyse(Study):
             steps = measure_faithfulness(host, study, clip, maps, names, target)
             faithfulness = yield from within(steps, MAPPED, 1.0)
         else:
-            faithfulness = shares_of_truth(path, clip, maps)
+            faithfulness = shares_of_truth(self.clip, clip, maps)
         view = temporal_view(host.encode(model, clip)) if has_prompts(model.model.variant) else None
         limit = shared_limit(maps)
         return Analysis(study, clip, found, limit, target, names, nearest, warnings, faithfulness, view)
 
 
 def shared_frames(predictors: list[Predictor]) -> int:
-    """T of a clip for all models: that of the last one, which the others must share if they have prompts.
-
-    Raises:
-        UserError: a model has prompts for another number of frames.
-    """
+    """T of a clip for all models: that of the last one; raises UserError where prompts fix another one."""
     fixed = {p.model.num_frames: p.name for p in predictors if has_prompts(p.model.variant)}
     if len(fixed) > 1:
         (T, name), (other, _), *_ = fixed.items()

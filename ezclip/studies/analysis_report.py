@@ -9,24 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ezclip.checkpoints.provenance import provenance
-from ezclip.errors import UserError
+from ezclip.figures import maps
 from ezclip.figures.charts import NO_INTERVAL, by_class
-from ezclip.figures.maps import (
-    draw_difference,
-    draw_influence,
-    draw_prompts,
-    draw_strip,
-    draw_to_prompt,
-    gains,
-    overlay,
-    square,
-)
 from ezclip.figures.report import Picture, Report, Table, slug
-from ezclip.files import sha256_of
-from ezclip.parameters import declared, values_of
+from ezclip.parameters import declared
 from ezclip.progress import Steps
 from ezclip.studies.declaration import Result, Study
 from ezclip.studies.faithfulness import MapFaithfulness, measure_faithfulness
+from ezclip.studies.host import Host, digest
 from ezclip.studies.predict import frames_of, ranking_lines
 from ezclip.types import Attribution, Clip, Document, MotionStatistics, Prediction
 from ezclip.video.encode import write_mp4
@@ -36,7 +26,6 @@ if TYPE_CHECKING:
 
     from ezclip.checkpoints.identity import Identity
     from ezclip.explanation.temporal import TemporalView
-    from ezclip.studies.host import Host
 
 TOP = 10
 VIDEO_SIDE = 224
@@ -140,55 +129,89 @@ class Analysis(Result):
 
     def measured(self, host: Host) -> Steps[Analysis]:
         """The same with the faithfulness of every map measured."""
-        maps = [r.attribution for r in self.results]
-        steps = measure_faithfulness(host, self.study, self.clip, maps, self.names, self.target)
+        found = [r.attribution for r in self.results]
+        steps = measure_faithfulness(host, self.study, self.clip, found, self.names, self.target)
         return replace(self, faithfulness=(yield from steps))
 
     def as_json(self) -> Document:
         """Rankings, motion, faithfulness and warnings."""
-        return document(self)
+        return {
+            "clip": self.clip.name,
+            "frames": frames_of(self.clip),
+            "baseline": self.baseline.name,
+            "model": self.model.name,
+            "texts": self.study["texts"],
+            "method": self.study["method"],
+            "target": self.target,
+            "verdict": self.verdict,
+            "models": {
+                r.name: {
+                    "variant": r.identity.variant,
+                    "predictions": [asdict(p) for p in r.predictions],
+                    "motion": asdict(r.motion),
+                }
+                for r in self.results
+            },
+            "nearest": [{"label": name, "cosine": cosine} for name, cosine in self.nearest],
+            "proof": [asdict(f) for f in self.faithfulness],
+            "warnings": self.warnings,
+        }
 
     def report(self) -> Report:
-        """Rankings, maps, spread, faithfulness and the temporal prompts."""
-        return analysis_report(self)
+        """Rankings, maps, spread, faithfulness, temporal prompts if any; raises UserError for a deleted clip."""
+        study, content = self.study, digest(self.study["clip"])
+        parts = _rankings(self.results, self.clip.name)
+        title = f"Nearest in text to “{self.target}” for {self.model.name}"
+        parts.append(Table("nearest", title, ["class", "cosine"], [list(row) for row in self.nearest]))
+        notes = " ".join(r.attribution.note for r in self.results if r.attribution.note)
+        note = f"Method {study['method']}, label {self.target}. {notes}"
+        parts.append(Picture("strip", "Maps on one colour scale", strip_figure(self), note))
+        rows = [
+            [f.name]
+            + ["not measured" if v is None else v for v in (f.deletion, f.insertion)]
+            + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
+            for f in self.faithfulness
+        ]
+        columns = ["map of", "deletion gain", "insertion gain", "heat on what moves", "area that moves"]
+        note = "Gains over random orders; 0 is chance."
+        parts.append(Table("proof", "Faithfulness of the maps", columns, rows, note))
+        parts += _prompt_parts(self, self.view) if self.view is not None else []
+        rows = [
+            [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
+            + [m.central_difference, m.frozen_central_difference]
+            for r in self.results
+            for m in [r.motion]
+        ]
+        columns = ["model", "formulation", "Var, unit", "C, unit", "Var", "Var static", "C", "C static"]
+        parts.append(Table("spread", "Spread of the frames", columns, rows))
+        frames = zip(self.clip.indices, self.clip.seconds, strict=True)
+        made = provenance(
+            [r.identity for r in self.results],
+            clip=f"{self.clip.name}, sha256 {content[:16]}…",
+            **{"frames used": ", ".join(f"{i} ({s:.2f} s)" for i, s in frames)},
+            texts="; ".join([study["texts"], *(f"{name}: “{own}”" for name, own in study["sentences"].items())]),
+            method=f"{study['method']}, label {self.target}",
+            command=commands(self),
+        )
+        return Report(self.clip.name, " ".join([self.verdict, *self.warnings]), self.as_json(), made, parts)
 
     def write(self, out: str | Path) -> dict[str, Path]:
         """Write the report in all its forms, maps.npz, overlay.mp4 and the files that its command reads."""
-        return write_analysis(self, Path(out))
-
-
-def document(analysis: Analysis) -> Document:
-    """The public document of an analysis."""
-    results = analysis.results
-    return {
-        "clip": analysis.clip.name,
-        "frames": frames_of(analysis.clip),
-        "baseline": analysis.baseline.name,
-        "model": analysis.model.name,
-        "texts": analysis.study["texts"],
-        "method": analysis.study["method"],
-        "target": analysis.target,
-        "verdict": analysis.verdict,
-        "models": {
-            r.name: {
-                "variant": r.identity.variant,
-                "predictions": [asdict(p) for p in r.predictions],
-                "motion": asdict(r.motion),
-            }
-            for r in results
-        },
-        "nearest": [{"label": name, "cosine": cosine} for name, cosine in analysis.nearest],
-        "proof": [asdict(f) for f in analysis.faithfulness],
-        "warnings": analysis.warnings,
-    }
+        out = Path(out)
+        files = super().write(out)
+        files["maps"] = save_maps(out / "maps.npz", self)
+        files["overlay"] = save_overlay(out / "overlay.mp4", self)
+        for name, text in self.repeated.companions().items():
+            files[name] = out / name
+            files[name].write_text(text, "utf-8")
+        return files
 
 
 def commands(analysis: Analysis) -> str:
     """The command line and the Python lines that repeat an analysis; names.txt and sentences.csv are in the export."""
     study = analysis.repeated
-    values = values_of(study)
     given = (one for one in declared(type(study)) if one.parameter.kind not in ("clip", "labels"))
-    options = "".join(f", {one.name}={values[one.name]!r}" for one in given if values[one.name] != one.default)
+    options = "".join(f", {one.name}={study[one.name]!r}" for one in given if study[one.name] != one.default)
     lines = [
         f"# names.txt: the {len(analysis.names)} class names, one per line (exported with the results)",
         *(["# sentences.csv: your own sentences (exported with the results)"] if study["sentences"] else []),
@@ -206,13 +229,13 @@ def commands(analysis: Analysis) -> str:
 
 def strip_figure(analysis: Analysis) -> Figure:
     """Input and maps of all models on one colour scale, with their faithfulness; below the difference, if requested."""
-    return draw_strip(
+    return maps.draw_strip(
         analysis.clip,
         {r.name: r.attribution for r in analysis.results},
         limit=analysis.limit,
         opacity=analysis.study["opacity"],
         difference=analysis.difference,
-        notes={f.name: gains(f.deletion, f.insertion) for f in analysis.faithfulness},
+        notes={f.name: maps.gains(f.deletion, f.insertion) for f in analysis.faithfulness},
     )
 
 
@@ -236,8 +259,8 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
         "deletion": np.array([gains_of[r.name].deletion for r in results], float),
         "insertion": np.array([gains_of[r.name].insertion for r in results], float),
     }
-    if analysis.model.attribution.influence is not None:
-        arrays["influence"] = analysis.model.attribution.influence
+    if (influence := analysis.model.attribution.influence) is not None:
+        arrays["influence"] = influence
     if (view := analysis.view) is not None:
         arrays |= {"layers": np.array(view.layers), "prompts": view.prompts, "to_prompt": view.to_prompt}
     np.savez_compressed(path, allow_pickle=False, **arrays)
@@ -247,86 +270,30 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
 def save_overlay(path: Path, analysis: Analysis) -> Path:
     """The chosen frames with all models' maps side by side, input first, the difference last, as H.264."""
     opacity, images = analysis.study["opacity"], analysis.clip.images
-    rows = [square(images, VIDEO_SIDE, analysis.model.attribution.image_size)]
+    rows = [maps.square(images, VIDEO_SIDE, analysis.model.attribution.image_size)]
     for r in analysis.results:
-        frames = square(images, VIDEO_SIDE, r.attribution.image_size)
-        rows.append(overlay(frames, r.attribution.heat, analysis.limit, opacity))
+        frames = maps.square(images, VIDEO_SIDE, r.attribution.image_size)
+        rows.append(maps.overlay(frames, r.attribution.heat, analysis.limit, opacity))
     if analysis.difference is not None:
-        rows.append(draw_difference(rows[0], analysis.difference, opacity))
+        rows.append(maps.draw_difference(rows[0], analysis.difference, opacity))
     write_mp4(path, np.concatenate(rows, axis=2).repeat(HOLD, axis=0), fps=VIDEO_FPS)
     return path
 
 
-def write_analysis(analysis: Analysis, out: Path) -> dict[str, Path]:
-    """Write the report in all its forms, maps.npz, overlay.mp4 and the files that its command reads."""
-    files = analysis.report().write(out)
-    files["maps"] = save_maps(out / "maps.npz", analysis)
-    files["overlay"] = save_overlay(out / "overlay.mp4", analysis)
-    for name, text in analysis.repeated.companions().items():
-        files[name] = out / name
-        files[name].write_text(text, "utf-8")
-    return files
-
-
-def _provenance(analysis: Analysis) -> dict[str, str]:
-    study = analysis.study
-    if not Path(study["clip"]).exists():
-        raise UserError("The clip is no longer there; upload it again.")
-    frames = zip(analysis.clip.indices, analysis.clip.seconds, strict=True)
-    return provenance(
-        [r.identity for r in analysis.results],
-        clip=f"{analysis.clip.name}, sha256 {sha256_of(study['clip'])[:16]}…",
-        **{"frames used": ", ".join(f"{i} ({s:.2f} s)" for i, s in frames)},
-        texts="; ".join([study["texts"], *(f"{name}: “{own}”" for name, own in study["sentences"].items())]),
-        method=f"{study['method']}, label {analysis.target}",
-        command=commands(analysis),
-    )
-
-
-def analysis_report(analysis: Analysis) -> Report:
-    """Rankings, maps, spread, faithfulness and, where there are any, the temporal prompts."""
+def _rankings(results: list[ModelResult], clip: str) -> list[Table | Picture]:
+    """Every model's ranking, and a chart of their best names."""
     parts: list[Table | Picture] = []
-    for result in analysis.results:
+    for result in results:
         rows = [[rank, p.label, p.score, p.logit] for rank, p in enumerate(result.predictions, 1)]
         columns, name = ["rank", "label", "score", "logit"], slug(result.name)
         parts.append(Table(f"ranking_{name}", f"Ranking of {result.name}", columns, rows, on_page=len(rows) <= TOP))
         if len(rows) > TOP:
             parts.append(Table(f"best_{name}", f"{result.name}: {TOP} best of {len(rows)}", columns, rows[:TOP]))
-    parts.append(Picture("ranking", "The best class names", ranking_chart(analysis)))
-    near = [[name, cosine] for name, cosine in analysis.nearest]
-    title = f"Nearest in text to “{analysis.target}” for {analysis.model.name}"
-    parts.append(Table("nearest", title, ["class", "cosine"], near))
-    notes = " ".join(r.attribution.note for r in analysis.results if r.attribution.note)
-    note = f"Method {analysis.study['method']}, label {analysis.target}. {notes}"
-    parts.append(Picture("strip", "Maps on one colour scale", strip_figure(analysis), note))
-    rows = [
-        [f.name]
-        + ["not measured" if v is None else v for v in (f.deletion, f.insertion)]
-        + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
-        for f in analysis.faithfulness
-    ]
-    columns = ["map of", "deletion gain", "insertion gain", "heat on what moves", "area that moves"]
-    parts.append(Table("proof", "Faithfulness of the maps", columns, rows, "Gains over random orders; 0 is chance."))
-    parts += _prompt_parts(analysis, analysis.view) if analysis.view is not None else []
-    spread = [
-        [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
-        + [m.central_difference, m.frozen_central_difference]
-        for r in analysis.results
-        for m in [r.motion]
-    ]
-    columns = ["model", "formulation", "Var, unit", "C, unit", "Var", "Var static", "C", "C static"]
-    parts.append(Table("spread", "Spread of the frames", columns, spread))
-    lead = " ".join([analysis.verdict, *analysis.warnings])
-    return Report(f"{analysis.clip.name}", lead, document(analysis), _provenance(analysis), parts)
-
-
-def ranking_chart(analysis: Analysis) -> Figure:
-    """Scores of every model's best names."""
-    best = list(dict.fromkeys(p.label for r in analysis.results for p in r.predictions[:TOP]))
-    scores = {r.name: {p.label: p.score for p in r.predictions} for r in analysis.results}
-    series = {name: {label: (own[label], *NO_INTERVAL) for label in best} for name, own in scores.items()}
-    title = f"{analysis.clip.name}: the best class names of each model"
-    return by_class(series, title=title, axis_label="score, %")
+    best = dict.fromkeys(p.label for r in results for p in r.predictions[:TOP])
+    scores = {r.name: {p.label: (p.score, *NO_INTERVAL) for p in r.predictions} for r in results}
+    series = {name: {label: own[label] for label in best} for name, own in scores.items()}
+    chart = by_class(series, title=f"{clip}: the best class names of each model", axis_label="score, %")
+    return [*parts, Picture("ranking", "The best class names", chart)]
 
 
 def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Picture]:
@@ -341,10 +308,11 @@ def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Pictur
     ]
     title, among = f"{name}: influence between frames", "Attention among the prompts"
     columns = ["layer", "prompt of frame", *frames]
+    to_prompt = maps.draw_to_prompt(view.to_prompt, view.layers, seconds)
     return [
-        Picture("influence", title, draw_influence(view.influence, seconds, title=name)),
+        Picture("influence", title, maps.draw_influence(view.influence, seconds, title=name)),
         Table("influence_matrix", title, ["frame, columns: attended frame", *frames], drew, on_page=False),
-        Picture("prompts", f"{name}: attention among the prompts", draw_prompts(view.prompts, view.layers)),
-        Picture("to_prompt", f"{name}: attention to the prompt", draw_to_prompt(view.to_prompt, view.layers, seconds)),
+        Picture("prompts", f"{name}: attention among the prompts", maps.draw_prompts(view.prompts, view.layers)),
+        Picture("to_prompt", f"{name}: attention to the prompt", to_prompt),
         Table("prompts_by_layer", among, columns, read, on_page=False),
     ]

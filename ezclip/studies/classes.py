@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
 from ezclip.checkpoints.cards import shipped_variants
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT, check_model_name
-from ezclip.checkpoints.provenance import provenance
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import ConfigError, UserError
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Alias, Baseline, Labels, Model, Result, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import Alias, Baseline, Labels, Model, ModelsResult, Study, Texts
+from ezclip.studies.host import Host
 from ezclip.types import Document
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from ezclip.data.manifest import Row
     from ezclip.evaluation.class_map import ClassMap
     from ezclip.evaluation.classwise import Comparison
-    from ezclip.evaluation.embed import Embedded
+    from ezclip.evaluation.embed import Embedded, ViewCount
     from ezclip.evaluation.run import Evaluation
     from ezclip.predictor import Predictor
 
@@ -37,9 +36,19 @@ _Data = Parameter(
     "ezclip embed; at the endpoint, a zip of such a folder.",
     kind="archive",
 )
+_Views = Parameter("Views of a clip in time x crops, such as 4x3; scores are means over them.")
 _Protocol = Parameter(
     "zero-shot counts every clip; released leaves out the clips after the last whole batch, as the release does.",
     choices=get_args(ProtocolName),
+)
+
+
+_First = Parameter(
+    "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
+    kind="table",
+)
+_SHIPPED = Alias(
+    "shipped", (("first", "baseline"), ("second", "model")), (("first", "base"), ("second", "ezclip")), old=False
 )
 
 
@@ -58,9 +67,7 @@ class Evaluate(Study):
     baseline: Baseline = ""
     texts: Texts = "trained"
     protocol: Annotated[ProtocolName, _Protocol] = "zero-shot"
-    views: Annotated[str, Parameter("Views of a clip in time x crops, such as 4x3; scores are means over them.")] = (
-        "1x1"
-    )
+    views: Annotated[str, _Views] = "1x1"
 
     def run(self, host: Host) -> Steps[ClassStudy]:
         """Embed every clip with both models and compare them; embeddings are cached, also those of a cancelled run."""
@@ -70,9 +77,6 @@ class Evaluate(Study):
 
         if not self.data:
             raise UserError("No clips yet: give a manifest, or a folder or zip with a folder of clips for each class.")
-        yield loading()
-        for name in self.models():
-            check_model_name(name)
         views, embedded = ViewCount.parse(self.views), (Path(self.data) / INDEX).is_file()
         rows: Sequence[Row] = [] if embedded else read_rows(self.data)
         if self.protocol == "released":
@@ -98,12 +102,11 @@ class Evaluate(Study):
         return class_study(self, evaluations, [p.identity for p in predictors.values()])
 
     def _embed(
-        self, host: Host, predictor: Predictor, rows: Sequence[Row], views: object, start: float, share: float
+        self, host: Host, predictor: Predictor, rows: Sequence[Row], views: ViewCount, start: float, share: float
     ) -> Steps[list[Embedded]]:
         """The clips' embeddings batch by batch; cached batches are reused."""
-        from ezclip.evaluation.embed import ViewCount, embed
+        from ezclip.evaluation.embed import embed
 
-        assert isinstance(views, ViewCount)
         parts: list[Embedded] = host.kept(predictor.name, "embedded", self.data, str(views), len(rows))
         first, size = len(parts), host.batch_size
         batches = embed(predictor, rows[first * size :], views=views, batch_size=size, workers=host.workers)
@@ -125,20 +128,8 @@ class Classes(Study):
     """
 
     verb: ClassVar[str] = "classes"
-    old_verbs: ClassVar[tuple[str, ...]] = ("compare",)
-    aliases: ClassVar[tuple[Alias, ...]] = (
-        Alias("compare_tables"),
-        Alias(
-            "shipped", (("first", "baseline"), ("second", "model")), (("first", "base"), ("second", "ezclip")), False
-        ),
-    )
-    first: Annotated[
-        str,
-        Parameter(
-            "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
-            kind="table",
-        ),
-    ] = ""
+    aliases: ClassVar[tuple[Alias, ...]] = (Alias("compare_tables"), _SHIPPED)
+    first: Annotated[str, _First] = ""
     second: Annotated[str, Parameter("The same for a second model, on the same clips and classes.", kind="table")] = ""
 
     def run(self, host: Host) -> Steps[ClassStudy]:
@@ -152,7 +143,7 @@ class Classes(Study):
         yield Progress(0.0, "reading the tables")
         if set(given) <= set(shipped_variants()):
             variants = list(dict.fromkeys(given))
-            return ClassStudy(self, shipped_evaluations(variants), [], shipped_map(variants))
+            return ClassStudy(self, [], shipped_evaluations(variants), shipped_map(variants))
         if missing := [name for name in given if not Path(name).is_file()]:
             raise UserError(
                 f"There is no table {Path(missing[0]).name!r}; ezclip evaluate --out writes predictions.csv. Shipped "
@@ -164,35 +155,30 @@ class Classes(Study):
 
 
 def class_study(study: Evaluate | Classes | None, evaluations: list[Evaluation], models: list[Identity]) -> ClassStudy:
-    """The study of evaluations of one model or of a baseline and a model, with the map of embeddings of equal width.
+    """The study of one evaluation, or of a baseline's and a model's, with their map if embeddings are equally wide.
 
-    Raises:
-        UserError: the two differ in clips or class names.
+    Raises UserError where the two differ in clips or class names.
     """
     from ezclip.evaluation.class_map import map_classes
     from ezclip.evaluation.classwise import top_changed
 
-    found = ClassStudy(study, evaluations, models)
+    found = ClassStudy(study, models, evaluations)
     if found.comparison is None or len({e.frames.shape[-1] for e in evaluations if len(e.frames)}) != 1:
         return found
     baseline, model = evaluations
-    return ClassStudy(study, evaluations, models, map_classes(baseline, model, top_changed(found.comparison)))
+    return replace(found, class_map=map_classes(baseline, model, top_changed(found.comparison)))
 
 
 @dataclass(frozen=True, eq=False)
-class ClassStudy(Result):
+class ClassStudy(ModelsResult[Evaluate | Classes | None]):
     """One model on labelled clips, or two on the same ones.
 
     Attributes:
-        study: the request; None for other evaluations.
         evaluations: of one model; or of the baseline, then of the model.
-        identities: of the models, where they are known.
         class_map: videos of the classes that changed most; None for one model, or without embeddings.
     """
 
-    study: Evaluate | Classes | None
     evaluations: list[Evaluation]
-    identities: list[Identity] = field(default_factory=list)
     class_map: ClassMap | None = None
 
     @property
@@ -202,11 +188,7 @@ class ClassStudy(Result):
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """Differences and changed confusions; None for one model.
-
-        Raises:
-            UserError: the two differ in clips or class names.
-        """
+        """Differences and changed confusions, None for one model; raises UserError where clips or names differ."""
         from ezclip.evaluation.classwise import compare
 
         return compare(*self.evaluations) if len(self.evaluations) == 2 else None
@@ -238,17 +220,16 @@ class ClassStudy(Result):
         report = self.model.report()
         lines = [self.verdict]
         if isinstance(self.study, Evaluate):
-            lines.append(
-                f"{report['model']}: {report['n']} clips, top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}"
-            )
+            accuracies = f"top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}"
+            lines.append(f"{report['model']}: {report['n']} clips, {accuracies}")
         if "within_pairs" in report:
             lines.append(f"within pairs {report['within_pairs']:.1%} (chance 50 %)")
         if self.comparison is not None and isinstance(self.study, Classes):
             lines += [f"  {100 * d.difference:+6.1f}  {d.label} ({d.n})" for d in self.comparison.classes]
         else:
             lines += [f"  {row['top1']:6.1%}  {label} ({row['n']})" for label, row in report["per_class"].items()]
-        for family, row in report.get("families", {}).items():
-            lines.append(f"  {row['top1']:6.1%}  family {family} ({row['n']})")
+        families = report.get("families", {}).items()
+        lines += [f"  {row['top1']:6.1%}  family {family} ({row['n']})" for family, row in families]
         if skipped := self.model.skipped:
             lines.append(f"{len(skipped)} clips could not be read, first {skipped[0][0].short_name}: {skipped[0][1]}")
         return "\n".join(lines)
@@ -259,42 +240,28 @@ class ClassStudy(Result):
 
         return [part for e in self.evaluations for part in confusion_parts(e)]
 
-    def differences_chart(self) -> Figure:
-        """Each class's gain or loss; needs a comparison."""
-        from ezclip.evaluation.summary import differences_chart
+    def charts(self) -> tuple[Figure | None, Figure]:
+        """Each class's gain or loss, None for one model; and top-1 of each class under each model."""
+        from ezclip.evaluation.summary import classes_chart, differences_chart
 
-        assert self.comparison is not None
-        return differences_chart(self.comparison)
-
-    def classes_chart(self) -> Figure:
-        """Top-1 of each class under each model."""
-        from ezclip.evaluation.summary import classes_chart
-
-        return classes_chart(self.evaluations)
+        return self.comparison and differences_chart(self.comparison), classes_chart(self.evaluations)
 
     def report(self) -> Report:
         """Everything as figures and tables."""
-        from ezclip.evaluation.summary import (
-            accuracy_table,
-            class_parts,
-            comparison_parts,
-            family_parts,
-            predictions_table,
-        )
+        from ezclip.evaluation import summary
 
-        parts = [accuracy_table(self.evaluations), *family_parts(self.evaluations)]
+        parts = [summary.accuracy_table(self.evaluations), *summary.family_parts(self.evaluations)]
         if self.comparison is not None:
-            parts += comparison_parts(self.comparison)
-        parts += class_parts(self.evaluations)
+            parts += summary.comparison_parts(self.comparison)
+        parts += summary.class_parts(self.evaluations)
         if self.class_map is not None:
             parts.append(self.class_map.picture())
         parts += self.confusions()
         for e in self.evaluations:
-            parts.append(predictions_table(e, "predictions" if e is self.model else "predictions_baseline"))
+            parts.append(summary.predictions_table(e, "predictions" if e is self.model else "predictions_baseline"))
         models, count = ", ".join(e.model for e in self.evaluations), len(self.model.rows)
-        command = {"command": self.study.command()} if self.study else {}
-        made = provenance(self.identities, models=models, clips=str(count), **command)
-        return Report(f"{self.model.model} on {count} clips", self.verdict, self.as_json(), made, parts)
+        title = f"{self.model.model} on {count} clips"
+        return self._report(title, self.verdict, parts, models=models, clips=str(count))
 
 
 def _accuracies(e: Evaluation) -> Document:

@@ -2,61 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.figures.maps import draw_strip
 from ezclip.figures.report import Picture, Report
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
+from ezclip.studies.host import Host
 from ezclip.studies.predict import ranking_lines, rankings_table
 from ezclip.types import Clip, Document, Prediction, has_prompts
 from ezclip.video.corrupt import Corruption, corrupt
 
 if TYPE_CHECKING:
-    from ezclip.checkpoints.identity import Identity
     from ezclip.predictor import Predictor
 
 
 @dataclass(frozen=True)
-class Corrupt(Study):
+class Corrupt(ClipStudy):
     """Rank class names for a corrupted clip, under two models.
 
     Example: python -m ezclip corruption clip.mp4 --labels "waving, clapping" --darkness 0.6 --noise 0.3
     """
 
     verb: ClassVar[str] = "corruption"
-    old_verbs: ClassVar[tuple[str, ...]] = ("damage",)
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("damage"),)
-    clip: ClipFile = ""
-    labels: Labels = ""
-    model: Model = DEFAULT
-    baseline: Baseline = BASELINE
-    texts: Texts = "trained"
-    sentences: Sentences = field(default_factory=dict)
     corruption: Corruption = Corruption()
 
     def run(self, host: Host) -> Steps[CorruptedPredictions]:
         """Corrupt the clip and score it under both models."""
-        path = self.required_clip()
-        yield loading()
-        predictors = yield from host.predictors(self.models())
-        model = predictors[self.model]
-        names, _ = self.class_names(model.identity)
+        predictors, model, names, _ = yield from self.prepare(host)
         clips: dict[int, Clip] = {}
         ranked: dict[str, list[Prediction]] = {}
         for i, (name, predictor) in enumerate(predictors.items()):
             yield Progress(i / len(predictors), f"{name}: scoring the corrupted clip")
             T = frames_beside(predictor, model)
             if T not in clips:
-                clips[T] = corrupt((yield from host.clip(path, T)), self.corruption)
+                clips[T] = corrupt((yield from host.clip(self.clip, T)), self.corruption)
             encoded = host.encode(predictor, clips[T])
             ranked[name] = predictor.rank(encoded.frames, names, self.prompt_texts(predictor, names))
         identities = [p.identity for p in predictors.values()]
-        return CorruptedPredictions(self, clips[model.model.num_frames], identities, ranked, model.model.image_size)
+        return CorruptedPredictions(self, identities, clips[model.model.num_frames], ranked, model.model.image_size)
 
 
 def frames_beside(predictor: Predictor, model: Predictor) -> int:
@@ -65,12 +51,10 @@ def frames_beside(predictor: Predictor, model: Predictor) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class CorruptedPredictions(Result):
+class CorruptedPredictions(ModelsResult[Corrupt]):
     """A corrupted clip and the rankings of both models."""
 
-    study: Corrupt
     clip: Clip
-    identities: list[Identity]
     predictions: dict[str, list[Prediction]]
     image_size: int
 
@@ -81,8 +65,9 @@ class CorruptedPredictions(Result):
 
     def text(self) -> str:
         """Each model's five best names."""
-        lines = ([name, *ranking_lines(ranked[:5])] for name, ranked in self.predictions.items())
-        return "\n".join(line for part in lines for line in part)
+        return "\n".join(
+            line for name, ranked in self.predictions.items() for line in [name, *ranking_lines(ranked[:5])]
+        )
 
     def report(self) -> Report:
         """The frames and the rankings."""
@@ -90,5 +75,5 @@ class CorruptedPredictions(Result):
         applied = ", ".join(f"{kind} {value:g}" for kind, value in kinds if value) or "none"
         strip = draw_strip(self.clip, {}, limit=1.0, image_size=self.image_size)
         parts = [Picture("frames", "The corrupted frames", strip), rankings_table(self.predictions)]
-        made = provenance(self.identities, clip=self.clip.name, texts=self.study.texts, command=self.study.command())
-        return Report(f"{self.clip.name}, corrupted", f"Corruption: {applied}.", self.as_json(), made, parts)
+        title, lead = f"{self.clip.name}, corrupted", f"Corruption: {applied}."
+        return self._report(title, lead, parts, clip=self.clip.name, texts=self.study.texts)

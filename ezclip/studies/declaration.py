@@ -6,12 +6,15 @@ import csv
 import io
 import shlex
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
 
+from ezclip.checkpoints.catalog import BASELINE, DEFAULT
+from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import UserError, VideoError
-from ezclip.figures.report import Report
+from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter, build, check_parameters, declared, values_of
 from ezclip.text.labels import label_set, parse_labels
 from ezclip.text.templates import check_texts, sentences
@@ -23,35 +26,27 @@ if TYPE_CHECKING:
     from ezclip.progress import Steps
     from ezclip.studies.host import Host
 
+Request = TypeVar("Request", bound="Study | None")
 SET_PREFIX = "set:"
 LABELS_FILE, SENTENCES_FILE = "names.txt", "sentences.csv"  # beside the command that repeats a result
 NO_CLIP = "No clip yet: drop a video, record one, or click a sample."
 
 ClipFile = Annotated[str, Parameter("Video file or folder of frames.", kind="clip")]
 ClipFiles = Annotated[tuple[str, ...], Parameter("Video files or folders of frames.", kind="clips")]
-Labels = Annotated[
-    str,
-    Parameter(
-        "Class names, one per line or comma-separated, or set:NAME for a shipped label set; empty uses the "
-        "model's own classes.",
-        "Class names",
-        kind="labels",
-    ),
-]
+_Labels = (
+    "Class names, one per line or comma-separated, or set:NAME for a shipped label set; empty uses the model's own "
+    "classes."
+)
+Labels = Annotated[str, Parameter(_Labels, "Class names", kind="labels")]
 Model = Annotated[str, Parameter("Model name, folder, clip:ARCH/TAG or hf:organisation/name.", kind="model")]
 Baseline = Annotated[str, Parameter("Model to compare with; empty for none.", kind="model")]
-Texts = Annotated[
-    str,
-    Parameter(
-        "Prompt text of a class name: as the model was trained, the bare names, 16 templates, the shipped "
-        'descriptions, or your own template such as "a video of {}".',
-        "Prompt text",
-    ),
-]
-Sentences = Annotated[
-    dict[str, str],
-    Parameter("Your own sentence for some of the classes, in place of its prompt text.", kind="sentences"),
-]
+_Texts = (
+    "Prompt text of a class name: as the model was trained, the bare names, 16 templates, the shipped descriptions, "
+    'or your own template such as "a video of {}".'
+)
+Texts = Annotated[str, Parameter(_Texts, "Prompt text")]
+_Sentences = Parameter("Your own sentence for some of the classes, in place of its prompt text.", kind="sentences")
+Sentences = Annotated[dict[str, str], _Sentences]
 
 
 class Result(ABC):
@@ -78,6 +73,33 @@ class Result(ABC):
         return self.report().write(out)
 
 
+@dataclass(frozen=True, eq=False)
+class ModelsResult(Result, Generic[Request]):
+    """A result of some models.
+
+    Attributes:
+        study: the request; None where there was none.
+        identities: of the models, the baseline first, as far as they are known.
+    """
+
+    study: Request
+    identities: list[Identity]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models."""
+        return [identity.name for identity in self.identities]
+
+    def _report(
+        self, title: str, lead: str, parts: Sequence[Table | Picture], data: Document | None = None, **facts: str
+    ) -> Report:
+        """A report of ``data``, by default the public document; its provenance has ``facts`` and the command."""
+        if self.study is not None:
+            facts["command"] = self.study.command()
+        data = self.as_json() if data is None else data
+        return Report(title, lead, data, provenance(self.identities, **facts), [*parts])
+
+
 @dataclass(frozen=True)
 class Alias:
     """Another name of a study's endpoint; a former name works for one more version.
@@ -100,21 +122,17 @@ class Study:
 
     Attributes:
         verb: name of its command and its endpoint.
-        old_verbs: former names of the command.
         old_flags: former -> present names of its options.
         aliases: other names of the endpoint.
         files: whether its endpoint also returns the report's files.
-        lists_files: whether the JSON of its command lists the files that it wrote.
         needs_labels: whether the command requires class names.
         printed: number of predictions that the command prints by default; 0 if that is not an option.
     """
 
     verb: ClassVar[str]
-    old_verbs: ClassVar[tuple[str, ...]] = ()
     old_flags: ClassVar[dict[str, str]] = {}
     aliases: ClassVar[tuple[Alias, ...]] = ()
     files: ClassVar[bool] = False
-    lists_files: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
     printed: ClassVar[int] = 0
 
@@ -136,22 +154,8 @@ class Study:
         return build(type(self), values_of(self) | values)
 
     def run(self, host: Host) -> Steps[Any]:
-        """Yield progress and return the result; closing the generator cancels.
-
-        Raises:
-            UserError: invalid input.
-        """
+        """Yield progress and return the result; closing the generator cancels. Raises UserError for invalid input."""
         raise UserError(f"{type(self).__name__} cannot run.")
-
-    def files_given(self) -> tuple[str, ...]:
-        """Paths of the files that it reads."""
-        kinds = {"clip": (), "clips": (), "archive": (), "table": ()}
-        values = values_of(self)
-        found: list[str] = []
-        for one in declared(type(self)):
-            if one.parameter.kind in kinds and (value := values[one.name]):
-                found += [value] if isinstance(value, str) else value
-        return tuple(found)
 
     def models(self) -> list[str]:
         """Names of the models that it needs, the baseline first, each once."""
@@ -159,23 +163,21 @@ class Study:
         names = [values.get("baseline"), values.get("model"), *values.get("further", ())]
         return list(dict.fromkeys(name for name in names if name))
 
-    def required_clip(self) -> str:
-        """The path of the clip.
+    def prepare(self, host: Host) -> Steps[tuple[dict[str, Predictor], Predictor, list[str], list[str]]]:
+        """Load the models of a study of one clip; raises VideoError where none was given.
 
-        Raises:
-            VideoError: none was given.
+        Returns:
+            All models by name, the one under study, the class names to choose among, and warnings about them.
         """
-        if not (clip := values_of(self)["clip"]):
+        if not self["clip"]:
             raise VideoError(NO_CLIP)
-        return clip
+        predictors = yield from host.predictors(self.models())
+        model = predictors[self["model"]]
+        return predictors, model, *self.class_names(model.identity)
 
     def given_labels(self) -> tuple[list[str], list[str]]:
-        """The class names that were given, and warnings; none for an empty field.
-
-        Raises:
-            LabelError: names or a set that cannot be used.
-        """
-        text = values_of(self)["labels"].strip()
+        """The class names that were given, none if empty, and warnings; raises LabelError for invalid ones."""
+        text = self["labels"].strip()
         if text.startswith(SET_PREFIX):
             return label_set(text.removeprefix(SET_PREFIX).strip()), []
         return parse_labels(text) if text else ([], [])
@@ -187,17 +189,14 @@ class Study:
 
     def prompt_texts(self, predictor: Predictor, names: list[str]) -> dict[str, list[str]]:
         """The sentences that represent each name."""
-        values = values_of(self)
-        return sentences(names, values["texts"], predictor.templates, values["sentences"])
+        return sentences(names, self["texts"], predictor.templates, self["sentences"])
 
     def command(self) -> str:
         """The command that repeats the result; class names and sentences in the files of ``companions``."""
         words = ["python", "-m", "ezclip", self.verb]
         options: list[str] = []
-        values = values_of(self)
-        for one in declared(type(self)):
-            value, kind = values[one.name], one.parameter.kind
-            flag = f"--{one.name.replace('_', '-')}"
+        for one, value in zip(declared(type(self)), values_of(self).values(), strict=True):
+            kind, flag = one.parameter.kind, f"--{one.name.replace('_', '-')}"
             if kind in ("clip", "clips", "table", "stream"):
                 words += [Path(v).name for v in ([value] if isinstance(value, str) else value) if v]
             elif kind == "archive":
@@ -230,3 +229,15 @@ class Study:
             writer.writerows([i, name, text] for i, (name, text) in enumerate(own.items()))
             found[SENTENCES_FILE] = table.getvalue()
         return found
+
+
+@dataclass(frozen=True)
+class ClipStudy(Study):
+    """A study of one clip under a model and a baseline."""
+
+    clip: ClipFile = ""
+    labels: Labels = ""
+    model: Model = DEFAULT
+    baseline: Baseline = BASELINE
+    texts: Texts = "trained"
+    sentences: Sentences = field(default_factory=dict)

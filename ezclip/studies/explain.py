@@ -10,7 +10,7 @@ from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.explanation.methods import MapSettings
 from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report
-from ezclip.parameters import Parameter
+from ezclip.parameters import Parameter, build, values_of
 from ezclip.progress import Steps
 from ezclip.studies.analysis import Analyse, Faithful, MethodName
 from ezclip.studies.analysis_report import Analysis, save_maps, strip_figure
@@ -30,7 +30,6 @@ class Explain(Study):
     verb: ClassVar[str] = "explain"
     old_flags: ClassVar[dict[str, str]] = {"--prove": "--faithfulness"}
     files: ClassVar[bool] = True
-    lists_files: ClassVar[bool] = True
     clip: ClipFile = ""
     labels: Labels = ""
     model: Model = DEFAULT
@@ -48,10 +47,7 @@ class Explain(Study):
             names, _ = check_labels([*names, self.label])
             key = " ".join(self.label.split()).casefold()
             labels, target = "\n".join(names), next(name for name in names if name.casefold() == key)
-        study = Analyse(
-            self.clip, labels, self.model, self.baseline, target=target, method=self.method, settings=self.settings,
-            faithfulness=self.faithfulness,
-        )  # fmt: skip
+        study = build(Analyse, values_of(self) | {"labels": labels, "target": target})
         return Maps(self, (yield from study.run(host)), str(host.predictor(self.model).model.dtype))
 
 

@@ -41,15 +41,10 @@ def shares_of_truth(path: str, clip: Clip, maps: list[Attribution]) -> list[MapF
     """The fraction of each map's heat on what moves, where the file has masks; gains are not measured."""
     from ezclip.explanation.truth import heat_shares
 
-    masks = find_masks(path)
-    found = []
-    for attribution in maps:
-        if masks is None:
-            found.append(MapFaithfulness(attribution.model))
-            continue
-        shares = heat_shares(attribution, masks[clip.indices])
-        found.append(MapFaithfulness(attribution.model, moving=shares.heat[2], area=shares.area[2]))
-    return found
+    if (masks := find_masks(path)) is None:
+        return [MapFaithfulness(attribution.model) for attribution in maps]
+    shares = [(attribution.model, heat_shares(attribution, masks[clip.indices])) for attribution in maps]
+    return [MapFaithfulness(model, moving=share.heat[2], area=share.area[2]) for model, share in shares]
 
 
 def measure_faithfulness(
@@ -57,22 +52,16 @@ def measure_faithfulness(
 ) -> Steps[list[MapFaithfulness]]:
     """Deletion and insertion scores of the maps of a study's clip, 8 levels against 4 random orders.
 
-    Args:
-        host: of the models.
-        study: whose prompt texts represent the class names.
-        clip: its frames.
-        maps: one a model.
-        names: class names.
-        target: the one whose score is measured.
+    The score is that of ``target`` among ``names``, which the study's prompt texts represent.
     """
     from ezclip.explanation.faithfulness import measure
 
-    found = []
+    found, count = [], len(maps)
     for i, (attribution, known) in enumerate(zip(maps, shares_of_truth(study["clip"], clip, maps), strict=True)):
         predictor = host.predictor(attribution.model)
         sentences = study.prompt_texts(predictor, names)
         texts = predictor.encode_texts([sentence for name in names for sentence in sentences[name]])
-        pixels, count = host.encode(predictor, clip).pixels, len(maps)
+        pixels = host.encode(predictor, clip).pixels
         steps = measure(predictor.model, pixels, attribution.heat, texts, len(names), names.index(target), batch=BATCH)
         measured = yield from within(steps, i / count, (i + 1) / count, f"{attribution.model}: ")
         found.append(replace(known, deletion=measured.deletion_gain, insertion=measured.insertion_gain))

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
-from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import UserError
 from ezclip.explanation.projection import PROJECTIONS, Projection
 from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, Result, Study
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, ModelsResult, Study
+from ezclip.studies.host import Host
 from ezclip.types import Clip, Document, MotionStatistics, Variant
 
 if TYPE_CHECKING:
-    from ezclip.checkpoints.identity import Identity
-    from ezclip.model.ezclip import EZCLIP
     from ezclip.predictor import Predictor
 
 MOST_CLIPS = 8
@@ -43,8 +41,6 @@ class CompareFrames(Study):
     """
 
     verb: ClassVar[str] = "frames"
-    lists_files: ClassVar[bool] = True
-    old_verbs: ClassVar[tuple[str, ...]] = ("project",)
     old_flags: ClassVar[dict[str, str]] = {"--first": "--baseline", "--second": "--model", "--method": "--projection"}
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("project"),)
     clips: ClipFiles = ()
@@ -56,7 +52,6 @@ class CompareFrames(Study):
         """Embed the frames of every clip with both models and project them in one fit."""
         if not self.clips:
             raise UserError(NO_CLIP)
-        yield loading()
         if self.model == self.baseline:
             raise UserError(f"{self.model} was chosen twice; choose two different models.")
         predictors = list((yield from host.predictors(self.models())).values())
@@ -73,11 +68,7 @@ class CompareFrames(Study):
 def project_frames(
     study: CompareFrames, host: Host, predictors: list[Predictor], clips: list[Clip]
 ) -> Steps[FramePlane]:
-    """Embed the frames of decoded clips and project them.
-
-    Raises:
-        UserError: too many clips, or models of different embedding widths.
-    """
+    """Embed the frames of decoded clips and project them; raises UserError for too many clips, or unequal widths."""
     from ezclip.explanation.projection import project, together
 
     if not 1 <= len(clips) <= MOST_CLIPS:
@@ -95,27 +86,18 @@ def project_frames(
         motion.append(statistics)
     yield Progress(1.0, f"projecting with {study.projection}")
     plane = project(together(embeddings), study.projection)
+    identities, size = [p.identity for p in predictors], predictors[-1].model.image_size
     return FramePlane(
-        study,
-        plane.points,
-        [p.identity for p in predictors],
-        clips,
-        plane.method,
-        plane.trustworthiness,
-        motion,
-        differ(*predictors),
-        predictors[-1].model.image_size,
+        study, identities, plane.points, clips, plane.method, plane.trustworthiness, motion, differ(*predictors), size
     )
 
 
 @dataclass(frozen=True, eq=False)
-class FramePlane(Result):
+class FramePlane(ModelsResult[CompareFrames]):
     """Frame embeddings projected in one fit.
 
     Attributes:
-        study: the request.
         points: (models * clips * T, 2), models first, then clips, then frames in time order.
-        identities: of the two models.
         clips: the clips, each with its T frames.
         method: the projection with its settings.
         trustworthiness: in [0, 1], NaN for too few points.
@@ -124,9 +106,7 @@ class FramePlane(Result):
         image_size: S of the model, for pictures of the frames.
     """
 
-    study: CompareFrames
     points: np.ndarray
-    identities: list[Identity]
     clips: list[Clip]
     method: str
     trustworthiness: float
@@ -134,16 +114,9 @@ class FramePlane(Result):
     difference: str
     image_size: int
 
-    @property
-    def models(self) -> list[str]:
-        """Names of the two models."""
-        return [identity.name for identity in self.identities]
-
     def of(self, model: int, clip: int) -> np.ndarray:
         """(T, 2), one clip under one model."""
-        T = len(self.clips[0])
-        start = (model * len(self.clips) + clip) * T
-        return self.points[start : start + T]
+        return self.points.reshape(len(self.models), len(self.clips), -1, 2)[model, clip]
 
     def rows(self) -> list[list[str | float]]:
         """model, clip with its number, frame from 1, seconds, x, y for each point."""
@@ -156,13 +129,9 @@ class FramePlane(Result):
 
     def spread(self) -> list[tuple[str, str, list[float], float | None]]:
         """model, clip, [Var, that of the static copy, C, that of the static copy], phantom share."""
+        values = attrgetter("variance", "frozen_variance", "central_difference", "frozen_central_difference")
         return [
-            (
-                name,
-                clip.name,
-                [s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference],
-                phantom_share(s),
-            )
+            (name, clip.name, list(values(s)), phantom_share(s))
             for name, of_model in zip(self.models, self.motion, strict=True)
             for clip, s in zip(self.clips, of_model, strict=True)
         ]
@@ -201,24 +170,18 @@ class FramePlane(Result):
 
     def report(self) -> Report:
         """The plane, its points and the spread of each clip."""
-        rows = self.rows()
-        title = f"{self.method}, one fit; {self.difference}"
+        rows, title = self.rows(), f"{self.method}, one fit; {self.difference}"
         panels, groups = [str(r[0]) for r in rows], [str(r[1]) for r in rows]
         plane = charts.plane(self.points, panels, groups, title=title, trajectories=True)
         columns = ["model", "clip", "Var", "Var of a static copy", "C", "C of a static copy", "phantom share"]
-        spread = [
-            [name, clip, *values, "no spread" if share is None else share]
-            for name, clip, values, share in self.spread()
-        ]
+        spread = [[*where, *values, "no spread" if share is None else share] for *where, values, share in self.spread()]
         note = "One colour per clip, joined in time order; 1 marks the first frame."
         parts = [
             Picture("plane", "Frames in one plane (Fig. 8)", plane, note),
             Table("points", "Points", list(POINT), rows, on_page=False),
             Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread, PHANTOM),
         ]
-        clips = ", ".join(clip.name for clip in self.clips)
-        made = provenance(self.identities, clips=clips, command=self.study.command())
-        return Report("Frame embeddings", self.text(), self.as_json(), made, parts)
+        return self._report("Frame embeddings", self.text(), parts, clips=", ".join(clip.name for clip in self.clips))
 
 
 def phantom_share(motion: MotionStatistics) -> float | None:
@@ -229,7 +192,9 @@ def phantom_share(motion: MotionStatistics) -> float | None:
 
 def differ(first: Predictor, second: Predictor) -> str:
     """How two models differ, as text."""
-    if not same_backbone(first.model, second.model):
+    import torch
+
+    if not torch.equal(*(p.model.vision.conv1.weight for p in (first, second))):  # the first layer of CLIP
         return "the two stand on different backbones"
     apart = sorted(_PARTS[first.model.variant] ^ _PARTS[second.model.variant])
     data = (first.identity.data, second.identity.data)
@@ -238,11 +203,3 @@ def differ(first: Predictor, second: Predictor) -> str:
     if not apart:
         return "two models of the same variant"
     return f"the two differ by {' and '.join(apart)}{' alone' if len(apart) == 1 else ''}"
-
-
-def same_backbone(first: EZCLIP, second: EZCLIP) -> bool:
-    """Whether two models share one CLIP, by the weights of its first layer."""
-    import torch
-
-    weights = [model.vision.conv1.weight for model in (first, second)]
-    return weights[0].shape == weights[1].shape and torch.equal(*weights)

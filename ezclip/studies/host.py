@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -38,11 +38,16 @@ def size_of(value: Any) -> int:
         return value.nbytes
     if torch is not None and isinstance(value, torch.nn.Module):
         return 0
-    if isinstance(value, dict):
-        return sum(map(size_of, list(value.values())))
-    if isinstance(value, list | tuple):
-        return sum(map(size_of, list(value)))
+    if isinstance(value, dict | list | tuple):
+        return sum(map(size_of, list(value.values() if isinstance(value, dict) else value)))
     return size_of(vars(value)) if hasattr(value, "__dict__") else 64
+
+
+def digest(path: str) -> str:
+    """SHA-256 of a clip's content; raises UserError where it was deleted."""
+    if not Path(path).exists():
+        raise UserError("The clip is no longer there; upload it again.")
+    return sha256_of(path)
 
 
 class ByteCache(Generic[Value]):
@@ -70,7 +75,10 @@ class ByteCache(Generic[Value]):
             with self._lock:
                 value = self._values[key]
                 self._values.move_to_end(key)
-                self._evict()
+                sizes = {key: size_of(value) for key, value in self._values.items()}
+                while len(sizes) > 1 and sum(sizes.values()) > self.limit:
+                    oldest = next(iter(sizes))
+                    del self._values[oldest], sizes[oldest]
                 self._locks = {k: lock for k, lock in self._locks.items() if k in self._values or lock.locked()}
         return value
 
@@ -79,15 +87,6 @@ class ByteCache(Generic[Value]):
         with self._lock:
             for key in [key for key in self._values if unwanted(key)]:
                 del self._values[key]
-
-    def _evict(self) -> None:
-        sizes = {key: size_of(value) for key, value in self._values.items()}
-        total = sum(sizes.values())
-        for key in list(self._values)[:-1]:
-            if total <= self.limit:
-                break
-            total -= sizes[key]
-            del self._values[key]
 
 
 class Host:
@@ -108,11 +107,7 @@ class Host:
         self._results: ByteCache[Any] = ByteCache(RESULT_BYTES)
 
     def predictor(self, name: str) -> Predictor:
-        """The model of that name, loaded at first use.
-
-        Raises:
-            UserError: no such model.
-        """
+        """The model of that name, loaded at first use; raises UserError where there is none."""
         with self._loading:
             if name not in self._predictors:
                 from ezclip.predictor import Predictor
@@ -128,33 +123,20 @@ class Host:
 
     def predictors(self, names: list[str]) -> Steps[dict[str, Predictor]]:
         """The models of some names."""
+        yield Progress(0.0, "loading the models")
         found = {}
         for name in names:
             found[name] = yield from in_thread(lambda _, name=name: self.predictor(name), f"loading {name}")
         return found
 
-    def digest(self, path: str) -> str:
-        """SHA-256 of a clip's content.
-
-        Raises:
-            UserError: it was deleted.
-        """
-        if not Path(path).exists():
-            raise UserError("The clip is no longer there; upload it again.")
-        return sha256_of(path)
-
     def clip(self, path: str, T: int) -> Steps[Clip]:
         """The T segment-centre frames of a video, from the cache if decoded recently."""
 
         def decode(report: Report) -> Clip:
-            key = f"{self.digest(path)} {Path(path).name} {T}"
-            return self._clips.get(key, lambda: dataclasses.replace(self.decode(path, T, report), source=key))
+            key, choose = f"{digest(path)} {Path(path).name} {T}", partial(segment_centres, T=T)
+            return self._clips.get(key, lambda: replace(read_clip(path, choose, report=report), source=key))
 
         return in_thread(decode, "decoding the clip")
-
-    def decode(self, path: str, T: int, report: Report) -> Clip:
-        """Decode a video, bypassing caches."""
-        return read_clip(path, partial(segment_centres, T=T), report=report)
 
     def encode(self, predictor: Predictor, clip: Clip) -> Encoded:
         """A clip under a model, from the cache if used recently; clips made in memory are not cached."""
@@ -171,8 +153,3 @@ class Host:
 
     def keep(self, path: Path) -> None:
         """Mark one of the host's folders as in use."""
-
-
-def loading() -> Progress:
-    """The first step of studies that need models."""
-    return Progress(0.0, "loading the models")

@@ -8,27 +8,23 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import VideoError
 from ezclip.figures.report import Report
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.corruption import frames_beside
-from ezclip.studies.declaration import Baseline, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import Baseline, Labels, Model, ModelsResult, Sentences, Study, Texts
+from ezclip.studies.host import Host
 from ezclip.studies.predict import rankings_table
 from ezclip.types import Clip, Document, Prediction
 from ezclip.video.pictures import PICTURE_SUFFIXES, shrunk
 from ezclip.video.read import read_picture
 from ezclip.video.stream import stream
-
-if TYPE_CHECKING:
-    from ezclip.checkpoints.identity import Identity
 
 MOST_FRAMES = 64  # of a window
 MAX_SIDE = 1024  # of a buffered frame
@@ -58,7 +54,6 @@ class ScoreLive(Study):
 
     def run(self, host: Host) -> Steps[LiveScores]:
         """Score window after window until the source ends; the partial result of a step is the newest window's."""
-        yield loading()
         yield from host.predictors(self.models())
         began = monotonic()
         scores: LiveScores | None = None
@@ -80,11 +75,7 @@ class ScoreLive(Study):
             yield pictures
 
     def score(self, host: Host, window: FrameBuffer) -> LiveScores:
-        """Rankings of one window under baseline and model.
-
-        Raises:
-            UserError: class names that cannot be used, or no frame yet.
-        """
+        """Rankings of a window under baseline and model; raises UserError for invalid names or without a frame."""
         if not window.frames:
             raise VideoError("No frame has arrived yet.")
         predictors = {name: host.predictor(name) for name in self.models()}
@@ -98,18 +89,14 @@ class ScoreLive(Study):
 
 
 @dataclass(frozen=True, eq=False)
-class LiveScores(Result):
+class LiveScores(ModelsResult[ScoreLive]):
     """Each model's ranking of one window.
 
     Attributes:
-        study: the request.
-        identities: of the models.
         predictions: model -> ranking.
         seconds: since the start, when the window was scored.
     """
 
-    study: ScoreLive
-    identities: list[Identity]
     predictions: dict[str, list[Prediction]]
     seconds: float = 0.0
 
@@ -124,17 +111,14 @@ class LiveScores(Result):
 
     def text(self) -> str:
         """A line for each model."""
-        lines = []
-        for name, ranked in self.predictions.items():
-            best = ", ".join(f"{p.label} {p.score:.0%}" for p in ranked)
-            lines.append(f"{self.seconds:8.1f} s  {name}  {best}")
-        return "\n".join(lines)
+        best = {
+            name: ", ".join(f"{p.label} {p.score:.0%}" for p in ranked) for name, ranked in self.predictions.items()
+        }
+        return "\n".join(f"{self.seconds:8.1f} s  {name}  {labels}" for name, labels in best.items())
 
     def report(self) -> Report:
         """The last window's rankings."""
-        made = provenance(self.identities, command=self.study.command())
-        lead, parts = f"After {self.seconds:.1f} s.", [rankings_table(self.predictions)]
-        return Report("The newest window", lead, self.as_json(), made, [*parts])
+        return self._report("The newest window", f"After {self.seconds:.1f} s.", [rankings_table(self.predictions)])
 
 
 @dataclass
@@ -168,16 +152,10 @@ class FrameBuffer:
 
 
 def watch(source: str, seconds: float) -> Iterator[FrameBuffer]:
-    """The newest ``seconds`` of a camera, a stream or a file, on demand; the last ones once it ends.
+    """The newest ``seconds`` of a source, see ``video.stream.stream``, on demand; the last ones once it ends.
 
-    A thread reads the frames, with the source's timestamps; a file is read as fast as it decodes.
-
-    Args:
-        source: see ``video.stream.stream``.
-        seconds: length of the window.
-
-    Raises:
-        VideoError: the source cannot be read, or ended without a frame.
+    A thread reads the frames, with the source's timestamps; a file is read as fast as it decodes. Raises VideoError
+    for a source that cannot be read, or ended without a frame.
     """
     newest, lock = FrameBuffer(), threading.Lock()
     fresh, ended, stop = threading.Event(), threading.Event(), threading.Event()

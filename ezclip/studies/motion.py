@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ezclip.checkpoints.catalog import BASELINE, DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.progress import Progress, Steps, in_thread, within
 from ezclip.studies.corruption import frames_beside
-from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
+from ezclip.studies.host import Host, digest
 from ezclip.types import Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from ezclip.checkpoints.identity import Identity
     from ezclip.evaluation.order import Variations
     from ezclip.predictor import Predictor
 
@@ -39,44 +36,32 @@ _QUANTITIES = (
 
 
 @dataclass(frozen=True)
-class ProbeMotion(Study):
+class ProbeMotion(ClipStudy):
     """Test whether a model sees motion in a clip: its frames reversed, shuffled, static, at half and double speed.
 
     Example: python -m ezclip motion clip.mp4 --labels "opening something, closing something"
     """
 
     verb: ClassVar[str] = "motion"
-    old_verbs: ClassVar[tuple[str, ...]] = ("probe",)
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("probe"),)
-    clip: ClipFile = ""
-    labels: Labels = ""
-    model: Model = DEFAULT
-    baseline: Baseline = BASELINE
-    texts: Texts = "trained"
-    sentences: Sentences = field(default_factory=dict)
 
     def run(self, host: Host) -> Steps[MotionProbes]:
         """Run every variation under each model; what does not depend on the class names is cached."""
-        path = self.required_clip()
-        yield loading()
+        predictors, model, names, _ = yield from self.prepare(host)
         from ezclip.evaluation.order import read_variations
 
-        predictors = yield from host.predictors(self.models())
-        model = predictors[self.model]
-        names, _ = self.class_names(model.identity)
         decoded: dict[int, Variations] = {}
         probes: dict[str, list[Probe]] = {}
-        digest = host.digest(path)
+        content = digest(self.clip)
         for i, (name, predictor) in enumerate(predictors.items()):
-            T = frames_beside(predictor, model)
-            seen: list[Observation] = host.kept(name, "variations", digest, T)
+            T, done = frames_beside(predictor, model), i / len(predictors)
+            seen: list[Observation] = host.kept(name, "variations", content, T)
             if not seen:
                 if T not in decoded:
-                    work = partial(read_variations, path, T)
-                    done = i / len(predictors)
-                    decoded[T] = yield from within(in_thread(work, "decoding the variations"), done, done)
+                    steps = in_thread(partial(read_variations, self.clip, T), "decoding the variations")
+                    decoded[T] = yield from within(steps, done, done)
                 steps = observe(predictor, decoded[T])
-                seen[:] = yield from within(steps, i / len(predictors), (i + 1) / len(predictors), f"{name}: ")
+                seen[:] = yield from within(steps, done, done + 1 / len(predictors), f"{name}: ")
             probes[name] = probe(predictor, seen, names, self.prompt_texts(predictor, names))
         return MotionProbes(self, [p.identity for p in predictors.values()], probes)
 
@@ -143,35 +128,25 @@ def observe(predictor: Predictor, variations: Variations) -> Steps[list[Observat
     plain: dict[int, np.ndarray] = {}  # maps of the original clip, by frame
     for i, name in enumerate(variations.orders):
         yield Progress(i / len(variations.orders), f"frames {name}")
-        frames, variances, differences, changes = [], [], [], []
+        frames, measured = [], []
         for clip in variations.clips(name):
             encoded = predictor.encode(clip)
             frames.append(encoded.frames)
-            variance, difference = spread(F.normalize(encoded.frames, dim=-1), predictor.identity.reading)
-            variances.append(float(variance))
-            differences.append(float(difference))
             heat = explain_clip(predictor, encoded).heat
             maps = heat / heat.sum(axis=(1, 2), keepdims=True).clip(1e-12)
             shown = list(zip(clip.indices.tolist(), maps, strict=True))
             plain = plain or dict(shown)
             moved = [np.abs(m - plain[index]).sum() / 2 for index, m in shown if index in plain]
-            changes.append(float(np.mean(moved)) if moved else float("nan"))
-        means = [float(np.mean(values)) for values in (variances, differences, changes)]
-        observed.append(Observation(name, torch.cat(frames), *means))
+            spreads = spread(F.normalize(encoded.frames, dim=-1), predictor.identity.reading)
+            measured.append([*map(float, spreads), np.mean(moved) if moved else np.nan])
+        observed.append(Observation(name, torch.cat(frames), *np.mean(measured, axis=0).tolist()))
     return observed
 
 
 def probe(
     predictor: Predictor, observed: list[Observation], labels: list[str], sentences: dict[str, list[str]] | None = None
 ) -> list[Probe]:
-    """The model's prediction for each variation.
-
-    Args:
-        predictor: the model that made the observations.
-        observed: of a clip, "as it is" first.
-        labels: C class names.
-        sentences: their prompt texts; None fills the model's templates.
-    """
+    """The prediction for each variation, "as it is" first, of the model that made the observations."""
     probes: list[Probe] = []
     answer_as_it_is = ""
     for o in observed:
@@ -179,9 +154,8 @@ def probe(
         answer = draws[0][0].label
         answer_as_it_is = answer_as_it_is or answer
         places = [next((p.score, p.logit, r) for r, p in enumerate(d, 1) if p.label == answer_as_it_is) for d in draws]
-        score, logit, rank = (float(np.mean(values)) for values in zip(*places))
-        spreads = (o.variance, o.central_difference, o.map_change)
-        probes.append(Probe(o.variation, answer, score, logit, rank, *spreads))
+        score, logit, rank = np.mean(places, axis=0).tolist()
+        probes.append(Probe(o.variation, answer, score, logit, rank, o.variance, o.central_difference, o.map_change))
     return probes
 
 
@@ -202,11 +176,9 @@ def verdict(name: str, probes: list[Probe]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class MotionProbes(Result):
+class MotionProbes(ModelsResult[ProbeMotion]):
     """Every model's predictions for the variations of a clip."""
 
-    study: ProbeMotion
-    identities: list[Identity]
     probes: dict[str, list[Probe]]
 
     @property
@@ -223,8 +195,8 @@ class MotionProbes(Result):
         """A line for each probe, and the verdicts."""
         lines = []
         for name, probes in self.probes.items():
-            lines.append(name)
-            lines += [f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes]
+            rows = (f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes)
+            lines += [name, *rows]
         return "\n".join([*lines, *self.verdicts])
 
     def chart(self) -> Figure:
@@ -241,10 +213,7 @@ class MotionProbes(Result):
         rows = [[name, *asdict(p).values()] for name, probes in self.probes.items() for p in probes]
         columns = ["model", *(field.name for field in fields(Probe))]
         note = "score, logit and rank are of the model's top label for the original clip."
-        parts = [
-            Picture("variations", "Variations of the clip, as bars", self.chart()),
-            Table("probes", "Variations of the clip", columns, rows, note),
-        ]
-        data = self.as_json()
-        made = provenance(self.identities, clip=data["clip"], texts=self.study.texts, command=self.study.command())
-        return Report("Test of motion", " ".join(self.verdicts), data, made, parts)
+        chart = Picture("variations", "Variations of the clip, as bars", self.chart())
+        parts = [chart, Table("probes", "Variations of the clip", columns, rows, note)]
+        lead, clip = " ".join(self.verdicts), Path(self.study.clip).name
+        return self._report("Test of motion", lead, parts, clip=clip, texts=self.study.texts)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from ezclip.checkpoints.catalog import DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.figures.report import Report, Table
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import ClipFile, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import ClipFile, Labels, Model, ModelsResult, Sentences, Study, Texts
+from ezclip.studies.host import Host
 from ezclip.types import Clip, Document, MotionStatistics, Prediction
 from ezclip.video.corrupt import Corruption, corrupt
-
-if TYPE_CHECKING:
-    from ezclip.checkpoints.identity import Identity
 
 
 @dataclass(frozen=True)
@@ -37,26 +33,21 @@ class Predict(Study):
 
     def run(self, host: Host) -> Steps[Predictions]:
         """Decode, encode and score."""
-        path = self.required_clip()
-        yield loading()
-        predictor = (yield from host.predictors([self.model]))[self.model]
-        names, _ = self.class_names(predictor.identity)
-        clip = yield from host.clip(path, predictor.model.num_frames)
+        _, predictor, names, _ = yield from self.prepare(host)
+        clip = yield from host.clip(self.clip, predictor.model.num_frames)
         yield Progress(0.5, f"scoring {len(names)} class names")
         if self.corruption != Corruption():
             clip = corrupt(clip, self.corruption)
         encoded = host.encode(predictor, clip)
         ranked = predictor.rank(encoded.frames, names, self.prompt_texts(predictor, names))
-        return Predictions(self, clip, predictor.identity, ranked, predictor.motion(encoded))
+        return Predictions(self, [predictor.identity], clip, ranked, predictor.motion(encoded))
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions(Result):
+class Predictions(ModelsResult[Predict]):
     """A model's ranking of the class names for a clip."""
 
-    study: Predict
     clip: Clip
-    identity: Identity
     predictions: list[Prediction]
     motion: MotionStatistics
 
@@ -68,7 +59,7 @@ class Predictions(Result):
         """Frames, predictions (best first) and motion."""
         return {
             "clip": self.clip.name,
-            "model": self.identity.name,
+            "model": self.models[0],
             "frames": frames_of(self.clip),
             "predictions": [asdict(p) for p in self.predictions],
             "motion": asdict(self.motion),
@@ -80,9 +71,8 @@ class Predictions(Result):
 
     def report(self) -> Report:
         """The ranking as a table."""
-        made = provenance([self.identity], clip=self.clip.name, command=self.study.command())
-        parts = [rankings_table({self.identity.name: self.predictions})]
-        return Report(self.clip.name, f"{self.predictions[0].label}.", self.as_json(), made, [*parts])
+        table = rankings_table({self.models[0]: self.predictions})
+        return self._report(self.clip.name, f"{self.predictions[0].label}.", [table], clip=self.clip.name)
 
 
 def frames_of(clip: Clip) -> list[Document]:

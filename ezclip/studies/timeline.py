@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
-from ezclip.checkpoints.catalog import DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.figures import charts
 from ezclip.figures.maps import draw_thumbnails, overlay, square
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.declaration import Alias, Baseline, ClipFile, Labels, Model, Result, Sentences, Study, Texts
-from ezclip.studies.host import Host, loading
+from ezclip.studies.declaration import Alias, Baseline, ClipStudy, ModelsResult
+from ezclip.studies.host import Host, digest
 from ezclip.types import Document, Prediction
 from ezclip.video.read import describe, windows
 from ezclip.video.sampling import SHORTEST
@@ -26,7 +24,6 @@ from ezclip.video.sampling import SHORTEST
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ezclip.checkpoints.identity import Identity
     from ezclip.predictor import Predictor
 
 SIDE = 96
@@ -39,21 +36,15 @@ _Step = Parameter("Seconds from the start of one window to the next.", "A window
 
 
 @dataclass(frozen=True)
-class ScoreTimeline(Study):
+class ScoreTimeline(ClipStudy):
     """Scores over a long video: a window slides over it, in constant memory.
 
     Example: python -m ezclip timeline film.mp4 --labels "cooking, eating" --seconds 4 --step 2
     """
 
     verb: ClassVar[str] = "timeline"
-    old_verbs: ClassVar[tuple[str, ...]] = ("scan",)
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("scan"),)
-    clip: ClipFile = ""
-    labels: Labels = ""
-    model: Model = DEFAULT
     baseline: Baseline = ""
-    texts: Texts = "trained"
-    sentences: Sentences = field(default_factory=dict)
     seconds: Annotated[float, _Seconds] = 2.0
     step: Annotated[float, _Step] = 1.0
     top_k: Annotated[int, Parameter("Predictions of each window.", low=1, high=MOST_PREDICTIONS)] = 3
@@ -64,31 +55,31 @@ class ScoreTimeline(Study):
         The partial result of a step is the timeline so far, each time it has grown by a tenth, so that a long
         video is not redrawn too often.
         """
-        path = self.required_clip()
-        yield loading()
-        length = describe(path)["seconds"]
-        predictors = list((yield from host.predictors(self.models())).values())
-        names, _ = self.class_names(predictors[-1].identity)
+        length = describe(self.clip)["seconds"] if self.clip else None
+        by_name, _, names, _ = yield from self.prepare(host)
+        predictors = list(by_name.values())
         identities = [p.identity for p in predictors]
-        texts = {p.name: self.prompt_texts(p, names) for p in predictors}
-        key = (*self.models(), "windows", host.digest(path), self.seconds, self.step)
-        known: list[Window] = host.kept(*key)
+        texts = {name: self.prompt_texts(p, names) for name, p in by_name.items()}
+        known: list[Window] = host.kept(*by_name, "windows", digest(self.clip), self.seconds, self.step)
         seen: list[Window] = []
         moments: list[Moment] = []
         drawn = 0
-        source = iter(known) if known else slide(predictors, path, seconds=self.seconds, step=self.step)
-        for window in source:
-            moments.append(score_window(window, predictors, names, texts))
-            if not known and len(moments) <= MOST_KEPT:
+        for window in known or slide(predictors, self.clip, seconds=self.seconds, step=self.step):
+            scores = {}
+            for name, predictor in by_name.items():
+                ranked = predictor.rank(window.videos[name], names, texts[name])
+                by_label = {p.label: (p.score, p.logit) for p in ranked}
+                scores[name] = np.array([by_label[label] for label in names])
+            moments.append(Moment(window.start, window.end, names, scores, window.middle, window.heat))
+            if len(moments) <= MOST_KEPT:
                 seen.append(window)
-            share = min(1.0, window.end / length) if length else 0.0
-            of_all = f" of {length:.0f}" if length else ""
+            share, of_all = (min(1.0, window.end / length), f" of {length:.0f}") if length else (0.0, "")
             partial = None
             if not known and len(moments) > 1.1 * drawn:
                 drawn = len(moments)
                 partial = Timeline(self, identities, list(moments))
             yield Progress(share, f"window {len(moments)}, up to {window.end:.0f} s{of_all}", partial)
-        if not known and len(moments) <= MOST_KEPT:
+        if len(moments) <= MOST_KEPT:
             known[:] = seen
         return Timeline(self, identities, moments)
 
@@ -117,12 +108,9 @@ class Moment:
     """Each model's scores of one window.
 
     Attributes:
-        start: see ``Window``.
-        end: see ``Window``.
+        start, end, middle, heat: those of the ``Window``.
         labels: C class names, the same list for all windows.
         scores: model -> (C, 2), score and logit of each label; a long video has many windows.
-        middle: see ``Window``.
-        heat: see ``Window``.
     """
 
     start: float
@@ -148,16 +136,10 @@ class Moment:
 
 
 def slide(predictors: list[Predictor], path: str | Path, *, seconds: float, step: float) -> Iterator[Window]:
-    """Slide a window over a video under each model; memory holds the frames of one window.
+    """Slide a window of some seconds over a video under each model; memory holds the frames of one window.
 
-    Args:
-        predictors: of equal T where they have prompts; the last one's attention is shown.
-        path: a video file.
-        seconds: length of a window.
-        step: from the start of one window to the next.
-
-    Raises:
-        VideoError: not a readable video, or lengths below 0.1 s.
+    The models have equal T where they have prompts; the last one's attention is shown. Raises VideoError for a video
+    that cannot be read, or lengths below 0.1 s.
     """
     from ezclip.explanation.maps import explain_clip
     from ezclip.studies.analysis import shared_frames
@@ -173,25 +155,6 @@ def slide(predictors: list[Predictor], path: str | Path, *, seconds: float, step
         yield Window(float(clip.seconds[0]), float(clip.seconds[-1]), videos, picture, heat)
 
 
-def score_window(
-    window: Window, predictors: list[Predictor], labels: list[str], sentences: dict[str, dict[str, list[str]]]
-) -> Moment:
-    """Each model's scores of a window.
-
-    Args:
-        window: from ``slide``.
-        predictors: that ``slide`` was given.
-        labels: C class names.
-        sentences: model -> prompt texts of the labels.
-    """
-    scores = {}
-    for predictor in predictors:
-        ranked = predictor.rank(window.videos[predictor.name], labels, sentences.get(predictor.name))
-        by_label = {p.label: (p.score, p.logit) for p in ranked}
-        scores[predictor.name] = np.array([by_label[label] for label in labels])
-    return Moment(window.start, window.end, labels, scores, window.middle, window.heat)
-
-
 def thumbnail(moment: Moment, limit: float) -> np.ndarray:
     """uint8 (96, 96, 3), the window's middle frame under its heat."""
     return overlay(moment.middle[None], moment.heat[None], limit)[0]
@@ -205,17 +168,10 @@ def evenly(moments: list[Moment], most: int) -> list[Moment]:
 
 
 @dataclass(frozen=True, eq=False)
-class Timeline(Result):
+class Timeline(ModelsResult[ScoreTimeline]):
     """The windows of a video, or those so far."""
 
-    study: ScoreTimeline
-    identities: list[Identity]
     moments: list[Moment]
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models, the baseline first."""
-        return [identity.name for identity in self.identities]
 
     def winners(self, model: str, most: int = 5) -> list[str]:
         """The labels that won most windows under a model, the most frequent first."""
@@ -236,8 +192,7 @@ class Timeline(Result):
         lines = []
         for moment in self.moments:
             for name in self.models:
-                best = moment.ranked(name, 1)[0]
-                model = f"  {name}" if self.study.baseline else ""
+                best, model = moment.ranked(name, 1)[0], f"  {name}" if self.study.baseline else ""
                 lines.append(f"{moment.start:8.2f} s  {best.score:6.1%}  {best.label}{model}")
         return "\n".join(lines)
 
@@ -258,7 +213,5 @@ class Timeline(Result):
         parts.append(Table("windows", "Every window", ["model", "start", "end", *labels], rows, on_page=False))
         lead = f"{len(moments)} windows from {starts[0]:.2f} to {moments[-1].end:.2f} s."
         data = {"windows": [m.as_json(TOP) for m in moments]}
-        study = self.study
-        clip = Path(study.clip).name
-        made = provenance(self.identities, clip=clip, texts=study.texts, command=study.command())
-        return Report("Scores over time", lead, data, made, parts)
+        clip = Path(self.study.clip).name
+        return self._report("Scores over time", lead, parts, data, clip=clip, texts=self.study.texts)
