@@ -3,8 +3,6 @@
 They are public: CHANGELOG lists their changes. An endpoint's former name works for one more version.
 """
 
-from __future__ import annotations
-
 import inspect
 import logging
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Model cards as rows of text, and the conversion of official files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ezclip.checkpoints.cards import trained_on

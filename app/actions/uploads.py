@@ -1,6 +1,4 @@
-"""What users upload beside a clip: zips and folders of classes, class names, descriptions."""
-
-from __future__ import annotations
+"""What users upload: clips that browsers cannot play, zips and folders of classes, class names, descriptions."""
 
 import hashlib
 import re
@@ -8,15 +6,21 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Sequence
+from itertools import islice, pairwise
 from pathlib import Path
+
+import numpy as np
 
 from app.services import Services
 from ezclip.data.manifest import MANIFEST, SUFFIXES, read_rows
-from ezclip.errors import UserError
+from ezclip.errors import UserError, VideoError
 from ezclip.files import sha256_of
 from ezclip.text.labels import read_labels_file
 from ezclip.text.templates import read_descriptions
+from ezclip.video.decode import iterate, playable_in_browsers, remux, seconds_of
+from ezclip.video.encode import write_preview
 
+PREVIEW_FRAMES = 1500
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
 _PART = r"(?!\.\.?(/|$))[^/\\:\x00-\x1f]+"
@@ -75,13 +79,6 @@ def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[st
     return services.unpacked(hashlib.sha256(listed.encode()).hexdigest(), copy)
 
 
-def check_inside(folder: Path) -> None:
-    """Raise UserError where a folder's manifest lists files outside it."""
-    outside = [row for row in read_rows(folder) if not row.path.resolve().is_relative_to(folder.resolve())]
-    if outside:
-        raise UserError(f"{len(outside)} rows of the manifest point outside its folder; list files inside it.")
-
-
 def _wanted(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES or Path(name).name == MANIFEST
 
@@ -92,10 +89,12 @@ def _check_size(files: int, size: int) -> None:
 
 
 def _classes_in(folder: Path) -> Path:
-    """The folder itself, or the one folder in it that holds the classes."""
+    """The folder itself, or the one folder in it that holds the classes; its manifest lists no file outside it."""
     inside = [p for p in folder.iterdir() if p.is_dir()]
     found = inside[0] if len(inside) == 1 and not (folder / MANIFEST).exists() and _nested(inside[0]) else folder
-    check_inside(found)
+    outside = [row for row in read_rows(found) if not row.path.resolve().is_relative_to(found.resolve())]
+    if outside:
+        raise UserError(f"{len(outside)} rows of the manifest point outside its folder; list files inside it.")
     return found
 
 
@@ -115,3 +114,37 @@ def read_uploaded(path: str | None) -> tuple[str, dict[str, str], list[str]]:
         return "\n".join(own), own, []
     names, warnings = read_labels_file(path)
     return "\n".join(names), {}, warnings
+
+
+def preview_pair(services: Services, path: str | None) -> tuple[str | None, tuple[str, str] | None]:
+    """What the player shows for an uploaded file, and (that, the file itself) for the analysis.
+
+    Raises:
+        UserError: not a readable video.
+    """
+    if path is None:
+        return None, None
+    shown = path if playable_in_browsers(path) else _preview(services, path)
+    return shown, (shown, path)
+
+
+def unseen_seconds(shown: str, path: str) -> float:
+    """Seconds of a file missing in the player, which shows only ``PREVIEW_FRAMES`` of some kinds."""
+    whole, part = seconds_of(path), seconds_of(shown)
+    return whole - part if whole and part else 0.0
+
+
+def _preview(services: Services, path: str) -> str:
+    """A copy that browsers can play: complete if it can be remuxed, else its first minute or so."""
+    folder = services.scratch()
+    out = folder / f"preview-{folder.name}.mp4"
+    if remux(path, out):
+        return str(out)
+    frames = iterate(path, limit=PREVIEW_FRAMES)
+    first = list(islice(frames, 2))
+    if not first:
+        raise VideoError(f"No frame of {Path(path).name} can be decoded; choose another video.")
+    gap = np.mean([b - a for (_, a), (_, b) in pairwise(first)]) if len(first) > 1 else 0.04
+    fps = int(np.clip(round(1 / gap) if gap > 0 else 25, 1, 60))
+    write_preview((image for image, _ in [*first, *frames]), out, fps=fps)
+    return str(out)

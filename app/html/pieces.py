@@ -1,7 +1,5 @@
 """The templates, their filters, and pictures as data addresses."""
 
-from __future__ import annotations
-
 import base64
 import io
 from typing import Any

@@ -1,7 +1,5 @@
 """Tab: frames and attention maps of the models, in rows, with their faithfulness."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +9,7 @@ import gradio as gr
 
 from app import html, texts
 from app.controls import control
-from app.downloads import download_button
+from app.events import download_button
 from app.services import Services
 from app.tabs.export import newest, with_opacity
 from ezclip.explanation.methods import FUSIONS, METHODS

@@ -1,7 +1,5 @@
 """Tab: class by class on many clips (Fig. 5): shipped results, a zip or folder of classes, or tables of predictions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +8,7 @@ import gradio as gr
 from app import html, texts
 from app.actions.uploads import unpacked_zip, uploaded_folder
 from app.controls import Controls
-from app.feedback import guarded
-from app.jobs import start, stop
+from app.events import guarded, start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
@@ -91,9 +88,9 @@ def classes_tab(services: Services, controls: Controls) -> None:
     show_shipped.click(guarded(show_tables), [first_shipped, second_shipped], outputs, **shared)
     tables.click(guarded(show_tables), [first, second], outputs, **shared)
     folder.upload(None, None, names, js=_FOLDER, **shared)
-    job = start(run.click, work, [archive, folder, names, *controls.inputs], outputs, _show)
+    job = start(run.click, work, [archive, folder, names, *controls], outputs, _show)
     stop(cancel, [job], verdict, CANCELLED)
-    opened.open_on(plane, choose, [export.state, *controls.inputs], controls.video)
+    opened.open_on(plane, choose, [export.state, *controls], controls.video)
 
 
 def _drawn_again(services: Services, row: Any) -> Path:

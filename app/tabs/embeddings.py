@@ -1,7 +1,5 @@
 """Tab: frames of this clip and of others under two models, in one plane (Fig. 8)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,7 @@ import gradio as gr
 
 from app import html, texts
 from app.controls import Controls, control, find
-from app.jobs import start, stop
+from app.events import start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from ezclip.parameters import build
@@ -67,5 +65,5 @@ class EmbeddingsTab:
         def show(found: FramePlane) -> list[Any]:
             return [html.frame_plane(found), found]
 
-        inputs = [others, own, *boxes, projection, *controls.inputs]
+        inputs = [others, own, *boxes, projection, *controls]
         stop(cancel, [start(run.click, work, inputs, [plane, export.state], show)], plane)

@@ -1,19 +1,15 @@
 """A clip opened from a gallery or a map: both models' answers, their maps with faithfulness, and an export."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from app import html
-from app.actions.export import complete, page_and_archive
-from app.downloads import download_button
-from app.jobs import BACKGROUND, UNMEASURED, start, stop
+from app.events import BACKGROUND, INSTANT, UNMEASURED, download_button, start, stop
 from app.services import Services
 from app.tabs.attention import measured_faithfulness
-from app.tabs.export import newest
+from app.tabs.export import complete, newest, page_and_archive
 from app.zero_gpu import on_gpu
 from ezclip.progress import Steps
 from ezclip.studies.analysis import Analyse
@@ -69,7 +65,7 @@ class OpenedClip:
             video: the player.
         """
         row = gr.State(0)
-        picked = places.select(_chosen, None, [row, self.box], queue=False, api_visibility="private")
+        picked = places.select(_chosen, None, [row, self.box], **INSTANT)
 
         def work(*values: Any) -> Steps[tuple[Analysis, Choice]]:
             choice = choose(*values)
@@ -87,6 +83,6 @@ class OpenedClip:
         opened = start(picked.success, work, [row, *inputs], outputs, show)
         filled = [self.faithfulness, self.measured]
         measuring = opened.success(on_gpu(measure), self.analysis, filled, show_progress="hidden", **BACKGROUND)
-        places.select(None, None, None, cancels=[opened, measuring], queue=False, api_visibility="private")
+        places.select(None, None, None, cancels=[opened, measuring], **INSTANT)
         stopped = stop(self.cancel, [opened, measuring], self.shown)
-        stopped.then(None, self.faithfulness, self.faithfulness, js=UNMEASURED, queue=False, api_visibility="private")
+        stopped.then(None, self.faithfulness, self.faithfulness, js=UNMEASURED, **INSTANT)

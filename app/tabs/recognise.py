@@ -1,12 +1,10 @@
 """Tab: both models' ranked class names, and a workbench for one class's sentence."""
 
-from __future__ import annotations
-
 import gradio as gr
 
 from app import html, texts
 from app.controls import Controls
-from app.feedback import guarded
+from app.events import PRIVATE, guarded
 from app.services import Services
 from ezclip.studies.analysis_report import Analysis
 
@@ -29,9 +27,9 @@ class RecogniseTab:
                 self.own = gr.HTML("", elem_id="own-sentences")
         self.outputs = [self.ranking, self.label, self.sentence, self.own]
         self.services = services
-        self.label.input(guarded(self._text), [self.label, state], self.sentence, api_visibility="private")
+        self.label.input(guarded(self._text), [self.label, state], self.sentence, **PRIVATE)
         self.edited = self.sentence.submit(
-            _edit, [self.label, self.sentence, controls.sentences], controls.sentences, api_visibility="private"
+            _edit, [self.label, self.sentence, controls.sentences], controls.sentences, **PRIVATE
         )
 
     def _text(self, label: str | None, analysis: Analysis | None) -> str:
