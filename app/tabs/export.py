@@ -49,18 +49,17 @@ class StudyExport:
 def page_and_archive(services: Services, name: str, result: Result, *, clips: tuple[str, ...] = ()) -> tuple[str, str]:
     """Paths of a result's page and of a zip with every table, figure and map, what its command reads, and ``clips``."""
     folder = services.scratch()
-    files = list(result.write(folder / "report").values())
+    report, archive, page = folder / "report", folder / f"{name}.zip", folder / f"{name}.html"
+    result.write(report)
     study = getattr(result, "study", None)
     if isinstance(study, Study):
         for inside, text in study.companions().items():
-            files.append(folder / "report" / inside)
-            files[-1].write_text(text, "utf-8")
-    archive, page = folder / f"{name}.zip", folder / f"{name}.html"
+            (report / inside).write_text(text, "utf-8")
     with ZipFile(archive, "w", ZIP_DEFLATED) as packed:
-        for path in dict.fromkeys([*files, *map(Path, clips)]):
+        for path in [*sorted(report.iterdir()), *map(Path, clips)]:
             packed.write(path, path.name)
-    (folder / "report" / "report.html").rename(page)
-    shutil.rmtree(folder / "report")
+    (report / "report.html").rename(page)
+    shutil.rmtree(report)
     return str(page), str(archive)
 
 

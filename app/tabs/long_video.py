@@ -36,9 +36,8 @@ def long_video_tab(services: Services, controls: Controls) -> None:
         timeline = gr.HTML(html.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
         export = StudyExport(services, "timeline")
         with gr.Accordion("Camera", open=False):
-            camera = gr.Image(
-                sources=["webcam"], streaming=True, type="numpy", label="Camera", height=240, elem_id="camera"
-            )
+            live_view: dict[str, Any] = {"sources": ["webcam"], "streaming": True, "type": "numpy"}
+            camera = gr.Image(label="Camera", height=240, elem_id="camera", **live_view)
             live_scores = gr.HTML(html.empty(CAMERA), elem_id="live")
             live = gr.State(None)
 

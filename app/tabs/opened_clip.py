@@ -1,6 +1,7 @@
 """A clip opened from a gallery or a map: both models' answers, their maps with faithfulness, and an export."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -52,8 +53,8 @@ class OpenedClip:
                 whole = complete(services, newest(analysis, measured))
                 return page_and_archive(services, "ezclip-report", whole, clips=(whole.study["clip"],))[1]
 
-            export = "Export this clip and its maps (zip)"
-            download_button(export, f"{name}-clip-archive", make, [self.analysis, self.measured])
+            title = "Export this clip and its maps (zip)"
+            download_button(title, f"{name}-clip-archive", make, [self.analysis, self.measured])
 
     def open_on(self, places: gr.HTML, choose: Callable[..., Choice], inputs: list[Any], video: gr.Video) -> None:
         """Open the clip that is chosen, load it into the player, and measure its maps in the background.
@@ -76,12 +77,9 @@ class OpenedClip:
             shown = html.opened_clip(analysis, *choice[1:])
             return [shown, html.faithfulness(analysis), analysis, analysis.study["clip"]]
 
-        def measure(analysis: Analysis) -> Iterator[Any]:
-            yield from measured_faithfulness(self.services, analysis)
-
         outputs = [self.shown, self.faithfulness, self.analysis, video]
         opened = start(picked.success, work, [row, *inputs], outputs, show)
-        filled = [self.faithfulness, self.measured]
+        measure, filled = partial(measured_faithfulness, self.services), [self.faithfulness, self.measured]
         measuring = opened.success(on_gpu(measure), self.analysis, filled, show_progress="hidden", **BACKGROUND)
         places.select(None, None, None, cancels=[opened, measuring], **INSTANT)
         stopped = stop(self.cancel, [opened, measuring], self.shown)

@@ -18,12 +18,8 @@ class RecogniseTab:
             with gr.Accordion("Text workbench: describe a class in your own words", open=False):
                 with gr.Row():
                     self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
-                    self.sentence = gr.Textbox(
-                        label="Its sentence",
-                        info="Press Enter; empty restores the prompt text.",
-                        elem_id="sentence",
-                        scale=2,
-                    )
+                    enter = "Press Enter; empty restores the prompt text."
+                    self.sentence = gr.Textbox(label="Its sentence", info=enter, elem_id="sentence", scale=2)
                 self.own = gr.HTML("", elem_id="own-sentences")
         self.outputs = [self.ranking, self.label, self.sentence, self.own]
         self.services = services
