@@ -13,6 +13,7 @@ import gradio as gr
 
 from app.actions.uploads import unpacked_zip
 from app.controls import input_of
+from app.events import MODEL
 from app.services import Services
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError
@@ -32,22 +33,13 @@ def add_endpoints(services: Services) -> None:
     files = gr.File(visible=False, label="files", file_count="multiple")
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
-        gr.Button(visible=False).click(
-            on_gpu(action),
-            inputs,
-            outputs,
-            api_name=name,
-            api_visibility="public",
-            api_description=action.__doc__,
-            concurrency_limit=1,
-            concurrency_id="model",
-        )
+        public = {"api_visibility": "public", "api_name": name, "api_description": action.__doc__}
+        gr.Button(visible=False).click(on_gpu(action), inputs, outputs, **(MODEL | public))
 
     for study in STUDIES.values():
-        outputs = [answer, files] if study.files else answer
         for alias in (None, *study.aliases):
             action, inputs = endpoint(services, study, alias)
-            add(alias.name if alias else study.verb, action, inputs, outputs)
+            add(action.__name__, action, inputs, [answer, files] if study.files else answer)
 
     def on_models() -> list[Document]:
         """The cards of all models; the JSON of ``python -m ezclip models --json``."""
@@ -60,13 +52,14 @@ def endpoint(
     services: Services, study: type[Study], alias: Alias | None = None
 ) -> tuple[Callable[..., Any], list[Any]]:
     """The function of a study's endpoint, with its parameters as a signature, and their invisible components."""
-    renamed, other = dict(alias.parameters if alias else ()), dict(alias.defaults if alias else ())
+    alias = alias or Alias(study.verb, old=False)
+    renamed, other = dict(alias.parameters), dict(alias.defaults)
     parameters = declared(study)
     names = [renamed.get(one.name, one.name) for one in parameters]
     defaults = [other.get(one.name, _default(services, one)) for one in parameters]
 
     def call(*values: Any) -> Any:
-        if alias is not None and alias.old:
+        if alias.old:
             message = f"/{alias.name} is now called /{study.verb}; the old name is deprecated."
             log.warning(message)
             gr.Warning(message)
@@ -89,7 +82,7 @@ def endpoint(
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore
-    call.__name__ = alias.name if alias else study.verb
+    call.__name__ = alias.name
     call.__doc__ = f"{(study.__doc__ or '').split(chr(10))[0]} The JSON of ``python -m ezclip {study.verb} --json``."
     inputs = [input_of(one, default, name) for one, default, name in zip(parameters, defaults, names, strict=True)]
     return call, inputs
@@ -102,21 +95,16 @@ def _default(services: Services, one: Declared) -> Any:
 
 def _read(services: Services, one: Declared, value: Any) -> Any:
     """A parameter's value from what a client sends."""
-    if one.parameter.kind == "archive":
+    kind = one.parameter.kind
+    if kind == "archive":
         return str(unpacked_zip(services, value or ""))
-    if one.parameter.kind == "stream":
-        paths = tuple(value or ())
-        if strange := [path for path in paths if Path(path).suffix.lower() not in PICTURE_SUFFIXES]:
-            raise UserError(f"{Path(strange[0]).name} is not a picture; give JPEG, PNG or WebP files in time order.")
-        return paths
-    if one.parameter.kind == "clips":
+    if kind in ("clips", "stream"):
+        for path in map(Path, value or ()):
+            if kind == "stream" and path.suffix.lower() not in PICTURE_SUFFIXES:
+                raise UserError(f"{path.name} is not a picture; give JPEG, PNG or WebP files in time order.")
         return tuple(value or ())
-    if one.parameter.kind == "models":
-        return (
-            tuple(name.strip() for name in (value or "").split(",") if name.strip())
-            if isinstance(value, str)
-            else value
-        )
+    if kind == "models" and isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
     if one.type is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.html.pieces import drawn, render, uri
+from app.html.pieces import drawn, render, uris
 from ezclip.figures.charts import COLOURS
 from ezclip.figures.maps import square
 from ezclip.figures.report import Picture
@@ -44,8 +44,7 @@ def motion(probes: MotionProbes) -> str:
 def class_tables(study: ClassStudy) -> str:
     """Every class, the confusions fixed and created, and each model's confusion matrix."""
     pictures = [(part.title, drawn(part.figure)) for part in study.confusions() if isinstance(part, Picture)]
-    comparison = study.comparison
-    if comparison is None:
+    if (comparison := study.comparison) is None:
         rows = [[label, row["n"], f"{row['top1']:.0%}"] for label, row in study.model.report()["per_class"].items()]
         columns = ["Class", "Clips", study.model.model]
         return render("classes", columns=columns, rows=rows, changed=None, pictures=pictures)
@@ -72,7 +71,7 @@ def gallery(entries: Sequence[tuple[str, dict[str, str | None]]], accuracy: Docu
         family = str(entry["family"])
         found.append(
             {
-                "picture": uri(square(read_clip(path, lambda total: [total // 2]).images, _CARD, SHIPPED_SIZE)[0]),
+                "picture": uris(square(read_clip(path, lambda total: [total // 2]).images, _CARD, SHIPPED_SIZE))[0],
                 "family": family.replace("_", " "),
                 "label": entry["label"],
                 "accuracies": [(v, accuracy[v][family]["top1"]) for v in GALLERY if family in accuracy.get(v, {})],
@@ -95,7 +94,7 @@ def timeline(found: Timeline) -> str:
                 for m, won in zip(moments, best, strict=True)
             ]
             rows.append({"title": f"{name}: {label}", "cells": cells})
-    thumbs = [(m.start, uri(thumbnail(m, limit))) for m in moments]
+    thumbs = list(zip([m.start for m in moments], uris(thumbnail(m, limit) for m in moments), strict=True))
     left = len(found.moments) if len(moments) < len(found.moments) else 0
     return render("timeline", model=models[0], rows=rows, thumbs=thumbs, left=left)
 
@@ -120,7 +119,7 @@ def frame_plane(plane: FramePlane) -> str:
     """Two panels on the same axes, one colour a clip, frames joined in time; pictures show on hover or focus."""
     clips = plane.clips
     xys = _on_canvas(plane.points).reshape(len(plane.models), len(clips), -1, 2)
-    pictures = [[uri(i) for i in square(clip.images, _THUMB, plane.image_size)] for clip in clips]
+    pictures = [uris(square(clip.images, _THUMB, plane.image_size)) for clip in clips]
     panels = []
     for m, name in enumerate(plane.models):
         drawn_clips = []
