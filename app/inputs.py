@@ -3,7 +3,7 @@
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
@@ -21,16 +21,6 @@ _PLAYABLE_NOW = """() => document.querySelectorAll('[data-testid=toast-body]').f
     toast.innerText.includes('Video not playable') && toast.querySelector('[data-testid=toast-close]')?.click())"""
 
 
-class Left(NamedTuple):
-    """What other parts of the page use of the left column."""
-
-    controls: Controls
-    examples: Any
-    run: gr.Button
-    stop: gr.Button
-    status: gr.HTML
-
-
 def model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
     """Baseline and model, to be rendered beside the results."""
     names = services.model_names()
@@ -40,17 +30,14 @@ def model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
     return baseline, gr.Dropdown(names, value=services.default, label="Model", elem_id="model", **free)
 
 
-def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]) -> Left:
-    """Lay out clip, class names, the main button and prompt texts, and register their handlers."""
-    video = gr.Video(
-        label="Clip",
-        sources=["upload", "webcam"],
-        format=None,
-        include_audio=True,
-        webcam_options=gr.WebcamOptions(mirror=False),
-        height=280,
-        elem_id="clip",
-    )
+def left_column(
+    services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]
+) -> tuple[Controls, gr.Examples, gr.Button, gr.Button, gr.HTML]:
+    """Lay out the column and register its handlers; returns controls, samples, the two buttons and their status."""
+    as_given: dict[str, Any] = {"format": None, "include_audio": True}  # Gradio converts with ffmpeg, which may lack
+    camera = gr.WebcamOptions(mirror=False)
+    sources: dict[str, Any] = {"sources": ["upload", "webcam"], "webcam_options": camera} | as_given
+    video = gr.Video(label="Clip", height=280, elem_id="clip", **sources)
     gif = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
     titles = [Path(s).stem.partition("_")[2].replace("_", " ") for s in samples]
     examples = gr.Examples(
@@ -78,7 +65,7 @@ def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdow
     gif.upload(guarded(partial(preview_pair, services)), gif, player, **PRIVATE)
     label_set.change(guarded(set_text), [label_set, controls.model], labels, **PRIVATE)
     names.upload(guarded(_read_names), names, [labels, controls.sentences], **PRIVATE)
-    return Left(controls, examples, run, stop, status)
+    return controls, examples, run, stop, status
 
 
 def about_models(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:

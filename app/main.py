@@ -70,8 +70,7 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=2, min_width=320, elem_id="inputs"):
                 models = model_boxes(services)
-                left = left_column(services, samples, models)
-                controls, run, stop, status = left.controls, left.run, left.stop, left.status
+                controls, examples, run, stop, status = left_column(services, samples, models)
             with gr.Column(scale=5, min_width=320):
                 with gr.Row():
                     for model in models:
@@ -104,7 +103,10 @@ def build_app(services: Services) -> gr.Blocks:
                 return
             own, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
             try:
-                study = _study(controls.study(Analyse, shared, **attention.settings(own)), again=again)
+                study = controls.study(Analyse, shared, **attention.settings(own))
+                names = study.given_labels()[0] or own_labels(study.model)
+                if not again or study.target not in names:  # only a redraw keeps the label
+                    study = study.but(target="")
                 watch = Watch(with_time_left(study.run(services)))
                 for step in watch:
                     yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
@@ -121,7 +123,7 @@ def build_app(services: Services) -> gr.Blocks:
         jobs, measurements = [], []
         begins = {
             run.click: False,
-            left.examples.load_input_event.success: False,
+            examples.load_input_event.success: False,
             partial(gr.on, attention.changes): True,
             recognise.edited.success: True,
         }
@@ -132,8 +134,7 @@ def build_app(services: Services) -> gr.Blocks:
                 ended(ready, None, run, **INSTANT)
             if not again:
                 job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
-            filled = [attention.faithfulness, measured]
-            measure = on_gpu(attention.measure)
+            measure, filled = on_gpu(attention.measure), [attention.faithfulness, measured]
             measurements.append(job.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND))
             jobs.append(job)
         for begin in begins:
@@ -146,7 +147,6 @@ def build_app(services: Services) -> gr.Blocks:
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)
         last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **INSTANT)
-        remembered = [controls.labels, *models]
         address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
         for job in jobs:
             named = job.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
@@ -156,16 +156,10 @@ def build_app(services: Services) -> gr.Blocks:
         def recall(request: gr.Request) -> list[Any]:
             return _recall(services, request)
 
-        restored = [*remembered, choose, tabs_box, *embeddings.models, *offer]
+        restored = [controls.labels, *models, choose, tabs_box, *embeddings.models, *offer]
         demo.load(recall, None, restored, **PRIVATE)
         add_endpoints(services)
     return demo
-
-
-def _study(study: Analyse, *, again: bool) -> Analyse:
-    """The study without its label, unless a redraw keeps it and it is still a class name."""
-    names = study.given_labels()[0] or own_labels(study.model)
-    return study if again and study.target in names else study.but(target="")
 
 
 def _recall(services: Services, request: gr.Request) -> list[Any]:

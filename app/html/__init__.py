@@ -2,5 +2,5 @@
 
 # ruff: noqa: F401  (the functions that other folders use)
 from app.html.clips import cards, corrupted, faithfulness, opened_clip, own_sentences, rankings, spread, strip, temporal
-from app.html.pieces import empty, progress, verdict, warnings
+from app.html.pieces import empty, progress, verdict
 from app.html.studies import class_plane, class_tables, frame_plane, gallery, live, motion, timeline

@@ -87,11 +87,6 @@ def empty(text: str) -> str:
     return _macro("empty", text)
 
 
-def warnings(texts: list[str]) -> str:
-    """Warnings above the results."""
-    return _macro("warnings", texts)
-
-
 def progress(step: Progress) -> str:
     """A progress bar with its text."""
     return render("progress", step=step)
@@ -99,4 +94,4 @@ def progress(step: Progress) -> str:
 
 def verdict(text: str, skipped: list[str]) -> str:
     """A verdict, and warnings below it."""
-    return f"<p><b>{escape(text)}</b></p>{warnings(skipped)}"
+    return f"<p><b>{escape(text)}</b></p>{_macro('warnings', skipped)}"
