@@ -16,6 +16,7 @@ from app.controls import input_of
 from app.events import MODEL
 from app.services import Services
 from app.zero_gpu import on_gpu
+from ezclip.checkpoints.catalog import DEFAULT
 from ezclip.errors import UserError
 from ezclip.parameters import Declared, build, declared
 from ezclip.progress import finish
@@ -53,10 +54,13 @@ def endpoint(
 ) -> tuple[Callable[..., Any], list[Any]]:
     """The function of a study's endpoint, with its parameters as a signature, and their invisible components."""
     alias = alias or Alias(study.verb, old=False)
-    renamed, other = dict(alias.parameters), dict(alias.defaults)
+    renamed = dict(alias.parameters)
     parameters = declared(study)
     names = [renamed.get(one.name, one.name) for one in parameters]
-    defaults = [other.get(one.name, _default(services, one)) for one in parameters]
+    usual = {one.name: one.default for one in parameters}
+    if usual.get("model") == DEFAULT:
+        usual["model"] = services.default
+    defaults = list((usual | dict(alias.defaults)).values())
 
     def call(*values: Any) -> Any:
         if alias.old:
@@ -86,11 +90,6 @@ def endpoint(
     call.__doc__ = f"{(study.__doc__ or '').split(chr(10))[0]} The JSON of ``python -m ezclip {study.verb} --json``."
     inputs = [input_of(one, default, name) for one, default, name in zip(parameters, defaults, names, strict=True)]
     return call, inputs
-
-
-def _default(services: Services, one: Declared) -> Any:
-    """A parameter's default; where it is the package's model, that of the app."""
-    return services.default if one.name == "model" and one.default == "tabletop/ezclip" else one.default
 
 
 def _read(services: Services, one: Declared, value: Any) -> Any:

@@ -52,7 +52,7 @@ def start(
     show: Callable[[Any], list[Any]],
     **options: Any,
 ) -> Any:
-    """Run work on an event, one job of all users at a time.
+    """Run work on an event, one job of all users at a time; returns the job.
 
     Args:
         begin: the event, such as ``button.click``.
@@ -61,9 +61,6 @@ def start(
         outputs: components; the first, an HTML, shows the progress until there is a result.
         show: a result, or a partial one -> values of ``outputs``.
         **options: further ones of the event.
-
-    Returns:
-        The job, for what follows it and for ``stop``.
     """
 
     def run(*values: Any) -> Iterator[list[Any]]:
@@ -81,11 +78,7 @@ def start(
 
 
 def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, message: str = "Cancelled.") -> Any:
-    """Let a button cancel jobs and show this in ``where``, if it shows progress; a result stays.
-
-    Returns:
-        The last of these events.
-    """
+    """Let a button cancel jobs and show this in ``where``, if it shows progress; returns the last of these events."""
     said = json.dumps(html.empty(message))
     cancelled = button.click(None, None, None, cancels=jobs, **INSTANT)
     waited = cancelled.then(lambda: time.sleep(LAST_WORDS), None, None, **INSTANT)

@@ -42,9 +42,8 @@ def unpacked_zip(services: Services, path: str) -> Path:
                 for member in members:
                     archive.extract(member, folder)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-            raise UserError(
-                f"{Path(path).name} is not a zip file; zip a folder with one sub-folder for each class."
-            ) from error
+            advice = "zip a folder with one sub-folder for each class"
+            raise UserError(f"{Path(path).name} is not a zip file; {advice}.") from error
         return _classes_in(folder)
 
     if not path or not Path(path).is_file():
@@ -55,10 +54,7 @@ def unpacked_zip(services: Services, path: str) -> Path:
 def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[str]) -> Path:
     """The folder of classes that a browser uploaded file by file.
 
-    Args:
-        services: for a folder.
-        files: paths of the uploads.
-        names: of the files inside the chosen folder, such as "clips/waving/1.mp4", in the same order.
+    ``names`` are those of ``files`` inside the chosen folder, such as "clips/waving/1.mp4", in the same order.
 
     Raises:
         UserError: names that do not belong to the files or lead outside the folder, files that are gone, or too much.

@@ -1,9 +1,5 @@
 """One clip: rankings, maps over its frames, their faithfulness, and the temporal prompts."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 from markupsafe import Markup
 
@@ -13,13 +9,8 @@ from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
 from ezclip.types import VARIANT_TITLES, Document, Prediction
 
-if TYPE_CHECKING:
-    from ezclip.explanation.temporal import TemporalView
-
 MOST = 500  # names in a ranking; the exported tables have all
-_SIDE = 168
-_THUMB = 44
-_FRAME = 96
+_SIDE, _THUMB, _FRAME = 168, 44, 96  # pixels
 
 
 def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
@@ -85,7 +76,10 @@ def temporal(analysis: Analysis, layer: int = 0) -> str:
     view, name = analysis.view, analysis.model.name
     if view is None:
         return render("temporal", view=None, name=name)
-    matrix, to_prompt = _of_layer(view, layer)
+    matrix, to_prompt = view.influence, view.to_prompt.mean(axis=0)
+    if layer:
+        at = view.layers.index(layer)
+        matrix, to_prompt = view.prompts[at], view.to_prompt[at]
     T, S = len(matrix), analysis.model.attribution.image_size
     off = matrix[~np.eye(T, dtype=bool)]
     most = max(float(to_prompt.max()), 1e-9)
@@ -107,23 +101,13 @@ def temporal(analysis: Analysis, layer: int = 0) -> str:
     )
 
 
-def _of_layer(view: TemporalView, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """The matrix of a layer and its attention to the prompt; of all layers for 0."""
-    if not layer:
-        return view.influence, view.to_prompt.mean(axis=0)
-    at = view.layers.index(layer)
-    return view.prompts[at], view.to_prompt[at]
-
-
 def spread(analysis: Analysis) -> str:
     """Var and C of all models, with those of the static copy beside them."""
     rows = []
     for result in analysis.results:
         m = result.motion
-        values = (
-            *(m.variance, m.frozen_variance, m.variance_unit),
-            *(m.central_difference, m.frozen_central_difference, m.central_difference_unit),
-        )
+        values = [m.variance, m.frozen_variance, m.variance_unit]
+        values += [m.central_difference, m.frozen_central_difference, m.central_difference_unit]
         rows.append([f"{result.name} ({m.reading} formulation)", *(f"{v:.4f}" for v in values)])
     return render("spread", rows=rows)
 

@@ -62,9 +62,7 @@ def class_tables(study: ClassStudy) -> str:
 def gallery(entries: Sequence[tuple[str, dict[str, str | None]]], accuracy: Document) -> str:
     """A button for each shipped clip out of distribution, with the accuracies of baseline and model on its family.
 
-    Args:
-        entries: paths and their ``sample_entry``.
-        accuracy: variant -> family -> {"top1", "n"}.
+    ``entries`` are paths with their ``sample_entry``; ``accuracy`` is variant -> family -> {"top1", "n"}.
     """
     cards = []
     for path, entry in entries:

@@ -22,8 +22,6 @@ _SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s => {
     s.querySelectorAll('[data-t]').forEach(c => c.classList.toggle('ez-on', +c.dataset.t === t - 1));
     const on = s.querySelector('.ez-on'), head = s.querySelector('th');
     if (on) s.scrollTo({left: on.offsetLeft - (head ? head.offsetWidth : 0) - 8, behavior: 'smooth'}) })"""
-
-
 # Parameters of ``Analyse`` in the order of ``AttentionTab.inputs``, whose last is the box of all variants.
 _SETTINGS = ("method", "target", "fusion", "start_layer", "discard", "opacity", "difference")
 

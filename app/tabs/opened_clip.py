@@ -57,13 +57,9 @@ class OpenedClip:
             download_button(title, f"{name}-clip-archive", make, [self.analysis, self.measured])
 
     def open_on(self, places: gr.HTML, choose: Callable[..., Choice], inputs: list[Any], video: gr.Video) -> None:
-        """Open the clip that is chosen, load it into the player, and measure its maps in the background.
+        """Open the clip that is chosen in ``places``, load it into the player, and measure its maps in the background.
 
-        Args:
-            places: where it is chosen.
-            choose: (data-row, values of ``inputs``) -> the choice.
-            inputs: components.
-            video: the player.
+        ``choose`` takes the data-row and the values of ``inputs``.
         """
         row = gr.State(0)
         picked = places.select(_chosen, None, [row, self.box], **INSTANT)

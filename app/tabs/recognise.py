@@ -24,9 +24,8 @@ class RecogniseTab:
         self.outputs = [self.ranking, self.label, self.sentence, self.own]
         self.services = services
         self.label.input(guarded(self._text), [self.label, state], self.sentence, **PRIVATE)
-        self.edited = self.sentence.submit(
-            _edit, [self.label, self.sentence, controls.sentences], controls.sentences, **PRIVATE
-        )
+        inputs = [self.label, self.sentence, controls.sentences]
+        self.edited = self.sentence.submit(_edit, inputs, controls.sentences, **PRIVATE)
 
     def _text(self, label: str | None, analysis: Analysis | None) -> str:
         """The prompt text of a class, the first if there are several."""
