@@ -1,10 +1,7 @@
 """Gradio components from declared parameters, and the controls that all tabs share."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -36,24 +33,24 @@ def control(study: type[Study], name: str, **layout: Any) -> Any:
 def input_of(one: Declared, default: Any, name: str) -> Any:
     """The invisible component that takes a parameter at an endpoint."""
     kind = one.parameter.kind
+    hidden: dict[str, Any] = {"visible": False, "label": name}
     if kind in ("clip", "archive") or kind == "table" and not default:
-        return gr.File(visible=False, label=name)
+        return gr.File(**hidden)
     if kind in ("clips", "stream"):
-        return gr.File(visible=False, label=name, file_count="multiple")
+        return gr.File(file_count="multiple", **hidden)
     if kind == "sentences":
-        box = gr.JSON({}, visible=False, label=name)  # its own schema is invalid, which MCP clients refuse
+        box = gr.JSON({}, **hidden)  # its own schema is invalid, which MCP clients refuse
         box.api_info = lambda: {"type": "object", "additionalProperties": {"type": "string"}}
         return box
     if isinstance(default, bool):
-        return gr.Checkbox(default, visible=False, label=name)
+        return gr.Checkbox(default, **hidden)
     if isinstance(default, int | float):
-        return gr.Number(default, visible=False, label=name)
-    return gr.Textbox(", ".join(default) if isinstance(default, tuple) else default, visible=False, label=name)
+        return gr.Number(default, **hidden)
+    return gr.Textbox(", ".join(default) if isinstance(default, tuple) else default, **hidden)
 
 
-@dataclass
-class Controls:
-    """Components of the left column whose values are parameters of every study.
+class Controls(NamedTuple):
+    """Components of the left column whose values are parameters of every study; all of them are an event's inputs.
 
     Attributes:
         video: the player.
@@ -73,29 +70,16 @@ class Controls:
     texts: gr.Dropdown
     sentences: gr.State
 
-    @property
-    def inputs(self) -> list[Any]:
-        """Inputs of an event that calls ``study``."""
-        return [self.video, self.shown, self.labels, self.baseline, self.model, self.texts, self.sentences]
-
     def clip(self, shown: str | None, pair: Any) -> str:
         """The user's file of the clip in the player; empty without a clip."""
         return (pair[1] if pair and shown and Path(pair[0]).name == Path(shown).name else shown) or ""
 
     def study(self, kind: type[Study], values: tuple[Any, ...], **more: Any) -> Any:
-        """A study of the values of ``inputs``, with further parameters by name.
+        """A study of the values of the controls, with further parameters by name.
 
         Raises:
             UserError: invalid values.
         """
-        shown, pair, labels, baseline, model, texts, sentences = values
-        shared = {
-            "clip": self.clip(shown, pair),
-            "labels": labels,
-            "baseline": baseline,
-            "model": model,
-            "texts": texts,
-            "sentences": sentences or {},
-        }
-        own = {one.name for one in declared(kind)}
-        return build(kind, {name: value for name, value in shared.items() if name in own} | more)
+        shown, pair, *others = values
+        shared = dict(zip(self._fields[2:], others, strict=True))
+        return build(kind, shared | {"clip": self.clip(shown, pair)} | more)

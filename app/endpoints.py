@@ -3,8 +3,6 @@
 They are public: CHANGELOG lists their changes. An endpoint's former name works for one more version.
 """
 
-from __future__ import annotations
-
 import inspect
 import logging
 from collections.abc import Callable
@@ -15,8 +13,10 @@ import gradio as gr
 
 from app.actions.uploads import unpacked_zip
 from app.controls import input_of
+from app.events import MODEL
 from app.services import Services
 from app.zero_gpu import on_gpu
+from ezclip.checkpoints.catalog import DEFAULT
 from ezclip.errors import UserError
 from ezclip.parameters import Declared, build, declared
 from ezclip.progress import finish
@@ -34,22 +34,13 @@ def add_endpoints(services: Services) -> None:
     files = gr.File(visible=False, label="files", file_count="multiple")
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
-        gr.Button(visible=False).click(
-            on_gpu(action),
-            inputs,
-            outputs,
-            api_name=name,
-            api_visibility="public",
-            api_description=action.__doc__,
-            concurrency_limit=1,
-            concurrency_id="model",
-        )
+        public = {"api_visibility": "public", "api_name": name, "api_description": action.__doc__}
+        gr.Button(visible=False).click(on_gpu(action), inputs, outputs, **(MODEL | public))
 
     for study in STUDIES.values():
-        outputs = [answer, files] if study.files else answer
         for alias in (None, *study.aliases):
             action, inputs = endpoint(services, study, alias)
-            add(alias.name if alias else study.verb, action, inputs, outputs)
+            add(action.__name__, action, inputs, [answer, files] if study.files else answer)
 
     def on_models() -> list[Document]:
         """The cards of all models; the JSON of ``python -m ezclip models --json``."""
@@ -62,13 +53,17 @@ def endpoint(
     services: Services, study: type[Study], alias: Alias | None = None
 ) -> tuple[Callable[..., Any], list[Any]]:
     """The function of a study's endpoint, with its parameters as a signature, and their invisible components."""
-    renamed, other = dict(alias.parameters if alias else ()), dict(alias.defaults if alias else ())
+    alias = alias or Alias(study.verb, old=False)
+    renamed = dict(alias.parameters)
     parameters = declared(study)
     names = [renamed.get(one.name, one.name) for one in parameters]
-    defaults = [other.get(one.name, _default(services, one)) for one in parameters]
+    usual = {one.name: one.default for one in parameters}
+    if usual.get("model") == DEFAULT:
+        usual["model"] = services.default
+    defaults = list((usual | dict(alias.defaults)).values())
 
     def call(*values: Any) -> Any:
-        if alias is not None and alias.old:
+        if alias.old:
             message = f"/{alias.name} is now called /{study.verb}; the old name is deprecated."
             log.warning(message)
             gr.Warning(message)
@@ -91,34 +86,24 @@ def endpoint(
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore
-    call.__name__ = alias.name if alias else study.verb
+    call.__name__ = alias.name
     call.__doc__ = f"{(study.__doc__ or '').split(chr(10))[0]} The JSON of ``python -m ezclip {study.verb} --json``."
     inputs = [input_of(one, default, name) for one, default, name in zip(parameters, defaults, names, strict=True)]
     return call, inputs
 
 
-def _default(services: Services, one: Declared) -> Any:
-    """A parameter's default; where it is the package's model, that of the app."""
-    return services.default if one.name == "model" and one.default == "tabletop/ezclip" else one.default
-
-
 def _read(services: Services, one: Declared, value: Any) -> Any:
     """A parameter's value from what a client sends."""
-    if one.parameter.kind == "archive":
+    kind = one.parameter.kind
+    if kind == "archive":
         return str(unpacked_zip(services, value or ""))
-    if one.parameter.kind == "stream":
-        paths = tuple(value or ())
-        if strange := [path for path in paths if Path(path).suffix.lower() not in PICTURE_SUFFIXES]:
-            raise UserError(f"{Path(strange[0]).name} is not a picture; give JPEG, PNG or WebP files in time order.")
-        return paths
-    if one.parameter.kind == "clips":
+    if kind in ("clips", "stream"):
+        for path in map(Path, value or ()):
+            if kind == "stream" and path.suffix.lower() not in PICTURE_SUFFIXES:
+                raise UserError(f"{path.name} is not a picture; give JPEG, PNG or WebP files in time order.")
         return tuple(value or ())
-    if one.parameter.kind == "models":
-        return (
-            tuple(name.strip() for name in (value or "").split(",") if name.strip())
-            if isinstance(value, str)
-            else value
-        )
+    if kind == "models" and isinstance(value, str):
+        return tuple(name.strip() for name in value.split(",") if name.strip())
     if one.type is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return value

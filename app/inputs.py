@@ -1,40 +1,24 @@
 """The left column: clip, class names and prompt texts; and the pair of models with their cards."""
 
-from __future__ import annotations
-
+from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
 from app import html, texts
 from app.actions.labels import OWN_SET, SET_TITLES, TEXTS, set_text
 from app.actions.models import card_rows, convert_dropped, dropped_files
-from app.actions.preview import preview_pair, unseen_seconds
-from app.actions.uploads import read_uploaded
+from app.actions.uploads import preview_pair, read_uploaded, unseen_seconds
 from app.controls import Controls, control
-from app.feedback import guarded
-from app.jobs import MODEL
+from app.events import INSTANT, MODEL, PRIVATE, guarded
 from app.services import Services
 from ezclip.studies.analysis import Analyse
 
 # The player warns about a file that browsers cannot play before its copy is ready.
 _PLAYABLE_NOW = """() => document.querySelectorAll('[data-testid=toast-body]').forEach(toast =>
     toast.innerText.includes('Video not playable') && toast.querySelector('[data-testid=toast-close]')?.click())"""
-
-
-class Left(NamedTuple):
-    """Components of the left column."""
-
-    controls: Controls
-    examples: Any
-    gif: gr.UploadButton
-    names: gr.File
-    label_set: gr.Dropdown
-    run: gr.Button
-    stop: gr.Button
-    status: gr.HTML
 
 
 def model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
@@ -46,17 +30,14 @@ def model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
     return baseline, gr.Dropdown(names, value=services.default, label="Model", elem_id="model", **free)
 
 
-def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]) -> Left:
-    """Clip, class names, the main button, and prompt texts."""
-    video = gr.Video(
-        label="Clip",
-        sources=["upload", "webcam"],
-        format=None,
-        include_audio=True,
-        webcam_options=gr.WebcamOptions(mirror=False),
-        height=280,
-        elem_id="clip",
-    )
+def left_column(
+    services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]
+) -> tuple[Controls, gr.Examples, gr.Button, gr.Button, gr.HTML]:
+    """Lay out the column and register its handlers; returns controls, samples, the two buttons and their status."""
+    as_given: dict[str, Any] = {"format": None, "include_audio": True}  # Gradio converts with ffmpeg, which may lack
+    camera = gr.WebcamOptions(mirror=False)
+    sources: dict[str, Any] = {"sources": ["upload", "webcam"], "webcam_options": camera} | as_given
+    video = gr.Video(label="Clip", height=280, elem_id="clip", **sources)
     gif = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
     titles = [Path(s).stem.partition("_")[2].replace("_", " ") for s in samples]
     examples = gr.Examples(
@@ -71,18 +52,39 @@ def left_column(services: Services, samples: list[str], models: tuple[gr.Dropdow
         status = gr.HTML("", elem_id="status")
     label_set = gr.Dropdown(list(SET_TITLES), label="Fill in a label set", elem_id="set")
     with gr.Accordion("Texts", open=False):
-        kinds = list(TEXTS.items())
-        chosen = gr.Dropdown(
-            kinds, value="trained", label="Prompt text", info=texts.TEMPLATE, allow_custom_value=True, elem_id="texts"
-        )
-        upload = gr.File(
-            label="Class names or descriptions (text or CSV)", file_types=[".csv", ".txt"], height=110, elem_id="names"
-        )
+        kinds: dict[str, Any] = {"choices": list(TEXTS.items()), "allow_custom_value": True}
+        chosen = gr.Dropdown(value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds)
+        file = "Class names or descriptions (text or CSV)"
+        names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
     controls = Controls(video, gr.State(None), labels, *models, chosen, gr.State({}))
-    return Left(controls, examples, gif, upload, label_set, run, stop, status)
+    player = [video, controls.shown]
+    recorded = [video.upload, video.stop_recording]
+    show = guarded(partial(_preview, services))
+    previewed = gr.on(recorded, show, video, player, show_progress="minimal", **PRIVATE)
+    previewed.success(None, None, None, js=_PLAYABLE_NOW, **INSTANT)
+    gif.upload(guarded(partial(preview_pair, services)), gif, player, **PRIVATE)
+    label_set.change(guarded(set_text), [label_set, controls.model], labels, **PRIVATE)
+    names.upload(guarded(_read_names), names, [labels, controls.sentences], **PRIVATE)
+    return controls, examples, run, stop, status
 
 
-def offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
+def about_models(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
+    """Lay out the models' limitations, their cards, and the conversion of official files, which is returned."""
+
+    def describe(*names: str) -> tuple[str, str]:
+        cards = {name: services.card(name) for name in names}
+        return texts.scope([cards[name] for name in names]), html.cards([card_rows(card) for card in cards.values()])
+
+    limits, rows = describe(services.baseline, services.default)
+    banner = gr.HTML(limits, elem_id="banner")
+    with gr.Accordion("About these models", open=False):
+        cards = gr.HTML(rows, elem_id="cards")
+        offer = _offer_conversion(services, baseline, model)
+    gr.on([baseline.change, model.change], guarded(describe), [baseline, model], [banner, cards], **PRIVATE)
+    return offer
+
+
+def _offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
     """A button that converts official files in checkpoints/ into models."""
     files = dropped_files()
     with gr.Row(visible=bool(files)) as row:
@@ -99,39 +101,9 @@ def offer_conversion(services: Services, baseline: gr.Dropdown, model: gr.Dropdo
 
 
 def conversion_now() -> tuple[Any, Any]:
-    """The files that ``offer_conversion`` offers now."""
+    """The files whose conversion is offered now: values of what ``about_models`` returns."""
     files = dropped_files()
     return gr.Row(visible=bool(files)), gr.Dropdown(files, value=next(iter(files), None))
-
-
-def wire_inputs(services: Services, left: Left, banner: gr.HTML, cards: gr.HTML) -> None:
-    """Register the handlers of the left column."""
-    controls = left.controls
-    previewed = gr.on(
-        [controls.video.upload, controls.video.stop_recording],
-        guarded(lambda path: _preview(services, path)),
-        controls.video,
-        [controls.video, controls.shown],
-        show_progress="minimal",
-        api_visibility="private",
-    )
-    previewed.success(None, None, None, js=_PLAYABLE_NOW, queue=False, api_visibility="private")
-    left.gif.upload(
-        guarded(lambda path: preview_pair(services, path)),
-        left.gif,
-        [controls.video, controls.shown],
-        api_visibility="private",
-    )
-    inputs = [left.label_set, controls.model]
-    left.label_set.change(guarded(set_text), inputs, controls.labels, api_visibility="private")
-    left.names.upload(guarded(_read_names), left.names, [controls.labels, controls.sentences], api_visibility="private")
-    gr.on(
-        [controls.baseline.change, controls.model.change],
-        guarded(lambda b, m: (banner_of(services, b, m), cards_of(services, b, m))),
-        [controls.baseline, controls.model],
-        [banner, cards],
-        api_visibility="private",
-    )
 
 
 def _read_names(path: str | None) -> tuple[str, dict[str, str]]:
@@ -148,13 +120,3 @@ def _preview(services: Services, path: str | None) -> tuple[Any, Any]:
     if (missing := unseen_seconds(*pair)) > 1:
         gr.Info(texts.CUT.format(missing), title="A shorter copy is shown")
     return shown, pair
-
-
-def banner_of(services: Services, *names: str) -> str:
-    """The scope and limitations of the models, as HTML."""
-    return texts.scope([services.card(name) for name in names])
-
-
-def cards_of(services: Services, *names: str) -> str:
-    """Each model's card, as HTML."""
-    return html.cards([card_rows(services.card(name)) for name in dict.fromkeys(names)])

@@ -1,17 +1,15 @@
 """The page: clip and class names on the left, results in tabs on the right; and how it is served."""
 
-from __future__ import annotations
-
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from html import escape
+from importlib.metadata import version
 from typing import Annotated, Any, Literal
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -22,11 +20,9 @@ import tyro
 from app import texts
 from app.actions.labels import names_of, set_or_names
 from app.endpoints import add_endpoints
-from app.feedback import TOAST
-from app.inputs import banner_of, cards_of, conversion_now, left_column, model_boxes, offer_conversion, wire_inputs
-from app.jobs import BACKGROUND, LAST_WORDS, MODEL, UNMEASURED
+from app.events import BACKGROUND, INSTANT, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED
+from app.inputs import about_models, conversion_now, left_column, model_boxes
 from app.services import Services
-from app.tabs.about import about_tab
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
 from app.tabs.classes import classes_tab
@@ -38,6 +34,7 @@ from app.tabs.ood import ood_tab
 from app.tabs.recognise import RecogniseTab
 from app.theme import CSS, THEME
 from app.zero_gpu import on_gpu
+from ezclip import __version__
 from ezclip.checkpoints.catalog import DEFAULT, ROOT, check_model_name, own_labels
 from ezclip.errors import UserError
 from ezclip.files import shipped
@@ -50,6 +47,7 @@ MAX_FILE = "200mb"
 SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 OLD_TABS = {"evidence": "motion"}
+PACKAGES = ("torch", "open_clip_torch", "gradio", "captum", "av")  # whose versions the page shows
 # The page's URL stores the choices, so that it can be shared.
 _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
     for (const [k, v] of Object.entries({labels, baseline, model}))
@@ -72,16 +70,12 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Row():
             with gr.Column(scale=2, min_width=320, elem_id="inputs"):
                 models = model_boxes(services)
-                left = left_column(services, samples, models)
-                controls, run, stop, status = left.controls, left.run, left.stop, left.status
+                controls, examples, run, stop, status = left_column(services, samples, models)
             with gr.Column(scale=5, min_width=320):
                 with gr.Row():
                     for model in models:
                         model.render()
-                banner = gr.HTML(banner_of(services, services.baseline, services.default), elem_id="banner")
-                with gr.Accordion("About these models", open=False):
-                    cards = gr.HTML(cards_of(services, services.baseline, services.default), elem_id="cards")
-                    offer = offer_conversion(services, *models)
+                offer = about_models(services, *models)
                 # In place of the tabs' own header, whose overflow menu drops some of them.
                 named = [(title, tab) for tab, title in texts.TABS.items()]
                 choose = gr.Radio(named, value="recognise", label="Results", show_label=False, elem_id="choose-tab")
@@ -94,9 +88,10 @@ def build_app(services: Services) -> gr.Blocks:
                     classes_tab(services, controls)
                     ood_tab(services, controls, samples)
                     long_video_tab(services, controls)
-                    about_tab()
+                    with gr.Tab(texts.TABS["about"], id="about"):
+                        versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+                        gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {versions}")
                 export = Export(services, state, measured, attention.opacity)
-        wire_inputs(services, left, banner, cards)
 
         shown = [recognise, attention, across, export]
         outputs = [state, *(component for tab in shown for component in tab.outputs)]
@@ -108,7 +103,10 @@ def build_app(services: Services) -> gr.Blocks:
                 return
             own, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
             try:
-                study = _study(controls.study(Analyse, shared, **attention.settings(own)), again=again)
+                study = controls.study(Analyse, shared, **attention.settings(own))
+                names = study.given_labels()[0] or own_labels(study.model)
+                if not again or study.target not in names:  # only a redraw keeps the label
+                    study = study.but(target="")
                 watch = Watch(with_time_left(study.run(services)))
                 for step in watch:
                     yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
@@ -120,57 +118,48 @@ def build_app(services: Services) -> gr.Blocks:
                 gr.Warning(escape(str(error)), title=TOAST)
                 yield [escape(str(error)), *unchanged]
 
-        inputs = [state, *attention.inputs, *controls.inputs]
-        instant: dict[str, Any] = {"queue": False, "api_visibility": "private"}
+        inputs = [state, *attention.inputs, *controls]
         busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
         jobs, measurements = [], []
         begins = {
             run.click: False,
-            left.examples.load_input_event.success: False,
+            examples.load_input_event.success: False,
             partial(gr.on, attention.changes): True,
             recognise.edited.success: True,
         }
         for begin, again in begins.items():
-            begun = begin(busy, None, run, **instant)
+            begun = begin(busy, None, run, **INSTANT)
             job = begun.then(on_gpu(partial(analyse, again=again)), inputs, [status, *outputs], **MODEL)
             for ended in (job.then, job.failure):
-                ended(ready, None, run, **instant)
+                ended(ready, None, run, **INSTANT)
             if not again:
-                job.success(None, None, None, js=_TO_RESULTS, **instant)
-            filled = [attention.faithfulness, measured]
-            measure = on_gpu(attention.measure)
+                job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
+            measure, filled = on_gpu(attention.measure), [attention.faithfulness, measured]
             measurements.append(job.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND))
             jobs.append(job)
         for begin in begins:
-            begin(None, None, None, cancels=measurements, **instant)
+            begin(None, None, None, cancels=measurements, **INSTANT)
 
         def cancelled() -> tuple[Any, ...]:
             time.sleep(LAST_WORDS)
             return ready(), texts.CANCELLED
 
-        stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **instant)
-        last = stopped.then(cancelled, None, [run, status], **instant)
-        last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **instant)
-        remembered = [controls.labels, controls.baseline, controls.model]
+        stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
+        last = stopped.then(cancelled, None, [run, status], **INSTANT)
+        last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **INSTANT)
         address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
         for job in jobs:
-            named = job.then(set_or_names, [controls.labels, controls.model], address, **instant)
-            named.then(None, [address, *remembered[1:]], None, js=_REMEMBER, api_visibility="private")
-        choose.input(lambda tab: gr.Tabs(selected=tab), choose, tabs_box, js=_REMEMBER_TAB, **instant)
+            named = job.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
+            named.then(None, [address, *models], None, js=_REMEMBER, **PRIVATE)
+        choose.input(lambda tab: gr.Tabs(selected=tab), choose, tabs_box, js=_REMEMBER_TAB, **INSTANT)
 
         def recall(request: gr.Request) -> list[Any]:
             return _recall(services, request)
 
-        restored = [*remembered, choose, tabs_box, *embeddings.models, *offer]
-        demo.load(recall, None, restored, api_visibility="private")
+        restored = [controls.labels, *models, choose, tabs_box, *embeddings.models, *offer]
+        demo.load(recall, None, restored, **PRIVATE)
         add_endpoints(services)
     return demo
-
-
-def _study(study: Analyse, *, again: bool) -> Analyse:
-    """The study without its label, unless a redraw keeps it and it is still a class name."""
-    names = study.given_labels()[0] or own_labels(study.model)
-    return study if again and study.target in names else study.but(target="")
 
 
 def _recall(services: Services, request: gr.Request) -> list[Any]:
@@ -210,26 +199,21 @@ class App:
     """Also serve the studies as MCP tools at /gradio_api/mcp; needs pip install "gradio[mcp]"."""
 
     def run(self) -> int:
-        """Serve until SIGINT or SIGTERM.
+        """Serve until SIGINT or SIGTERM; then the exit status is 0.
 
-        Returns:
-            Exit status: 0 ended by a signal, 2 for a model or port that cannot be used.
+        Raises:
+            UserError: a model or port that cannot be used.
         """
-        try:
-            check_model_name(self.model)
-            services = Services(self.model, self.device, typed=self.host in LOOPBACK)
-            demo = build_app(services)
-        except UserError as error:
-            print(error, file=sys.stderr)  # noqa: T201
-            return 2
+        check_model_name(self.model)
+        services = Services(self.model, self.device, typed=self.host in LOOPBACK)
+        demo = build_app(services)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((self.host, self.port))
-            except (OSError, OverflowError):
+            except (OSError, OverflowError) as error:
                 message = f"Port {self.port} on {self.host} is taken or not allowed; choose another with --port."
-                print(message, file=sys.stderr)  # noqa: T201
-                return 2
+                raise UserError(message) from error
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())

@@ -46,12 +46,10 @@ class Services(Host):
         self._unpacked: dict[str, Path] = {}
         self._ended = threading.Event()
 
-    def start(self) -> threading.Thread:
+    def start(self) -> None:
         """Import torch and load the two models in the background, and keep the scratch folder small."""
-        threading.Thread(target=self._keep_clean, name="clean", daemon=True).start()
-        thread = threading.Thread(target=self._warm_up, name="load-models", daemon=True)
-        thread.start()
-        return thread
+        for name, work in (("clean", self._keep_clean), ("load-models", self._warm_up)):
+            threading.Thread(target=work, name=name, daemon=True).start()
 
     def _warm_up(self) -> None:
         for name in (self.baseline, self.default):
@@ -66,15 +64,10 @@ class Services(Host):
 
     def model_names(self) -> list[str]:
         """Names that can be chosen, the default first."""
-        names = [e.name for e in entries() if e.available]
-        return list(dict.fromkeys([self.default, *names, *self._predictors]))
+        return list(dict.fromkeys([self.default, *(e.name for e in entries() if e.available), *self._predictors]))
 
     def card(self, name: str) -> Document:
-        """A model's card.
-
-        Raises:
-            UserError: no such model, or not one that may be named here.
-        """
+        """A model's card, if ``check`` accepts its name."""
         self.check(name)
         return model_card(name)
 
@@ -87,22 +80,17 @@ class Services(Host):
         return True
 
     def check(self, name: str) -> None:
-        """Refuse a model that does not exist, or that this app does not offer."""
-        offered = list(dict.fromkeys([*self.model_names(), self.baseline]))
+        """Raise UserError for a model that does not exist, or that may not be named here."""
+        offered = dict.fromkeys([*self.model_names(), self.baseline])
         folder = len(name) < LONGEST_NAME and Path(name, CONFIG).is_file()
         if name not in offered and not (self.typed and (folder or name.startswith(("clip:", "hf:")))):
-            more = "start it with --model for another"
-            if self.typed:
-                more = "also clip:ARCH/TAG, hf:organisation/name and folders of models"
+            typed = "also clip:ARCH/TAG, hf:organisation/name and folders of models"
+            more = typed if self.typed else "start it with --model for another"
             raise UserError(f"There is no model {name[:80]!r} here. This app offers {', '.join(offered)}; {more}.")
         check_model_name(name)
 
     def predictor(self, name: str) -> Predictor:
-        """The model of that name, loaded at first use.
-
-        Raises:
-            UserError: no such model, or not one that may be named here.
-        """
+        """The model of that name, if ``check`` accepts it, loaded at first use."""
         self.check(name)
         return super().predictor(name)
 

@@ -1,7 +1,5 @@
 """The texts of the app, in one place."""
 
-from __future__ import annotations
-
 from html import escape
 
 from ezclip.checkpoints.cards import MEANING, SCOPE, trained_on

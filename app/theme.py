@@ -75,7 +75,7 @@ CSS = """
   color: var(--body-text-color-subdued); }
 .ez-scale div { flex: 0 1 220px; height: 12px; border-radius: 3px; }
 .ez-table { border-collapse: collapse; width: 100%; color: var(--body-text-color); font-size: .9rem; }
-.ez-table, .ez-table * { border: 0 !important; }
+.ez-table, .ez-matrix, .ez-time, :is(.ez-table, .ez-matrix, .ez-time) * { border: 0 !important; }
 .ez-table tr { border-bottom: 1px solid var(--border-color-primary) !important; }
 .ez-table th, .ez-table td { padding: 4px 8px; text-align: left; vertical-align: top; }
 .ez-table td.ez-n { white-space: nowrap; font-variant-numeric: tabular-nums; }
@@ -85,8 +85,8 @@ CSS = """
 .ez-progress { padding: 16px 12px; }
 .ez-strip td.ez-on .ez-cell { outline: 3px solid var(--primary-500); }
 .ez-strip td.ez-on { min-width: 168px; }
-.ez-matrix { border-collapse: separate; border-spacing: 2px; color: var(--body-text-color); font-size: .8rem; }
-.ez-matrix, .ez-matrix * { border: 0 !important; }
+.ez-matrix, .ez-time { border-collapse: separate; border-spacing: 2px; font-size: .8rem;
+  color: var(--body-text-color); }
 .ez-matrix th { font-weight: normal; white-space: nowrap; padding: 0 4px; text-align: center; }
 .ez-matrix th img { width: 44px; height: 44px; display: inline-block; border-radius: 3px; vertical-align: middle; }
 .ez-matrix td { width: 62px; min-width: 52px; height: 44px; text-align: center; padding: 0; }
@@ -115,10 +115,8 @@ CSS = """
 .ez-choice b::first-letter { text-transform: uppercase; }
 .ez-choice small { min-height: 2.6em; color: var(--body-text-color-subdued); }
 .ez-choice .ez-row { margin: 2px 0 0; font-size: .85rem; }
-.ez-time { border-collapse: separate; border-spacing: 2px; font-size: .8rem; color: var(--body-text-color); }
-.ez-time, .ez-time * { border: 0 !important; }
 .ez-time th { text-align: left; min-width: 150px; max-width: 220px; font-weight: 600; position: sticky; left: 0;
-  z-index: 1;  background: var(--background-fill-primary); overflow-wrap: anywhere; }
+  z-index: 1; background: var(--background-fill-primary); overflow-wrap: anywhere; }
 .ez-time td { min-width: 74px; text-align: center; padding: 2px; cursor: pointer; }
 .ez-time td img { width: 72px; height: 72px; border-radius: 3px; margin: 0; display: inline-block; }
 .ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }

@@ -1,7 +1,5 @@
 """GPU time on a ZeroGPU Space; everywhere else functions stay as they are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec

@@ -1,7 +1,5 @@
 """The class box: label sets, and class names in the page's address."""
 
-from __future__ import annotations
-
 from ezclip.checkpoints.catalog import own_labels
 from ezclip.errors import UserError
 from ezclip.studies.declaration import SET_PREFIX

@@ -1,7 +1,5 @@
 """Model cards as rows of text, and the conversion of official files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ezclip.checkpoints.cards import trained_on
@@ -33,9 +31,8 @@ def card_rows(card: Document) -> dict[str, str]:
     """A model's card as names and texts."""
 
     def file(found: Document) -> str:
-        return ", ".join(
-            [*([f"{found['bytes'] / 1e6:.1f} MB"] if "bytes" in found else []), f"sha256 {found['sha256']}"]
-        )
+        size = f"{found['bytes'] / 1e6:.1f} MB, " if "bytes" in found else ""
+        return f"{size}sha256 {found['sha256']}"
 
     if card["variant"] == "clip":
         return {"model": card["name"], "variant": "plain CLIP, nothing added", "backbone": card["backbone"]["id"]}
@@ -49,13 +46,11 @@ def card_rows(card: Document) -> dict[str, str]:
         "data": trained_on(card),
     }
     if "steps" in training:
-        rows["training"] = (
-            f"{training['steps']} steps of {training.get('batch_size', '?')}, seed {training.get('seed', '?')}"
-        )
+        batch, seed = training.get("batch_size", "?"), training.get("seed", "?")
+        rows["training"] = f"{training['steps']} steps of {batch}, seed {seed}"
     if test := card.get("measured", {}).get("test"):
-        rows["measured"] = (
-            f"top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%} on {test['n']} unseen Tabletop clips"
-        )
+        shares = f"top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%}"
+        rows["measured"] = f"{shares} on {test['n']} unseen Tabletop clips"
     elif metrics := card.get("metrics"):
         rows["measured"] = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items()) + " during training"
     rows["source"] = card.get("source", "")

@@ -1,6 +1,4 @@
-"""What users upload beside a clip: zips and folders of classes, class names, descriptions."""
-
-from __future__ import annotations
+"""What users upload: clips that browsers cannot play, zips and folders of classes, class names, descriptions."""
 
 import hashlib
 import re
@@ -16,7 +14,9 @@ from ezclip.errors import UserError
 from ezclip.files import sha256_of
 from ezclip.text.labels import read_labels_file
 from ezclip.text.templates import read_descriptions
+from ezclip.video.read import describe, write_playable
 
+PREVIEW_FRAMES = 1500
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
 _PART = r"(?!\.\.?(/|$))[^/\\:\x00-\x1f]+"
@@ -38,9 +38,8 @@ def unpacked_zip(services: Services, path: str) -> Path:
                 for member in members:
                     archive.extract(member, folder)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-            raise UserError(
-                f"{Path(path).name} is not a zip file; zip a folder with one sub-folder for each class."
-            ) from error
+            advice = "zip a folder with one sub-folder for each class"
+            raise UserError(f"{Path(path).name} is not a zip file; {advice}.") from error
         return _classes_in(folder)
 
     if not path or not Path(path).is_file():
@@ -51,10 +50,7 @@ def unpacked_zip(services: Services, path: str) -> Path:
 def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[str]) -> Path:
     """The folder of classes that a browser uploaded file by file.
 
-    Args:
-        services: for a folder.
-        files: paths of the uploads.
-        names: of the files inside the chosen folder, such as "clips/waving/1.mp4", in the same order.
+    ``names`` are those of ``files`` inside the chosen folder, such as "clips/waving/1.mp4", in the same order.
 
     Raises:
         UserError: names that do not belong to the files or lead outside the folder, files that are gone, or too much.
@@ -75,13 +71,6 @@ def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[st
     return services.unpacked(hashlib.sha256(listed.encode()).hexdigest(), copy)
 
 
-def check_inside(folder: Path) -> None:
-    """Raise UserError where a folder's manifest lists files outside it."""
-    outside = [row for row in read_rows(folder) if not row.path.resolve().is_relative_to(folder.resolve())]
-    if outside:
-        raise UserError(f"{len(outside)} rows of the manifest point outside its folder; list files inside it.")
-
-
 def _wanted(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES or Path(name).name == MANIFEST
 
@@ -92,10 +81,12 @@ def _check_size(files: int, size: int) -> None:
 
 
 def _classes_in(folder: Path) -> Path:
-    """The folder itself, or the one folder in it that holds the classes."""
+    """The folder itself, or the one folder in it that holds the classes; its manifest lists no file outside it."""
     inside = [p for p in folder.iterdir() if p.is_dir()]
     found = inside[0] if len(inside) == 1 and not (folder / MANIFEST).exists() and _nested(inside[0]) else folder
-    check_inside(found)
+    outside = [row for row in read_rows(found) if not row.path.resolve().is_relative_to(found.resolve())]
+    if outside:
+        raise UserError(f"{len(outside)} rows of the manifest point outside its folder; list files inside it.")
     return found
 
 
@@ -115,3 +106,33 @@ def read_uploaded(path: str | None) -> tuple[str, dict[str, str], list[str]]:
         return "\n".join(own), own, []
     names, warnings = read_labels_file(path)
     return "\n".join(names), {}, warnings
+
+
+def preview_pair(services: Services, path: str | None) -> tuple[str | None, tuple[str, str] | None]:
+    """What the player shows for an uploaded file, and (that, the file itself) for the analysis.
+
+    Raises:
+        UserError: not a readable video.
+    """
+    if path is None:
+        return None, None
+    if describe(path)["playable"]:
+        return path, (path, path)
+    folder = services.scratch()
+    out = str(folder / f"preview-{folder.name}.mp4")
+    write_playable(path, out, PREVIEW_FRAMES)
+    return out, (out, path)
+
+
+def unseen_seconds(shown: str, path: str) -> float:
+    """Seconds of a file missing in the player, which shows only ``PREVIEW_FRAMES`` of some kinds."""
+    whole, part = describe(path)["seconds"], describe(shown)["seconds"]
+    return whole - part if whole and part else 0.0
+    frames = iterate(path, limit=PREVIEW_FRAMES)
+    first = list(islice(frames, 2))
+    if not first:
+        raise VideoError(f"No frame of {Path(path).name} can be decoded; choose another video.")
+    gap = np.mean([b - a for (_, a), (_, b) in pairwise(first)]) if len(first) > 1 else 0.04
+    fps = int(np.clip(round(1 / gap) if gap > 0 else 25, 1, 60))
+    write_preview((image for image, _ in [*first, *frames]), out, fps=fps)
+    return str(out)

@@ -1,25 +1,16 @@
 """One clip: rankings, maps over its frames, their faithfulness, and the temporal prompts."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 from markupsafe import Markup
 
-from app.html.pieces import heat_uris, render, uri
+from app.html.pieces import heat_uris, render, uris
 from ezclip.figures.maps import CMAP, DIFFERENCE, difference_limit, square
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
 from ezclip.types import VARIANT_TITLES, Document, Prediction
 
-if TYPE_CHECKING:
-    from ezclip.explanation.temporal import TemporalView
-
 MOST = 500  # names in a ranking; the exported tables have all
-_SIDE = 168
-_THUMB = 44
-_FRAME = 96
+_SIDE, _THUMB, _FRAME = 168, 44, 96  # pixels
 
 
 def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
@@ -29,15 +20,9 @@ def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
     """
     same = before is not None and before.clip.source == analysis.clip.source
     old = {r.name: [p.label for p in r.predictions] for r in before.results} if before and same else {}
-    models = [
-        {
-            "name": r.name,
-            "kind": VARIANT_TITLES[r.identity.variant],
-            "rows": _ranked(r.predictions, old.get(r.name, [])),
-        }
-        for r in analysis.results
-    ]
-    return render("rankings", analysis=analysis, models=models)
+    kinds = [VARIANT_TITLES[r.identity.variant] for r in analysis.results]
+    rows = [_ranked(r.predictions, old.get(r.name, [])) for r in analysis.results]
+    return render("rankings", analysis=analysis, models=zip(analysis.results, kinds, rows, strict=True))
 
 
 def _ranked(predictions: list[Prediction], before: list[str]) -> list[Document]:
@@ -59,10 +44,8 @@ def own_sentences(sentences: dict[str, str]) -> str:
 def strip(analysis: Analysis) -> str:
     """Input frames and every model's map over them, on one colour scale; scrolls sideways on a small screen."""
     images, S = analysis.clip.images, analysis.model.attribution.image_size
-    frames = {
-        size: [uri(image) for image in square(images, _SIDE, size)]
-        for size in {S, *(r.attribution.image_size for r in analysis.results)}
-    }
+    sizes = {S, *(r.attribution.image_size for r in analysis.results)}
+    frames = {size: uris(square(images, _SIDE, size)) for size in sizes}
     rows: list[Document] = [{"title": "Input", "frames": frames[S], "heats": None}]
     for r in analysis.results:
         heats = heat_uris(r.attribution.heat / analysis.limit, CMAP, _SIDE // 2)
@@ -81,17 +64,10 @@ def strip(analysis: Analysis) -> str:
 
 def faithfulness(analysis: Analysis, *, doing: str = "") -> str:
     """Faithfulness of the maps, and the fraction of heat on what moves where that is known."""
-    waiting = doing or "not yet measured"
-
-    def gain(value: float | None) -> str:
-        return waiting if value is None else f"{value:+.3f}"
-
-    def share(value: float | None) -> str:
-        return "no ground truth" if value is None else f"{value:.1%}"
-
-    rows = [
-        [f.name, gain(f.deletion), gain(f.insertion), share(f.moving), share(f.area)] for f in analysis.faithfulness
-    ]
+    rows = []
+    for f in analysis.faithfulness:
+        gains = [doing or "not yet measured" if v is None else f"{v:+.3f}" for v in (f.deletion, f.insertion)]
+        rows.append([f.name, *gains, *("no ground truth" if v is None else f"{v:.1%}" for v in (f.moving, f.area))])
     return render("faithfulness", rows=rows, target=analysis.target)
 
 
@@ -100,7 +76,10 @@ def temporal(analysis: Analysis, layer: int = 0) -> str:
     view, name = analysis.view, analysis.model.name
     if view is None:
         return render("temporal", view=None, name=name)
-    matrix, to_prompt = _of_layer(view, layer)
+    matrix, to_prompt = view.influence, view.to_prompt.mean(axis=0)
+    if layer:
+        at = view.layers.index(layer)
+        matrix, to_prompt = view.prompts[at], view.to_prompt[at]
     T, S = len(matrix), analysis.model.attribution.image_size
     off = matrix[~np.eye(T, dtype=bool)]
     most = max(float(to_prompt.max()), 1e-9)
@@ -116,18 +95,10 @@ def temporal(analysis: Analysis, layer: int = 0) -> str:
         most=most,
         cmap=CMAP,
         seconds=analysis.clip.seconds.tolist(),
-        thumbs=[uri(image) for image in square(analysis.clip.images, _THUMB, S)],
-        frames=[uri(image) for image in square(analysis.clip.images, _SIDE, S)],
+        thumbs=uris(square(analysis.clip.images, _THUMB, S)),
+        frames=uris(square(analysis.clip.images, _SIDE, S)),
         heats=heat_uris(to_prompt / most, CMAP, _SIDE // 2),
     )
-
-
-def _of_layer(view: TemporalView, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """The matrix of a layer and its attention to the prompt; of all layers for 0."""
-    if not layer:
-        return view.influence, view.to_prompt.mean(axis=0)
-    at = view.layers.index(layer)
-    return view.prompts[at], view.to_prompt[at]
 
 
 def spread(analysis: Analysis) -> str:
@@ -135,10 +106,8 @@ def spread(analysis: Analysis) -> str:
     rows = []
     for result in analysis.results:
         m = result.motion
-        values = (
-            *(m.variance, m.frozen_variance, m.variance_unit),
-            *(m.central_difference, m.frozen_central_difference, m.central_difference_unit),
-        )
+        values = [m.variance, m.frozen_variance, m.variance_unit]
+        values += [m.central_difference, m.frozen_central_difference, m.central_difference_unit]
         rows.append([f"{result.name} ({m.reading} formulation)", *(f"{v:.4f}" for v in values)])
     return render("spread", rows=rows)
 
@@ -155,6 +124,6 @@ def opened_clip(analysis: Analysis, label: str, family: str = "", accuracy: Docu
 
 def corrupted(found: CorruptedPredictions) -> str:
     """The corrupted frames and both models' rankings."""
-    frames = [uri(image) for image in square(found.clip.images, _FRAME, found.image_size)]
+    frames = uris(square(found.clip.images, _FRAME, found.image_size))
     models = [{"name": name, "rows": _ranked(ranked, [])} for name, ranked in found.predictions.items()]
     return render("corrupted", frames=frames, models=models)

@@ -1,9 +1,8 @@
 """The templates, their filters, and pictures as data addresses."""
 
-from __future__ import annotations
-
 import base64
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,16 +12,20 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
+from ezclip.figures.maps import overlay
 from ezclip.progress import Progress
 
 BRIGHT = 0.179  # luminance above which black is more readable than white
 
 
-def uri(image: np.ndarray) -> str:
-    """A picture, uint8 (H, W, 3), as a data address."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "JPEG", quality=85)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def uris(images: Iterable[np.ndarray]) -> list[str]:
+    """Pictures, uint8 (H, W, 3) each, as data addresses."""
+    found = []
+    for image in images:
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "JPEG", quality=85)
+        found.append(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
+    return found
 
 
 def drawn(figure: Figure) -> str:
@@ -34,12 +37,8 @@ def drawn(figure: Figure) -> str:
 
 def heat_uris(values: np.ndarray, cmap: str, side: int) -> list[str]:
     """Maps (T, grid, grid) in [0, 1] as pictures."""
-    found = []
-    for frame in values:
-        small = Image.fromarray(np.clip(frame, 0, 1).astype(np.float32))
-        large = np.asarray(small.resize((side, side), Image.Resampling.BILINEAR))
-        found.append(uri((colormaps[cmap](large)[..., :3] * 255).astype(np.uint8)))
-    return found
+    blank = np.zeros((len(values), side, side, 3), np.uint8)
+    return uris(overlay(blank, values, limit=1.0, opacity=1.0, cmap=cmap))
 
 
 def _colour(value: float, cmap: str) -> str:
@@ -88,11 +87,6 @@ def empty(text: str) -> str:
     return _macro("empty", text)
 
 
-def warnings(texts: list[str]) -> str:
-    """Warnings above the results."""
-    return _macro("warnings", texts)
-
-
 def progress(step: Progress) -> str:
     """A progress bar with its text."""
     return render("progress", step=step)
@@ -100,4 +94,4 @@ def progress(step: Progress) -> str:
 
 def verdict(text: str, skipped: list[str]) -> str:
     """A verdict, and warnings below it."""
-    return f"<p><b>{escape(text)}</b></p>{warnings(skipped)}"
+    return f"<p><b>{escape(text)}</b></p>{_macro('warnings', skipped)}"

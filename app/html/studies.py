@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from string import ascii_uppercase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from app.html.pieces import drawn, render, uri
+from app.html.pieces import drawn, render, uris
 from ezclip.figures.charts import COLOURS
 from ezclip.figures.maps import square
 from ezclip.figures.report import Picture
@@ -44,8 +44,7 @@ def motion(probes: MotionProbes) -> str:
 def class_tables(study: ClassStudy) -> str:
     """Every class, the confusions fixed and created, and each model's confusion matrix."""
     pictures = [(part.title, drawn(part.figure)) for part in study.confusions() if isinstance(part, Picture)]
-    comparison = study.comparison
-    if comparison is None:
+    if (comparison := study.comparison) is None:
         rows = [[label, row["n"], f"{row['top1']:.0%}"] for label, row in study.model.report()["per_class"].items()]
         columns = ["Class", "Clips", study.model.model]
         return render("classes", columns=columns, rows=rows, changed=None, pictures=pictures)
@@ -63,22 +62,15 @@ def class_tables(study: ClassStudy) -> str:
 def gallery(entries: Sequence[tuple[str, dict[str, str | None]]], accuracy: Document) -> str:
     """A button for each shipped clip out of distribution, with the accuracies of baseline and model on its family.
 
-    Args:
-        entries: paths and their ``sample_entry``.
-        accuracy: variant -> family -> {"top1", "n"}.
+    ``entries`` are paths with their ``sample_entry``; ``accuracy`` is variant -> family -> {"top1", "n"}.
     """
-    found = []
+    cards = []
     for path, entry in entries:
-        family = str(entry["family"])
-        found.append(
-            {
-                "picture": uri(square(read_clip(path, lambda total: [total // 2]).images, _CARD, SHIPPED_SIZE)[0]),
-                "family": family.replace("_", " "),
-                "label": entry["label"],
-                "accuracies": [(v, accuracy[v][family]["top1"]) for v in GALLERY if family in accuracy.get(v, {})],
-            }
-        )
-    return render("gallery", cards=found)
+        family, middle = str(entry["family"]), read_clip(path, lambda total: [total // 2]).images
+        accuracies = [(v, accuracy[v][family]["top1"]) for v in GALLERY if family in accuracy.get(v, {})]
+        pictures = uris(square(middle, _CARD, SHIPPED_SIZE))
+        cards.append((*pictures, family.replace("_", " "), entry["label"], accuracies))
+    return render("gallery", cards=cards)
 
 
 def timeline(found: Timeline) -> str:
@@ -90,12 +82,9 @@ def timeline(found: Timeline) -> str:
     for name in found.models:
         best = [m.ranked(name, 1)[0].label for m in moments]
         for label in labels:
-            cells = [
-                {"second": m.start, "score": m.score(name, label), "won": won == label}
-                for m, won in zip(moments, best, strict=True)
-            ]
-            rows.append({"title": f"{name}: {label}", "cells": cells})
-    thumbs = [(m.start, uri(thumbnail(m, limit))) for m in moments]
+            cells = [(m.start, m.score(name, label), won == label) for m, won in zip(moments, best, strict=True)]
+            rows.append((f"{name}: {label}", cells))
+    thumbs = list(zip([m.start for m in moments], uris(thumbnail(m, limit) for m in moments), strict=True))
     left = len(found.moments) if len(moments) < len(found.moments) else 0
     return render("timeline", model=models[0], rows=rows, thumbs=thumbs, left=left)
 
@@ -120,25 +109,14 @@ def frame_plane(plane: FramePlane) -> str:
     """Two panels on the same axes, one colour a clip, frames joined in time; pictures show on hover or focus."""
     clips = plane.clips
     xys = _on_canvas(plane.points).reshape(len(plane.models), len(clips), -1, 2)
-    pictures = [[uri(i) for i in square(clip.images, _THUMB, plane.image_size)] for clip in clips]
-    panels = []
-    for m, name in enumerate(plane.models):
-        drawn_clips = []
+    corners = np.clip(xys + (8, -_THUMB - 8), 0, _SIZE - _THUMB)  # of the pictures
+    pictures = [uris(square(clip.images, _THUMB, plane.image_size)) for clip in clips]
+    panels: list[tuple[str, list[Any]]] = [(name, []) for name in plane.models]
+    for m, (_, lines) in enumerate(panels):
         for c, clip in enumerate(clips):
-            points = [
-                {
-                    "x": x,
-                    "y": y,
-                    "px": min(max(x + 8, 0), _SIZE - _THUMB),
-                    "py": min(max(y - _THUMB - 8, 0), _SIZE - _THUMB),
-                    "title": f"{clip.name}, frame {t + 1} at {clip.seconds[t]:.2f} s",
-                    "mark": f"{ascii_uppercase[c]}{t + 1}",
-                    "picture": pictures[c][t],
-                }
-                for t, (x, y) in enumerate(xys[m, c].tolist())
-            ]
-            drawn_clips.append({"shade": _shade(c), "points": points})
-        panels.append({"name": name, "clips": drawn_clips})
+            titles = [f"{clip.name}, frame {t + 1} at {second:.2f} s" for t, second in enumerate(clip.seconds)]
+            points = list(zip(xys[m, c].tolist(), corners[m, c].tolist(), titles, pictures[c], strict=True))
+            lines.append((_shade(c), ascii_uppercase[c], points))
     rows = [
         [name, clip, *(f"{v:.4f}" for v in values), "no spread at all" if share is None else f"{share:.0%}"]
         for name, clip, values, share in plane.spread()
@@ -156,15 +134,9 @@ def class_plane(found: ClassMap) -> str:
     panels = []
     for name, xy in zip(found.models, xys, strict=True):
         points = [
-            {
-                "x": x,
-                "y": y,
-                "title": f"{row.path.name}: {row.label}",
-                "shade": _shade(number[row.label]),
-                "mark": number[row.label] + 1,
-            }
+            (x, y, f"{row.path.name}: {row.label}", _shade(number[row.label]), number[row.label] + 1)
             for row, (x, y) in zip(found.rows, xy, strict=True)
         ]
-        panels.append({"name": name, "points": points})
+        panels.append((name, points))
     classes = [(_shade(i), i + 1, label) for label, i in number.items()]
     return render("class_plane", map=found, classes=classes, panels=panels, size=_SIZE)

@@ -1,10 +1,9 @@
 """Tab: influence between frames through the temporal prompts, layer by layer, and the spread of the frames."""
 
-from __future__ import annotations
-
 import gradio as gr
 
 from app import html, texts
+from app.events import INSTANT
 from ezclip.studies.analysis_report import Analysis
 
 
@@ -17,7 +16,7 @@ class AcrossFramesTab:
             self.matrix = gr.HTML(html.empty(texts.EMPTY_INFLUENCE), elem_id="influence")
             self.spread = gr.HTML("", elem_id="spread")
         self.outputs = [self.layer, self.matrix, self.spread]
-        self.layer.input(_draw, [state, self.layer], self.matrix, queue=False, api_visibility="private")
+        self.layer.input(_draw, [state, self.layer], self.matrix, **INSTANT)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The layers to choose from, the matrix over all layers, and the table of spreads."""

@@ -1,7 +1,5 @@
 """Tab: frames and attention maps of the models, in rows, with their faithfulness."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +9,7 @@ import gradio as gr
 
 from app import html, texts
 from app.controls import control
-from app.downloads import download_button
+from app.events import download_button
 from app.services import Services
 from app.tabs.export import newest, with_opacity
 from ezclip.explanation.methods import FUSIONS, METHODS
@@ -24,6 +22,8 @@ _SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s => {
     s.querySelectorAll('[data-t]').forEach(c => c.classList.toggle('ez-on', +c.dataset.t === t - 1));
     const on = s.querySelector('.ez-on'), head = s.querySelector('th');
     if (on) s.scrollTo({left: on.offsetLeft - (head ? head.offsetWidth : 0) - 8, behavior: 'smooth'}) })"""
+# Parameters of ``Analyse`` in the order of ``AttentionTab.inputs``, whose last is the box of all variants.
+_SETTINGS = ("method", "target", "fusion", "start_layer", "discard", "opacity", "difference")
 
 
 class AttentionTab:
@@ -32,19 +32,17 @@ class AttentionTab:
     def __init__(self, services: Services, state: gr.State, measured: gr.State) -> None:
         self.services = services
         setting = partial(control, Analyse)
+        wide: dict[str, Any] = {"min_width": 260}
         with gr.Tab(texts.TABS["attention"], id="attention"):
             with gr.Row():
-                self.method = setting("method", choices=_methods(), min_width=260)
-                self.target = gr.Dropdown(
-                    [], label="Label to explain", info=texts.TARGET, min_width=260, elem_id="target"
-                )
+                self.method = setting("method", choices=_methods(), **wide)
+                self.target = gr.Dropdown([], label="Label to explain", info=texts.TARGET, elem_id="target", **wide)
             self.strip = gr.HTML(html.empty(texts.EMPTY_MAPS), elem_id="strip")
             self.faithfulness = gr.HTML("", elem_id="faithfulness")
             with gr.Row():
-                self.opacity = setting("opacity", label="Opacity of the maps", min_width=260)
-                self.frame = gr.Slider(
-                    1, 8, 1, step=1, label="Frame to highlight in all rows", min_width=260, elem_id="frame"
-                )
+                self.opacity = setting("opacity", label="Opacity of the maps", **wide)
+                label = "Frame to highlight in all rows"
+                self.frame = gr.Slider(1, 8, 1, step=1, label=label, elem_id="frame", **wide)
             with gr.Accordion("Settings of the map (options in grey do not apply)", open=False), gr.Row():
                 self.fusion = setting("fusion")
                 self.start = gr.Dropdown([("all layers", 0)], value=0, label="Layers", elem_id="start-layer")
@@ -55,32 +53,18 @@ class AttentionTab:
                 for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
                     make = partial(_file, services, suffix)
                     download_button(label, f"download-{suffix}", make, [state, measured, self.opacity])
-        self.outputs = [self.strip, self.faithfulness, self.target, self.frame, self.fusion, self.start, self.discard]
-        self.outputs.append(self.method)
-        self.inputs = [
-            *(self.method, self.target, self.fusion, self.start, self.discard, self.all, self.opacity, self.subtract)
-        ]
-        self.changes = [
-            *(self.method.input, self.target.input, self.fusion.input, self.start.input, self.discard.release),
-            *(self.all.input, self.subtract.input),
-        ]
+        drawn, boxes = [self.strip, self.faithfulness], [self.method, self.target, self.fusion, self.start]
+        self.outputs = [*drawn, self.frame, self.discard, *boxes]
+        self.inputs = [*boxes, self.discard, self.opacity, self.subtract, self.all]
+        self.changes = [*(box.input for box in [*boxes, self.all, self.subtract]), self.discard.release]
         self.opacity.input(None, self.opacity, None, js=_SET_OPACITY)
         self.frame.input(None, self.frame, None, js=_SET_FRAME)
 
     def settings(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """Parameters of ``Analyse``, from the values of ``inputs``."""
-        method, target, fusion, start, discard, everything, opacity, difference = values
-        further = [name for name in self.services.model_names() if everything and name.startswith("tabletop/")]
-        return {
-            "method": method,
-            "target": target or "",
-            "fusion": fusion,
-            "start_layer": start,
-            "discard": discard,
-            "further": tuple(further),
-            "opacity": opacity,
-            "difference": difference,
-        }
+        *own, everything = values
+        further = (name for name in self.services.model_names() if everything and name.startswith("tabletop/"))
+        return dict(zip(_SETTINGS, own, strict=True)) | {"further": tuple(further)}
 
     def measure(self, current: Analysis | None, known: Analysis | None) -> Iterator[Any]:
         """Measure the maps' faithfulness in the background, once for each analysis, and show it under them."""
@@ -88,7 +72,7 @@ class AttentionTab:
             yield from measured_faithfulness(self.services, current)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """The strip, the maps' faithfulness, the labels that can be explained, the frames, and the settings."""
+        """The strip, the maps' faithfulness, the frames, and the settings with the labels that can be explained."""
         method = METHODS[analysis.study["method"]]
         names = [p.label for p in analysis.model.predictions]
         depth = min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results)
@@ -96,12 +80,12 @@ class AttentionTab:
         return [
             html.strip(analysis),
             html.faithfulness(analysis),
-            gr.Dropdown(names, value=analysis.target),
             gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
-            gr.Dropdown(list(FUSIONS), interactive="fusion" in method.settings),
-            gr.Dropdown(layers, value=analysis.study["start_layer"], interactive="start_layer" in method.settings),
             gr.Slider(interactive="discard" in method.settings),
             gr.Dropdown(_methods(), value=analysis.study["method"]),
+            gr.Dropdown(names, value=analysis.target),
+            gr.Dropdown(list(FUSIONS), interactive="fusion" in method.settings),
+            gr.Dropdown(layers, value=analysis.study["start_layer"], interactive="start_layer" in method.settings),
         ]
 
 

@@ -1,8 +1,5 @@
 """Tab: class by class on many clips (Fig. 5): shipped results, a zip or folder of classes, or tables of predictions."""
 
-from __future__ import annotations
-
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,8 +7,7 @@ import gradio as gr
 from app import html, texts
 from app.actions.uploads import unpacked_zip, uploaded_folder
 from app.controls import Controls
-from app.feedback import guarded
-from app.jobs import start, stop
+from app.events import PRIVATE, guarded, start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
@@ -32,12 +28,14 @@ _FOLDER = "() => { const n = (window.ezFolder || []).join('\\n'); window.ezFolde
 
 def classes_tab(services: Services, controls: Controls) -> None:
     """Lay out the tab and register its handlers."""
-    variants = shipped_variants()
+    variants, shipped = shipped_variants(), []
     small: dict[str, Any] = {"height": 110}
     with gr.Tab(texts.TABS["classes"], id="classes"):
         with gr.Row():
-            first_shipped = _shipped_box(variants, "baseline", "base")
-            second_shipped = _shipped_box(variants, "model", "ezclip")
+            for role, variant in (("baseline", "base"), ("model", "ezclip")):
+                usual: dict[str, Any] = {"value": variant if variant in variants else None, "min_width": 160}
+                title = f"Shipped results: {role}"
+                shipped.append(gr.Dropdown(variants, label=title, elem_id=f"shipped-{role}", **usual))
             show_shipped = gr.Button("Show", elem_id="shipped-show", interactive=bool(variants))
         with gr.Accordion("Your own clips or predictions", open=False):
             with gr.Row():
@@ -77,36 +75,23 @@ def classes_tab(services: Services, controls: Controls) -> None:
         return _show(finish(Classes(one or "", two or "").run(services)))
 
     def choose(row: int, found: ClassStudy | None, *values: Any) -> Choice:
+        from ezclip.evaluation.shipped import draw_test_clip
+
         if found is None or found.class_map is None:
             raise UserError("Evaluate clips first.")
         clip = found.class_map.rows[row]
-        own = isinstance(found.study, Evaluate)
-        path = clip.path if own else _drawn_again(services, clip)
+        path = clip.path if isinstance(found.study, Evaluate) else draw_test_clip(clip, services.scratch())
         models = [identity.name for identity in found.identities] or [f"tabletop/{e.model}" for e in found.evaluations]
         labels = "\n".join(found.model.labels)
         more = {"clip": str(path), "labels": labels, "sentences": {}, "baseline": models[0], "model": models[-1]}
         return Choice(controls.study(Analyse, values, **more), clip.label)
 
-    shared: dict[str, Any] = {"api_visibility": "private"}
-    show_shipped.click(guarded(show_tables), [first_shipped, second_shipped], outputs, **shared)
-    tables.click(guarded(show_tables), [first, second], outputs, **shared)
-    folder.upload(None, None, names, js=_FOLDER, **shared)
-    job = start(run.click, work, [archive, folder, names, *controls.inputs], outputs, _show)
+    show_shipped.click(guarded(show_tables), shipped, outputs, **PRIVATE)
+    tables.click(guarded(show_tables), [first, second], outputs, **PRIVATE)
+    folder.upload(None, None, names, js=_FOLDER, **PRIVATE)
+    job = start(run.click, work, [archive, folder, names, *controls], outputs, _show)
     stop(cancel, [job], verdict, CANCELLED)
-    opened.open_on(plane, choose, [export.state, *controls.inputs], controls.video)
-
-
-def _drawn_again(services: Services, row: Any) -> Path:
-    from ezclip.evaluation.shipped import draw_test_clip
-
-    return draw_test_clip(row, services.scratch())
-
-
-def _shipped_box(variants: list[str], role: str, variant: str) -> gr.Dropdown:
-    """A choice among the shipped results."""
-    value = variant if variant in variants else None
-    label = f"Shipped results: {role}"
-    return gr.Dropdown(variants, value=value, label=label, min_width=160, elem_id=f"shipped-{role}")
+    opened.open_on(plane, choose, [export.state, *controls], controls.video)
 
 
 def _show(study: ClassStudy) -> list[Any]:

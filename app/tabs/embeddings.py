@@ -1,7 +1,5 @@
 """Tab: frames of this clip and of others under two models, in one plane (Fig. 8)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +7,7 @@ import gradio as gr
 
 from app import html, texts
 from app.controls import Controls, control, find
-from app.jobs import start, stop
+from app.events import start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from ezclip.parameters import build
@@ -28,44 +26,35 @@ class EmbeddingsTab:
 
     def __init__(self, services: Services, controls: Controls, samples: list[str]) -> None:
         names = services.model_names()
-        boxes: list[Any] = []
+        self.models: list[Any] = []
         with gr.Tab(texts.TABS["embeddings"], id="embeddings"):
             with gr.Row():
                 for name, label, fallback in (("baseline", "First model", -1), ("model", "Second model", 0)):
                     usual = find(CompareFrames, name).default
                     value = usual if usual in names else names[fallback]
                     layout = {"allow_custom_value": services.typed, "min_width": 220}
-                    boxes.append(gr.Dropdown(names, value=value, label=label, elem_id=f"frames-{name}", **layout))
+                    self.models.append(gr.Dropdown(names, value=value, label=label, elem_id=f"frames-{name}", **layout))
                 projection = control(CompareFrames, "projection", min_width=220)
-            self.models = boxes
-            others = gr.Dropdown(
-                [(Path(s).stem, s) for s in samples],
-                value=samples[:3],
-                multiselect=True,
-                max_choices=MOST_SAMPLES,
-                label="Samples beside the clip in the player",
-                elem_id="other-clips",
-            )
+            label = "Samples beside the clip in the player"
+            several: dict[str, Any] = {"multiselect": True, "max_choices": MOST_SAMPLES, "value": samples[:3]}
+            others = gr.Dropdown([(Path(s).stem, s) for s in samples], label=label, elem_id="other-clips", **several)
             with gr.Accordion("More clips of your own", open=False):
-                own = gr.File(
-                    label="Clips beside the one in the player", file_count="multiple", height=110, elem_id="more-clips"
-                )
+                label = "Clips beside the one in the player"
+                own = gr.File(label=label, file_count="multiple", height=110, elem_id="more-clips")
             with gr.Row():
                 run = gr.Button("Project frames", elem_id="frames-run")
                 cancel = gr.Button("Cancel", elem_id="frames-cancel")
             plane = gr.HTML(html.empty(EMPTY), elem_id="plane")
             export = StudyExport(services, "frames")
 
-        def work(
-            chosen: list[str] | None, more: list[str] | None, first: str, second: str, how: str, *values: Any
-        ) -> Steps[FramePlane]:
-            clip = controls.clip(*values[:2])
-            clips = (*([clip] if clip else []), *(more or []), *(chosen or []))
+        def work(chosen: list[str] | None, more: list[str] | None, *values: Any) -> Steps[FramePlane]:
+            first, second, how, shown, pair, *_ = values
+            clips = tuple(filter(None, [controls.clip(shown, pair), *(more or []), *(chosen or [])]))
             study = build(CompareFrames, {"clips": clips, "baseline": first, "model": second, "projection": how})
             return study.run(services)
 
         def show(found: FramePlane) -> list[Any]:
             return [html.frame_plane(found), found]
 
-        inputs = [others, own, *boxes, projection, *controls.inputs]
+        inputs = [others, own, *self.models, projection, *controls]
         stop(cancel, [start(run.click, work, inputs, [plane, export.state], show)], plane)

@@ -1,18 +1,19 @@
 """Below the tabs: the analysis as one page, as a zip, and as a command; and each tab's own export."""
 
-from __future__ import annotations
-
+import shutil
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import gradio as gr
 
-from app.actions.export import complete, page_and_archive
-from app.downloads import download_button
+from app.events import INSTANT, download_button
 from app.services import Services
+from ezclip.progress import finish
 from ezclip.studies.analysis_report import Analysis, commands
-from ezclip.studies.declaration import Result
+from ezclip.studies.declaration import Result, Study
 
 
 class Export:
@@ -20,15 +21,13 @@ class Export:
 
     def __init__(self, services: Services, state: gr.State, measured: gr.State, opacity: gr.Slider) -> None:
         with gr.Accordion("Export", open=False, elem_id="export"):
+            downloads = [("Report (one HTML page)", "report"), ("Figures, tables (zip)", "archive")]
             with gr.Row():
-                for label, name, which in (
-                    ("Report (one HTML page)", "report", 0),
-                    ("Figures, tables (zip)", "archive", 1),
-                ):
-                    download_button(label, name, partial(analysis_file, services, which), [state, measured, opacity])
+                for which, (label, name) in enumerate(downloads):
+                    download_button(label, name, partial(_file, services, which), [state, measured, opacity])
             self.code = gr.Code(label="Reproduce on the command line or in Python", language="shell", elem_id="command")
         self.outputs = [self.code]
-        opacity.release(_commands, [state, opacity], self.code, queue=False, api_visibility="private")
+        opacity.release(_commands, [state, opacity], self.code, **INSTANT)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The commands."""
@@ -47,7 +46,29 @@ class StudyExport:
         download_button("Export (zip: page, figures, tables)", f"{name}-archive", make, [self.state])
 
 
-def analysis_file(services: Services, which: int, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:
+def page_and_archive(services: Services, name: str, result: Result, *, clips: tuple[str, ...] = ()) -> tuple[str, str]:
+    """Paths of a result's page and of a zip with every table, figure and map, what its command reads, and ``clips``."""
+    folder = services.scratch()
+    report, archive, page = folder / "report", folder / f"{name}.zip", folder / f"{name}.html"
+    result.write(report)
+    study = getattr(result, "study", None)
+    if isinstance(study, Study):
+        for inside, text in study.companions().items():
+            (report / inside).write_text(text, "utf-8")
+    with ZipFile(archive, "w", ZIP_DEFLATED) as packed:
+        for path in [*sorted(report.iterdir()), *map(Path, clips)]:
+            packed.write(path, path.name)
+    (report / "report.html").rename(page)
+    shutil.rmtree(report)
+    return str(page), str(archive)
+
+
+def complete(services: Services, analysis: Analysis) -> Analysis:
+    """An analysis whose maps' faithfulness is measured."""
+    return analysis if all(f.measured for f in analysis.faithfulness) else finish(analysis.measured(services))
+
+
+def _file(services: Services, which: int, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:
     """Path of an analysis's page (0) or zip (1)."""
     drawn = with_opacity(complete(services, newest(analysis, measured)), opacity)
     return page_and_archive(services, "ezclip-report", drawn)[which]

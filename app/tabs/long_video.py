@@ -1,7 +1,5 @@
 """Tab: scores over a long video, and of a camera."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
@@ -10,8 +8,7 @@ import numpy as np
 
 from app import html, texts
 from app.controls import Controls, control
-from app.feedback import guarded
-from app.jobs import start, stop
+from app.events import PRIVATE, guarded, start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from app.zero_gpu import on_gpu
@@ -39,9 +36,8 @@ def long_video_tab(services: Services, controls: Controls) -> None:
         timeline = gr.HTML(html.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
         export = StudyExport(services, "timeline")
         with gr.Accordion("Camera", open=False):
-            camera = gr.Image(
-                sources=["webcam"], streaming=True, type="numpy", label="Camera", height=240, elem_id="camera"
-            )
+            live_view: dict[str, Any] = {"sources": ["webcam"], "streaming": True, "type": "numpy"}
+            camera = gr.Image(label="Camera", height=240, elem_id="camera", **live_view)
             live_scores = gr.HTML(html.empty(CAMERA), elem_id="live")
             live = gr.State(None)
 
@@ -58,13 +54,13 @@ def long_video_tab(services: Services, controls: Controls) -> None:
         done = f"Done; windows: {len(result.moments)}." if whole else gr.skip()
         return [done, html.timeline(result), result]
 
-    job = start(run.click, work, [seconds, step, *controls.inputs], [status, timeline, export.state], show)
+    job = start(run.click, work, [seconds, step, *controls], [status, timeline, export.state], show)
     stop(cancel, [job], status, "Cancelled. The scores so far are kept.")
 
     def seek(event: gr.EventData) -> Any:
         return gr.Video(playback_position=float(event._data["second"]))
 
-    timeline.select(seek, None, controls.video, api_visibility="private")
+    timeline.select(seek, None, controls.video, **PRIVATE)
 
     def stream(image: np.ndarray | None, window: float, held: FrameBuffer | None, *values: Any) -> Any:
         if image is None:
@@ -75,7 +71,7 @@ def long_video_tab(services: Services, controls: Controls) -> None:
         return held, html.live(study.score(services, held))
 
     camera.stream(
-        on_gpu(guarded(stream)), [camera, seconds, live, *controls.inputs], [live, live_scores],
+        on_gpu(guarded(stream)), [camera, seconds, live, *controls], [live, live_scores],
         stream_every=0.2, time_limit=120, show_progress="hidden", concurrency_id="live", concurrency_limit=4,
-        api_visibility="private",
+        **PRIVATE,
     )  # fmt: skip

@@ -1,14 +1,12 @@
 """Tab: test whether a model sees motion in this clip."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import gradio as gr
 
 from app import html, texts
 from app.controls import Controls
-from app.jobs import start, stop
+from app.events import start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from ezclip.progress import Steps
@@ -36,4 +34,4 @@ def motion_tab(services: Services, controls: Controls) -> None:
     def show(probes: MotionProbes) -> list[Any]:
         return [html.motion(probes), gr.Plot(probes.chart(), visible=True), probes]
 
-    stop(cancel, [start(run.click, work, controls.inputs, [found, chart, export.state], show)], found)
+    stop(cancel, [start(run.click, work, list(controls), [found, chart, export.state], show)], found)

@@ -1,14 +1,12 @@
 """Tab: shipped clips out of distribution by family (Fig. 7), and corruptions of the user's own clip."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import gradio as gr
 
 from app import html, texts
 from app.controls import Controls, control
-from app.jobs import start, stop
+from app.events import start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
@@ -51,7 +49,7 @@ def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
     def show(found: CorruptedPredictions) -> list[Any]:
         return [html.corrupted(found), found]
 
-    opened.open_on(gallery, choose, controls.inputs, controls.video)
-    inputs, outputs = [*sliders, *controls.inputs], [corrupted, export.state]
+    opened.open_on(gallery, choose, list(controls), controls.video)
+    inputs, outputs = [*sliders, *controls], [corrupted, export.state]
     moved = [start(s.input, work, inputs, outputs, show, trigger_mode="always_last") for s in sliders]
     stop(cancel, moved, corrupted)

@@ -1,19 +1,16 @@
 """A clip opened from a gallery or a map: both models' answers, their maps with faithfulness, and an export."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from app import html
-from app.actions.export import complete, page_and_archive
-from app.downloads import download_button
-from app.jobs import BACKGROUND, UNMEASURED, start, stop
+from app.events import BACKGROUND, INSTANT, UNMEASURED, download_button, start, stop
 from app.services import Services
 from app.tabs.attention import measured_faithfulness
-from app.tabs.export import newest
+from app.tabs.export import complete, newest, page_and_archive
 from app.zero_gpu import on_gpu
 from ezclip.progress import Steps
 from ezclip.studies.analysis import Analyse
@@ -56,20 +53,16 @@ class OpenedClip:
                 whole = complete(services, newest(analysis, measured))
                 return page_and_archive(services, "ezclip-report", whole, clips=(whole.study["clip"],))[1]
 
-            export = "Export this clip and its maps (zip)"
-            download_button(export, f"{name}-clip-archive", make, [self.analysis, self.measured])
+            title = "Export this clip and its maps (zip)"
+            download_button(title, f"{name}-clip-archive", make, [self.analysis, self.measured])
 
     def open_on(self, places: gr.HTML, choose: Callable[..., Choice], inputs: list[Any], video: gr.Video) -> None:
-        """Open the clip that is chosen, load it into the player, and measure its maps in the background.
+        """Open the clip that is chosen in ``places``, load it into the player, and measure its maps in the background.
 
-        Args:
-            places: where it is chosen.
-            choose: (data-row, values of ``inputs``) -> the choice.
-            inputs: components.
-            video: the player.
+        ``choose`` takes the data-row and the values of ``inputs``.
         """
         row = gr.State(0)
-        picked = places.select(_chosen, None, [row, self.box], queue=False, api_visibility="private")
+        picked = places.select(_chosen, None, [row, self.box], **INSTANT)
 
         def work(*values: Any) -> Steps[tuple[Analysis, Choice]]:
             choice = choose(*values)
@@ -80,13 +73,10 @@ class OpenedClip:
             shown = html.opened_clip(analysis, *choice[1:])
             return [shown, html.faithfulness(analysis), analysis, analysis.study["clip"]]
 
-        def measure(analysis: Analysis) -> Iterator[Any]:
-            yield from measured_faithfulness(self.services, analysis)
-
         outputs = [self.shown, self.faithfulness, self.analysis, video]
         opened = start(picked.success, work, [row, *inputs], outputs, show)
-        filled = [self.faithfulness, self.measured]
+        measure, filled = partial(measured_faithfulness, self.services), [self.faithfulness, self.measured]
         measuring = opened.success(on_gpu(measure), self.analysis, filled, show_progress="hidden", **BACKGROUND)
-        places.select(None, None, None, cancels=[opened, measuring], queue=False, api_visibility="private")
+        places.select(None, None, None, cancels=[opened, measuring], **INSTANT)
         stopped = stop(self.cancel, [opened, measuring], self.shown)
-        stopped.then(None, self.faithfulness, self.faithfulness, js=UNMEASURED, queue=False, api_visibility="private")
+        stopped.then(None, self.faithfulness, self.faithfulness, js=UNMEASURED, **INSTANT)

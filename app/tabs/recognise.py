@@ -1,12 +1,10 @@
 """Tab: both models' ranked class names, and a workbench for one class's sentence."""
 
-from __future__ import annotations
-
 import gradio as gr
 
 from app import html, texts
 from app.controls import Controls
-from app.feedback import guarded
+from app.events import PRIVATE, guarded
 from app.services import Services
 from ezclip.studies.analysis_report import Analysis
 
@@ -20,19 +18,14 @@ class RecogniseTab:
             with gr.Accordion("Text workbench: describe a class in your own words", open=False):
                 with gr.Row():
                     self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
-                    self.sentence = gr.Textbox(
-                        label="Its sentence",
-                        info="Press Enter; empty restores the prompt text.",
-                        elem_id="sentence",
-                        scale=2,
-                    )
+                    enter = "Press Enter; empty restores the prompt text."
+                    self.sentence = gr.Textbox(label="Its sentence", info=enter, elem_id="sentence", scale=2)
                 self.own = gr.HTML("", elem_id="own-sentences")
         self.outputs = [self.ranking, self.label, self.sentence, self.own]
         self.services = services
-        self.label.input(guarded(self._text), [self.label, state], self.sentence, api_visibility="private")
-        self.edited = self.sentence.submit(
-            _edit, [self.label, self.sentence, controls.sentences], controls.sentences, api_visibility="private"
-        )
+        self.label.input(guarded(self._text), [self.label, state], self.sentence, **PRIVATE)
+        inputs = [self.label, self.sentence, controls.sentences]
+        self.edited = self.sentence.submit(_edit, inputs, controls.sentences, **PRIVATE)
 
     def _text(self, label: str | None, analysis: Analysis | None) -> str:
         """The prompt text of a class, the first if there are several."""

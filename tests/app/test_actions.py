@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.actions.export import complete, page_and_archive
 from app.actions.labels import SET_TITLES, names_of, set_or_names, set_text
-from app.actions.preview import preview_pair, unseen_seconds
-from app.actions.uploads import read_uploaded
+from app.actions.uploads import preview_pair, read_uploaded, unseen_seconds
 from app.services import Services
+from app.tabs.export import complete, newest, page_and_archive, with_opacity
 from ezclip.errors import UserError
 from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
@@ -79,7 +78,7 @@ def test_preview_only_where_the_browser_needs_one(
     assert shown is not None and Path(shown).name.startswith("preview-") and pair == (shown, str(avi))
     assert preview_pair(services, None) == (None, None)
     assert unseen_seconds(*pair) == pytest.approx(0, abs=0.2)
-    monkeypatch.setattr("app.actions.preview.PREVIEW_FRAMES", 5)
+    monkeypatch.setattr("app.actions.uploads.PREVIEW_FRAMES", 5)
     cut, _ = preview_pair(services, str(avi))
     assert cut is not None and unseen_seconds(cut, str(avi)) == pytest.approx((30 - 5) / 12, abs=0.2)
 
@@ -150,8 +149,6 @@ def test_every_tab_exports_its_result(services: Services, movie: Path) -> None:
 
 
 def test_opacity_is_that_of_the_page(services: Services, movie: Path) -> None:
-    from app.tabs.export import newest, with_opacity
-
     analysis = finish(Analyse(str(movie), "a, b").run(services))
     assert with_opacity(analysis, 0.2).study["opacity"] == 0.2
     measured = replace(analysis, faithfulness=[])

@@ -1,0 +1,102 @@
+"""Events of the page: errors as sentences, studies with progress and cancel, and files made on a click."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from functools import wraps
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app import html
+from app.zero_gpu import on_gpu
+from ezclip.errors import UserError
+from ezclip.progress import Steps, Watch, with_time_left
+
+TOAST = "Invalid input"
+# Where a measurement was cancelled, its progress is replaced.
+UNMEASURED = "html => html?.replaceAll(/measuring faithfulness[^<]*/g, 'not measured')"
+LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
+PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+INSTANT = PRIVATE | {"queue": False}
+MODEL = PRIVATE | {"concurrency_id": "model", "concurrency_limit": 1}
+BACKGROUND = PRIVATE | {"concurrency_id": "background", "concurrency_limit": 1}
+# Gradio's own download button only downloads what it already holds, so a file made on demand would take two clicks.
+_SAVE = """file => { const a = document.createElement('a'); a.href = file.url; a.download = file.orig_name;
+    document.body.append(a); a.click(); a.remove() }"""
+
+
+def guarded(action: Callable[..., Any]) -> Callable[..., Any]:
+    """Show a UserError as a toast with its sentence alone, never a traceback."""
+
+    @wraps(action)
+    def call(*arguments: Any) -> Any:
+        try:
+            return action(*arguments)
+        except UserError as error:
+            raise _toast(error) from error
+
+    return call
+
+
+def _toast(error: UserError) -> gr.Error:
+    return gr.Error(escape(str(error)), title=TOAST, print_exception=False)
+
+
+def start(
+    begin: Callable[..., Any],
+    work: Callable[..., Steps[Any]],
+    inputs: list[Any],
+    outputs: list[Any],
+    show: Callable[[Any], list[Any]],
+    **options: Any,
+) -> Any:
+    """Run work on an event, one job of all users at a time; returns the job.
+
+    Args:
+        begin: the event, such as ``button.click``.
+        work: takes the values of ``inputs``.
+        inputs: components.
+        outputs: components; the first, an HTML, shows the progress until there is a result.
+        show: a result, or a partial one -> values of ``outputs``.
+        **options: further ones of the event.
+    """
+
+    def run(*values: Any) -> Iterator[list[Any]]:
+        waiting = [gr.skip() for _ in outputs[1:]]
+        try:
+            watch = Watch(with_time_left(work(*values)))
+            for step in watch:
+                yield [html.progress(step), *waiting] if step.partial is None else show(step.partial)
+            yield show(watch.result)
+        except UserError as error:
+            yield [html.empty(str(error)), *waiting]
+            raise _toast(error) from error
+
+    return begin(on_gpu(run), inputs, outputs, **MODEL, **options)
+
+
+def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, message: str = "Cancelled.") -> Any:
+    """Let a button cancel jobs and show this in ``where``, if it shows progress; returns the last of these events."""
+    said = json.dumps(html.empty(message))
+    cancelled = button.click(None, None, None, cancels=jobs, **INSTANT)
+    waited = cancelled.then(lambda: time.sleep(LAST_WORDS), None, None, **INSTANT)
+    return waited.then(None, where, where, js=f"html => html?.includes('ez-progress') ? {said} : html", **INSTANT)
+
+
+def download_button(label: str, elem_id: str, make: Callable[..., str], inputs: list[Any]) -> None:
+    """Lay out a button; ``make`` takes the values of ``inputs`` and returns the path of a file.
+
+    A first value of None means that there is nothing to export yet.
+    """
+    button = gr.Button(label, elem_id=elem_id, min_width=120)
+    file = gr.File(visible=False)
+
+    def made(result: Any, *values: Any) -> str:
+        if result is None:
+            raise gr.Error("There is nothing to export yet; run the analysis first.", print_exception=False)
+        return make(result, *values)
+
+    job = button.click(on_gpu(guarded(made)), inputs, file, **PRIVATE)
+    job.success(None, file, None, js=_SAVE, **PRIVATE)
