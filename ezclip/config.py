@@ -43,7 +43,7 @@ class PretrainConfig:
         sizes: of the model.
         logit_scale: what exp(logit_scale) is set to at the end; None keeps the learned value. CLIP's own ends at 100.
         init: folder with the backbone.safetensors to start from; None starts from random weights.
-        compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
+        compile: see ``TrainConfig``.
     """
 
     out: str
@@ -75,36 +75,31 @@ class TrainConfig:
         preset: name of the recipe, kept in the checkpoint.
         reading: of the motion loss.
         contrastive: "classes", cross-entropy over all class texts (paper), or "in_batch", the release's KL loss.
-        lambda1: weight of the contrastive loss.
-        lambda2: weight of the motion loss where the variant has it.
+        lambda1, lambda2: weights of the contrastive loss and, where the variant has it, of the motion loss.
         lr: peak learning rate of the adapters.
-        text_lr: of the text tower's adapters; None uses lr.
+        text_lr, prompt_lr: of the text tower's adapters and of the prompts; None uses lr.
         text_delay: share of the steps in which the text tower's adapters stay frozen. As long as videos do not show the
             order of frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
-        prompt_lr: of the prompts; None uses lr.
         prompt_std: prompts start at N(0, prompt_std); None keeps the release's uniform start.
         prompt_ramp: let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of
             early frames behind their prompts and passes on that of late ones, which shows the order of frames from the
             first step; with one deviation for all frames hundreds of steps pass before order is learned.
-        epochs: passes over the data, unless steps is given.
-        steps: number of optimiser steps; None uses epochs.
+        epochs, steps: passes over the data, or number of optimiser steps if that is not None.
         warmup: share of the steps (or number of epochs if warmup_epochs) in which the rate grows linearly from 0.
         sampling: "random" draws a frame from each segment, "centres" uses its middle.
         augmentation: "none", "shift" (one random crop a clip), or "release" (crop, jitter and grey; flip if flip).
-        jitter_frames: draw the colour jitter of "release" for every frame, as the release does; this adds
-            differences between frames that the motion loss mistakes for motion.
+        jitter_frames: draw the colour jitter of "release" for every frame, as the release does; this adds differences
+            between frames that the motion loss mistakes for motion.
         flip: mirror half of the clips in "release" augmentation; disable where left and right matter.
         text: "names", "templates" (one of the release's 16 drawn each step), or descriptions: "shipped" (of all sets),
             one set (such as "ucf101") or a CSV file.
-        prompt_depth: prompts in every layer or in the first.
+        prompt_depth, prompt_dropout: prompts in every layer or in the first; their dropout.
         drop_path: stochastic depth and attention dropout at the last layer.
-        prompt_dropout: dropout of the learned prompts.
         clip_gradient: largest norm of the gradient; None disables it.
         micro_batch: clips that a process passes through the model at once; None finds what fits into memory. The losses
             are those of the whole batch either way.
-        checkpointing: recompute the blocks in the backward pass instead of storing activations; about a
-            third slower and far less memory.
-        precision: "bf16" or "fp32".
+        checkpointing: recompute the blocks in the backward pass instead of storing activations; about a third slower
+            and far less memory.
         compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
         cache: folder for decoded frames; None decodes in every epoch.
         workers: decoding processes; cropping and augmentation run on the training device.
