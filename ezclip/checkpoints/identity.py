@@ -14,20 +14,11 @@ DIGITS = 12  # of a hash, for display
 
 @dataclass(frozen=True)
 class Identity:
-    """A loaded model's name, the hashes of the weights that were loaded, and how it was trained.
+    """A loaded model's name as requested, the hashes of the weights that were loaded, and how it was trained.
 
-    Attributes:
-        name: as requested.
-        variant: of the model.
-        num_frames: T.
-        backbone: id of its backbone.
-        backbone_sha256: fingerprint of the backbone's weights.
-        adapter_sha256: of the adapter file; empty for plain CLIP.
-        preset: recipe of its training.
-        text: prompt texts of its training, "names" or others.
-        reading: formulation of its motion statistics.
-        data: manifest that it was trained on; empty if not recorded.
-        labels: class names of its training; empty if not recorded.
+    ``adapter_sha256``, of the adapter file, is empty for plain CLIP. ``reading`` is the formulation of its motion
+    statistics, ``data`` the manifest that it was trained on and ``labels`` its class names, both empty if not recorded;
+    the other fields are those of ``ModelConfig``.
     """
 
     name: str

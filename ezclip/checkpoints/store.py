@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, BACKBONE_KEY, CONFIG, SCHEMA, backbone_sha256, read_config
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, BACKBONE_KEY, CONFIG, SCHEMA, backbone_file, read_config
 from ezclip.errors import CheckpointError
 from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
@@ -119,21 +119,15 @@ def copy_adapter(model: EZCLIP, folder: str | Path) -> None:
     copy_strictly(model.trainable(), state, f"{folder.name}/{ADAPTER}")
 
 
-def find_backbone(folder: str | Path, catalogue: list[Path]) -> Backbone:
-    """The backbone that a model folder names: beside it, above it, in the catalogue, or by open_clip tag.
-
-    Args:
-        folder: a model folder.
-        catalogue: other backbone files to search by fingerprint.
+def find_backbone(folder: Path) -> Backbone:
+    """The backbone that a model folder names: in it, above it, in the catalogue by fingerprint, or by open_clip tag.
 
     Raises:
         CheckpointError: it was not found.
     """
-    folder = Path(folder)
     config = read_config(folder)
-    for path in [folder / BACKBONE, folder.parent / BACKBONE, *catalogue]:
-        if path.is_file() and backbone_sha256(path) == config.backbone_sha256:
-            return load_backbone(path)
+    if path := backbone_file(folder, config.backbone_sha256):
+        return load_backbone(path)
     arch, _, tag = config.backbone.partition("/")
     if tag:
         return load_open_clip(arch, tag)
