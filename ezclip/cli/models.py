@@ -12,7 +12,6 @@ from ezclip.checkpoints.catalog import check_model_name, entries, model_folder, 
 from ezclip.checkpoints.hub import check_hub_name, push
 from ezclip.cli._shared import check_out, print_json, warn
 from ezclip.errors import CheckpointError
-from ezclip.types import Document
 
 
 @dataclass
@@ -73,32 +72,27 @@ class Convert:
 
     def run(self) -> int:
         """Convert and print a summary."""
-        to_release = self.out.suffix == ".pt"
-        found = self._export() if to_release else self._convert()
+        if self.out.suffix == ".pt":
+            folder = model_folder(str(self.source))
+            check_out(self.out.parent)
+            from ezclip.checkpoints.convert import export_official
+
+            found = told = export_official(folder, self.out)
+        else:
+            if not self.source.is_file():
+                raise CheckpointError(f"There is no file {self.source.name}; give an official EZ-CLIP .pt file.")
+            check_out(self.out)
+            from ezclip.checkpoints.convert import convert
+
+            found = convert(self.source, self.out, num_frames=self.frames)
+            told = found | {"backbone": read_config(self.out).openai}
+            if self.frames is not None:
+                warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])
         if self.json:
             print_json(found)
-            return 0
-        for key, value in (found | ({} if to_release else {"backbone": read_config(self.out).openai})).items():
-            print(f"{key:<11} {value}")
+        else:
+            print(*(f"{key:<11} {value}" for key, value in told.items()), sep="\n")
         return 0
-
-    def _convert(self) -> Document:
-        if not self.source.is_file():
-            raise CheckpointError(f"There is no file {self.source.name}; give an official EZ-CLIP .pt file.")
-        check_out(self.out)
-        from ezclip.checkpoints.convert import convert
-
-        found = convert(self.source, self.out, num_frames=self.frames)
-        if self.frames is not None:
-            warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])
-        return found
-
-    def _export(self) -> Document:
-        folder = model_folder(str(self.source))
-        check_out(self.out.parent)
-        from ezclip.checkpoints.convert import export_official
-
-        return export_official(folder, self.out)
 
 
 @dataclass
