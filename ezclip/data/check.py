@@ -126,13 +126,7 @@ def unpack(listing: Listing, folder: Path) -> Listing:
     return Listing(listing.form, names, listing.labels, folder, listing.extra)
 
 
-def check(
-    listing: Listing,
-    root: Path | None = None,
-    *,
-    decode: bool = True,
-    jobs: int | None = None,
-) -> Steps[Check]:
+def check(listing: Listing, root: Path | None = None, *, decode: bool = True, jobs: int | None = None) -> Steps[Check]:
     """Find every listed video and decode T frames of each.
 
     Args:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -27,8 +26,6 @@ from ezclip.progress import Progress, Steps
 from ezclip.video.decode import read_clip
 from ezclip.video.sampling import random_in_segments, segment_centres, segment_points
 from ezclip.video.transforms import crops, resize_short_side
-
-log = logging.getLogger(__name__)
 
 FRAMES_PER_SEGMENT = 5  # a cached video keeps at most this many frames for each of the T segments
 MAX_BROKEN = 0.05  # fraction of unreadable videos above which a run stops
@@ -218,7 +215,8 @@ class Clips(Dataset):
         """Decode the chosen frames, in a loader's worker."""
         epoch, index = item
         rng = np.random.default_rng([self.seed, epoch, index])
-        pick = partial(random_in_segments, T=self.T, rng=rng) if self.sampling == "random" else self._centres
+        centres = partial(segment_centres, T=self.T)
+        pick = partial(random_in_segments, T=self.T, rng=rng) if self.sampling == "random" else centres
         broken: list[str] = []
         for step in range(len(self.rows)):
             i = (index + step) % len(self.rows)
@@ -236,27 +234,17 @@ class Clips(Dataset):
             torch.manual_seed(seed)
             return self.augment(frames)
 
-    def _centres(self, total: int) -> list[int]:
-        return segment_centres(total, self.T)
-
 
 def _augmentation(kind: Augmentation, image_size: int, flip: bool, jitter_frames: bool) -> Callable[[Tensor], Tensor]:
     if kind == "none":
         return v2.CenterCrop(image_size)
     if kind == "shift":
         return v2.RandomCrop(image_size)
-    scales = [v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)]
+    scale = v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)
     mirror = [v2.RandomHorizontalFlip()] if flip else []
     jitter = v2.ColorJitter(0.2, 0.2, 0.2, 0.1)
-    each = v2.Lambda(partial(_each_frame, jitter))
-    return v2.Compose(
-        [
-            *scales,
-            *mirror,
-            v2.RandomApply([each if jitter_frames else jitter], p=0.8),
-            v2.RandomGrayscale(p=0.2),
-        ]
-    )
+    colour = v2.Lambda(partial(_each_frame, jitter)) if jitter_frames else jitter
+    return v2.Compose([scale, *mirror, v2.RandomApply([colour], p=0.8), v2.RandomGrayscale(p=0.2)])
 
 
 def _each_frame(transform: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:

@@ -6,15 +6,10 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
-CONTEXT_LENGTH = 77
+_tokenizer = cache(SimpleTokenizer)
 
 
-@cache
-def _tokenizer() -> SimpleTokenizer:
-    return SimpleTokenizer()
-
-
-def tokenize(sentences: list[str], length: int = CONTEXT_LENGTH) -> tuple[Tensor, list[str]]:
+def tokenize(sentences: list[str], length: int = 77) -> tuple[Tensor, list[str]]:
     """Token ids of sentences; those over ``length`` tokens are truncated, their last id kept as end-of-text.
 
     Args:
