@@ -24,29 +24,20 @@ ROOT = shipped("checkpoints")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """config.json of a model folder.
-
-    Attributes:
-        num_frames: T.
-        backbone, backbone_sha256: id of the backbone, and fingerprint of its weights.
-        preset, text, labels: recipe, prompt texts ("names" or others) and class names of its training.
-        training, metrics: summary of its training, and what was measured at its end.
-        source: official file that it was converted from.
-        openai: whether the backbone is OpenAI's, in words.
-    """
+    """config.json of a model folder."""
 
     variant: Variant
-    num_frames: int
+    num_frames: int  # T
     prompt_depth: PromptDepth
-    backbone: str
-    backbone_sha256: str
-    preset: str = ""
-    text: str = ""
-    labels: list[str] = field(default_factory=list)
-    training: Document = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    source: str = ""
-    openai: str = ""
+    backbone: str  # its id
+    backbone_sha256: str  # fingerprint of its weights
+    preset: str = ""  # recipe of the training
+    text: str = ""  # prompt texts of the training, "names" or others
+    labels: list[str] = field(default_factory=list)  # class names of the training
+    training: Document = field(default_factory=dict)  # its summary
+    metrics: dict[str, float] = field(default_factory=dict)  # measured at the end of the training
+    source: str = ""  # official file that it was converted from
+    openai: str = ""  # whether the backbone is OpenAI's, in words
 
 
 @dataclass(frozen=True)
@@ -61,16 +52,11 @@ class Entry:
 
     def as_json(self) -> Document:
         """The public row."""
-        config = self.config
-        return {
-            "name": self.name,
-            "source": self.source,
-            "variant": config.variant if config else "unknown",
-            "T": config.num_frames if config else 0,
-            "backbone": config.backbone if config else "unknown",
-            "bytes": self.bytes,
-            "available": self.available,
-        }
+        variant, T, backbone = "unknown", 0, "unknown"
+        if self.config:
+            variant, T, backbone = self.config.variant, self.config.num_frames, self.config.backbone
+        row = {"name": self.name, "source": self.source, "variant": variant, "T": T, "backbone": backbone}
+        return row | {"bytes": self.bytes, "available": self.available}
 
 
 def roots() -> list[Path]:

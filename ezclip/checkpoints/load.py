@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
-from ezclip.checkpoints.catalog import BACKBONE, CLIP_PREFIX, check_model_name, clip_tag, model_folder, read_config
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, clip_tag, model_folder, read_config
 from ezclip.checkpoints.identity import Identity
 from ezclip.checkpoints.store import assemble, find_backbone, load_backbone
+from ezclip.files import sha256_of
 from ezclip.model.backbone import Backbone, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
@@ -42,7 +43,6 @@ def load(
 ) -> tuple[EZCLIP, Identity]:
     """Like ``load_model``, with the identity of the weights that were loaded."""
     name = str(name)
-    check_model_name(name)
     backbones = {} if backbones is None else backbones
     if name.startswith(CLIP_PREFIX):
         backbone = _shared(name, backbones, lambda: load_open_clip(*clip_tag(name)))
@@ -53,7 +53,19 @@ def load(
         config = read_config(folder)
         backbone = _shared(config.backbone_sha256, backbones, lambda: find_backbone(folder))
         model = assemble(folder, backbone)
-        identity = Identity.of_folder(name, folder, config)
+        identity = Identity(
+            name,
+            config.variant,
+            config.num_frames,
+            config.backbone,
+            config.backbone_sha256,
+            sha256_of(folder / ADAPTER),
+            config.preset,
+            config.text or "templates",
+            config.training.get("reading", "released"),
+            str(config.training.get("data") or ""),
+            tuple(config.labels),
+        )
     return placed(model, device, dtype), identity
 
 

@@ -27,21 +27,13 @@ T = 8  # frames decoded of each video
 
 @dataclass(frozen=True)
 class Check:
-    """The result of a check.
+    """The result of a check."""
 
-    Attributes:
-        form: how the data set lists its videos.
-        rows: path, label, partner and family of each video that was found and can be decoded.
-        missing: names of the rest that were not found.
-        broken: name -> why it cannot be decoded.
-        damaged: name -> frames lost, of partly decodable videos; they stay in ``rows``.
-    """
-
-    form: str
-    rows: list[Document]
-    missing: list[str]
-    broken: dict[str, str]
-    damaged: dict[str, int]
+    form: str  # how the data set lists its videos
+    rows: list[Document]  # path, label, partner and family of each video that was found and can be decoded
+    missing: list[str]  # names of the rest that were not found
+    broken: dict[str, str]  # name -> why it cannot be decoded
+    damaged: dict[str, int]  # name -> frames lost, of partly decodable videos; they stay in ``rows``
 
     @property
     def counts(self) -> dict[str, int]:

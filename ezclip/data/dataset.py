@@ -180,12 +180,9 @@ class Clips(Dataset):
         frames: source of the frames.
         T: frames per clip.
         image_size: S.
-        sampling: "random" in segments, or their "centres".
-        augmentation: "none" (centre crop), "shift" (random crop) or "release" (a random resized crop in place of its
-            corner crops at four scales, colour jitter with p 0.8 and grey with p 0.2; one draw a clip, where the
-            release's jitter draws for each frame).
-        flip: mirror half of the clips in "release" augmentation.
-        jitter_frames: draw its colour jitter for every frame.
+        sampling, augmentation, flip, jitter_frames: see ``TrainConfig``; without augmentation the crop is central,
+            "release" is a random resized crop in place of its corner crops at four scales, colour jitter with p 0.8
+            and grey with p 0.2, one draw a clip.
         seed: of all draws.
     """
 

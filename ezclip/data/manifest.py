@@ -25,19 +25,12 @@ _SCHEMA = pa.schema([(name, pa.string()) for name in ("path", "label", "partner"
 
 @dataclass(frozen=True)
 class Row:
-    """One labelled video.
+    """One labelled video."""
 
-    Attributes:
-        path: of the video file or folder of frames.
-        label: class name.
-        partner: the label that differs from it by order or direction alone, if any.
-        family: out-of-distribution family, if any.
-    """
-
-    path: Path
-    label: str
-    partner: str | None = None
-    family: str | None = None
+    path: Path  # of the video file or folder of frames
+    label: str  # class name
+    partner: str | None = None  # the label that differs from it by order or direction alone, if any
+    family: str | None = None  # of clips out of distribution, if any
 
     @property
     def short_name(self) -> str:
