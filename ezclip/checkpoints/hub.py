@@ -43,12 +43,12 @@ def check_hub_name(name: str) -> tuple[str, str | None]:
 
 
 def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> Path:
-    """Download a model folder into the Hub's cache, or find it there offline.
+    """Download ``files`` of a model, and ``optional`` ones if they exist, into the Hub's cache, or find them offline.
 
     Args:
         name: hf:organisation/name[@revision]; without a revision the newest one.
-        files: required files.
-        optional: further files.
+        files: names of required files.
+        optional: names of further files.
 
     Returns:
         The folder that holds the files.
@@ -82,7 +82,7 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
 
 
 def push(folder: Path, repo: str, *, private: bool) -> str:
-    """Upload a model folder with a card that states only what its config.json records.
+    """Upload a model folder with a card that states only what its config.json records; the address of the commit.
 
     Local paths of the training are reduced to names, also in the uploaded config.json.
 
@@ -90,9 +90,6 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
         folder: of the model.
         repo: organisation/name, created if it does not exist.
         private: make a newly created repository private.
-
-    Returns:
-        The address of the commit.
 
     Raises:
         CheckpointError: not logged in, not allowed, or no network.

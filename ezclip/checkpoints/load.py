@@ -55,16 +55,16 @@ def load(
         model = assemble(folder, backbone)
         identity = Identity(
             name,
-            config.variant,
-            config.num_frames,
-            config.backbone,
-            config.backbone_sha256,
-            sha256_of(folder / ADAPTER),
-            config.preset,
-            config.text or "templates",
-            config.training.get("reading", "released"),
-            str(config.training.get("data") or ""),
-            tuple(config.labels),
+            variant=config.variant,
+            num_frames=config.num_frames,
+            backbone=config.backbone,
+            backbone_sha256=config.backbone_sha256,
+            adapter_sha256=sha256_of(folder / ADAPTER),
+            preset=config.preset,
+            text=config.text or "templates",
+            reading=config.training.get("reading", "released"),
+            data=str(config.training.get("data") or ""),
+            labels=tuple(config.labels),
         )
     return placed(model, device, dtype), identity
 

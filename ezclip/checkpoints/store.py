@@ -66,13 +66,9 @@ def load_backbone(path: str | Path) -> Backbone:
 
 
 def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary: Document) -> None:
-    """Write config.json and adapter.safetensors; the backbone is saved separately, with ``save_backbone``.
+    """Write config.json, with the entries of ``summary``, and the trainable tensors as adapter.safetensors.
 
-    Args:
-        model: its trainable tensors are stored.
-        backbone: of the model.
-        folder: created if missing.
-        summary: further entries of config.json: preset, text source, training summary, metrics.
+    The backbone is saved separately, with ``save_backbone``.
     """
     folder = Path(folder)
     depth = "none"

@@ -111,7 +111,6 @@ class Push:
 
     def run(self) -> int:
         """Upload the adapter, its configuration, a card and, where it is in the folder, the backbone."""
-        check_hub_name(f"hf:{self.repo}")
         print(push(model_folder(self.model), self.repo, private=self.private))
         return 0
 

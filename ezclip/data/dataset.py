@@ -41,11 +41,7 @@ class Frames8Bit:
         self.rows, self.size = rows, size
 
     def __call__(self, index: int, pick: Callable[[int], list[int]]) -> Tensor:
-        """The picked frames of one video, short side ``size``.
-
-        Raises:
-            VideoError: the video cannot be read.
-        """
+        """The picked frames of one video, short side ``size``, or VideoError."""
         return resize_short_side(read_clip(self.rows[index].path, pick).images, self.size)
 
 
@@ -53,16 +49,11 @@ class CachedFrames:
     """The same from a cache on disk, in which each video has at most ``keep`` evenly spaced frames, cropped square."""
 
     def __init__(self, folder: Path, count: int, keep: int, size: int):
-        shape = (count, keep, 3, size, size)
-        self.frames = np.memmap(folder / "frames.u8", np.uint8, "r", shape=shape)
+        self.frames = np.memmap(folder / "frames.u8", np.uint8, "r", shape=(count, keep, 3, size, size))
         self.counts = np.load(folder / "counts.npy")
 
     def __call__(self, index: int, pick: Callable[[int], list[int]]) -> Tensor:
-        """The picked frames of one video.
-
-        Raises:
-            VideoError: the video could not be read when the cache was made.
-        """
+        """The picked frames of one video, or VideoError if it could not be read when the cache was made."""
         total = int(self.counts[index])
         if total == 0:
             raise VideoError("unreadable when the cache was made")
@@ -153,19 +144,12 @@ class Views(Dataset):
 
 
 class Item(NamedTuple):
-    """One decoded clip.
+    """One decoded clip."""
 
-    Attributes:
-        frames: uint8 (T, 3, H, W), short side at training size.
-        seed: of its augmentation.
-        target: its class number.
-        unreadable: names of unreadable videos that this clip replaces.
-    """
-
-    frames: Tensor
-    seed: int
-    target: int
-    unreadable: list[str]
+    frames: Tensor  # uint8 (T, 3, H, W), short side at training size
+    seed: int  # of its augmentation
+    target: int  # its class number
+    unreadable: list[str]  # names of unreadable videos that this clip replaces
 
 
 class Clips(Dataset):

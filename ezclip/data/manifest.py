@@ -79,9 +79,8 @@ def read_rows(path: str | Path) -> Rows:
     if path.is_dir() and (path / MANIFEST).is_file():
         path = path / MANIFEST
     if path.is_dir():
-        rows = [
-            {"path": f"{one.parent.name}/{one.name}", "label": readable(one.parent.name)} for one in class_folders(path)
-        ]
+        videos = class_folders(path)
+        rows = [{"path": f"{v.parent.name}/{v.name}", "label": readable(v.parent.name)} for v in videos]
         if not rows:
             raise ConfigError(f"{path.name} has no class folders with videos and no {MANIFEST}.")
         return Rows(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
@@ -161,13 +160,11 @@ def _first_bad_line(path: Path) -> ConfigError:
 
 def _good(line: str) -> bool:
     try:
-        entry = json.loads(line)
-    except ValueError:
+        path, label, *optional = (json.loads(line).get(name) for name in _SCHEMA.names)
+    except (ValueError, AttributeError):  # no JSON, or no object
         return False
-    if not isinstance(entry, dict):
-        return False
-    needed = all(isinstance(entry.get(key), str) and entry[key].strip() for key in ("path", "label"))
-    return needed and all(isinstance(entry.get(key), str | None) for key in ("partner", "family"))
+    texts = isinstance(path, str) and isinstance(label, str) and all(isinstance(one, str | None) for one in optional)
+    return texts and bool(path.strip() and label.strip())
 
 
 def digest_of(rows: Iterable[Row]) -> str:

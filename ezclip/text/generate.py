@@ -50,12 +50,7 @@ def describe_label(label: str, ask: Ask) -> str:
 
 
 def write_descriptions(labels: list[str], ask: Ask, out: Path) -> Steps[int]:
-    """Describe every label and add it to a CSV file in the release's format at once; existing rows are kept.
-
-    Args:
-        labels: class names.
-        ask: the language model.
-        out: CSV file, new or incomplete.
+    """Describe every label and add it at once to ``out``, a CSV file in the release's format; existing rows are kept.
 
     Returns:
         How many were written.
