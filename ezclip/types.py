@@ -30,11 +30,6 @@ def has_prompts(variant: Variant) -> bool:
     return variant in ("prompts", "ezclip")
 
 
-def has_adapters(variant: Variant) -> bool:
-    """Whether the architecture of ``variant`` holds adapters (all but plain CLIP)."""
-    return variant != "clip"
-
-
 def stored_size(image_size: int) -> int:
     """Short side to which frames are resized before the crop: S * 256 / 224, as in the release (256 for 224)."""
     return image_size * 256 // 224

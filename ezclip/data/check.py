@@ -111,13 +111,9 @@ def unpack(listing: Listing, folder: Path) -> Listing:
 
 
 def check(listing: Listing, root: Path | None = None, *, decode: bool = True, jobs: int | None = None) -> Steps[Check]:
-    """Find every listed video and decode T frames of each with ``jobs`` processes, by default with all cores.
+    """Find every listed video below ``root``, by default the list's folder, and decode T frames of each.
 
-    Args:
-        listing: of the data set.
-        root: folder of the videos; None uses the list's folder.
-        decode: if False, files only need to exist.
-        jobs: number of processes.
+    Without ``decode``, files only need to exist. ``jobs`` is the number of processes, by default one for each core.
 
     Raises:
         ConfigError: root is not a folder.

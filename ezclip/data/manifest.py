@@ -54,10 +54,8 @@ class Rows(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | Rows:
         """A row, or the rows of a slice, also as columns."""
         if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            if step == 1:
-                return Rows(self.table.slice(start, max(0, stop - start)), self.folder)
-            return Rows(self.table.take(list(range(start, stop, step))), self.folder)
+            chosen = pa.array(range(*index.indices(len(self))), pa.int64())
+            return Rows(self.table.take(chosen), self.folder)
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
         one = self.table.slice(index % len(self), 1).to_pylist()[0]
