@@ -33,26 +33,15 @@ class _Sizes:
 
 @checked(frozen=True, config=STRICT)
 class PretrainConfig:
-    """How the compact CLIP backbone is trained on captioned stills.
+    """How the compact CLIP backbone is trained on captioned stills."""
 
-    Attributes:
-        out: folder that receives backbone.safetensors and the log.
-        name: id of the backbone.
-        seed: of the weights, the stills and their order.
-        stills: number of stills drawn; steps * batch_size of them are seen, with repeats.
-        sizes: of the model.
-        logit_scale: what exp(logit_scale) is set to at the end; None keeps the learned value. CLIP's own ends at 100.
-        init: folder with the backbone.safetensors to start from; None starts from random weights.
-        compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
-    """
-
-    out: str
-    init: str | None = None
-    compile: bool = False
-    logit_scale: float | None = None
-    name: str = "tabletop-clip"
-    seed: int = 0
-    stills: Positive = 48_000
+    out: str  # folder that receives backbone.safetensors and the log
+    init: str | None = None  # folder with the backbone.safetensors to start from; None starts from random weights
+    compile: bool = False  # let torch.compile fuse the vision tower; needs a C++ compiler on a CPU
+    logit_scale: float | None = None  # what exp(logit_scale) is set to at the end (CLIP: 100); None keeps the learned
+    name: str = "tabletop-clip"  # id of the backbone
+    seed: int = 0  # of the weights, the stills and their order
+    stills: Positive = 48_000  # number of stills drawn; steps * batch_size of them are seen, with repeats
     steps: Positive = 950
     batch_size: Positive = 256
     lr: float = 1e-3
@@ -63,102 +52,68 @@ class PretrainConfig:
 
 @checked(frozen=True, config=STRICT)
 class TrainConfig:
-    """How a variant is trained. The presets under configs/ say where each value comes from.
+    """How a variant is trained. The presets under configs/ say where each value comes from."""
 
-    Attributes:
-        variant: what is trained; "motion" and "ezclip" are trained with the motion loss, the others without.
-        backbone: folder with backbone.safetensors, or "clip:ARCH/TAG".
-        init: folder of a trained model of the same architecture to start from; None starts from CLIP.
-        out: folder of the run: log, resumable state, and the finished model under out/model.
-        data: manifest (JSONL) of the training clips.
-        validation: manifest of the validation set; None disables it.
-        preset: name of the recipe, kept in the checkpoint.
-        reading: of the motion loss.
-        contrastive: "classes", cross-entropy over all class texts (paper), or "in_batch", the release's KL loss.
-        lambda1: weight of the contrastive loss.
-        lambda2: weight of the motion loss where the variant has it.
-        lr: peak learning rate of the adapters.
-        text_lr: of the text tower's adapters; None uses lr.
-        text_delay: share of the steps in which the text tower's adapters stay frozen. As long as videos do not show the
-            order of frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
-        prompt_lr: of the prompts; None uses lr.
-        prompt_std: prompts start at N(0, prompt_std); None keeps the release's uniform start.
-        prompt_ramp: let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of
-            early frames behind their prompts and passes on that of late ones, which shows the order of frames from the
-            first step; with one deviation for all frames hundreds of steps pass before order is learned.
-        epochs: passes over the data, unless steps is given.
-        steps: number of optimiser steps; None uses epochs.
-        warmup: share of the steps (or number of epochs if warmup_epochs) in which the rate grows linearly from 0.
-        sampling: "random" draws a frame from each segment, "centres" uses its middle.
-        augmentation: "none", "shift" (one random crop a clip), or "release" (crop, jitter and grey; flip if flip).
-        jitter_frames: draw the colour jitter of "release" for every frame, as the release does; this adds
-            differences between frames that the motion loss mistakes for motion.
-        flip: mirror half of the clips in "release" augmentation; disable where left and right matter.
-        text: "names", "templates" (one of the release's 16 drawn each step), or descriptions: "shipped" (of all sets),
-            one set (such as "ucf101") or a CSV file.
-        prompt_depth: prompts in every layer or in the first.
-        drop_path: stochastic depth and attention dropout at the last layer.
-        prompt_dropout: dropout of the learned prompts.
-        clip_gradient: largest norm of the gradient; None disables it.
-        micro_batch: clips that a process passes through the model at once; None finds what fits into memory. The losses
-            are those of the whole batch either way.
-        checkpointing: recompute the blocks in the backward pass instead of storing activations; about a
-            third slower and far less memory.
-        precision: "bf16" or "fp32".
-        compile: let torch.compile fuse the vision tower; needs a C++ compiler on a CPU.
-        cache: folder for decoded frames; None decodes in every epoch.
-        workers: decoding processes; cropping and augmentation run on the training device.
-        eval_every: steps between validations and saves of the resumable state.
-        keep: number of resumable states on disk.
-        trackers: "wandb", "trackio"; TensorBoard events are always written.
-    """
-
-    variant: Variant
-    backbone: str
-    out: str
-    data: str
-    init: str | None = None
-    validation: str | None = None
-    preset: str = "tabletop"
+    variant: Variant  # "motion" and "ezclip" are trained with the motion loss, the others without
+    backbone: str  # folder with backbone.safetensors, or "clip:ARCH/TAG"
+    out: str  # folder of the run: log, resumable state, and the finished model under out/model
+    data: str  # manifest (JSONL) of the training clips
+    init: str | None = None  # folder of a trained model of the same architecture to start from; None starts from CLIP
+    validation: str | None = None  # manifest of the validation set; None disables it
+    preset: str = "tabletop"  # name of the recipe, kept in the checkpoint
     seed: int = 0
     num_frames: Positive = 8
-    reading: Reading = "released"
+    reading: Reading = "released"  # of the motion loss
+    # "classes" is the cross-entropy over all class texts (paper), "in_batch" the release's KL loss
     contrastive: Literal["classes", "in_batch"] = "classes"
-    lambda1: float = 1.0
-    lambda2: float = 1.0
-    lr: float = 3e-3
-    text_lr: float | None = None
+    lambda1: float = 1.0  # weight of the contrastive loss
+    lambda2: float = 1.0  # weight of the motion loss where the variant has it
+    lr: float = 3e-3  # peak learning rate of the adapters
+    text_lr: float | None = None  # of the text tower's adapters; None uses lr
+    # Share of the steps in which the text tower's adapters stay frozen. As long as videos do not show the order of
+    # frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
     text_delay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    prompt_lr: float | None = None
-    prompt_std: float | None = None
+    prompt_lr: float | None = None  # of the prompts; None uses lr
+    prompt_std: float | None = None  # prompts start at N(0, prompt_std); None keeps the release's uniform start
+    # Let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of early frames
+    # behind their prompts and passes on that of late ones, which shows the order of frames from the first step; with
+    # one deviation for all frames hundreds of steps pass before order is learned.
     prompt_ramp: bool = False
-    epochs: Positive = 50
-    steps: Positive | None = None
+    epochs: Positive = 50  # passes over the data, unless steps is given
+    steps: Positive | None = None  # number of optimiser steps; None uses epochs
     batch_size: Positive = 32
-    warmup: float = 0.1
-    warmup_epochs: int | None = None
+    warmup: float = 0.1  # share of the steps in which the rate grows linearly from 0
+    warmup_epochs: int | None = None  # the same in epochs, in place of warmup
     weight_decay: float = 0.2
     beta1: float = 0.9
     beta2: float = 0.98
     eps: float = 1e-8
-    sampling: Literal["random", "centres"] = "random"
+    sampling: Literal["random", "centres"] = "random"  # a frame drawn from each segment, or its middle
+    # "shift" is one random crop a clip, "release" crop, jitter and grey, and flip if flip is set
     augmentation: Literal["none", "shift", "release"] = "none"
+    # Draw the colour jitter of "release" for every frame, as the release does; this adds differences between frames
+    # that the motion loss mistakes for motion.
     jitter_frames: bool = False
-    flip: bool = False
+    flip: bool = False  # mirror half of the clips in "release" augmentation; disable where left and right matter
+    # "names", "templates" (one of the release's 16 drawn each step), or descriptions: "shipped" (of all sets), one set
+    # (such as "ucf101") or a CSV file
     text: str = "names"
-    prompt_depth: PromptDepth = "deep"
-    drop_path: float = 0.0
-    prompt_dropout: float = 0.0
-    clip_gradient: float | None = 1.0
+    prompt_depth: PromptDepth = "deep"  # prompts in every layer or in the first
+    drop_path: float = 0.0  # stochastic depth and attention dropout at the last layer
+    prompt_dropout: float = 0.0  # of the learned prompts
+    clip_gradient: float | None = 1.0  # largest norm of the gradient; None disables it
+    # Clips that a process passes through the model at once; None finds what fits into memory. The losses are those of
+    # the whole batch either way.
     micro_batch: Positive | None = None
+    # recompute the blocks in the backward pass instead of storing activations; about a third slower, far less memory
     checkpointing: bool = False
     precision: Literal["bf16", "fp32"] = "bf16"
-    compile: bool = False
-    cache: str | None = None
-    workers: int = 0
-    eval_every: Positive = 100
-    keep: Positive = 1
-    trackers: list[Literal["wandb", "trackio"]] = field(default_factory=list)
+    compile: bool = False  # let torch.compile fuse the vision tower; needs a C++ compiler on a CPU
+    cache: str | None = None  # folder for decoded frames; None decodes in every epoch
+    workers: int = 0  # decoding processes; cropping and augmentation run on the training device
+    eval_every: Positive = 100  # steps between validations and saves of the resumable state
+    keep: Positive = 1  # number of resumable states on disk
+    trackers: list[Literal["wandb", "trackio"]] = field(default_factory=list)  # besides TensorBoard events
 
 
 def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:

@@ -30,11 +30,6 @@ def has_prompts(variant: Variant) -> bool:
     return variant in ("prompts", "ezclip")
 
 
-def has_adapters(variant: Variant) -> bool:
-    """Whether the architecture of ``variant`` holds adapters (all but plain CLIP)."""
-    return variant != "clip"
-
-
 def stored_size(image_size: int) -> int:
     """Short side to which frames are resized before the crop: S * 256 / 224, as in the release (256 for 224)."""
     return image_size * 256 // 224
@@ -53,13 +48,13 @@ def visible_box(height: int, width: int, image_size: int) -> tuple[float, float,
 
 
 @dataclass(frozen=True, eq=False)
-class Frames:
-    """Distinct decoded frames in time order, upright.
+class _Images:
+    """Frames of one video, upright and in time order.
 
     Attributes:
         name: file name without folders, for messages and figures.
         images: uint8 RGB, (F, H, W, 3).
-        indices: int64 (F,), zero-based positions among the frames that can be decoded, strictly increasing.
+        indices: int64 (F,), zero-based positions among the frames that can be decoded.
         seconds: float64 (F,), presentation times, the file's first frame at its own start time.
         total: number of frames that the file holds and that can be decoded.
         lost: number of frames declared by the file that could not be decoded.
@@ -73,48 +68,41 @@ class Frames:
     lost: int = 0
 
     def __post_init__(self) -> None:
-        """Check ranks, dtype and order."""
-        _check_images(self.images, self.indices, self.seconds)
+        """Check ranks, dtype and lengths."""
+        images, indices, seconds = self.images, len(self.indices), len(self.seconds)
+        if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
+            raise ValueError(f"images must be uint8 (F, H, W, 3), got {images.dtype} {images.shape}")
+        if not len(images) == indices == seconds or not indices:
+            raise ValueError(f"{len(images)} images, {indices} indices and {seconds} seconds; one each is needed")
+
+
+class Frames(_Images):
+    """Distinct decoded frames; ``indices`` increase strictly."""
+
+    def __post_init__(self) -> None:
+        """Also check the order."""
+        super().__post_init__()
         if np.any(np.diff(self.indices) <= 0):
             raise ValueError("Frames.indices must increase strictly")
 
     def select(self, indices: list[int]) -> Clip:
         """The frames at ``indices`` (each among ``self.indices``, repeats allowed) as a Clip."""
-        where = np.searchsorted(self.indices, indices)
-        return Clip(
-            self.name, self.images[where], self.indices[where], self.seconds[where], total=self.total, lost=self.lost
-        )
+        at = np.searchsorted(self.indices, indices)
+        return Clip(self.name, self.images[at], self.indices[at], self.seconds[at], self.total, self.lost)
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
-    """The T frames that a model sees; the fields are those of ``Frames``, but frames may repeat.
+class Clip(_Images):
+    """The T frames that a model sees; frames may repeat.
 
     ``source`` identifies file and choice of frames, so that results can be cached; empty for clips made in memory.
     """
 
-    name: str
-    images: np.ndarray
-    indices: np.ndarray
-    seconds: np.ndarray
-    total: int
-    lost: int = 0
     source: str = ""
-
-    def __post_init__(self) -> None:
-        """Check ranks and dtype."""
-        _check_images(self.images, self.indices, self.seconds)
 
     def __len__(self) -> int:
         """T, the number of frames."""
         return len(self.images)
-
-
-def _check_images(images: np.ndarray, indices: np.ndarray, seconds: np.ndarray) -> None:
-    if images.ndim != 4 or images.shape[-1] != 3 or images.dtype != np.uint8:
-        raise ValueError(f"images must be uint8 (F, H, W, 3), got {images.dtype} {images.shape}")
-    if not len(images) == len(indices) == len(seconds) or not len(images):
-        raise ValueError(f"{len(images)} images, {len(indices)} indices and {len(seconds)} seconds; one each is needed")
 
 
 @dataclass(frozen=True)
@@ -136,9 +124,9 @@ class Prediction:
 class MotionStatistics:
     """Spread of a clip's frame embeddings, Var and C of Eq. 4 and 5.
 
-    They are also given for the clip's middle frame repeated T times: spread that a model shows when
-    nothing moves comes from the frames' positions alone. ``*_unit`` are taken on L2-normalised embeddings, because the
-    raw values of two models are not on one scale.
+    ``frozen_*`` are those of the clip's middle frame repeated T times: spread that a model shows when nothing moves
+    comes from the frames' positions alone. ``*_unit`` are taken on L2-normalised embeddings, because the raw values of
+    two models are not on one scale.
     """
 
     reading: Reading

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, CONFIG, model_folder, read_config
+from ezclip.checkpoints.catalog import ADAPTER, CLIP_PREFIX, CONFIG, backbones_beside, model_folder, read_config
 from ezclip.checkpoints.hub import PREFIX, data_name, pull
 from ezclip.checkpoints.identity import DIGITS
 from ezclip.files import sha256_of, shipped
@@ -39,26 +39,24 @@ def model_card(name: str) -> Document:
         return {"name": name, "variant": "clip", "backbone": {"id": name.removeprefix(CLIP_PREFIX)}}
     folder = pull(name, (CONFIG,)) if name.startswith(PREFIX) else model_folder(name)
     config = read_config(folder)
-    files = [path for path in (folder / BACKBONE, folder.parent / BACKBONE) if path.is_file()]
-    size = {"bytes": files[0].stat().st_size} if files else {}
-    card: Document = {
-        "name": name,
-        "variant": config.variant,
-        "T": config.num_frames,
-        "backbone": {"id": config.backbone, "sha256": config.backbone_sha256[:DIGITS]} | size,
-    }
+    backbone: Document = {"id": config.backbone, "sha256": config.backbone_sha256[:DIGITS]}
+    if files := backbones_beside(folder):
+        backbone["bytes"] = files[0].stat().st_size
+    card: Document = {"name": name, "variant": config.variant, "T": config.num_frames, "backbone": backbone}
     if (adapter := folder / ADAPTER).is_file():
         card["adapter"] = {"sha256": sha256_of(adapter)[:DIGITS], "bytes": adapter.stat().st_size}
-    recorded = (("preset", config.preset), ("texts", config.text), ("metrics", config.metrics))
-    card |= {key: value for key, value in (*recorded, ("source", config.source)) if value}
-    training = config.training
-    trained = {key: training[key] for key in ("clips", "steps", "batch_size", "seed") if key in training}
-    if data := training.get("data"):
-        trained["data"] = data_name(data)
-    card |= {"training": trained} if trained else {}
-    if name == f"tabletop/{config.variant}" and (results := measured(config.variant)):
-        card["measured"] = results
-    return card
+    training = {key: config.training[key] for key in ("clips", "steps", "batch_size", "seed") if key in config.training}
+    if data := config.training.get("data"):
+        training["data"] = data_name(data)
+    recorded = {
+        "preset": config.preset,
+        "texts": config.text,
+        "metrics": config.metrics,
+        "source": config.source,
+        "training": training,
+        "measured": measured(config.variant) if name == f"tabletop/{config.variant}" else {},
+    }
+    return card | {key: value for key, value in recorded.items() if value}
 
 
 def shipped_report() -> Document:

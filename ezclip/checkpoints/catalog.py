@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -25,35 +24,20 @@ ROOT = shipped("checkpoints")
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """config.json of a model folder.
-
-    Attributes:
-        variant: of the model.
-        num_frames: T.
-        prompt_depth: "deep", "shallow" or "none".
-        backbone: id of the backbone.
-        backbone_sha256: fingerprint of its weights.
-        preset: recipe of the training.
-        text: prompt texts that it was trained with, "names" or others.
-        labels: class names of its training.
-        training: summary of its training.
-        metrics: measured at the end of its training.
-        source: official file that it was converted from.
-        openai: whether the backbone is OpenAI's, in words.
-    """
+    """config.json of a model folder."""
 
     variant: Variant
-    num_frames: int
+    num_frames: int  # T
     prompt_depth: PromptDepth
-    backbone: str
-    backbone_sha256: str
-    preset: str = ""
-    text: str = ""
-    labels: list[str] = field(default_factory=list)
-    training: Document = field(default_factory=dict)
-    metrics: dict[str, float] = field(default_factory=dict)
-    source: str = ""
-    openai: str = ""
+    backbone: str  # its id
+    backbone_sha256: str  # fingerprint of its weights
+    preset: str = ""  # recipe of the training
+    text: str = ""  # prompt texts of the training, "names" or others
+    labels: list[str] = field(default_factory=list)  # class names of the training
+    training: Document = field(default_factory=dict)  # its summary
+    metrics: dict[str, float] = field(default_factory=dict)  # measured at the end of the training
+    source: str = ""  # official file that it was converted from
+    openai: str = ""  # whether the backbone is OpenAI's, in words
 
 
 @dataclass(frozen=True)
@@ -68,16 +52,11 @@ class Entry:
 
     def as_json(self) -> Document:
         """The public row."""
-        config = self.config
-        return {
-            "name": self.name,
-            "source": self.source,
-            "variant": config.variant if config else "unknown",
-            "T": config.num_frames if config else 0,
-            "backbone": config.backbone if config else "unknown",
-            "bytes": self.bytes,
-            "available": self.available,
-        }
+        variant, T, backbone = "unknown", 0, "unknown"
+        if self.config:
+            variant, T, backbone = self.config.variant, self.config.num_frames, self.config.backbone
+        row = {"name": self.name, "source": self.source, "variant": variant, "T": T, "backbone": backbone}
+        return row | {"bytes": self.bytes, "available": self.available}
 
 
 def roots() -> list[Path]:
@@ -95,9 +74,9 @@ def entries() -> list[Entry]:
             name = folder.relative_to(root).as_posix()
             size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
             try:
-                config, available = read_config(folder), False
-                by_tag = "/" in config.backbone  # open_clip can download it
-                available = (folder / ADAPTER).is_file() and (config.backbone_sha256 in backbones or by_tag)
+                config = read_config(folder)
+                at_hand = config.backbone_sha256 in backbones or "/" in config.backbone  # open_clip downloads a tag
+                available = at_hand and (folder / ADAPTER).is_file()
             except CheckpointError:
                 config, available = None, False
             source = "shipped" if name.startswith("tabletop/") else "checkpoints"
@@ -105,9 +84,20 @@ def entries() -> list[Entry]:
     return sorted(found.values(), key=lambda e: (e.source != "shipped", e.name != DEFAULT, e.name))
 
 
+def backbones_beside(folder: Path) -> list[Path]:
+    """Backbone files in a model folder and in the folder above."""
+    return [path for path in (folder / BACKBONE, folder.parent / BACKBONE) if path.is_file()]
+
+
 def backbone_files() -> list[Path]:
     """Backbone files below ``roots``."""
     return [path for root in roots() for path in sorted(root.glob(f"**/{BACKBONE}"))]
+
+
+def backbone_file(folder: Path, sha256: str) -> Path | None:
+    """The backbone of a model folder by its fingerprint: in the folder, above it, or below ``roots``."""
+    paths = [*backbones_beside(folder), *backbone_files()]
+    return next((path for path in paths if backbone_sha256(path) == sha256), None)
 
 
 def backbone_sha256(path: Path) -> str | None:
@@ -142,25 +132,26 @@ def model_folder(name: str) -> Path:
 
 def own_labels(name: str) -> list[str]:
     """The class names that a model was trained on, those of Tabletop Motion if they are not recorded."""
-    return trained_labels(name) or label_set("tabletop")
+    labels = [] if name.startswith(CLIP_PREFIX) else read_config(model_folder(name)).labels
+    return labels or label_set("tabletop")
 
 
-def trained_labels(name: str) -> list[str]:
-    """The class names that a model was trained on; empty if they are not recorded."""
-    return [] if name.startswith(CLIP_PREFIX) else read_config(model_folder(name)).labels
+def clip_tag(name: str) -> tuple[str, str]:
+    """ARCH and TAG of clip:ARCH/TAG, or CheckpointError."""
+    arch, _, tag = name.removeprefix(CLIP_PREFIX).partition("/")
+    if not (arch and tag):
+        raise CheckpointError(f"{name!r} is not clip:ARCH/TAG, for example clip:ViT-B-16-quickgelu/openai.")
+    return arch, tag
 
 
 def check_model_name(name: str) -> None:
     """Raise CheckpointError for an invalid model name, without loading anything."""
     if name.startswith(CLIP_PREFIX):
-        arch, separator, tag = name.removeprefix(CLIP_PREFIX).partition("/")
-        if not (separator and arch and tag):
-            raise CheckpointError(f"{name!r} is not clip:ARCH/TAG, for example clip:ViT-B-16-quickgelu/openai.")
-        return
-    if name.startswith(PREFIX):
+        clip_tag(name)
+    elif name.startswith(PREFIX):
         check_hub_name(name)
-        return
-    model_folder(name)
+    else:
+        model_folder(name)
 
 
 def read_config(folder: str | Path) -> ModelConfig:
@@ -179,30 +170,22 @@ def read_config(folder: str | Path) -> ModelConfig:
             raise CheckpointError(
                 f"{folder.name}/{CONFIG} has schema {found['schema']!r}, this version reads {SCHEMA}; update ezclip."
             )
-        config = _parse(found)
+        return _parse(found)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder.name}/{CONFIG} is damaged ({error}); get the folder again.") from error
-    return config
 
 
-_OPTIONAL: dict[str, type] = {
-    "preset": str, "text": str, "labels": list, "training": dict, "metrics": dict, "source": str, "openai": str,
-}  # fmt: skip
+_KINDS = {"num_frames": int, "labels": list, "training": dict, "metrics": dict}  # the other entries are text
 
 
 def _parse(found: Document) -> ModelConfig:
-    backbone = found["backbone"]
-    required: dict[str, tuple[Any, type]] = {
-        "variant": (found["variant"], str),
-        "num_frames": (found["num_frames"], int),
-        "prompt_depth": (found["prompt_depth"], str),
-        "backbone": (backbone["id"], str),
-        "backbone_sha256": (backbone["sha256"], str),
-    }
-    given = {name: (found[name], kind) for name, kind in _OPTIONAL.items() if found.get(name)}
-    for name, (value, kind) in (required | given).items():
-        if not isinstance(value, kind):
+    values: Document = {name: found[name] for name in ("variant", "num_frames", "prompt_depth")}
+    values |= {"backbone": found["backbone"]["id"], "backbone_sha256": found["backbone"]["sha256"]}
+    optional = ("preset", "text", "labels", "training", "metrics", "source", "openai")
+    values |= {name: found[name] for name in optional if found.get(name)}
+    for name, value in values.items():
+        if not isinstance(value, _KINDS.get(name, str)):
             raise TypeError(f"{name} is {value!r}")
-    if found["variant"] not in VARIANTS:
-        raise TypeError(f"variant is {found['variant']!r}")
-    return ModelConfig(**{name: value for name, (value, _) in (required | given).items()})
+    if values["variant"] not in VARIANTS:
+        raise TypeError(f"variant is {values['variant']!r}")
+    return ModelConfig(**values)

@@ -11,16 +11,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+import open_clip
 import torch
 import torch.nn.functional as F
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, backbone_files, backbone_sha256, roots
-from ezclip.checkpoints.openai import compare_with_openai
 from ezclip.checkpoints.store import assemble, find_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.files import write_atomically
-from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
+from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
 from ezclip.model.builders import MAX_FRAMES, build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.types import Document, PromptDepth, Variant
@@ -29,6 +30,7 @@ _ADAPTER = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.Adapter\.D_fc(
 _PROMPTS = "visual.transformer.T_prompt_embeddings"
 _TEMPORAL = "visual.temporal_embedding"
 _JIT_NUMBERS = ("input_resolution", "context_length", "vocab_size")
+_OPENAI_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
 def load_official(path: str | Path) -> EZCLIP:
@@ -191,10 +193,42 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
     if not inside or backbone.sha256 not in map(backbone_sha256, backbone_files()):
         save_backbone(backbone, out / BACKBONE)
         files.append(out / BACKBONE)
-    told = {"source": name, "openai": compare_with_openai(backbone)}
-    summary = {"preset": "released", "text": "templates", **told}
+    summary = {"preset": "released", "text": "templates", "source": name, "openai": compare_with_openai(backbone)}
     save_model(model, backbone, out, summary=summary)
     return found | {"files": [str(f) for f in files]}
+
+
+def compare_with_openai(backbone: Backbone) -> str:
+    """Say whether the weights equal OpenAI's of the same sizes, by their fingerprints; nothing is downloaded.
+
+    Returns:
+        "equal to OpenAI's ARCH", "not equal to ..." or why it is unknown.
+    """
+    listed = [arch for arch, tag in open_clip.list_pretrained() if tag == "openai"]
+    arch = next((arch for arch in listed if _sizes(open_clip.get_model_config(arch)) == _sizes(backbone.config)), None)
+    if arch is None:
+        return "of other sizes than OpenAI's"
+    if not _at_hand(arch):
+        return f"not compared: OpenAI's {arch} is not on this machine"
+    same = load_open_clip(arch, "openai").sha256 == backbone.sha256
+    return f"{'equal' if same else 'not equal'} to OpenAI's {arch}"
+
+
+def _sizes(config: dict[str, Any] | None) -> list[object]:
+    if config is None:
+        return []
+    image, text = config["vision_cfg"], config["text_cfg"]
+    told = [image.get(key) for key in ("image_size", "width", "layers", "patch_size")]
+    told += [text.get(key) for key in ("width", "layers", "vocab_size")]
+    return [config["embed_dim"], config.get("quick_gelu", False), *told]
+
+
+def _at_hand(arch: str) -> bool:
+    config = open_clip.get_pretrained_cfg(arch, "openai")
+    if "file" in config:
+        return Path(config["file"]).is_file()
+    repo = config.get("hf_hub", "").strip("/")
+    return bool(repo) and any(isinstance(try_to_load_from_cache(repo, name), str) for name in _OPENAI_FILES)
 
 
 def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:
@@ -217,7 +251,7 @@ def export_official(folder: str | Path, out: str | Path) -> Document:
         CheckpointError: the folder's backbone was not found, or is not one that the release's code can build.
     """
     folder, out = Path(folder), Path(out)
-    backbone = find_backbone(folder, backbone_files())
+    backbone = find_backbone(folder)
     model = assemble(folder, backbone)
     state = {name: tensor.float() for name, tensor in backbone.clip.state_dict().items()}
     width = model.vision.class_embedding.shape[0]

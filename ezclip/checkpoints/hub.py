@@ -8,12 +8,26 @@ import tempfile
 from pathlib import Path
 
 from ezclip.errors import CheckpointError
-from ezclip.files import write_atomically, write_json
+from ezclip.files import write_json
 from ezclip.types import Document
 
 PREFIX = "hf:"
-CARD = "README.md"
 _NAME = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_CARD = """\
+---
+license: mit
+library_name: ezclip
+pipeline_tag: video-classification
+tags: [video, action-recognition, zero-shot, clip, ez-clip]
+---
+# {name}
+
+EZ-CLIP ([arXiv 2312.08010](https://arxiv.org/abs/2312.08010)), variant `{config[variant]}`, T = {config[num_frames]} \
+frames, on the backbone {config[backbone][id]} (sha256 {config[backbone][sha256]:.12}).
+
+    python -m ezclip predict clip.mp4 --labels "waving, clapping" --model {model}
+
+"""
 
 
 def check_hub_name(name: str) -> tuple[str, str | None]:
@@ -29,12 +43,12 @@ def check_hub_name(name: str) -> tuple[str, str | None]:
 
 
 def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> Path:
-    """Download a model folder into the Hub's cache, or find it there offline.
+    """Download ``files`` of a model, and ``optional`` ones if they exist, into the Hub's cache, or find them offline.
 
     Args:
         name: hf:organisation/name[@revision]; without a revision the newest one.
-        files: required files.
-        optional: further files.
+        files: names of required files.
+        optional: names of further files.
 
     Returns:
         The folder that holds the files.
@@ -42,43 +56,33 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
     Raises:
         CheckpointError: no such repository, revision or file, or no network and nothing in the cache.
     """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import errors, hf_hub_download
 
     repo, revision = check_hub_name(name)
     folder = None
     for file in (*files, *optional):
         try:
             folder = Path(hf_hub_download(repo, file, revision=revision)).parent
-        except LocalEntryNotFoundError as error:
-            if file in files:
-                raise CheckpointError(
-                    f"{name} is not in the cache and the Hub cannot be reached; check the network or give a folder."
-                ) from error
-        except EntryNotFoundError as error:
-            if file in files:
-                raise CheckpointError(f"{name} has no {file}; it is not an ezclip model.") from error
-        except GatedRepoError as error:
+        except errors.EntryNotFoundError as error:
+            if file in optional:
+                continue
+            why = f"{name} has no {file}; it is not an ezclip model."
+            if isinstance(error, errors.LocalEntryNotFoundError):
+                why = f"{name} is not in the cache and the Hub cannot be reached; check the network or give a folder."
+            raise CheckpointError(why) from error
+        except errors.GatedRepoError as error:
             raise CheckpointError(f"{name} is gated; request access on its page, then `hf auth login`.") from error
-        except (RepositoryNotFoundError, RevisionNotFoundError) as error:
-            raise CheckpointError(
-                f"The Hub has no {name}, or it is private; check the name and `hf auth login`."
-            ) from error
-        except (HfHubHTTPError, OSError) as error:
+        except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError) as error:
+            why = f"The Hub has no {name}, or it is private; check the name and `hf auth login`."
+            raise CheckpointError(why) from error
+        except (errors.HfHubHTTPError, OSError) as error:
             raise CheckpointError(f"{name} could not be downloaded ({type(error).__name__}); try again.") from error
     assert folder is not None
     return folder
 
 
 def push(folder: Path, repo: str, *, private: bool) -> str:
-    """Upload a model folder with a card that states only what its config.json records.
+    """Upload a model folder with a card that states only what its config.json records; the address of the commit.
 
     Local paths of the training are reduced to names, also in the uploaded config.json.
 
@@ -87,35 +91,29 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
         repo: organisation/name, created if it does not exist.
         private: make a newly created repository private.
 
-    Returns:
-        The address of the commit.
-
     Raises:
         CheckpointError: not logged in, not allowed, or no network.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+    from huggingface_hub import CommitOperationAdd, HfApi, errors
 
     check_hub_name(PREFIX + repo)
     config = public_config(json.loads((folder / "config.json").read_text("utf-8")))
     backbone = next((p for f in (folder, folder.parent) if (p := f / "backbone.safetensors").is_file()), None)
     files = [folder / "adapter.safetensors", *([backbone] if backbone else [])]
     with tempfile.TemporaryDirectory() as scratch:
-        written = Path(scratch) / CARD
-        write_atomically(written, lambda path: path.write_text(card(repo, config), "utf-8"))
-        write_json(Path(scratch) / "config.json", config)
-        files += [Path(scratch) / "config.json", written]
-        operations = [CommitOperationAdd(path.name, path) for path in files]
+        written = [Path(scratch) / "config.json", Path(scratch) / "README.md"]
+        write_json(written[0], config)
+        written[1].write_text(card(repo, config), "utf-8")
+        operations = [CommitOperationAdd(path.name, path) for path in [*files, *written]]
         try:
             api = HfApi()
             api.create_repo(repo, private=private, exist_ok=True)
             done = api.create_commit(repo, operations, commit_message=f"Upload {folder.name} with ezclip")
-        except LocalTokenNotFoundError as error:
+        except errors.LocalTokenNotFoundError as error:
             raise CheckpointError("There is no Hub token; run `hf auth login` first.") from error
-        except (HfHubHTTPError, OSError) as error:
-            raise CheckpointError(
-                f"{repo} could not be written ({type(error).__name__}); check name, token and network."
-            ) from error
+        except (errors.HfHubHTTPError, OSError) as error:
+            why = f"{repo} could not be written ({type(error).__name__}); check name, token and network."
+            raise CheckpointError(why) from error
     return str(done.commit_url)
 
 
@@ -142,31 +140,15 @@ def data_name(manifest: str) -> str:
 
 def card(repo: str, config: Document) -> str:
     """A model card: what the model is, how to use it, and the numbers that its training recorded; nothing else."""
-    training, metrics = config.get("training", {}), config.get("metrics", {})
-    data = training.get("data")
-    lines = [
-        "---",
-        "license: mit",
-        "library_name: ezclip",
-        "pipeline_tag: video-classification",
-        "tags: [video, action-recognition, zero-shot, clip, ez-clip]",
-        "---",
-        f"# {repo.partition('/')[2]}",
-        "",
-        f"EZ-CLIP ([arXiv 2312.08010](https://arxiv.org/abs/2312.08010)), variant `{config['variant']}`, "
-        f"T = {config['num_frames']} frames, on the backbone {config['backbone']['id']} "
-        f"(sha256 {config['backbone']['sha256'][:12]}).",
-        "",
-        f'    python -m ezclip predict clip.mp4 --labels "waving, clapping" --model {PREFIX}{repo}',
-        "",
-    ]
-    if data:
-        lines += [f"Trained on {data_name(data)}, {training.get('clips', '?')} clips."]
-    if metrics:
+    training = config.get("training", {})
+    text = _CARD.format(name=repo.partition("/")[2], model=PREFIX + repo, config=config)
+    if data := training.get("data"):
+        text += f"Trained on {data_name(data)}, {training.get('clips', '?')} clips.\n"
+    if metrics := config.get("metrics"):
         told = ", ".join(f"{key.removeprefix('val_').replace('_', ' ')} {value:.3f}" for key, value in metrics.items())
-        lines += [f"Measured on its validation clips at the end of training: {told}."]
+        text += f"Measured on its validation clips at the end of training: {told}.\n"
     else:
-        lines += ["Nothing was measured with this file."]
+        text += "Nothing was measured with this file.\n"
     if labels := config.get("labels"):
-        lines += ["", f"Classes of its training ({len(labels)}):", "", "```json", json.dumps(labels), "```"]
-    return "\n".join(lines) + "\n"
+        text += f"\nClasses of its training ({len(labels)}):\n\n```json\n{json.dumps(labels)}\n```\n"
+    return text

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from ezclip.checkpoints.catalog import ADAPTER, ModelConfig
-from ezclip.files import sha256_of
 from ezclip.types import Reading, Variant
 
 DIGITS = 12  # of a hash, for display
@@ -14,50 +11,19 @@ DIGITS = 12  # of a hash, for display
 
 @dataclass(frozen=True)
 class Identity:
-    """A loaded model's name, the hashes of the weights that were loaded, and how it was trained.
+    """A loaded model's name, the hashes of its loaded weights, and how it was trained; see ``ModelConfig``."""
 
-    Attributes:
-        name: as requested.
-        variant: of the model.
-        num_frames: T.
-        backbone: id of its backbone.
-        backbone_sha256: fingerprint of the backbone's weights.
-        adapter_sha256: of the adapter file; empty for plain CLIP.
-        preset: recipe of its training.
-        text: prompt texts of its training, "names" or others.
-        reading: formulation of its motion statistics.
-        data: manifest that it was trained on; empty if not recorded.
-        labels: class names of its training; empty if not recorded.
-    """
-
-    name: str
+    name: str  # as requested
     variant: Variant = "clip"
     num_frames: int = 8
     backbone: str = ""
     backbone_sha256: str = ""
-    adapter_sha256: str = ""
+    adapter_sha256: str = ""  # of the adapter file; empty for plain CLIP
     preset: str = ""
     text: str = "names"
-    reading: Reading = "released"
-    data: str = ""
-    labels: tuple[str, ...] = ()
-
-    @classmethod
-    def of_folder(cls, name: str, folder: Path, config: ModelConfig) -> Identity:
-        """Of a model folder with its configuration."""
-        return cls(
-            name,
-            config.variant,
-            config.num_frames,
-            config.backbone,
-            config.backbone_sha256,
-            sha256_of(folder / ADAPTER),
-            config.preset,
-            config.text or "templates",
-            config.training.get("reading", "released"),
-            str(config.training.get("data") or ""),
-            tuple(config.labels),
-        )
+    reading: Reading = "released"  # formulation of its motion statistics
+    data: str = ""  # manifest that it was trained on; empty if not recorded
+    labels: tuple[str, ...] = ()  # empty if not recorded
 
     @property
     def weights(self) -> str:

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 
-from ezclip.checkpoints.catalog import (
-    BACKBONE,
-    CLIP_PREFIX,
-    backbone_files,
-    check_model_name,
-    model_folder,
-    read_config,
-)
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, clip_tag, model_folder, read_config
 from ezclip.checkpoints.identity import Identity
 from ezclip.checkpoints.store import assemble, find_backbone, load_backbone
+from ezclip.files import sha256_of
 from ezclip.model.backbone import Backbone, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
-
-
-class Loaded(NamedTuple):
-    """A model in evaluation mode and the identity of its weights."""
-
-    model: EZCLIP
-    identity: Identity
 
 
 def load_model(
@@ -49,31 +35,38 @@ def load_model(
     Raises:
         CheckpointError: unknown name, or files that are missing, damaged or do not match.
     """
-    return load(name, device=device, dtype=dtype, backbones=backbones).model
+    return load(name, device, dtype, backbones)[0]
 
 
 def load(
-    name: str | Path,
-    *,
-    device: str | torch.device = "cpu",
-    dtype: torch.dtype = torch.float32,
-    backbones: dict[str, Backbone] | None = None,
-) -> Loaded:
-    """Like ``load_model``, with the identity of what was loaded."""
+    name: str | Path, device: str | torch.device, dtype: torch.dtype, backbones: dict[str, Backbone] | None
+) -> tuple[EZCLIP, Identity]:
+    """Like ``load_model``, with the identity of the weights that were loaded."""
     name = str(name)
-    check_model_name(name)
+    backbones = {} if backbones is None else backbones
     if name.startswith(CLIP_PREFIX):
-        arch, _, tag = name.removeprefix(CLIP_PREFIX).partition("/")
-        backbone = _shared(name, backbones, lambda: load_open_clip(arch, tag))
+        backbone = _shared(name, backbones, lambda: load_open_clip(*clip_tag(name)))
         model = build_ezclip(backbone, "clip").eval()
         identity = Identity(name, backbone=backbone.id, backbone_sha256=backbone.sha256, text="templates")
     else:
         folder = model_folder(name)
         config = read_config(folder)
-        backbone = _shared(config.backbone_sha256, backbones, lambda: find_backbone(folder, backbone_files()))
+        backbone = _shared(config.backbone_sha256, backbones, lambda: find_backbone(folder))
         model = assemble(folder, backbone)
-        identity = Identity.of_folder(name, folder, config)
-    return Loaded(placed(model, device, dtype), identity)
+        identity = Identity(
+            name,
+            variant=config.variant,
+            num_frames=config.num_frames,
+            backbone=config.backbone,
+            backbone_sha256=config.backbone_sha256,
+            adapter_sha256=sha256_of(folder / ADAPTER),
+            preset=config.preset,
+            text=config.text or "templates",
+            reading=config.training.get("reading", "released"),
+            data=str(config.training.get("data") or ""),
+            labels=tuple(config.labels),
+        )
+    return placed(model, device, dtype), identity
 
 
 def placed(model: EZCLIP, device: str | torch.device, dtype: torch.dtype) -> EZCLIP:
@@ -84,9 +77,7 @@ def placed(model: EZCLIP, device: str | torch.device, dtype: torch.dtype) -> EZC
     return model
 
 
-def _shared(key: str, backbones: dict[str, Backbone] | None, read: Callable[[], Backbone]) -> Backbone:
-    if backbones is None:
-        return read()
+def _shared(key: str, backbones: dict[str, Backbone], read: Callable[[], Backbone]) -> Backbone:
     if key not in backbones:
         backbones[key] = read()
     return backbones[key]
@@ -95,8 +86,6 @@ def _shared(key: str, backbones: dict[str, Backbone] | None, read: Callable[[], 
 def resolve_backbone(name: str) -> Backbone:
     """A backbone for training: a folder with backbone.safetensors, such a file, or "clip:ARCH/TAG"."""
     if name.startswith(CLIP_PREFIX):
-        check_model_name(name)
-        arch, _, tag = name.removeprefix(CLIP_PREFIX).partition("/")
-        return load_open_clip(arch, tag)
+        return load_open_clip(*clip_tag(name))
     path = Path(name)
     return load_backbone(path / BACKBONE if path.is_dir() else path)

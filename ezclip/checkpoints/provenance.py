@@ -16,5 +16,5 @@ def provenance(models: Iterable[Identity], /, **entries: str) -> dict[str, str]:
     card = dict(entries) | {f"model {model.name}": model.describe() for model in every}
     if limits := limitations(model.name for model in every):
         card["limitations"] = limits
-    versions = f"ezclip {__version__}, torch {version('torch')}, open_clip {version('open_clip_torch')}"
-    return card | {"versions": versions}
+    card["versions"] = f"ezclip {__version__}, torch {version('torch')}, open_clip {version('open_clip_torch')}"
+    return card

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, BACKBONE_KEY, CONFIG, SCHEMA, backbone_sha256, read_config
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, BACKBONE_KEY, CONFIG, SCHEMA, backbone_file, read_config
 from ezclip.errors import CheckpointError
 from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
@@ -66,13 +66,9 @@ def load_backbone(path: str | Path) -> Backbone:
 
 
 def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary: Document) -> None:
-    """Write config.json and adapter.safetensors; the backbone is saved separately, with ``save_backbone``.
+    """Write config.json, with the entries of ``summary``, and the trainable tensors as adapter.safetensors.
 
-    Args:
-        model: its trainable tensors are stored.
-        backbone: of the model.
-        folder: created if missing.
-        summary: further entries of config.json: preset, text source, training summary, metrics.
+    The backbone is saved separately, with ``save_backbone``.
     """
     folder = Path(folder)
     depth = "none"
@@ -119,21 +115,15 @@ def copy_adapter(model: EZCLIP, folder: str | Path) -> None:
     copy_strictly(model.trainable(), state, f"{folder.name}/{ADAPTER}")
 
 
-def find_backbone(folder: str | Path, catalogue: list[Path]) -> Backbone:
-    """The backbone that a model folder names: beside it, above it, in the catalogue, or by open_clip tag.
-
-    Args:
-        folder: a model folder.
-        catalogue: other backbone files to search by fingerprint.
+def find_backbone(folder: Path) -> Backbone:
+    """The backbone that a model folder names: in it, above it, in the catalogue by fingerprint, or by open_clip tag.
 
     Raises:
         CheckpointError: it was not found.
     """
-    folder = Path(folder)
     config = read_config(folder)
-    for path in [folder / BACKBONE, folder.parent / BACKBONE, *catalogue]:
-        if path.is_file() and backbone_sha256(path) == config.backbone_sha256:
-            return load_backbone(path)
+    if path := backbone_file(folder, config.backbone_sha256):
+        return load_backbone(path)
     arch, _, tag = config.backbone.partition("/")
     if tag:
         return load_open_clip(arch, tag)

@@ -68,15 +68,14 @@ class Bench:
             raise UserError(f"open_clip has no architecture {self.arch!r}.")
         device = choose_device(self.device)
         dtype = native_dtype(device)
+        options: Document = {"T": self.frames, "repeats": self.repeats, "device": str(device)}
         subjects = [Subject(name) for name in self.models] or [
             Subject(f"{variant} {self.arch}, random weights", variant, self.arch) for variant in ("base", "ezclip")
         ]
         found: Document = {"device": str(device), "dtype": str(dtype).removeprefix("torch.")}
         if not self.models:
-            found |= forward_ratios(self.arch, T=self.frames, repeats=self.repeats, device=str(device))
-        found["rows"] = measure(
-            subjects, T=self.frames, batch_size=self.batch_size, repeats=self.repeats, device=str(device), dtype=dtype
-        )
+            found |= forward_ratios(self.arch, **options)
+        found["rows"] = measure(subjects, batch_size=self.batch_size, dtype=dtype, **options)
         if rows:
             for row in found["rows"]:
                 predictor = Predictor.load(row["name"], device=self.device)

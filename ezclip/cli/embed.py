@@ -57,13 +57,12 @@ class Embed:
             device = str(processes.device)
             on_gpu = processes.num_processes > 1 and device.startswith("cuda")
             predictor = Predictor.load(self.model, device=device if on_gpu else self.device)
-            weights = predictor.identity.weights
-            about = {"model": self.model, "weights": weights, "views": self.views, "data": digest_of(rows)}
+            about = {"model": self.model, "weights": predictor.identity.weights}
             steps = write_shards(
                 predictor,
                 rows,
                 self.out,
-                about,
+                about | {"views": self.views, "data": digest_of(rows)},
                 shard_size=self.shard_size,
                 rank=processes.process_index,
                 processes=processes.num_processes,

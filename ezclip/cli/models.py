@@ -1,14 +1,17 @@
-"""``python -m ezclip models``."""
+"""``python -m ezclip models``, ``convert``, ``push`` and ``pull``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from ezclip.checkpoints.catalog import check_model_name, entries
-from ezclip.cli._shared import print_json
+from ezclip.checkpoints.catalog import check_model_name, entries, model_folder, read_config
+from ezclip.checkpoints.hub import check_hub_name, push
+from ezclip.cli._shared import check_out, print_json, warn
+from ezclip.errors import CheckpointError
 
 
 @dataclass
@@ -29,24 +32,101 @@ class Models:
 
         for name in self.names:
             check_model_name(name)
-        found = entries()
         if self.json:
-            listed = [e.as_json() | ({"card": model_card(e.name)} if e.config else {}) for e in found]
+            listed = [e.as_json() | ({"card": model_card(e.name)} if e.config else {}) for e in entries()]
             print_json([model_card(name) for name in self.names] if self.names else listed)
             return 0
         for card in map(model_card, self.names):
-            test = card.get("measured", {}).get("test")
+            measured = card.get("measured", {})
             told = trained_on(card) or ("as is" if card["variant"] == "clip" else "training data not recorded")
             print(f"{card['name']}: {card['variant']}, backbone {card['backbone']['id']}, {told}")
-            if test:
+            if test := measured.get("test"):
                 print(f"  top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%} on {test['n']} clips")
-            for family, row in card.get("measured", {}).get("families", {}).items():
+            for family, row in measured.get("families", {}).items():
                 print(f"  {row['top1']:6.1%}  {family} ({row['n']})")
         if self.names:
             return 0
         print(f"{'name':<22} {'variant':<8} {'T':>3} {'size':>9}  backbone")
-        for e in found:
-            row, state = e.as_json(), "" if e.available else "  (not available: backbone or configuration missing)"
-            size = f"{e.bytes / 1e6:>6.1f} MB"
-            print(f"{e.name:<22} {row['variant']:<8} {row['T']:>3} {size}  {row['backbone']}{state}")
+        for row in (entry.as_json() for entry in entries()):
+            state = "" if row["available"] else "  (not available: backbone or configuration missing)"
+            size = f"{row['bytes'] / 1e6:>6.1f} MB"
+            print(f"{row['name']:<22} {row['variant']:<8} {row['T']:>3} {size}  {row['backbone']}{state}")
+        return 0
+
+
+@dataclass
+class Convert:
+    """Convert a .pt file of the EZ-CLIP or T2L release into a model folder, or a model folder into such a file.
+
+    Example: python -m ezclip convert K400_ViT-B-16.pt checkpoints/k400
+    """
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """The release's file (only tensors are read), or a model's name or folder."""
+    out: Annotated[Path, tyro.conf.Positional]
+    """Folder for config.json, adapter.safetensors and backbone.safetensors; or a .pt file in the release's layout."""
+    frames: int | None = None
+    """T, if not the file's: prompts are interpolated, which only approximates the trained model."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Convert and print a summary."""
+        if self.out.suffix == ".pt":
+            folder = model_folder(str(self.source))
+            check_out(self.out.parent)
+            from ezclip.checkpoints.convert import export_official
+
+            found = told = export_official(folder, self.out)
+        else:
+            if not self.source.is_file():
+                raise CheckpointError(f"There is no file {self.source.name}; give an official EZ-CLIP .pt file.")
+            check_out(self.out)
+            from ezclip.checkpoints.convert import convert
+
+            found = convert(self.source, self.out, num_frames=self.frames)
+            told = found | {"backbone": read_config(self.out).openai}
+            if self.frames is not None:
+                warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])
+        if self.json:
+            print_json(found)
+        else:
+            print(*(f"{key:<11} {value}" for key, value in told.items()), sep="\n")
+        return 0
+
+
+@dataclass
+class Push:
+    """Upload a model to the Hugging Face Hub, with a card of its measured results.
+
+    Example: python -m ezclip push checkpoints/mine organisation/mine
+    """
+
+    model: Annotated[str, tyro.conf.Positional]
+    """Name or folder."""
+    repo: Annotated[str, tyro.conf.Positional]
+    """organisation/name on the Hub."""
+    private: bool = False
+    """Make a newly created repository private."""
+
+    def run(self) -> int:
+        """Upload the adapter, its configuration, a card and, where it is in the folder, the backbone."""
+        print(push(model_folder(self.model), self.repo, private=self.private))
+        return 0
+
+
+@dataclass
+class Pull:
+    """Download a model from the Hugging Face Hub into its cache, so that it loads without a network from then on.
+
+    Example: python -m ezclip pull hf:organisation/name@v1
+    """
+
+    name: Annotated[str, tyro.conf.Positional]
+    """hf:organisation/name or hf:organisation/name@revision."""
+
+    def run(self) -> int:
+        """Download and print the folder."""
+        check_hub_name(self.name)
+        print(model_folder(self.name))
         return 0

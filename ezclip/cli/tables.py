@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from ezclip.cli._shared import check_out, launched, print_json
+from ezclip.cli.train import run_launched
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
 
@@ -81,24 +82,8 @@ class Protocol:
         place = self.where.place()
         from ezclip.reproduction.protocols import Run, carry_out
 
-        run = Run(
-            self.protocol,
-            self.trained_on,
-            self.shots,
-            self.variant,
-            self.prompt_depth,
-            self.backbone,
-            self.frames,
-            self.text,
-            self.preset,
-            self.seed,
-        )
-        with launched() as processes:
-            with redirect_stdout(sys.stderr):
-                result = on_terminal(carry_out(run, place), show=processes.is_main_process)
-            if processes.is_main_process:
-                print_json(result)
-        return 0
+        settings = {name: value for name, value in vars(self).items() if name not in ("frames", "where")}
+        return run_launched(carry_out(Run(num_frames=self.frames, **settings), place))
 
 
 @dataclass
@@ -140,25 +125,17 @@ class Table:
         from ezclip.reproduction.protocols import Run, carry_out
         from ezclip.reproduction.tables import as_rows, cells, markdown, measured, missing
 
-        defaults = Run(
-            protocol="",
-            trained_on="",
-            backbone=self.backbone,
-            num_frames=self.frames,
-            text=self.text,
-            preset=self.preset,
-            seed=self.seed,
-        )
+        settings = {name: getattr(self, name) for name in ("backbone", "text", "preset", "seed")}
+        defaults = Run(protocol="", trained_on="", num_frames=self.frames, **settings)
         title, rows = as_rows(self.number, place, defaults, self.epoch)
         filled = self.number not in (7, 8, 9)
         if self.run_missing:
             if not filled:
                 raise ConfigError(f"Table {self.number} is not made of training runs; tables 1-6 and 10-13 are.")
-            with launched() as processes:
+            with launched() as processes, redirect_stdout(sys.stderr):
                 main, sets = processes.is_main_process, self.sets.split(",") if self.sets else None
                 for run in list(missing(self.number, place, defaults, sets)):
-                    with redirect_stdout(sys.stderr):
-                        on_terminal(carry_out(run, place), show=main)
+                    on_terminal(carry_out(run, place), show=main)
             if not main:
                 return 0
             title, rows = as_rows(self.number, place, defaults, self.epoch)

@@ -8,7 +8,18 @@ from typing import Literal
 
 from ezclip.cli._shared import check_out, launched, print_json
 from ezclip.config import PretrainConfig, TrainConfig, load_config
-from ezclip.progress import on_terminal
+from ezclip.progress import Steps, on_terminal
+from ezclip.types import Document
+
+
+def run_launched(steps: Steps[Document]) -> int:
+    """Run in the processes of ``accelerate launch``; the main one prints progress and, as JSON, the result."""
+    with launched() as processes:
+        with redirect_stdout(sys.stderr):  # trackers print to stdout
+            result = on_terminal(steps, show=processes.is_main_process)
+        if processes.is_main_process:
+            print_json(result)
+    return 0
 
 
 @dataclass
@@ -31,13 +42,7 @@ class Train:
         check_out(Path(config.out))
         from ezclip.training.loop import train
 
-        with launched() as processes:
-            with redirect_stdout(sys.stderr):  # trackers print to stdout
-                steps = train(config, resume=self.resume == "auto")
-                summary = on_terminal(steps, show=processes.is_main_process)
-            if processes.is_main_process:
-                print_json(summary)
-        return 0
+        return run_launched(train(config, resume=self.resume == "auto"))
 
 
 @dataclass

@@ -27,21 +27,13 @@ T = 8  # frames decoded of each video
 
 @dataclass(frozen=True)
 class Check:
-    """The result of a check.
+    """The result of a check."""
 
-    Attributes:
-        form: how the data set lists its videos.
-        rows: path, label, partner and family of each video that was found and can be decoded.
-        missing: names of the rest that were not found.
-        broken: name -> why it cannot be decoded.
-        damaged: name -> frames lost, of partly decodable videos; they stay in ``rows``.
-    """
-
-    form: str
-    rows: list[Document]
-    missing: list[str]
-    broken: dict[str, str]
-    damaged: dict[str, int]
+    form: str  # how the data set lists its videos
+    rows: list[Document]  # path, label, partner and family of each video that was found and can be decoded
+    missing: list[str]  # names of the rest that were not found
+    broken: dict[str, str]  # name -> why it cannot be decoded
+    damaged: dict[str, int]  # name -> frames lost, of partly decodable videos; they stay in ``rows``
 
     @property
     def counts(self) -> dict[str, int]:
@@ -50,14 +42,8 @@ class Check:
 
     def as_json(self) -> Document:
         """Plain values."""
-        return {
-            "form": self.form,
-            "videos": len(self.rows),
-            "classes": self.counts,
-            "missing": self.missing,
-            "broken": self.broken,
-            "damaged": self.damaged,
-        }
+        counted = {"form": self.form, "videos": len(self.rows), "classes": self.counts}
+        return counted | {"missing": self.missing, "broken": self.broken, "damaged": self.damaged}
 
     def write(self, out: Path) -> None:
         """Write the manifest; paths inside its folder become relative.
@@ -69,11 +55,9 @@ class Check:
             raise ConfigError("None of the listed videos could be found and decoded; check --root.")
         out.parent.mkdir(parents=True, exist_ok=True)
         base = out.parent.resolve()
-        rows = [
-            row | {"path": str(p.relative_to(base) if (p := Path(row["path"]).resolve()).is_relative_to(base) else p)}
-            for row in self.rows
-        ]
-        write_manifest(out, rows)
+        paths = [Path(row["path"]).resolve() for row in self.rows]
+        shown = [str(path.relative_to(base) if path.is_relative_to(base) else path) for path in paths]
+        write_manifest(out, [row | {"path": path} for row, path in zip(self.rows, shown, strict=True)])
 
 
 class Finder:
@@ -126,20 +110,10 @@ def unpack(listing: Listing, folder: Path) -> Listing:
     return Listing(listing.form, names, listing.labels, folder, listing.extra)
 
 
-def check(
-    listing: Listing,
-    root: Path | None = None,
-    *,
-    decode: bool = True,
-    jobs: int | None = None,
-) -> Steps[Check]:
-    """Find every listed video and decode T frames of each.
+def check(listing: Listing, root: Path | None = None, *, decode: bool = True, jobs: int | None = None) -> Steps[Check]:
+    """Find every listed video below ``root``, by default the list's folder, and decode T frames of each.
 
-    Args:
-        listing: of the data set.
-        root: folder of the videos; None uses the list's folder.
-        decode: if False, files only need to exist.
-        jobs: processes; None uses all cores.
+    Without ``decode``, files only need to exist. ``jobs`` is the number of processes, by default one for each core.
 
     Raises:
         ConfigError: root is not a folder.
@@ -158,18 +132,14 @@ def check(
             for number, (i, result) in enumerate(zip(there, results, strict=True), 1):
                 decoded[i] = result
                 yield Progress(number / len(there), f"checking, video {number} of {len(there)}")
-    names = listing.names
-    rows = [
-        {"path": str(paths[i]), "label": listing.labels[i]} | {key: values[i] for key, values in listing.extra.items()}
-        for i in there
-        if not decoded[i][0]
-    ]
+    names, columns = listing.names, {"label": listing.labels} | listing.extra
+    good = [i for i in there if not decoded[i][0]]
     return Check(
         listing.form,
-        rows,
+        [{"path": str(paths[i])} | {key: values[i] for key, values in columns.items()} for i in good],
         [names[i] for i, path in enumerate(paths) if path is None],
         {names[i]: why for i, (why, _) in decoded.items() if why},
-        {names[i]: lost for i, (why, lost) in decoded.items() if lost and not why},
+        {names[i]: decoded[i][1] for i in good if decoded[i][1]},
     )
 
 

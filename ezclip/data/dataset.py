@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import shutil
 import tempfile
@@ -28,8 +27,6 @@ from ezclip.video.read import read_clip
 from ezclip.video.sampling import random_in_segments, segment_centres, segment_points
 from ezclip.video.transforms import crops, resize_short_side
 
-log = logging.getLogger(__name__)
-
 FRAMES_PER_SEGMENT = 5  # a cached video keeps at most this many frames for each of the T segments
 MAX_BROKEN = 0.05  # fraction of unreadable videos above which a run stops
 
@@ -44,11 +41,7 @@ class Frames8Bit:
         self.rows, self.size = rows, size
 
     def __call__(self, index: int, pick: Callable[[int], list[int]]) -> Tensor:
-        """The picked frames of one video, short side ``size``.
-
-        Raises:
-            VideoError: the video cannot be read.
-        """
+        """The picked frames of one video, short side ``size``, or VideoError."""
         return resize_short_side(read_clip(self.rows[index].path, pick).images, self.size)
 
 
@@ -56,16 +49,11 @@ class CachedFrames:
     """The same from a cache on disk, in which each video has at most ``keep`` evenly spaced frames, cropped square."""
 
     def __init__(self, folder: Path, count: int, keep: int, size: int):
-        shape = (count, keep, 3, size, size)
-        self.frames = np.memmap(folder / "frames.u8", np.uint8, "r", shape=shape)
+        self.frames = np.memmap(folder / "frames.u8", np.uint8, "r", shape=(count, keep, 3, size, size))
         self.counts = np.load(folder / "counts.npy")
 
     def __call__(self, index: int, pick: Callable[[int], list[int]]) -> Tensor:
-        """The picked frames of one video.
-
-        Raises:
-            VideoError: the video could not be read when the cache was made.
-        """
+        """The picked frames of one video, or VideoError if it could not be read when the cache was made."""
         total = int(self.counts[index])
         if total == 0:
             raise VideoError("unreadable when the cache was made")
@@ -156,19 +144,12 @@ class Views(Dataset):
 
 
 class Item(NamedTuple):
-    """One decoded clip.
+    """One decoded clip."""
 
-    Attributes:
-        frames: uint8 (T, 3, H, W), short side at training size.
-        seed: of its augmentation.
-        target: its class number.
-        unreadable: names of unreadable videos that this clip replaces.
-    """
-
-    frames: Tensor
-    seed: int
-    target: int
-    unreadable: list[str]
+    frames: Tensor  # uint8 (T, 3, H, W), short side at training size
+    seed: int  # of its augmentation
+    target: int  # its class number
+    unreadable: list[str]  # names of unreadable videos that this clip replaces
 
 
 class Clips(Dataset):
@@ -183,12 +164,9 @@ class Clips(Dataset):
         frames: source of the frames.
         T: frames per clip.
         image_size: S.
-        sampling: "random" in segments, or their "centres".
-        augmentation: "none" (centre crop), "shift" (random crop) or "release" (a random resized crop in place of its
-            corner crops at four scales, colour jitter with p 0.8 and grey with p 0.2; one draw a clip, where the
-            release's jitter draws for each frame).
-        flip: mirror half of the clips in "release" augmentation.
-        jitter_frames: draw its colour jitter for every frame.
+        sampling, augmentation, flip, jitter_frames: see ``TrainConfig``; without augmentation the crop is central,
+            "release" is a random resized crop in place of its corner crops at four scales, colour jitter with p 0.8
+            and grey with p 0.2, one draw a clip.
         seed: of all draws.
     """
 
@@ -218,7 +196,8 @@ class Clips(Dataset):
         """Decode the chosen frames, in a loader's worker."""
         epoch, index = item
         rng = np.random.default_rng([self.seed, epoch, index])
-        pick = partial(random_in_segments, T=self.T, rng=rng) if self.sampling == "random" else self._centres
+        centres = partial(segment_centres, T=self.T)
+        pick = partial(random_in_segments, T=self.T, rng=rng) if self.sampling == "random" else centres
         broken: list[str] = []
         for step in range(len(self.rows)):
             i = (index + step) % len(self.rows)
@@ -236,27 +215,17 @@ class Clips(Dataset):
             torch.manual_seed(seed)
             return self.augment(frames)
 
-    def _centres(self, total: int) -> list[int]:
-        return segment_centres(total, self.T)
-
 
 def _augmentation(kind: Augmentation, image_size: int, flip: bool, jitter_frames: bool) -> Callable[[Tensor], Tensor]:
     if kind == "none":
         return v2.CenterCrop(image_size)
     if kind == "shift":
         return v2.RandomCrop(image_size)
-    scales = [v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)]
+    scale = v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)
     mirror = [v2.RandomHorizontalFlip()] if flip else []
     jitter = v2.ColorJitter(0.2, 0.2, 0.2, 0.1)
-    each = v2.Lambda(partial(_each_frame, jitter))
-    return v2.Compose(
-        [
-            *scales,
-            *mirror,
-            v2.RandomApply([each if jitter_frames else jitter], p=0.8),
-            v2.RandomGrayscale(p=0.2),
-        ]
-    )
+    colour = v2.Lambda(partial(_each_frame, jitter)) if jitter_frames else jitter
+    return v2.Compose([scale, *mirror, v2.RandomApply([colour], p=0.8), v2.RandomGrayscale(p=0.2)])
 
 
 def _each_frame(transform: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:

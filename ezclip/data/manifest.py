@@ -25,19 +25,12 @@ _SCHEMA = pa.schema([(name, pa.string()) for name in ("path", "label", "partner"
 
 @dataclass(frozen=True)
 class Row:
-    """One labelled video.
+    """One labelled video."""
 
-    Attributes:
-        path: of the video file or folder of frames.
-        label: class name.
-        partner: the label that differs from it by order or direction alone, if any.
-        family: out-of-distribution family, if any.
-    """
-
-    path: Path
-    label: str
-    partner: str | None = None
-    family: str | None = None
+    path: Path  # of the video file or folder of frames
+    label: str  # class name
+    partner: str | None = None  # the label that differs from it by order or direction alone, if any
+    family: str | None = None  # of clips out of distribution, if any
 
     @property
     def short_name(self) -> str:
@@ -61,10 +54,8 @@ class Rows(Sequence[Row]):
     def __getitem__(self, index: int | slice) -> Row | Rows:
         """A row, or the rows of a slice, also as columns."""
         if isinstance(index, slice):
-            start, stop, step = index.indices(len(self))
-            if step == 1:
-                return Rows(self.table.slice(start, max(0, stop - start)), self.folder)
-            return Rows(self.table.take(list(range(start, stop, step))), self.folder)
+            chosen = pa.array(range(*index.indices(len(self))), pa.int64())
+            return Rows(self.table.take(chosen), self.folder)
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
         one = self.table.slice(index % len(self), 1).to_pylist()[0]
@@ -86,9 +77,8 @@ def read_rows(path: str | Path) -> Rows:
     if path.is_dir() and (path / MANIFEST).is_file():
         path = path / MANIFEST
     if path.is_dir():
-        rows = [
-            {"path": f"{one.parent.name}/{one.name}", "label": readable(one.parent.name)} for one in class_folders(path)
-        ]
+        videos = class_folders(path)
+        rows = [{"path": f"{v.parent.name}/{v.name}", "label": readable(v.parent.name)} for v in videos]
         if not rows:
             raise ConfigError(f"{path.name} has no class folders with videos and no {MANIFEST}.")
         return Rows(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
@@ -168,13 +158,11 @@ def _first_bad_line(path: Path) -> ConfigError:
 
 def _good(line: str) -> bool:
     try:
-        entry = json.loads(line)
-    except ValueError:
+        path, label, *optional = (json.loads(line).get(name) for name in _SCHEMA.names)
+    except (ValueError, AttributeError):  # no JSON, or no object
         return False
-    if not isinstance(entry, dict):
-        return False
-    needed = all(isinstance(entry.get(key), str) and entry[key].strip() for key in ("path", "label"))
-    return needed and all(isinstance(entry.get(key), str | None) for key in ("partner", "family"))
+    texts = isinstance(path, str) and isinstance(label, str) and all(isinstance(one, str | None) for one in optional)
+    return texts and bool(path.strip() and label.strip())
 
 
 def digest_of(rows: Iterable[Row]) -> str:

@@ -12,7 +12,7 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
-from ezclip.types import VARIANTS, PromptDepth, Variant, has_adapters, has_prompts
+from ezclip.types import VARIANTS, PromptDepth, Variant, has_prompts
 
 MAX_FRAMES = 64
 
@@ -58,7 +58,7 @@ def build_ezclip(
             built.append(
                 Block(
                     clip_block=clip_blocks[k],
-                    adapter=Adapter(width) if has_adapters(variant) else nn.Identity(),
+                    adapter=nn.Identity() if variant == "clip" else Adapter(width),
                     prompt=TemporalPrompt(num_frames=num_frames, width=width, dropout=prompt_dropout)
                     if prompted
                     else None,

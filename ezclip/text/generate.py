@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,23 +11,16 @@ from ezclip.progress import Progress, Steps
 from ezclip.text.templates import read_descriptions
 from ezclip.text.tokens import tokenize
 
-log = logging.getLogger(__name__)
-
 Ask = Callable[[list[dict[str, str]]], str]  # a conversation to the model's answer
-WORDS = (25, 45)
+LEAST, MOST = 25, 45  # words
 TRIES = 4
-ORDER = (
-    "Describe {label!r} as an action performed by humans, for somebody who has to find it among silent videos. Say "
-    "what can be seen: bodies, hands, objects, place and movement. Write one or two full sentences of {low} to {high} "
-    "words, without a title, and do not say what the action is for."
-)
 
 
 def problem(text: str) -> str:
     """Why a description cannot be used, or ""."""
-    words, (low, high) = len(text.split()), WORDS
-    if not low <= words <= high:
-        return f"It has {words} words; it must have {low} to {high}."
+    words = len(text.split())
+    if not LEAST <= words <= MOST:
+        return f"It has {words} words; it must have {LEAST} to {MOST}."
     if text[-1] not in ".!?" or "\n" in text:
         return "It must be full sentences in one paragraph."
     if tokenize([text])[1]:
@@ -42,8 +34,12 @@ def describe_label(label: str, ask: Ask) -> str:
     Raises:
         UserError: no answer could be used.
     """
-    low, high = WORDS
-    conversation = [{"role": "user", "content": ORDER.format(label=label, low=low, high=high)}]
+    order = (
+        f"Describe {label!r} as an action performed by humans, for somebody who has to find it among silent videos. "
+        "Say what can be seen: bodies, hands, objects, place and movement. Write one or two full sentences of "
+        f"{LEAST} to {MOST} words, without a title, and do not say what the action is for."
+    )
+    conversation = [{"role": "user", "content": order}]
     why = ""
     for _ in range(TRIES):
         answer = ask(conversation).strip()
@@ -54,12 +50,7 @@ def describe_label(label: str, ask: Ask) -> str:
 
 
 def write_descriptions(labels: list[str], ask: Ask, out: Path) -> Steps[int]:
-    """Describe every label and add it to a CSV file in the release's format at once; existing rows are kept.
-
-    Args:
-        labels: class names.
-        ask: the language model.
-        out: CSV file, new or incomplete.
+    """Describe every label and add it at once to ``out``, a CSV file in the release's format; existing rows are kept.
 
     Returns:
         How many were written.
@@ -119,8 +110,7 @@ def local(model: str) -> Ask:
     try:
         generate = pipeline("text-generation", model=model)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"transformers cannot load {Path(model).name}: {reason}") from error
+        raise UserError(f"transformers cannot load {Path(model).name}: {str(error).splitlines()[0]}") from error
     if generate.tokenizer is None or not generate.tokenizer.chat_template:
         raise LabelError(f"{Path(model).name} is not a chat model; use an instruction-tuned one.")
     return lambda conversation: generate(conversation, max_new_tokens=120)[0]["generated_text"][-1]["content"]

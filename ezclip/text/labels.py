@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import csv
-import logging
 import re
 import string
 from pathlib import Path
 
 from ezclip.errors import LabelError
-
-log = logging.getLogger(__name__)
 
 MAX_LABELS = 2000
 MAX_LENGTH = 1000

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ezclip.errors import LabelError
 
+_SETS = Path(__file__).with_name("descriptions")
+KINDS = ("trained", "names", "templates", "descriptions")
 # ActionCLIP's sixteen prompts, which the release draws from in training and averages over in evaluation.
 TEMPLATES: tuple[str, ...] = (
     "a photo of action {}",
@@ -66,9 +68,6 @@ def read_descriptions(path: str | Path) -> dict[str, str]:
     return descriptions
 
 
-_SETS = Path(__file__).with_name("descriptions")
-
-
 def description_sets() -> list[str]:
     """Label sets with shipped descriptions, written for this project."""
     return sorted(path.stem for path in _SETS.glob("*.csv"))
@@ -82,15 +81,11 @@ def descriptions(source: str) -> dict[str, str]:
     """
     if source == "shipped":
         return {label: text for name in description_sets() for label, text in descriptions(name).items()}
-    if source in description_sets():
-        return read_descriptions(_SETS / f"{source}.csv")
-    if not Path(source).is_file():
-        known = ", ".join(description_sets())
-        raise LabelError(f"Unknown descriptions {source!r}; give a CSV file, shipped or one of {known}.")
-    return read_descriptions(source)
-
-
-KINDS = ("trained", "names", "templates", "descriptions")
+    known = description_sets()
+    path = _SETS / f"{source}.csv" if source in known else Path(source)
+    if not path.is_file():
+        raise LabelError(f"Unknown descriptions {source!r}; give a CSV file, shipped or one of {', '.join(known)}.")
+    return read_descriptions(path)
 
 
 def check_texts(texts: str) -> str:

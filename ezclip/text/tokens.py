@@ -6,20 +6,11 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
-CONTEXT_LENGTH = 77
+_tokenizer = cache(SimpleTokenizer)
 
 
-@cache
-def _tokenizer() -> SimpleTokenizer:
-    return SimpleTokenizer()
-
-
-def tokenize(sentences: list[str], length: int = CONTEXT_LENGTH) -> tuple[Tensor, list[str]]:
-    """Token ids of sentences; those over ``length`` tokens are truncated, their last id kept as end-of-text.
-
-    Args:
-        sentences: C of them.
-        length: L, 77 in CLIP.
+def tokenize(sentences: list[str], length: int = 77) -> tuple[Tensor, list[str]]:
+    """Token ids of C sentences; those over ``length`` L (77 in CLIP) are truncated, their last id kept as end-of-text.
 
     Returns:
         int64 ids (C, L), zeros after the end-of-text token, and the truncated sentences.
