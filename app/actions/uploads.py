@@ -128,11 +128,3 @@ def unseen_seconds(shown: str, path: str) -> float:
     """Seconds of a file missing in the player, which shows only ``PREVIEW_FRAMES`` of some kinds."""
     whole, part = describe(path)["seconds"], describe(shown)["seconds"]
     return whole - part if whole and part else 0.0
-    frames = iterate(path, limit=PREVIEW_FRAMES)
-    first = list(islice(frames, 2))
-    if not first:
-        raise VideoError(f"No frame of {Path(path).name} can be decoded; choose another video.")
-    gap = np.mean([b - a for (_, a), (_, b) in pairwise(first)]) if len(first) > 1 else 0.04
-    fps = int(np.clip(round(1 / gap) if gap > 0 else 25, 1, 60))
-    write_preview((image for image, _ in [*first, *frames]), out, fps=fps)
-    return str(out)
