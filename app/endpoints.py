@@ -34,7 +34,7 @@ def add_endpoints(services: Services) -> None:
     files = gr.File(visible=False, label="files", file_count="multiple")
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
-        public = {"api_visibility": "public", "api_name": name, "api_description": action.__doc__}
+        public: dict[str, Any] = {"api_visibility": "public", "api_name": name, "api_description": action.__doc__}
         gr.Button(visible=False).click(on_gpu(action), inputs, outputs, **(MODEL | public))
 
     for study in STUDIES.values():

@@ -19,9 +19,9 @@ TOAST = "Invalid input"
 UNMEASURED = "html => html?.replaceAll(/measuring faithfulness[^<]*/g, 'not measured')"
 LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-INSTANT = PRIVATE | {"queue": False}
-MODEL = PRIVATE | {"concurrency_id": "model", "concurrency_limit": 1}
-BACKGROUND = PRIVATE | {"concurrency_id": "background", "concurrency_limit": 1}
+INSTANT: dict[str, Any] = PRIVATE | {"queue": False}
+MODEL: dict[str, Any] = PRIVATE | {"concurrency_id": "model", "concurrency_limit": 1}
+BACKGROUND: dict[str, Any] = PRIVATE | {"concurrency_id": "background", "concurrency_limit": 1}
 # Gradio's own download button only downloads what it already holds, so a file made on demand would take two clicks.
 _SAVE = """file => { const a = document.createElement('a'); a.href = file.url; a.download = file.orig_name;
     document.body.append(a); a.click(); a.remove() }"""

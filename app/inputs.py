@@ -32,7 +32,7 @@ def model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
 
 def left_column(
     services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]
-) -> tuple[Controls, gr.Examples, gr.Button, gr.Button, gr.HTML]:
+) -> tuple[Controls, Any, gr.Button, gr.Button, gr.HTML]:
     """Lay out the column and register its handlers; returns controls, samples, the two buttons and their status."""
     as_given: dict[str, Any] = {"format": None, "include_audio": True}  # Gradio converts with ffmpeg, which may lack
     camera = gr.WebcamOptions(mirror=False)
