@@ -238,8 +238,8 @@ def _bars(
         error = np.abs(values[:, 1:].T - values[:, 0])
         if np.isfinite(error).any():
             x, y = (values[:, 0], places) if horizontal else (places, values[:, 0])
-            whiskers = {"xerr" if horizontal else "yerr": error}
-            axis.errorbar(x, y, **whiskers, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=2)
+            x_error, y_error = (error, None) if horizontal else (None, error)
+            axis.errorbar(x, y, y_error, x_error, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=2)
 
 
 def _short(text: str, width: int) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -47,7 +48,7 @@ def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float =
     """
     side = frames.shape[1]
     values = np.clip(heat / limit, 0, 1).astype(np.float32)
-    smooth = [Image.fromarray(v).resize((side, side), Image.Resampling.BILINEAR) for v in values]
+    smooth = [np.asarray(Image.fromarray(v).resize((side, side), Image.Resampling.BILINEAR)) for v in values]
     colours = colormaps[cmap](np.stack(smooth))[..., :3] * 255
     return ((1 - opacity) * frames + opacity * colours).astype(np.uint8)
 
@@ -147,7 +148,7 @@ def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
     axis = figure.subplots()
     across, scale = _without_diagonal(M)
     axis.set_facecolor("0.9")
-    axis.imshow(across, cmap=scale.cmap, norm=scale.norm)
+    axis.imshow(across, cmap=scale.get_cmap(), clim=scale.get_clim())
     labels = [f"{s:.2f}" for s in seconds]
     axis.set_xticks(range(T), labels, rotation=90, fontsize=7)
     axis.set_yticks(range(T), labels, fontsize=7)
@@ -168,12 +169,13 @@ def draw_to_prompt(to_prompt: np.ndarray, layers: Sequence[int], seconds: np.nda
     figure = Figure(figsize=(1.2 * T + 1.6, 1.3 * K + 0.4), layout="constrained")
     axes = figure.subplots(K, T, squeeze=False)
     for k, t in np.ndindex(K, T):
-        axes[k, t].imshow(to_prompt[k, t], cmap=CMAP, norm=scale)
-        axes[k, t].set(xticks=[], yticks=[])
-    for axis, s in zip(axes[0], seconds, strict=True):
-        axis.set_title(f"{s:.2f} s", fontsize=8, pad=2)
-    for axis, layer in zip(axes[:, 0], layers, strict=True):
-        axis.set_ylabel(f"layer {layer}", fontsize=8)
+        axis: Axes = axes[k, t]
+        axis.imshow(to_prompt[k, t], cmap=CMAP, norm=scale)
+        axis.set(xticks=[], yticks=[])
+    for top, s in zip(axes[0], seconds, strict=True):
+        top.set_title(f"{s:.2f} s", fontsize=8, pad=2)
+    for left, layer in zip(axes[:, 0], layers, strict=True):
+        left.set_ylabel(f"layer {layer}", fontsize=8)
     label = "share of a patch's attention"
     figure.colorbar(ScalarMappable(scale, CMAP), ax=axes, fraction=0.03, label=label, format="%.1e")
     return figure

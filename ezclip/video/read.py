@@ -42,8 +42,10 @@ def read_clip(path: str | Path, choose: Choose, *, report: Report = silent) -> C
 
 def _read(path: str | Path, choose: Choose, report: Report) -> tuple[Frames, list[int]]:
     with pool().lease(report) as worker:
-        answer = worker.open(Path(path).name, path, "frames", report=report)
-        while isinstance(answer, int):  # the number of frames; a second time if a chosen one is damaged
+        total = worker.open(Path(path).name, path, "frames", report=report)
+        indices = list(choose(total))
+        answer = worker.send(indices, report)
+        if isinstance(answer, int):  # a chosen frame is damaged, and this many are not
             indices = list(choose(answer))
             answer = worker.send(indices, report)
     if answer.lost:
