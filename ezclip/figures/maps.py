@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -169,7 +169,7 @@ def draw_to_prompt(to_prompt: np.ndarray, layers: Sequence[int], seconds: np.nda
     figure = Figure(figsize=(1.2 * T + 1.6, 1.3 * K + 0.4), layout="constrained")
     axes = figure.subplots(K, T, squeeze=False)
     for k, t in np.ndindex(K, T):
-        axis: Axes = axes[k, t]
+        axis: Any = axes[k, t]
         axis.imshow(to_prompt[k, t], cmap=CMAP, norm=scale)
         axis.set(xticks=[], yticks=[])
     for top, s in zip(axes[0], seconds, strict=True):
