@@ -13,13 +13,13 @@ import gradio as gr
 
 from app.actions.uploads import unpacked_zip
 from app.controls import input_of
-from app.events import MODEL
+from app.events import MODEL, client_left
 from app.services import Services
 from app.zero_gpu import on_gpu
 from ezclip.checkpoints.catalog import DEFAULT
-from ezclip.errors import UserError
+from ezclip.errors import UserError, as_user_error
 from ezclip.parameters import Declared, build, declared
-from ezclip.progress import finish
+from ezclip.progress import Watch
 from ezclip.studies import STUDIES
 from ezclip.studies.declaration import Alias, Study
 from ezclip.types import Document
@@ -75,14 +75,21 @@ def endpoint(
             made = build(study, given)
             for name in made.models():
                 services.check(name)  # other models are not read
-            result = finish(made.run(services))
+            watch = Watch(services.run(made))
+            for _ in watch:
+                if client_left():
+                    watch.close()
+                    raise gr.Error("The client has left.", print_exception=False)
+            result = watch.result
             if not study.files:
                 return result.as_json()
             written = result.write(services.scratch())
             listed = {"files": {name: Path(path).name for name, path in written.items()}}
             return result.as_json() | listed, [str(path) for path in written.values()]
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise gr.Error(str(as_user_error(error)), print_exception=False) from error
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore

@@ -3,24 +3,29 @@
 import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import wraps
 from html import escape
 from typing import Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from app import html
 from app.zero_gpu import on_gpu
-from ezclip.errors import UserError
+from ezclip.errors import UserError, as_user_error
 from ezclip.progress import Steps, Watch, with_time_left
+from ezclip.types import Clip
 
 TOAST = "Invalid input"
 # Where a measurement was cancelled, its progress is replaced.
 UNMEASURED = "html => html?.replaceAll(/measuring faithfulness[^<]*/g, 'not measured')"
+KEPT_SIDE = 480  # pixels of the short side of frames that a page's session keeps
 LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+JOBS = 3  # one computes while others decode
 INSTANT: dict[str, Any] = PRIVATE | {"queue": False}
-MODEL: dict[str, Any] = PRIVATE | {"concurrency_id": "model", "concurrency_limit": 1}
+MODEL: dict[str, Any] = PRIVATE | {"concurrency_id": "model", "concurrency_limit": JOBS}
 BACKGROUND: dict[str, Any] = PRIVATE | {"concurrency_id": "background", "concurrency_limit": 1}
 # Gradio's own download button only downloads what it already holds, so a file made on demand would take two clicks.
 _SAVE = """file => { const a = document.createElement('a'); a.href = file.url; a.download = file.orig_name;
@@ -28,20 +33,35 @@ _SAVE = """file => { const a = document.createElement('a'); a.href = file.url; a
 
 
 def guarded(action: Callable[..., Any]) -> Callable[..., Any]:
-    """Show a UserError as a toast with its sentence alone, never a traceback."""
+    """Show an error as a toast with a sentence, never a traceback."""
 
     @wraps(action)
     def call(*arguments: Any) -> Any:
         try:
             return action(*arguments)
-        except UserError as error:
-            raise _toast(error) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            raise _toast(as_user_error(error)) from error
 
     return call
 
 
 def _toast(error: UserError) -> gr.Error:
     return gr.Error(escape(str(error)), title=TOAST, print_exception=False)
+
+
+def light(result: Any) -> Any:
+    """A result as a page's session keeps it, with smaller frames."""
+    clip = getattr(result, "clip", None)
+    return replace(result, clip=clip.reduced(KEPT_SIDE)) if isinstance(clip, Clip) else result
+
+
+def client_left() -> bool:
+    """Whether the client of the running event has gone; Gradio itself stops only generators."""
+    blocks, event = LocalContext.blocks.get(None), LocalContext.event_id.get(None)
+    queued = blocks._queue.event_ids_to_events.get(event) if blocks is not None and event is not None else None
+    return queued is not None and not queued.alive
 
 
 def start(
@@ -52,7 +72,7 @@ def start(
     show: Callable[[Any], list[Any]],
     **options: Any,
 ) -> Any:
-    """Run work on an event, one job of all users at a time; returns the job.
+    """Run work on an event and show its progress; returns the job.
 
     Args:
         begin: the event, such as ``button.click``.
@@ -69,10 +89,11 @@ def start(
             watch = Watch(with_time_left(work(*values)))
             for step in watch:
                 yield [html.progress(step), *waiting] if step.partial is None else show(step.partial)
-            yield show(watch.result)
-        except UserError as error:
-            yield [html.empty(str(error)), *waiting]
-            raise _toast(error) from error
+            yield show(light(watch.result))
+        except Exception as error:
+            found = as_user_error(error)
+            yield [html.empty(str(found)), *waiting]
+            raise _toast(found) from error
 
     return begin(on_gpu(run), inputs, outputs, **MODEL, **options)
 

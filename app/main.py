@@ -16,11 +16,13 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 import tyro
+from starlette.middleware import Middleware
 
 from app import texts
 from app.actions.labels import names_of, set_or_names
 from app.endpoints import add_endpoints
-from app.events import BACKGROUND, INSTANT, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED
+from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED, light
+from app.guard import Guard
 from app.inputs import about_models, conversion_now, left_column, model_boxes
 from app.services import Services
 from app.tabs.across_frames import AcrossFramesTab
@@ -36,14 +38,19 @@ from app.theme import CSS, THEME
 from app.zero_gpu import on_gpu
 from ezclip import __version__
 from ezclip.checkpoints.catalog import DEFAULT, ROOT, check_model_name, own_labels
-from ezclip.errors import UserError
+from ezclip.errors import UserError, as_user_error
 from ezclip.files import shipped
 from ezclip.progress import Watch, with_time_left
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
+from ezclip.video.worker import SECONDS
 
 ASSETS = shipped("assets")
 MAX_FILE = "200mb"
+HOUR = 3600
+QUEUE = 10 - JOBS  # jobs that wait; more are told that the server is busy
+PATIENCE = 60.0  # seconds that a job of others may compute, and
+DECODING = "10"  # seconds that a decoder may take for one answer
 SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 OLD_TABS = {"evidence": "motion"}
@@ -63,10 +70,10 @@ _REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab
 def build_app(services: Services) -> gr.Blocks:
     """Lay out the page and register its handlers."""
     samples = sorted(str(path) for path in (ASSETS / "samples").glob("*.mp4"))
-    with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(600, 3600)) as demo:
+    with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(600, HOUR)) as demo:
         gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}")
-        state = gr.State(None)  # the Analysis that the tabs show
-        measured = gr.State(None)  # the same with the faithfulness of its maps measured
+        state = gr.State(None, time_to_live=HOUR)  # the Analysis that the tabs show
+        measured = gr.State(None, time_to_live=HOUR)  # the same with the faithfulness of its maps measured
         with gr.Row():
             with gr.Column(scale=2, min_width=320, elem_id="inputs"):
                 models = model_boxes(services)
@@ -107,16 +114,17 @@ def build_app(services: Services) -> gr.Blocks:
                 names = study.given_labels()[0] or own_labels(study.model)
                 if not again or study.target not in names:  # only a redraw keeps the label
                     study = study.but(target="")
-                watch = Watch(with_time_left(study.run(services)))
+                watch = Watch(with_time_left(services.run(study)))
                 for step in watch:
                     yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
-                analysis = watch.result
+                analysis = light(watch.result)
                 found = [value for tab in shown for value in tab.show(analysis, current)]
                 frames = f"{len(analysis.clip)} frames of {analysis.clip.total}"
                 yield [f"Done: {frames}, label “{escape(analysis.target)}”.", analysis, *found]
-            except UserError as error:
-                gr.Warning(escape(str(error)), title=TOAST)
-                yield [escape(str(error)), *unchanged]
+            except Exception as error:
+                sentence = escape(str(as_user_error(error)))
+                gr.Warning(sentence, title=TOAST)
+                yield [sentence, *unchanged]
 
         inputs = [state, *attention.inputs, *controls]
         busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
@@ -205,7 +213,9 @@ class App:
             UserError: a model or port that cannot be used.
         """
         check_model_name(self.model)
-        services = Services(self.model, self.device, typed=self.host in LOOPBACK)
+        os.environ.setdefault(SECONDS, DECODING)
+        own = self.host in LOOPBACK
+        services = Services(self.model, self.device, typed=own, patience=None if own else PATIENCE)
         demo = build_app(services)
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -230,7 +240,7 @@ class App:
 
 def launch(demo: gr.Blocks, **options: Any) -> str:
     """Open the port and return the page's address; ``options`` replace those of ``gr.Blocks.launch``."""
-    demo.queue(default_concurrency_limit=1, max_size=32)
+    demo.queue(default_concurrency_limit=1, max_size=QUEUE)
     usual: dict[str, Any] = {
         "prevent_thread_lock": True,
         "theme": THEME,
@@ -244,6 +254,7 @@ def launch(demo: gr.Blocks, **options: Any) -> str:
         "footer_links": ["api", "settings"],
         "state_session_capacity": SESSIONS,
         "enable_monitoring": False,
+        "app_kwargs": {"middleware": [Middleware(Guard)]},
     }
     _, address, _ = demo.launch(**(usual | options))
     return address

@@ -10,13 +10,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from app.guard import STALE_SECONDS, uploads
 from ezclip.checkpoints.cards import model_card
 from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, check_model_name, entries
 from ezclip.errors import UserError
-from ezclip.studies.host import Host
+from ezclip.progress import Progress, Report, Steps, Watch
+from ezclip.studies.declaration import Study
+from ezclip.studies.host import Host, Value
 from ezclip.types import Document
+from ezclip.video.worker import pool
 
 if TYPE_CHECKING:
     from ezclip.predictor import Predictor
@@ -27,6 +31,8 @@ BATCH = 8  # clips between two steps of an evaluation, so that Cancel is quick
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 SCRATCH_BYTES = 2e9
 CLEANING_SECONDS = 600
+_POLL = 0.1  # seconds between polls of the lock
+_MOMENT = 0.001  # seconds in which a waiting job can take it
 
 
 class Services(Host):
@@ -37,17 +43,22 @@ class Services(Host):
         device: "auto", "cpu", "cuda" or "mps".
         typed: whether users may also name models that are not listed: folders, and clip:ARCH/TAG and
             hf:organisation/name, which may be downloaded; for users of this machine.
+        patience: seconds that a job may compute; None sets no limit.
     """
 
-    def __init__(self, model: str = DEFAULT, device: str = "auto", *, typed: bool = False):
+    def __init__(
+        self, model: str = DEFAULT, device: str = "auto", *, typed: bool = False, patience: float | None = None
+    ):
         super().__init__(device, batch_size=BATCH)
         self.default, self.baseline, self.typed = model, BASELINE, typed
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
+        self.patience, self.computing = patience, threading.Lock()
         self._unpacked: dict[str, Path] = {}
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Import torch and load the two models in the background, and keep the scratch folder small."""
+        """Start a decoder, load torch and the two models in the background, and keep the scratch folder small."""
+        pool().start()
         for name, work in (("clean", self._keep_clean), ("load-models", self._warm_up)):
             threading.Thread(target=work, name=name, daemon=True).start()
 
@@ -61,6 +72,7 @@ class Services(Host):
     def _keep_clean(self) -> None:
         while not self._ended.wait(CLEANING_SECONDS):
             self._clean()
+            uploads(untouched_since=time.time() - STALE_SECONDS)
 
     def model_names(self) -> list[str]:
         """Names that can be chosen, the default first."""
@@ -121,7 +133,64 @@ class Services(Host):
         if path.is_relative_to(self._scratch.name):
             (Path(self._scratch.name) / path.relative_to(self._scratch.name).parts[0]).touch()
 
+    def run(self, study: Study) -> Steps[Any]:
+        """Run a study in its turn."""
+        return self.in_turn(study.run, study.long)
+
+    def in_turn(self, work: Callable[[Host], Steps[Any]], long: bool = True) -> Steps[Any]:
+        """Run work that uses models: one job computes at a time, while others decode or wait.
+
+        Where the app is open to others, a job that is not ``long`` may compute for ``patience`` seconds.
+        """
+        turn = Turn(self)
+        try:
+            yield from turn.take()
+            watch = Watch(work(turn))
+            for step in watch:
+                if not long and self.patience is not None and turn.seconds > self.patience:
+                    raise UserError(
+                        f"This takes longer than {self.patience:g} s and was stopped; use fewer class names or another "
+                        "method, or run it on a machine of your own."
+                    )
+                yield step
+                if long:  # others may go first
+                    turn.leave()
+                    time.sleep(_MOMENT)
+                    yield from turn.take()
+            return watch.result
+        finally:
+            turn.leave()
+
     def close(self) -> None:
         """Remove every file made for users."""
         self._ended.set()
         self._scratch.cleanup()
+
+
+class Turn(Services):
+    """The services for one job, which holds the models except while it decodes."""
+
+    def __init__(self, services: Services):
+        self.__dict__ |= vars(services)
+        self.seconds = 0.0  # in which it held the models
+        self._since: float | None = None
+
+    def take(self) -> Steps[None]:
+        """Wait for the models."""
+        while not self.computing.acquire(timeout=_POLL):
+            yield Progress(0.0, "waiting for another job")
+        self._since = time.monotonic()
+
+    def leave(self) -> None:
+        """Let the next job have the models."""
+        if self._since is not None:
+            self.seconds += time.monotonic() - self._since
+            self._since = None
+            self.computing.release()
+
+    def decode(self, work: Callable[[Report], Value], doing: str) -> Steps[Value]:
+        """Decode while another job computes."""
+        self.leave()
+        value = yield from super().decode(work, doing)
+        yield from self.take()
+        return value

@@ -112,7 +112,10 @@ class TrainConfig:
     cache: str | None = None  # folder for decoded frames; None decodes in every epoch
     workers: int = 0  # decoding processes; cropping and augmentation run on the training device
     eval_every: Positive = 100  # steps between validations and saves of the resumable state
-    keep: Positive = 1  # number of resumable states on disk
+    keep: Positive = (
+        2  # number of resumable states on disk; if the newest is damaged, a run resumes from the one before
+    )
+    max_broken: Annotated[float, Field(ge=0, le=1)] = 0.05  # fraction of unreadable videos above which a run stops
     trackers: list[Literal["wandb", "trackio"]] = field(default_factory=list)  # besides TensorBoard events
 
 

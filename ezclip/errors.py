@@ -1,8 +1,18 @@
 """Errors in a user's input; every message is one or two sentences that can be shown unchanged."""
 
+import errno
+import logging
+import secrets
+
+log = logging.getLogger(__name__)
+
 
 class UserError(Exception):
     """States the value, what is allowed and what to do; the CLI exits with 2 and the app shows the text."""
+
+
+class Unexpected(UserError):
+    """An error of the program; the log has its traceback under the id in the sentence."""
 
 
 class VideoError(UserError):
@@ -19,3 +29,16 @@ class CheckpointError(UserError):
 
 class ConfigError(UserError):
     """A training or data configuration with a wrong key or value."""
+
+
+def as_user_error(error: Exception) -> UserError:
+    """The sentence for an error that nobody foresaw, with an id under which the log has its traceback."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return UserError("The disk is full; free some space, then try again.")
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return UserError("The name of a file is too long; shorten it to 100 characters.")
+    number = secrets.token_hex(3)
+    log.error("unexpected error %s", number, exc_info=error)
+    return Unexpected(f"An unexpected error occurred ({type(error).__name__}, id {number}); please report it.")

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+PARTIAL = ".partial"  # suffix of files that are being written
 _REPOSITORY, _INSTALLED = Path(__file__).parents[1], Path(__file__).parent / "shipped"
 
 
@@ -18,10 +20,16 @@ def shipped(name: str) -> Path:
     return _INSTALLED / name if (_INSTALLED / name).is_dir() else _REPOSITORY / name
 
 
+def remove_partial(folder: Path) -> None:
+    """Remove what writers that were killed have left in a folder; nobody else may write there now."""
+    for left in folder.rglob(f".*{PARTIAL}"):
+        left.unlink(missing_ok=True)
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a new file beside ``path``, then move it there in one step; a failure leaves no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     temporary.touch()
     mode = temporary.stat().st_mode
     try:
@@ -37,6 +45,16 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as indented JSON, atomically."""
     write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n"))
+
+
+def spreadsheet_cell(value: Any) -> Any:
+    """A cell for CSV files: text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def spreadsheet_text(cell: str) -> str:
+    """The text of a cell that ``spreadsheet_cell`` made."""
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def sha256_of(path: str | Path) -> str:

@@ -52,6 +52,10 @@ class Watch(Generic[T]):
         """Yield the progress."""
         self.result = yield from self._steps
 
+    def close(self) -> None:
+        """Cancel the work."""
+        self._steps.close()
+
 
 def finish(steps: Steps[T]) -> T:
     """Run to the end without showing progress."""

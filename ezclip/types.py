@@ -5,10 +5,11 @@ Letters: B videos, T frames, N patches, D width, E embedding, C classes, L text 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
+from PIL import Image
 
 Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]
 PromptDepth = Literal["deep", "shallow", "none"]
@@ -103,6 +104,16 @@ class Clip(_Images):
     def __len__(self) -> int:
         """T, the number of frames."""
         return len(self.images)
+
+    def reduced(self, side: int) -> Clip:
+        """The clip for display, its frames' short side at most ``side``."""
+        height, width = self.images.shape[1:3]
+        if (scale := side / min(height, width)) >= 1:
+            return self
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        return replace(
+            self, images=np.stack([np.asarray(Image.fromarray(image).resize(size)) for image in self.images])
+        )
 
 
 @dataclass(frozen=True)

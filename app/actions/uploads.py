@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from app.guard import RESERVE
 from app.services import Services
 from ezclip.data.manifest import MANIFEST, SUFFIXES, read_rows
 from ezclip.errors import UserError
@@ -19,6 +20,7 @@ from ezclip.video.read import describe, write_playable
 PREVIEW_FRAMES = 1500
 MOST_FILES = 2000
 MOST_BYTES = 2_000_000_000  # unpacked
+MOST_EXPANSION = 100  # times the zip's own size; videos hardly shrink in a zip
 _PART = r"(?!\.\.?(/|$))[^/\\:\x00-\x1f]+"
 _INSIDE = re.compile(rf"{_PART}(/{_PART})*")  # a path that stays in its folder, on every system
 
@@ -34,12 +36,19 @@ def unpacked_zip(services: Services, path: str) -> Path:
         try:
             with zipfile.ZipFile(path) as archive:
                 members = [m for m in archive.infolist() if not m.is_dir() and _wanted(m.filename)]
-                _check_size(len(members), sum(m.file_size for m in members))
+                size = sum(m.file_size for m in members)
+                _check_size(len(members), size)
+                if size > MOST_EXPANSION * Path(path).stat().st_size or size > shutil.disk_usage(folder).free - RESERVE:
+                    raise UserError(
+                        f"The zip would unpack to {size / 1e6:.0f} MB, which is too much; send fewer clips."
+                    )
                 for member in members:
                     archive.extract(member, folder)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
             advice = "zip a folder with one sub-folder for each class"
             raise UserError(f"{Path(path).name} is not a zip file; {advice}.") from error
+        except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+            raise UserError("The zip holds a file and a folder of one name; rename one of them.") from error
         return _classes_in(folder)
 
     if not path or not Path(path).is_file():

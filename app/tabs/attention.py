@@ -95,7 +95,7 @@ def _methods() -> list[tuple[str, str]]:
 
 def measured_faithfulness(services: Services, analysis: Analysis) -> Iterator[tuple[str, Any]]:
     """The faithfulness table, as HTML, while it is measured; with the last one the completed analysis."""
-    watch = Watch(analysis.measured(services))
+    watch = Watch(services.in_turn(analysis.measured))
     for step in watch:
         yield html.faithfulness(analysis, doing=f"measuring faithfulness, {step.share:.0%}"), gr.skip()
     yield html.faithfulness(watch.result), watch.result

@@ -69,10 +69,10 @@ def classes_tab(services: Services, controls: Controls) -> None:
         yield Progress(0.0, "unpacking")
         place = unpacked_zip(services, path) if path else uploaded_folder(services, files or [], listed.split("\n"))
         study = controls.study(Evaluate, values, data=str(place), labels="")
-        return (yield from study.run(services))
+        return (yield from services.run(study))
 
     def show_tables(one: str | None, two: str | None) -> list[Any]:
-        return _show(finish(Classes(one or "", two or "").run(services)))
+        return _show(finish(services.run(Classes(one or "", two or ""))))
 
     def choose(row: int, found: ClassStudy | None, *values: Any) -> Choice:
         from ezclip.evaluation.shipped import draw_test_clip

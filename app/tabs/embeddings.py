@@ -51,7 +51,7 @@ class EmbeddingsTab:
             first, second, how, shown, pair, *_ = values
             clips = tuple(filter(None, [controls.clip(shown, pair), *(more or []), *(chosen or [])]))
             study = build(CompareFrames, {"clips": clips, "baseline": first, "model": second, "projection": how})
-            return study.run(services)
+            return services.run(study)
 
         def show(found: FramePlane) -> list[Any]:
             return [html.frame_plane(found), found]

@@ -38,7 +38,7 @@ class StudyExport:
     """A button that packs a tab's result; ``state`` holds it."""
 
     def __init__(self, services: Services, name: str) -> None:
-        self.state = gr.State(None)
+        self.state = gr.State(None, time_to_live=3600)
 
         def make(result: Result) -> str:
             return page_and_archive(services, f"ezclip-{name}", result)[1]
@@ -65,7 +65,7 @@ def page_and_archive(services: Services, name: str, result: Result, *, clips: tu
 
 def complete(services: Services, analysis: Analysis) -> Analysis:
     """An analysis whose maps' faithfulness is measured."""
-    return analysis if all(f.measured for f in analysis.faithfulness) else finish(analysis.measured(services))
+    return analysis if all(f.measured for f in analysis.faithfulness) else finish(services.in_turn(analysis.measured))
 
 
 def _file(services: Services, which: int, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:

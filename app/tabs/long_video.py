@@ -42,7 +42,8 @@ def long_video_tab(services: Services, controls: Controls) -> None:
             live = gr.State(None)
 
     def work(window: float, every: float, *values: Any) -> Steps[tuple[Timeline, bool]]:
-        watch = Watch(controls.study(ScoreTimeline, values, seconds=window or 0, step=every or 0).run(services))
+        study = controls.study(ScoreTimeline, values, seconds=window or 0, step=every or 0)
+        watch = Watch(services.run(study))
         for at in watch:
             if at.partial is not None:
                 yield Progress(at.share, at.doing, (at.partial, False))

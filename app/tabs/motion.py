@@ -29,7 +29,7 @@ def motion_tab(services: Services, controls: Controls) -> None:
         export = StudyExport(services, "motion")
 
     def work(*values: Any) -> Steps[MotionProbes]:
-        return controls.study(ProbeMotion, values).run(services)
+        return services.run(controls.study(ProbeMotion, values))
 
     def show(probes: MotionProbes) -> list[Any]:
         return [html.motion(probes), gr.Plot(probes.chart(), visible=True), probes]

@@ -44,7 +44,7 @@ def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
 
     def work(*values: Any) -> Steps[CorruptedPredictions]:
         strengths = dict(zip(kinds, values[: len(kinds)], strict=True))
-        return controls.study(Corrupt, values[len(kinds) :], **strengths).run(services)
+        return services.run(controls.study(Corrupt, values[len(kinds) :], **strengths))
 
     def show(found: CorruptedPredictions) -> list[Any]:
         return [html.corrupted(found), found]

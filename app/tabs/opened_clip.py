@@ -47,7 +47,7 @@ class OpenedClip:
             self.cancel = gr.Button("Cancel", size="sm", elem_id=f"{name}-clip-cancel")
             self.shown = gr.HTML("", elem_id=f"{name}-clip")
             self.faithfulness = gr.HTML("", elem_id=f"{name}-faithfulness")
-            self.analysis, self.measured = gr.State(None), gr.State(None)
+            self.analysis, self.measured = (gr.State(None, time_to_live=3600) for _ in range(2))
 
             def make(analysis: Analysis, measured: Analysis | None) -> str:
                 whole = complete(services, newest(analysis, measured))
@@ -66,7 +66,7 @@ class OpenedClip:
 
         def work(*values: Any) -> Steps[tuple[Analysis, Choice]]:
             choice = choose(*values)
-            return (yield from choice.study.run(self.services)), choice
+            return (yield from self.services.run(choice.study)), choice
 
         def show(found: tuple[Analysis, Choice]) -> list[Any]:
             analysis, choice = found

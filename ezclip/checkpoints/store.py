@@ -5,6 +5,7 @@ Half precision on disk, float32 on load. Writing is atomic, loading is strict.
 
 from __future__ import annotations
 
+import errno
 import json
 from pathlib import Path
 
@@ -16,15 +17,24 @@ from torch import Tensor
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, BACKBONE_KEY, CONFIG, SCHEMA, backbone_file, read_config
 from ezclip.errors import CheckpointError
 from ezclip.files import write_atomically, write_json
-from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
+from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, fingerprint, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.types import Document
 
+FINGERPRINT = "fingerprint"  # key of an adapter's metadata; files of earlier versions have none
+
 
 def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     half = {k: v.detach().to("cpu", torch.float16).contiguous().clone() for k, v in state.items()}
-    write_atomically(path, lambda p: save_file(half, p, {"format": "pt", **metadata}))
+
+    def write(target: Path) -> None:
+        try:
+            save_file(half, target, {"format": "pt", **metadata})
+        except SafetensorError as error:
+            raise OSError(errno.ENOSPC, str(error)) from error  # all that can go wrong with writing these
+
+    write_atomically(path, write)
 
 
 def save_backbone(backbone: Backbone, path: str | Path) -> None:
@@ -36,12 +46,17 @@ def save_backbone(backbone: Backbone, path: str | Path) -> None:
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {k: file.get_tensor(k).float() for k in file.keys()}, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+            tensors, metadata = {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"{path.name} is not a readable safetensors file ({type(error).__name__}). Only safetensors are loaded; "
             "the official release's .pt files go through `python -m ezclip convert`."
         ) from error
+    for name, tensor in tensors.items():
+        if tensor.dtype not in (torch.float16, torch.float32):
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise CheckpointError(f"{name} in {path.name} is {kind}; weights must be float16 or float32.")
+    return {k: tensor.float() for k, tensor in tensors.items()}, metadata
 
 
 def load_backbone(path: str | Path) -> Backbone:
@@ -82,7 +97,8 @@ def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary
         "backbone": {"id": backbone.id, "sha256": backbone.sha256},
         **summary,
     }
-    _save_half(dict(model.trainable()), folder / ADAPTER, {})
+    trained = dict(model.trainable())
+    _save_half(trained, folder / ADAPTER, {FINGERPRINT: fingerprint(trained)})
     write_json(folder / CONFIG, config)
 
 
@@ -111,8 +127,10 @@ def copy_adapter(model: EZCLIP, folder: str | Path) -> None:
         CheckpointError: the two architectures differ, or the file is damaged.
     """
     folder = Path(folder)
-    state, _ = _read_tensors(folder / ADAPTER)
+    state, metadata = _read_tensors(folder / ADAPTER)
     copy_strictly(model.trainable(), state, f"{folder.name}/{ADAPTER}")
+    if metadata.get(FINGERPRINT, fingerprint(state)) != fingerprint(state):
+        raise CheckpointError(f"The weights of {folder.name} do not match their fingerprint; get the files again.")
 
 
 def find_backbone(folder: Path) -> Backbone:

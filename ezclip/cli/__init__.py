@@ -9,11 +9,13 @@ import importlib
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import tyro
 
-from ezclip.errors import UserError
+from ezclip.errors import Unexpected, as_user_error
 
 STUDY_VERBS = {
     "predict": "rank class names for clips",
@@ -52,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb.
 
     Returns:
-        0 done, 2 invalid input (one sentence on stderr).
+        0 done, 2 invalid input, 1 any other error; both one sentence on stderr.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -69,15 +71,20 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    traces = Path(tempfile.gettempdir()) / "ezclip-errors.log"
+    logging.getLogger("ezclip.errors").addHandler(logging.FileHandler(traces, delay=True))
+    logging.getLogger("ezclip.errors").propagate = False
     command = tyro.cli(_command(verb, options), args=options, prog=f"python -m ezclip {verb}", config=_STYLE)
     try:
         return command.run()
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except Exception as error:
+        found = as_user_error(error)
+        where = f" The traceback is in {traces}." if isinstance(found, Unexpected) else ""
+        print(f"{found}{where}", file=sys.stderr)
+        return 1 if isinstance(found, Unexpected) else 2
 
 
 def _command(verb: str, options: list[str]) -> Callable:

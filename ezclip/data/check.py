@@ -7,10 +7,9 @@ import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path, PurePosixPath
 
 from ezclip.data.formats import Listing
@@ -113,7 +112,7 @@ def unpack(listing: Listing, folder: Path) -> Listing:
 def check(listing: Listing, root: Path | None = None, *, decode: bool = True, jobs: int | None = None) -> Steps[Check]:
     """Find every listed video below ``root``, by default the list's folder, and decode T frames of each.
 
-    Without ``decode``, files only need to exist. ``jobs`` is the number of processes, by default one for each core.
+    Without ``decode``, files only need to exist. ``jobs`` is the number of decoders, by default one for each core.
 
     Raises:
         ConfigError: root is not a folder.
@@ -126,9 +125,8 @@ def check(listing: Listing, root: Path | None = None, *, decode: bool = True, jo
     there = [i for i, path in enumerate(paths) if path is not None]
     decoded: dict[int, tuple[str, int]] = dict.fromkeys(there, ("", 0))
     if decode and there:
-        # fresh processes: a decoder's threads do not survive a fork
-        with ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=get_context("spawn")) as pool:
-            results = pool.map(_decode, [str(paths[i]) for i in there], chunksize=8)
+        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:  # their decoders are processes of their own
+            results = pool.map(_decode, [str(paths[i]) for i in there])
             for number, (i, result) in enumerate(zip(there, results, strict=True), 1):
                 decoded[i] = result
                 yield Progress(number / len(there), f"checking, video {number} of {len(there)}")

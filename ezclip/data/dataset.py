@@ -8,9 +8,8 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,7 +27,6 @@ from ezclip.video.sampling import random_in_segments, segment_centres, segment_p
 from ezclip.video.transforms import crops, resize_short_side
 
 FRAMES_PER_SEGMENT = 5  # a cached video keeps at most this many frames for each of the T segments
-MAX_BROKEN = 0.05  # fraction of unreadable videos above which a run stops
 
 Sampling = Literal["random", "centres"]
 Augmentation = Literal["none", "shift", "release"]
@@ -88,9 +86,9 @@ def _fill(folder: Path, rows: Sequence[Row], keep: int, size: int) -> Steps[None
         file.truncate(len(rows) * keep * 3 * size * size)
     decode = partial(_decode_into, str(folder / "frames.u8"), len(rows), keep, size)
     jobs = [(i, str(row.path)) for i, row in enumerate(rows)]
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # their decoders are processes of their own
         counts: list[int] = []
-        for count in pool.map(decode, jobs, chunksize=16):
+        for count in pool.map(decode, jobs):
             counts.append(count)
             yield Progress(len(counts) / len(jobs), f"decoding, clip {len(counts)} of {len(jobs)}")
     np.save(folder / "counts.npy", np.array(counts, np.int64))
@@ -98,7 +96,6 @@ def _fill(folder: Path, rows: Sequence[Row], keep: int, size: int) -> Steps[None
 
 def _decode_into(file: str, count: int, keep: int, size: int, job: tuple[int, str]) -> int:
     """Decode one video into its place in the cache; the number of frames kept, 0 if it cannot be read."""
-    torch.set_num_threads(1)
     index, path = job
     try:
         images = read_clip(path, lambda n: segment_centres(n, keep) if n > keep else list(range(n))).images
@@ -149,7 +146,7 @@ class Item(NamedTuple):
     frames: Tensor  # uint8 (T, 3, H, W), short side at training size
     seed: int  # of its augmentation
     target: int  # its class number
-    unreadable: list[str]  # names of unreadable videos that this clip replaces
+    unreadable: list[tuple[str, str]]  # unreadable videos that this clip replaces, and why
 
 
 class Clips(Dataset):
@@ -198,13 +195,13 @@ class Clips(Dataset):
         rng = np.random.default_rng([self.seed, epoch, index])
         centres = partial(segment_centres, T=self.T)
         pick = partial(random_in_segments, T=self.T, rng=rng) if self.sampling == "random" else centres
-        broken: list[str] = []
+        broken: list[tuple[str, str]] = []
         for step in range(len(self.rows)):
             i = (index + step) % len(self.rows)
             try:
                 views = self.frames(i, pick)
-            except VideoError:
-                broken.append(str(self.rows[i].path))
+            except VideoError as error:
+                broken.append((str(self.rows[i].path), str(error)))
                 continue
             return Item(views, int(rng.integers(2**31)), self.targets[i], broken)
         raise ConfigError("None of the videos can be read; check them in a player first.")

@@ -15,6 +15,7 @@ from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import UserError
 from ezclip.evaluation.embed import ONE_VIEW, Embedded, ViewCount, embed
 from ezclip.evaluation.metrics import accuracies
+from ezclip.files import spreadsheet_text
 from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
@@ -93,7 +94,7 @@ def read_predictions(path: str | Path, title: str) -> Evaluation:
     name = Path(path).name
     try:
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            header, *lines = csv.reader(file)
+            header, *lines = [list(map(spreadsheet_text, row)) for row in csv.reader(file)]
     except (UnicodeDecodeError, csv.Error, ValueError) as error:
         raise UserError(f"{name} is not a table of predictions in CSV.") from error
     labels = header[3:]

@@ -13,7 +13,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
-from ezclip.files import write_atomically, write_json
+from ezclip.files import spreadsheet_cell, write_atomically, write_json
 from ezclip.types import Document
 
 
@@ -100,8 +100,7 @@ def slug(name: str) -> str:
 def _csv(path: Path, table: Table) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(table.columns)
-        writer.writerows(table.rows)
+        writer.writerows(map(spreadsheet_cell, row) for row in [table.columns, *table.rows])
 
 
 def _plain(value: Any) -> Any:

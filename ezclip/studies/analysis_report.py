@@ -130,7 +130,8 @@ class Analysis(Result):
     def measured(self, host: Host) -> Steps[Analysis]:
         """The same with the faithfulness of every map measured."""
         found = [r.attribution for r in self.results]
-        steps = measure_faithfulness(host, self.study, self.clip, found, self.names, self.target)
+        clip = yield from host.clip(self.study["clip"], len(self.clip))  # ``self.clip`` may be reduced
+        steps = measure_faithfulness(host, self.study, clip, found, self.names, self.target)
         return replace(self, faithfulness=(yield from steps))
 
     def as_json(self) -> Document:

@@ -60,6 +60,7 @@ class Evaluate(Study):
     """
 
     verb: ClassVar[str] = "evaluate"
+    long: ClassVar[bool] = True
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("compare", (("data", "archive"),), (("baseline", BASELINE),)),)
     data: Annotated[str, _Data] = ""
     labels: Labels = ""

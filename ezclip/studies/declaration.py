@@ -15,6 +15,7 @@ from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import UserError, VideoError
 from ezclip.figures.report import Picture, Report, Table
+from ezclip.files import spreadsheet_cell
 from ezclip.parameters import Parameter, build, check_parameters, declared, values_of
 from ezclip.text.labels import label_set, parse_labels
 from ezclip.text.templates import check_texts, sentences
@@ -134,6 +135,7 @@ class Study:
     aliases: ClassVar[tuple[Alias, ...]] = ()
     files: ClassVar[bool] = False
     needs_labels: ClassVar[bool] = False
+    long: ClassVar[bool] = False  # may take minutes
     printed: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
@@ -226,7 +228,8 @@ class Study:
             table = io.StringIO(newline="")
             writer = csv.writer(table)
             writer.writerow(["number", "class", "description"])
-            writer.writerows([i, name, text] for i, (name, text) in enumerate(own.items()))
+            cells = [map(spreadsheet_cell, pair) for pair in own.items()]
+            writer.writerows([i, *pair] for i, pair in enumerate(cells))
             found[SENTENCES_FILE] = table.getvalue()
         return found
 

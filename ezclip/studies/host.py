@@ -23,8 +23,8 @@ from ezclip.video.sampling import segment_centres
 if TYPE_CHECKING:
     from ezclip.predictor import Encoded, Predictor
 
-CLIP_BYTES = 512e6  # decoded frames kept in memory
-RESULT_BYTES = 512e6  # encoded clips and what was derived from them
+CLIP_BYTES = 192e6  # decoded frames kept in memory
+RESULT_BYTES = 256e6  # encoded clips and what was derived from them
 MODELS = 8  # loaded at once; the least recently used one is evicted
 Value = TypeVar("Value")
 
@@ -118,7 +118,8 @@ class Host:
                 evicted, _ = self._predictors.popitem(last=False)
                 self._results.drop(lambda key: evicted in key)
                 used = {id(p.model.vision.conv1) for p in self._predictors.values()}
-                self._backbones = {k: b for k, b in self._backbones.items() if id(b.clip.visual.conv1) in used}
+                for key in [k for k, b in self._backbones.items() if id(b.clip.visual.conv1) not in used]:
+                    del self._backbones[key]
             return self._predictors[name]
 
     def predictors(self, names: list[str]) -> Steps[dict[str, Predictor]]:
@@ -136,7 +137,11 @@ class Host:
             key, choose = f"{digest(path)} {Path(path).name} {T}", partial(segment_centres, T=T)
             return self._clips.get(key, lambda: replace(read_clip(path, choose, report=report), source=key))
 
-        return in_thread(decode, "decoding the clip")
+        return self.decode(decode, "decoding the clip")
+
+    def decode(self, work: Callable[[Report], Value], doing: str) -> Steps[Value]:
+        """Work that decodes and uses no model."""
+        return in_thread(work, doing)
 
     def encode(self, predictor: Predictor, clip: Clip) -> Encoded:
         """A clip under a model, from the cache if used recently; clips made in memory are not cached."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
-from ezclip.progress import Progress, Steps, in_thread, within
+from ezclip.progress import Progress, Steps, within
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host, digest
@@ -58,7 +58,7 @@ class ProbeMotion(ClipStudy):
             seen: list[Observation] = host.kept(name, "variations", content, T)
             if not seen:
                 if T not in decoded:
-                    steps = in_thread(partial(read_variations, self.clip, T), "decoding the variations")
+                    steps = host.decode(partial(read_variations, self.clip, T), "decoding the variations")
                     decoded[T] = yield from within(steps, done, done)
                 steps = observe(predictor, decoded[T])
                 seen[:] = yield from within(steps, done, done + 1 / len(predictors), f"{name}: ")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -14,11 +14,11 @@ from ezclip.figures import charts
 from ezclip.figures.maps import draw_thumbnails, overlay, square
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
-from ezclip.progress import Progress, Steps
+from ezclip.progress import Progress, Steps, within
 from ezclip.studies.declaration import Alias, Baseline, ClipStudy, ModelsResult
 from ezclip.studies.host import Host, digest
-from ezclip.types import Document, Prediction
-from ezclip.video.read import describe, windows
+from ezclip.types import Clip, Document, Prediction
+from ezclip.video.read import Windows, describe
 from ezclip.video.sampling import SHORTEST
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class ScoreTimeline(ClipStudy):
     """
 
     verb: ClassVar[str] = "timeline"
+    long: ClassVar[bool] = True
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("scan"),)
     baseline: Baseline = ""
     seconds: Annotated[float, _Seconds] = 2.0
@@ -64,24 +65,39 @@ class ScoreTimeline(ClipStudy):
         seen: list[Window] = []
         moments: list[Moment] = []
         drawn = 0
-        for window in known or slide(predictors, self.clip, seconds=self.seconds, step=self.step):
-            scores = {}
-            for name, predictor in by_name.items():
-                ranked = predictor.rank(window.videos[name], names, texts[name])
-                by_label = {p.label: (p.score, p.logit) for p in ranked}
-                scores[name] = np.array([by_label[label] for label in names])
-            moments.append(Moment(window.start, window.end, names, scores, window.middle, window.heat))
-            if len(moments) <= MOST_KEPT:
-                seen.append(window)
-            share, of_all = (min(1.0, window.end / length), f" of {length:.0f}") if length else (0.0, "")
-            partial = None
-            if not known and len(moments) > 1.1 * drawn:
-                drawn = len(moments)
-                partial = Timeline(self, identities, list(moments))
-            yield Progress(share, f"window {len(moments)}, up to {window.end:.0f} s{of_all}", partial)
+        share = 0.0
+        with nullcontext() if known else closing(self._windows(predictors)) as sliding:
+            kept = iter(known)
+            while True:
+                if sliding is None:
+                    window = next(kept, None)
+                else:
+                    clip = yield from within(host.decode(sliding.next, "decoding"), share, share)
+                    window = None if clip is None else observe(predictors, clip)
+                if window is None:
+                    break
+                scores = {}
+                for name, predictor in by_name.items():
+                    ranked = predictor.rank(window.videos[name], names, texts[name])
+                    by_label = {p.label: (p.score, p.logit) for p in ranked}
+                    scores[name] = np.array([by_label[label] for label in names])
+                moments.append(Moment(window.start, window.end, names, scores, window.middle, window.heat))
+                if len(moments) <= MOST_KEPT:
+                    seen.append(window)
+                share, of_all = (min(1.0, window.end / length), f" of {length:.0f}") if length else (0.0, "")
+                partial = None
+                if not known and len(moments) > 1.1 * drawn:
+                    drawn = len(moments)
+                    partial = Timeline(self, identities, list(moments))
+                yield Progress(share, f"window {len(moments)}, up to {window.end:.0f} s{of_all}", partial)
         if len(moments) <= MOST_KEPT:
             known[:] = seen
         return Timeline(self, identities, moments)
+
+    def _windows(self, predictors: list[Predictor]) -> Windows:
+        from ezclip.studies.analysis import shared_frames
+
+        return Windows(self.clip, T=shared_frames(predictors), seconds=self.seconds, step=self.step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,24 +151,17 @@ class Moment:
         return {"start": round(self.start, 4), "end": round(self.end, 4), "predictions": best}
 
 
-def slide(predictors: list[Predictor], path: str | Path, *, seconds: float, step: float) -> Iterator[Window]:
-    """Slide a window of some seconds over a video under each model; memory holds the frames of one window.
-
-    The models have equal T where they have prompts; the last one's attention is shown. Raises VideoError for a video
-    that cannot be read, or lengths below 0.1 s.
-    """
+def observe(predictors: list[Predictor], clip: Clip) -> Window:
+    """A window's clip under the models; the last one's attention is shown."""
     from ezclip.explanation.maps import explain_clip
-    from ezclip.studies.analysis import shared_frames
 
     model = predictors[-1]
-    T = shared_frames(predictors)
-    for clip in windows(path, T=T, seconds=seconds, step=step):
-        encoded = {predictor.name: predictor.encode(clip) for predictor in predictors}
-        videos = {name: e.frames.mean(dim=1, keepdim=True) for name, e in encoded.items()}
-        middle = len(clip) // 2
-        picture = square(clip.images[middle][None], SIDE, model.model.image_size)[0]
-        heat = explain_clip(model, encoded[model.name]).heat[middle]
-        yield Window(float(clip.seconds[0]), float(clip.seconds[-1]), videos, picture, heat)
+    encoded = {predictor.name: predictor.encode(clip) for predictor in predictors}
+    videos = {name: e.frames.mean(dim=1, keepdim=True) for name, e in encoded.items()}
+    middle = len(clip) // 2
+    picture = square(clip.images[middle][None], SIDE, model.model.image_size)[0]
+    heat = explain_clip(model, encoded[model.name]).heat[middle]
+    return Window(float(clip.seconds[0]), float(clip.seconds[-1]), videos, picture, heat)
 
 
 def thumbnail(moment: Moment, limit: float) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ezclip.errors import LabelError
+from ezclip.files import spreadsheet_text
 
 _SETS = Path(__file__).with_name("descriptions")
 KINDS = ("trained", "names", "templates", "descriptions")
@@ -55,7 +56,8 @@ def read_descriptions(path: str | Path) -> dict[str, str]:
     descriptions: dict[str, str] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            for number, row in enumerate(csv.reader(file), 1):
+            for number, cells in enumerate(csv.reader(file), 1):
+                row = list(map(spreadsheet_text, cells))
                 if number == 1 or not any(cell.strip() for cell in row):
                     continue
                 if len(row) < 3 or not row[1].strip() or not row[2].strip():

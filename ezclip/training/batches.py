@@ -123,13 +123,13 @@ class Batch(NamedTuple):
     frames: list[Tensor]
     seeds: list[int]
     targets: list[int]
-    unreadable: list[str]
+    unreadable: list[tuple[str, str]]
 
 
 def collate(items: Sequence[Item]) -> Batch:
     """Collate items into lists; their frames may differ in size until cropped."""
-    names = [name for item in items for name in item.unreadable]
-    return Batch([i.frames for i in items], [i.seed for i in items], [i.target for i in items], names)
+    unreadable = [video for item in items for video in item.unreadable]
+    return Batch([i.frames for i in items], [i.seed for i in items], [i.target for i in items], unreadable)
 
 
 def views_of(clips: Clips, batch: Batch, device: torch.device) -> Tensor:

@@ -7,6 +7,7 @@ uninterrupted one.
 import dataclasses
 import logging
 import math
+from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,7 +36,7 @@ from ezclip.progress import Progress, Steps
 from ezclip.text.tokens import tokenize
 from ezclip.training import batches
 from ezclip.training.optim import adamw, warmup_cosine
-from ezclip.training.records import Journal, State, known_broken, report_broken
+from ezclip.training.records import Journal, State, claimed, known_broken, report_broken
 from ezclip.training.step import Step
 from ezclip.types import Document
 from ezclip.video.transforms import normalise
@@ -63,7 +64,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
     """
     accelerator = start_accelerator(config)
     out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
+    with claimed(out) if accelerator.is_main_process else nullcontext():
+        return (yield from _train(config, accelerator, out, resume))
+
+
+def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: bool) -> Steps[Document]:
     torch.manual_seed(config.seed)
     rows = read_rows(config.data)
     labels = labels_of(rows)
@@ -100,7 +105,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
     for step, batch in enumerate(loader, first):
         model.train()
         unreadable = gather_object(batch.unreadable) if accelerator.num_processes > 1 else batch.unreadable
-        report_broken(out, unreadable, broken, len(rows), write=accelerator.is_main_process)
+        report_broken(out, unreadable, broken, len(rows), config.max_broken, write=accelerator.is_main_process)
         tokens = batches.draw_tokens(sentences, config.seed, step).to(accelerator.device)
         losses = backward(step, batches.views_of(clips, batch, accelerator.device), tokens, torch.tensor(batch.targets))
         if not math.isfinite(losses["loss"].item()):

@@ -5,20 +5,23 @@ import json
 import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch.utils.tensorboard import SummaryWriter
 
 from ezclip.config import TrainConfig
-from ezclip.data.dataset import MAX_BROKEN
 from ezclip.errors import CheckpointError, ConfigError
-from ezclip.files import write_atomically
+from ezclip.files import remove_partial, write_atomically
 from ezclip.model.ezclip import EZCLIP
+from ezclip.types import Document
 
 # fields of TrainConfig that do not change what is learned: a run resumes with other values
-RUNTIME = {"out", "checkpointing", "micro_batch", "cache", "workers", "keep", "trackers"}
+RUNTIME = {"out", "checkpointing", "micro_batch", "cache", "workers", "keep", "max_broken", "trackers"}
 log = logging.getLogger(__name__)
 
 
@@ -30,21 +33,43 @@ def known_broken(out: Path, *, keep: bool) -> set[str]:
     return {json.loads(line)["path"] for line in path.read_text().splitlines()} if path.exists() else set()
 
 
-def report_broken(out: Path, unreadable: list[str], broken: set[str], count: int, *, write: bool) -> None:
-    """List newly found unreadable videos in skipped.jsonl; stop the run above 5 % of ``count``.
+@contextmanager
+def claimed(out: Path) -> Iterator[None]:
+    """Make a run's folder and hold it alone; what a run that was killed left half-written is removed.
+
+    Raises:
+        ConfigError: another process trains into it.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as error:
+        raise ConfigError(f"Another process trains into {out.name}; wait for it, or choose another out.") from error
+    try:
+        remove_partial(out)
+        yield
+    finally:
+        lock.release()
+
+
+def report_broken(
+    out: Path, unreadable: list[tuple[str, str]], broken: set[str], count: int, most: float, *, write: bool
+) -> None:
+    """List newly found unreadable videos with the reason in skipped.jsonl; stop the run above ``most`` of ``count``.
 
     Counts are global, so that all processes stop together; one of them writes.
 
     Raises:
         ConfigError: too many are unreadable.
     """
-    for name in dict.fromkeys(unreadable):
+    for name, why in dict(unreadable).items():
         if write and name not in broken:
             log.warning("skipped %s: it cannot be read", Path(name).name)
             with (out / "skipped.jsonl").open("a") as file:
-                file.write(json.dumps({"path": name}) + "\n")
-    broken.update(unreadable)
-    if len(broken) > MAX_BROKEN * count:
+                file.write(json.dumps({"path": name, "error": why}) + "\n")
+    broken.update(dict(unreadable))
+    if len(broken) > most * count:
         raise ConfigError(f"{len(broken)} of {count} videos cannot be read (see skipped.jsonl); repair the data first.")
 
 
@@ -76,8 +101,6 @@ class State:
 
     def __init__(self, out: Path, model: EZCLIP, optimiser: Any, schedule: Any, config: TrainConfig):
         self.out = out
-        for stale in out.glob(".state-*"):  # of a run killed while writing
-            stale.unlink()
         self.model, self.optimiser, self.schedule, self.config = model, optimiser, schedule, config
         self.before, self.started = 0.0, time.monotonic()
         self.best = -1.0  # highest val_top1 so far, -1 before the first validation
@@ -108,14 +131,10 @@ class State:
             old.unlink()
 
     def load(self) -> int:
-        """Restore the newest state and return the next step; 0 if nothing was saved."""
+        """Restore the newest state that can be read and return the next step; 0 if nothing was saved."""
         if not self.saved:
             return 0
-        path = self.saved[-1]
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # the unpickler raises many kinds
-            raise CheckpointError(f"{path} cannot be read; remove it to resume from an earlier one.") from error
+        path, state = self._newest()
         saved, given = json.loads(state["config"]), dataclasses.asdict(self.config)
         if changed := [k for k in given if k not in RUNTIME and (k not in saved or saved[k] != given[k])]:
             raise ConfigError(
@@ -129,6 +148,14 @@ class State:
         self.schedule.load_state_dict(state["schedule"])
         self.before, self.best = state["seconds"], state["best"]
         return state["step"]
+
+    def _newest(self) -> tuple[Path, Document]:
+        for path in reversed(self.saved):
+            try:
+                return path, torch.load(path, map_location="cpu", weights_only=True)
+            except Exception:  # the unpickler raises many kinds
+                log.warning("%s is damaged and is not used", path.name)
+        raise CheckpointError(f"None of the states in {self.out.name} can be read; start again without --resume.")
 
     def forget(self) -> None:
         """Remove the files of an earlier run, so that they are not mistaken for this run's."""

@@ -38,6 +38,7 @@ CODECS = frozenset(
 MAX_SECONDS = 30 * 60
 MAX_FRAMES = 30 * 60 * 120
 MAX_DECODED = 2e10  # pixels decoded for the frames of one clip, about 40 s of one core
+KEPT_SIDE = 1080  # frames with twice this short side or more are reduced; no model sees more than a part of it
 MAX_DECODED_ALL = 3e11  # pixels decoded from a whole video, frame by frame
 FOLDER_FPS = 25.0  # frame folders have no timestamps; this rate is assumed
 NEXT_FRAME = 0.005  # seconds between polls of a camera
@@ -166,6 +167,7 @@ class _Pixels:
 
     def add(self, image: np.ndarray, seconds: float) -> None:
         """Store the next frame."""
+        image = _reduced(image)
         if not self.seconds:
             self.images = self.allocate((self.count, *image.shape))
         if len(self.seconds) == self.count:
@@ -176,6 +178,12 @@ class _Pixels:
         self.images[len(self.seconds)] = image
         self.seconds.append(seconds)
         self.report(len(self.seconds) / self.count)
+
+
+def _reduced(image: np.ndarray) -> np.ndarray:
+    """A large frame, averaged over squares of pixels so that its short side is near ``KEPT_SIDE``."""
+    factor = min(image.shape[:2]) // KEPT_SIDE
+    return np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
 
 
 def _decodes(wanted: list[int], starts: list[int]) -> int:
@@ -200,7 +208,8 @@ def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float
     """
     with guarded(Path(path)):
         for frame in islice(_decode_all(Path(path), MAX_DECODED_ALL), limit):
-            yield upright(frame)
+            image, seconds = upright(frame)
+            yield _reduced(image), seconds
 
 
 @contextmanager

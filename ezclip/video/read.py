@@ -6,7 +6,7 @@ One answer of a decoder may take EZCLIP_DECODE_SECONDS (60 s where it is not set
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,12 +53,25 @@ def _read(path: str | Path, choose: Choose, report: Report) -> tuple[Frames, lis
     return answer, indices
 
 
-def windows(path: str | Path, *, T: int, seconds: float, step: float, report: Report = silent) -> Iterator[Clip]:
-    """Windows that slide over a video, see ``video.windows.windows``."""
-    with pool().lease(report) as worker:
-        worker.open(Path(path).name, path, "sliding", T, seconds, step, report=report)
-        while (clip := worker.send(None, report)) is not None:
-            yield clip
+class Windows:
+    """Windows that slide over a video, see ``video.windows.windows``; to be closed."""
+
+    def __init__(self, path: str | Path, *, T: int, seconds: float, step: float):
+        self._lease = pool().lease(silent)
+        self._worker = self._lease.__enter__()
+        try:
+            self._worker.open(Path(path).name, path, "sliding", T, seconds, step, report=silent)
+        except BaseException:
+            self.close()
+            raise
+
+    def next(self, report: Report = silent) -> Clip | None:
+        """The next window; None after the last one."""
+        return self._worker.send(None, report)
+
+    def close(self) -> None:
+        """Give the decoder back."""
+        self._lease.__exit__(None, None, None)
 
 
 def read_picture(path: str | Path, name: str, *, report: Report = silent) -> np.ndarray:

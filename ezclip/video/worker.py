@@ -45,6 +45,7 @@ class Worker:
             stderr=subprocess.DEVNULL,
             env=os.environ | _ENVIRONMENT,
         )
+        self.busy = False  # an answer is outstanding
         self._replies: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
         threading.Thread(target=self._receive, name="decoded", daemon=True).start()
 
@@ -83,12 +84,14 @@ class Worker:
 
     def _ask(self, request: Document, report: Report) -> Any:
         """Send one request and wait for the answer; whatever goes wrong on the way ends the process."""
+        self.busy = True
         handle, file = tempfile.mkstemp(prefix="ezclip-frames-", dir=_shared_folder())
         os.close(handle)
         try:
             self.process.stdin.write(json.dumps(request | {"file": file}).encode() + b"\n")  # type: ignore[union-attr]
             self.process.stdin.flush()  # type: ignore[union-attr]
             reply = self._wait(report)
+            self.busy = False
             if "refused" in reply:
                 raise Refused(reply["refused"])
             return _decoded(reply.get("answer"), file)
@@ -162,6 +165,8 @@ class Pool:
             try:
                 yield worker
             finally:
+                if worker.busy:  # left by a caller that did not wait for its answer
+                    worker.kill()
                 if worker.alive:
                     with self._lock:
                         self._idle.append(worker)

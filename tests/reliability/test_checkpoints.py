@@ -148,17 +148,18 @@ def test_24_changed_values_are_noticed(folder: Path) -> None:
 
 SAVE = """
 import sys, torch
+from pathlib import Path
 from tests.conftest import TINY, make_model
 from ezclip.checkpoints.store import save_model
 from ezclip.model.backbone import build_backbone
-from ezclip.training.records import begin
+from ezclip.training.records import claimed
 torch.manual_seed(0)
 backbone = build_backbone("tiny", TINY)
 model = make_model(backbone, "ezclip")
-begin(sys.argv[1])
-while True:
-    save_model(model, backbone, sys.argv[1] + "/ezclip", summary={"preset": "paper"})
-    print("saved", flush=True)
+with claimed(Path(sys.argv[1])):
+    while True:
+        save_model(model, backbone, sys.argv[1] + "/ezclip", summary={"preset": "paper"})
+        print("saved", flush=True)
 """
 
 

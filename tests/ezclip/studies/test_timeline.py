@@ -25,7 +25,7 @@ def test_windows_over_a_long_video(host: Host, tmp_path: Path, monkeypatch: pyte
     starts = [m.start for m in found.moments]
     assert len(starts) == 9 and np.allclose(np.diff(starts), 1.0, atol=0.1)
     assert all(m.end - m.start < 2.0 for m in found.moments)
-    monkeypatch.setattr("ezclip.studies.timeline.windows", lambda *_, **__: pytest.fail("decoded again"))
+    monkeypatch.setattr("ezclip.studies.timeline.Windows", lambda *_, **__: pytest.fail("decoded again"))
     other = finish(replace(study, labels="c, b, d").run(host))
     assert other.moments[0].labels == ["c", "b", "d"]
     for name in found.moments[0].scores:
