@@ -153,7 +153,7 @@ class Services(Host):
                         "method, or run it on a machine of your own."
                     )
                 yield step
-                if long:  # others may go first
+                if long and turn.holds:  # others may go first
                     turn.leave()
                     time.sleep(_MOMENT)
                     yield from turn.take()
@@ -174,6 +174,11 @@ class Turn(Services):
         self.__dict__ |= vars(services)
         self.seconds = 0.0  # in which it held the models
         self._since: float | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether it has the models now."""
+        return self._since is not None
 
     def take(self) -> Steps[None]:
         """Wait for the models."""

@@ -44,7 +44,7 @@ class Backbone:
         return fingerprint(self.clip.state_dict())
 
 
-def fingerprint(state: dict[str, Tensor]) -> str:
+def fingerprint(state: Mapping[str, Tensor]) -> str:
     """SHA-256 over names, shapes and half-precision bytes of the tensors in name order.
 
     Half precision, because that is what is stored: a backbone has the same fingerprint before and after saving.
