@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from ezclip.errors import UserError
-from ezclip.evaluation.intervals import mean_interval
+from ezclip.evaluation.metrics import mean_interval
 from ezclip.evaluation.run import Evaluation
 from ezclip.types import Document
 
@@ -42,17 +42,16 @@ class Difference:
         return self.second - self.first
 
 
-def paired(label: str, first: np.ndarray, second: np.ndarray, *, seed: int = 0) -> Difference:
+def paired(label: str, first: np.ndarray, second: np.ndarray) -> Difference:
     """Compare two models clip by clip.
 
     Args:
         label: what the clips have in common.
         first: bool (n,), whether the first model is right.
         second: the same of the second model, in the same order.
-        seed: of the bootstrap, which draws clips with replacement.
     """
     gain = second.astype(int) - first.astype(int)
-    interval = mean_interval(gain, seed=seed)
+    interval = mean_interval(gain)
     won, lost = int((gain > 0).sum()), int((gain < 0).sum())
     p = float(binomtest(won, won + lost).pvalue) if won + lost else 1.0
     return Difference(label, len(gain), float(first.mean()), float(second.mean()), interval.low, interval.high, p)

@@ -19,10 +19,9 @@ from ezclip.data.manifest import labels_of, read_rows
 from ezclip.data.tabletop.classes import LABELS, PAIRS
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
-from ezclip.evaluation.metrics import harmonic_mean
+from ezclip.evaluation.metrics import frame_spread, harmonic_mean
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import TEST_SEED
-from ezclip.evaluation.spread import frame_spread
 from ezclip.files import sha256_of, write_json
 from ezclip.model.backbone import Backbone
 from ezclip.predictor import Predictor
