@@ -20,8 +20,6 @@ from ezclip.types import Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
-ORDINARY = "ordinary"
-
 
 def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str = "rollout") -> Steps[list[Shares]]:
     """Shares of the heat on moving objects, on other objects and on background, one entry for each row.
@@ -53,7 +51,7 @@ def pointing_table(rows: Sequence[Row], models: dict[str, list[Shares]]) -> list
         of a uniform map); with two models or more also "beyond_first": the difference of the share on what
         moves to the first model, clip by clip.
     """
-    families = [row.family or ORDINARY for row in rows]
+    families = [row.family or "ordinary" for row in rows]
     heats = {name: np.array([clip.heat for clip in shares]) for name, shares in models.items()}
     first = next(iter(models))
     areas = np.array([clip.area[2] for clip in models[first]])

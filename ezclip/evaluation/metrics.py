@@ -125,9 +125,6 @@ def frame_spread(frames: Tensor, static: Tensor, reading: Reading, *, unit: bool
         reading: "paper" or "released".
         unit: L2-normalise the embeddings first.
     """
-    totals = []
-    for embeddings in (frames, static):
-        variance, difference = spread(F.normalize(embeddings, dim=-1) if unit else embeddings, reading)
-        totals.append((variance + difference).double().numpy())
-    real, still = totals
+    used = [F.normalize(embeddings, dim=-1) if unit else embeddings for embeddings in (frames, static)]
+    real, still = (torch.stack(spread(embeddings, reading)).sum(dim=0).double().numpy() for embeddings in used)
     return FrameSpread(reading, unit, mean_interval(real), mean_interval(still), mean_interval(real - still))

@@ -12,16 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ezclip.errors import UserError
-from ezclip.explanation.methods import FUSIONS, Fusion
+from ezclip.explanation.methods import Fusion
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Encoded
 
-_FUSE: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": lambda p: p.mean(dim=1),
-    "max": lambda p: p.amax(dim=1),
-    "min": lambda p: p.amin(dim=1),
-}
+_FUSE: dict[Fusion, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
 Hook = Callable[..., Any]  # (module, inputs, output) -> None, or a new output
 
 
@@ -95,11 +91,11 @@ def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[Attentio
         UserError: unknown fusion.
     """
     if fusion not in _FUSE:
-        raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(FUSIONS)}.")
+        raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(_FUSE)}.")
     trace = AttentionTrace()
 
     def observe(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> None:
-        keep(_FUSE[fusion](probabilities(q, k)))
+        keep(_FUSE[fusion](probabilities(q, k), dim=1))
 
     with hooked(attention_hooks(model, observe, trace)):
         yield trace

@@ -185,7 +185,7 @@ def pointing_parts(rows: list[Document]) -> list[Table | Picture]:
     families = list(dict.fromkeys(row["family"] for row in rows))
     series: dict[str, list] = {}
     for row in rows:
-        series.setdefault(row["model"], []).append(tuple(row["moving"]))
+        series.setdefault(row["model"], []).append(row["moving"])
     areas = [next(row["area"] for row in rows if row["family"] == f) for f in families]
     series["area (uniform map)"] = [(area, float("nan"), float("nan")) for area in areas]
     figure = charts.grouped(
