@@ -10,9 +10,8 @@ import numpy as np
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import find_masks
 from ezclip.evaluation.metrics import mean_interval
-from ezclip.explanation.faithfulness import measure
+from ezclip.explanation.faithfulness import KINDS, Shares, heat_shares, measure
 from ezclip.explanation.maps import explain_clip
-from ezclip.explanation.truth import KINDS, Shares, heat_shares
 from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Progress, Steps, within
 from ezclip.text.templates import fill
