@@ -187,7 +187,7 @@ def pointing_parts(rows: list[Document]) -> list[Table | Picture]:
     for row in rows:
         series.setdefault(row["model"], []).append(row["moving"])
     areas = [next(row["area"] for row in rows if row["family"] == f) for f in families]
-    series["area (uniform map)"] = [(area, float("nan"), float("nan")) for area in areas]
+    series["area (uniform map)"] = [(area, *charts.NO_INTERVAL) for area in areas]
     figure = charts.grouped(
         [f.replace("_", " ") for f in families],
         series,
