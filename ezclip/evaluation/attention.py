@@ -20,16 +20,11 @@ from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
 
-def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str = "rollout") -> Steps[list[Shares]]:
-    """Shares of the heat on moving objects, on other objects and on background, one entry for each row.
-
-    Args:
-        predictor: the model.
-        rows: clips with masks (``find_masks``).
-        method: a key of ``explanation.methods.METHODS``.
+def attention_shares(predictor: Predictor, rows: Sequence[Row]) -> Steps[list[Shares]]:
+    """How the rollout of each clip is divided among moving objects, other objects and background.
 
     Raises:
-        ValueError: a clip has no masks.
+        ValueError: a clip has no masks (``find_masks``).
     """
     found = []
     for number, row in enumerate(rows):
@@ -38,7 +33,7 @@ def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str =
         if masks is None:
             raise ValueError(f"{row.path.name} has no masks")
         encoded = _encode(predictor, row)
-        found.append(heat_shares(explain_clip(predictor, encoded, method=method), masks[encoded.clip.indices]))
+        found.append(heat_shares(explain_clip(predictor, encoded), masks[encoded.clip.indices]))
     return found
 
 
@@ -68,13 +63,7 @@ def pointing_table(rows: Sequence[Row], models: dict[str, list[Shares]]) -> list
 
 
 def faithfulness(predictor: Predictor, rows: Sequence[Row], labels: list[str], methods: list[str]) -> Steps[Document]:
-    """Gains of each kind of map over random orders, for the score of the clip's true label.
-
-    Args:
-        predictor: the model.
-        rows: clips; a row's label must be among ``labels``.
-        labels: C class names.
-        methods: keys of ``explanation.methods.METHODS``.
+    """Gains of each kind of map over random orders, for the score of the clip's true label, one of ``labels``.
 
     Returns:
         method -> {"deletion_gain", "insertion_gain"}, each value, low, high over clips, and "n".

@@ -43,13 +43,7 @@ class Difference:
 
 
 def paired(label: str, first: np.ndarray, second: np.ndarray) -> Difference:
-    """Compare two models clip by clip.
-
-    Args:
-        label: what the clips have in common.
-        first: bool (n,), whether the first model is right.
-        second: the same of the second model, in the same order.
-    """
+    """Compare two models clip by clip; bool (n,) each, whether it is right, the clips in the same order."""
     gain = second.astype(int) - first.astype(int)
     interval = mean_interval(gain)
     won, lost = int((gain > 0).sum()), int((gain < 0).sum())

@@ -219,14 +219,9 @@ def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) 
 def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
     """Time one view (T frames) through EZ-CLIP and through plain open_clip on the same frames, random weights.
 
-    Args:
-        arch: open_clip architecture.
-        T: frames.
-        repeats: of each side; medians are compared.
-        device: torch device.
-
     Returns:
-        Median "seconds" of each side, and "ratios": ours to open_clip in one dtype, our float32 to our bfloat16.
+        Median "seconds" of each side over ``repeats``, and "ratios": ours to open_clip in one dtype, our float32 to our
+        bfloat16.
     """
     sides: dict[str, Callable[[], Any]] = {}
     for dtype in (torch.bfloat16, torch.float32):

@@ -117,13 +117,9 @@ class FrameSpread:
 
 
 def frame_spread(frames: Tensor, static: Tensor, reading: Reading, *, unit: bool) -> FrameSpread:
-    """Var + C (Eq. 4, 5) of clips and of their static copies.
+    """Var + C (Eq. 4, 5) of clips and of their static copies, whose frame embeddings (B, T, E) are not normalised.
 
-    Args:
-        frames: (B, T, E) frame embeddings, not normalised.
-        static: (B, T, E) of their static copies.
-        reading: "paper" or "released".
-        unit: L2-normalise the embeddings first.
+    ``unit`` L2-normalises them first.
     """
     used = [F.normalize(embeddings, dim=-1) if unit else embeddings for embeddings in (frames, static)]
     real, still = (torch.stack(spread(embeddings, reading)).sum(dim=0).double().numpy() for embeddings in used)

@@ -78,11 +78,8 @@ class Evaluation:
 
 
 def read_predictions(path: str | Path, title: str) -> Evaluation:
-    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score per class.
-
-    Args:
-        path: the file.
-        title: name of its model in the comparison.
+    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score per class; ``title`` is the
+    name of its model in the comparison.
 
     Raises:
         UserError: another kind of file; gives the first bad row.

@@ -107,15 +107,9 @@ class Shares:
 
 
 def patch_fractions(masks: np.ndarray, grid: int, image_size: int) -> np.ndarray:
-    """How much of each visible patch each kind covers.
+    """How much of each visible patch each kind covers, for a model with input size S and ``grid`` patches a side.
 
-    Args:
-        masks: uint8 (T, H, W) of 0, 1 and 2, for the T frames that the model sees.
-        grid: patches along a side.
-        image_size: S of the model.
-
-    Returns:
-        float (3, T, grid, grid), the three kinds sum to 1.
+    Masks are uint8 (T, H, W) of 0, 1 and 2; the result is float (3, T, grid, grid), the three kinds sum to 1.
     """
     box = visible_box(masks.shape[1], masks.shape[2], image_size)
 
@@ -127,12 +121,7 @@ def patch_fractions(masks: np.ndarray, grid: int, image_size: int) -> np.ndarray
 
 
 def heat_shares(attribution: Attribution, masks: np.ndarray) -> Shares:
-    """Share of a map's heat on each kind of thing.
-
-    Args:
-        attribution: the map.
-        masks: uint8 (T, H, W) of the same frames.
-    """
+    """Share of a map's heat on each kind of thing; masks, uint8 (T, H, W), are of the same frames."""
     heat = attribution.heat
     fractions = patch_fractions(masks, heat.shape[-1], attribution.image_size)
     weights = heat / max(float(heat.sum()), 1e-12)

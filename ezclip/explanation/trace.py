@@ -81,11 +81,9 @@ def probabilities(q: Tensor, k: Tensor) -> Tensor:
 
 @contextmanager
 def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[AttentionTrace]:
-    """While active, each ``encode_video`` of this thread fills the trace.
+    """While active, each ``encode_video`` of this thread fills the trace; the model is not changed.
 
-    Args:
-        model: observed, not changed.
-        fusion: how heads are combined; with "max" and "min" rows no longer sum to 1.
+    With the fusions "max" and "min" rows no longer sum to 1.
 
     Raises:
         UserError: unknown fusion.
