@@ -9,8 +9,7 @@ import numpy as np
 
 from ezclip.data.manifest import Row
 from ezclip.evaluation.attention import attention_shares, faithfulness, pointing_table
-from ezclip.evaluation.class_map import map_classes
-from ezclip.evaluation.classwise import compare, top_changed
+from ezclip.evaluation.classwise import compare, map_classes, top_changed
 from ezclip.evaluation.metrics import frame_spread
 from ezclip.evaluation.order import order_sensitivity
 from ezclip.evaluation.run import Evaluation, evaluate
