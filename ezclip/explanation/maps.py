@@ -105,18 +105,10 @@ def explain(
     report: Report = silent,
     tracing: Tracing | None = None,
 ) -> Attribution:
-    """Attribute a model's output on one clip to its patches.
+    """Attribute a model's output on one clip to its patches, by the ``method`` of ``METHODS``.
 
-    Args:
-        model: in evaluation mode.
-        pixels: (1, T, 3, S, S), normalised.
-        seconds: (T,) times of the frames.
-        name: the model's id, kept with the result.
-        method: a key of ``METHODS``.
-        settings: of the attention-based methods.
-        text: (E,) embedding of the label, needed by the methods that explain one.
-        report: receives the fraction done; may raise to cancel.
-        tracing: gives the clip's attention where it has been computed; None runs the model.
+    The other arguments are those of ``Inputs``; without ``tracing`` the model is run. The times of the frames,
+    ``seconds`` (T,), and the model's id, ``name``, are kept with the result.
 
     Raises:
         UserError: unknown method, settings out of range, or a missing label.

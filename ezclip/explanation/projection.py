@@ -48,11 +48,7 @@ def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int =
 
     Equal embeddings get one point. t-SNE's perplexity is a third of the number of points, at most 30, and UMAP's
     neighbourhood is at most 15. Three distinct points or fewer are projected by PCA, which is exact for them.
-
-    Args:
-        embeddings: (n, E), n at least 2; L2-normalised here.
-        method: "t-SNE", "UMAP" or "PCA".
-        seed: of t-SNE and UMAP.
+    ``embeddings`` (n, E), n at least 2, are L2-normalised here; ``seed`` is that of t-SNE and UMAP.
 
     Raises:
         UserError: fewer than two embeddings or an unknown method.

@@ -54,12 +54,10 @@ def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
 def attention_hooks(
     model: EZCLIP, observe: Callable[..., Tensor | None], trace: AttentionTrace
 ) -> Iterator[tuple[nn.Module, Hook]]:
-    """The hooks that fill ``trace`` with an entry for each block of the vision tower.
+    """The hooks that fill ``trace`` with an entry for each block of the vision tower, its prompts with None in blocks
+    without.
 
-    Args:
-        model: observed.
-        observe: (keep, q, k, v) -> None, or another output of the attention; passes the entry to ``keep``.
-        trace: filled, its prompts with None in blocks without.
+    ``observe`` is (keep, q, k, v) -> None, or another output of the attention; it passes the entry to ``keep``.
     """
 
     def hook(keep: Callable[[Tensor], None]) -> Hook:
