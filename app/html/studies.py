@@ -21,7 +21,7 @@ from ezclip.types import Document
 from ezclip.video.read import read_clip
 
 if TYPE_CHECKING:
-    from ezclip.evaluation.class_map import ClassMap
+    from ezclip.evaluation.classwise import ClassMap
 
 MOST_CONFUSIONS = 10
 MOST_WINDOWS = 200

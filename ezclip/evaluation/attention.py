@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import find_masks
-from ezclip.evaluation.intervals import mean_interval
-from ezclip.explanation.faithfulness import measure
+from ezclip.evaluation.metrics import mean_interval
+from ezclip.explanation.faithfulness import KINDS, Shares, heat_shares, measure
 from ezclip.explanation.maps import explain_clip
-from ezclip.explanation.truth import Shares, heat_shares
 from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Progress, Steps, within
 from ezclip.text.templates import fill
@@ -21,27 +19,12 @@ from ezclip.types import Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
-ORDINARY = "ordinary"
 
-
-@dataclass(frozen=True)
-class ClipShares:
-    """How one clip's heat is divided, and the family that the clip belongs to."""
-
-    family: str
-    shares: Shares
-
-
-def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str = "rollout") -> Steps[list[ClipShares]]:
-    """Shares of the heat on moving objects, on other objects and on background, one entry for each row.
-
-    Args:
-        predictor: the model.
-        rows: clips with masks (``find_masks``).
-        method: a key of ``explanation.methods.METHODS``.
+def attention_shares(predictor: Predictor, rows: Sequence[Row]) -> Steps[list[Shares]]:
+    """How the rollout of each clip is divided among moving objects, other objects and background.
 
     Raises:
-        ValueError: a clip has no masks.
+        ValueError: a clip has no masks (``find_masks``).
     """
     found = []
     for number, row in enumerate(rows):
@@ -50,45 +33,37 @@ def attention_shares(predictor: Predictor, rows: Sequence[Row], *, method: str =
         if masks is None:
             raise ValueError(f"{row.path.name} has no masks")
         encoded = _encode(predictor, row)
-        attribution = explain_clip(predictor, encoded, method=method)
-        found.append(ClipShares(row.family or ORDINARY, heat_shares(attribution, masks[encoded.clip.indices])))
+        found.append(heat_shares(explain_clip(predictor, encoded), masks[encoded.clip.indices]))
     return found
 
 
-def pointing_table(models: dict[str, list[ClipShares]]) -> list[Document]:
-    """Mean shares with 95 % intervals for each family and model; models saw the same clips in the same order.
+def pointing_table(rows: Sequence[Row], models: dict[str, list[Shares]]) -> list[Document]:
+    """Mean shares with 95 % intervals for each family of ``rows`` and each model, from its ``attention_shares``.
 
     Returns:
         Rows of "family", "model", "n", "moving", "still", "background" (each value, low, high) and "area" (the share
         of a uniform map); with two models or more also "beyond_first": the difference of the share on what
         moves to the first model, clip by clip.
     """
-    names = list(models)
-    first = models[names[0]]
+    families = [row.family or "ordinary" for row in rows]
+    heats = {name: np.array([clip.heat for clip in shares]) for name, shares in models.items()}
+    first = next(iter(models))
+    areas = np.array([clip.area[2] for clip in models[first]])
     table = []
-    for family in dict.fromkeys(clip.family for clip in first):
-        own = [i for i, clip in enumerate(first) if clip.family == family]
-        for name in names:
-            heat = np.array([models[name][i].shares.heat for i in own])
+    for family in dict.fromkeys(families):
+        own = [i for i, other in enumerate(families) if other == family]
+        for name, heat in heats.items():
             entry: Document = {"family": family, "model": name, "n": len(own)}
-            for k, kind in enumerate(("background", "still", "moving")):
-                entry[kind] = _plain(heat[:, k])
-            entry["area"] = float(np.mean([first[i].shares.area[2] for i in own]))
-            if name != names[0]:
-                base = np.array([first[i].shares.heat[2] for i in own])
-                entry["beyond_first"] = _plain(heat[:, 2] - base)
+            entry |= {kind: mean_interval(heat[own, k]).bar for k, kind in enumerate(KINDS)}
+            entry["area"] = float(areas[own].mean())
+            if name != first:
+                entry["beyond_first"] = mean_interval(heat[own, 2] - heats[first][own, 2]).bar
             table.append(entry)
     return table
 
 
 def faithfulness(predictor: Predictor, rows: Sequence[Row], labels: list[str], methods: list[str]) -> Steps[Document]:
-    """Gains of each kind of map over random orders, for the score of the clip's true label.
-
-    Args:
-        predictor: the model.
-        rows: clips; a row's label must be among ``labels``.
-        labels: C class names.
-        methods: keys of ``explanation.methods.METHODS``.
+    """Gains of each kind of map over random orders, for the score of the clip's true label, one of ``labels``.
 
     Returns:
         method -> {"deletion_gain", "insertion_gain"}, each value, low, high over clips, and "n".
@@ -105,15 +80,10 @@ def faithfulness(predictor: Predictor, rows: Sequence[Row], labels: list[str], m
             gains[method].append((result.deletion_gain, result.insertion_gain))
     table = {}
     for method, values in gains.items():
-        deletion, insertion = np.array(values).T
-        table[method] = {"n": len(values), "deletion_gain": _plain(deletion), "insertion_gain": _plain(insertion)}
+        deletion, insertion = (mean_interval(gain).bar for gain in np.array(values).T)
+        table[method] = {"n": len(values), "deletion_gain": deletion, "insertion_gain": insertion}
     return table
 
 
 def _encode(predictor: Predictor, row: Row) -> Encoded:
     return predictor.encode(read_clip(row.path, partial(segment_centres, T=predictor.model.num_frames)))
-
-
-def _plain(values: np.ndarray) -> list[float]:
-    interval = mean_interval(values)
-    return [interval.mean, interval.low, interval.high]

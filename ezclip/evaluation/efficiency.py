@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import statistics
 import threading
-import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from typing import Any, NamedTuple, cast
@@ -21,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ezclip.checkpoints.load import load_model
 from ezclip.errors import UserError
+from ezclip.explanation.trace import hooked
 from ezclip.model.backbone import build_backbone
 from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
@@ -75,11 +75,9 @@ def gmac(forward: Callable[[], Any], model: nn.Module) -> dict[str, float]:
         per_value = layer.weight[0].numel()  # of a Linear: inputs; of a Conv2d: inputs times the kernel
         counted[0] += output.numel() * per_value
 
-    hooks = [m.register_forward_hook(count) for m in model.modules() if type(m) in (nn.Linear, nn.Conv2d)]
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+    hooks = [(m, count) for m in model.modules() if type(m) in (nn.Linear, nn.Conv2d)]
+    with hooked(hooks), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         forward()
-    for hook in hooks:
-        hook.remove()
     return {"all": counter.get_total_flops() / 2e9, "linear_and_conv": counted[0] / 1e9}
 
 
@@ -129,16 +127,15 @@ def measure(
         model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
         timed[f"{name} one"] = partial(model.encode_video, one)
         timed[f"{name} many"] = partial(model.encode_video, many)
-        timed[f"{name} plain"] = partial(_plain(model).to(device, dtype).eval().encode_image, one[0])
+        timed[f"{name} plain"] = _plain(model, one)
         rows.append(row)
     with torch.no_grad():
         seconds = interleaved(timed, repeats, device)
     for row in rows:
         name = row["name"]
-        row["latency_seconds"] = seconds[f"{name} one"]
-        row["views_per_second"] = batch_size / seconds[f"{name} many"]
-        plain = seconds[f"{name} plain"]
-        row["open_clip"] = {"seconds": plain, "time_ratio": row["latency_seconds"] / plain}
+        own, plain = seconds[f"{name} one"], seconds[f"{name} plain"]
+        row |= {"latency_seconds": own, "views_per_second": batch_size / seconds[f"{name} many"]}
+        row["open_clip"] = {"seconds": plain, "time_ratio": own / plain}
     return rows
 
 
@@ -149,47 +146,39 @@ def peak_memory(subject: Subject, T: int, batch_size: int, device: str, dtype: t
     elsewhere.
     """
     if device.startswith("cuda"):
-        return _peak_cuda(subject, T, batch_size, device, dtype)
+        return _peak(subject, T, batch_size, device, dtype)
     if device != "cpu":
         return None
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_peak_cpu, subject, T, batch_size, dtype).result()
+        return pool.submit(_peak, subject, T, batch_size, device, dtype).result()
 
 
-def _forward(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> Callable[[], Tensor]:
+@torch.no_grad()
+def _peak(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> int:
     model = subject.build(T).to(device, dtype)
     S = model.image_size
-    return partial(model.encode_video, torch.randn(batch_size, model.num_frames, 3, S, S, device=device, dtype=dtype))
-
-
-@torch.no_grad()
-def _peak_cuda(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> int:
-    forward = _forward(subject, T, batch_size, device, dtype)
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    forward()
-    return torch.cuda.max_memory_allocated() - before
-
-
-@torch.no_grad()
-def _peak_cpu(subject: Subject, T: int, batch_size: int, dtype: torch.dtype) -> int:
-    forward = _forward(subject, T, batch_size, "cpu", dtype)
-    process, done, seen = psutil.Process(), threading.Event(), [0]
-
-    def look() -> None:
-        while not done.is_set():
-            seen[0] = max(seen[0], process.memory_info().rss)
-            time.sleep(0.001)
-
+    pixels = torch.randn(batch_size, model.num_frames, 3, S, S, device=device, dtype=dtype)
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        model.encode_video(pixels)
+        return torch.cuda.max_memory_allocated() - before
+    process, done = psutil.Process(), threading.Event()
     before = process.memory_info().rss
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        forward()
-    finally:
-        done.set()
-        watcher.join()
-    return max(0, seen[0] - before)
+
+    def highest() -> int:
+        seen = before
+        while not done.wait(0.001):
+            seen = max(seen, process.memory_info().rss)
+        return seen
+
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(highest)
+        try:
+            model.encode_video(pixels)
+        finally:
+            done.set()
+    return watched.result() - before
 
 
 def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) -> None:
@@ -200,18 +189,19 @@ def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) ->
     model.zero_grad()
 
 
-def _plain(model: EZCLIP) -> open_clip.CLIP:
-    """open_clip's own model with the vision tower's sizes of ``model``, random weights and a small text tower."""
+def _plain(model: EZCLIP, pixels: Tensor) -> Callable[[], Tensor]:
+    """A pass of one view's frames through open_clip's own vision tower with the sizes of ``model``, random weights."""
     vision = model.vision
     width, _, patch, _ = vision.conv1.weight.shape
     heads = cast(Block, vision.blocks[0]).attn.num_heads
     sizes = {"image_size": model.image_size, "layers": len(vision.blocks), "width": width, "patch_size": patch}
-    return open_clip.CLIP(
+    plain = open_clip.CLIP(
         embed_dim=vision.proj.shape[1],
         quick_gelu=True,
         vision_cfg=open_clip.CLIPVisionCfg(**sizes, head_width=width // heads),
         text_cfg=open_clip.CLIPTextCfg(context_length=77, vocab_size=512, width=64, heads=1, layers=1),
     )
+    return partial(plain.to(pixels.device, pixels.dtype).eval().encode_image, pixels[0])
 
 
 def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
@@ -229,24 +219,17 @@ def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) 
 def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
     """Time one view (T frames) through EZ-CLIP and through plain open_clip on the same frames, random weights.
 
-    Args:
-        arch: open_clip architecture.
-        T: frames.
-        repeats: of each side; medians are compared.
-        device: torch device.
-
     Returns:
-        Median "seconds" of each side, and "ratios": ours to open_clip in one dtype, our float32 to our bfloat16.
+        Median "seconds" of each side over ``repeats``, and "ratios": ours to open_clip in one dtype, our float32 to our
+        bfloat16.
     """
-    torch.manual_seed(0)
     sides: dict[str, Callable[[], Any]] = {}
     for dtype in (torch.bfloat16, torch.float32):
         ours = Subject("", "ezclip", arch).build(T).to(device, dtype)
-        plain = _plain(ours).to(device, dtype).eval()
         pixels = torch.randn(1, T, 3, ours.image_size, ours.image_size, device=device).to(dtype)
         name = str(dtype).removeprefix("torch.")
         sides[f"ezclip_{name}"] = partial(ours.encode_video, pixels)
-        sides[f"open_clip_{name}"] = partial(plain.encode_image, pixels[0])
+        sides[f"open_clip_{name}"] = _plain(ours, pixels)
     seconds = interleaved(sides, repeats, device)
     ratios = {
         "ezclip/open_clip, bfloat16": seconds["ezclip_bfloat16"] / seconds["open_clip_bfloat16"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -157,10 +158,11 @@ def write_shards(
             **{name: [getattr(row, name) for row in own] for name in ("label", "partner", "family")},
             "skipped": [skipped.get(id(row)) for row in own],
         }
-        write_atomically(table, lambda path, columns=columns: parquet.write_table(_strings(columns), path))
+        written = pa.table(columns, pa.schema([(name, pa.string()) for name in columns]))
+        write_atomically(table, partial(parquet.write_table, written))
         frames = torch.cat([part.frames for part in parts if part.rows] or [torch.empty(0, 1, 1, 1)])
         # written last: if it exists, the shard is complete
-        write_atomically(tensors, lambda path, x=frames: save_file({"frames": x, "videos": x.mean(2)}, path))
+        write_atomically(tensors, partial(save_file, {"frames": frames, "videos": frames.mean(2)}))
     return index
 
 
@@ -202,7 +204,3 @@ def read_shards(folder: Path, identity: Identity) -> list[Embedded]:
 def _paths(folder: Path, number: int) -> tuple[Path, Path]:
     stem = f"shard-{number:05d}"
     return folder / f"{stem}.safetensors", folder / f"{stem}.parquet"
-
-
-def _strings(columns: dict[str, list[str | None]]) -> pa.Table:
-    return pa.table({name: pa.array(values, pa.string()) for name, values in columns.items()})

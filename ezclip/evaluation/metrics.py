@@ -1,13 +1,18 @@
-"""Accuracies from scores; every clip counts once."""
+"""Accuracies from scores, and means over clips with their intervals; every clip counts once."""
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
+
+import numpy as np
 import torch
+import torch.nn.functional as F
+from scipy.stats import binomtest, bootstrap
 from torch import Tensor
 from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
-from ezclip.evaluation.intervals import share_interval
-from ezclip.types import Document
+from ezclip.model.spread import spread
+from ezclip.types import Document, Reading
 
 
 def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dict[str, str]) -> Document:
@@ -35,8 +40,9 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
     for c, label in enumerate(labels):
         own = targets == c
         if own.any():
-            share = share_interval(int((best[own] == c).sum()), int(own.sum()))
-            per_class[label] = {"n": share.n, "top1": share.mean, "low": share.low, "high": share.high}
+            hits, n = int((best[own] == c).sum()), int(own.sum())
+            low, high = binomtest(hits, n).proportion_ci(0.95, method="wilson")  # also holds for few clips
+            per_class[label] = {"n": n, "top1": hits / n, "low": float(low), "high": float(high)}
     result["per_class"] = per_class
     index = {label: c for c, label in enumerate(labels)}
     partner = torch.tensor([index.get(partners.get(label, ""), -1) for label in labels])[targets]
@@ -55,3 +61,66 @@ def confusion_matrix(scores: Tensor, targets: Tensor) -> Tensor:
 def harmonic_mean(base: float, novel: float) -> float:
     """Of the accuracies on base and novel classes; 0 where either is 0."""
     return 2 * base * novel / (base + novel) if base and novel else 0.0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The mean of ``n`` values with the ends of its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    @property
+    def bar(self) -> tuple[float, float, float]:
+        """Mean, lower and upper end."""
+        return self.mean, self.low, self.high
+
+
+def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    """Mean and percentile bootstrap interval over clips; (n,) -> Interval, all NaN where n = 0."""
+    values = np.asarray(values, float)
+    mean = float(values.mean()) if len(values) else float("nan")
+    if len(values) < 2:
+        return Interval(mean, mean, mean, len(values))
+    drawn = bootstrap(
+        (values,), np.mean, n_resamples=resamples, batch=resamples, method="percentile", rng=np.random.default_rng(seed)
+    )
+    low, high = map(float, drawn.confidence_interval)
+    return Interval(mean, low, high, len(values))
+
+
+@dataclass(frozen=True)
+class FrameSpread:
+    """Mean over clips, each with its 95 % interval.
+
+    Phantom motion is the spread that remains when nothing moves: it comes from the frames' positions alone.
+
+    Attributes:
+        reading: formula of Var and C.
+        unit: whether embeddings were L2-normalised first; raw values of two models are not on one scale.
+        real: Var + C of the clips.
+        frozen: Var + C of the clips' middle frame repeated T times.
+        beyond: real minus frozen, clip by clip.
+    """
+
+    reading: Reading
+    unit: bool
+    real: Interval
+    frozen: Interval
+    beyond: Interval
+
+    def as_json(self) -> Document:
+        """Plain values."""
+        return asdict(self)
+
+
+def frame_spread(frames: Tensor, static: Tensor, reading: Reading, *, unit: bool) -> FrameSpread:
+    """Var + C (Eq. 4, 5) of clips and of their static copies, whose frame embeddings (B, T, E) are not normalised.
+
+    ``unit`` L2-normalises them first.
+    """
+    used = [F.normalize(embeddings, dim=-1) if unit else embeddings for embeddings in (frames, static)]
+    real, still = (torch.stack(spread(embeddings, reading)).sum(dim=0).double().numpy() for embeddings in used)
+    return FrameSpread(reading, unit, mean_interval(real), mean_interval(still), mean_interval(real - still))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,14 +60,11 @@ class Evaluation:
         """The JSON that ``ezclip evaluate`` prints; with accuracies of each family."""
         targets, partners = self.targets, partners_of(self.rows)
         result = {"model": self.model, **accuracies(self.scores, targets, self.labels, partners)}
-        families = sorted({row.family for row in self.rows if row.family})
-        if families:
-            result["families"] = {}
-            for family in families:
-                own = torch.tensor([row.family == family for row in self.rows])
-                found = accuracies(self.scores[own], targets[own], self.labels, partners)
-                found.pop("per_class")
-                result["families"][family] = found
+        for family in sorted({row.family for row in self.rows if row.family}):
+            own = torch.tensor([row.family == family for row in self.rows])
+            found = accuracies(self.scores[own], targets[own], self.labels, partners)
+            found.pop("per_class")
+            result.setdefault("families", {})[family] = found
         if self.skipped:
             result["skipped"] = {row.short_name: why for row, why in self.skipped}
         return result
@@ -82,11 +79,8 @@ class Evaluation:
 
 
 def read_predictions(path: str | Path, title: str) -> Evaluation:
-    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score per class.
-
-    Args:
-        path: the file.
-        title: name of its model in the comparison.
+    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score per class; ``title`` is the
+    name of its model in the comparison.
 
     Raises:
         UserError: another kind of file; gives the first bad row.
@@ -148,10 +142,13 @@ def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str]
     Raises:
         UserError: no clip could be read.
     """
-    found = joined(score(predictor, part, labels, texts) for part in parts)
-    if not found.rows:
+    found = [score(predictor, part, labels, texts) for part in parts]
+    held = [part for part in found if part.rows]
+    if not held:
         raise UserError("None of the clips can be read; check the paths in the manifest.")
-    return found
+    tensors = {name: torch.cat([getattr(part, name) for part in held]) for name in ("scores", "frames", "static")}
+    lists = {name: [one for part in found for one in getattr(part, name)] for name in ("rows", "skipped")}
+    return replace(held[0], **tensors, **lists)
 
 
 def check_classes(rows: Sequence[Row], labels: list[str]) -> None:
@@ -176,22 +173,3 @@ def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: st
     scores = class_scores(logits.view(B, V, -1), len(labels)).mean(dim=1)
     result.scores, result.frames = scores.cpu(), embedded.frames[:, V // 2]
     return result
-
-
-def joined(parts: Iterable[Evaluation]) -> Evaluation:
-    """Evaluations of one model on several lists of clips, merged in order; at least one."""
-    every = list(parts)
-    held = [part for part in every if part.rows]
-
-    def cat(name: str) -> Tensor:
-        return torch.cat([getattr(part, name) for part in held]) if held else torch.empty(0)
-
-    return Evaluation(
-        every[0].model,
-        every[0].labels,
-        [row for part in every for row in part.rows],
-        cat("scores"),
-        cat("frames"),
-        cat("static"),
-        [entry for part in every for entry in part.skipped],
-    )

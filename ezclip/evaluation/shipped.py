@@ -11,7 +11,7 @@ from ezclip.data.manifest import Row
 from ezclip.data.tabletop.classes import LABELS, PARTNER
 from ezclip.data.tabletop.generate import draw_again
 from ezclip.errors import UserError
-from ezclip.evaluation.class_map import ClassMap, read_class_map
+from ezclip.evaluation.classwise import ClassMap, read_class_map
 from ezclip.evaluation.run import Evaluation, read_predictions
 
 TEST_SEED = 2024

@@ -7,8 +7,7 @@ from collections import Counter
 from matplotlib.figure import Figure
 
 from ezclip.evaluation.classwise import Comparison
-from ezclip.evaluation.intervals import mean_interval
-from ezclip.evaluation.metrics import confusion_matrix
+from ezclip.evaluation.metrics import confusion_matrix, mean_interval
 from ezclip.evaluation.run import Evaluation
 from ezclip.figures import charts
 from ezclip.figures.charts import Bar
@@ -36,9 +35,8 @@ def accuracy_table(evaluations: list[Evaluation]) -> Table:
     """Top-1 with its interval, top-5 and within pairs, chance in the last row."""
     rows = []
     for e in evaluations:
-        report, top1 = e.report(), mean_interval(e.right)
-        counted = [e.model, report["n"], report["top1"], top1.low, top1.high]
-        rows.append([*counted, report["top5"], report.get("within_pairs", "")])
+        report, (_, low, high) = e.report(), mean_interval(e.right).bar
+        rows.append([e.model, report["n"], report["top1"], low, high, report["top5"], report.get("within_pairs", "")])
     C = len(evaluations[0].labels)
     rows.append(["chance", "", 1 / C, "", "", min(5, C) / C, 0.5])
     columns = ["model", "clips", "top-1", "95 % from", "to", "top-5", "within pairs"]
@@ -55,10 +53,10 @@ def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
     columns = ["family", *(f"{model}: {what}" for model in reports for what in ("top-1", "within pairs"))]
     found = {model: report["families"] for model, report in reports.items()}
     rows = [[f, *(found[m][f].get(key, "") for m in reports for key in ("top1", "within_pairs"))] for f in families]
-    series = {}
-    for e in evaluations:
-        own = [mean_interval(e.right[[row.family == family for row in e.rows]]) for family in families]
-        series[e.model] = [(i.mean, i.low, i.high) for i in own]
+    series = {
+        e.model: [mean_interval(e.right[[row.family == family for row in e.rows]]).bar for family in families]
+        for e in evaluations
+    }
     chance = (1 / len(evaluations[0].labels), "chance")
     names = [f.replace("_", " ") for f in families]
     figure = charts.grouped(

@@ -1,4 +1,4 @@
-"""Faithfulness of a map: deletion and insertion of space-time patches in its order."""
+"""Measures of a map: deletion and insertion of space-time patches in its order; its heat against ground truth."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ezclip.model.ezclip import EZCLIP, class_scores
 from ezclip.progress import Progress, Steps
+from ezclip.types import Attribution, visible_box
 
 LEVELS = 8
 ORDERS = 4
+KINDS = ("background", "still", "moving")  # values 0, 1, 2 of the masks
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,3 +91,39 @@ def measure(
             scores.append(class_scores(logits, classes)[:, target])
     curves = torch.cat(scores).float().cpu().numpy().reshape(kept.shape[:3])
     return Faithfulness(shares, curves[0, 0], curves[1, 0], curves[0, 1:], curves[1, 1:])
+
+
+@dataclass(frozen=True)
+class Shares:
+    """The energy-based pointing game: how a map's heat, and the picture's area, are divided; each triple sums to 1.
+
+    Attributes:
+        heat: share of the heat on background, other objects and moving objects.
+        area: the same of the visible area: the values of a uniform map.
+    """
+
+    heat: tuple[float, float, float]
+    area: tuple[float, float, float]
+
+
+def patch_fractions(masks: np.ndarray, grid: int, image_size: int) -> np.ndarray:
+    """How much of each visible patch each kind covers, for a model with input size S and ``grid`` patches a side.
+
+    Masks are uint8 (T, H, W) of 0, 1 and 2; the result is float (3, T, grid, grid), the three kinds sum to 1.
+    """
+    box = visible_box(masks.shape[1], masks.shape[2], image_size)
+
+    def shrink(mask: np.ndarray) -> np.ndarray:
+        picture = Image.fromarray(mask.astype(np.float32))
+        return np.asarray(picture.resize((grid, grid), Image.Resampling.BOX, box=box))
+
+    return np.stack([np.stack([shrink(mask == kind) for mask in masks]) for kind in range(len(KINDS))])
+
+
+def heat_shares(attribution: Attribution, masks: np.ndarray) -> Shares:
+    """Share of a map's heat on each kind of thing; masks, uint8 (T, H, W), are of the same frames."""
+    heat = attribution.heat
+    fractions = patch_fractions(masks, heat.shape[-1], attribution.image_size)
+    weights = heat / max(float(heat.sum()), 1e-12)
+    on, covered = (fractions * weights).sum(axis=(1, 2, 3)), fractions.mean(axis=(1, 2, 3))
+    return Shares(tuple(map(float, on)), tuple(map(float, covered)))  # type: ignore[arg-type]

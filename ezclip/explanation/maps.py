@@ -1,4 +1,4 @@
-"""Inputs and outputs of a method, the methods that need attention alone, and ``explain`` for all of ``METHODS``."""
+"""Inputs and outputs of a method, the methods that need attention alone, ``explain`` for all, and the prompts' view."""
 
 from __future__ import annotations
 
@@ -105,18 +105,10 @@ def explain(
     report: Report = silent,
     tracing: Tracing | None = None,
 ) -> Attribution:
-    """Attribute a model's output on one clip to its patches.
+    """Attribute a model's output on one clip to its patches, by the ``method`` of ``METHODS``.
 
-    Args:
-        model: in evaluation mode.
-        pixels: (1, T, 3, S, S), normalised.
-        seconds: (T,) times of the frames.
-        name: the model's id, kept with the result.
-        method: a key of ``METHODS``.
-        settings: of the attention-based methods.
-        text: (E,) embedding of the label, needed by the methods that explain one.
-        report: receives the fraction done; may raise to cancel.
-        tracing: gives the clip's attention where it has been computed; None runs the model.
+    The other arguments are those of ``Inputs``; without ``tracing`` the model is run. The times of the frames,
+    ``seconds`` (T,), and the model's id, ``name``, are kept with the result.
 
     Raises:
         UserError: unknown method, settings out of range, or a missing label.
@@ -171,3 +163,39 @@ def explain_clip(
         )
 
     return encoded.once((method, settings, chosen), compute)
+
+
+@dataclass(frozen=True, eq=False)
+class TemporalView:
+    """One clip under a model with prompts.
+
+    Attributes:
+        influence: (T, T), rollout over all layers: attention of frame t's class token to frame t'.
+        prompts: (K, T, T), in each layer the head-mean attention among the T prompts; rows sum to 1.
+        to_prompt: (K, T, grid, grid), in each layer the share of a patch's attention on its frame's prompt token.
+        layers: the K layers that have prompts, counted from 1.
+    """
+
+    influence: np.ndarray
+    prompts: np.ndarray
+    to_prompt: np.ndarray
+    layers: list[int]
+
+
+def temporal_view(encoded: Encoded) -> TemporalView | None:
+    """Attention of the temporal prompts on an encoded clip, computed once; None for models without prompts."""
+    return encoded.once(("prompts",), lambda: _view(encoded))
+
+
+def _view(encoded: Encoded) -> TemporalView | None:
+    trace, grid = trace_of(encoded), encoded.model.vision.grid
+    prompts = {k: p[0].cpu().numpy() for k, p in enumerate(trace.prompts) if p is not None}
+    if not prompts:
+        return None
+    to_prompt = [trace.frames[k][:, 1:-1, -1].unflatten(-1, (grid, grid)).cpu().numpy() for k in prompts]
+    return TemporalView(
+        roll_out(trace).influence.cpu().numpy(),
+        np.stack(list(prompts.values())),
+        np.stack(to_prompt),
+        [k + 1 for k in prompts],
+    )

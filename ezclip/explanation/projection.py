@@ -48,11 +48,7 @@ def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int =
 
     Equal embeddings get one point. t-SNE's perplexity is a third of the number of points, at most 30, and UMAP's
     neighbourhood is at most 15. Three distinct points or fewer are projected by PCA, which is exact for them.
-
-    Args:
-        embeddings: (n, E), n at least 2; L2-normalised here.
-        method: "t-SNE", "UMAP" or "PCA".
-        seed: of t-SNE and UMAP.
+    ``embeddings`` (n, E), n at least 2, are L2-normalised here; ``seed`` is that of t-SNE and UMAP.
 
     Raises:
         UserError: fewer than two embeddings or an unknown method.
@@ -65,10 +61,8 @@ def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int =
     distinct, where = np.unique(unit.round(6), axis=0, return_inverse=True)
     where = where.reshape(-1)
     n = len(distinct)
-    if n < 4 and method != "PCA":
-        return Plane(_pca(distinct)[where], f"PCA, as only {n} points differ", float("nan"))
-    if method == "PCA":
-        points, described = _pca(distinct), "PCA"
+    if method == "PCA" or n < 4:
+        points, described = _pca(distinct), "PCA" if method == "PCA" else f"PCA, as only {n} points differ"
     elif method == "t-SNE":
         points, described = _tsne(distinct, seed)
     else:
@@ -108,7 +102,6 @@ def _umap(values: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
 def _trust(values: np.ndarray, points: np.ndarray) -> float:
     from sklearn.manifold import trustworthiness
 
-    neighbours = max(1, min(5, (len(values) - 1) // 2 - 1))
     if len(values) < 4:
         return float("nan")
-    return float(trustworthiness(values, points, n_neighbors=neighbours))
+    return float(trustworthiness(values, points, n_neighbors=max(1, min(5, (len(values) - 1) // 2 - 1))))

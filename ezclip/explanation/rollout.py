@@ -54,11 +54,7 @@ class Rollout:
 
 
 def roll_out(trace: AttentionTrace, settings: MapSettings = DEFAULT) -> Rollout:
-    """Attention rollout of one clip.
-
-    Args:
-        trace: of a single video (B = 1).
-        settings: start layer and discard ratio.
+    """Attention rollout of one clip, from its trace (B = 1).
 
     Raises:
         UserError: a start layer or discard ratio out of range.

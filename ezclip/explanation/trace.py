@@ -12,16 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from ezclip.errors import UserError
-from ezclip.explanation.methods import FUSIONS, Fusion
+from ezclip.explanation.methods import Fusion
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Encoded
 
-_FUSE: dict[str, Callable[[Tensor], Tensor]] = {
-    "mean": lambda p: p.mean(dim=1),
-    "max": lambda p: p.amax(dim=1),
-    "min": lambda p: p.amin(dim=1),
-}
+_FUSE: dict[Fusion, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
 Hook = Callable[..., Any]  # (module, inputs, output) -> None, or a new output
 
 
@@ -58,12 +54,10 @@ def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
 def attention_hooks(
     model: EZCLIP, observe: Callable[..., Tensor | None], trace: AttentionTrace
 ) -> Iterator[tuple[nn.Module, Hook]]:
-    """The hooks that fill ``trace`` with an entry for each block of the vision tower.
+    """The hooks that fill ``trace`` with an entry for each block of the vision tower, its prompts with None in blocks
+    without.
 
-    Args:
-        model: observed.
-        observe: (keep, q, k, v) -> None, or another output of the attention; passes the entry to ``keep``.
-        trace: filled, its prompts with None in blocks without.
+    ``observe`` is (keep, q, k, v) -> None, or another output of the attention; it passes the entry to ``keep``.
     """
 
     def hook(keep: Callable[[Tensor], None]) -> Hook:
@@ -85,21 +79,19 @@ def probabilities(q: Tensor, k: Tensor) -> Tensor:
 
 @contextmanager
 def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[AttentionTrace]:
-    """While active, each ``encode_video`` of this thread fills the trace.
+    """While active, each ``encode_video`` of this thread fills the trace; the model is not changed.
 
-    Args:
-        model: observed, not changed.
-        fusion: how heads are combined; with "max" and "min" rows no longer sum to 1.
+    With the fusions "max" and "min" rows no longer sum to 1.
 
     Raises:
         UserError: unknown fusion.
     """
     if fusion not in _FUSE:
-        raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(FUSIONS)}.")
+        raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(_FUSE)}.")
     trace = AttentionTrace()
 
     def observe(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> None:
-        keep(_FUSE[fusion](probabilities(q, k)))
+        keep(_FUSE[fusion](probabilities(q, k), dim=1))
 
     with hooked(attention_hooks(model, observe, trace)):
         yield trace

@@ -43,11 +43,8 @@ def by_class(
 ) -> Figure:
     """Horizontal bars with intervals for each class, one colour per model, the best of the last model on top.
 
-    Args:
-        series: model -> class -> value in [0, 1] with its interval; the same classes for all.
-        title: of the chart.
-        axis_label: what the values are.
-        most: of more classes, half this many from the top and as many from the bottom are shown.
+    ``series`` is model -> class -> value in [0, 1] with its interval, the same classes for all. Of more classes than
+    ``most``, half this many from the top and as many from the bottom are shown.
     """
     last = list(series.values())[-1]
     labels = sorted(last, key=lambda label: last[label][0])
@@ -75,15 +72,10 @@ def grouped(
     reference: tuple[float, str] | None = None,
     percent: bool = True,
 ) -> Figure:
-    """Bars side by side for each group, one colour per series.
+    """Bars side by side for each group, one colour per series: legend -> one bar per group, NaN leaves a gap.
 
-    Args:
-        groups: names along the axis.
-        series: legend -> one bar per group; NaN leaves a gap.
-        title: of the chart.
-        axis_label: what the values are.
-        reference: a value drawn as a dashed line, and its name.
-        percent: values are in [0, 1] and shown in per cent.
+    ``reference`` is a value drawn as a dashed line, and its name. With ``percent``, values in [0, 1] are shown in per
+    cent.
     """
     factor = 100 if percent else 1
     figure, axis = _chart(max(6.5, 1.05 * len(groups) + 2.5), 3.9, "y", title, y_label=axis_label)
@@ -98,10 +90,7 @@ def grouped(
 def panels(groups: Sequence[str], rows: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
     """A panel of bars for each quantity, one below the other over the same groups, one colour per series.
 
-    Args:
-        groups: names along the axis.
-        rows: quantity -> legend -> one value per group; NaN leaves a gap.
-        title: of the figure.
+    ``rows`` is quantity -> legend -> one value per group; NaN leaves a gap.
     """
     figure = Figure(figsize=(max(6.5, 1.05 * len(groups) + 2.0), 1.35 * len(rows) + 1.4), layout="constrained")
     axes = figure.subplots(len(rows), 1, sharex=True, squeeze=False)[:, 0]
@@ -171,14 +160,10 @@ def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figur
 def plane(
     points: np.ndarray, panel: Sequence[str], group: Sequence[str], *, title: str, trajectories: bool = False
 ) -> Figure:
-    """Points of a projection, one panel per model and one colour per group, all on the same axes.
+    """Points (n, 2) of a projection, one panel per model and one colour per group, all on the same axes.
 
-    Args:
-        points: (n, 2).
-        panel: n names of models.
-        group: n names of clips or classes.
-        title: of the figure.
-        trajectories: join the points of a group in their order.
+    ``panel`` has the n names of the models, ``group`` those of the clips or classes; ``trajectories`` joins the points
+    of a group in their order.
     """
     names, groups = list(dict.fromkeys(panel)), list(dict.fromkeys(group))
     figure = Figure(figsize=(4.6 * len(names) + 2.2, 4.6), layout="constrained")

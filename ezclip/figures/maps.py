@@ -34,17 +34,9 @@ def square(images: np.ndarray, side: int, image_size: int) -> np.ndarray:
 
 
 def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float = 0.6, cmap: str = CMAP) -> np.ndarray:
-    """Heat over frames.
+    """Heat (T, grid, grid), not negative, over frames; these and the result are uint8 (T, side, side, 3).
 
-    Args:
-        frames: uint8 (T, side, side, 3).
-        heat: (T, grid, grid), not negative.
-        limit: heat that gets the brightest colour.
-        opacity: of the map, 0 shows the frames alone, 1 the map alone.
-        cmap: name of the colour map.
-
-    Returns:
-        uint8 (T, side, side, 3)
+    The brightest colour is heat of ``limit``; opacity 0 shows the frames alone, 1 the map alone.
     """
     side = frames.shape[1]
     values = np.clip(heat / limit, 0, 1).astype(np.float32)

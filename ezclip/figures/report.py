@@ -61,14 +61,14 @@ class Report:
         """Write all forms into ``out``, made if missing.
 
         Returns:
-            name -> path: "report" (JSON), "page" (HTML), each table (CSV) and picture (PNG) by its name, and their
-            other forms as "NAME.json" and "NAME.svg".
+            name -> path: "report" (JSON), "page" (HTML without external references), each table (CSV) and picture
+            (PNG) by its name, and their other forms as "NAME.json" and "NAME.svg".
         """
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         files = {"report": out / "report.json", "page": out / "report.html"}
         write_json(files["report"], self.data)
-        pictures: dict[str, str] = {}
+        pictures: dict[str, str] = {}  # each figure as PNG in base64
         for part in self.parts:
             kinds = ("csv", "json") if isinstance(part, Table) else ("png", "svg")
             first, second = (out / f"{part.name}.{kind}" for kind in kinds)
@@ -80,16 +80,12 @@ class Report:
                 part.figure.savefig(first, dpi=130)
                 part.figure.savefig(second)
                 pictures[part.name] = base64.b64encode(first.read_bytes()).decode()
-        page = self.page(pictures)
-        write_atomically(files["page"], lambda path: path.write_text(page, encoding="utf-8"))
-        return files
-
-    def page(self, pictures: dict[str, str]) -> str:
-        """The HTML page; ``pictures`` holds each figure as base64 PNG. It has no external references."""
-        environment = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True)
-        return environment.get_template("report.html").render(
+        template = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True).get_template("report.html")
+        page = template.render(
             report=self, pictures=pictures, is_table=lambda part: isinstance(part, Table), cell=_cell
         )
+        write_atomically(files["page"], lambda path: path.write_text(page, encoding="utf-8"))
+        return files
 
 
 def slug(name: str) -> str:

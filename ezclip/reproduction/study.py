@@ -9,11 +9,10 @@ import numpy as np
 
 from ezclip.data.manifest import Row
 from ezclip.evaluation.attention import attention_shares, faithfulness, pointing_table
-from ezclip.evaluation.class_map import map_classes
-from ezclip.evaluation.classwise import compare, top_changed
+from ezclip.evaluation.classwise import compare, map_classes, top_changed
+from ezclip.evaluation.metrics import frame_spread
 from ezclip.evaluation.order import order_sensitivity
 from ezclip.evaluation.run import Evaluation, evaluate
-from ezclip.evaluation.spread import frame_spread
 from ezclip.evaluation.summary import accuracy_table, comparison_parts, confusion_parts, family_parts, predictions_table
 from ezclip.explanation.maps import explain_clip
 from ezclip.explanation.projection import project
@@ -91,10 +90,10 @@ def study(
     parts += spread_parts(data["spread"])
     parts += [frame_map(plain[first], plain[second]) for first, second in pairs if (first, second) != PAIRS[0]]
 
-    shares = {}
+    shares, masked = {}, [*test, *ood]
     for name, p in models.items():
-        shares[name] = yield from attention_shares(p, [*test, *ood])
-    data["attention"] = pointing_table(shares)
+        shares[name] = yield from attention_shares(p, masked)
+    data["attention"] = pointing_table(masked, shares)
     parts += pointing_parts(data["attention"])
     parts.append(attention_strip({name: models[name] for name in ("base", "ezclip")}, ood))
 
@@ -185,9 +184,9 @@ def pointing_parts(rows: list[Document]) -> list[Table | Picture]:
     families = list(dict.fromkeys(row["family"] for row in rows))
     series: dict[str, list] = {}
     for row in rows:
-        series.setdefault(row["model"], []).append(tuple(row["moving"]))
+        series.setdefault(row["model"], []).append(row["moving"])
     areas = [next(row["area"] for row in rows if row["family"] == f) for f in families]
-    series["area (uniform map)"] = [(area, float("nan"), float("nan")) for area in areas]
+    series["area (uniform map)"] = [(area, *charts.NO_INTERVAL) for area in areas]
     figure = charts.grouped(
         [f.replace("_", " ") for f in families],
         series,

@@ -20,35 +20,6 @@ Epoch = Literal["last", "best"]
 NUMBERS = range(1, 14)
 SETS = {"kinetics400": "K-400", "kinetics600": "K-600", "hmdb51": "HMDB-51", "ucf101": "UCF-101", "ssv2": "SSv2"}
 HALVES = {"base": "base", "novel": "novel", "harmonic_mean": "HM"}
-DESCRIBED = ("Apply Eye Makeup", "Basketball", "Pizza Tossing", "Typing")  # Table 8
-TOP_20 = {  # Table 9: SSv2 classes by their number in the list of base classes, best first
-    0: "Pouring something into something",
-    34: "Plugging something into something",
-    68: "Tearing something into two pieces",
-    17: "Folding something",
-    14: "Throwing something in the air and catching it",
-    75: "Turning something upside down",
-    82: "Covering something with something",
-    30: "Something falling like a feather or paper",
-    49: "Lifting up one end of something without letting it drop down",
-    66: "Pushing something so that it falls off the table",
-    28: "Spinning something that quickly stops spinning",
-    79: "Taking one of many similar things on the table",
-    43: "Tearing something just a little bit",
-    54: "Lifting something with something on it",
-    58: "Moving something and something closer to each other",
-    55: "Moving something and something away from each other",
-    70: "Putting something similar to other things that are already on the table",
-    31: "Putting something and something on the table",
-    37: "Putting something behind something",
-    86: "Putting something on a surface",
-}
-EFFICIENCY = {  # Table 7: GFLOPs, views a second on an A100, parameters and tunable ones in millions
-    "ActionCLIP": (563, 67.7, 168.5, 168.5),
-    "XCLIP": (287, 58.5, 131.5, 131.5),
-    "ViFi-CLIP": (281, 71.1, 124.7, 124.7),
-    "EZ-CLIP": (102, 322.4, 87.5, 5.2),
-}
 
 
 @dataclass(frozen=True)
@@ -65,7 +36,7 @@ class Cell:
 
 def cells(number: int, defaults: Run) -> tuple[str, list[list[Cell]]]:
     """Title and rows of one of the tables that runs fill, 1 to 6 and 10 to 13; ``defaults`` has what it leaves open."""
-    table = yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text("utf-8"))[number]
+    table = _stored(number)
     columns: list[tuple[str, Document, str, str]] = []  # name, fields of the run, tested set, metric
     for trained_on in table["trained_on"]:
         for shots in table.get("shots", [None]):
@@ -138,6 +109,11 @@ def markdown(rows: list[list[str]]) -> str:
     return tabulate(rows[1:], rows[0], tablefmt="github", disable_numparse=True)
 
 
+def _stored(number: int) -> Document:
+    """A table of tables.yaml."""
+    return yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text("utf-8"))[number]
+
+
 def _text(cell: Cell, place: Place, epoch: Epoch) -> str:
     paper = "–" if cell.paper is None else f"{cell.paper:.1f}"
     if cell.run is None:
@@ -148,7 +124,7 @@ def _text(cell: Cell, place: Place, epoch: Epoch) -> str:
 
 def _efficiency(place: Place, _: Run) -> tuple[str, list[list[str]]]:
     head = ["", "GFLOPs", "views/s", "parameters (M)", "tunable (M)"]
-    rows = [head, *([f"{name} (paper)", *map(str, numbers)] for name, numbers in EFFICIENCY.items())]
+    rows = [head, *([f"{name} (paper)", *map(str, numbers)] for name, *numbers in _stored(7)["rows"])]
     path = place.root / "results" / "bench" / "bench.json"
     for row in json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []:
         gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
@@ -160,7 +136,7 @@ def _efficiency(place: Place, _: Run) -> tuple[str, list[list[str]]]:
 
 def _descriptions(_: Place, __: Run) -> tuple[str, list[list[str]]]:
     ours = descriptions("ucf101")
-    rows = [["class", "this project's description"], *([name, ours[name]] for name in DESCRIBED)]
+    rows = [["class", "this project's description"], *([name, ours[name]] for name in _stored(8)["classes"])]
     return "Descriptions of the UCF-101 classes that the paper shows (its own texts are in its Table 8)", rows
 
 
@@ -172,7 +148,7 @@ def _top_classes(place: Place, defaults: Run) -> tuple[str, list[list[str]]]:
         base, ours = (json.loads(path.read_text("utf-8"))["last"]["ssv2"]["per_class"] for path in paths)
         points = {name: 100 * (ours[name]["top1"] - row["top1"]) for name, row in base.items()}
         gains = [(name, f"{gain:+.1f}") for name, gain in sorted(points.items(), key=lambda item: -item[1])]
-    rows = [["paper: number and class", "measured: class", "points"]]
-    for (number, name), gain in zip_longest(TOP_20.items(), gains[: len(TOP_20)], fillvalue=("", "")):
+    rows, paper = [["paper: number and class", "measured: class", "points"]], _stored(9)["classes"]
+    for (number, name), gain in zip_longest(paper.items(), gains[: len(paper)], fillvalue=("", "")):
         rows.append([f"{number} {name}", *gain])
     return "SSv2 classes that gain most from TVP and motion loss, base classes, best first", rows

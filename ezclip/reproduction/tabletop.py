@@ -15,14 +15,13 @@ from pathlib import Path
 
 from ezclip.checkpoints.catalog import ADAPTER
 from ezclip.config import PretrainConfig, TrainConfig, load_config
-from ezclip.data.manifest import labels_of, read_rows
+from ezclip.data.manifest import MANIFEST, read_rows, write_manifest
 from ezclip.data.tabletop.classes import LABELS, PAIRS
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
-from ezclip.evaluation.metrics import harmonic_mean
+from ezclip.evaluation.metrics import frame_spread, harmonic_mean
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import TEST_SEED
-from ezclip.evaluation.spread import frame_spread
 from ezclip.files import sha256_of, write_json
 from ezclip.model.backbone import Backbone
 from ezclip.predictor import Predictor
@@ -93,11 +92,12 @@ class Reproduction:
         yield from synthesise(self.data, clips_per_class=s.watched, split="val", seed=0)
         yield from synthesise(self.data / "test", clips_per_class=s.test, split="val", seed=TEST_SEED, masks=True)
         yield from synthesise(self.data / "test", clips_per_class=s.ood, split="ood", seed=TEST_SEED, masks=True)
-        rows = read_rows(self.data / "train")
-        _subset(self.data / "train", "base_classes", lambda row, _: row["label"] not in NOVEL)
+        folder = self.data / "train"
+        rows = _json_lines(folder / MANIFEST)
+        write_manifest(folder / "base_classes.jsonl", [row for row in rows if row["label"] not in NOVEL])
         for shots in SHOTS:
-            _subset(self.data / "train", f"shots_{shots}", lambda _, number, k=shots: number < k)
-        return {"clips": len(rows), "classes": len(labels_of(rows))}
+            write_manifest(folder / f"shots_{shots}.jsonl", [r for r in rows if int(Path(r["path"]).stem) < shots])
+        return {"clips": len(rows), "classes": len({row["label"] for row in rows})}
 
     def backbone(self) -> Steps[Document]:
         """Pretraining on stills, in two runs."""
@@ -114,8 +114,8 @@ class Reproduction:
         """Train as configs/tabletop.yaml says, with overrides, and test on the classes that were trained."""
         settings = [
             f"backbone={self.runs / 'backbone'}",
-            f"data={self.data / 'train' / 'manifest.jsonl'}",
-            f"validation={self.data / 'val' / 'manifest.jsonl'}",
+            f"data={self.data / 'train' / MANIFEST}",
+            f"validation={self.data / 'val' / MANIFEST}",
             f"cache={self.data.parent / 'cache'}",
             *self.scale.training,
             f"out={self.runs / name}",
@@ -123,12 +123,12 @@ class Reproduction:
         ]
         config = load_config(TrainConfig, self.root / "configs" / "tabletop.yaml", settings)
         summary = yield from train(config, resume=True)
-        curve = [row for row in _json_lines(self.runs / name / "metrics.jsonl") if "val_top1" in row]
         result = yield from self.test(name, summary["labels"])
+        steps = [row for row in _json_lines(self.runs / name / "metrics.jsonl") if "val_top1" in row]
         return {
             "config": dataclasses.asdict(config) | {"backbone": "runs/tabletop/backbone"},
             "seed": config.seed,
-            "curve": [{k: v for k, v in row.items() if k == "step" or k.startswith("val_")} for row in curve],
+            "curve": [{k: v for k, v in row.items() if k == "step" or k.startswith("val_")} for row in steps],
             "training_seconds": summary["training"]["seconds"],
             "adapter_sha256": sha256_of(self.runs / name / "model" / ADAPTER),
             "result": result,
@@ -206,8 +206,8 @@ class Stage:
     run: Callable[[Reproduction], Steps[Document]]
 
 
-def _fit(name: str, *overrides: str, minutes: float = 21) -> Stage:
-    return Stage(name, minutes, lambda r: r.fit(name, *overrides))
+def _fit(name: str, *overrides: str) -> Stage:
+    return Stage(name, 21, lambda r: r.fit(name, *overrides))
 
 
 STAGES: tuple[Stage, ...] = (
@@ -257,13 +257,6 @@ def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Ste
         write_results(r.results)
         done = end
     return [stage.name for stage in todo]
-
-
-def _subset(folder: Path, name: str, keep: Callable[[Document, int], bool]) -> None:
-    """A manifest beside the split's own with the rows that ``keep(row, number in its class)`` takes."""
-    rows = [row for row in _json_lines(folder / "manifest.jsonl") if keep(row, int(Path(row["path"]).stem))]
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (folder / f"{name}.jsonl").write_text(text, "utf-8")
 
 
 def _json_lines(path: Path) -> list[Document]:

@@ -47,8 +47,7 @@ class Analyse(ClipStudy):
 
     def run(self, host: Host) -> Steps[Analysis]:
         """Decode once, then predictions, spread and maps of every model."""
-        from ezclip.explanation.maps import explain_clip
-        from ezclip.explanation.temporal import temporal_view
+        from ezclip.explanation.maps import explain_clip, temporal_view
 
         predictors, model, names, warnings = yield from self.prepare(host)
         if self.target and self.target not in names:

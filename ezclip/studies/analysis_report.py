@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ezclip.checkpoints.identity import Identity
-    from ezclip.explanation.temporal import TemporalView
+    from ezclip.explanation.maps import TemporalView
 
 TOP = 10
 VIDEO_SIDE = 224

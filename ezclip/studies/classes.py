@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from ezclip.checkpoints.identity import Identity
     from ezclip.data.manifest import Row
-    from ezclip.evaluation.class_map import ClassMap
-    from ezclip.evaluation.classwise import Comparison
+    from ezclip.evaluation.classwise import ClassMap, Comparison
     from ezclip.evaluation.embed import Embedded, ViewCount
     from ezclip.evaluation.run import Evaluation
     from ezclip.predictor import Predictor
@@ -160,8 +159,7 @@ def class_study(study: Evaluate | Classes | None, evaluations: list[Evaluation],
 
     Raises UserError where the two differ in clips or class names.
     """
-    from ezclip.evaluation.class_map import map_classes
-    from ezclip.evaluation.classwise import top_changed
+    from ezclip.evaluation.classwise import map_classes, top_changed
 
     found = ClassStudy(study, models, evaluations)
     if found.comparison is None or len({e.frames.shape[-1] for e in evaluations if len(e.frames)}) != 1:

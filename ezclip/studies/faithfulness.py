@@ -39,7 +39,7 @@ class MapFaithfulness:
 
 def shares_of_truth(path: str, clip: Clip, maps: list[Attribution]) -> list[MapFaithfulness]:
     """The fraction of each map's heat on what moves, where the file has masks; gains are not measured."""
-    from ezclip.explanation.truth import heat_shares
+    from ezclip.explanation.faithfulness import heat_shares
 
     if (masks := find_masks(path)) is None:
         return [MapFaithfulness(attribution.model) for attribution in maps]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ezclip.evaluation.intervals import mean_interval
+from ezclip.evaluation.metrics import mean_interval
 
 
 def test_interval_covers_the_mean_about_as_often_as_it_says() -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ezclip.evaluation.spread import frame_spread
+from ezclip.evaluation.metrics import frame_spread
 
 
 def test_spread_beyond_a_frozen_copy() -> None:

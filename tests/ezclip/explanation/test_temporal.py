@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from ezclip import Predictor
-from ezclip.explanation.maps import explain_clip
+from ezclip.explanation.maps import explain_clip, temporal_view
 from ezclip.explanation.methods import MapSettings
-from ezclip.explanation.temporal import temporal_view
 from ezclip.model.backbone import Backbone
 from ezclip.types import Clip
 from tests.conftest import make_model

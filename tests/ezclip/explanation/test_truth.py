@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ezclip.explanation.truth import heat_shares, patch_fractions
+from ezclip.explanation.faithfulness import heat_shares, patch_fractions
 from ezclip.types import Attribution
 
 
