@@ -55,31 +55,18 @@ class ModelResult:
 
 @dataclass(frozen=True, eq=False)
 class Analysis(Result):
-    """One clip under the models.
+    """One clip under the models."""
 
-    Attributes:
-        study: the request, an ``Analyse``.
-        clip: the frames, the same for all models.
-        results: one a model, the baseline first, then the model.
-        limit: upper end of the colour scale of all maps.
-        target: the label that was explained.
-        names: class names in the order in which they were given.
-        nearest: the classes whose texts lie nearest to the target's, with their cosines.
-        warnings: about labels, texts and the file, for the user.
-        faithfulness: of every map; gains are None until they are measured.
-        view: attention of the model's temporal prompts; None without prompts.
-    """
-
-    study: Study
-    clip: Clip
-    results: list[ModelResult]
-    limit: float
-    target: str
-    names: list[str]
-    nearest: list[tuple[str, float]]
-    warnings: list[str]
-    faithfulness: list[MapFaithfulness]
-    view: TemporalView | None = None
+    study: Study  # the request, an ``Analyse``
+    clip: Clip  # the frames, the same for all models
+    results: list[ModelResult]  # one a model, the baseline first, then the model
+    limit: float  # upper end of the colour scale of all maps
+    target: str  # the label that was explained
+    names: list[str]  # class names in the order in which they were given
+    nearest: list[tuple[str, float]]  # the classes whose texts lie nearest to the target's, with their cosines
+    warnings: list[str]  # about labels, texts and the file, for the user
+    faithfulness: list[MapFaithfulness]  # of every map; gains are None until they are measured
+    view: TemporalView | None = None  # attention of the model's temporal prompts; None without prompts
 
     @property
     def baseline(self) -> ModelResult:

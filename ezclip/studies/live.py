@@ -90,15 +90,10 @@ class ScoreLive(Study):
 
 @dataclass(frozen=True, eq=False)
 class LiveScores(ModelsResult[ScoreLive]):
-    """Each model's ranking of one window.
+    """Each model's ranking of one window."""
 
-    Attributes:
-        predictions: model -> ranking.
-        seconds: since the start, when the window was scored.
-    """
-
-    predictions: dict[str, list[Prediction]]
-    seconds: float = 0.0
+    predictions: dict[str, list[Prediction]]  # model -> ranking
+    seconds: float = 0.0  # since the start, when the window was scored
 
     def best(self, count: int) -> LiveScores:
         """The same with the best ``count`` predictions of each model."""

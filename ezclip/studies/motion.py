@@ -89,27 +89,16 @@ class Observation:
 
 @dataclass(frozen=True)
 class Probe:
-    """A model's prediction for one variation of a clip; means over the draws.
+    """A model's prediction for one variation of a clip; means over the draws."""
 
-    Attributes:
-        variation: a key of ``order.orders``.
-        answer: the top label, of the first draw.
-        score: of the model's top label for the original clip, in [0, 1].
-        logit: of the same label.
-        rank: of that label, 1 is best.
-        variance: see ``Observation``.
-        central_difference: see ``Observation``.
-        map_change: see ``Observation``.
-    """
-
-    variation: str
-    answer: str
-    score: float
-    logit: float
-    rank: float
-    variance: float
-    central_difference: float
-    map_change: float
+    variation: str  # a key of ``order.orders``
+    answer: str  # the top label, of the first draw
+    score: float  # of the model's top label for the original clip, in [0, 1]
+    logit: float  # of the same label
+    rank: float  # of that label, 1 is best
+    variance: float  # see ``Observation``
+    central_difference: float  # see ``Observation``
+    map_change: float  # see ``Observation``
 
     def as_json(self) -> Document:
         """Plain values; a map change that cannot be measured is null."""
