@@ -1,14 +1,16 @@
-"""Model cards without loading a model: its configuration, its files, and its measured results."""
+"""Cards without loading a model: of a model (its files and measured results), and of a result (its provenance)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
+from ezclip import __version__
 from ezclip.checkpoints.catalog import ADAPTER, CLIP_PREFIX, CONFIG, backbones_beside, model_folder, read_config
 from ezclip.checkpoints.hub import PREFIX, data_name, pull
-from ezclip.checkpoints.identity import DIGITS
+from ezclip.checkpoints.identity import DIGITS, Identity
 from ezclip.files import sha256_of, shipped
 from ezclip.types import Document
 
@@ -85,14 +87,18 @@ def measured(variant: str) -> Document:
     return {"test": test, "families": report.get("ood", {}).get(variant, {}).get("families", {})}
 
 
-def limitations(names: Iterable[str]) -> str:
-    """Limitations of the small shipped models, as text; empty for other models."""
-    small = [name for name in dict.fromkeys(names) if name.startswith("tabletop/")]
-    verb = "was" if len(small) == 1 else "were"
-    return f"{' and '.join(small)} {verb} trained only on {SCOPE}. {MEANING}" if small else ""
-
-
 def trained_on(card: Document) -> str:
     """The data set and its size as text; empty if they are not recorded."""
     training = card.get("training", {})
     return f"trained on {training['data']}, {training.get('clips', '?')} clips" if "data" in training else ""
+
+
+def provenance(models: Iterable[Identity], /, **entries: str) -> dict[str, str]:
+    """Names and values of a provenance card: ``entries``, one line a model, their limitations, and the versions."""
+    every = list(dict.fromkeys(models))
+    card = dict(entries) | {f"model {model.name}": model.describe() for model in every}
+    if small := dict.fromkeys(model.name for model in every if model.name.startswith("tabletop/")):
+        verb = "was" if len(small) == 1 else "were"
+        card["limitations"] = f"{' and '.join(small)} {verb} trained only on {SCOPE}. {MEANING}"
+    card["versions"] = f"ezclip {__version__}, torch {version('torch')}, open_clip {version('open_clip_torch')}"
+    return card

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ezclip.checkpoints.provenance import provenance
+from ezclip.checkpoints.cards import provenance
 from ezclip.figures import maps
 from ezclip.figures.charts import NO_INTERVAL, by_class
 from ezclip.figures.report import Picture, Report, Table, slug

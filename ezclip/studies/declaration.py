@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
 
+from ezclip.checkpoints.cards import provenance
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import UserError, VideoError
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter, build, check_parameters, declared, values_of
