@@ -49,11 +49,7 @@ _STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb.
-
-    Returns:
-        0 done, 2 invalid input (one sentence on stderr).
-    """
+    """Run one verb; 0 when it is done, 2 for invalid input (one sentence on stderr), 1 for a closed pipe."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
         listed = [*STUDY_VERBS.items(), *((verb, what) for verb, (_, what) in OTHER_VERBS.items())]

@@ -70,8 +70,7 @@ class Rows(Sequence[Row]):
 def read_rows(path: str | Path) -> Rows:
     """Read a manifest, or the manifest inside a folder, or a folder per class (its names made readable).
 
-    Raises:
-        ConfigError: not found, or the number of the first bad line.
+    Raises ConfigError where nothing is found, or with the number of the first bad line.
     """
     path = Path(path)
     if path.is_dir() and (path / MANIFEST).is_file():

@@ -143,10 +143,9 @@ class Study:
         return list(dict.fromkeys(name for name in names if name))
 
     def prepare(self, host: Host) -> Steps[tuple[dict[str, Predictor], Predictor, list[str], list[str]]]:
-        """Load the models of a study of one clip; raises VideoError where none was given.
+        """All models by name, the one under study, the class names to choose among, and warnings about them.
 
-        Returns:
-            All models by name, the one under study, the class names to choose among, and warnings about them.
+        For a study of one clip; raises VideoError where none was given.
         """
         if not self["clip"]:
             raise VideoError(NO_CLIP)
