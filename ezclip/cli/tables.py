@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from ezclip.cli._shared import check_out, launched, print_json
+from ezclip.cli._shared import check_project, launched, print_json
 from ezclip.cli.train import run_launched
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
@@ -46,9 +46,7 @@ class _Runs:
 
     def place(self) -> Place:
         """The folders of the runs; raises ConfigError if the folder holds no protocols or cannot be written."""
-        check_out(self.root)
-        if not (self.root / "configs" / "protocols").is_dir():
-            raise ConfigError("There is no configs/protocols here; run this in the project's folder, or give --root.")
+        check_project(self.root, "configs/protocols")
         from ezclip.evaluation.embed import ViewCount
         from ezclip.reproduction.protocols import Place
 
