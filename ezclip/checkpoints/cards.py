@@ -23,19 +23,15 @@ MEANING = (
 
 
 def model_card(name: str) -> Document:
-    """Recorded and measured facts; unknown ones are left out.
+    """Recorded and measured facts of a model by the name that ``load_model`` takes; unknown ones are left out.
 
-    Args:
-        name: what ``load_model`` takes; of hf:organisation/name only config.json is downloaded.
+    Of hf:organisation/name only config.json is downloaded. Raises CheckpointError where there is no such model.
 
     Returns:
         "name", "variant", "T" and "backbone" (its id, the fingerprint and, if the file is present, its bytes); of a
         trained model also "adapter" (sha256, bytes) if its file is present, "preset", "texts", "training" (data, clips,
         steps, batch_size, seed), "metrics" as its training recorded them, and "source" of a converted one; of a shipped
         one "measured" on Tabletop Motion: "test", and by name the out-of-distribution "families".
-
-    Raises:
-        CheckpointError: no such model.
     """
     if name.startswith(CLIP_PREFIX):
         return {"name": name, "variant": "clip", "backbone": {"id": name.removeprefix(CLIP_PREFIX)}}

@@ -30,7 +30,7 @@ STUDY_VERBS = {
 OTHER_VERBS = {  # verb -> (module:name, what it does)
     "app": ("app.main:App", "open the app in a browser"),
     "models": ("ezclip.cli.models:Models", "the models that can be loaded, and their measured results"),
-    "embed": ("ezclip.cli.embed:Embed", "embeddings of many clips, in shards"),
+    "embed": ("ezclip.cli.data:Embed", "embeddings of many clips, in shards"),
     "data": ("ezclip.cli.data:Data", "check a data set and write its manifest"),
     "describe": ("ezclip.cli.data:Describe", "class descriptions from your own language model"),
     "convert": ("ezclip.cli.models:Convert", "an official EZ-CLIP .pt file to this project's format"),

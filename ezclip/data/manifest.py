@@ -135,10 +135,8 @@ def _first_bad_line(path: Path) -> ConfigError:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 if line.strip() and not _good(line):
-                    return ConfigError(
-                        f'{path.name}, line {number} is not a row such as {{"path": "a.mp4", "label": "waving"}}: '
-                        f"{line.strip()[:80]}"
-                    )
+                    wanted = '{"path": "a.mp4", "label": "waving"}'
+                    return ConfigError(f"{path.name}, line {number} is not a row such as {wanted}: {line.strip()[:80]}")
     except UnicodeDecodeError:
         pass
     return ConfigError(f"{path.name} is not a JSONL manifest in UTF-8; give a manifest or a folder.")

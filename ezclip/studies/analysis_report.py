@@ -293,13 +293,12 @@ def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Pictur
         for layer, matrix in zip(view.layers, view.prompts, strict=True)
         for at, row in zip(frames, matrix, strict=True)
     ]
-    title, among = f"{name}: influence between frames", "Attention among the prompts"
-    columns = ["layer", "prompt of frame", *frames]
+    title, columns = f"{name}: influence between frames", ["layer", "prompt of frame", *frames]
     to_prompt = maps.draw_to_prompt(view.to_prompt, view.layers, seconds)
     return [
         Picture("influence", title, maps.draw_influence(view.influence, seconds, title=name)),
         Table("influence_matrix", title, ["frame, columns: attended frame", *frames], drew, on_page=False),
         Picture("prompts", f"{name}: attention among the prompts", maps.draw_prompts(view.prompts, view.layers)),
         Picture("to_prompt", f"{name}: attention to the prompt", to_prompt),
-        Table("prompts_by_layer", among, columns, read, on_page=False),
+        Table("prompts_by_layer", "Attention among the prompts", columns, read, on_page=False),
     ]

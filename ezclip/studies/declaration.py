@@ -202,9 +202,8 @@ class Study:
             found[LABELS_FILE] = "\n".join(self.given_labels()[0]) + "\n"
         if own := values.get("sentences"):
             table = io.StringIO(newline="")
-            writer = csv.writer(table)
-            writer.writerow(["number", "class", "description"])
-            writer.writerows([i, name, text] for i, (name, text) in enumerate(own.items()))
+            rows = ([i, name, text] for i, (name, text) in enumerate(own.items()))
+            csv.writer(table).writerows([["number", "class", "description"], *rows])
             found[SENTENCES_FILE] = table.getvalue()
         return found
 
