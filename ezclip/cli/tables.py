@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -52,7 +52,7 @@ class _Runs:
 
         return Place(self.root, self.data, tuple(self.set), ViewCount.parse(self.views), workers=self.workers)
 
-    def chosen(self, **names: str) -> Run:
+    def chosen(self, **names: Any) -> Run:
         """A run with these settings, and ``names`` of fields that the command lacks."""
         from ezclip.reproduction.protocols import Run
 
