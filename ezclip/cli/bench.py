@@ -76,10 +76,10 @@ class Bench:
         if not self.models:
             found |= forward_ratios(self.arch, **options)
         found["rows"] = measure(subjects, batch_size=self.batch_size, dtype=dtype, **options)
-        for row in found["rows"] if self.data is not None else []:
+        for row in found["rows"] if rows else []:
             predictor = Predictor.load(row["name"], device=self.device)
             report = on_terminal(evaluate(predictor, rows, labels_of(rows))).report()
-            row |= {"top1": report["top1"], "clips": report["n"], "data": Path(self.data).name}
+            row |= {"top1": report["top1"], "clips": report["n"], "data": Path(self.data or "").name}
         if self.out is not None:
             write_json(self.out / "bench.json", found)
             if rows:

@@ -159,8 +159,9 @@ class Embed:
 
         views = ViewCount.parse(self.views)
         with launched(cpu=self.device == "cpu") as processes:
-            own_gpu = processes.num_processes > 1 and processes.device.type == "cuda"
-            predictor = Predictor.load(self.model, device=str(processes.device) if own_gpu else self.device)
+            device = str(processes.device)
+            on_gpu = processes.num_processes > 1 and device.startswith("cuda")
+            predictor = Predictor.load(self.model, device=device if on_gpu else self.device)
             about = {"model": self.model, "weights": predictor.identity.weights}
             steps = write_shards(
                 predictor,
