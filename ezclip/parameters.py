@@ -22,25 +22,15 @@ Kind = Literal["value", "clip", "clips", "labels", "sentences", "model", "models
 
 @dataclass(frozen=True)
 class Parameter:
-    """The declaration of a parameter, given in ``Annotated``: the only place of its help, limits and choices.
+    """The declaration of a parameter, given in ``Annotated``: the only place of its help, limits and choices."""
 
-    Attributes:
-        help: one sentence.
-        title: label of its control; empty takes the field's name.
-        low: smallest value allowed; None for any value.
-        high: largest value allowed; None for any from ``low``.
-        step: of a slider.
-        choices: the values allowed; a function where they are registered elsewhere.
-        kind: what the value means, where its type does not tell.
-    """
-
-    help: str
-    title: str = ""
-    low: float | None = None
-    high: float | None = None
-    step: float | None = None
-    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()
-    kind: Kind = "value"
+    help: str  # one sentence
+    title: str = ""  # label of its control; empty takes the field's name
+    low: float | None = None  # smallest value allowed; None for any value
+    high: float | None = None  # largest value allowed; None for any from ``low``
+    step: float | None = None  # of a slider
+    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()  # the values allowed, or a function that returns them
+    kind: Kind = "value"  # what the value means, where its type does not tell
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -50,21 +40,13 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Declared:
-    """One parameter of a dataclass.
+    """One parameter of a dataclass."""
 
-    Attributes:
-        name: of the field.
-        type: of its values, for example ``float``.
-        default: its value where none is given.
-        parameter: its declaration.
-        group: the field that holds it, where it belongs to a nested dataclass.
-    """
-
-    name: str
-    type: Any
-    default: Any
-    parameter: Parameter
-    group: str = ""
+    name: str  # of the field
+    type: Any  # of its values, for example ``float``
+    default: Any  # its value where none is given
+    parameter: Parameter  # its declaration
+    group: str = ""  # the field that holds it, where it belongs to a nested dataclass
 
     @property
     def title(self) -> str:

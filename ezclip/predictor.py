@@ -56,12 +56,7 @@ def native_dtype(device: torch.device) -> torch.dtype:
 
 
 class Encoded:
-    """One clip under one model: a value whose parts are computed at first use and then kept.
-
-    Args:
-        model: in evaluation mode.
-        clip: its T frames.
-    """
+    """T frames under one model in evaluation mode: a value whose parts are computed at first use and then kept."""
 
     def __init__(self, model: EZCLIP, clip: Clip):
         self.model, self.clip = model, clip
@@ -93,12 +88,7 @@ class Encoded:
 
 
 class Predictor:
-    """Encodes clips and texts with one model and ranks labels.
-
-    Args:
-        model: in evaluation mode.
-        identity: of the model; a name alone is also accepted.
-    """
+    """Encodes clips and texts with one model in evaluation mode, and ranks labels; ``identity`` may be a name alone."""
 
     def __init__(self, model: EZCLIP, identity: Identity | str):
         self.model = model
@@ -117,13 +107,9 @@ class Predictor:
         dtype: torch.dtype | None = None,
         backbones: dict[str, Backbone] | None = None,
     ) -> Predictor:
-        """Load a model by name, see ``load_model``.
+        """Load a model by name, see ``load_model``; the device is "auto", "cpu", "cuda" or "mps".
 
-        Args:
-            name: "tabletop/ezclip", a folder, or "clip:ARCH/TAG".
-            device: "auto", "cpu", "cuda" or "mps".
-            dtype: None uses bfloat16 where the device has it natively.
-            backbones: loaded backbones by fingerprint, shared by the predictors loaded with it.
+        Without ``dtype`` it is bfloat16 where the device has it natively.
         """
         place = choose_device(device)
         return cls(*load(name, device=place, dtype=dtype or native_dtype(place), backbones=backbones))

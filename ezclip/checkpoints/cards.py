@@ -1,14 +1,16 @@
-"""Model cards without loading a model: its configuration, its files, and its measured results."""
+"""Cards without loading a model: of a model (its files and measured results), and of a result (its provenance)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from importlib.metadata import version
 from pathlib import Path
 
+from ezclip import __version__
 from ezclip.checkpoints.catalog import ADAPTER, CLIP_PREFIX, CONFIG, backbones_beside, model_folder, read_config
 from ezclip.checkpoints.hub import PREFIX, data_name, pull
-from ezclip.checkpoints.identity import DIGITS
+from ezclip.checkpoints.identity import DIGITS, Identity
 from ezclip.files import sha256_of, shipped
 from ezclip.types import Document
 
@@ -21,19 +23,15 @@ MEANING = (
 
 
 def model_card(name: str) -> Document:
-    """Recorded and measured facts; unknown ones are left out.
+    """Recorded and measured facts of a model by the name that ``load_model`` takes; unknown ones are left out.
 
-    Args:
-        name: what ``load_model`` takes; of hf:organisation/name only config.json is downloaded.
+    Of hf:organisation/name only config.json is downloaded. Raises CheckpointError where there is no such model.
 
     Returns:
         "name", "variant", "T" and "backbone" (its id, the fingerprint and, if the file is present, its bytes); of a
         trained model also "adapter" (sha256, bytes) if its file is present, "preset", "texts", "training" (data, clips,
         steps, batch_size, seed), "metrics" as its training recorded them, and "source" of a converted one; of a shipped
         one "measured" on Tabletop Motion: "test", and by name the out-of-distribution "families".
-
-    Raises:
-        CheckpointError: no such model.
     """
     if name.startswith(CLIP_PREFIX):
         return {"name": name, "variant": "clip", "backbone": {"id": name.removeprefix(CLIP_PREFIX)}}
@@ -85,14 +83,18 @@ def measured(variant: str) -> Document:
     return {"test": test, "families": report.get("ood", {}).get(variant, {}).get("families", {})}
 
 
-def limitations(names: Iterable[str]) -> str:
-    """Limitations of the small shipped models, as text; empty for other models."""
-    small = [name for name in dict.fromkeys(names) if name.startswith("tabletop/")]
-    verb = "was" if len(small) == 1 else "were"
-    return f"{' and '.join(small)} {verb} trained only on {SCOPE}. {MEANING}" if small else ""
-
-
 def trained_on(card: Document) -> str:
     """The data set and its size as text; empty if they are not recorded."""
     training = card.get("training", {})
     return f"trained on {training['data']}, {training.get('clips', '?')} clips" if "data" in training else ""
+
+
+def provenance(models: Iterable[Identity], /, **entries: str) -> dict[str, str]:
+    """Names and values of a provenance card: ``entries``, one line a model, their limitations, and the versions."""
+    every = list(dict.fromkeys(models))
+    card = dict(entries) | {f"model {model.name}": model.describe() for model in every}
+    if small := dict.fromkeys(model.name for model in every if model.name.startswith("tabletop/")):
+        verb = "was" if len(small) == 1 else "were"
+        card["limitations"] = f"{' and '.join(small)} {verb} trained only on {SCOPE}. {MEANING}"
+    card["versions"] = f"ezclip {__version__}, torch {version('torch')}, open_clip {version('open_clip_torch')}"
+    return card

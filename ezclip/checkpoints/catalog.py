@@ -112,8 +112,7 @@ def backbone_sha256(path: Path) -> str | None:
 def model_folder(name: str) -> Path:
     """The folder of a model name or path; hf:organisation/name is downloaded into the Hub's cache.
 
-    Raises:
-        CheckpointError: no such model; lists the available names.
+    Raises CheckpointError, which lists the available names, where there is no such model.
     """
     if name.startswith(PREFIX):
         return pull(name, (CONFIG, ADAPTER), (BACKBONE,))
@@ -155,11 +154,7 @@ def check_model_name(name: str) -> None:
 
 
 def read_config(folder: str | Path) -> ModelConfig:
-    """config.json of a model folder, its entries checked.
-
-    Raises:
-        CheckpointError: not a model folder, a damaged one, or one of another schema.
-    """
+    """The checked config.json; raises CheckpointError for no model folder, a damaged one, or another schema."""
     folder = Path(folder)
     path = folder / CONFIG
     if not path.is_file():

@@ -53,8 +53,7 @@ def load_official(path: str | Path) -> EZCLIP:
 def read_official(path: str | Path) -> dict[str, Tensor]:
     """The tensors of an official file by their release names, float32.
 
-    Raises:
-        CheckpointError: the file is missing, is not such an archive, or needs code to be unpickled.
+    Raises CheckpointError for a file that is missing, is not such an archive, or needs code to be unpickled.
     """
     path = Path(path)
     if not path.is_file():
@@ -73,13 +72,9 @@ def read_official(path: str | Path) -> dict[str, Tensor]:
 
 
 def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbone, dict[str, Any]]:
-    """The model of ``state`` and what was found in it.
+    """The model of ``state``, its backbone, and the JSON-ready description that ``ezclip convert`` prints.
 
-    Returns:
-        The model, its backbone, and the JSON-ready description that ``ezclip convert`` prints.
-
-    Raises:
-        CheckpointError: see ``load_official``.
+    Raises CheckpointError as ``load_official`` does.
     """
     state = {k: v for k, v in state.items() if k not in _JIT_NUMBERS}
     added = {k: state.pop(k) for k in list(state) if k in (_PROMPTS, _TEMPORAL) or ".Adapter." in k}
@@ -170,14 +165,9 @@ def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], 
 
 
 def convert(official: str | Path, out: str | Path, *, num_frames: int | None = None) -> Document:
-    """Write an official file as a model folder.
+    """Write an official file as a model folder; inside checkpoints/, an existing backbone is not written again.
 
-    Inside checkpoints/, an existing backbone is not written again.
-
-    Args:
-        official: the file.
-        out: folder.
-        num_frames: T, if not the file's, 1 to 64; its prompts are interpolated linearly between segment centres.
+    With another T, ``num_frames`` (1 to 64), the prompts are interpolated linearly between segment centres.
 
     Returns:
         What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files. config.json also says
@@ -199,11 +189,7 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
 
 
 def compare_with_openai(backbone: Backbone) -> str:
-    """Say whether the weights equal OpenAI's of the same sizes, by their fingerprints; nothing is downloaded.
-
-    Returns:
-        "equal to OpenAI's ARCH", "not equal to ..." or why it is unknown.
-    """
+    """Whether the weights equal OpenAI's of the same sizes, by their fingerprints, in words; nothing is downloaded."""
     listed = [arch for arch, tag in open_clip.list_pretrained() if tag == "openai"]
     arch = next((arch for arch in listed if _sizes(open_clip.get_model_config(arch)) == _sizes(backbone.config)), None)
     if arch is None:
@@ -234,10 +220,8 @@ def _at_hand(arch: str) -> bool:
 def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:
     """Prompts (K, T, D) for another number of frames, (K, num_frames, D), linear between segment centres.
 
-    Not part of the paper: with another number of frames the trained model is only approximated.
-
-    Raises:
-        CheckpointError: a number of frames outside 1 to 64.
+    Not part of the paper: with another number of frames the trained model is only approximated. Raises CheckpointError
+    for a number of frames outside 1 to 64.
     """
     if not 1 <= num_frames <= MAX_FRAMES:
         raise CheckpointError(f"T is {num_frames}; it must be between 1 and {MAX_FRAMES}.")
@@ -247,8 +231,7 @@ def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:
 def export_official(folder: str | Path, out: str | Path) -> Document:
     """Write a model folder as a file in the release's layout, float32, for use with the release's code.
 
-    Raises:
-        CheckpointError: the folder's backbone was not found, or is not one that the release's code can build.
+    Raises CheckpointError for a backbone that was not found, or is not one that the release's code can build.
     """
     folder, out = Path(folder), Path(out)
     backbone = find_backbone(folder)

@@ -31,11 +31,7 @@ frames, on the backbone {config[backbone][id]} (sha256 {config[backbone][sha256]
 
 
 def check_hub_name(name: str) -> tuple[str, str | None]:
-    """The repository and the revision of a name.
-
-    Raises:
-        CheckpointError: not hf:organisation/name, with or without @revision.
-    """
+    """The repository and the revision of hf:organisation/name[@revision]; raises CheckpointError for another name."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise CheckpointError(f"{name!r} is not hf:organisation/name or hf:organisation/name@revision.")
@@ -43,15 +39,9 @@ def check_hub_name(name: str) -> tuple[str, str | None]:
 
 
 def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> Path:
-    """Download ``files`` of a model, and ``optional`` ones if they exist, into the Hub's cache, or find them offline.
+    """Download ``files`` of a model, and ``optional`` ones if they exist, into a folder of the Hub's cache.
 
-    Args:
-        name: hf:organisation/name[@revision]; without a revision the newest one.
-        files: names of required files.
-        optional: names of further files.
-
-    Returns:
-        The folder that holds the files.
+    Without a revision it is the newest one; without a network the files are those in the cache.
 
     Raises:
         CheckpointError: no such repository, revision or file, or no network and nothing in the cache.
@@ -84,15 +74,8 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
 def push(folder: Path, repo: str, *, private: bool) -> str:
     """Upload a model folder with a card that states only what its config.json records; the address of the commit.
 
-    Local paths of the training are reduced to names, also in the uploaded config.json.
-
-    Args:
-        folder: of the model.
-        repo: organisation/name, created if it does not exist.
-        private: make a newly created repository private.
-
-    Raises:
-        CheckpointError: not logged in, not allowed, or no network.
+    Local paths of the training are reduced to names, also in the uploaded config.json. The repository ``repo``
+    (organisation/name) is created if it does not exist. Raises CheckpointError without login, permission or network.
     """
     from huggingface_hub import CommitOperationAdd, HfApi, errors
 

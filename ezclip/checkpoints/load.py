@@ -53,14 +53,11 @@ def load(
         config = read_config(folder)
         backbone = _shared(config.backbone_sha256, backbones, lambda: find_backbone(folder))
         model = assemble(folder, backbone)
+        recorded = ("variant", "num_frames", "backbone", "backbone_sha256", "preset")
         identity = Identity(
             name,
-            variant=config.variant,
-            num_frames=config.num_frames,
-            backbone=config.backbone,
-            backbone_sha256=config.backbone_sha256,
+            **{key: getattr(config, key) for key in recorded},
             adapter_sha256=sha256_of(folder / ADAPTER),
-            preset=config.preset,
             text=config.text or "templates",
             reading=config.training.get("reading", "released"),
             data=str(config.training.get("data") or ""),

@@ -32,7 +32,7 @@ STUDY_VERBS = {
 OTHER_VERBS = {  # verb -> (module:name, what it does)
     "app": ("app.main:App", "open the app in a browser"),
     "models": ("ezclip.cli.models:Models", "the models that can be loaded, and their measured results"),
-    "embed": ("ezclip.cli.embed:Embed", "embeddings of many clips, in shards"),
+    "embed": ("ezclip.cli.data:Embed", "embeddings of many clips, in shards"),
     "data": ("ezclip.cli.data:Data", "check a data set and write its manifest"),
     "describe": ("ezclip.cli.data:Describe", "class descriptions from your own language model"),
     "convert": ("ezclip.cli.models:Convert", "an official EZ-CLIP .pt file to this project's format"),
@@ -51,11 +51,7 @@ _STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb.
-
-    Returns:
-        0 done, 2 invalid input, 1 any other error; both one sentence on stderr.
-    """
+    """Run one verb; 0 when it is done, 2 for invalid input, 1 for any other error, both one sentence on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
         listed = [*STUDY_VERBS.items(), *((verb, what) for verb, (_, what) in OTHER_VERBS.items())]

@@ -59,3 +59,10 @@ def check_out(folder: Path) -> None:
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ConfigError(f"{folder.name} cannot be used as the output folder; choose another.")
+
+
+def check_project(root: Path, needed: str) -> None:
+    """Raise ConfigError for a folder that cannot be written or lacks ``needed``, a file or folder of the project."""
+    check_out(root)
+    if not (root / needed).exists():
+        raise ConfigError(f"There is no {needed} here; run this in the project's folder, or give --root.")

@@ -66,21 +66,20 @@ class Bench:
 
         if open_clip.get_model_config(self.arch) is None:
             raise UserError(f"open_clip has no architecture {self.arch!r}.")
-        device = choose_device(self.device)
-        dtype = native_dtype(device)
-        options: Document = {"T": self.frames, "repeats": self.repeats, "device": str(device)}
+        place = choose_device(self.device)
+        device, dtype = str(place), native_dtype(place)
+        options: Document = {"T": self.frames, "repeats": self.repeats, "device": device}
         subjects = [Subject(name) for name in self.models] or [
             Subject(f"{variant} {self.arch}, random weights", variant, self.arch) for variant in ("base", "ezclip")
         ]
-        found: Document = {"device": str(device), "dtype": str(dtype).removeprefix("torch.")}
+        found: Document = {"device": device, "dtype": str(dtype).removeprefix("torch.")}
         if not self.models:
             found |= forward_ratios(self.arch, **options)
         found["rows"] = measure(subjects, batch_size=self.batch_size, dtype=dtype, **options)
-        if rows:
-            for row in found["rows"]:
-                predictor = Predictor.load(row["name"], device=self.device)
-                report = on_terminal(evaluate(predictor, rows, labels_of(rows))).report()
-                row |= {"top1": report["top1"], "clips": report["n"], "data": Path(self.data or "").name}
+        for row in found["rows"] if rows else []:
+            predictor = Predictor.load(row["name"], device=self.device)
+            report = on_terminal(evaluate(predictor, rows, labels_of(rows))).report()
+            row |= {"top1": report["top1"], "clips": report["n"], "data": Path(self.data or "").name}
         if self.out is not None:
             write_json(self.out / "bench.json", found)
             if rows:

@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from ezclip.cli._shared import check_out, launched, print_json
+from ezclip.cli._shared import check_project, launched, print_json
 from ezclip.cli.train import run_launched
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
 
 if TYPE_CHECKING:
-    from ezclip.reproduction.protocols import Place
+    from ezclip.reproduction.protocols import Place, Run
 
 
-@dataclass
-class Where:
-    """Folders, and settings of all runs."""
+@dataclass(kw_only=True)
+class _Runs:
+    """Settings of all runs, and their folders."""
 
+    backbone: str = "clip:ViT-B-16-quickgelu/openai"
+    """clip:ARCH/TAG or a folder; in a table, for rows that name none."""
+    num_frames: Annotated[int, tyro.conf.arg(name="frames")] = 8
+    """T; in a table, for rows that name none."""
+    text: str = "descriptions"
+    """descriptions, templates, names or a CSV file; in a table, for rows that name none."""
+    preset: Literal["paper", "released"] = "released"
+    """Recipe: of the paper's text or of the released code."""
+    seed: int = 0
+    """Seed of the training and of the shots; a table shows means over all seeds."""
     data: Path = Path("data")
     """Folder with one folder per data set, with the manifests named in configs/protocols."""
     views: str = "1x1"
@@ -36,17 +46,21 @@ class Where:
 
     def place(self) -> Place:
         """The folders of the runs; raises ConfigError if the folder holds no protocols or cannot be written."""
-        check_out(self.root)
-        if not (self.root / "configs" / "protocols").is_dir():
-            raise ConfigError("There is no configs/protocols here; run this in the project's folder, or give --root.")
+        check_project(self.root, "configs/protocols")
         from ezclip.evaluation.embed import ViewCount
         from ezclip.reproduction.protocols import Place
 
         return Place(self.root, self.data, tuple(self.set), ViewCount.parse(self.views), workers=self.workers)
 
+    def chosen(self, **names: Any) -> Run:
+        """A run with these settings, and ``names`` of fields that the command lacks."""
+        from ezclip.reproduction.protocols import Run
+
+        return Run(**names | {f.name: vars(self)[f.name] for f in fields(Run) if f.name in vars(self)})
+
 
 @dataclass
-class Protocol:
+class Protocol(_Runs):
     """Train one model by a protocol of the paper and test its last and its best epoch.
 
     Example: accelerate launch -m ezclip protocol few_shot --trained-on ucf101 --shots 16
@@ -62,32 +76,19 @@ class Protocol:
     """Variant to train; clip is only tested."""
     prompt_depth: Literal["deep", "shallow"] = "deep"
     """Prompts in every layer or in the first."""
-    backbone: str = "clip:ViT-B-16-quickgelu/openai"
-    """clip:ARCH/TAG or a folder."""
-    frames: int = 8
-    """T."""
-    text: str = "descriptions"
-    """descriptions, templates, names or a CSV file."""
-    preset: Literal["paper", "released"] = "released"
-    """Recipe: of the paper's text or of the released code."""
-    seed: int = 0
-    """Seed of the training and of the shots."""
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    """Folders, and settings of all runs."""
 
     def run(self) -> int:
         """Train, test and print the result as JSON."""
         if self.shots is not None and self.shots < 1:
             raise ConfigError(f"--shots is {self.shots}; it must be at least 1.")
-        place = self.where.place()
-        from ezclip.reproduction.protocols import Run, carry_out
+        place = self.place()
+        from ezclip.reproduction.protocols import carry_out
 
-        settings = {name: value for name, value in vars(self).items() if name not in ("frames", "where")}
-        return run_launched(carry_out(Run(num_frames=self.frames, **settings), place))
+        return run_launched(carry_out(self.chosen(), place))
 
 
 @dataclass
-class Table:
+class Table(_Runs):
     """Print a table of the paper next to the results measured here; with --run, make the missing runs.
 
     Data sets are at DATA/<set>/<list>.jsonl or .parquet, written by ezclip data check; configs/protocols names the
@@ -102,31 +103,17 @@ class Table:
     """Make the missing runs."""
     sets: str | None = None
     """Train on these sets only, for example hmdb51,ucf101."""
-    preset: Literal["paper", "released"] = "released"
-    """Recipe: of the paper's text or of the released code."""
-    backbone: str = "clip:ViT-B-16-quickgelu/openai"
-    """clip:ARCH/TAG or a folder, for rows that name none."""
-    frames: int = 8
-    """T, for rows that name none."""
-    text: str = "descriptions"
-    """descriptions, templates, names or a CSV file, for rows that name none."""
-    seed: int = 0
-    """Seed of the runs; results of all seeds are averaged."""
     epoch: Literal["last", "best"] = "last"
     """Which epoch to print. Under the released preset the best one was selected on the test set."""
-    where: Annotated[Where, tyro.conf.arg(name="")] = field(default_factory=Where)
-    """Folders, and settings of all runs."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
         """Make missing runs if asked, then print."""
-        place = self.where.place()
-        from ezclip.reproduction.protocols import Run, carry_out
+        place, defaults = self.place(), self.chosen(protocol="", trained_on="")
+        from ezclip.reproduction.protocols import carry_out
         from ezclip.reproduction.tables import as_rows, cells, markdown, measured, missing
 
-        settings = {name: getattr(self, name) for name in ("backbone", "text", "preset", "seed")}
-        defaults = Run(protocol="", trained_on="", num_frames=self.frames, **settings)
         title, rows = as_rows(self.number, place, defaults, self.epoch)
         filled = self.number not in (7, 8, 9)
         if self.run_missing:

@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from ezclip.cli._shared import check_out
-from ezclip.errors import ConfigError
+from ezclip.cli._shared import check_out, check_project
 from ezclip.progress import on_terminal
 
 
@@ -66,13 +65,9 @@ class Reproduce:
 
     def run(self) -> int:
         """Run the stages and print their names."""
-        check_out(self.root)
+        check_project(self.root, "configs/tabletop.yaml")
         from ezclip.reproduction.tabletop import FAST, FULL, Reproduction, reproduce
 
-        if not (self.root / "configs" / "tabletop.yaml").is_file():
-            raise ConfigError(
-                "There is no configs/tabletop.yaml here; run this in the project's folder, or give --root."
-            )
         steps = reproduce(Reproduction(self.root, FAST if self.fast else FULL), resume=self.resume, until=self.until)
         ran = on_terminal(steps)
         print(f"{len(ran)} stages done: {', '.join(ran) or 'nothing was left to do'}.")

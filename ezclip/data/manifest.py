@@ -70,8 +70,7 @@ class Rows(Sequence[Row]):
 def read_rows(path: str | Path) -> Rows:
     """Read a manifest, or the manifest inside a folder, or a folder per class (its names made readable).
 
-    Raises:
-        ConfigError: not found, or the number of the first bad line.
+    Raises ConfigError where nothing is found, or with the number of the first bad line.
     """
     path = Path(path)
     if path.is_dir() and (path / MANIFEST).is_file():
@@ -84,7 +83,7 @@ def read_rows(path: str | Path) -> Rows:
         return Rows(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
     if not path.is_file():
         raise ConfigError(f"There is no manifest or folder {path.name}; check the path.")
-    table = _read_parquet(path) if path.suffix == ".parquet" else _read_jsonl(path)
+    table = _columns(path)
     if not table.num_rows:
         raise ConfigError(f"{path.name} lists no videos.")
     return Rows(table, path.parent)
@@ -109,26 +108,16 @@ def write_manifest(path: Path, rows: list[dict[str, Any]]) -> None:
         path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
 
 
-def _read_parquet(path: Path) -> pa.Table:
-    try:
-        table = parquet.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ConfigError(f"{path.name} is not a Parquet file.") from error
-    return _columns(path, table)
-
-
-def _read_jsonl(path: Path) -> pa.Table:
+def _columns(path: Path) -> pa.Table:
+    """The four columns of a file; path and label without gaps."""
+    is_text = path.suffix != ".parquet"
     options = arrow_json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="ignore")
     try:
-        if not path.read_bytes().strip():
+        if is_text and not path.read_bytes().strip():
             raise ConfigError(f"{path.name} lists no videos.")
-        return _columns(path, arrow_json.read_json(path, parse_options=options))
-    except pa.ArrowInvalid as error:
-        raise _first_bad_line(path) from error
-
-
-def _columns(path: Path, table: pa.Table) -> pa.Table:
-    """All four columns; path and label without gaps."""
+        table = arrow_json.read_json(path, parse_options=options) if is_text else parquet.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise _first_bad_line(path) if is_text else ConfigError(f"{path.name} is not a Parquet file.") from error
     for name in _SCHEMA.names:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(table.num_rows, pa.string()))
@@ -137,7 +126,6 @@ def _columns(path: Path, table: pa.Table) -> pa.Table:
         trimmed = call_function("utf8_trim_whitespace", [table[name]])
         shortest = call_function("min_max", [call_function("utf8_length", [trimmed])])["min"].as_py()
         if table[name].null_count or shortest == 0:
-            is_text = path.suffix != ".parquet"
             raise _first_bad_line(path) if is_text else ConfigError(f"Rows of {path.name} have no {name}.")
     return table
 
@@ -147,10 +135,8 @@ def _first_bad_line(path: Path) -> ConfigError:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 if line.strip() and not _good(line):
-                    return ConfigError(
-                        f'{path.name}, line {number} is not a row such as {{"path": "a.mp4", "label": "waving"}}: '
-                        f"{line.strip()[:80]}"
-                    )
+                    wanted = '{"path": "a.mp4", "label": "waving"}'
+                    return ConfigError(f"{path.name}, line {number} is not a row such as {wanted}: {line.strip()[:80]}")
     except UnicodeDecodeError:
         pass
     return ConfigError(f"{path.name} is not a JSONL manifest in UTF-8; give a manifest or a folder.")

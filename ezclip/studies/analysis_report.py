@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ezclip.checkpoints.provenance import provenance
+from ezclip.checkpoints.cards import provenance
 from ezclip.figures import maps
 from ezclip.figures.charts import NO_INTERVAL, by_class
 from ezclip.figures.report import Picture, Report, Table, slug
@@ -55,31 +55,18 @@ class ModelResult:
 
 @dataclass(frozen=True, eq=False)
 class Analysis(Result):
-    """One clip under the models.
+    """One clip under the models."""
 
-    Attributes:
-        study: the request, an ``Analyse``.
-        clip: the frames, the same for all models.
-        results: one a model, the baseline first, then the model.
-        limit: upper end of the colour scale of all maps.
-        target: the label that was explained.
-        names: class names in the order in which they were given.
-        nearest: the classes whose texts lie nearest to the target's, with their cosines.
-        warnings: about labels, texts and the file, for the user.
-        faithfulness: of every map; gains are None until they are measured.
-        view: attention of the model's temporal prompts; None without prompts.
-    """
-
-    study: Study
-    clip: Clip
-    results: list[ModelResult]
-    limit: float
-    target: str
-    names: list[str]
-    nearest: list[tuple[str, float]]
-    warnings: list[str]
-    faithfulness: list[MapFaithfulness]
-    view: TemporalView | None = None
+    study: Study  # the request, an ``Analyse``
+    clip: Clip  # the frames, the same for all models
+    results: list[ModelResult]  # one a model, the baseline first, then the model
+    limit: float  # upper end of the colour scale of all maps
+    target: str  # the label that was explained
+    names: list[str]  # class names in the order in which they were given
+    nearest: list[tuple[str, float]]  # the classes whose texts lie nearest to the target's, with their cosines
+    warnings: list[str]  # about labels, texts and the file, for the user
+    faithfulness: list[MapFaithfulness]  # of every map; gains are None until they are measured
+    view: TemporalView | None = None  # attention of the model's temporal prompts; None without prompts
 
     @property
     def baseline(self) -> ModelResult:
@@ -307,13 +294,12 @@ def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Pictur
         for layer, matrix in zip(view.layers, view.prompts, strict=True)
         for at, row in zip(frames, matrix, strict=True)
     ]
-    title, among = f"{name}: influence between frames", "Attention among the prompts"
-    columns = ["layer", "prompt of frame", *frames]
+    title, columns = f"{name}: influence between frames", ["layer", "prompt of frame", *frames]
     to_prompt = maps.draw_to_prompt(view.to_prompt, view.layers, seconds)
     return [
         Picture("influence", title, maps.draw_influence(view.influence, seconds, title=name)),
         Table("influence_matrix", title, ["frame, columns: attended frame", *frames], drew, on_page=False),
         Picture("prompts", f"{name}: attention among the prompts", maps.draw_prompts(view.prompts, view.layers)),
         Picture("to_prompt", f"{name}: attention to the prompt", to_prompt),
-        Table("prompts_by_layer", among, columns, read, on_page=False),
+        Table("prompts_by_layer", "Attention among the prompts", columns, read, on_page=False),
     ]

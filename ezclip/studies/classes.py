@@ -170,15 +170,10 @@ def class_study(study: Evaluate | Classes | None, evaluations: list[Evaluation],
 
 @dataclass(frozen=True, eq=False)
 class ClassStudy(ModelsResult[Evaluate | Classes | None]):
-    """One model on labelled clips, or two on the same ones.
+    """One model on labelled clips, or two on the same ones."""
 
-    Attributes:
-        evaluations: of one model; or of the baseline, then of the model.
-        class_map: videos of the classes that changed most; None for one model, or without embeddings.
-    """
-
-    evaluations: list[Evaluation]
-    class_map: ClassMap | None = None
+    evaluations: list[Evaluation]  # of one model; or of the baseline, then of the model
+    class_map: ClassMap | None = None  # of the classes that changed most; None for one model, or without embeddings
 
     @property
     def model(self) -> Evaluation:
@@ -227,8 +222,8 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
             lines += [f"  {100 * d.difference:+6.1f}  {d.label} ({d.n})" for d in self.comparison.classes]
         else:
             lines += [f"  {row['top1']:6.1%}  {label} ({row['n']})" for label, row in report["per_class"].items()]
-        families = report.get("families", {}).items()
-        lines += [f"  {row['top1']:6.1%}  family {family} ({row['n']})" for family, row in families]
+        for family, row in report.get("families", {}).items():
+            lines.append(f"  {row['top1']:6.1%}  family {family} ({row['n']})")
         if skipped := self.model.skipped:
             lines.append(f"{len(skipped)} clips could not be read, first {skipped[0][0].short_name}: {skipped[0][1]}")
         return "\n".join(lines)

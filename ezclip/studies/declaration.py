@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Self, TypeVar
 
+from ezclip.checkpoints.cards import provenance
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
-from ezclip.checkpoints.provenance import provenance
 from ezclip.errors import UserError, VideoError
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.files import spreadsheet_cell
@@ -76,15 +76,10 @@ class Result(ABC):
 
 @dataclass(frozen=True, eq=False)
 class ModelsResult(Result, Generic[Request]):
-    """A result of some models.
+    """A result of some models."""
 
-    Attributes:
-        study: the request; None where there was none.
-        identities: of the models, the baseline first, as far as they are known.
-    """
-
-    study: Request
-    identities: list[Identity]
+    study: Request  # None where there was none
+    identities: list[Identity]  # of the models, the baseline first, as far as they are known
 
     @property
     def models(self) -> list[str]:
@@ -103,40 +98,24 @@ class ModelsResult(Result, Generic[Request]):
 
 @dataclass(frozen=True)
 class Alias:
-    """Another name of a study's endpoint; a former name works for one more version.
+    """Another name of a study's endpoint; a former name works for one more version."""
 
-    Attributes:
-        name: of the endpoint.
-        parameters: new -> old parameter names.
-        defaults: changed defaults.
-        old: whether it is a former name, which gives a warning.
-    """
-
-    name: str
-    parameters: tuple[tuple[str, str], ...] = ()
-    defaults: tuple[tuple[str, Any], ...] = ()
-    old: bool = True
+    name: str  # of the endpoint
+    parameters: tuple[tuple[str, str], ...] = ()  # new -> old parameter names
+    defaults: tuple[tuple[str, Any], ...] = ()  # changed defaults
+    old: bool = True  # whether it is a former name, which gives a warning
 
 
 class Study:
-    """One question that a user asks; subclasses are frozen dataclasses of declared parameters.
+    """One question that a user asks; subclasses are frozen dataclasses of declared parameters."""
 
-    Attributes:
-        verb: name of its command and its endpoint.
-        old_flags: former -> present names of its options.
-        aliases: other names of the endpoint.
-        files: whether its endpoint also returns the report's files.
-        needs_labels: whether the command requires class names.
-        printed: number of predictions that the command prints by default; 0 if that is not an option.
-    """
-
-    verb: ClassVar[str]
-    old_flags: ClassVar[dict[str, str]] = {}
-    aliases: ClassVar[tuple[Alias, ...]] = ()
-    files: ClassVar[bool] = False
-    needs_labels: ClassVar[bool] = False
-    long: ClassVar[bool] = False  # may take minutes
-    printed: ClassVar[int] = 0
+    verb: ClassVar[str]  # name of its command and its endpoint
+    old_flags: ClassVar[dict[str, str]] = {}  # former -> present names of its options
+    aliases: ClassVar[tuple[Alias, ...]] = ()  # other names of the endpoint
+    files: ClassVar[bool] = False  # whether its endpoint also returns the report's files
+    needs_labels: ClassVar[bool] = False  # whether the command requires class names
+    long: ClassVar[bool] = False  # whether it may take minutes
+    printed: ClassVar[int] = 0  # number of predictions that the command prints by default; 0 if that is not an option
 
     def __post_init__(self) -> None:
         """Reject values outside their limits and choices, and invalid class names and texts."""
@@ -166,10 +145,9 @@ class Study:
         return list(dict.fromkeys(name for name in names if name))
 
     def prepare(self, host: Host) -> Steps[tuple[dict[str, Predictor], Predictor, list[str], list[str]]]:
-        """Load the models of a study of one clip; raises VideoError where none was given.
+        """All models by name, the one under study, the class names to choose among, and warnings about them.
 
-        Returns:
-            All models by name, the one under study, the class names to choose among, and warnings about them.
+        For a study of one clip; raises VideoError where none was given.
         """
         if not self["clip"]:
             raise VideoError(NO_CLIP)
@@ -226,10 +204,8 @@ class Study:
             found[LABELS_FILE] = "\n".join(self.given_labels()[0]) + "\n"
         if own := values.get("sentences"):
             table = io.StringIO(newline="")
-            writer = csv.writer(table)
-            writer.writerow(["number", "class", "description"])
-            cells = [map(spreadsheet_cell, pair) for pair in own.items()]
-            writer.writerows([i, *pair] for i, pair in enumerate(cells))
+            rows = ([i, *map(spreadsheet_cell, pair)] for i, pair in enumerate(own.items()))
+            csv.writer(table).writerows([["number", "class", "description"], *rows])
             found[SENTENCES_FILE] = table.getvalue()
         return found
 

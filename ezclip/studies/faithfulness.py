@@ -15,21 +15,13 @@ BATCH = 2  # clips in one forward pass, so that other work does not wait long
 
 @dataclass(frozen=True)
 class MapFaithfulness:
-    """Measures of one model's map.
+    """Measures of one model's map."""
 
-    Attributes:
-        name: model.
-        deletion: gain over random orders; None before it is measured.
-        insertion: the same.
-        moving: fraction of the heat on what moves; None without ground truth.
-        area: fraction of the picture that moves; None without ground truth.
-    """
-
-    name: str
-    deletion: float | None = None
-    insertion: float | None = None
-    moving: float | None = None
-    area: float | None = None
+    name: str  # of the model
+    deletion: float | None = None  # gain over random orders; None before it is measured
+    insertion: float | None = None  # the same
+    moving: float | None = None  # fraction of the heat on what moves; None without ground truth
+    area: float | None = None  # fraction of the picture that moves; None without ground truth
 
     @property
     def measured(self) -> bool:

@@ -94,25 +94,15 @@ def project_frames(
 
 @dataclass(frozen=True, eq=False)
 class FramePlane(ModelsResult[CompareFrames]):
-    """Frame embeddings projected in one fit.
+    """Frame embeddings projected in one fit."""
 
-    Attributes:
-        points: (models * clips * T, 2), models first, then clips, then frames in time order.
-        clips: the clips, each with its T frames.
-        method: the projection with its settings.
-        trustworthiness: in [0, 1], NaN for too few points.
-        motion: [model][clip]: spread of the clip's frames and of its static copy.
-        difference: how the two models differ, as text.
-        image_size: S of the model, for pictures of the frames.
-    """
-
-    points: np.ndarray
-    clips: list[Clip]
-    method: str
-    trustworthiness: float
-    motion: list[list[MotionStatistics]]
-    difference: str
-    image_size: int
+    points: np.ndarray  # (models * clips * T, 2), models first, then clips, then frames in time order
+    clips: list[Clip]  # the clips, each with its T frames
+    method: str  # the projection with its settings
+    trustworthiness: float  # in [0, 1], NaN for too few points
+    motion: list[list[MotionStatistics]]  # [model][clip]: spread of the clip's frames and of its static copy
+    difference: str  # how the two models differ, as text
+    image_size: int  # S of the model, for pictures of the frames
 
     def of(self, model: int, clip: int) -> np.ndarray:
         """(T, 2), one clip under one model."""

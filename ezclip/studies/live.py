@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
@@ -56,19 +57,18 @@ class ScoreLive(Study):
         """Score window after window until the source ends; the partial result of a step is the newest window's."""
         yield from host.predictors(self.models())
         began = monotonic()
-        scores: LiveScores | None = None
+        scores = None
         for window in self._windows():
             scores = replace(self.score(host, window), seconds=round(monotonic() - began, 3))
             yield Progress(0.0, f"{scores.seconds:.1f} s", scores)
-        if scores is None:
-            raise VideoError("No frame has arrived yet.")
+        assert scores is not None  # there is always a window
         return scores
 
     def _windows(self) -> Iterator[FrameBuffer]:
         """The newest windows of a source, or the single window of given pictures."""
         if len(self.frames) == 1 and Path(self.frames[0]).suffix.lower() not in PICTURE_SUFFIXES:
             yield from watch(self.frames[0], self.seconds)
-        elif self.frames:
+        else:
             pictures = FrameBuffer()
             for number, path in enumerate(self.frames[-MOST_FRAMES:]):
                 pictures.add(read_picture(path, Path(path).name), MOST_FRAMES, now=number)
@@ -90,15 +90,10 @@ class ScoreLive(Study):
 
 @dataclass(frozen=True, eq=False)
 class LiveScores(ModelsResult[ScoreLive]):
-    """Each model's ranking of one window.
+    """Each model's ranking of one window."""
 
-    Attributes:
-        predictions: model -> ranking.
-        seconds: since the start, when the window was scored.
-    """
-
-    predictions: dict[str, list[Prediction]]
-    seconds: float = 0.0
+    predictions: dict[str, list[Prediction]]  # model -> ranking
+    seconds: float = 0.0  # since the start, when the window was scored
 
     def best(self, count: int) -> LiveScores:
         """The same with the best ``count`` predictions of each model."""
@@ -123,12 +118,9 @@ class LiveScores(ModelsResult[ScoreLive]):
 
 @dataclass
 class FrameBuffer:
-    """The newest frames, evenly subsampled: about 64 over the window, whatever the source's rate.
+    """The newest frames, evenly subsampled: about 64 over the window, whatever the source's rate."""
 
-    Attributes:
-        frames: (time in seconds, uint8 RGB picture of at most 1024 pixels a side), the newest last.
-    """
-
+    # (time in seconds, uint8 RGB picture of at most 1024 pixels a side), the newest last
     frames: deque[tuple[float, np.ndarray]] = field(default_factory=deque)
 
     def add(self, image: np.ndarray, seconds: float, now: float | None = None) -> None:
@@ -157,9 +149,8 @@ def watch(source: str, seconds: float) -> Iterator[FrameBuffer]:
     A thread reads the frames, with the source's timestamps; a file is read as fast as it decodes. Raises VideoError
     for a source that cannot be read, or ended without a frame.
     """
-    newest, lock = FrameBuffer(), threading.Lock()
-    fresh, ended, stop = threading.Event(), threading.Event(), threading.Event()
-    failure: list[VideoError] = []
+    newest, lock, fresh, stop = FrameBuffer(), threading.Lock(), threading.Event(), threading.Event()
+    ended: Future[None] = Future()
 
     def read() -> None:
         try:
@@ -168,20 +159,18 @@ def watch(source: str, seconds: float) -> Iterator[FrameBuffer]:
                     newest.add(image, seconds, now=time)
                 fresh.set()
                 if stop.is_set():
-                    return
-        except VideoError as error:
-            failure.append(error)
-        finally:
-            ended.set()
-            fresh.set()
+                    break
+            ended.set_result(None)
+        except BaseException as error:  # raised again in the caller
+            ended.set_exception(error)
+        fresh.set()
 
     threading.Thread(target=read, name="camera", daemon=True).start()
     try:
         while fresh.wait():
             fresh.clear()
-            last = ended.is_set()
-            if failure:
-                raise failure[0]
+            if last := ended.done():
+                ended.result()
             with lock:
                 window = FrameBuffer(newest.frames.copy())
             if window.frames:

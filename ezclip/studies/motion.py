@@ -70,46 +70,29 @@ class ProbeMotion(ClipStudy):
 class Observation:
     """One variation of a clip under a model, independent of class names; R draws, five for "shuffled", else one.
 
-    Attributes:
-        variation: a key of ``order.orders``.
-        frames: (R, T, E) frame embeddings, float32.
-        variance: Var of the L2-normalised frame embeddings in the model's formulation; mean over the draws.
-        central_difference: C of the same.
-        map_change: change of the rollout map against the clip as it is: half the sum of absolute differences between
-            the two maps of one frame, each scaled to sum 1, averaged over the frames that both contain; in [0, 1], NaN
-            where they share no frame. 0 for a model that is blind to order.
+    A map changes by half the sum of absolute differences between the two maps of one frame, each scaled to sum 1,
+    averaged over the frames that both contain: NaN where they share none, 0 for a model that is blind to order.
     """
 
-    variation: str
-    frames: Tensor
-    variance: float
-    central_difference: float
-    map_change: float
+    variation: str  # a key of ``order.orders``
+    frames: Tensor  # (R, T, E) frame embeddings, float32
+    variance: float  # Var of the L2-normalised frame embeddings in the model's formulation; mean over the draws
+    central_difference: float  # C of the same
+    map_change: float  # of the rollout map against the clip as it is, in [0, 1] or NaN
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A model's prediction for one variation of a clip; means over the draws.
+    """A model's prediction for one variation of a clip; means over the draws."""
 
-    Attributes:
-        variation: a key of ``order.orders``.
-        answer: the top label, of the first draw.
-        score: of the model's top label for the original clip, in [0, 1].
-        logit: of the same label.
-        rank: of that label, 1 is best.
-        variance: see ``Observation``.
-        central_difference: see ``Observation``.
-        map_change: see ``Observation``.
-    """
-
-    variation: str
-    answer: str
-    score: float
-    logit: float
-    rank: float
-    variance: float
-    central_difference: float
-    map_change: float
+    variation: str  # a key of ``order.orders``
+    answer: str  # the top label, of the first draw
+    score: float  # of the model's top label for the original clip, in [0, 1]
+    logit: float  # of the same label
+    rank: float  # of that label, 1 is best
+    variance: float  # see ``Observation``
+    central_difference: float  # see ``Observation``
+    map_change: float  # see ``Observation``
 
     def as_json(self) -> Document:
         """Plain values; a map change that cannot be measured is null."""

@@ -102,37 +102,23 @@ class ScoreTimeline(ClipStudy):
 
 @dataclass(frozen=True, eq=False)
 class Window:
-    """One window under the models, independent of class names.
+    """One window under the models, independent of class names."""
 
-    Attributes:
-        start: seconds of its first frame.
-        end: seconds of its last frame.
-        videos: model -> (1, 1, E), the mean of its frame embeddings, float32.
-        middle: uint8 (96, 96, 3), its middle frame, cropped to a square.
-        heat: (grid, grid), rollout of the last model on the middle frame.
-    """
-
-    start: float
-    end: float
-    videos: dict[str, Tensor]
-    middle: np.ndarray
-    heat: np.ndarray
+    start: float  # seconds of its first frame
+    end: float  # seconds of its last frame
+    videos: dict[str, Tensor]  # model -> (1, 1, E), the mean of its frame embeddings, float32
+    middle: np.ndarray  # uint8 (96, 96, 3), its middle frame, cropped to a square
+    heat: np.ndarray  # (grid, grid), rollout of the last model on the middle frame
 
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """Each model's scores of one window.
-
-    Attributes:
-        start, end, middle, heat: those of the ``Window``.
-        labels: C class names, the same list for all windows.
-        scores: model -> (C, 2), score and logit of each label; a long video has many windows.
-    """
+    """Each model's scores of one window; start, end, middle and heat are those of the ``Window``."""
 
     start: float
     end: float
-    labels: list[str]
-    scores: dict[str, np.ndarray]
+    labels: list[str]  # C class names, the same list for all windows
+    scores: dict[str, np.ndarray]  # model -> (C, 2), score and logit of each label; a long video has many windows
     middle: np.ndarray
     heat: np.ndarray
 

@@ -31,8 +31,7 @@ def problem(text: str) -> str:
 def describe_label(label: str, ask: Ask) -> str:
     """One description; an answer that cannot be used is sent back with the reason, three times at most.
 
-    Raises:
-        UserError: no answer could be used.
+    Raises UserError where no answer could be used.
     """
     order = (
         f"Describe {label!r} as an action performed by humans, for somebody who has to find it among silent videos. "
@@ -50,14 +49,9 @@ def describe_label(label: str, ask: Ask) -> str:
 
 
 def write_descriptions(labels: list[str], ask: Ask, out: Path) -> Steps[int]:
-    """Describe every label and add it at once to ``out``, a CSV file in the release's format; existing rows are kept.
+    """Describe every label and add it at once to ``out``, a CSV file in the release's format; the number of new rows.
 
-    Returns:
-        How many were written.
-
-    Raises:
-        UserError: a label that the model could not describe; earlier rows are kept.
-        LabelError: ``out`` is another kind of file.
+    Existing rows are kept, also where a label cannot be described (UserError) or ``out`` is no such file (LabelError).
     """
     there = read_descriptions(out) if out.exists() and out.stat().st_size > len("number") else {}
     left = [label for label in labels if label not in there]
@@ -76,8 +70,7 @@ def write_descriptions(labels: list[str], ask: Ask, out: Path) -> Steps[int]:
 def endpoint(url: str, model: str, key: str) -> Ask:
     """A language model behind an OpenAI-compatible API, such as http://localhost:8000/v1.
 
-    Raises:
-        UserError: the package openai is missing; when called, the endpoint is unreachable or refuses.
+    Raises UserError without the package openai; when called, where the endpoint is unreachable or refuses.
     """
     try:
         import openai
@@ -100,8 +93,7 @@ def endpoint(url: str, model: str, key: str) -> Ask:
 def local(model: str) -> Ask:
     """A chat model of transformers, by its name on the Hub or its folder.
 
-    Raises:
-        UserError: the package transformers is missing, or the model cannot be loaded.
+    Raises UserError without the package transformers, or for a model that cannot be loaded.
     """
     try:
         from transformers import pipeline

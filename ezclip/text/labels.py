@@ -60,22 +60,19 @@ def check_labels(names: list[str]) -> tuple[list[str], list[str]]:
 def read_labels_file(path: str | Path) -> tuple[list[str], list[str]]:
     """Class names from a text file (one per line) or a CSV with a "name" column, as in the release's lists.
 
-    Raises:
-        LabelError: no such file, not text, or nothing in it.
+    Raises LabelError where there is no such file, no text, or nothing in it.
     """
     path = Path(path)
     if not path.is_file():
         raise LabelError(f"There is no labels file {path.name}; check the path.")
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise LabelError(f"{path.name} is not a text file in UTF-8.") from error
-    lines = text.splitlines()
-    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
         header = [cell.strip().lower() for cell in next(csv.reader(lines[:1]), [])]
         if "name" in header:
             column = header.index("name")
             return check_labels([row[column] for row in csv.reader(lines[1:]) if len(row) > column])
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path.name} is not a text file in UTF-8.") from error
     except csv.Error as error:
         raise LabelError(f"{path.name} cannot be read as a CSV: {error}.") from error
     return check_labels(lines)
@@ -98,11 +95,7 @@ def label_sets() -> list[str]:
 
 
 def label_set(name: str) -> list[str]:
-    """The class names of a set.
-
-    Raises:
-        LabelError: unknown name.
-    """
+    """The class names of a shipped set; raises LabelError for an unknown one."""
     if name not in label_sets():
         raise LabelError(f"There is no label set {name!r}; choose one of {', '.join(label_sets())}.")
     return (_SETS / f"{name}.txt").read_text(encoding="utf-8").splitlines()

@@ -40,15 +40,10 @@ def fill(label: str, templates: tuple[str, ...] = NAME_ONLY) -> list[str]:
 
 
 def read_descriptions(path: str | Path) -> dict[str, str]:
-    """Sentences from a CSV in the release's format: number, class name, description; a header line first.
+    """Description by class name from a CSV in the release's format: number, class name, description; a header first.
 
-    Line breaks inside a description become spaces.
-
-    Returns:
-        Description by class name, in the file's order.
-
-    Raises:
-        LabelError: no such file, or the number of a row without a name or a description.
+    Line breaks inside a description become spaces. Raises LabelError for a missing file, or with the number of a row
+    without a name or a description.
     """
     path = Path(path)
     if not path.is_file():
@@ -76,11 +71,7 @@ def description_sets() -> list[str]:
 
 
 def descriptions(source: str) -> dict[str, str]:
-    """Description by class name from a shipped set, from all of them ("shipped"), or from a CSV file.
-
-    Raises:
-        LabelError: neither a set nor a readable file.
-    """
+    """Description by class name from a shipped set, from all of them ("shipped"), or from a CSV file; or LabelError."""
     if source == "shipped":
         return {label: text for name in description_sets() for label, text in descriptions(name).items()}
     known = description_sets()
@@ -128,11 +119,7 @@ def sentences(
 
 
 def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:
-    """The description of each label, compared without case, spaces and underscores.
-
-    Raises:
-        LabelError: lists the labels without one.
-    """
+    """The description of each label, compared without case, spaces and underscores; LabelError if one has none."""
     by_key = {_key(name): text for name, text in descriptions.items()}
     missing = [label for label in labels if _key(label) not in by_key]
     if missing:

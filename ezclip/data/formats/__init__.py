@@ -28,8 +28,7 @@ READERS: dict[str, Reader] = {
 def read_listing(path: str | Path, options: Options | None = None) -> Listing:
     """Recognise and read a list of labelled videos, a file or a folder.
 
-    Raises:
-        ConfigError: not found, an unknown format, or the number of the first bad line.
+    Raises ConfigError where nothing is found, for an unknown format, or with the number of the first bad line.
     """
     path, options = Path(path), options or Options()
     if path.is_dir():

@@ -10,17 +10,12 @@ from ezclip.errors import ConfigError
 
 @dataclass(frozen=True)
 class Options:
-    """Options that some formats need.
+    """Options that some formats need."""
 
-    Attributes:
-        classes: file with the class names by number ("id,name" rows, or "1 Name" lines); the release's lists need it.
-        split: 1, 2 or 3, of UCF-101 and HMDB-51.
-        subset: which part of a split.
-    """
-
+    # file with the class names by number ("id,name" rows, or "1 Name" lines); the release's lists need it.
     classes: Path | None = None
-    split: int = 1
-    subset: Literal["train", "test", "all"] = "all"
+    split: int = 1  # 1, 2 or 3, of UCF-101 and HMDB-51.
+    subset: Literal["train", "test", "all"] = "all"  # which part of a split.
 
 
 @dataclass(frozen=True)
