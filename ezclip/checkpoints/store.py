@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from ezclip.types import Document
 FINGERPRINT = "fingerprint"  # key of an adapter's metadata; files of earlier versions have none
 
 
-def _save_half(state: dict[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
+def _save_half(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
     half = {k: v.detach().to("cpu", torch.float16).contiguous().clone() for k, v in state.items()}
 
     def write(target: Path) -> None:

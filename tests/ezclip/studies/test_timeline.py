@@ -1,6 +1,7 @@
 """Windows over a long video."""
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from ezclip.errors import UserError
 from ezclip.progress import Watch, finish
 from ezclip.studies.host import Host
 from ezclip.studies.timeline import ScoreTimeline, Timeline
+from ezclip.types import Clip
 from tests.conftest import write_video
 from tests.ezclip.studies.conftest import SAMPLES
 
@@ -37,8 +39,25 @@ def test_a_long_timeline_is_drawn_ever_more_rarely(host: Host, monkeypatch: pyte
     names = ("tabletop/base", "tabletop/ezclip")
     videos = {name: host.predictor(name).encode_texts(["b"])[None] for name in names}  # those of the text "b"
     picture = np.zeros((timeline.SIDE, timeline.SIDE, 3), np.uint8)
-    many = (timeline.Window(float(i), i + 2.0, videos, picture, np.ones((12, 12))) for i in range(1000))
-    monkeypatch.setattr(timeline, "slide", lambda *_, **__: many)
+    clip = Clip("long", np.zeros((8, 4, 4, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
+    clips, starts = iter([clip] * 1000), count()
+
+    class ThousandWindows:
+        def __init__(self, *_: object, **__: object):
+            pass
+
+        def next(self, _: object) -> Clip | None:
+            return next(clips, None)
+
+        def close(self) -> None:
+            pass
+
+    def window(*_: object) -> timeline.Window:
+        start = float(next(starts))
+        return timeline.Window(start, start + 2.0, videos, picture, np.ones((12, 12)))
+
+    monkeypatch.setattr(timeline, "Windows", ThousandWindows)
+    monkeypatch.setattr(timeline, "observe", window)
     study = ScoreTimeline(str(SAMPLES[0]), "a, b", baseline=names[0], texts="names", seconds=3.0, step=0.5)
     watch = Watch(study.run(host))
     drawn = [len(step.partial.moments) for step in watch if isinstance(step.partial, Timeline)]
