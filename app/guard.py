@@ -23,6 +23,9 @@ MOST_BYTES = 5_000_000_000  # of all uploads that are kept, see ``delete_cache``
 MOST_FILES = 5_000
 RESERVE = 500_000_000  # bytes of the disk that uploads never fill
 STALE_SECONDS = 60  # without a byte, after which an upload has broken off
+# Gradio's answer to inputs that it refuses itself, before an endpoint sees them.
+SPEECHLESS = b'data: {"error": null}'
+EXPLAINED = b'data: {"error": "The inputs do not fit this endpoint; /gradio_api/info describes them."}'
 FULL = "The server's disk is nearly full; try again later, or with a smaller file."
 # Gradio's page needs inline scripts and styles and compiles templates; nothing comes from another host. A Space shows
 # the page in a frame of huggingface.co.
@@ -56,7 +59,7 @@ class Guard:
         self.app, self.most_bytes, self.most_files, self.reserve = app, most_bytes, most_files, reserve
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse an upload for which there is no room; add the headers to every answer."""
+        """Refuse an upload for which there is no room; add the headers to every answer, and a sentence to an error."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -66,6 +69,8 @@ class Guard:
                 given = {name.lower() for name, _ in message["headers"]}
                 added = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in given]
                 message["headers"] = [*message["headers"], *added]
+            elif message.get("body") and "/call/" in scope["path"]:
+                message["body"] = message["body"].replace(SPEECHLESS, EXPLAINED)
             await send(message)
 
         if scope["method"] != "POST" or not scope["path"].rstrip("/").endswith("/upload"):

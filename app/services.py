@@ -172,8 +172,13 @@ class Turn(Services):
 
     def __init__(self, services: Services):
         self.__dict__ |= vars(services)
-        self.seconds = 0.0  # in which it held the models
+        self._before = 0.0  # seconds in which it held the models earlier
         self._since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """In which it has held the models."""
+        return self._before + (time.monotonic() - self._since if self._since is not None else 0.0)
 
     @property
     def holds(self) -> bool:
@@ -189,8 +194,7 @@ class Turn(Services):
     def leave(self) -> None:
         """Let the next job have the models."""
         if self._since is not None:
-            self.seconds += time.monotonic() - self._since
-            self._since = None
+            self._before, self._since = self.seconds, None
             self.computing.release()
 
     def decode(self, work: Callable[[Report], Value], doing: str) -> Steps[Value]:

@@ -60,6 +60,10 @@ class Declared:
             raise UserError(
                 f"There is no {self.name.replace('_', ' ')} {value!r}; choose one of {', '.join(p.allowed)}."
             )
+        if self.type is str and not isinstance(value, str):
+            raise UserError(f"{self.name} is {str(value)[:80]}; it must be a text.")
+        if p.kind == "sentences" and not (isinstance(value, dict) and all(isinstance(v, str) for v in value.values())):
+            raise UserError(f"{self.name} is {str(value)[:80]}; it must map class names to sentences.")
         if p.low is None:
             return
         number = isinstance(value, int | float)

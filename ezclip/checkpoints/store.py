@@ -31,7 +31,7 @@ def _save_half(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]
 
     def write(target: Path) -> None:
         try:
-            save_file(half, target, {"format": "pt", **metadata})
+            save_file(half, target, metadata)  # one key at most, as their order in the file is random
         except SafetensorError as error:
             raise OSError(errno.ENOSPC, str(error)) from error  # all that can go wrong with writing these
 

@@ -6,6 +6,7 @@ One answer of a decoder may take EZCLIP_DECODE_SECONDS (60 s where it is not set
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,4 +90,4 @@ def describe(path: str | Path, *, report: Report = silent) -> Document:
 def write_playable(path: str | Path, out: str | Path, limit: int, *, report: Report = silent) -> None:
     """Write an mp4 that browsers play, coding at most ``limit`` frames, see ``video.playback.write_playable``."""
     with pool().lease(report) as worker:
-        worker.open(Path(path).name, path, "playable", str(out), limit, report=report)
+        worker.open(Path(path).name, path, "playable", os.path.abspath(out), limit, report=report)

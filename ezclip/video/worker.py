@@ -76,7 +76,7 @@ class Worker:
             VideoError: the file cannot be decoded within the limits.
         """
         self.name = name
-        return self._ask({"open": session, "arguments": [str(path), *arguments], "value": None}, report)
+        return self._ask({"open": session, "arguments": [os.path.abspath(path), *arguments], "value": None}, report)
 
     def send(self, value: Any, report: Report) -> Any:
         """Send the session a value; its next answer, or None at its end."""

@@ -68,10 +68,10 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("reliability") / "clip.mp4", count=30)
 
 
-def get(address: str) -> tuple[int, bytes]:
+def get(address: str, patience: float = 10) -> tuple[int, bytes]:
     """Status and body of an answer."""
     try:
-        with urllib.request.urlopen(address, timeout=10) as answer:
+        with urllib.request.urlopen(address, timeout=patience) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -155,13 +155,11 @@ def test_14_crafted_files_are_refused(client: Client, url: str, tmp_path: Path, 
         {"path": "x.mp4", "url": address, "meta": {"_type": "gradio.FileData"}}
         for address in ("http://127.0.0.1:9/x.mp4", f"file://{foreign}", "http://169.254.169.254/")
     ]
-    config = client.config["dependencies"]
-    number = next(i for i, one in enumerate(config) if one["api_name"] == "predict")
     for file in crafted:
-        status, answer = post(f"{url}/gradio_api/call/predict", {"data": [file, "a, b"]})
+        status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", file)})
         if status == 200:
             status, body = get(f"{url}/gradio_api/call/predict/{answer['event_id']}")
-            assert b"event: error" in body and not TRACES.search(body.decode()), (file, number)
+            assert b"event: error" in body and not TRACES.search(body.decode()), file
 
 
 def test_15_uploads_are_limited(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +167,7 @@ def test_15_uploads_are_limited(url: str, monkeypatch: pytest.MonkeyPatch) -> No
     began = time.monotonic()
     status, _ = upload(url, "large.mp4", bytes(20_000_000))
     assert status == 413 and time.monotonic() - began < 2
-    assert 400 <= upload(url, "n" * 300 + ".mp4", b"x")[0] < 600
+    assert upload(url, "n" * 300 + ".mp4", b"x")[0] < 500, "Gradio shortens the name"
     guard = Guard(None, most_files=0)
     assert "too many" in (guard.refusal(1) or "")
     assert "nearly full" in (Guard(None, reserve=1e18).refusal(1) or "")
@@ -208,32 +206,31 @@ def test_headers(url: str) -> None:
 
 
 class Slow:
-    """In place of a study: computes for ``seconds`` in many steps, and counts what it did."""
+    """In place of a study: computes for ``seconds`` in many steps."""
 
     def __init__(self, seconds: float):
-        self.seconds, self.steps, self.ended = seconds, 0, threading.Event()
+        self.seconds, self.began, self.ended = seconds, threading.Event(), threading.Event()
 
     def __call__(self, *_: object) -> Steps[Any]:
         try:
             for i in range(round(self.seconds / 0.05)):
                 time.sleep(0.05)
-                self.steps += 1
+                self.began.set()
                 yield Progress(i * 0.05 / self.seconds, "computing")
             raise UserError("It ran to its end.")
         finally:
             self.ended.set()
 
 
-def test_16_a_crowd(url: str, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty at once: ten are taken and finish, the others are told at once; the page answers meanwhile."""
-    monkeypatch.setattr("ezclip.studies.predict.Predict.run", lambda *_: Slow(1.0)())
-    clients = [Client(url, verbose=False) for _ in range(50)]
+    monkeypatch.setattr("ezclip.studies.predict.Predict.run", lambda *_: Slow(3.0)())
     file = {"path": json.loads(upload(url, "clip.mp4", clip.read_bytes())[1])[0], "meta": {"_type": "gradio.FileData"}}
-    number = next(i for i, one in enumerate(clients[0].config["dependencies"]) if one["api_name"] == "predict")
+    number = next(i for i, one in enumerate(client.config["dependencies"]) if one["api_name"] == "predict")
 
     def ask(i: int) -> tuple[int, float]:
         began = time.monotonic()
-        data = [file, "a, b", *([None] * 5)]
+        data = asked(client, "predict", file)
         status, _ = post(
             f"{url}/gradio_api/queue/join", {"data": data, "fn_index": number, "session_hash": f"crowd{i}"}
         )
@@ -247,27 +244,33 @@ def test_16_a_crowd(url: str, clip: Path, monkeypatch: pytest.MonkeyPatch) -> No
     refused = [seconds for status, seconds in answers if status == 503]
     assert len(refused) >= 40 and max(refused) < 2
     assert sum(status == 200 for status, _ in answers) == 50 - len(refused)
-    time.sleep(1)
+    for i in [i for i, (status, _) in enumerate(answers) if status == 200]:
+        assert b"It ran to its end." in get(f"{url}/gradio_api/queue/data?session_hash=crowd{i}", 60)[1]
 
 
 @pytest.mark.parametrize("times", [pytest.param(2, id="quick"), pytest.param(20, marks=pytest.mark.soak, id="full")])
 def test_17_a_client_that_leaves_frees_its_place(
-    url: str, clip: Path, monkeypatch: pytest.MonkeyPatch, times: int
+    client: Client, url: str, clip: Path, monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     for _ in range(times):
         slow = Slow(30)
         monkeypatch.setattr("ezclip.studies.predict.Predict.run", lambda *_, slow=slow: slow())
-        status, answer = post(f"{url}/gradio_api/call/predict", {"data": [given(url, clip), "a, b"]})
+        status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", given(url, clip))})
         assert status == 200
         host = urllib.parse.urlparse(url)
         with socket.create_connection((host.hostname, host.port)) as listening:
             path = f"/gradio_api/call/predict/{answer['event_id']}"
             listening.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-            while not slow.steps:
-                time.sleep(0.05)
+            assert slow.began.wait(30), listening.recv(10_000)
         began = time.monotonic()
         assert slow.ended.wait(5), "it went on"
         print(f"{time.monotonic() - began:.2f} s")
+
+
+def asked(client: Client, endpoint: str, file: Any, labels: Any = "a, b") -> list[Any]:
+    """The values of an endpoint's inputs, the others at their defaults."""
+    inputs = next(one["inputs"] for one in client.config["dependencies"] if one["api_name"] == endpoint)
+    return [file, labels, *([None] * (len(inputs) - 2))]
 
 
 def given(url: str, clip: Path) -> dict[str, Any]:
@@ -275,9 +278,7 @@ def given(url: str, clip: Path) -> dict[str, Any]:
     return {"path": json.loads(upload(url, clip.name, clip.read_bytes())[1])[0], "meta": {"_type": "gradio.FileData"}}
 
 
-def test_17_a_client_that_leaves_a_slow_decoder(
-    url: str, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_path: Path) -> None:
     """A stopped decoder stands for a file that takes long; it is killed within 2 s."""
     from ezclip.video.worker import pool
 
@@ -287,7 +288,7 @@ def test_17_a_client_that_leaves_a_slow_decoder(
     with pool().lease(lambda _: None) as worker:
         worker.open("clip.mp4", clip, "described", report=lambda _: None)
         os.kill(worker.process.pid, signal.SIGSTOP)
-    status, answer = post(f"{url}/gradio_api/call/predict", {"data": [given(url, clip), "a, b"]})
+    status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", given(url, clip))})
     host = urllib.parse.urlparse(url)
     with socket.create_connection((host.hostname, host.port)) as listening:
         listening.sendall(f"GET /gradio_api/call/predict/{answer['event_id']} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -344,10 +345,11 @@ def test_jobs_take_turns_and_decode_side_by_side(services: Services) -> None:
 
 
 LABELS = [
-    "", "one", "\n".join(map(str, range(1000))), "a\nA\na", "x" * 10_000, "🙂, 🏃", "שלום, عربى", "<script>alert(1)</script>, b",
-    "\0, b", "a," * 100, '"quoted, comma", b', "{}", "%s %d", "../../etc/passwd, b", "=1+1, @x", "$x^2$, b", "\u202eabc, b",
-    "a\tb, c", "  , ,", "\n\n", "ﬀ, ﬁ", "e\u0301, é", "NULL", "None, nan", "ÅÄÖ, åäö", "漢字, かな", "\ud83d, b".encode("utf-8", "replace").decode(),
-    "a;b;c", "a|b", "http://127.0.0.1/, b",
+    "", "one", "\n".join(map(str, range(1000))), "a\nA\na", "x" * 10_000, "🙂, 🏃", "שלום, عربى",
+    "<script>alert(1)</script>, b",
+    "\0, b", "a," * 100, '"quoted, comma", b', "{}", "%s %d", "../../etc/passwd, b", "=1+1, @x", "$x^2$, b",
+    "\u202eabc, b", "a\tb, c", "  , ,", "\n\n", "ﬀ, ﬁ", "e\u0301, é", "NULL", "None, nan", "ÅÄÖ, åäö", "漢字, かな",
+    "\ufffd, b", "a;b;c", "a|b", "http://127.0.0.1/, b",
 ]  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_a_run_leaves_a_model_and_its_curves(config: TrainConfig) -> None:
     assert best["metrics"]["val_top1"] == pytest.approx(max(watched.values()), abs=1e-4)
     assert watched[best["training"]["step"]] == max(watched.values())
     assert load_model(Path(config.out) / "best").variant == "ezclip"
-    assert [path.name for path in sorted(Path(config.out).glob("state*"))] == ["state-00000006.pt"]
+    assert [path.name for path in sorted(Path(config.out).glob("state*"))] == [f"state-0000000{i}.pt" for i in (3, 6)]
 
 
 @pytest.mark.slow
@@ -271,7 +271,7 @@ def test_two_processes_train_like_one(config: TrainConfig, tmp_path: Path) -> No
     assert [line["loss"] for line in one] == pytest.approx([line["loss"] for line in two], rel=1e-4)
     assert one[-1]["val_top1"] == two[-1]["val_top1"]
     skipped = [(Path(run.out) / "skipped.jsonl").read_text() for run in runs]
-    assert skipped[0] == skipped[1] and skipped[0].count("bad.mp4") == 1
+    assert skipped[0] == skipped[1] and skipped[0].count('bad.mp4", ') == 1
     adapters = [load_model(Path(run.out) / "model").trainable() for run in runs]
     for name, tensor in adapters[0].items():
         torch.testing.assert_close(tensor, adapters[1][name], atol=2e-3, rtol=1e-2)
