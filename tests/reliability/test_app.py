@@ -224,7 +224,14 @@ class Slow:
 
 def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fifty at once: ten are taken and finish, the others are told at once; the page answers meanwhile."""
-    monkeypatch.setattr("ezclip.studies.predict.Predict.run", lambda *_: Slow(3.0)())
+    all_asked = threading.Event()
+
+    def wait(*_: object) -> Steps[Any]:
+        while not all_asked.wait(0.05):
+            yield Progress(0.5, "computing")
+        raise UserError("It ran to its end.")
+
+    monkeypatch.setattr("ezclip.studies.predict.Predict.run", wait)
     file = {"path": json.loads(upload(url, "clip.mp4", clip.read_bytes())[1])[0], "meta": {"_type": "gradio.FileData"}}
     number = next(i for i, one in enumerate(client.config["dependencies"]) if one["api_name"] == "predict")
 
@@ -241,6 +248,7 @@ def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.Mo
         began = time.monotonic()
         assert get(f"{url}/config")[0] == 200
         assert time.monotonic() - began < 1
+    all_asked.set()
     refused = [seconds for status, seconds in answers if status == 503]
     assert len(refused) >= 40 and max(refused) < 2
     assert sum(status == 200 for status, _ in answers) == 50 - len(refused)
@@ -434,7 +442,7 @@ def test_21_no_network(tmp_path: Path, clip: Path) -> None:
         "socket.socket.connect = refuse\n"
         "from ezclip.cli import main\n"
         f"assert main(['predict', {str(clip)!r}, '--labels', 'a, b', '--json']) == 0\n"
-        f"sys.exit(main(['predict', {str(clip)!r}, '--labels', 'a', '--model', 'clip:ViT-B-16-quickgelu/openai']))\n"
+        f"sys.exit(main(['predict', {str(clip)!r}, '--labels', 'a', '--model', 'hf:someone/something']))\n"
     )
     environment = os.environ | {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, cwd=tmp_path)

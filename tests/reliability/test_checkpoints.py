@@ -87,7 +87,7 @@ def test_23_pickles_are_not_executed(tmp_path: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "count", [pytest.param(300, id="quick"), pytest.param(5000, marks=pytest.mark.soak, id="full")]
+    "count", [pytest.param(150, id="quick"), pytest.param(5000, marks=pytest.mark.soak, id="full")]
 )
 def test_24_changed_safetensors_are_refused(count: int, folder: Path) -> None:
     rng = np.random.default_rng(24)
@@ -163,7 +163,7 @@ with claimed(Path(sys.argv[1])):
 """
 
 
-@pytest.mark.parametrize("kills", [pytest.param(3, id="quick"), pytest.param(200, marks=pytest.mark.soak, id="full")])
+@pytest.mark.parametrize("kills", [pytest.param(2, id="quick"), pytest.param(200, marks=pytest.mark.soak, id="full")])
 def test_25_saves_that_are_killed(kills: int, tmp_path: Path, backbone: Backbone) -> None:
     save_backbone(backbone, tmp_path / BACKBONE)
     rng = random.Random(25)

@@ -1,13 +1,9 @@
 """Training runs on a few clips: learning, resume, broken videos, several processes."""
 
 import json
-import os
-import random
-import shutil
 import sqlite3
 import subprocess
 import sys
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -83,68 +79,6 @@ def test_the_last_states_stay_and_trackers_are_told(
         finish(train(replace(run, trackers=["wandb"])))
 
 
-@pytest.mark.slow
-def test_resume_equals_an_unbroken_run(config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    unbroken = replace(config, out=str(tmp_path / "unbroken"))
-    finish(train(unbroken))
-    broken = replace(config, out=str(tmp_path / "broken"))
-
-    class Kill(Exception):
-        pass
-
-    def stop(step: int, *_: object) -> None:
-        if step == 5:
-            raise Kill
-
-    monkeypatch.setattr("ezclip.training.records.Journal.write", _calling(stop))
-    with pytest.raises(Kill):
-        finish(train(broken))
-    monkeypatch.undo()
-    finish(train(replace(broken, keep=2, cache=str(tmp_path / "cache")), resume=True))
-    for name in ("adapter.safetensors",):
-        there, here = ((Path(c.out) / "model" / name).read_bytes() for c in (unbroken, broken))
-        assert there == here
-    assert [m["loss"] for m in metrics(unbroken.out)] == [m["loss"] for m in metrics(broken.out)]
-    with pytest.raises(ConfigError, match="another configuration, different in lr"):
-        finish(train(replace(broken, lr=1.0), resume=True))
-
-
-def _calling(before):  # type: ignore[no-untyped-def]
-    from ezclip.training.records import Journal
-
-    write = Journal.write
-
-    def both(self, step, values):  # type: ignore[no-untyped-def]
-        before(step, values)
-        write(self, step, values)
-
-    return both
-
-
-@pytest.mark.slow
-def test_broken_videos_are_listed_and_too_many_stop_the_run(config: TrainConfig, tmp_path: Path) -> None:
-    rows = [json.loads(line) for line in Path(config.data).read_text().splitlines()]
-    for row in rows:
-        row["path"] = str(Path(config.data).parent / row["path"])
-    for name in ("bad.mp4", "worse.mp4"):
-        (tmp_path / name).write_text("not a video")
-    broken = [{**rows[0], "path": str(tmp_path / name)} for name in ("bad.mp4", "worse.mp4")]
-    one_percent = [*(rows * 7)[:198], *broken]
-    listed = tmp_path / "some.jsonl"
-    listed.write_text("\n".join(json.dumps(row) for row in one_percent) + "\n")
-    one_pass = {"batch_size": 4, "steps": 50, "cache": None, "validation": None}
-    run = replace(config, out=str(tmp_path / "run"), data=str(listed), **one_pass)
-    assert finish(train(run))["training"]["broken"] == 2
-    skipped = (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()
-    assert sorted(json.loads(line)["path"] for line in skipped) == [row["path"] for row in broken]
-    worse = tmp_path / "most.jsonl"
-    worse.write_text(
-        "\n".join(json.dumps({**r, "path": str(tmp_path / f"{i}.mp4")}) for i, r in enumerate(rows)) + "\n"
-    )
-    with pytest.raises(ConfigError, match="can be read|cannot be read"):
-        finish(train(replace(run, data=str(worse), out=str(tmp_path / "run2"))))
-
-
 def test_order_of_clips_does_not_depend_on_where_a_run_starts(config: TrainConfig) -> None:
     whole = list(Order(config, 10, 0, 6))
     assert list(Order(config, 10, 4, 6)) == whole[4:]
@@ -184,44 +118,6 @@ def test_configurations_that_do_not_fit_name_the_key(tmp_path: Path) -> None:
         load_config(TrainConfig, ROOT / "configs" / "paper.yaml", ["lr"])
     with pytest.raises(ConfigError, match="no configuration"):
         load_config(TrainConfig, tmp_path / "gone.yaml", [])
-
-
-@pytest.mark.slow
-def test_killed_at_any_moment_and_resumed(config: TrainConfig, tmp_path: Path) -> None:
-    """kill -9 at random moments; EZCLIP_KILLS says how often. The weights equal the unbroken run's bit by bit."""
-    rng = random.Random(0)
-    steps = 40
-    settings = {**asdict(config), "steps": steps, "eval_every": 1, "validation": None}
-    outs = [tmp_path / name for name in ("unbroken", "killed")]
-    for out in outs:
-        (tmp_path / f"{out.name}.yaml").write_text(yaml.safe_dump(settings | {"out": str(out)}))
-
-    def start(out: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "ezclip", "train", "--config", str(tmp_path / f"{out.name}.yaml")]
-        return subprocess.Popen([*command, "--resume", "auto"], cwd=ROOT, stdout=subprocess.DEVNULL)
-
-    def steps_of(out: Path) -> int:
-        path = out / "metrics.jsonl"
-        return path.read_text().count("\n") if path.exists() else 0
-
-    assert start(outs[0]).wait() == 0
-    kills = 0
-    while kills < int(os.environ.get("EZCLIP_KILLS", "2")):
-        if steps_of(outs[1]) >= steps - 2:
-            shutil.rmtree(outs[1])
-        running, goal = start(outs[1]), steps_of(outs[1]) + rng.randrange(1, 8)
-        while running.poll() is None and steps_of(outs[1]) < goal:
-            time.sleep(0.005)
-        time.sleep(rng.random() * 0.2)
-        if running.poll() is None:
-            running.kill()
-            kills += 1
-        running.wait()
-    assert start(outs[1]).wait() == 0
-    there, here = ((out / "model" / "adapter.safetensors").read_bytes() for out in outs)
-    assert there == here
-    assert [m["loss"] for m in metrics(str(outs[0]))] == [m["loss"] for m in metrics(str(outs[1]))]
-    assert not list(outs[1].glob(".state-*")), "a half-written file was left"
 
 
 @pytest.mark.slow
