@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
+from app.events import JOBS
 from docs.make_screenshots import open_tab
 from tests.app.pages import Opener, analyse, fits, upload
 from tests.conftest import write_video
@@ -160,15 +161,15 @@ def test_every_job_can_be_cancelled(open_page: Opener, tmp_path: Path) -> None:
 
 
 def test_what_waits_is_told(open_page: Opener, tmp_path: Path) -> None:
-    """Two people at once: the second sees that others are before it."""
+    """One more than the jobs that run side by side: the last sees that others are before it."""
     film = write_video(tmp_path / "film.mp4", count=600, rate=10)
-    pages = [open_page(), open_page()]
+    pages = [open_page() for _ in range(JOBS + 1)]
     for page in pages:
         upload(page, film)
         page.locator("#labels textarea").fill("a, b")
         open_tab(page, "long")
         page.locator("#timeline-run").click()
-    expect(pages[1].locator("#timeline-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
+    expect(pages[-1].locator("#timeline-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
     for page in pages:
         page.locator("#timeline-cancel").click()
 
