@@ -400,7 +400,7 @@ def test_22_parameters_of_every_endpoint(client: Client, url: str, clip: Path, t
             assert status < 500, (endpoint["api_name"], data, answer)
             outcomes["refused"] += 1
             continue
-        _, body = get(f"{url}/gradio_api/call/{endpoint['api_name']}/{answer['event_id']}")
+        _, body = get(f"{url}/gradio_api/call/{endpoint['api_name']}/{answer['event_id']}", 90)
         text = body.decode(errors="replace")
         assert not TRACES.search(text), text
         outcomes["answered" if "event: complete" in text else "sentence"] += 1
