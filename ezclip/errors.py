@@ -32,7 +32,7 @@ class ConfigError(UserError):
 
 
 def as_user_error(error: Exception) -> UserError:
-    """The sentence for an error that nobody foresaw, with an id under which the log has its traceback."""
+    """Any error as a sentence; one that nobody foresaw gets an id under which the log has its traceback."""
     if isinstance(error, UserError):
         return error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

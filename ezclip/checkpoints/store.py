@@ -130,7 +130,7 @@ def copy_adapter(model: EZCLIP, folder: str | Path) -> None:
     folder = Path(folder)
     state, metadata = _read_tensors(folder / ADAPTER)
     copy_strictly(model.trainable(), state, f"{folder.name}/{ADAPTER}")
-    if metadata.get(FINGERPRINT, fingerprint(state)) != fingerprint(state):
+    if FINGERPRINT in metadata and metadata[FINGERPRINT] != fingerprint(state):
         raise CheckpointError(f"The weights of {folder.name} do not match their fingerprint; get the files again.")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from ezclip.errors import VideoError
 from ezclip.progress import Report, silent
 from ezclip.types import Frames
 from ezclip.video.pictures import MAX_PIXELS, MAX_SIDE, read_picture
+from ezclip.video.pixels import Allocate, Pixels, in_memory, reduced
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +39,10 @@ CODECS = frozenset(
 MAX_SECONDS = 30 * 60
 MAX_FRAMES = 30 * 60 * 120
 MAX_DECODED = 2e10  # pixels decoded for the frames of one clip, about 40 s of one core
-KEPT_SIDE = 1080  # frames with twice this short side or more are reduced; no model sees more than a part of it
 MAX_DECODED_ALL = 3e11  # pixels decoded from a whole video, frame by frame
 FOLDER_FPS = 25.0  # frame folders have no timestamps; this rate is assumed
 NEXT_FRAME = 0.005  # seconds between polls of a camera
 _SEEKABLE = ("mov", "matroska")  # containers that support seeking by time
-
-Allocate = Callable[[tuple[int, ...]], np.ndarray]  # from a shape to a uint8 array
-
-
-def in_memory(shape: tuple[int, ...]) -> np.ndarray:
-    """An array of this process alone."""
-    return np.empty(shape, np.uint8)
 
 
 class LengthChanged(VideoError):
@@ -102,7 +95,7 @@ class Decoder:
             VideoError: the file cannot be decoded.
         """
         wanted = sorted(set(indices))
-        pixels = _Pixels(len(wanted), allocate, report)
+        pixels = Pixels(len(wanted), allocate, report)
         if self._pictures:
             for i in wanted:
                 name = f"{self.path.name}/{self._pictures[i].name}"
@@ -123,7 +116,7 @@ class Decoder:
                 raise VideoError(f"{self.path.name} decodes differently each time; the file is damaged.")
             return self._frames(wanted, pixels)
 
-    def _frames(self, wanted: list[int], pixels: _Pixels) -> Frames:
+    def _frames(self, wanted: list[int], pixels: Pixels) -> Frames:
         seconds = np.array(pixels.seconds, np.float64)
         lost = max(0, self.announced - len(self))
         return Frames(self.path.name, pixels.images, np.array(wanted, np.int64), seconds, total=len(self), lost=lost)
@@ -134,7 +127,7 @@ class Decoder:
             raise VideoError(f"No frame of {self.path.name} can be decoded; the file is damaged or not a video.")
         return total
 
-    def _decode_by_time(self, wanted: list[int], pixels: _Pixels) -> bool:
+    def _decode_by_time(self, wanted: list[int], pixels: Pixels) -> bool:
         """Add the chosen frames, seeking only if the next one's key frame lies ahead; False on damage."""
         times = self._times or []
         starts = [bisect_right(times, key) - 1 for key in self._keys]  # the frame numbers of key frames
@@ -156,34 +149,6 @@ class Decoder:
                 position = index
                 pixels.add(*upright(frame))
         return True
-
-
-class _Pixels:
-    """The pixels and times of frames as they are decoded; all get the size of the first."""
-
-    def __init__(self, count: int, allocate: Allocate, report: Report):
-        self.count, self.allocate, self.report = count, allocate, report
-        self.seconds: list[float] = []
-
-    def add(self, image: np.ndarray, seconds: float) -> None:
-        """Store the next frame."""
-        image = _reduced(image)
-        if not self.seconds:
-            self.images = self.allocate((self.count, *image.shape))
-        if len(self.seconds) == self.count:
-            return
-        height, width = self.images.shape[1:3]
-        if image.shape[:2] != (height, width):  # the resolution changes midway
-            image = np.asarray(Image.fromarray(image).resize((width, height)))
-        self.images[len(self.seconds)] = image
-        self.seconds.append(seconds)
-        self.report(len(self.seconds) / self.count)
-
-
-def _reduced(image: np.ndarray) -> np.ndarray:
-    """A large frame, averaged over squares of pixels so that its short side is near ``KEPT_SIDE``."""
-    factor = min(image.shape[:2]) // KEPT_SIDE
-    return np.asarray(Image.fromarray(image).reduce(factor)) if factor > 1 else image
 
 
 def _decodes(wanted: list[int], starts: list[int]) -> int:
@@ -209,7 +174,7 @@ def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float
     with guarded(Path(path)):
         for frame in islice(_decode_all(Path(path), MAX_DECODED_ALL), limit):
             image, seconds = upright(frame)
-            yield _reduced(image), seconds
+            yield reduced(image), seconds
 
 
 @contextmanager

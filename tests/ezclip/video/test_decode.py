@@ -14,6 +14,7 @@ from ezclip.video.encode import write_mp4, write_preview
 from ezclip.video.read import describe, read_clip, read_frames
 from ezclip.video.sampling import segment_centres
 from tests.conftest import write_video
+from tests.reliability.materials import sound
 
 EIGHT = partial(segment_centres, T=8)
 
@@ -135,13 +136,7 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path: Path, name: str, 
 
 
 def test_sound_alone_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "sound.mp4"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("aac", rate=8000, layout="mono")
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        frame.sample_rate = 8000
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+    path = sound(tmp_path / "sound.mp4")
     with pytest.raises(VideoError, match="no video stream"):
         read_clip(path, EIGHT)
 
