@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from ezclip.errors import VideoError
 from ezclip.progress import Report
@@ -29,6 +30,8 @@ PATIENCE = 60.0  # where it is not set
 WORKERS = max(4, os.cpu_count() or 1)  # decoding processes at one time
 _POLL = 0.05  # seconds between polls of an answer
 _ROOM = 2**30  # bytes that the memory file system must have free, otherwise frames are shared through the disk
+_PREFIX = "ezclip-frames-"  # of the files that share pixels, then the process that asked for them
+_ABANDONED = 600  # seconds; processes of other containers cannot be seen
 _ROOT = Path(__file__).resolve().parents[2]
 _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from ezclip.video.serve import main; main({MEMORY})"
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -85,7 +88,7 @@ class Worker:
     def _ask(self, request: Document, report: Report) -> Any:
         """Send one request and wait for the answer; whatever goes wrong on the way ends the process."""
         self.busy = True
-        handle, file = tempfile.mkstemp(prefix="ezclip-frames-", dir=_shared_folder())
+        handle, file = tempfile.mkstemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_shared_folder())
         os.close(handle)
         try:
             self.process.stdin.write(json.dumps(request | {"file": file}).encode() + b"\n")  # type: ignore[union-attr]
@@ -178,6 +181,7 @@ class Pool:
             while self._idle:
                 if (worker := self._idle.pop()).alive:
                     return worker
+        remove_abandoned()
         return Worker()
 
     def close(self) -> None:
@@ -186,6 +190,15 @@ class Pool:
             for worker in self._idle:
                 worker.kill()
             self._idle.clear()
+
+
+def remove_abandoned() -> None:
+    """Remove the shared pixels of processes that were killed in the middle of a request."""
+    for file in Path(_shared_folder()).glob(f"{_PREFIX}*"):
+        with suppress(OSError, ValueError):
+            pid = int(file.name.removeprefix(_PREFIX).partition("-")[0])
+            if not psutil.pid_exists(pid) and time.time() - file.stat().st_mtime > _ABANDONED:
+                file.unlink()
 
 
 def _shared_folder() -> str:

@@ -31,7 +31,7 @@ from ezclip.progress import Cancelled
 from ezclip.types import Clip
 from ezclip.video.read import describe, read_clip, read_frames
 from ezclip.video.sampling import segment_centres
-from ezclip.video.worker import SECONDS, Pool, pool
+from ezclip.video.worker import SECONDS, Pool, pool, remove_abandoned
 from tests.conftest import write_video
 from tests.reliability import materials
 
@@ -303,7 +303,7 @@ def test_12_memory_and_temporary_files_stay_flat(videos: int, tmp_path: Path) ->
     print(f"{videos} videos, {growth:.1f} MiB")
     assert growth < 50
     for folder in ("/dev/shm", tempfile.gettempdir()):  # noqa: S108
-        assert not [p for p in Path(folder).glob("ezclip-frames-*") if p.stat().st_uid == os.getuid()]
+        assert not list(Path(folder).glob(f"ezclip-frames-{os.getpid()}-*"))
 
 
 def test_cancel_ends_a_decoder_at_once(tmp_path: Path) -> None:
@@ -333,6 +333,16 @@ def test_a_decoder_ends_with_its_parent(tmp_path: Path) -> None:
         assert worker.process.stdin is not None
         worker.process.stdin.close()
         assert worker.process.wait(2) == 0
+
+
+def test_pixels_of_a_killed_process_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ezclip.video.worker._shared_folder", lambda: str(tmp_path))
+    for name, age in (("999999999-old", 1000), ("999999999-new", 0), (f"{os.getpid()}-mine", 1000)):
+        file = materials.write_bytes(tmp_path / f"ezclip-frames-{name}", b"x")
+        os.utime(file, (time.time() - age,) * 2)
+    remove_abandoned()
+    left = {file.name.removeprefix("ezclip-frames-") for file in tmp_path.iterdir()}
+    assert left == {"999999999-new", f"{os.getpid()}-mine"}
 
 
 def test_memory_of_a_decoder_is_limited(tmp_path: Path) -> None:
