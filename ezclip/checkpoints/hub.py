@@ -49,10 +49,11 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
     from huggingface_hub import errors, hf_hub_download
 
     repo, revision = check_hub_name(name)
+    cached_only = not _hub_answers(repo, files[0], revision)
     folder = None
     for file in (*files, *optional):
         try:
-            folder = Path(hf_hub_download(repo, file, revision=revision)).parent
+            folder = Path(hf_hub_download(repo, file, revision=revision, local_files_only=cached_only)).parent
         except errors.EntryNotFoundError as error:
             if file in optional:
                 continue
@@ -69,6 +70,19 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
             raise CheckpointError(f"{name} could not be downloaded ({type(error).__name__}); try again.") from error
     assert folder is not None
     return folder
+
+
+def _hub_answers(repo: str, file: str, revision: str | None) -> bool:
+    """Whether the Hub answers at all, asked once: ``hf_hub_download`` would try for half a minute without a network."""
+    from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
+
+    try:
+        get_hf_file_metadata(hf_hub_url(repo, file, revision=revision), timeout=5)
+    except errors.HfHubHTTPError:
+        return True
+    except Exception:  # noqa: BLE001 the HTTP library's own classes differ between versions of the Hub's
+        return False
+    return True
 
 
 def push(folder: Path, repo: str, *, private: bool) -> str:

@@ -170,10 +170,10 @@ def odd_files(folder: Path) -> dict[str, tuple[Path, int | str]]:
     clear = [Image.new("RGBA", (16, 16), (255, 0, 0, 0)), Image.new("RGBA", (16, 16), (0, 0, 255, 255))]
     clear[0].save(folder / "clear.gif", save_all=True, append_images=clear[1:], disposal=2)
     made["clear.gif"] = (folder / "clear.gif", 2)
-    made["alpha.webm"] = (alpha(folder / "alpha.webm"), 24)
-    made["two_streams.mkv"] = (two_streams(folder / "two_streams.mkv"), 12)
+    made["alpha.webm"] = (encoded(folder / "alpha.webm", codec="libvpx-vp9", pix_fmt="yuva420p"), 12)
+    made["two_streams.mkv"] = (encoded(folder / "two_streams.mkv", streams=2), 12)
     made["two_sizes.ts"] = (two_sizes(folder), 24)
-    made["anamorphic.mkv"] = (anamorphic(folder / "anamorphic.mkv"), 12)
+    made["anamorphic.mkv"] = (encoded(folder / "anamorphic.mkv", aspect=2), 12)
     made["cover.mp4"] = (sound(folder / "cover.mp4"), "no video stream")
     made["nothing.mp4"] = (write_nothing(folder / "nothing.mp4"), "nothing.mp4")
     made["empty.mp4"] = (write_bytes(folder / "empty.mp4", b""), "empty")
@@ -181,33 +181,20 @@ def odd_files(folder: Path) -> dict[str, tuple[Path, int | str]]:
     return made
 
 
-def alpha(path: Path) -> Path:
-    """A WebM with an alpha channel."""
+def encoded(path: Path, *, codec: str = "libx264", pix_fmt: str = "yuv420p", streams: int = 1, aspect: int = 1) -> Path:
+    """Twelve frames of 32x32 pixels, growing brighter, in each stream."""
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libvpx-vp9", rate=12, options={"deadline": "realtime"})
-        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuva420p"
-        for i in range(24):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 4), 100, np.uint8), format="rgba").reformat(
-                format="yuva420p"
-            )
-            frame.pts = i
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def two_streams(path: Path) -> Path:
-    """A file with two video streams; the first is used."""
-    with av.open(str(path), "w") as container:
-        streams = [container.add_stream("libx264", rate=12) for _ in range(2)]
-        for stream in streams:
-            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        made = [container.add_stream(codec, rate=12) for _ in range(streams)]
+        for stream in made:
+            stream.width, stream.height, stream.pix_fmt = 32, 32, pix_fmt
+            stream.codec_context.sample_aspect_ratio = aspect
         for i in range(12):
-            for stream in streams:
+            for stream in made:
                 frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 10 * i, np.uint8), format="rgb24")
+                frame = frame.reformat(format=pix_fmt)
                 frame.pts = i
                 container.mux(stream.encode(frame))
-        for stream in streams:
+        for stream in made:
             container.mux(stream.encode())
     return path
 
@@ -219,20 +206,6 @@ def two_sizes(folder: Path) -> Path:
         for i, size in enumerate([(64, 48), (32, 32)])
     ]
     return write_bytes(folder / "two_sizes.ts", b"".join(part.read_bytes() for part in parts))
-
-
-def anamorphic(path: Path) -> Path:
-    """A video whose pixels are not square; they are used as they are."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=12)
-        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
-        stream.codec_context.sample_aspect_ratio = 2
-        for i in range(12):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 10 * i, np.uint8), format="rgb24")
-            frame.pts = i
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 def write_nothing(path: Path) -> Path:

@@ -86,12 +86,19 @@ def test_23_pickles_are_not_executed(tmp_path: Path, folder: Path) -> None:
     assert not canary.exists()
 
 
+def equal(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> bool:
+    """Same names and same bits; bytes of a file's header can change without a change of these."""
+    return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "count", [pytest.param(150, id="quick"), pytest.param(5000, marks=pytest.mark.soak, id="full")]
 )
 def test_24_changed_safetensors_are_refused(count: int, folder: Path) -> None:
     rng = np.random.default_rng(24)
     original = {name: (folder / name).read_bytes() for name in (ADAPTER, CONFIG)}
+    tensors = load_file(folder / ADAPTER)
     outcomes = Counter[str]()
     for i in range(count):
         name = CONFIG if i % 5 == 4 else ADAPTER
@@ -104,10 +111,10 @@ def test_24_changed_safetensors_are_refused(count: int, folder: Path) -> None:
         else:
             del data[int(rng.integers(len(data))) :]
         (folder / name).write_bytes(data)
-        changed = bytes(data) != original[name]
         try:
             load_model(folder)
-            outcomes[f"loaded {name}" if changed else "unchanged"] += 1
+            same = name == ADAPTER and equal(load_file(folder / ADAPTER), tensors)
+            outcomes["loaded with the same tensors" if same else f"loaded {name}"] += 1
         except CheckpointError as error:
             assert str(folder.parent) not in str(error)
             outcomes["refused"] += 1
@@ -163,6 +170,7 @@ with claimed(Path(sys.argv[1])):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [pytest.param(2, id="quick"), pytest.param(200, marks=pytest.mark.soak, id="full")])
 def test_25_saves_that_are_killed(kills: int, tmp_path: Path, backbone: Backbone) -> None:
     save_backbone(backbone, tmp_path / BACKBONE)

@@ -169,6 +169,7 @@ def test_06_short_videos_repeat_frames(tmp_path: Path) -> None:
     assert time.monotonic() - began < 1
 
 
+@pytest.mark.slow
 def test_07_bombs(tmp_path: Path) -> None:
     gif = write_video(tmp_path / "small.gif", count=2, codec="gif", pix_fmt="rgb8")
     bombs = [

@@ -36,6 +36,7 @@ def exact() -> Predictor:
     return Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.float32)
 
 
+@pytest.mark.slow
 def test_34_batches_and_precision(manifest: Path, exact: Predictor) -> None:
     rows = read_rows(manifest)
     labels = labels_of(rows)
@@ -89,6 +90,7 @@ def test_35_maps_of_flat_clips_are_finite(backbone: Backbone, exact: Predictor, 
     torch.testing.assert_close(rows, torch.ones(8), atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", PROJECTIONS)
 def test_36_few_or_equal_points(method: str) -> None:
     rng = np.random.default_rng(36)

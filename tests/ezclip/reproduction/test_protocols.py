@@ -189,7 +189,7 @@ def test_shots_are_drawn_by_the_seed() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 10, 11, 12, 13])
-def test_tables_hold_the_papers_numbers(number: int, place: Place) -> None:
+def test_tables_hold_the_papers_numbers(number: int) -> None:
     _, rows = cells(number, PLAIN)
     runs = [cell.run for row in rows for cell in row if cell.run]
     assert runs and len({run.name for run in runs}) == len(set(runs)), "names of runs are unique"
@@ -202,7 +202,9 @@ def test_tables_hold_the_papers_numbers(number: int, place: Place) -> None:
                 assert mean.paper == pytest.approx(expected, abs=1.1), (row[0].row, base.column)
 
 
-def test_seeds_are_averaged_and_draws_counted(place: Place) -> None:
+def test_seeds_are_averaged_and_draws_counted(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    place = Place(tmp_path, tmp_path / "data")
     _, rows = cells(2, PLAIN)
     cell = next(c for row in rows for c in row if c.row == "EZ-CLIP" and c.column == "UCF-101 base")
     assert cell.run is not None and cell.paper == 94.4

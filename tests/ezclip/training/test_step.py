@@ -96,6 +96,7 @@ def full_above(limit: int, message: str, encode: Any, pixels: Tensor) -> Tensor:
 NO_MEMORY = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes."
 
 
+@pytest.mark.slow
 def test_too_large_a_batch_is_cut_until_it_fits(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model(backbone, "ezclip")
     expected = gradients(model, replace(CONFIG, micro_batch=4))[1]

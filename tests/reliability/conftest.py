@@ -1,0 +1,41 @@
+"""The app, served once for the tests that talk to it as strangers do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gradio_client import Client
+
+from app.main import build_app, launch
+from app.services import Services
+from tests.conftest import write_video
+
+ROOT = Path(__file__).parents[2]
+TRACES = re.compile(r"Traceback|File \"/|site-packages")
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    services = Services(device="cpu")
+    yield services
+    services.close()
+
+
+@pytest.fixture(scope="module")
+def url(services: Services) -> Iterator[str]:
+    demo = build_app(services)
+    yield launch(demo, quiet=True, server_name="127.0.0.1", max_file_size="3mb").rstrip("/")
+    demo.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("reliability") / "clip.mp4", count=30)

@@ -1,0 +1,214 @@
+"""Tests 16 to 18 of docs/RELIABILITY.md: many users at once, and users who leave."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import threading
+import time
+import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from gradio_client import Client, handle_file
+
+from app.services import Services
+from ezclip.errors import UserError
+from ezclip.progress import Progress, Steps
+from ezclip.types import Clip
+from tests.conftest import write_video
+from tests.reliability import materials
+from tests.reliability.requests import asked, get, given, post, upload
+
+ROOT = Path(__file__).parents[2]
+TRACES = re.compile(r"Traceback|File \"/|site-packages")
+
+
+class Slow:
+    """In place of a study: computes for ``seconds`` in many steps."""
+
+    def __init__(self, seconds: float):
+        self.seconds, self.began, self.ended = seconds, threading.Event(), threading.Event()
+
+    def __call__(self, *_: object) -> Steps[Any]:
+        try:
+            for i in range(round(self.seconds / 0.05)):
+                time.sleep(0.05)
+                self.began.set()
+                yield Progress(i * 0.05 / self.seconds, "computing")
+            raise UserError("It ran to its end.")
+        finally:
+            self.ended.set()
+
+
+def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty at once: ten are taken and finish, the others are told at once; the page answers meanwhile."""
+    all_asked = threading.Event()
+
+    def wait(*_: object) -> Steps[Any]:
+        while not all_asked.wait(0.05):
+            yield Progress(0.5, "computing")
+        raise UserError("It ran to its end.")
+
+    monkeypatch.setattr("ezclip.studies.predict.Predict.run", wait)
+    file = {"path": json.loads(upload(url, "clip.mp4", clip.read_bytes())[1])[0], "meta": {"_type": "gradio.FileData"}}
+    number = next(i for i, one in enumerate(client.config["dependencies"]) if one["api_name"] == "predict")
+
+    def ask(i: int) -> tuple[int, float]:
+        began = time.monotonic()
+        data = asked(client, "predict", file)
+        status, _ = post(
+            f"{url}/gradio_api/queue/join", {"data": data, "fn_index": number, "session_hash": f"crowd{i}"}
+        )
+        return status, time.monotonic() - began
+
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(ask, range(50)))
+        began = time.monotonic()
+        assert get(f"{url}/config")[0] == 200
+        assert time.monotonic() - began < 1
+    all_asked.set()
+    refused = [seconds for status, seconds in answers if status == 503]
+    assert len(refused) >= 40 and max(refused) < 2
+    assert sum(status == 200 for status, _ in answers) == 50 - len(refused)
+    for i in [i for i, (status, _) in enumerate(answers) if status == 200]:
+        assert b"It ran to its end." in get(f"{url}/gradio_api/queue/data?session_hash=crowd{i}", 60)[1]
+
+
+@pytest.mark.parametrize("times", [pytest.param(2, id="quick"), pytest.param(20, marks=pytest.mark.soak, id="full")])
+def test_17_a_client_that_leaves_frees_its_place(
+    client: Client, url: str, clip: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    for _ in range(times):
+        slow = Slow(30)
+        monkeypatch.setattr("ezclip.studies.predict.Predict.run", lambda *_, slow=slow: slow())
+        status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", given(url, clip))})
+        assert status == 200
+        host = urllib.parse.urlparse(url)
+        with socket.create_connection((host.hostname, host.port)) as listening:
+            path = f"/gradio_api/call/predict/{answer['event_id']}"
+            listening.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert slow.began.wait(30), listening.recv(10_000)
+        began = time.monotonic()
+        assert slow.ended.wait(5), "it went on"
+        print(f"{time.monotonic() - began:.2f} s")
+
+
+def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_path: Path) -> None:
+    """A stopped decoder stands for a file that takes long; it is killed within 2 s."""
+    from ezclip.video.worker import pool
+
+    clip = write_video(tmp_path / "slow.mp4")
+    pool().close()
+    pool().start()
+    with pool().lease(lambda _: None) as worker:
+        worker.open("clip.mp4", clip, "described", report=lambda _: None)
+        os.kill(worker.process.pid, signal.SIGSTOP)
+    status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", given(url, clip))})
+    host = urllib.parse.urlparse(url)
+    with socket.create_connection((host.hostname, host.port)) as listening:
+        listening.sendall(f"GET /gradio_api/call/predict/{answer['event_id']} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        time.sleep(1.5)
+        assert status == 200 and worker.process.poll() is None and worker.busy
+    began = time.monotonic()
+    while worker.process.poll() is None and time.monotonic() - began < 5:
+        time.sleep(0.05)
+    assert time.monotonic() - began < 2
+
+
+def test_18_deadline(clip: Path) -> None:
+    services = Services(device="cpu", patience=0.5)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"longer than 0\.5 s"):
+        for _ in services.in_turn(Slow(30), long=False):
+            pass
+    assert time.monotonic() - began < 2
+    with pytest.raises(UserError, match="to its end"):  # what may take long does
+        for _ in services.in_turn(Slow(1), long=True):
+            pass
+    services.close()
+
+
+def test_jobs_take_turns_and_decode_side_by_side(services: Services) -> None:
+    """While one decodes another computes; no two compute at once."""
+    computing, most, order = 0, 0, []
+
+    def job(name: str, decoding: float) -> Any:
+        def work(host: Any) -> Steps[str]:
+            nonlocal computing, most
+            yield from host.decode(lambda _: time.sleep(decoding), "decoding")
+            computing += 1
+            most = max(most, computing)
+            time.sleep(0.1)
+            computing -= 1
+            order.append(name)
+            yield Progress(1.0, "done")
+            return name
+
+        return work
+
+    def run(name: str, decoding: float) -> None:
+        for _ in services.in_turn(job(name, decoding), long=False):
+            pass
+
+    threads = [threading.Thread(target=run, args=arguments) for arguments in (("slow", 1.0), ("b", 0), ("c", 0))]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert most == 1 and order[-1] == "slow"
+
+
+LABELS = [
+    "", "one", "\n".join(map(str, range(1000))), "a\nA\na", "x" * 10_000, "🙂, 🏃", "שלום, عربى",
+    "<script>alert(1)</script>, b",
+    "\0, b", "a," * 100, '"quoted, comma", b', "{}", "%s %d", "../../etc/passwd, b", "=1+1, @x", "$x^2$, b",
+    "\u202eabc, b", "a\tb, c", "  , ,", "\n\n", "ﬀ, ﬁ", "e\u0301, é", "NULL", "None, nan", "ÅÄÖ, åäö", "漢字, かな",
+    "\ufffd, b", "a;b;c", "a|b", "http://127.0.0.1/, b",
+]  # fmt: skip
+
+
+def test_sessions_hold_small_frames() -> None:
+    from app.events import KEPT_SIDE
+
+    clip = Clip("c", np.zeros((8, 1080, 1920, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
+    assert clip.reduced(KEPT_SIDE).images.shape == (8, 480, 853, 3)
+    small = Clip("c", np.zeros((8, 100, 200, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
+    assert small.reduced(KEPT_SIDE) is small
+
+
+@pytest.mark.soak
+def test_many_sessions_with_huge_clips(url: str, tmp_path: Path) -> None:
+    """Twenty sessions with five clips of 8192x4320 each: memory grows by at most 600 MB."""
+    clips = [materials.slow_bomb(tmp_path / f"{i}.mp4", count=8 + i) for i in range(5)]
+    process = psutil.Process()
+    Client(url, verbose=False).predict(handle_file(clips[0]), "a, b", api_name="/analyse")
+    before = process.memory_info().rss
+    for session in range(20):
+        client = Client(url, verbose=False)
+        for clip in clips:
+            client.predict(handle_file(clip), f"a, b, {session}", api_name="/analyse")
+    growth = (process.memory_info().rss - before) / 1e6
+    print(f"{growth:.0f} MB")
+    assert growth < 600
+
+
+@pytest.mark.soak
+def test_two_thousand_analyses(client: Client, clip: Path) -> None:
+    """Memory after the first hundred and after all."""
+    process = psutil.Process()
+    for i in range(2000):
+        client.predict(handle_file(clip), f"a, b, {i % 7}", api_name="/explain")
+        if i == 100:
+            before = process.memory_info().rss
+    growth = (process.memory_info().rss - before) / 2**20
+    print(f"{growth:.0f} MiB")
+    assert growth < 100
