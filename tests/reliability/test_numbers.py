@@ -55,9 +55,12 @@ def test_34_precision_on_500_clips(tmp_path: Path, exact: Predictor) -> None:
     labels = labels_of(rows)
     half = Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.bfloat16)
     one, other = (finish(evaluate(predictor, rows, labels)) for predictor in (exact, half))
-    same = (one.scores.argmax(1) == other.scores.argmax(1)).float().mean()
-    print(f"{len(rows)} clips, same top-1 {same:.4f}")
-    assert same >= 0.99
+    differ = one.scores.argmax(1) != other.scores.argmax(1)
+    first, second = one.scores[differ].topk(2).values.T
+    margin = (first - second).max().item() if differ.any() else 0.0
+    print(f"{len(rows)} clips, same top-1 {1 - differ.float().mean():.4f}, margin of the others at most {margin:.3f}")
+    assert differ.float().mean() <= 0.02
+    assert margin < 0.1, "only near ties are decided differently"
 
 
 def test_34_the_app_computes_what_the_package_computes(manifest: Path) -> None:
