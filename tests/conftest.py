@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 import torch
 
+from ezclip.data.tabletop.generate import synthesise
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.progress import finish
 from ezclip.types import Variant
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -71,6 +73,13 @@ def external(name: str) -> Path:
 @pytest.fixture(scope="session")
 def clips() -> Path:
     return external("clips")
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The manifest of one Tabletop clip of each class, with masks; tests that change it work on a copy."""
+    folder = tmp_path_factory.mktemp("drawn")
+    return finish(synthesise(folder, clips_per_class=1, split="val", seed=5, masks=True))
 
 
 @pytest.fixture(scope="session")

@@ -160,6 +160,7 @@ def test_a_new_study_is_one_file_and_one_line(
         assert (control(Count, "factor").maximum, control(Count, "factor").value) == (5, 1)
 
 
+@pytest.mark.slow
 def test_a_new_method_is_one_function_and_one_line(
     services: Services, movie: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,6 +68,7 @@ def gadgets(canary: Path) -> Iterator[bytes]:
             yield saved.getvalue()
 
 
+@pytest.mark.slow
 def test_23_pickles_are_not_executed(tmp_path: Path, folder: Path) -> None:
     canary, zipped = tmp_path / "canary", tmp_path / "bomb.pt"
     with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -27,18 +27,13 @@ from tests.reliability import materials
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finish(synthesise(tmp_path_factory.mktemp("numbers"), clips_per_class=1, split="val", seed=34))
-
-
-@pytest.fixture(scope="module")
 def exact() -> Predictor:
     return Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.float32)
 
 
 @pytest.mark.slow
-def test_34_batches_and_precision(manifest: Path, exact: Predictor) -> None:
-    rows = read_rows(manifest)
+def test_34_batches_and_precision(drawn: Path, exact: Predictor) -> None:
+    rows = read_rows(drawn)
     labels = labels_of(rows)
     one, eight = (finish(evaluate(exact, rows, labels, batch_size=size)) for size in (1, 8))
     torch.testing.assert_close(one.scores, eight.scores, atol=1e-5, rtol=0)
@@ -63,12 +58,12 @@ def test_34_precision_on_500_clips(tmp_path: Path, exact: Predictor) -> None:
     assert margin < 0.1, "only near ties are decided differently"
 
 
-def test_34_the_app_computes_what_the_package_computes(manifest: Path) -> None:
+def test_34_the_app_computes_what_the_package_computes(drawn: Path) -> None:
     """One study, run by the host of the app and by hand."""
     from app.services import Services
     from ezclip.studies.predict import Predict
 
-    row = read_rows(manifest)[0]
+    row = read_rows(drawn)[0]
     services = Services(device="cpu")
     answer = finish(Predict(clip=str(row.path), labels="a, b, c").run(services)).as_json()
     predictor = services.predictor("tabletop/ezclip")
@@ -108,12 +103,12 @@ def test_36_few_or_equal_points(method: str) -> None:
             np.testing.assert_array_equal(plane.points, project(points, method).points)
 
 
-def test_37_every_sample_is_scored(manifest: Path, exact: Predictor, tmp_path: Path) -> None:
+def test_37_every_sample_is_scored(drawn: Path, exact: Predictor, tmp_path: Path) -> None:
     """Also the rest of the last batch; clips that cannot be read are listed, and only they are missing."""
     bad = materials.write_bytes(tmp_path / "bad.mp4", b"no video")
-    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    lines = [json.loads(line) for line in drawn.read_text().splitlines()]
     for line in lines:
-        line["path"] = str(manifest.parent / line["path"])
+        line["path"] = str(drawn.parent / line["path"])
     listed = tmp_path / "manifest.jsonl"
     listed.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {**lines[0], "path": str(bad)}]))
     rows = read_rows(listed)

@@ -19,11 +19,9 @@ from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("tabletop")
-    finish(synthesise(out, clips_per_class=1, split="val", seed=5, masks=True))
-    return out / "val"
+@pytest.fixture
+def folder(drawn: Path) -> Path:
+    return drawn.parent
 
 
 def test_class_names_are_something_somethings() -> None:
@@ -48,6 +46,7 @@ def test_twins_show_the_same_frames(folder: Path, T: int) -> None:
             assert not np.array_equal(there.images, back.images)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes(folder: Path, tmp_path: Path) -> None:
     finish(synthesise(tmp_path, clips_per_class=1, split="val", seed=5))
     again = {p.relative_to(tmp_path / "val"): p.read_bytes() for p in tmp_path.rglob("*.mp4")}

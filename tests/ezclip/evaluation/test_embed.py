@@ -1,6 +1,7 @@
 """Embeddings on disk, and several views of a clip."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ import torch
 from ezclip.cli import main
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import read_rows
-from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.evaluation.embed import ViewCount, embed, read_shards, write_shards
 from ezclip.evaluation.run import score
@@ -26,9 +26,9 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def manifest(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen clips, and one that cannot be read."""
-    path = finish(synthesise(tmp_path_factory.mktemp("embedding"), clips_per_class=1, split="val", seed=3))
+    path = shutil.copytree(drawn.parent, tmp_path_factory.mktemp("embedding") / "val") / drawn.name
     (path.parent / "bad.mp4").write_text("not a video")
     label = read_rows(path)[0].label
     with path.open("a") as file:

@@ -33,6 +33,7 @@ def test_maps_and_overlay(analysis: Analysis, tmp_path: Path) -> None:
     assert shown.images.shape[1:] == (224, 3 * 224, 3) and shown.total == 8 * HOLD
 
 
+@pytest.mark.slow
 def test_everything_is_written(analysis: Analysis, tmp_path: Path) -> None:
     files = analysis.write(tmp_path)
     text = files["page"].read_text()
@@ -72,6 +73,7 @@ def test_the_command_in_the_report_repeats_it(
         assert np.allclose(here.attribution.heat, there.attribution.heat, rtol=0.05, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_folder_of_frames_is_analysed_and_reported(host: Host, tmp_path: Path) -> None:
     from PIL import Image
 

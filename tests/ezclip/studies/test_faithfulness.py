@@ -50,6 +50,7 @@ def test_a_measurement_does_not_disturb_an_analysis(host: Host, movie: Path) -> 
     assert len(measured.result()) == 2 and rounds > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", SAMPLES[:1])
 def test_faithfulness_within_the_analysis(host: Host, clip: Path) -> None:
     found = finish(Analyse(str(clip), faithfulness=True).run(host))

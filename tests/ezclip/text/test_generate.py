@@ -52,6 +52,7 @@ def endpoint() -> Iterator[tuple[str, list[dict]]]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_an_endpoint_describes_what_is_left(
     endpoint: tuple[str, list[dict]], tmp_path: Path, capsys: CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

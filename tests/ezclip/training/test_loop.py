@@ -15,7 +15,6 @@ from ezclip.checkpoints.load import load_model
 from ezclip.checkpoints.store import save_backbone
 from ezclip.config import TrainConfig, load_config
 from ezclip.data.dataset import Clips, Frames8Bit
-from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
 from ezclip.progress import finish
@@ -27,15 +26,14 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> TrainConfig:
+def config(drawn: Path, tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> TrainConfig:
     out = tmp_path_factory.mktemp("training")
-    manifest = finish(synthesise(out, clips_per_class=1, split="train", seed=9))
     save_backbone(backbone, out / "backbone" / "backbone.safetensors")
     return TrainConfig(
-        variant="ezclip", backbone=str(out / "backbone"), out=str(out / "run"), data=str(manifest), steps=6,
+        variant="ezclip", backbone=str(out / "backbone"), out=str(out / "run"), data=str(drawn), steps=6,
         batch_size=4, cache=str(out / "cache"), eval_every=3, precision="fp32", prompt_dropout=0.1, drop_path=0.1,
         augmentation="shift",
-        validation=str(manifest),
+        validation=str(drawn),
     )  # fmt: skip
 
 
