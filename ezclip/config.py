@@ -42,6 +42,7 @@ class PretrainConfig:
     name: str = "tabletop-clip"  # id of the backbone
     seed: int = 0  # of the weights, the stills and their order
     stills: Positive = 48_000  # number of stills drawn; steps * batch_size of them are seen, with repeats
+    test_stills: Positive = 2000  # others, on which the zero-shot accuracies are measured
     steps: Positive = 950
     batch_size: Positive = 256
     lr: float = 1e-3

@@ -28,7 +28,6 @@ from ezclip.types import Document, stored_size
 from ezclip.video.transforms import normalise, resize_short_side, view
 
 _WORKERS, _CHUNK = 2, 1000  # processes that draw stills, and how many of them each draws at a time
-TEST_STILLS = 2000
 DRAWN = 0.1  # fraction of the work after which the stills are drawn
 
 
@@ -85,7 +84,7 @@ def pretrain(config: PretrainConfig) -> Steps[Document]:
     result = {
         "config": json.loads(json.dumps(config, default=vars)),
         "seconds": round(time.monotonic() - start, 1),
-        "zero_shot": zero_shot(model, seed=config.seed + 999_983),
+        "zero_shot": zero_shot(model, seed=config.seed + 999_983, count=config.test_stills),
     }
     save_backbone(Backbone(config.name, backbone.config, backbone.clip), out / BACKBONE)
     write_json(out / "pretrain.json", result)
@@ -93,7 +92,7 @@ def pretrain(config: PretrainConfig) -> Steps[Document]:
 
 
 @torch.inference_mode()
-def zero_shot(model: EZCLIP, *, seed: int, count: int = TEST_STILLS) -> dict[str, float]:
+def zero_shot(model: EZCLIP, *, seed: int, count: int) -> dict[str, float]:
     """Top-1 accuracy for the colour and for the kind of the thing in ``count`` single-object stills, each in [0, 1]."""
     drawn = list(stills(count, seed, only_single=True))
     pictures = np.stack([np.asarray(picture) for picture, _, _ in drawn])
