@@ -111,6 +111,22 @@ def slow_bomb(path: Path, count: int = 2000, size: tuple[int, int] = (8192, 4320
     return path
 
 
+def slow_video(path: Path, count: int = 2200) -> Path:
+    """A video of 3840x2160 with one key frame, within the budget of pixels: its last frames need all before them."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast", "g": "100000"})
+        stream.width, stream.height, stream.pix_fmt = 3840, 2160, "yuv420p"
+        frame = av.VideoFrame(3840, 2160, "yuv420p")
+        rng = np.random.default_rng(0)
+        for plane in frame.planes:
+            plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
+        for i in range(count):
+            frame.pts = i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
 def sound(path: Path) -> Path:
     """A file with sound alone."""
     with av.open(str(path), "w") as container:

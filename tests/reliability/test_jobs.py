@@ -18,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
 
 from app.services import Services
 from ezclip.errors import UserError
@@ -183,6 +184,35 @@ def test_sessions_hold_small_frames() -> None:
     assert clip.reduced(KEPT_SIDE).images.shape == (8, 480, 853, 3)
     small = Clip("c", np.zeros((8, 100, 200, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
     assert small.reduced(KEPT_SIDE) is small
+
+
+@pytest.mark.soak
+def test_a_bomb_does_not_slow_others(client: Client, url: str, clip: Path, tmp_path: Path) -> None:
+    """A slow video is stopped within 12 s, or read; a prediction meanwhile takes at most twice its quiet time."""
+    bomb = materials.slow_video(tmp_path / "bomb.mp4")
+
+    def seconds() -> float:
+        began = time.monotonic()
+        client.predict(handle_file(clip), "a, b", api_name="/predict")
+        return time.monotonic() - began
+
+    def explode() -> tuple[float, object]:
+        began = time.monotonic()
+        job = Client(url, verbose=False).submit(handle_file(bomb), "a, b", api_name="/predict")
+        answer = job.exception() or "read"
+        return time.monotonic() - began, answer
+
+    seconds()
+    quiet = float(np.median([seconds() for _ in range(9)]))
+    with ThreadPoolExecutor() as pool:
+        stopped = pool.submit(explode)
+        time.sleep(1)
+        during = []
+        while not stopped.done():
+            during.append(seconds())
+    beside = float(np.median(during))
+    print(f"{quiet:.3f} s alone, {beside:.3f} s beside it ({len(during)} times); it:", *stopped.result())
+    assert stopped.result()[0] < 12 and beside <= 2 * quiet
 
 
 @pytest.mark.soak
