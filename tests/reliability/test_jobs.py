@@ -18,7 +18,6 @@ import numpy as np
 import psutil
 import pytest
 from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 
 from app.services import Services
 from ezclip.errors import UserError
