@@ -1,21 +1,15 @@
-"""Tests 1 to 12 of docs/RELIABILITY.md: decoding. ``pytest -m soak`` runs the long ones in full."""
+"""Tests 1 to 9 of docs/RELIABILITY.md: decoding. ``pytest -m soak`` runs the long ones in full."""
 
 from __future__ import annotations
 
 import os
 import re
 import shutil
-import signal
 import socket
 import statistics
-import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
 from pathlib import Path
 
 import av
@@ -25,31 +19,20 @@ import pytest
 import torch
 import torchvision  # noqa: F401 - decoders and torchvision in one process have been seen to hang
 
-from ezclip.errors import VideoError
 from ezclip.predictor import Predictor
-from ezclip.progress import Cancelled
 from ezclip.types import Clip
-from ezclip.video.read import describe, read_clip, read_frames
-from ezclip.video.sampling import segment_centres
-from ezclip.video.worker import SECONDS, Pool, pool, remove_abandoned
+from ezclip.video.read import read_clip
+from ezclip.video.worker import SECONDS, pool
 from tests.conftest import write_video
 from tests.reliability import materials
+from tests.reliability.reading import EIGHT, attempt
 
-EIGHT = partial(segment_centres, T=8)
 SIZES = [pytest.param(0.02, id="quick"), pytest.param(1.0, marks=pytest.mark.soak, id="full")]
 
 
 @pytest.fixture(autouse=True)
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SECONDS, "10")
-
-
-def attempt(path: Path) -> Clip | str:
-    """The clip, or the error's sentence."""
-    try:
-        return read_clip(path, EIGHT)
-    except VideoError as error:
-        return str(error)
 
 
 def kind_of(sentence: str, path: Path) -> str:
@@ -229,125 +212,3 @@ def test_09_the_extension_does_not_decide(tmp_path: Path) -> None:
             other = Path(shutil.copy(path, tmp_path / f"{path.suffix[1:]}_as{suffix}"))
             same += np.array_equal(read_clip(path, EIGHT).images, read_clip(other, EIGHT).images)
     assert same == 16
-
-
-def deliver(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a stopped process; it takes most of them only when it goes on."""
-    os.kill(pid, number)
-    if number != signal.SIGSTOP:
-        os.kill(pid, signal.SIGCONT)
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
-@pytest.mark.parametrize("times", [pytest.param(2, id="quick"), pytest.param(7, marks=pytest.mark.soak, id="full")])
-def test_10_a_killed_crashed_or_hanging_decoder(
-    number: signal.Signals, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The process is stopped, so that the request is surely in flight when the signal comes."""
-    monkeypatch.setenv(SECONDS, "1")
-    path = write_video(tmp_path / "clip.mp4")
-    for _ in range(times):
-        attempt(path)
-        with pool().lease(lambda _: None) as worker:
-            pid = worker.process.pid
-        os.kill(pid, signal.SIGSTOP)
-        timer = threading.Timer(0.2, deliver, (pid, number))
-        timer.start()
-        began = time.monotonic()
-        answer = attempt(path)
-        assert isinstance(answer, str) and ("longer than 1 s" if number == signal.SIGSTOP else "crash") in answer
-        assert time.monotonic() - began < 2
-        timer.join()
-        assert isinstance(attempt(path), Clip)
-
-
-def counts() -> tuple[int, int]:
-    """Threads and open files of this process."""
-    return threading.active_count(), psutil.Process().num_fds()
-
-
-@pytest.mark.parametrize("exits", [pytest.param(16, id="quick"), pytest.param(500, marks=pytest.mark.soak, id="full")])
-def test_11_early_exits(exits: int, tmp_path: Path) -> None:
-    path = write_video(tmp_path / "clip.mp4", count=200, size=(640, 480))
-
-    def leave(_: float) -> None:
-        raise Cancelled
-
-    def once(_: int) -> None:
-        with suppress(Cancelled):
-            read_clip(path, EIGHT, report=leave)
-
-    pool().close()
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(once, range(8)))
-        time.sleep(0.5)
-        before = counts()
-        list(threads.map(once, range(exits)))
-    deadline = time.monotonic() + 10
-    while counts()[1] > before[1] + 2 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    after = counts()
-    assert after[0] <= before[0] + 2 and after[1] <= before[1] + 2
-    assert isinstance(attempt(path), Clip)
-
-
-@pytest.mark.parametrize("videos", [pytest.param(64, id="quick"), pytest.param(2000, marks=pytest.mark.soak)])
-def test_12_memory_and_temporary_files_stay_flat(videos: int, tmp_path: Path) -> None:
-    made = materials.sources(tmp_path)
-    process = psutil.Process()
-    for path in made * 2:
-        attempt(path)
-    before = process.memory_info().rss
-    for i in range(videos):
-        assert isinstance(attempt(made[i % len(made)]), Clip)
-    growth = (process.memory_info().rss - before) / 2**20
-    print(f"{videos} videos, {growth:.1f} MiB")
-    assert growth < 50
-    for folder in ("/dev/shm", tempfile.gettempdir()):  # noqa: S108
-        assert not list(Path(folder).glob(f"ezclip-frames-{os.getpid()}-*"))
-
-
-def test_cancel_ends_a_decoder_at_once(tmp_path: Path) -> None:
-    """Also where no frame has been decoded yet; and what was queued for a process that has gone does not wait."""
-    path = write_video(tmp_path / "clip.mp4", count=2)
-    attempt(path)
-    with pool().lease(lambda _: None) as worker:
-        os.kill(worker.process.pid, signal.SIGSTOP)
-    left = threading.Event()
-    threading.Timer(0.3, left.set).start()
-
-    def leave(_: float) -> None:
-        if left.is_set():
-            raise Cancelled
-
-    began = time.monotonic()
-    with pytest.raises(Cancelled):
-        read_frames(path, EIGHT, report=leave)
-    assert time.monotonic() - began < 2
-    assert worker.process.poll() == -signal.SIGKILL
-
-
-def test_a_decoder_ends_with_its_parent(tmp_path: Path) -> None:
-    other = Pool()
-    with other.lease(lambda _: None) as worker:
-        worker.open("clip.mp4", write_video(tmp_path / "clip.mp4"), "described", report=lambda _: None)
-        assert worker.process.stdin is not None
-        worker.process.stdin.close()
-        assert worker.process.wait(2) == 0
-
-
-def test_pixels_of_a_killed_process_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ezclip.video.worker._shared_folder", lambda: str(tmp_path))
-    for name, age in (("999999999-old", 1000), ("999999999-new", 0), (f"{os.getpid()}-mine", 1000)):
-        file = materials.write_bytes(tmp_path / f"ezclip-frames-{name}", b"x")
-        os.utime(file, (time.time() - age,) * 2)
-    remove_abandoned()
-    left = {file.name.removeprefix("ezclip-frames-") for file in tmp_path.iterdir()}
-    assert left == {"999999999-new", f"{os.getpid()}-mine"}
-
-
-def test_memory_of_a_decoder_is_limited(tmp_path: Path) -> None:
-    assert describe(write_video(tmp_path / "clip.mp4"))["playable"]
-    with pool().lease(lambda _: None) as worker:
-        limits = Path(f"/proc/{worker.process.pid}/limits").read_text()
-    assert re.search(r"Max data size\s+1610612736\s", limits)
