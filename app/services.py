@@ -16,7 +16,9 @@ from app.guard import STALE_SECONDS, uploads
 from ezclip.checkpoints.cards import model_card
 from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, check_model_name, entries
 from ezclip.errors import UserError
-from ezclip.progress import Progress, Report, Steps, Watch
+from ezclip.files import shipped
+from ezclip.progress import Progress, Report, Steps, Watch, finish
+from ezclip.studies.analysis import Analyse
 from ezclip.studies.declaration import Study
 from ezclip.studies.host import Host, Value
 from ezclip.types import Document
@@ -57,17 +59,18 @@ class Services(Host):
         self._ended = threading.Event()
 
     def start(self) -> None:
-        """Start a decoder, load torch and the two models in the background, and keep the scratch folder small."""
+        """Start a decoder, load and try the two models in the background, and keep the scratch folder small."""
         pool().start()
         for name, work in (("clean", self._keep_clean), ("load-models", self._warm_up)):
             threading.Thread(target=work, name=name, daemon=True).start()
 
     def _warm_up(self) -> None:
-        for name in (self.baseline, self.default):
-            try:
-                self.predictor(name)
-            except UserError as error:
-                log.warning("%s", error)
+        """Load the two models and analyse a sample, so that a user's first clip takes no longer than the next."""
+        sample = min(shipped("assets").glob("samples/*.mp4"))
+        try:
+            finish(Analyse(str(sample), "waving, clapping", self.default, self.baseline).run(self))
+        except UserError as error:
+            log.warning("%s", error)
 
     def _keep_clean(self) -> None:
         while not self._ended.wait(CLEANING_SECONDS):
