@@ -12,6 +12,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from app import html
+from app.services import JOBS
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError, as_user_error
 from ezclip.progress import Steps, Watch, with_time_left
@@ -23,7 +24,6 @@ UNMEASURED = "html => html?.replaceAll(/measuring faithfulness[^<]*/g, 'not meas
 KEPT_SIDE = 480  # pixels of the short side of frames that a page's session keeps
 LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-JOBS = 3  # one computes while others decode
 INSTANT: dict[str, Any] = PRIVATE | {"queue": False}
 MODEL: dict[str, Any] = PRIVATE | {"concurrency_id": "model", "concurrency_limit": JOBS}
 BACKGROUND: dict[str, Any] = PRIVATE | {"concurrency_id": "background", "concurrency_limit": 1}

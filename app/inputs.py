@@ -1,9 +1,8 @@
-"""The left column: clip, class names and prompt texts; and the pair of models with their cards."""
+"""What is analysed: clip or sample, class names, and under Advanced the models, prompt texts and model cards."""
 
 from functools import partial
 from html import escape
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 
@@ -14,61 +13,91 @@ from app.actions.uploads import preview_pair, read_uploaded, unseen_seconds
 from app.controls import Controls, control
 from app.events import INSTANT, MODEL, PRIVATE, guarded
 from app.services import Services
+from app.stage import Sample, sample_gallery
+from app.tabs.opened_clip import CHOOSE
 from ezclip.studies.analysis import Analyse
 
 # The player warns about a file that browsers cannot play before its copy is ready.
 _PLAYABLE_NOW = """() => document.querySelectorAll('[data-testid=toast-body]').forEach(toast =>
     toast.innerText.includes('Video not playable') && toast.querySelector('[data-testid=toast-close]')?.click())"""
 
+# The player refuses GIFs; one that is dropped on it goes to the button for GIFs.
+_GIF = """
+document.addEventListener('drop', event => {
+    const file = event.dataTransfer?.files[0], button = document.querySelector('#gif input[type=file]');
+    if (!file || !button || !/\\.gif$/i.test(file.name) || !event.target.closest('#clip')) return;
+    event.preventDefault(); event.stopImmediatePropagation();
+    const files = new DataTransfer();
+    files.items.add(file);
+    button.files = files.files;
+    button.dispatchEvent(new Event('change', {bubbles: true})) }, true)"""
 
-def model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
-    """Baseline and model, to be rendered beside the results."""
+
+def _model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
     names = services.model_names()
     free: dict[str, Any] = {"allow_custom_value": services.typed, "info": texts.TYPED if services.typed else None}
-    free |= {"min_width": 260, "render": False}
     baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline", **free)
     return baseline, gr.Dropdown(names, value=services.default, label="Model", elem_id="model", **free)
 
 
-def left_column(
-    services: Services, samples: list[str], models: tuple[gr.Dropdown, gr.Dropdown]
-) -> tuple[Controls, Any, gr.Button, gr.Button, gr.HTML]:
-    """Lay out the column and register its handlers; returns controls, samples, the two buttons and their status."""
+class Chooser(NamedTuple):
+    """The components of the row above the results."""
+
+    controls: Controls
+    gallery: gr.HTML  # of the samples; "select" tells the number of one
+    played: list[Any]  # events after which a file of the user's is in the player
+    run: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    offer: tuple[gr.Row, gr.Dropdown]  # the conversion of official files
+
+
+def chooser(services: Services, found: list[Sample]) -> Chooser:
+    """Lay out the row and register its handlers."""
     as_given: dict[str, Any] = {"format": None, "include_audio": True}  # Gradio converts with ffmpeg, which may lack
     camera = gr.WebcamOptions(mirror=False)
     sources: dict[str, Any] = {"sources": ["upload", "webcam"], "webcam_options": camera} | as_given
-    video = gr.Video(label="Clip", height=280, elem_id="clip", **sources)
-    gif = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
-    titles = [Path(s).stem.partition("_")[2].replace("_", " ") for s in samples]
-    examples = gr.Examples(
-        samples, video, elem_id="samples", label="Samples", example_labels=titles, examples_per_page=20
-    )
     own = set_text(OWN_SET, services.default)
-    labels = control(Analyse, "labels", info=texts.LABELS_HELP, lines=4, max_lines=6, value=own)
-    with gr.Column(elem_id="run"):
-        with gr.Row():
-            run = gr.Button("Analyse", variant="primary", min_width=120, elem_id="analyse")
-            stop = gr.Button("Cancel", min_width=120, elem_id="cancel")
-        status = gr.HTML("", elem_id="status")
-    label_set = gr.Dropdown(list(SET_TITLES), label="Fill in a label set", elem_id="set")
-    with gr.Accordion("Texts", open=False):
-        kinds: dict[str, Any] = {"choices": list(TEXTS.items()), "allow_custom_value": True}
-        chosen = gr.Dropdown(value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds)
-        file = "Class names or descriptions (text or CSV)"
-        names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
-    controls = Controls(video, gr.State(None), labels, *models, chosen, gr.State({}))
+    with gr.Row(elem_id="inputs"):
+        with gr.Column(scale=2, min_width=220):
+            video = gr.Video(label="Your clip", height=150, elem_id="clip", **sources)
+        with gr.Column(scale=7, min_width=300):
+            gallery = sample_gallery(found, CHOOSE + _GIF)
+        with gr.Column(scale=3, min_width=260, elem_id="run"):
+            with gr.Row():
+                run = gr.Button("Analyse", variant="primary", min_width=100, elem_id="analyse")
+                stop = gr.Button("Cancel", min_width=90, elem_id="cancel")
+            status = gr.HTML("", elem_id="status")
+            with gr.Accordion(_names_title(own), open=False, elem_id="names-box") as names_box:
+                labels = control(Analyse, "labels", info=texts.LABELS_HELP, lines=4, max_lines=8, value=own)
+                label_set = gr.Dropdown(list(SET_TITLES), label="Fill in a label set", elem_id="set")
+            with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+                baseline, model = _model_boxes(services)
+                kinds: dict[str, Any] = {"choices": list(TEXTS.items()), "allow_custom_value": True}
+                chosen = gr.Dropdown(value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds)
+                file = "Class names or descriptions (text or CSV)"
+                names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
+                gif = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
+                offer = _about_models(services, baseline, model)
+    controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
     player = [video, controls.shown]
     recorded = [video.upload, video.stop_recording]
     show = guarded(partial(_preview, services))
     previewed = gr.on(recorded, show, video, player, show_progress="minimal", **PRIVATE)
     previewed.success(None, None, None, js=_PLAYABLE_NOW, **INSTANT)
-    gif.upload(guarded(partial(preview_pair, services)), gif, player, **PRIVATE)
+    converted = gif.upload(guarded(partial(preview_pair, services)), gif, player, **PRIVATE)
     label_set.change(guarded(set_text), [label_set, controls.model], labels, **PRIVATE)
     names.upload(guarded(_read_names), names, [labels, controls.sentences], **PRIVATE)
-    return controls, examples, run, stop, status
+    labels.change(lambda names: gr.Accordion(label=_names_title(names)), labels, names_box, **INSTANT)
+    return Chooser(controls, gallery, [previewed.success, converted.success], run, stop, status, offer)
 
 
-def about_models(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
+def _names_title(names: str) -> str:
+    count = len([line for line in names.splitlines() if line.strip()])
+    return f"{count} class names, edit" if count > 1 else "Class names, edit"
+
+
+def _about_models(services: Services, baseline: gr.Dropdown, model: gr.Dropdown) -> tuple[gr.Row, gr.Dropdown]:
     """Lay out the models' limitations, their cards, and the conversion of official files, which is returned."""
 
     def describe(*names: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The page: clip and class names on the left, results in tabs on the right; and how it is served."""
+"""The page: clip and class names above, results in tabs below; and how it is served."""
 
 import os
 import signal
@@ -18,13 +18,14 @@ import gradio as gr
 import tyro
 from starlette.middleware import Middleware
 
-from app import texts
+from app import html, texts
 from app.actions.labels import names_of, set_or_names
 from app.endpoints import add_endpoints
 from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED, light
 from app.guard import Guard
-from app.inputs import about_models, conversion_now, left_column, model_boxes
+from app.inputs import chooser, conversion_now
 from app.services import Services
+from app.stage import samples, stage_box, stored
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
 from app.tabs.classes import classes_tab
@@ -43,6 +44,8 @@ from ezclip.files import shipped
 from ezclip.progress import Watch, with_time_left
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
+from ezclip.studies.stage.directions import in_all_directions
+from ezclip.studies.stage.document import stage
 from ezclip.video.worker import SECONDS
 
 ASSETS = shipped("assets")
@@ -53,7 +56,7 @@ PATIENCE = 60.0  # seconds that a job of others may compute, and
 DECODING = "10"  # seconds that a decoder may take for one answer
 SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
-OLD_TABS = {"evidence": "motion"}
+OLD_TABS = {"evidence": "motion", "recognise": "see", "attention": "see"}
 PACKAGES = ("torch", "open_clip_torch", "gradio", "captum", "av")  # whose versions the page shows
 # The page's URL stores the choices, so that it can be shared.
 _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
@@ -63,45 +66,46 @@ _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
 # If the results are below the window, as on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
-_REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab);
-    history.replaceState(null, '', u); return [tab] }"""
+_REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab == 'more' ? 'embeddings' : tab);
+    if (u.href != location.href && !window.ezGoingBack) history.pushState(null, '', u); return [tab] }"""
+# The browser's Back and Forward go through the tabs.
+_GO_BACK = """() => { window.addEventListener('popstate', async () => {
+    const tab = new URL(location).searchParams.get('tab') || 'see';
+    const press = value => document.querySelector(`.ez-tabs input[value="${value}"]`)?.click();
+    window.ezGoingBack = true;
+    if (!press(tab)) { press('more'); await new Promise(done => setTimeout(done, 300)); press(tab); }
+    window.ezGoingBack = false }) }"""
 
 
 def build_app(services: Services) -> gr.Blocks:
     """Lay out the page and register its handlers."""
-    samples = sorted(str(path) for path in (ASSETS / "samples").glob("*.mp4"))
-    with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(600, HOUR)) as demo:
-        gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}")
+    found = samples()
+    paths = [sample.path for sample in found]
+    with gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, HOUR)) as demo:
+        gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}", elem_id="lead")
         state = gr.State(None, time_to_live=HOUR)  # the Analysis that the tabs show
         measured = gr.State(None, time_to_live=HOUR)  # the same with the faithfulness of its maps measured
-        with gr.Row():
-            with gr.Column(scale=2, min_width=320, elem_id="inputs"):
-                models = model_boxes(services)
-                controls, examples, run, stop, status = left_column(services, samples, models)
-            with gr.Column(scale=5, min_width=320):
-                with gr.Row():
-                    for model in models:
-                        model.render()
-                offer = about_models(services, *models)
-                # In place of the tabs' own header, whose overflow menu drops some of them.
-                named = [(title, tab) for tab, title in texts.TABS.items()]
-                choose = gr.Radio(named, value="recognise", label="Results", show_label=False, elem_id="choose-tab")
-                with gr.Tabs(elem_id="tabs") as tabs_box:
-                    recognise = RecogniseTab(services, controls, state)
-                    attention = AttentionTab(services, state, measured)
-                    across = AcrossFramesTab(state)
-                    embeddings = EmbeddingsTab(services, controls, samples)
-                    motion_tab(services, controls)
-                    classes_tab(services, controls)
-                    ood_tab(services, controls, samples)
-                    long_video_tab(services, controls)
-                    with gr.Tab(texts.TABS["about"], id="about"):
-                        versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
-                        gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {versions}")
+        row = chooser(services, found)
+        controls, run, stop, status = row.controls, row.run, row.stop, row.status
+        choose, more = _tab_choice()
+        with gr.Tabs(elem_id="tabs") as tabs_box:  # their own header has an overflow menu that drops some of them
+            with gr.Tab(texts.TABS["see"], id="see"):
+                stage_shown = stage_box(stored(found[0], demo=True) if found else None, "stage", linked=True)
+                recognise = RecogniseTab(services, controls, state)
+                attention = AttentionTab(services, state, measured)
                 export = Export(services, state, measured, attention.opacity)
+            motion_tab(services, controls)
+            classes_tab(services, controls)
+            embeddings = EmbeddingsTab(services, controls, paths)
+            across = AcrossFramesTab(state)
+            ood_tab(services, controls, paths)
+            long_video_tab(services, controls)
+            with gr.Tab(texts.TABS["about"], id="about"):
+                versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+                gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {versions}")
 
         shown = [recognise, attention, across, export]
-        outputs = [state, *(component for tab in shown for component in tab.outputs)]
+        outputs = [state, stage_shown, *(component for tab in shown for component in tab.outputs)]
 
         def analyse(current: Analysis | None, *values: Any, again: bool = False) -> Iterator[Any]:
             unchanged = [gr.skip() for _ in outputs]
@@ -114,24 +118,39 @@ def build_app(services: Services) -> gr.Blocks:
                 names = study.given_labels()[0] or own_labels(study.model)
                 if not again or study.target not in names:  # only a redraw keeps the label
                     study = study.but(target="")
+                known = current is not None and current.study["clip"] == study.clip
+                films = services.films(study.clip) if study.clip and not known else None
                 watch = Watch(with_time_left(services.run(study)))
                 for step in watch:
-                    yield [escape(f"{step.share:.0%} · {step.doing} …"), *unchanged]
+                    yield [html.busy(f"{step.share:.0%} · {step.doing} …"), *unchanged]
                 analysis = light(watch.result)
-                found = [value for tab in shown for value in tab.show(analysis, current)]
+                new = films.result() if films else {}
+                results = [value for tab in shown for value in tab.show(analysis, current)]
                 frames = f"{len(analysis.clip)} frames of {analysis.clip.total}"
-                yield [f"Done: {frames}, label “{escape(analysis.target)}”.", analysis, *found]
+                done = f"Done: {frames}, label “{escape(analysis.target)}”."
+                yield [done, analysis, stage(analysis, films=new), *results]
+                watch = Watch(services.in_turn(partial(in_all_directions, analysis=analysis), long=False))
+                for _ in watch:
+                    yield [gr.skip(), *unchanged]
+                yield [gr.skip(), gr.skip(), stage(analysis, watch.result, new), *unchanged[2:]]
             except Exception as error:
                 sentence = escape(str(as_user_error(error)))
                 gr.Warning(sentence, title=TOAST)
                 yield [sentence, *unchanged]
 
         inputs = [state, *attention.inputs, *controls]
+
+        def open_sample(event: gr.EventData) -> tuple[Any, ...]:
+            sample = found[int(event._data["row"])]
+            return sample.path, None, stored(sample)
+
+        picked = row.gallery.select(open_sample, None, [controls.video, controls.shown, stage_shown], **INSTANT)
         busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
         jobs, measurements = [], []
         begins = {
             run.click: False,
-            examples.load_input_event.success: False,
+            picked.success: False,
+            **dict.fromkeys(row.played, False),
             partial(gr.on, attention.changes): True,
             recognise.edited.success: True,
         }
@@ -142,7 +161,7 @@ def build_app(services: Services) -> gr.Blocks:
                 ended(ready, None, run, **INSTANT)
             if not again:
                 job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
-            measure, filled = on_gpu(attention.measure), [attention.faithfulness, measured]
+            measure, filled = on_gpu(attention.measure), [attention.faithfulness, measured, stage_shown]
             measurements.append(job.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND))
             jobs.append(job)
         for begin in begins:
@@ -158,16 +177,34 @@ def build_app(services: Services) -> gr.Blocks:
         address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
         for job in jobs:
             named = job.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
-            named.then(None, [address, *models], None, js=_REMEMBER, **PRIVATE)
-        choose.input(lambda tab: gr.Tabs(selected=tab), choose, tabs_box, js=_REMEMBER_TAB, **INSTANT)
+            named.then(None, [address, controls.baseline, controls.model], None, js=_REMEMBER, **PRIVATE)
+        for choice in (choose, more):
+            choice.input(_tab, choice, [tabs_box, more], js=_REMEMBER_TAB, **INSTANT)
 
         def recall(request: gr.Request) -> list[Any]:
             return _recall(services, request)
 
-        restored = [controls.labels, *models, choose, tabs_box, *embeddings.models, *offer]
-        demo.load(recall, None, restored, **PRIVATE)
+        models = [controls.baseline, controls.model]
+        restored = [controls.labels, *models, choose, more, tabs_box, *embeddings.models, *row.offer]
+        demo.load(recall, None, restored, js=_GO_BACK, show_progress="hidden", **PRIVATE)
         add_endpoints(services)
     return demo
+
+
+def _tab_choice() -> tuple[gr.Radio, gr.Radio]:
+    """The tabs by name: the first ones and More, and those under More."""
+    plain: dict[str, Any] = {"show_label": False, "elem_classes": "ez-tabs"}
+    first = [*((texts.TABS[tab], tab) for tab in texts.FIRST), ("More", "more")]
+    rest = [(title, tab) for tab, title in texts.TABS.items() if tab not in texts.FIRST]
+    choose = gr.Radio(first, value=texts.FIRST[0], label="Results", elem_id="choose-tab", **plain)
+    return choose, gr.Radio(rest, value=rest[0][1], label="More", elem_id="choose-more", visible=False, **plain)
+
+
+def _tab(chosen: str) -> tuple[gr.Tabs, gr.Radio]:
+    """Open a tab; "more" opens the first of those under More."""
+    under = chosen not in texts.FIRST
+    tab = next(t for t in texts.TABS if t not in texts.FIRST) if chosen == "more" else chosen
+    return gr.Tabs(selected=tab), gr.Radio(visible=under, value=tab) if under else gr.Radio(visible=False)
 
 
 def _recall(services: Services, request: gr.Request) -> list[Any]:
@@ -177,12 +214,12 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
     boxes = [asked.get(key) for key in ("baseline", "model")]
     known = [gr.Dropdown(names, value=n) if n and services.offers(n) else gr.Dropdown(names) for n in boxes]
     tab, model = asked.get("tab"), asked.get("model", "")
-    tab = OLD_TABS.get(tab or "", tab)
+    tab = OLD_TABS.get(tab or "", tab or "")
     own = model if services.offers(model) else services.default
     return [
         names_of(asked["labels"], own) if asked.get("labels") else gr.skip(),
         *known,
-        *((tab, gr.Tabs(selected=tab)) if tab in texts.TABS else (gr.skip(), gr.skip())),
+        *((tab if tab in texts.FIRST else "more", *_tab(tab)[::-1]) if tab in texts.TABS else [gr.skip()] * 3),
         *(gr.Dropdown(names) for _ in range(2)),
         *conversion_now(),
     ]

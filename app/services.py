@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from ezclip.progress import Progress, Report, Steps, Watch, finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.declaration import Study
 from ezclip.studies.host import Host, Value
+from ezclip.studies.stage.document import films_of
 from ezclip.types import Document
 from ezclip.video.worker import pool
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 LONGEST_NAME = 200  # of a folder that is typed; file systems refuse much longer ones
 BATCH = 8  # clips between two steps of an evaluation, so that Cancel is quick
+JOBS = 3  # one computes while others decode
 SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 SCRATCH_BYTES = 2e9
 CLEANING_SECONDS = 600
@@ -57,6 +60,7 @@ class Services(Host):
         self.patience, self.computing = patience, threading.Lock()
         self._unpacked: dict[str, Path] = {}
         self._ended = threading.Event()
+        self._filming = ThreadPoolExecutor(max_workers=JOBS, thread_name_prefix="film")
 
     def start(self) -> None:
         """Start a decoder, load and try the two models in the background, and keep the scratch folder small."""
@@ -108,6 +112,10 @@ class Services(Host):
         """The model of that name, if ``check`` accepts it, loaded at first use."""
         self.check(name)
         return super().predictor(name)
+
+    def films(self, path: str) -> Future[dict[str, Document]]:
+        """The film of a clip for the stage, decoded while models compute."""
+        return self._filming.submit(films_of, path)
 
     def scratch(self) -> Path:
         """A new folder for files for a user."""

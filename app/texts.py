@@ -8,27 +8,27 @@ from ezclip.types import Document
 
 TITLE = "EZ-CLIP"
 LEAD = (
-    "Drop a clip, name some actions, and compare two models on it: **base**, which looks at frames one by one, and "
-    "**EZ-CLIP**, whose temporal prompts let the frames exchange information."
+    "Does a video model see **motion**, or only appearance? The baseline looks at each frame alone; EZ-CLIP lets frames "
+    "exchange information."
 )
 TABS = {
-    "recognise": "Recognise",
-    "attention": "Attention",
-    "across": "Across frames",
-    "embeddings": "Frame embeddings",
+    "see": "See",
     "motion": "Test motion",
-    "classes": "Classes",
+    "classes": "Compare classes",
+    "embeddings": "Frame embeddings",
+    "across": "Across frames",
     "ood": "Out of distribution",
     "long": "Long video and live",
     "about": "About",
 }
+FIRST = ("see", "motion", "classes")  # the others are under More
 LABELS_HELP = "One per line, or separated by commas. Leave empty for the model's own classes."
 TYPED = "From the list, or type a folder, clip:ARCH/TAG or hf:organisation/name (may be downloaded), then Enter."
 TEMPLATE = "From the list, or your own template with {} for the name, such as: a video of {}"
 CUT = "The player shows this file without its last {:.0f} seconds; the analysis reads all of it."
 TARGET = "Used by the faithfulness scores below and by maps “of the label”; the other maps do not depend on it."
-EMPTY_RANKING = "The ranked class names of both models appear here."
-EMPTY_MAPS = "The frames and both models' attention maps appear here."
+EMPTY_RANKING = "All class names, ranked by both models, appear here after an analysis."
+EMPTY_MAPS = "The frames and both models' attention maps appear here after an analysis."
 EMPTY_INFLUENCE = "The influence of each frame on the others appears here."
 CANCELLED = "Cancelled. Earlier results stay; press Analyse to start again."
 
@@ -58,7 +58,7 @@ trustworthiness measures how well.
 **Test motion.** Score and rank are of the model's top label for the original clip; *map change* is the fraction of
 the map's heat that moved, frame by frame. A model that is blind to order keeps all of them when frames are shuffled.
 
-**Classes.** The chart shows what each class gains or loses; a confusion is fixed where only the second model is right.
+**Compare classes.** The chart shows what each class gains or loses; a confusion is fixed where only the second model is right.
 In the map of videos each point is one clip, numbered by its class; the *silhouette* (-1 to 1) measures how well a model
 separates the classes. *Difference maps* are violet or orange on a scale that is symmetric around zero.
 
@@ -73,7 +73,7 @@ The model and its losses are those of *EZ-CLIP: Efficient Zero-shot Video Action
 2312.08010](https://arxiv.org/abs/2312.08010)), checked against the [released
 code](https://github.com/Shahzadnit/EZ-CLIP). Rollout through the prompts, the comparison with static copies, the motion
 test, the benchmark and the models shipped here are this project's own. The shipped models were trained on Tabletop
-Motion, videos drawn by this project; no family of the tab *Out of distribution* was among them.
+Motion, videos drawn by this project; no family under *More, Out of distribution* was among them.
 
 ## Privacy
 Clips stay on the machine that runs this app. Their files are deleted within about an hour, recently decoded frames stay

@@ -2,6 +2,8 @@
 
 import gradio as gr
 
+from ezclip.figures.stage import style
+
 THEME = gr.themes.Soft(
     primary_hue="indigo",
     neutral_hue="slate",
@@ -19,33 +21,47 @@ THEME = gr.themes.Soft(
     button_primary_background_fill_dark="*primary_600",
 )
 
-CSS = """
-.gradio-container { max-width: 1400px !important; margin: 0 auto !important; overflow: clip !important; }
+CSS = (
+    """
+.gradio-container { width: 100%; max-width: 1900px !important; margin: 0 auto !important; overflow: clip !important; }
+.gradio-container > .main, .gradio-container > .main > .wrap { padding: 4px 8px !important; }
+.gradio-container .column.gap, .gradio-container .contain > .column { gap: 8px; }
+#tabs .tabitem { padding: 0; border: 0; }
+#lead { padding: 0 !important; }
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
-#inputs { --clip: 280px; gap: 10px; }
-#run { gap: 4px; }
-@media (min-width: 768px) and (min-height: 600px) {
-  /* Clip, class names and button stay in view; what is below them scrolls inside the column. */
-  #inputs { --clip: clamp(150px, 28vh - 24px, 280px); position: sticky; top: 8px; align-self: flex-start;
-    max-height: calc(100vh - 16px); overflow: hidden auto; flex-wrap: nowrap; scrollbar-width: thin; }
-  #inputs > * { flex: none; }
-  #samples { max-height: calc(46px + clamp(36px, 30vh - 160px, 245px)); padding-bottom: 12px; overflow: hidden auto;
-    scrollbar-width: thin; mask-image: linear-gradient(#000 calc(100% - 16px), #0000); }
-  #labels textarea { max-height: clamp(72px, 40vh - 220px, 138px); }
-}
-#clip { height: var(--clip) !important; min-height: 0; }
-#clip video, #clip .upload-container { max-height: calc(var(--clip) - 46px); }
+#lead h1 { display: inline; margin: 0 10px 0 0; } #lead p { display: inline; }
+#inputs { gap: 12px; align-items: flex-start; }
+#clip { height: 132px !important; min-height: 0; }
+#clip video, #clip .upload-container { max-height: 96px; }
 #clip .upload-container .wrap { min-height: 0; }
-#gif { align-self: flex-end; width: auto; margin-bottom: -36px; z-index: 1; }
+#run { gap: 6px; }
+#run #status { font-size: .9rem; }
+#run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
+/* A Cancel button is there only while something runs that it stops. */
+button[id$="-cancel"], #cancel { display: none; }
+#run:has(#status .ez-busy, .translucent, .generating) #cancel,
+.tabitem:has(.ez-progress, .ez-busy, .translucent, .generating) button[id$="-cancel"] { display: inline-flex; }
 #tabs > .tab-wrapper { display: none; }
-#choose-tab .wrap { gap: 4px; }
-#choose-tab { padding: 0; border: 0; background: none; box-shadow: none; }
-#choose-tab label { padding: 6px 11px; box-shadow: none; background: none; border: 0; border-radius: 0;
+.ez-tabs .wrap { gap: 4px; }
+.ez-tabs { padding: 0; border: 0; background: none; box-shadow: none; }
+.ez-tabs label { padding: 6px 11px; box-shadow: none; background: none; border: 0; border-radius: 0;
   border-bottom: 3px solid transparent; color: var(--body-text-color); }
-#choose-tab label.selected { border-bottom-color: var(--primary-600); font-weight: 600; }
-#choose-tab label:has(:focus-visible) { outline: 2px solid var(--primary-500); }
-#choose-tab input { position: absolute; opacity: 0; }
-#choose-tab label span { margin: 0; }
+.ez-tabs label.selected { border-bottom-color: var(--primary-600); font-weight: 600; }
+.ez-tabs label:has(:focus-visible) { outline: 2px solid var(--primary-500); }
+.ez-tabs input { position: absolute; opacity: 0; }
+.ez-tabs label span { margin: 0; }
+.ez-samples { display: flex; gap: 8px; overflow: auto hidden; padding: 2px 2px 8px; align-items: stretch;
+  scrollbar-width: thin; contain: inline-size; }
+.ez-sample { flex: 0 0 84px; display: flex; flex-direction: column; gap: 3px; font-size: .78rem; line-height: 1.1;
+  text-align: left; color: var(--body-text-color); cursor: pointer; background: none; border: 0; padding: 0; }
+.ez-sample span { display: block; width: 84px; height: 84px; border-radius: 6px; background-size: 672px 84px;
+  outline: 1px solid var(--border-color-primary); }
+.ez-sample:hover span, .ez-sample:focus-visible span { outline: 2px solid var(--primary-500); }
+.ez-playing span { animation: ez-play 1s steps(8) infinite; }
+@keyframes ez-play { to { background-position-x: -672px; } }
+@media (prefers-reduced-motion: reduce) { .ez-playing span { animation: none; } }
+.ez-samples-wrong { flex: 0 0 auto; writing-mode: vertical-rl; transform: rotate(180deg); text-align: right;
+  font-size: .78rem; color: var(--body-text-color-subdued); border-right: 2px solid #d97706; padding: 2px 3px; }
 .ez-empty { color: var(--body-text-color-subdued); padding: 32px 12px; text-align: center; }
 .ez-warning { border-left: 4px solid #d97706; padding: 2px 10px; margin: 6px 0; }
 .ez-pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(320px, 100%), 1fr)); gap: 20px; }
@@ -84,7 +100,6 @@ CSS = """
 .ez-note, .ez-progress { color: var(--body-text-color-subdued); font-size: .9rem; }
 .ez-progress { padding: 16px 12px; }
 .ez-strip td.ez-on .ez-cell { outline: 3px solid var(--primary-500); }
-.ez-strip td.ez-on { min-width: 168px; }
 .ez-matrix, .ez-time { border-collapse: separate; border-spacing: 2px; font-size: .8rem;
   color: var(--body-text-color); }
 .ez-matrix th { font-weight: normal; white-space: nowrap; padding: 0 4px; text-align: center; }
@@ -122,3 +137,5 @@ CSS = """
 .ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }
 .ez-time button { color: var(--body-text-color); }
 """
+    + style()
+)

@@ -93,15 +93,19 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
 def ready(page: Page) -> None:
     """Wait for the page's elements, which load one by one."""
     page.get_by_role("button", name="Analyse", exact=True).wait_for()
-    page.locator("#labels textarea").wait_for()
+    page.locator("#labels textarea").wait_for(state="attached")
+    page.locator("#stage canvas").first.wait_for()
     page.locator("#status").wait_for(state="attached")
 
 
 def open_tab(page: Page, tab: str) -> None:
     """Open a tab."""
-    from app.texts import TABS
+    from app.texts import FIRST, TABS
 
-    page.locator("#choose-tab label", has_text=TABS[tab]).click()
+    first = tab in FIRST
+    page.locator("#choose-tab label", has_text=TABS[tab] if first else "More").click()
+    if not first:
+        page.locator("#choose-more label", has_text=TABS[tab]).click()
     page.wait_for_timeout(700)
 
 

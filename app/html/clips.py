@@ -30,6 +30,11 @@ def _ranked(predictions: list[Prediction], before: list[str]) -> list[Document]:
     return [vars(p) | {"moved": places.get(p.label, rank) - rank} for rank, p in enumerate(predictions[:MOST])]
 
 
+def samples(right: list[tuple[int, str, str]], wrong: list[tuple[int, str, str]]) -> str:
+    """Buttons for samples (number, title, strip of frames), those that the model gets wrong apart."""
+    return render("samples", right=right, wrong=wrong)
+
+
 def cards(found: list[dict[str, str]]) -> str:
     """Model cards."""
     return render("cards", cards=found)
@@ -68,7 +73,7 @@ def faithfulness(analysis: Analysis, *, doing: str = "") -> str:
     for f in analysis.faithfulness:
         gains = [doing or "not yet measured" if v is None else f"{v:+.3f}" for v in (f.deletion, f.insertion)]
         rows.append([f.name, *gains, *("no ground truth" if v is None else f"{v:.1%}" for v in (f.moving, f.area))])
-    return render("faithfulness", rows=rows, target=analysis.target)
+    return render("faithfulness", rows=rows, target=analysis.target, doing=doing)
 
 
 def temporal(analysis: Analysis, layer: int = 0) -> str:

@@ -92,6 +92,11 @@ def progress(step: Progress) -> str:
     return render("progress", step=step)
 
 
+def busy(text: str) -> str:
+    """What a running job does, in a line."""
+    return f'<span class="ez-busy">{escape(text)}</span>'
+
+
 def verdict(text: str, skipped: list[str]) -> str:
     """A verdict, and warnings below it."""
     return f"<p><b>{escape(text)}</b></p>{_macro('warnings', skipped)}"

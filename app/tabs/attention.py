@@ -1,4 +1,4 @@
-"""Tab: frames and attention maps of the models, in rows, with their faithfulness."""
+"""Under the stage: frames and maps of the models in rows, with their faithfulness, settings and files."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -16,12 +16,9 @@ from ezclip.explanation.methods import FUSIONS, METHODS
 from ezclip.progress import Watch
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis, save_maps, save_overlay, strip_figure
+from ezclip.studies.stage.document import trusted
 
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
-_SET_FRAME = """(t) => document.querySelectorAll('.ez-strip').forEach(s => {
-    s.querySelectorAll('[data-t]').forEach(c => c.classList.toggle('ez-on', +c.dataset.t === t - 1));
-    const on = s.querySelector('.ez-on'), head = s.querySelector('th');
-    if (on) s.scrollTo({left: on.offsetLeft - (head ? head.offsetWidth : 0) - 8, behavior: 'smooth'}) })"""
 # Parameters of ``Analyse`` in the order of ``AttentionTab.inputs``, whose last is the box of all variants.
 _SETTINGS = ("method", "target", "fusion", "start_layer", "discard", "opacity", "difference")
 
@@ -33,32 +30,29 @@ class AttentionTab:
         self.services = services
         setting = partial(control, Analyse)
         wide: dict[str, Any] = {"min_width": 260}
-        with gr.Tab(texts.TABS["attention"], id="attention"):
-            with gr.Row():
-                self.method = setting("method", choices=_methods(), **wide)
-                self.target = gr.Dropdown([], label="Label to explain", info=texts.TARGET, elem_id="target", **wide)
-            self.strip = gr.HTML(html.empty(texts.EMPTY_MAPS), elem_id="strip")
-            self.faithfulness = gr.HTML("", elem_id="faithfulness")
-            with gr.Row():
-                self.opacity = setting("opacity", label="Opacity of the maps", **wide)
-                label = "Frame to highlight in all rows"
-                self.frame = gr.Slider(1, 8, 1, step=1, label=label, elem_id="frame", **wide)
-            with gr.Accordion("Settings of the map (options in grey do not apply)", open=False), gr.Row():
-                self.fusion = setting("fusion")
-                self.start = gr.Dropdown([("all layers", 0)], value=0, label="Layers", elem_id="start-layer")
-                self.discard = setting("discard")
-                self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
-                self.subtract = setting("difference", label="Show the difference model minus baseline")
-            with gr.Row():
-                for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
-                    make = partial(_file, services, suffix)
-                    download_button(label, f"download-{suffix}", make, [state, measured, self.opacity])
+        gr.Markdown("## Maps frame by frame")
+        with gr.Row():
+            self.method = setting("method", choices=_methods(), **wide)
+            self.target = gr.Dropdown([], label="Label to explain", info=texts.TARGET, elem_id="target", **wide)
+        self.strip = gr.HTML(html.empty(texts.EMPTY_MAPS), elem_id="strip")
+        self.faithfulness = gr.HTML("", elem_id="faithfulness")
+        with gr.Row():
+            self.opacity = setting("opacity", label="Opacity of the maps", **wide)
+        with gr.Accordion("Settings of the map (options in grey do not apply)", open=False), gr.Row():
+            self.fusion = setting("fusion")
+            self.start = gr.Dropdown([("all layers", 0)], value=0, label="Layers", elem_id="start-layer")
+            self.discard = setting("discard")
+            self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
+            self.subtract = setting("difference", label="Show the difference model minus baseline")
+        with gr.Row():
+            for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
+                make = partial(_file, services, suffix)
+                download_button(label, f"download-{suffix}", make, [state, measured, self.opacity])
         drawn, boxes = [self.strip, self.faithfulness], [self.method, self.target, self.fusion, self.start]
-        self.outputs = [*drawn, self.frame, self.discard, *boxes]
+        self.outputs = [*drawn, self.discard, *boxes]
         self.inputs = [*boxes, self.discard, self.opacity, self.subtract, self.all]
         self.changes = [*(box.input for box in [*boxes, self.all, self.subtract]), self.discard.release]
         self.opacity.input(None, self.opacity, None, js=_SET_OPACITY)
-        self.frame.input(None, self.frame, None, js=_SET_FRAME)
 
     def settings(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """Parameters of ``Analyse``, from the values of ``inputs``."""
@@ -67,12 +61,13 @@ class AttentionTab:
         return dict(zip(_SETTINGS, own, strict=True)) | {"further": tuple(further)}
 
     def measure(self, current: Analysis | None, known: Analysis | None) -> Iterator[Any]:
-        """Measure the maps' faithfulness in the background, once for each analysis, and show it under them."""
+        """Measure the maps' faithfulness in the background, once for each analysis, and show it under them and on the stage."""
         if current is not None and newest(current, known) is current:
-            yield from measured_faithfulness(self.services, current)
+            for table, found in measured_faithfulness(self.services, current):
+                yield table, found, trusted(found) if isinstance(found, Analysis) else gr.skip()
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """The strip, the maps' faithfulness, the frames, and the settings with the labels that can be explained."""
+        """The strip, the maps' faithfulness, and the settings with the labels that can be explained."""
         method = METHODS[analysis.study["method"]]
         names = [p.label for p in analysis.model.predictions]
         depth = min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results)
@@ -80,7 +75,6 @@ class AttentionTab:
         return [
             html.strip(analysis),
             html.faithfulness(analysis),
-            gr.Slider(1, max(2, len(analysis.clip)), 1, step=1),
             gr.Slider(interactive="discard" in method.settings),
             gr.Dropdown(_methods(), value=analysis.study["method"]),
             gr.Dropdown(names, value=analysis.target),

@@ -1,4 +1,4 @@
-"""Tab: both models' ranked class names, and a workbench for one class's sentence."""
+"""Under the stage: both models' ranked class names, and a workbench for one class's sentence."""
 
 import gradio as gr
 
@@ -13,14 +13,13 @@ class RecogniseTab:
     """The rankings; ``show`` gives the new values of ``outputs``. ``edited`` fires when a sentence was changed."""
 
     def __init__(self, services: Services, controls: Controls, state: gr.State) -> None:
-        with gr.Tab(texts.TABS["recognise"], id="recognise"):
-            self.ranking = gr.HTML(html.empty(texts.EMPTY_RANKING), elem_id="ranking")
-            with gr.Accordion("Text workbench: describe a class in your own words", open=False):
-                with gr.Row():
-                    self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
-                    enter = "Press Enter; empty restores the prompt text."
-                    self.sentence = gr.Textbox(label="Its sentence", info=enter, elem_id="sentence", scale=2)
-                self.own = gr.HTML("", elem_id="own-sentences")
+        self.ranking = gr.HTML(html.empty(texts.EMPTY_RANKING), elem_id="ranking")
+        with gr.Accordion("Text workbench: describe a class in your own words", open=False):
+            with gr.Row():
+                self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
+                enter = "Press Enter; empty restores the prompt text."
+                self.sentence = gr.Textbox(label="Its sentence", info=enter, elem_id="sentence", scale=2)
+            self.own = gr.HTML("", elem_id="own-sentences")
         self.outputs = [self.ranking, self.label, self.sentence, self.own]
         self.services = services
         self.label.input(guarded(self._text), [self.label, state], self.sentence, **PRIVATE)

@@ -82,11 +82,19 @@ class Decoder:
         """Number of frames."""
         return self._length
 
-    def get_frames_at(self, indices: list[int], *, report: Report = silent, allocate: Allocate = in_memory) -> Frames:
+    def get_frames_at(
+        self,
+        indices: list[int],
+        *,
+        side: int | None = None,
+        report: Report = silent,
+        allocate: Allocate = in_memory,
+    ) -> Frames:
         """The distinct frames at ``indices``, upright, transparent parts on white.
 
         Args:
             indices: each in [0, len).
+            side: longest side in pixels to which frames are reduced; None keeps their size.
             report: receives the fraction of the frames decoded.
             allocate: makes the array of their pixels.
 
@@ -95,7 +103,7 @@ class Decoder:
             VideoError: the file cannot be decoded.
         """
         wanted = sorted(set(indices))
-        pixels = Pixels(len(wanted), allocate, report)
+        pixels = Pixels(len(wanted), allocate, report, side)
         if self._pictures:
             for i in wanted:
                 name = f"{self.path.name}/{self._pictures[i].name}"

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from ezclip.progress import Report
+from ezclip.video.pictures import shrunk
 
 KEPT_SIDE = 1080  # frames with twice this short side or more are reduced; no model sees more than a part of it
 Allocate = Callable[[tuple[int, ...]], np.ndarray]  # from a shape to a uint8 array
@@ -19,15 +20,15 @@ def in_memory(shape: tuple[int, ...]) -> np.ndarray:
 
 
 class Pixels:
-    """The pixels and times of frames as they are decoded; all get the size of the first."""
+    """The pixels and times of frames as they are decoded; all get the size of the first, at most ``side`` if given."""
 
-    def __init__(self, count: int, allocate: Allocate, report: Report):
-        self.count, self.allocate, self.report = count, allocate, report
+    def __init__(self, count: int, allocate: Allocate, report: Report, side: int | None = None):
+        self.count, self.allocate, self.report, self.side = count, allocate, report, side
         self.seconds: list[float] = []
 
     def add(self, image: np.ndarray, seconds: float) -> None:
         """Store the next frame."""
-        image = reduced(image)
+        image = shrunk(image, self.side) if self.side else reduced(image)
         if not self.seconds:
             self.images = self.allocate((self.count, *image.shape))
         if len(self.seconds) == self.count:

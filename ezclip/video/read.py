@@ -21,18 +21,19 @@ log = logging.getLogger(__name__)
 Choose = Callable[[int], list[int]]  # from the number of frames in a video to the wanted indices, repeats allowed
 
 
-def read_frames(path: str | Path, choose: Choose, *, report: Report = silent) -> Frames:
+def read_frames(path: str | Path, choose: Choose, *, side: int | None = None, report: Report = silent) -> Frames:
     """Decode the distinct frames that ``choose`` picks; if one is damaged, choose again among the decodable ones.
 
     Args:
         path: see ``video.decode.Decoder``.
         choose: from the number of frames to the wanted indices.
+        side: longest side in pixels to which frames are reduced; None keeps their size.
         report: receives the fraction done; if it raises, decoding ends at once.
 
     Raises:
         VideoError: not a readable video, or one that exceeds a limit; says what to do.
     """
-    return _read(path, choose, report)[0]
+    return _read(path, choose, report, side)[0]
 
 
 def read_clip(path: str | Path, choose: Choose, *, report: Report = silent) -> Clip:
@@ -41,9 +42,9 @@ def read_clip(path: str | Path, choose: Choose, *, report: Report = silent) -> C
     return frames.select(indices)
 
 
-def _read(path: str | Path, choose: Choose, report: Report) -> tuple[Frames, list[int]]:
+def _read(path: str | Path, choose: Choose, report: Report, side: int | None = None) -> tuple[Frames, list[int]]:
     with pool().lease(report) as worker:
-        total = worker.open(Path(path).name, path, "frames", report=report)
+        total = worker.open(Path(path).name, path, "frames", side, report=report)
         indices = list(choose(total))
         answer = worker.send(indices, report)
         if isinstance(answer, int):  # a chosen frame is damaged, and this many are not

@@ -79,13 +79,13 @@ class Channel:
         return list(images.shape)
 
 
-def frames(channel: Channel, path: str) -> Session:
+def frames(channel: Channel, path: str, side: int | None = None) -> Session:
     """Answers the number of frames; to indices, the frames, or the number of frames again if one is damaged."""
     decoder = Decoder(path)
     while True:
         indices = yield len(decoder)
         with suppress(LengthChanged):
-            yield decoder.get_frames_at(indices, report=channel.report, allocate=channel.allocate)
+            yield decoder.get_frames_at(indices, side=side, report=channel.report, allocate=channel.allocate)
             return
 
 

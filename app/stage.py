@@ -1,0 +1,101 @@
+"""The stage on the page, and the samples: thumbnails that play on hover, with their stored stages."""
+
+import base64
+import io
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from app import html
+from app.html.pieces import uris
+from ezclip.figures.maps import square
+from ezclip.figures.stage import script
+from ezclip.files import shipped
+from ezclip.types import Document
+
+SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
+_THUMB, _FRAMES = 96, 8  # side in pixels, and frames, of a thumbnail
+# The frame on the stage is the one that is marked in the maps frame by frame and in the planes, and the other way round.
+_LINKED = """
+const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t => document.querySelectorAll('.ez-linked [data-t]')
+    .forEach(cell => cell.classList.toggle('ez-on', +cell.dataset.t === t))});
+document.addEventListener('click', event => {
+    const cell = event.target.closest('.ez-linked [data-t]');
+    if (cell) stage.go(+cell.dataset.t) });
+"""
+_SHOWN = "watch('value', () => stage.update(props.value)); stage.update(props.value); element.stage = stage;"
+_PLAYED = """element.addEventListener('mouseover', e => e.target.closest('[data-row]')?.classList.add('ez-playing'));
+element.addEventListener('mouseout', e => e.target.closest('[data-row]')?.classList.remove('ez-playing'));
+"""
+
+
+class Sample(NamedTuple):
+    """A shipped clip with its stored stage."""
+
+    path: str
+    title: str
+    stage: Document
+
+    @property
+    def right(self) -> tuple[bool, bool]:
+        """Whether the baseline and the model name what happens."""
+        first, last = (one["answers"][0]["label"] for one in self.stage["results"]["forward"])
+        true = self.stage["truth"].get("forward")
+        return first == true, last == true
+
+    @property
+    def clear(self) -> float:
+        """How clearly the model alone is right in both directions; for order."""
+        truth, results = self.stage["truth"], self.stage["results"]
+        scores = []
+        for direction, true in truth.items():
+            base, model = (one["answers"][0] for one in results[direction])
+            scores.append((model["label"] == true) * model["score"] - 0.5 * (base["label"] == true) * base["score"])
+        return min(scores) if len(truth) > 1 else min(scores) - 1
+
+
+def samples() -> list[Sample]:
+    """The shipped clips that have a stored stage: those that the model gets right first, the clearest ahead."""
+    found = []
+    for path in sorted(SAMPLES.glob("*.mp4")):
+        stored = STAGES / f"{path.stem}.json"
+        if stored.is_file():
+            title = path.stem.partition("_")[2].replace("_", " ")
+            found.append(Sample(str(path), title, json.loads(stored.read_text("utf-8"))))
+    return sorted(found, key=lambda sample: (not sample.right[1], -sample.clear))
+
+
+def stage_box(document: Document | None, elem_id: str, *, linked: bool = False) -> gr.HTML:
+    """The component; its values are documents of ``studies.stage.document``."""
+    start = _LINKED if linked else "const stage = ezStage(element.querySelector('.ezs-root'));"
+    place = '<div class="ezs-root"></div>'
+    options: dict[str, Any] = {"html_template": place, "apply_default_css": False, "elem_id": elem_id}
+    return gr.HTML(document, js_on_load=script() + start + _SHOWN, **options)
+
+
+def sample_gallery(found: list[Sample], choose: str) -> gr.HTML:
+    """A button for each sample, the model's failures under their own heading; triggers "select" by ``choose``."""
+    right = [(i, s.title, _thumbnail(s.stage)) for i, s in enumerate(found) if s.right[1]]
+    wrong = [(i, s.title, _thumbnail(s.stage)) for i, s in enumerate(found) if not s.right[1]]
+    return gr.HTML(html.samples(right, wrong), elem_id="samples", apply_default_css=False, js_on_load=_PLAYED + choose)
+
+
+def _thumbnail(document: Document) -> str:
+    """Some frames of a stored film side by side, as a data address."""
+    film = document["films"][document["film"]]
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(film["picture"].partition(",")[2]))))
+    width, height = film["width"], film["height"]
+    images = []
+    for i in np.linspace(0, len(film["seconds"]) - 1, _FRAMES).round().astype(int):
+        top, left = i // film["columns"] * height, i % film["columns"] * width
+        images.append(sheet[top : top + height, left : left + width])
+    return uris([np.concatenate(square(np.stack(images), _THUMB, _THUMB), axis=1)])[0]
+
+
+def stored(sample: Sample, **more: Any) -> Document:
+    """A sample's stage, to be shown at once."""
+    return sample.stage | more

@@ -1,0 +1,40 @@
+"""The stored stages of the sample clips, assets/stage/*.json: python docs/make_stages.py.
+
+Each holds what the page shows when it opens or when a sample is chosen: the film, both shipped models' maps and answers
+forward, reversed, shuffled and static.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from ezclip.progress import finish  # noqa: E402
+from ezclip.studies.analysis import Analyse  # noqa: E402
+from ezclip.studies.host import Host  # noqa: E402
+from ezclip.studies.stage.directions import in_all_directions  # noqa: E402
+from ezclip.studies.stage.document import films_of, stage  # noqa: E402
+from ezclip.types import Document  # noqa: E402
+
+
+def main() -> None:
+    """Write one file a sample."""
+    host = Host()
+    out = ROOT / "assets" / "stage"
+    out.mkdir(exist_ok=True)
+    for clip in sorted((ROOT / "assets" / "samples").glob("*.mp4")):
+        (out / f"{clip.stem}.json").write_text(json.dumps(stage_of(host, clip)) + "\n", "utf-8")
+
+
+def stage_of(host: Host, clip: Path) -> Document:
+    """The document of one clip under the shipped models."""
+    analysis = finish(Analyse(str(clip)).run(host))
+    return stage(analysis, finish(in_all_directions(host, analysis)), films_of(str(clip)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,340 @@
+/* The stage: one clip in synchronised panels, with two models' maps and answers; see ezclip/figures/stage.py for its
+   document. ezStage(root, hooks) builds it inside an element; hooks.onSample(t) is called when another of the T frames
+   is shown; hooks.reads(model, direction, t, patch) resolves to what a patch draws on, or is absent. */
+function ezStage(root, hooks = {}) {
+  const DIRECTIONS = {forward: "Forward", reversed: "Reversed", shuffled: "Shuffled", static: "Static"};
+  const SPEEDS = [0.25, 0.5, 1, 2], PERCENTILES = [95, 98, 99, 100];
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  const state = {doc: null, direction: "forward", at: 0, playing: false, speed: 1, loop: true, wipe: 0.5, view: "panels",
+    difference: true, map: 0, percentile: 99, strength: 0.85, demo: false, reads: null, sample: -1, film: null, films: {}};
+  const make = (tag, attributes = {}, ...children) => {
+    const node = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+      if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+      else if (value !== false && value != null) node.setAttribute(name, value === true ? "" : value);
+    }
+    node.append(...children);
+    return node;
+  };
+  const choice = (label, values, now, set, show = String) => make("label", {class: "ezs-choice"}, label + " ",
+    make("select", {onchange: event => { set(values[event.target.selectedIndex]); paint(); }},
+      ...values.map(value => make("option", {selected: value === now}, show(value)))));
+
+  const directions = Object.entries(DIRECTIONS).map(([key, title]) => make("button", {type: "button", role: "radio",
+    "data-direction": key, onclick: () => { state.demo = false; turn(key); }}, title));
+  const verdict = make("p", {class: "ezs-verdict"});
+  const panels = make("div", {class: "ezs-panels"});
+  const play = make("button", {type: "button", class: "ezs-play", onclick: () => toggle()});
+  const range = make("input", {type: "range", min: 0, max: 1, step: 0.001, value: 0, "aria-label": "Time in the clip",
+    oninput: () => { pause(); state.at = +range.value; paint(); }});
+  const ticks = make("div", {class: "ezs-ticks", "aria-hidden": "true"});
+  const thumbs = make("div", {class: "ezs-thumbs"});
+  const clock = make("output", {class: "ezs-clock"});
+  const readout = make("p", {class: "ezs-readout"});
+  const scale = make("div", {class: "ezs-scale"});
+  const spoken = make("div", {class: "ezs-spoken"});
+  const viewButton = make("button", {type: "button", "aria-pressed": "false", onclick: () => {
+    state.view = state.view === "panels" ? "wipe" : "panels"; layout(); }}, "Wipe");
+  const differenceBox = make("input", {type: "checkbox", checked: true,
+    onchange: () => { state.difference = differenceBox.checked; layout(); }});
+  const maps = make("span", {class: "ezs-options"});
+  const group = make("section", {class: "ezs", tabindex: 0, role: "group", onkeydown: key,
+    "aria-label": "The clip with the attention and the answers of two models. Space plays, arrows step, R reverses."},
+    make("div", {class: "ezs-bar"}, make("div", {class: "ezs-directions", role: "radiogroup",
+      "aria-label": "Order of the frames"}, ...directions), verdict),
+    panels,
+    make("div", {class: "ezs-player"}, play,
+      make("button", {type: "button", "aria-label": "Frame before", onclick: () => step(-1)}, "‹"),
+      make("button", {type: "button", "aria-label": "Next frame", onclick: () => step(1)}, "›"),
+      make("div", {class: "ezs-track"}, range, ticks), clock),
+    thumbs,
+    make("details", {class: "ezs-more"}, make("summary", {}, "Colours and speed"), make("div", {class: "ezs-options"},
+      choice("Speed", SPEEDS, 1, value => state.speed = value, value => `${value}×`),
+      make("label", {}, make("input", {type: "checkbox", checked: true,
+        onchange: event => state.loop = event.target.checked}), " Loop"),
+      make("label", {}, differenceBox, " Difference"), viewButton, maps,
+      choice("Scale ends at percentile", PERCENTILES, 99, value => { state.percentile = value; limits(); legend(); }),
+      make("label", {}, "Strength ", make("input", {type: "range", min: 0.2, max: 1, step: 0.05, value: 0.85,
+        "aria-label": "Strength of the maps",
+        oninput: event => { state.strength = +event.target.value; paint(); }})))),
+    make("div", {class: "ezs-foot"}, scale, readout), spoken);
+  root.replaceChildren(group);
+
+  const picture = new Image();
+  picture.onload = () => { thumbnails(); paint(); };
+  const small = document.createElement("canvas");
+
+  function update(doc) {
+    if (!doc) return;
+    Object.assign(state.films, doc.films);
+    if (doc.partial) {
+      if (state.doc && state.doc.key === doc.key) { Object.assign(state.doc, doc.partial); answers(); }
+      return;
+    }
+    const fresh = !state.doc || state.doc.key !== doc.key;
+    state.doc = {...doc, results: {}};
+    state.film = state.films[doc.film] || null;
+    if (state.film && picture.src !== state.film.picture) picture.src = state.film.picture;
+    state.films = {[doc.film]: state.film};
+    for (const [direction, results] of Object.entries(doc.results || {}))
+      state.doc.results[direction] = results.map(one => ({...one, heat: floats(one.heat)}));
+    if (fresh) {
+      state.at = 0; state.sample = -1; state.reads = null; state.demo = Boolean(doc.demo);
+      state.direction = "forward"; state.playing = !still;
+    }
+    maps.replaceChildren(choice("Colours", doc.maps.map((_, i) => i), state.map,
+      value => { state.map = value; legend(); }, i => doc.maps[i].name));
+    limits(); layout(); turn(state.direction, false); thumbnails(); running();
+  }
+  const floats = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
+
+  /* The shared colour scale: one percentile over both models and all orders; the difference has its own. */
+  function limits() {
+    const values = [], apart = [];
+    for (const results of Object.values(state.doc.results)) {
+      for (const one of results) one.heat.forEach(value => values.push(value));
+      difference(results)?.forEach(value => apart.push(Math.abs(value)));
+    }
+    const end = list => list.sort((a, b) => a - b)[Math.max(0, Math.ceil(list.length * state.percentile / 100) - 1)] || 1;
+    state.limit = end(values); state.apart = end(apart);
+  }
+  function difference(results) {
+    const [first, second] = [results[0], results[results.length - 1]];
+    if (results.length < 2 || first.heat.length !== second.heat.length) return null;
+    return second.heat.map((value, i) => value - first.heat[i]);
+  }
+
+  /* Position in [0, 1] of the clip as it plays -> second of the file, and which of the T maps, blended. */
+  function moment() {
+    const {doc, film, direction, at} = state, end = duration(), order = doc.orders[direction], T = order.length;
+    if (direction === "shuffled" || direction === "static") {
+      const slot = Math.min(T - 1, Math.floor(at * T));
+      return {second: doc.seconds[order[slot]], slot, next: slot, share: 0};
+    }
+    const backwards = direction === "reversed", times = places();
+    const slot = Math.max(0, times.findLastIndex(time => time <= at)), next = Math.min(T - 1, slot + 1);
+    const share = next > slot && at > times[slot] ? (at - times[slot]) / Math.max(1e-9, times[next] - times[slot]) : 0;
+    return {second: film.seconds[0] + (backwards ? 1 - at : at) * end, slot, next, share: Math.min(1, share)};
+  }
+  const duration = () => Math.max(1e-3, state.film.seconds.at(-1) - state.film.seconds[0]);
+  /* Where the T frames lie in the clip as it plays, in [0, 1]. */
+  function places() {
+    const {doc, direction, film} = state, order = doc.orders[direction], T = order.length;
+    if (direction === "shuffled" || direction === "static") return order.map((_, slot) => (slot + 0.5) / T);
+    return order.map(t => {
+      const place = Math.min(1, Math.max(0, (doc.seconds[t] - film.seconds[0]) / duration()));
+      return direction === "reversed" ? 1 - place : place;
+    });
+  }
+  const nearest = second => state.film.seconds.reduce((best, time, i, all) =>
+    Math.abs(time - second) < Math.abs(all[best] - second) ? i : best, 0);
+
+  function layout() {
+    const {doc} = state, models = doc.models, wipe = state.view === "wipe" && models.length > 1;
+    const kinds = [{kind: "clip", title: "Clip", note: doc.clip}];
+    if (wipe) kinds.push({kind: "wipe", title: `${models[0].name} | ${models.at(-1).name}`, note: "drag the line"});
+    else models.forEach((model, i) => kinds.push({kind: "model", i, title: model.name, note: model.about}));
+    const results = Object.values(doc.results)[0];
+    if (state.difference && models.length > 1 && results && difference(results))
+      kinds.push({kind: "difference", title: "Difference", note: "orange: model more, violet: baseline"});
+    viewButton.setAttribute("aria-pressed", wipe);
+    group.classList.toggle("ezs-wide", wipe);
+    panels.replaceChildren(...kinds.map(panel));
+    answers(); paint();
+  }
+  function panel(one) {
+    const canvas = make("canvas", {role: "img", "aria-label": `${one.title}: ${one.note}`});
+    Object.assign(canvas, {onmousemove: event => hover(event, one), onmouseleave: () => readout.textContent = "",
+      onclick: event => one.kind === "model" && select(event, one)});
+    if (one.kind === "wipe") canvas.onpointermove = event => {
+      if (event.buttons) { state.wipe = event.offsetX / canvas.clientWidth; paint(); } };
+    const figure = make("figure", {"data-panel": one.kind === "model" ? `model-${one.i}` : one.kind},
+      make("figcaption", {}, make("b", {}, one.title), make("small", {}, one.note)), canvas);
+    if (one.kind === "model") figure.append(make("div", {class: "ezs-answer", "data-model": one.i}));
+    if (one.kind === "clip") figure.append(make("p", {class: "ezs-truth"}));
+    return Object.assign(figure, {one});
+  }
+
+  function answers() {
+    const {doc, direction} = state, results = doc.results[direction];
+    panels.querySelectorAll(".ezs-answer").forEach(box => {
+      const found = results && results[+box.dataset.model], truth = doc.truth[direction];
+      if (!found) { box.replaceChildren(make("p", {class: "ezs-wait"}, "computing …")); return; }
+      const rows = found.answers.map((answer, i) => make("div", {class: i ? "ezs-row" : "ezs-row ezs-first"},
+        make("span", {class: "ezs-label"}, ...(i || !truth ? [] : [make("i", {class: answer.label === truth ? "ezs-right"
+          : "ezs-wrong", title: answer.label === truth ? "right" : "wrong"}, answer.label === truth ? "✓ " : "✗ ")]),
+          answer.label),
+        make("span", {class: "ezs-score"}, doc.guess ? (i ? "" : "guess") : `${Math.round(100 * answer.score)} %`),
+        ...(doc.guess ? [] : [make("span", {class: "ezs-bar-of"}, make("span", {style: `width:${100 * answer.score}%`}))])));
+      const trust = (doc.faithfulness || [])[+box.dataset.model];
+      box.replaceChildren(...rows, ...(trust ? [make("p", {class: "ezs-trust", title: doc.trust}, trust)] : []));
+    });
+    const known = doc.truth[direction], truth = panels.querySelector(".ezs-truth");
+    truth.textContent = known ? `What happens: ${known}` : "";
+    verdict.textContent = doc.verdicts[direction] || doc.verdicts.forward || "";
+    verdict.classList.toggle("ezs-guess", doc.guess);
+    const said = Object.entries(doc.results).map(([name, all]) => make("li", {}, `${DIRECTIONS[name]}: ` + all.map(
+      (one, i) => `${doc.models[i].name} answers ${one.answers[0].label}` + (doc.guess ? ", a guess"
+        : `, ${Math.round(100 * one.answers[0].score)} percent`)).join("; ") + "."));
+    spoken.replaceChildren(make("ul", {}, ...said));
+  }
+
+  function legend() {
+    const {doc} = state, stops = doc.maps[state.map].colours.map(rgb => `rgb(${rgb})`).join(",");
+    scale.replaceChildren(make("span", {}, "0"),
+      make("span", {class: "ezs-ramp", style: `background:linear-gradient(90deg,${stops})`}),
+      make("span", {}, `${state.limit.toPrecision(2)} ${doc.unit}; one scale for all panels`));
+  }
+
+  function thumbnails() {
+    if (!state.doc || !state.film) return;
+    const {doc, film} = state, times = places(), order = doc.orders[state.direction];
+    ticks.replaceChildren(...times.map(time => make("i", {style: `left:${100 * time}%`})));
+    thumbs.replaceChildren(...order.map((t, slot) => {
+      const canvas = make("canvas", {width: Math.round(64 * film.width / film.height), height: 64});
+      tile(canvas.getContext("2d"), nearest(doc.seconds[t]), canvas.width, canvas.height);
+      return make("button", {type: "button", "data-slot": slot, onclick: () => { pause(); go(slot); },
+        "aria-label": `Frame ${slot + 1} of ${order.length}, ${doc.seconds[t].toFixed(2)} seconds`}, canvas);
+    }));
+    state.sample = -1;
+  }
+  function tile(context, index, width, height) {
+    if (!picture.complete || !picture.naturalWidth) return;
+    const {film} = state, column = index % film.columns, row = Math.floor(index / film.columns);
+    context.drawImage(picture, column * film.width, row * film.height, film.width, film.height, 0, 0, width, height);
+  }
+
+  function paint() {
+    if (!state.doc || !state.film) return;
+    const now = moment(), index = nearest(now.second), {film} = state;
+    for (const figure of panels.children) {
+      const canvas = figure.querySelector("canvas"), width = film.width, height = film.height;
+      if (canvas.width !== width || canvas.height !== height) {
+        Object.assign(canvas, {width, height});
+        canvas.style.maxWidth = `calc(max(40vh, 300px) * ${width / height})`;
+      }
+      const context = canvas.getContext("2d");
+      tile(context, index, width, height);
+      const results = state.doc.results[state.direction], {kind, i} = figure.one;
+      if (!results || kind === "clip") continue;
+      if (kind === "model") heat(context, i, now, results[i].heat);
+      else if (kind === "difference") heat(context, 0, now, difference(results), true);
+      else {
+        const line = state.wipe * width;
+        for (const [side, from, to] of [[0, 0, line], [results.length - 1, line, width]]) {
+          context.save(); context.beginPath(); context.rect(from, 0, to - from, height); context.clip();
+          heat(context, side, now, results[side].heat); context.restore();
+        }
+        context.fillStyle = "#fff"; context.fillRect(line - 1, 0, 2, height);
+      }
+    }
+    range.value = state.at;
+    clock.textContent = `${now.second.toFixed(2)} s`;
+    Object.assign(group.dataset, {frame: index, slot: now.slot, direction: state.direction});
+    const shown = now.share > 0.5 ? now.next : now.slot;
+    if (shown !== state.sample) {
+      state.sample = shown;
+      thumbs.querySelectorAll("button").forEach((one, slot) => one.classList.toggle("ezs-on", slot === shown));
+      hooks.onSample?.(state.doc.orders[state.direction][shown]);
+    }
+  }
+  /* A map over a panel; opacity is proportional to the heat, so that the frame stays readable. */
+  function heat(context, i, now, values, signed = false) {
+    const model = state.doc.models[i], g = model.grid, size = g * g;
+    const reads = state.reads && state.reads.model === i ? state.reads : null;
+    const from = reads ? reads.heat : values, limit = reads ? reads.limit : signed ? state.apart : state.limit;
+    const colours = state.doc.maps[state.map].colours, data = new ImageData(g, g);
+    for (let p = 0; p < size; p++) {
+      const value = (1 - now.share) * from[now.slot * size + p] + now.share * from[now.next * size + p];
+      const part = Math.min(1, Math.abs(value) / limit);
+      const rgb = signed ? (value > 0 ? [255, 140, 0] : [150, 70, 255]) : colours[Math.round(part * (colours.length - 1))];
+      data.data.set([...rgb, 255 * state.strength * part], 4 * p);
+    }
+    if (small.width !== g) Object.assign(small, {width: g, height: g});
+    small.getContext("2d").putImageData(data, 0, 0);
+    const [left, top, right, bottom] = model.box, {width, height} = state.film;
+    context.drawImage(small, left * width, top * height, (right - left) * width, (bottom - top) * height);
+    if (reads && now.slot === reads.slot) {
+      const w = (right - left) * width / g, h = (bottom - top) * height / g;
+      context.strokeStyle = "#fff"; context.lineWidth = 2;
+      context.strokeRect(left * width + (reads.patch % g) * w, top * height + Math.floor(reads.patch / g) * h, w, h);
+    }
+  }
+
+  function patchAt(event, i) {
+    const model = state.doc.models[i], [left, top, right, bottom] = model.box, canvas = event.target;
+    const x = (event.offsetX / canvas.clientWidth - left) / (right - left);
+    const y = (event.offsetY / canvas.clientHeight - top) / (bottom - top);
+    if (x < 0 || y < 0 || x >= 1 || y >= 1) return -1;
+    return Math.floor(y * model.grid) * model.grid + Math.floor(x * model.grid);
+  }
+  function hover(event, one) {
+    const results = state.doc.results[state.direction];
+    if (!results || one.kind === "clip") return;
+    const i = one.kind === "model" ? one.i : 0, patch = patchAt(event, i), g = state.doc.models[i].grid;
+    if (patch < 0) { readout.textContent = "outside what the model sees"; return; }
+    const slot = state.sample, values = one.kind === "difference" ? difference(results) : results[i].heat;
+    const value = values[slot * g * g + patch], sign = one.kind === "difference" && value > 0 ? "+" : "";
+    readout.textContent = `frame ${slot + 1}, row ${Math.floor(patch / g) + 1}, column ${patch % g + 1}: ` +
+      `${sign}${value.toFixed(2)} ${state.doc.unit}`;
+  }
+  async function select(event, one) {
+    const patch = patchAt(event, one.i), slot = state.sample;
+    if (state.reads || patch < 0 || !hooks.reads) { state.reads = null; readout.textContent = ""; paint(); return; }
+    pause(); go(slot);
+    const found = await hooks.reads(state.doc, one.i, state.direction, slot, patch);
+    if (!found) return;
+    const values = floats(found.heat);
+    state.reads = {model: one.i, slot, patch, heat: values, limit: Math.max(...values) || 1};
+    readout.textContent = found.text + " Click again to return.";
+    paint();
+  }
+
+  function turn(direction, restart = true) {
+    state.direction = direction; state.reads = null;
+    if (restart) state.at = 0;
+    for (const one of directions) {
+      const on = one.dataset.direction === direction;
+      one.setAttribute("aria-checked", on); one.tabIndex = on ? 0 : -1;
+    }
+    thumbnails(); answers(); legend(); paint();
+  }
+  function go(slot) { state.at = places()[slot]; paint(); }
+  function step(by) {
+    state.demo = false; pause();
+    go(Math.min(state.doc.orders[state.direction].length - 1, Math.max(0, state.sample + by)));
+  }
+  const running = () => {
+    play.textContent = state.playing ? "❚❚" : "▶";
+    play.setAttribute("aria-label", state.playing ? "Pause" : "Play");
+    if (state.playing) requestAnimationFrame(tick);
+  };
+  function pause() { state.playing = false; running(); }
+  function toggle() { state.playing = !state.playing; running(); }
+  let last = 0;
+  function tick(time) {
+    if (!state.playing || !group.isConnected) return;
+    const passed = Math.min(0.1, (time - last) / 1000);
+    last = time;
+    if (group.offsetParent !== null && state.film) {
+      state.at += passed * state.speed / Math.max(1, duration());
+      if (state.at >= 1) {
+        state.at = 0;
+        if (state.demo && state.doc.results.reversed) turn(state.direction === "forward" ? "reversed" : "forward");
+        else if (!state.loop) { state.at = 1; pause(); }
+      }
+      paint();
+    }
+    requestAnimationFrame(tick);
+  }
+  function key(event) {
+    if (!state.doc || ["SELECT", "INPUT"].includes(event.target.tagName) && event.key !== "r") return;
+    const does = {" ": toggle, ArrowLeft: () => step(-1), ArrowRight: () => step(1), Escape: () => {
+      state.reads = null; readout.textContent = ""; paint(); },
+      r: () => { state.demo = false; turn(state.direction === "reversed" ? "forward" : "reversed"); }};
+    const action = does[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!action || event.target.tagName === "BUTTON" && event.key === " ") return;
+    event.preventDefault(); action();
+  }
+  return {update, turn, state, go: t => { if (state.doc) { pause(); go(state.doc.orders[state.direction].indexOf(t)); } }};
+}

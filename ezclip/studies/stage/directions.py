@@ -1,0 +1,63 @@
+"""A clip with its frames in another order, under the models of an analysis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ezclip.explanation.methods import MapSettings
+from ezclip.progress import Progress, Steps
+from ezclip.types import Attribution, Clip, Prediction
+
+if TYPE_CHECKING:
+    from ezclip.studies.analysis_report import Analysis
+    from ezclip.studies.host import Host
+
+FORWARD, OTHERS = "forward", ("reversed", "shuffled", "static")
+
+
+@dataclass(frozen=True, eq=False)
+class Turned:
+    """One model's ranking and map of the frames in another order, position by position."""
+
+    name: str  # of the model
+    predictions: list[Prediction]
+    attribution: Attribution
+
+
+def orders(T: int) -> dict[str, list[int]]:
+    """Direction -> the T frames in the order of presentation; "shuffled" is the motion study's first draw."""
+    forward = list(range(T))
+    shuffled = np.random.default_rng(0).permutation(T).tolist()
+    return {FORWARD: forward, "reversed": forward[::-1], "shuffled": shuffled, "static": [T // 2] * T}
+
+
+def turned(clip: Clip, direction: str) -> Clip:
+    """A clip with its frames in the order of a direction; the times remain those of the positions."""
+    order = orders(len(clip))[direction]
+    source = f"{clip.source} {direction}" if clip.source else ""
+    return replace(clip, images=clip.images[order], indices=clip.indices[order], source=source)
+
+
+def in_all_directions(host: Host, analysis: Analysis) -> Steps[dict[str, list[Turned]]]:
+    """Direction -> every model's ``Turned``, the maps by the analysis's method; "forward" is the analysis itself."""
+    from ezclip.explanation.maps import explain_clip
+
+    study, names = analysis.study, analysis.names
+    settings = MapSettings(study["fusion"], study["start_layer"], study["discard"])
+    clip = yield from host.clip(study["clip"], len(analysis.clip))  # the analysis may hold smaller frames
+    found: dict[str, list[Turned]] = {
+        FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]
+    }
+    for i, direction in enumerate(OTHERS):
+        found[direction] = []
+        for result in analysis.results:
+            yield Progress(i / len(OTHERS), f"{result.name}: frames {direction}")
+            predictor = host.predictor(result.name)
+            encoded, texts = host.encode(predictor, turned(clip, direction)), study.prompt_texts(predictor, names)
+            options = {"method": study["method"], "settings": settings, "texts": texts[analysis.target]}
+            ranked = predictor.rank(encoded.frames, names, texts)
+            found[direction].append(Turned(result.name, ranked, explain_clip(predictor, encoded, **options)))
+    return found

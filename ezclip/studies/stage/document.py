@@ -1,0 +1,132 @@
+"""The document of a stage: film, orders, maps and answers of an analysis as plain values, with what is known to be true."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ezclip.data.tabletop.classes import PARTNER
+from ezclip.data.tabletop.truth import find_masks, sample_entry
+from ezclip.figures.stage import FILM_SIDE, colour_maps, film, film_indices, packed
+from ezclip.studies.host import digest
+from ezclip.studies.stage.directions import FORWARD, Turned, orders
+from ezclip.types import VARIANT_TITLES, Document, visible_box
+from ezclip.video.read import read_frames
+
+if TYPE_CHECKING:
+    from ezclip.studies.analysis_report import Analysis
+
+ANSWERS = 3  # of each model, under its panel
+EMBEDDED = "tabletop/"  # models that were trained on drawn scenes
+_SAID = {"reversed": "Reversed", "shuffled": "Shuffled", "static": "As one still picture"}
+
+
+def films_of(path: str) -> dict[str, Document]:
+    """A clip's digest -> its film, see ``figures.stage.film``; raises VideoError for an unreadable one."""
+    return {digest(path): film(read_frames(path, film_indices, side=FILM_SIDE))}
+
+
+def stage(
+    analysis: Analysis, directions: dict[str, list[Turned]] | None = None, films: dict[str, Document] | None = None
+) -> Document:
+    """What the component plays; without ``directions`` the clip as it is, without ``films`` one that it has already.
+
+    Heat is in multiples of an even spread over all patches and frames: 1 is the same everywhere. For maps that do not
+    sum to at most one it is in multiples of the mean of all maps on show.
+    """
+    clip, T = analysis.clip, len(analysis.clip)
+    directions = directions or {
+        FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]
+    }
+    heats = [one.attribution.heat for one in directions[FORWARD]]
+    shares = all(heat.sum() <= 1.001 for heat in heats)
+    mean = max(float(np.mean([heat.mean() for heat in heats])), 1e-12)
+    height, width = clip.images.shape[1:3]
+    models = []
+    for r in analysis.results:
+        box = np.array(visible_box(height, width, r.attribution.image_size)) / (width, height, width, height)
+        grid, about = r.attribution.heat.shape[1], VARIANT_TITLES[r.identity.variant]
+        models.append({"name": r.name, "about": about, "grid": grid, "box": box.round(5).tolist()})
+    reason = caveat(analysis)
+    return {
+        "key": clip.source,
+        "clip": clip.name,
+        "films": films or {},
+        "film": film_key(analysis),
+        "seconds": [round(float(s), 4) for s in clip.seconds],
+        "orders": orders(T),
+        "models": models,
+        "unit": "× uniform" if shares else "× the mean",
+        "maps": colour_maps(),
+        "results": {
+            direction: [
+                {
+                    "heat": packed(one.attribution.heat * (one.attribution.heat.size if shares else 1 / mean)),
+                    "answers": [{"label": p.label, "score": p.score} for p in one.predictions[:ANSWERS]],
+                }
+                for one in found
+            ]
+            for direction, found in directions.items()
+        },
+        "truth": truth(analysis.study["clip"]),
+        "guess": bool(reason),
+        "verdicts": {d: f"{reason}{_verdict(directions, d)}" for d in directions},
+        "trust": "Gain over removing or restoring patches in random order; 0 is chance.",
+    }
+
+
+def film_key(analysis: Analysis) -> str:
+    """The digest of an analysis's clip."""
+    return analysis.clip.source.partition(" ")[0]
+
+
+def trusted(analysis: Analysis) -> Document:
+    """The measured faithfulness of an analysis's maps, for a stage that shows it."""
+    found = [
+        f"Faithfulness of the map: deletion {f.deletion:+.2f}, insertion {f.insertion:+.2f}"
+        for f in analysis.faithfulness
+        if f.deletion is not None and f.insertion is not None
+    ]
+    return {"key": analysis.clip.source, "partial": {"faithfulness": found}}
+
+
+def truth(path: str) -> dict[str, str]:
+    """Direction -> the true label of a shipped sample, as far as it is known; empty for other clips."""
+    entry = sample_entry(path)
+    if entry is None or entry["label"] is None:
+        return {}
+    label = entry["label"]
+    return {FORWARD: label} | ({"reversed": PARTNER[label]} if label in PARTNER else {})
+
+
+def caveat(analysis: Analysis) -> str:
+    """Why the answers are guesses, as the start of a headline; empty where clip and names are like the training data."""
+    embedded = [r.name for r in analysis.results if r.name.startswith(EMBEDDED)]
+    if embedded and find_masks(analysis.study["clip"]) is None:
+        return "These are guesses: the models were trained on drawn scenes only. "
+    known = analysis.model.identity.labels
+    new = sum(name not in known for name in analysis.names) if known else 0
+    if new:
+        return f"These are guesses: {new} of {len(analysis.names)} class names are new to {analysis.model.name}. "
+    return ""
+
+
+def _verdict(directions: dict[str, list[Turned]], direction: str) -> str:
+    """What the models do in a direction, the baseline first."""
+    best = {d: [one.predictions[0].label for one in found] for d, found in directions.items()}
+    names = [one.name for one in directions[FORWARD]]
+    base, model = names[0], names[-1]
+    if direction == FORWARD:
+        first, last = best[FORWARD][0], best[FORWARD][-1]
+        if base == model:
+            return f"{model} answers “{last}”."
+        return f"Both answer “{last}”." if first == last else f"{base} answers “{first}”, {model} “{last}”."
+    changed = [now != before for now, before in zip(best[direction], best[FORWARD], strict=True)]
+    said = _SAID[direction]
+    if base == model:
+        return f"{said}, {model} {'changes' if changed[0] else 'keeps'} its answer."
+    if changed[0] == changed[-1]:
+        return f"{said}, both {'change' if changed[0] else 'keep'} their answers."
+    mover, keeper = (model, base) if changed[-1] else (base, model)
+    return f"{said}, {mover} changes its answer and {keeper} does not."
