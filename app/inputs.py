@@ -59,8 +59,9 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
     sources: dict[str, Any] = {"sources": ["upload", "webcam"], "webcam_options": camera} | as_given
     own = set_text(OWN_SET, services.default)
     with gr.Row(elem_id="inputs"):
-        with gr.Column(scale=2, min_width=220):
-            video = gr.Video(label="Your clip", height=150, elem_id="clip", **sources)
+        with gr.Column(scale=2, min_width=220, elem_id="own"):
+            video = gr.Video(label="Your clip", height=132, elem_id="clip", **sources)
+            gif = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
         with gr.Column(scale=7, min_width=300):
             gallery = sample_gallery(found, CHOOSE + _GIF)
         with gr.Column(scale=3, min_width=260, elem_id="run"):
@@ -77,7 +78,6 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
                 chosen = gr.Dropdown(value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds)
                 file = "Class names or descriptions (text or CSV)"
                 names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
-                gif = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
                 offer = _about_models(services, baseline, model)
     controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
     player = [video, controls.shown]

@@ -69,7 +69,12 @@ _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
 _REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab == 'more' ? 'embeddings' : tab);
     if (u.href != location.href && !window.ezGoingBack) history.pushState(null, '', u); return [tab] }"""
 # The browser's Back and Forward go through the tabs.
-_GO_BACK = """() => { window.addEventListener('popstate', async () => {
+_ON_LOAD = """() => {
+    // Gradio gives each radio button a name of its own; with one name, the arrow keys go through them.
+    new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
+        box.querySelectorAll('input').forEach(one => { if (one.name != box.id) one.name = box.id })))
+        .observe(document.querySelector('.gradio-container'), {subtree: true, childList: true});
+    window.addEventListener('popstate', async () => {
     const tab = new URL(location).searchParams.get('tab') || 'see';
     const press = value => document.querySelector(`.ez-tabs input[value="${value}"]`)?.click();
     window.ezGoingBack = true;
@@ -186,7 +191,7 @@ def build_app(services: Services) -> gr.Blocks:
 
         models = [controls.baseline, controls.model]
         restored = [controls.labels, *models, choose, more, tabs_box, *embeddings.models, *row.offer]
-        demo.load(recall, None, restored, js=_GO_BACK, show_progress="hidden", **PRIVATE)
+        demo.load(recall, None, restored, js=_ON_LOAD, show_progress="hidden", **PRIVATE)
         add_endpoints(services)
     return demo
 

@@ -34,6 +34,8 @@ CSS = (
 #clip { height: 132px !important; min-height: 0; }
 #clip video, #clip .upload-container { max-height: 96px; }
 #clip .upload-container .wrap { min-height: 0; }
+#own { position: relative; }
+#gif { position: absolute; right: 6px; bottom: 6px; z-index: 1; width: auto; padding: 2px 8px; font-size: .75rem; }
 #run { gap: 6px; }
 #run #status { font-size: .9rem; }
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }

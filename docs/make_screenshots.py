@@ -47,6 +47,7 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
     ready(page)
     page.get_by_text("pushing left to right").first.click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('Done')", timeout=60_000)
+    page.locator("#names-box button").first.click()
     box = page.locator("#labels textarea")
     box.fill(box.input_value() + "\n" + LONG)
     page.get_by_role("button", name="Analyse", exact=True).click()
@@ -56,16 +57,8 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
         arg=LONG,
         timeout=60_000,
     )
-    look("recognise")
-    open_tab(page, "attention")
     page.wait_for_function("/[+-]\\d/.test(document.querySelector('#faithfulness')?.innerText ?? '')", timeout=60_000)
-    look("attention")
-    open_tab(page, "across")
-    look("across")
-    open_tab(page, "embeddings")
-    page.locator("#frames-run").click()
-    page.locator("#plane svg.ez-plane").first.wait_for(timeout=60_000)
-    look("embeddings")
+    look("see")
     open_tab(page, "motion")
     page.locator("#motion-run").click()
     page.locator("#motion-chart img").wait_for(timeout=60_000)
@@ -74,6 +67,12 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
     page.locator("#shipped-show").click()
     page.locator("#class-chart img").wait_for(timeout=60_000)
     look("classes")
+    open_tab(page, "embeddings")
+    page.locator("#frames-run").click()
+    page.locator("#plane svg.ez-plane").first.wait_for(timeout=60_000)
+    look("embeddings")
+    open_tab(page, "across")
+    look("across")
     open_tab(page, "ood")
     page.locator("#gallery button").first.click()
     page.wait_for_function(
@@ -93,7 +92,6 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
 def ready(page: Page) -> None:
     """Wait for the page's elements, which load one by one."""
     page.get_by_role("button", name="Analyse", exact=True).wait_for()
-    page.locator("#labels textarea").wait_for(state="attached")
     page.locator("#stage canvas").first.wait_for()
     page.locator("#status").wait_for(state="attached")
 
@@ -111,7 +109,6 @@ def open_tab(page: Page, tab: str) -> None:
 
 def take(page: Page, name: str, tab: str) -> None:
     """Save a full-page screenshot as a small PNG."""
-    page.evaluate("document.querySelector('#inputs').scrollTop = 0")
     shot = Image.open(io.BytesIO(page.screenshot(full_page=True)))
     palette = shot.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3)  # rare colours keep their hue
     palette.save(ROOT / "docs" / f"{name}_{tab}.png", optimize=True)

@@ -28,8 +28,26 @@ def upload(page: Page, clip: Path) -> None:
     page.locator("#clip video").first.wait_for()
 
 
+def unfold_names(page: Page) -> None:
+    """Show the box of class names, which is folded at first."""
+    if not page.locator("#labels textarea").is_visible():
+        page.locator("#names-box button").first.click()
+
+
+def name_classes(page: Page, names: str) -> None:
+    unfold_names(page)
+    page.locator("#labels textarea").fill(names)
+
+
+def advanced(page: Page) -> None:
+    """Unfold the models, prompt texts and model cards."""
+    page.get_by_text("Advanced", exact=True).click()
+
+
 def analyse(page: Page) -> None:
+    """Press Analyse; a clip that was just dropped may still be analysed."""
     page.get_by_role("button", name="Analyse", exact=True).click()
+    expect(page.locator("#status")).not_to_contain_text("Done")
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from app.events import JOBS
 from docs.make_screenshots import open_tab
-from tests.app.pages import Opener, analyse, fits, upload
+from tests.app.pages import Opener, analyse, fits, name_classes, upload
 from tests.conftest import write_video
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
@@ -19,7 +19,7 @@ def test_every_other_tab(open_page: Opener) -> None:
     page = open_page()
     page.get_by_text("pushing left to right").first.click()  # a sample is analysed at once
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
-    open_tab(page, "attention")
+    open_tab(page, "see")
     expect(page.locator("#faithfulness tbody, #faithfulness table").first).to_contain_text("+", timeout=30_000)
     expect(page.locator("#faithfulness")).not_to_contain_text("no ground truth")
     open_tab(page, "embeddings")
@@ -138,7 +138,7 @@ def test_every_job_can_be_cancelled(open_page: Opener, tmp_path: Path) -> None:
                 packed.write(write_video(tmp_path / f"{i}.mp4", count=10), f"{label}/{i}.mp4")
     page = open_page()
     upload(page, film)
-    page.locator("#labels textarea").fill("a, b")
+    name_classes(page, "a, b")
     for tab, run, cancel, where in (
         ("motion", "motion-run", "motion-cancel", "motion-result"),
         ("embeddings", "frames-run", "frames-cancel", "plane"),
@@ -166,7 +166,7 @@ def test_what_waits_is_told(open_page: Opener, tmp_path: Path) -> None:
     pages = [open_page() for _ in range(JOBS + 1)]
     for page in pages:
         upload(page, film)
-        page.locator("#labels textarea").fill("a, b")
+        name_classes(page, "a, b")
         open_tab(page, "long")
         page.locator("#timeline-run").click()
     expect(pages[-1].locator("#timeline-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
@@ -176,7 +176,7 @@ def test_what_waits_is_told(open_page: Opener, tmp_path: Path) -> None:
 
 def test_the_camera_is_scored_live(open_page: Opener) -> None:
     page = open_page(permissions=["camera"])
-    page.locator("#labels textarea").fill("a green field, something else")
+    name_classes(page, "a green field, something else")
     open_tab(page, "long")
     page.get_by_text("Camera", exact=True).first.click()
     page.locator("#camera").get_by_text("Click to Access Webcam").click()
