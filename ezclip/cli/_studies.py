@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _SETS = "A shipped label set: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."
 
 
-def option(kind: Any, help: str, *marks: Any) -> Any:
+def option(kind: Any, help: str, *marks: Any, name: str | None = None) -> Any:
     """An annotated command-line option."""
-    return Annotated[kind, tyro.conf.arg(help=help, help_behavior_hint=""), *marks]
+    return Annotated[kind, tyro.conf.arg(name=name, help=help, help_behavior_hint=""), *marks]
 
 
 def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
@@ -42,10 +42,10 @@ def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
         kind = str
     elif p.kind == "sentences":
         kind, default, help = Path | None, None, f"{p.help} A CSV with number, class and sentence."
-    if p.kind in ("clip", "clips", "stream", "archive"):
+    if p.kind in ("clip", "clips", "stream", "archive", "index"):
         default = dataclasses.MISSING
-    marks = [tyro.conf.Positional] if p.kind in ("clip", "clips", "stream", "table") else []
-    return one.name, option(kind, help, *marks), default
+    marks = [tyro.conf.Positional] if p.kind in ("clip", "clips", "stream", "table", "index", "query") else []
+    return one.name, option(kind, help, *marks, name=p.flag or None), default
 
 
 @cache

@@ -176,8 +176,10 @@ class Study:
         words = ["python", "-m", "ezclip", self.verb]
         options: list[str] = []
         for one, value in zip(declared(type(self)), values_of(self).values(), strict=True):
-            kind, flag = one.parameter.kind, f"--{one.name.replace('_', '-')}"
-            if kind in ("clip", "clips", "table", "stream"):
+            kind, flag = one.parameter.kind, f"--{one.flag}"
+            if kind == "query":
+                words += [value] if value else []
+            elif kind in ("clip", "clips", "table", "stream", "index"):
                 words += [Path(v).name for v in ([value] if isinstance(value, str) else value) if v]
             elif kind == "archive":
                 options += [flag, Path(value).stem if value.endswith(".zip") else Path(value).name]
