@@ -120,8 +120,9 @@ def plan(out: Path, files: dict[str, Stat], shard_size: int) -> pa.Table:
 
 
 def _tidy(out: Path, used: set[int]) -> None:
-    """Remove shards without clips, and files that killed writers have left."""
+    """Remove shards without clips, and what killed writers have left."""
     for tensors in out.glob("shard-*.safetensors"):
+        tensors.with_suffix(".claim").unlink(missing_ok=True)  # of a process killed when it had just finished
         if int(tensors.stem.partition("-")[2]) not in used:
             tensors.unlink()
             tensors.with_suffix(".parquet").unlink(missing_ok=True)
@@ -183,7 +184,7 @@ def build(
             done = 1 - len(todo) / len(shards) + todo.index(number) / len(shards)
             if _tensors(out, number).is_file():
                 continue
-            with claimed(out / f"shard-{number:05d}.claim", stale) as mine:
+            with claimed(_tensors(out, number).with_suffix(".claim"), stale) as mine:
                 if not mine:
                     left.append(number)
                 elif not _tensors(out, number).is_file():  # as it may have been finished just before
