@@ -123,7 +123,7 @@ def _tidy(out: Path, used: set[int]) -> None:
     """Remove shards without clips, and what killed writers have left."""
     for tensors in out.glob("shard-*.safetensors"):
         tensors.with_suffix(".claim").unlink(missing_ok=True)  # of a process killed when it had just finished
-        if int(tensors.stem.partition("-")[2]) not in used:
+        if number_of(tensors) not in used:
             tensors.unlink()
             tensors.with_suffix(".parquet").unlink(missing_ok=True)
     for left in out.glob(f".*{PARTIAL}"):
@@ -305,6 +305,11 @@ def read_plan(folder: Path) -> pa.Table:
 def finished(folder: Path) -> list[Path]:
     """The tensors of the finished shards, in order; the rows are beside them."""
     return sorted(folder.glob("shard-*.safetensors"))
+
+
+def number_of(tensors: Path) -> int:
+    """The number of a shard."""
+    return int(tensors.stem.partition("-")[2])
 
 
 def read_windows(folder: Path, columns: list[str], wanted: dataset.Expression | None = None) -> pa.Table:

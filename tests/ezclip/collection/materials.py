@@ -26,11 +26,11 @@ ABOUT_IT = {
 def write_index(folder: Path, clips: dict[str, torch.Tensor], *, shard_size: int = 256, **about: Any) -> Path:
     """An index of clips whose windows have the given embeddings, (n, E), one a second, each 2 s long.
 
-    Clip i is of i + 1 bytes and was modified i days after 1970-01-01.
+    Clip i is of i + 1 bytes and was modified i hours after 1970-01-01.
     """
     folder.mkdir()
     write_json(folder / ABOUT, ABOUT_IT | about)
-    files = {path: Stat(i + 1, i * 86_400 * 10**9) for i, path in enumerate(clips)}
+    files = {path: Stat(i + 1, i * 3600 * 10**9) for i, path in enumerate(clips)}
     table = plan(folder, files, shard_size)
     shards = table["shard"].to_numpy()
     for number in np.unique(shards):

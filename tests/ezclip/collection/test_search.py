@@ -79,7 +79,7 @@ def test_neighbours_with_half_the_score_belong_to_the_moment(tmp_path: Path) -> 
 def test_what_changed_or_vanished_does_not_count(tmp_path: Path) -> None:
     clips = {f"{i}.mp4": on_plane(0.1 * i, 0.05 * i) for i in range(6)}
     folder = write_index(tmp_path / "i", clips, shard_size=2)
-    now = {f"{i}.mp4": Stat(i + 1, i * 86_400 * 10**9) for i in range(6) if i != 3} | {"5.mp4": Stat(99, 0)}
+    now = {f"{i}.mp4": Stat(i + 1, i * 3600 * 10**9) for i in range(6) if i != 3} | {"5.mp4": Stat(99, 0)}
     plan(folder, now, 2)
     collection = open_collection(folder)
     assert collection.waiting == 1 and collection.windows == 8
