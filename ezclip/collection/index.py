@@ -180,8 +180,8 @@ def build(
     todo = sorted(shards)
     while todo:
         left = []
-        for number in todo:
-            done = 1 - len(todo) / len(shards) + todo.index(number) / len(shards)
+        for i, number in enumerate(todo):
+            done = 1 - (len(todo) - i) / len(shards)
             if _tensors(out, number).is_file():
                 continue
             with claimed(_tensors(out, number).with_suffix(".claim"), stale) as mine:
@@ -315,7 +315,10 @@ def number_of(tensors: Path) -> int:
 def read_windows(folder: Path, columns: list[str], wanted: dataset.Expression | None = None) -> pa.Table:
     """Columns of the rows of all finished shards, in order; also of clips that have changed or vanished since."""
     files = [str(path.with_suffix(".parquet")) for path in finished(folder)]
-    return dataset.dataset(files, SCHEMA, format="parquet").to_table(columns=columns, filter=wanted)
+    try:
+        return dataset.dataset(files, SCHEMA, format="parquet").to_table(columns=columns, filter=wanted)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ConfigError(f"{folder.name} has a damaged or missing shard-N.parquet; make the index anew.") from error
 
 
 def summary(folder: Path) -> Document:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 import torch.nn.functional as F
 from pyarrow.compute import IndexOptions, SetLookupOptions, call_function, field
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ezclip.collection.index import PLAN, finished, number_of, read_about, read_plan, read_windows
@@ -201,5 +201,8 @@ def _open(folder: Path, _changed: int, _shards: int) -> Collection:
 
 
 def _mapped(path: Path) -> Tensor:
-    with safe_open(path, "pt") as file:
-        return file.get_tensor("videos")
+    try:
+        with safe_open(path, "pt") as file:
+            return file.get_tensor("videos")
+    except SafetensorError as error:
+        raise ConfigError(f"{path.name} is damaged; delete it and run the same ezclip index again.") from error

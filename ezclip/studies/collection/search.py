@@ -42,6 +42,7 @@ _Opposite = Parameter("What it must not be: its cosine is subtracted.", "But not
 _Like = Parameter(
     "A clip that the results resemble: its path in the index, which is then left out, or a video file.", kind="example"
 )
+_Model = Parameter("The index's model, if it is now found by another name or folder.", kind="model")
 _Folder = Parameter("Only videos whose path in the index begins so.")
 _Since = Parameter("Only videos modified on or after this date, such as 2026-01-31 (UTC).")
 _Until = Parameter("Only videos modified on or before this date.")
@@ -63,6 +64,7 @@ class Search(Study):
     text: Annotated[str, _Text] = ""
     opposite: Annotated[str, _Opposite] = ""
     like: Annotated[str, _Like] = ""
+    model: Annotated[str, _Model] = ""
     texts: Texts = "trained"
     top: Annotated[int, Parameter("Most videos.", low=1, high=MOST)] = 20
     folder: Annotated[str, _Folder] = ""
@@ -87,7 +89,7 @@ class Search(Study):
             raise UserError("No index yet: make one with python -m ezclip index FOLDER --out INDEX.")
         yield Progress(0.0, "opening the index")
         collection = open_collection(Path(self.index))
-        name = collection.about["model"]
+        name = self.model or collection.about["model"]
         predictor = (yield from host.predictors([name]))[name]
         check_model(collection, predictor)
         own = collection.number(self.like) if self.like else None
@@ -153,7 +155,8 @@ def check_model(collection: Collection, predictor: Predictor) -> None:
     """Raise ConfigError where the index was made with other weights of that name."""
     if collection.about["weights"] != predictor.identity.weights:
         raise ConfigError(
-            f"The index was made with other weights of {predictor.name}; make it anew, or put the former model back."
+            f"The index was made with {collection.about['model']}, other weights than those of {predictor.name}; give "
+            "the former model, or make the index anew."
         )
 
 

@@ -131,6 +131,8 @@ def test_what_cannot_be_searched(index: Path, host: Host, tmp_path: Path, monkey
         finish(Search("", "a").run(host))
     with pytest.raises(ConfigError, match="is no index"):
         search(host, tmp_path, "a")
+    with pytest.raises(ConfigError, match="made with tabletop/ezclip, other weights than those of tabletop/base"):
+        search(host, index, "a", model="tabletop/base")
     with pytest.raises(UserError, match="no date"):
         Search(str(index), "a", since="yesterday")
     from ezclip.checkpoints.identity import Identity
