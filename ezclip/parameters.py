@@ -17,10 +17,8 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from ezclip.errors import UserError
 
-Kind = Literal[
-    *("value", "clip", "clips", "labels", "sentences", "model", "models", "stream", "archive", "table"),
-    *("index", "query", "example"),
-]
+_Input = Literal["clip", "clips", "stream", "archive", "table", "index", "example"]  # files and folders
+Kind = Literal[_Input, "value", "query", "labels", "sentences", "model", "models"]
 
 
 @dataclass(frozen=True)
