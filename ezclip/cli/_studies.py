@@ -63,8 +63,9 @@ def command_of(study: type[Study]) -> type:
     if study.verb == "evaluate":
         fields.append(("batch_size", option(int, "Clips in one forward pass."), 16))
         fields.append(("workers", option(int, "Decoding processes; 0 decodes in the main process."), 0))
+    out = "Folder for the report: figures, tables and one self-contained page"
     fields += [
-        ("out", option(Path | None, "Folder for the report: figures, tables and one self-contained page."), None),
+        ("out", option(Path | None, f"{' or a file '.join([out, *study.tables])}."), None),
         ("device", option(str, "auto, cpu, cuda or mps."), "auto"),
         ("json", option(bool, "Print JSON."), False),
     ]
@@ -94,7 +95,7 @@ def _values(study: type[Study], given: dict[str, Any]) -> dict[str, Any]:
 def _check(study: Study, given: dict[str, Any]) -> None:
     """Reject invalid input before torch is imported."""
     if given["out"] is not None:
-        check_out(given["out"])
+        check_out(given["out"].parent if given["out"].suffix in study.tables else given["out"])
     for name in study.models():
         check_model_name(name)
     labels, own = getattr(study, "labels", ""), getattr(study, "sentences", {})

@@ -113,6 +113,7 @@ class Study:
     old_flags: ClassVar[dict[str, str]] = {}  # former -> present names of its options
     aliases: ClassVar[tuple[Alias, ...]] = ()  # other names of the endpoint
     files: ClassVar[bool] = False  # whether its endpoint also returns the report's files
+    tables: ClassVar[tuple[str, ...]] = ()  # suffixes of files that --out may name in place of a folder
     needs_labels: ClassVar[bool] = False  # whether the command requires class names
     long: ClassVar[bool] = False  # whether it may take minutes
     printed: ClassVar[int] = 0  # number of predictions that the command prints by default; 0 if that is not an option

@@ -38,6 +38,7 @@ class Clusters(Study):
     """
 
     verb: ClassVar[str] = "clusters"
+    tables: ClassVar[tuple[str, ...]] = FORMS
     index: Index = ""
     count: Annotated[int, Parameter("Most clusters.", low=1, high=1000)] = 8
     duplicates: Annotated[float, _Duplicates] = 0.99

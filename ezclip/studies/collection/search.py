@@ -60,6 +60,7 @@ class Search(Study):
     """
 
     verb: ClassVar[str] = "search"
+    tables: ClassVar[tuple[str, ...]] = FORMS
     index: Index = ""
     text: Annotated[str, _Text] = ""
     opposite: Annotated[str, _Opposite] = ""

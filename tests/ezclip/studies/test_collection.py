@@ -124,6 +124,13 @@ def test_the_command_line_and_the_endpoint_give_the_same(
         call(*given)
 
 
+def test_a_file_of_moments_is_replaced(index: Path, tmp_path: Path) -> None:
+    for count in (3, 2):
+        given = ("--top", str(count), "--out", str(tmp_path / "found.jsonl"), "--device", "cpu")
+        assert main(["search", str(index), "pushing", *given]) == 0
+        assert len(read_rows(tmp_path / "found.jsonl")) == count
+
+
 def test_what_cannot_be_searched(index: Path, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="Nothing to look for"):
         search(host, index, " ")
