@@ -34,7 +34,7 @@ def input_of(one: Declared, default: Any, name: str) -> Any:
     """The invisible component that takes a parameter at an endpoint."""
     kind = one.parameter.kind
     hidden: dict[str, Any] = {"visible": False, "label": name}
-    if kind in ("clip", "archive") or kind == "table" and not default:
+    if kind in ("clip", "archive", "example") or kind == "table" and not default:
         return gr.File(**hidden)
     if kind in ("clips", "stream"):
         return gr.File(file_count="multiple", **hidden)

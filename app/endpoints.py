@@ -104,6 +104,8 @@ def _read(services: Services, one: Declared, value: Any) -> Any:
     kind = one.parameter.kind
     if kind == "archive":
         return str(unpacked_zip(services, value or ""))
+    if kind == "index" and value and not services.typed:
+        raise UserError("Folders are read only where the app serves its own machine; use ezclip search there.")
     if kind in ("clips", "stream"):
         for path in map(Path, value or ()):
             if kind == "stream" and path.suffix.lower() not in PICTURE_SUFFIXES:

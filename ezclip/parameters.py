@@ -17,7 +17,8 @@ from typing import Any, Literal, get_args, get_type_hints
 
 from ezclip.errors import UserError
 
-Kind = Literal["value", "clip", "clips", "labels", "sentences", "model", "models", "stream", "archive", "table"]
+_Input = Literal["clip", "clips", "stream", "archive", "table", "index", "example"]  # files and folders
+Kind = Literal[_Input, "value", "query", "labels", "sentences", "model", "models"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Parameter:
     step: float | None = None  # of a slider
     choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()  # the values allowed, or a function that returns them
     kind: Kind = "value"  # what the value means, where its type does not tell
+    flag: str = ""  # name of its option; empty takes the field's name
 
     @property
     def allowed(self) -> tuple[str, ...]:
@@ -52,6 +54,11 @@ class Declared:
     def title(self) -> str:
         """Label of its control."""
         return self.parameter.title or self.name.replace("_", " ").capitalize()
+
+    @property
+    def flag(self) -> str:
+        """Name of its option."""
+        return self.parameter.flag or self.name.replace("_", "-")
 
     def check(self, value: Any) -> None:
         """Raise UserError for a value outside the limits or choices."""

@@ -20,6 +20,7 @@ ORDER = [
     {"data"},
     {"explanation"},
     {"evaluation"},
+    {"collection"},
     {"studies", "training"},
     {"api", "reproduction"},
     {"cli"},

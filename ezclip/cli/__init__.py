@@ -27,12 +27,15 @@ STUDY_VERBS = {
     "live": "scores of a camera or a stream",
     "frames": "frames of clips under two models in one plane",
     "evaluate": "accuracy on labelled clips",
+    "search": "moments in an index of videos that match a text",
+    "clusters": "clusters and duplicates of an index of videos",
     "classes": "tables of predictions or shipped results, class by class",
 }
 OTHER_VERBS = {  # verb -> (module:name, what it does)
     "app": ("app.main:App", "open the app in a browser"),
     "models": ("ezclip.cli.models:Models", "the models that can be loaded, and their measured results"),
     "embed": ("ezclip.cli.data:Embed", "embeddings of many clips, in shards"),
+    "index": ("ezclip.cli.index:Index", "embed a folder of videos, to search in it"),
     "data": ("ezclip.cli.data:Data", "check a data set and write its manifest"),
     "describe": ("ezclip.cli.data:Describe", "class descriptions from your own language model"),
     "convert": ("ezclip.cli.models:Convert", "an official EZ-CLIP .pt file to this project's format"),

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 _SETS = "A shipped label set: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."
 
 
-def option(kind: Any, help: str, *marks: Any) -> Any:
+def option(kind: Any, help: str, *marks: Any, name: str | None = None) -> Any:
     """An annotated command-line option."""
-    return Annotated[kind, tyro.conf.arg(help=help, help_behavior_hint=""), *marks]
+    return Annotated[kind, tyro.conf.arg(name=name, help=help, help_behavior_hint=""), *marks]
 
 
 def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
@@ -42,10 +42,10 @@ def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
         kind = str
     elif p.kind == "sentences":
         kind, default, help = Path | None, None, f"{p.help} A CSV with number, class and sentence."
-    if p.kind in ("clip", "clips", "stream", "archive"):
+    if p.kind in ("clip", "clips", "stream", "archive", "index"):
         default = dataclasses.MISSING
-    marks = [tyro.conf.Positional] if p.kind in ("clip", "clips", "stream", "table") else []
-    return one.name, option(kind, help, *marks), default
+    marks = [tyro.conf.Positional] if p.kind in ("clip", "clips", "stream", "table", "index", "query") else []
+    return one.name, option(kind, help, *marks, name=p.flag or None), default
 
 
 @cache
@@ -63,8 +63,9 @@ def command_of(study: type[Study]) -> type:
     if study.verb == "evaluate":
         fields.append(("batch_size", option(int, "Clips in one forward pass."), 16))
         fields.append(("workers", option(int, "Decoding processes; 0 decodes in the main process."), 0))
+    out = "Folder for the report: figures, tables and one self-contained page"
     fields += [
-        ("out", option(Path | None, "Folder for the report: figures, tables and one self-contained page."), None),
+        ("out", option(Path | None, f"{' or a file '.join([out, *study.tables])}."), None),
         ("device", option(str, "auto, cpu, cuda or mps."), "auto"),
         ("json", option(bool, "Print JSON."), False),
     ]
@@ -94,7 +95,7 @@ def _values(study: type[Study], given: dict[str, Any]) -> dict[str, Any]:
 def _check(study: Study, given: dict[str, Any]) -> None:
     """Reject invalid input before torch is imported."""
     if given["out"] is not None:
-        check_out(given["out"])
+        check_out(given["out"].parent if given["out"].suffix in study.tables else given["out"])
     for name in study.models():
         check_model_name(name)
     labels, own = getattr(study, "labels", ""), getattr(study, "sentences", {})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.classes import Classes, Evaluate
+from ezclip.studies.collection.clusters import Clusters
+from ezclip.studies.collection.search import Search
 from ezclip.studies.corruption import Corrupt
 from ezclip.studies.declaration import Study
 from ezclip.studies.explain import Explain
@@ -17,5 +19,6 @@ STUDIES: dict[str, type[Study]] = {
     study.verb: study
     for study in (
         *(Predict, Analyse, Explain, ProbeMotion, Corrupt, ScoreTimeline, ScoreLive, CompareFrames, Evaluate, Classes),
+        *(Search, Clusters),
     )
 }

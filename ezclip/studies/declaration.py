@@ -113,6 +113,7 @@ class Study:
     old_flags: ClassVar[dict[str, str]] = {}  # former -> present names of its options
     aliases: ClassVar[tuple[Alias, ...]] = ()  # other names of the endpoint
     files: ClassVar[bool] = False  # whether its endpoint also returns the report's files
+    tables: ClassVar[tuple[str, ...]] = ()  # suffixes of files that --out may name in place of a folder
     needs_labels: ClassVar[bool] = False  # whether the command requires class names
     long: ClassVar[bool] = False  # whether it may take minutes
     printed: ClassVar[int] = 0  # number of predictions that the command prints by default; 0 if that is not an option
@@ -176,8 +177,10 @@ class Study:
         words = ["python", "-m", "ezclip", self.verb]
         options: list[str] = []
         for one, value in zip(declared(type(self)), values_of(self).values(), strict=True):
-            kind, flag = one.parameter.kind, f"--{one.name.replace('_', '-')}"
-            if kind in ("clip", "clips", "table", "stream"):
+            kind, flag = one.parameter.kind, f"--{one.flag}"
+            if kind == "query":
+                words += [value] if value else []
+            elif kind in ("clip", "clips", "table", "stream", "index"):
                 words += [Path(v).name for v in ([value] if isinstance(value, str) else value) if v]
             elif kind == "archive":
                 options += [flag, Path(value).stem if value.endswith(".zip") else Path(value).name]

@@ -1,0 +1,70 @@
+"""``python -m ezclip index``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from ezclip.checkpoints.catalog import DEFAULT, check_model_name
+from ezclip.cli._shared import check_out, print_json
+from ezclip.errors import ConfigError
+from ezclip.progress import on_terminal
+from ezclip.video.sampling import SHORTEST
+
+LONGEST = 600.0
+
+
+@dataclass
+class Index:
+    """Embed the videos of a folder, so that ezclip search and clusters find moments in them.
+
+    Run it again to go on after an interruption, and to take in new, changed and removed videos. Several processes and
+    machines that run it with the same folders share the work.
+    Example: python -m ezclip index videos --out videos.index && python -m ezclip search videos.index "somebody falls"
+    """
+
+    source: Annotated[Path, tyro.conf.Positional]
+    """Folder of videos, searched with its sub-folders, or a manifest (JSONL or Parquet)."""
+    out: Path
+    """Folder for the index."""
+    model: str = DEFAULT
+    """Name, folder or clip:ARCH/TAG."""
+    seconds: float = 2.0
+    """Length of a window in seconds; 0 embeds each video as one clip."""
+    step: float = 1.0
+    """Seconds from the start of one window to the next."""
+    shard_size: int = 256
+    """Most videos in a shard, which one process embeds at a time."""
+    batch_size: int = 16
+    """Windows in one forward pass."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Check, embed and print a summary; 0 even if videos could not be read."""
+        if not self.source.exists():
+            raise ConfigError(f"There is no folder or manifest {self.source.name}; check the path.")
+        check_model_name(self.model)
+        check_out(self.out)
+        if self.seconds and not SHORTEST <= self.seconds <= LONGEST or not SHORTEST <= self.step <= LONGEST:
+            raise ConfigError(f"--seconds and --step must be {SHORTEST} to {LONGEST:g}; --seconds may also be 0.")
+        if self.shard_size < 1 or self.batch_size < 1:
+            raise ConfigError("--shard-size and --batch-size must be at least 1.")
+        from ezclip.collection.index import build
+        from ezclip.predictor import Predictor
+
+        predictor = Predictor.load(self.model, device=self.device)
+        options = {name: getattr(self, name) for name in ("seconds", "step", "shard_size", "batch_size")}
+        found = on_terminal(build(predictor, self.source, self.out, **options))
+        if self.json:
+            print_json(found)
+            return 0
+        print(f"{found['clips']} videos, {found['windows']} windows; {len(found['skipped'])} could not be read.")
+        for path, reason in found["skipped"].items():
+            print(f"  {path}: {reason}")
+        return 0

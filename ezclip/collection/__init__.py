@@ -1,0 +1,1 @@
+"""Collections: an index of many videos on disk, and exact search in it."""

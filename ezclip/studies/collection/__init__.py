@@ -1,0 +1,1 @@
+"""Studies of an index that ``ezclip index`` made."""

@@ -1,0 +1,128 @@
+"""Clusters and duplicates of the videos of an index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from ezclip.errors import UserError
+from ezclip.figures.report import Report, Table
+from ezclip.files import write_atomically
+from ezclip.parameters import Parameter
+from ezclip.progress import Progress, Steps
+from ezclip.studies.collection.search import FORMS, Index, relative, write_rows
+from ezclip.studies.declaration import Result, Study
+from ezclip.studies.host import Host
+from ezclip.types import Document
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from torch import Tensor
+
+    from ezclip.collection.clusters import Cluster
+    from ezclip.collection.search import Collection
+
+SHOWN = 8  # clips of each cluster that are named
+_Duplicates = Parameter(
+    "Videos with at least this cosine are duplicates; they are looked for within each cluster.", low=0, high=1
+)
+
+
+@dataclass(frozen=True)
+class Clusters(Study):
+    """Group the videos of an index by k-means on their embeddings, and list near duplicates.
+
+    Example: python -m ezclip clusters videos.index --count 12 --out clusters.parquet
+    """
+
+    verb: ClassVar[str] = "clusters"
+    tables: ClassVar[tuple[str, ...]] = FORMS
+    index: Index = ""
+    count: Annotated[int, Parameter("Most clusters.", low=1, high=1000)] = 8
+    duplicates: Annotated[float, _Duplicates] = 0.99
+
+    def run(self, host: Host) -> Steps[Clustered]:
+        """Read all embeddings, cluster them, compare within the clusters."""
+        from ezclip.collection.clusters import clusters, duplicates
+        from ezclip.collection.search import open_collection
+
+        if not self.index:
+            raise UserError("No index yet: make one with python -m ezclip index FOLDER --out INDEX.")
+        yield Progress(0.0, "opening the index")
+        collection = open_collection(Path(self.index))
+        clips = collection.clips()
+        yield Progress(0.2, f"clustering {len(clips)} videos")
+        groups = clusters(clips, self.count)
+        yield Progress(0.6, "looking for duplicates")
+        return Clustered(self, collection, clips, groups, duplicates(clips, groups, self.duplicates))
+
+
+@dataclass(frozen=True, eq=False)
+class Clustered(Result):
+    """Every video's cluster, the largest cluster first, and sets of duplicates."""
+
+    study: Clusters
+    collection: Collection
+    clips: Tensor  # (G, E) float32
+    groups: list[Cluster]
+    same: list[list[int]]
+
+    def _path(self, clip: int) -> str:
+        return self.collection.paths[clip].as_py()
+
+    def as_json(self) -> Document:
+        """Size and most central clips of each cluster, and the paths of each set of duplicates."""
+        groups = [{"clips": len(g.members), "central": [self._path(i) for i in g.members[:SHOWN]]} for g in self.groups]
+        about = {"index": Path(self.study.index).name, "model": self.collection.about["model"]}
+        return about | {"clusters": groups, "duplicates": [[self._path(i) for i in same] for same in self.same]}
+
+    def text(self) -> str:
+        """A paragraph for each cluster and each set of duplicates."""
+        lines = []
+        for number, group in enumerate(self.groups, 1):
+            lines += [
+                f"cluster {number}: {len(group.members)} videos",
+                *(f"  {self._path(i)}" for i in group.members[:3]),
+            ]
+        for same in self.same:
+            lines += [f"{len(same)} duplicates", *(f"  {self._path(i)}" for i in same)]
+        return "\n".join(lines)
+
+    def report(self) -> Report:
+        """Every clip with its cluster and its duplicates."""
+        table = self.rows(self.collection.source).drop_columns("embedding")
+        rows = [list(row.values()) for row in table.to_pylist()]
+        sizes = [[n, len(g.members), ", ".join(map(self._path, g.members[:3]))] for n, g in enumerate(self.groups, 1)]
+        parts = [
+            Table("clusters", "Clusters", ["cluster", "videos", "nearest to the centre"], sizes),
+            Table("videos", "Every video", table.column_names, rows, on_page=False),
+        ]
+        lead = f"{len(self.clips)} videos in {len(self.groups)} clusters, {len(self.same)} sets of duplicates."
+        facts = {"model": self.collection.about["weights"], "command": self.study.command()}
+        return Report("Clusters of an index", lead, self.as_json(), facts, [*parts])
+
+    def write(self, out: str | Path) -> dict[str, Path]:
+        """The report into a folder; or, for FILE.csv, .jsonl or .parquet, one row a video into that file."""
+        path = Path(out)
+        if path.suffix not in FORMS:
+            return super().write(out)
+        write_atomically(path, partial(write_rows, self.rows(path.parent), kind=path.suffix))
+        return {"videos": path}
+
+    def rows(self, beside: Path) -> pa.Table:
+        """Path (relative to the folder ``beside``), label ("cluster N"), cosine with its centre, number of the set of
+        duplicates (or none) and embedding of each video, cluster by cluster.
+        """
+        import pyarrow as pa
+
+        number = {clip: n for n, same in enumerate(self.same, 1) for clip in same}
+        rows = [
+            {"path": relative(self.collection.source / self._path(i), beside), "label": f"cluster {n}"}
+            | {"cosine": round(cosine, 4), "duplicates": number.get(i), "embedding": self.clips[i].tolist()}
+            for n, group in enumerate(self.groups, 1)
+            for i, cosine in zip(group.members, group.cosines, strict=True)
+        ]
+        kinds = [("path", pa.string()), ("label", pa.string()), ("cosine", pa.float64()), ("duplicates", pa.int32())]
+        return pa.Table.from_pylist(rows, pa.schema([*kinds, ("embedding", pa.list_(pa.float32()))]))

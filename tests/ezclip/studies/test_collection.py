@@ -1,0 +1,159 @@
+"""Search by text, opposite and example; filters, files, the endpoint; clusters."""
+
+import csv
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import gradio as gr
+import pytest
+from pyarrow import parquet
+
+from app.endpoints import endpoint
+from app.services import Services
+from ezclip.cli import main
+from ezclip.collection.index import build
+from ezclip.data.manifest import partners_of, read_rows
+from ezclip.errors import ConfigError, UserError, VideoError
+from ezclip.parameters import declared
+from ezclip.progress import finish
+from ezclip.studies.collection.clusters import Clusters
+from ezclip.studies.collection.search import Found, Search
+from ezclip.studies.host import Host
+
+
+@pytest.fixture(scope="module")
+def services() -> Iterator[Services]:
+    services = Services(device="cpu", typed=True)
+    yield services
+    services.close()
+
+
+@pytest.fixture(scope="module")
+def index(drawn: Path, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of one drawn clip of each of 31 classes."""
+    out = tmp_path_factory.mktemp("index") / "drawn.index"
+    finish(build(host.predictor("tabletop/ezclip"), drawn, out, seconds=0))
+    return out
+
+
+def search(host: Host, index: Path, text: str = "", **more: Any) -> Found:
+    return finish(Search(str(index), text, **more).run(host))
+
+
+def test_the_opposite_text_sends_twins_back(drawn: Path, index: Path, host: Host) -> None:
+    rows = list(read_rows(drawn))
+    path = {row.label: row.path.relative_to(drawn.parent).as_posix() for row in rows}
+    pairs = partners_of(rows)
+    places: dict[bool, list[int]] = {}
+    for opposite in (False, True):
+        places[opposite] = []
+        for label, twin in pairs.items():
+            found = search(host, index, label, opposite=twin if opposite else "", top=31)
+            ranked = [moment.path for moment in found.moments]
+            assert ranked.index(path[label]) < ranked.index(path[twin]) or not opposite
+            places[opposite].append(ranked.index(path[twin]))
+    later = [after > before for before, after in zip(places[False], places[True], strict=True)]
+    assert sum(later) >= 25
+    assert median(places[False]) < 10 and median(places[True]) > 20  # of 31
+
+
+def test_a_query_and_its_opposite_are_mirrored(index: Path, host: Host) -> None:
+    one = search(host, index, "lifting", opposite="pushing", top=31).moments
+    two = search(host, index, "pushing", opposite="lifting", top=31).moments
+    assert [m.path for m in one] == [m.path for m in two][::-1]
+    assert [m.score for m in one] == pytest.approx([-m.score for m in two][::-1], abs=1e-3)
+
+
+def test_an_example_from_the_index_or_from_a_file(drawn: Path, index: Path, host: Host) -> None:
+    own = read_rows(drawn)[3].path.relative_to(drawn.parent).as_posix()
+    from_index = search(host, index, like=own).moments
+    from_file = search(host, index, like=str(drawn.parent / own)).moments
+    assert from_file[0].path == own and from_file[0].cosine == pytest.approx(1, abs=1e-3)
+    assert [m.path for m in from_file][1:] == [m.path for m in from_index][:19] and len(from_index) == 20
+    with pytest.raises(VideoError, match="no clip none"):
+        search(host, index, like="none")
+
+
+def test_filters(drawn: Path, index: Path, host: Host, tmp_path: Path) -> None:
+    every = {m.path: m for m in search(host, index, "a", top=31).moments}
+    inside = search(host, index, "a", folder="Pushing").moments
+    assert {m.path for m in inside} == {path for path in every if path.startswith("Pushing")} and len(inside) == 2
+    assert all(m.score == every[m.path].score for m in inside)  # a score does not depend on the filters
+    assert search(host, index, "a", since="2100-01-01").moments == []
+    assert len(search(host, index, "a", since="2020-01-01", until="2100-01-01", top=31).moments) == 31
+    assert search(host, index, "a", until="2020-01-01").moments == []
+    lengths = sorted(m.length for m in every.values())
+    assert search(host, index, "a", shortest=lengths[-1] + 1).moments == []
+    assert search(host, index, "a", longest=lengths[0] - 0.1).moments == []
+    assert "No video passes" in search(host, index, "a", folder="none/").text()
+
+
+def test_files_of_moments(drawn: Path, index: Path, host: Host, tmp_path: Path) -> None:
+    found = search(host, index, "lifting", top=5)
+    tables = {kind: found.write(tmp_path / f"found.{kind}")["moments"] for kind in ("csv", "jsonl", "parquet")}
+    with tables["csv"].open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["score"]) for row in rows] == [round(m.score, 4) for m in found.moments]
+    for kind in ("jsonl", "parquet"):
+        listed = read_rows(tables[kind])
+        assert [row.label for row in listed] == ["lifting"] * 5
+        assert [os.path.realpath(row.path) for row in listed] == [
+            os.path.realpath(drawn.parent / m.path) for m in found.moments
+        ]
+    own = parquet.read_table(tables["parquet"]).to_pylist()
+    assert len(own[0]["embedding"]) == 128 and sum(x * x for x in own[0]["embedding"]) == pytest.approx(1, abs=1e-2)
+    files = found.write(tmp_path / "report")
+    assert {"page", "moments", "found"} <= set(files) and "lifting" in files["page"].read_text()
+
+
+def test_the_command_line_and_the_endpoint_give_the_same(
+    index: Path, services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", str(index), "pushing", "--not", "pulling", "--top", "3", "--device", "cpu", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    call, _ = endpoint(services, Search)
+    values = {"index": str(index), "text": "pushing", "opposite": "pulling", "top": 3}
+    given = [values.get(one.name) for one in declared(Search)]
+    assert call(*given) == told and len(told["moments"]) == 3 and told["not"] == "pulling"
+    monkeypatch.setattr(services, "typed", False)  # as where a server is there for others
+    with pytest.raises(gr.Error, match="only where the app serves its own machine"):
+        call(*given)
+
+
+def test_a_file_of_moments_is_replaced(index: Path, tmp_path: Path) -> None:
+    for count in (3, 2):
+        given = ("--top", str(count), "--out", str(tmp_path / "found.jsonl"), "--device", "cpu")
+        assert main(["search", str(index), "pushing", *given]) == 0
+        assert len(read_rows(tmp_path / "found.jsonl")) == count
+
+
+def test_what_cannot_be_searched(index: Path, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="Nothing to look for"):
+        search(host, index, " ")
+    with pytest.raises(UserError, match="No index yet"):
+        finish(Search("", "a").run(host))
+    with pytest.raises(ConfigError, match="is no index"):
+        search(host, tmp_path, "a")
+    with pytest.raises(ConfigError, match="made with tabletop/ezclip, other weights than those of tabletop/base"):
+        search(host, index, "a", model="tabletop/base")
+    with pytest.raises(UserError, match="no date"):
+        Search(str(index), "a", since="yesterday")
+    from ezclip.checkpoints.identity import Identity
+
+    monkeypatch.setattr(host.predictor("tabletop/ezclip"), "identity", Identity("tabletop/ezclip"))
+    with pytest.raises(ConfigError, match="other weights"):
+        search(host, index, "a")
+
+
+def test_clusters_of_an_index(index: Path, host: Host, tmp_path: Path) -> None:
+    found = finish(Clusters(str(index), count=4, duplicates=0.98).run(host))
+    data = found.as_json()
+    assert len(data["clusters"]) == 4 and sum(group["clips"] for group in data["clusters"]) == 31
+    rows = parquet.read_table(found.write(tmp_path / "all.parquet")["videos"]).to_pylist()
+    assert len(rows) == 31 and {row["label"] for row in rows} == {f"cluster {n}" for n in range(1, 5)}
+    assert len([row for row in rows if row["duplicates"]]) == sum(map(len, data["duplicates"]))
+    assert set(found.write(tmp_path / "report")) >= {"page", "clusters", "videos"} and "cluster 1" in found.text()
