@@ -14,7 +14,6 @@ from ezclip.explanation.faithfulness import KINDS, Shares, heat_shares, measure
 from ezclip.explanation.maps import explain_clip
 from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Progress, Steps, within
-from ezclip.text.templates import fill
 from ezclip.types import Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
@@ -69,7 +68,7 @@ def faithfulness(predictor: Predictor, rows: Sequence[Row], labels: list[str], m
         method -> {"deletion_gain", "insertion_gain"}, each value, low, high over clips, and "n".
     """
     gains: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
-    texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
+    texts = predictor.encode_texts([s for own in predictor.sentences(labels).values() for s in own])
     for number, row in enumerate(rows):
         encoded = _encode(predictor, row)
         for m, method in enumerate(methods):

@@ -20,7 +20,6 @@ from ezclip.files import spreadsheet_text
 from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
-from ezclip.text.templates import sentences
 from ezclip.types import Document
 
 
@@ -176,7 +175,7 @@ def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: st
     result = Evaluation(predictor.name, labels, embedded.rows, skipped=embedded.skipped, static=embedded.static)
     if not embedded.rows:
         return result
-    written = sentences(labels, texts, predictor.templates)
+    written = predictor.sentences(labels, texts)
     encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
     B, V = embedded.frames.shape[:2]
     logits = predictor.model.logits(embedded.frames.to(encoded.device).flatten(0, 1), encoded)

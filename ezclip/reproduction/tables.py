@@ -193,13 +193,15 @@ def _text(cell: Cell, place: Place, shown: Shown) -> str:
 def _efficiency(place: Place, _: Run) -> tuple[str, list[list[str]]]:
     head = ["", "GFLOPs", "views/s", "parameters (M)", "tunable (M)"]
     rows = [head, *([f"{name} (paper)", *map(str, numbers)] for name, *numbers in _stored(7)["rows"])]
-    path = place.root / "results" / "bench" / "bench.json"
-    for row in json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []:
-        gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
-        parameters = (f"{row['parameters'][key] / 1e6:.1f}" for key in ("total", "tunable"))
-        rows.append([f"{row['name']}, here", gflop, f"{row['views_per_second']:.1f}", *parameters])
+    for path in sorted((place.root / "results" / "bench").rglob("bench.json")):
+        found = json.loads(path.read_text("utf-8"))
+        for row in found["rows"]:
+            gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
+            parameters = (f"{row['parameters'][key] / 1e6:.1f}" for key in ("total", "tunable"))
+            told = f"{row['name']}, here ({found['device']}, {found['dtype']})"
+            rows.append([told, gflop, f"{row['views_per_second']:.1f}", *parameters])
     told = "the paper's GFLOPs of EZ-CLIP are multiply-adds without attention; ours count 2 a multiply-add, with it"
-    return f"Efficiency, measured by python -m ezclip bench --out results/bench ({told})", rows
+    return f"Efficiency, measured by python -m ezclip bench --out results/bench/NAME ({told})", rows
 
 
 def _descriptions(_: Place, __: Run) -> tuple[str, list[list[str]]]:
