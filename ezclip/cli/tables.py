@@ -65,8 +65,9 @@ class _Runs:
         named = [one for one in self.backbone if "=" not in one]
         if len(named) > 1:
             raise ConfigError(f"--backbone names {' and '.join(named[:2])}; give one, and others as ARCH=FILE.")
-        own = {f.name: vars(self)[f.name] for f in fields(Run) if f.name in vars(self) and f.name != "backbone"}
-        return Run(**names | own | ({"backbone": named[0]} if named else {}))
+        own: dict[str, Any] = {f.name: vars(self)[f.name] for f in fields(Run) if f.name in vars(self)}
+        own["backbone"] = named[0] if named else Run.backbone
+        return Run(**names | own)
 
 
 @dataclass

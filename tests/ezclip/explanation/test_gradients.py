@@ -58,14 +58,14 @@ def test_integrated_gradients_choose_their_steps(
 ) -> None:
     """A smaller tolerance takes more steps; one that cannot be reached is said."""
 
-    def steps(within: float, tried: tuple[int, ...]) -> tuple[int, str]:
+    def steps(within: float, tried: tuple[int, int]) -> tuple[int, str]:
         monkeypatch.setattr("ezclip.explanation.gradients.IG_WITHIN", within)
         monkeypatch.setattr("ezclip.explanation.gradients.IG_STEPS", tried)
         model = make_model(backbone, "ezclip")
         note = explain(model, clip, np.arange(8.0), name="m", method="integrated-gradients", text=text).note
         return int(re.search(r"(\d+) steps", note)[1]), note  # type: ignore[index]
 
-    assert steps(1e9, (2, 4, 64))[0] == 2
+    assert steps(1e9, (2, 64))[0] == 2
     found, note = steps(0.0, (2, 4))
     assert found == 4 and "did not converge" in note
 
