@@ -43,7 +43,9 @@ the other names.
 darker row really has less heat. {_MAPS}.
 
 **Gains under the maps.** Patches are removed (deletion) or restored (insertion) in the order of the map and in random
-orders; the gain is the area between the two curves of the label's score. Around 0 the map is no better than chance.
+orders; the gain is the area between the two curves of the label's score, with the 95 % interval that 16 random orders
+leave. An interval that holds 0 is no better than chance. SRG is the area of insertion minus that of deletion. The logit
+has no ceiling: read it where a blank clip already scores high.
 
 **Across frames.** Row t shows how much frame t attends to each other frame through the temporal prompts. The base model
 has no prompts: its frames exchange no information, and shuffling them changes nothing.

@@ -65,7 +65,8 @@ class TrainConfig:
     seed: int = 0
     num_frames: Positive = 8
     reading: Reading = "released"  # of the motion loss
-    # "classes" is the cross-entropy over all class texts (paper), "in_batch" the release's KL loss
+    # "classes" is the cross-entropy over all class texts (paper), "in_batch" the release's KL loss, which encodes the
+    # texts of the batch's clips alone
     contrastive: Literal["classes", "in_batch"] = "classes"
     lambda1: float = 1.0  # weight of the contrastive loss
     lambda2: float = 1.0  # weight of the motion loss where the variant has it
@@ -96,11 +97,11 @@ class TrainConfig:
     # that the motion loss mistakes for motion.
     jitter_frames: bool = False
     flip: bool = False  # mirror half of the clips in "release" augmentation; disable where left and right matter
-    # "names", "templates" (one of the release's 16 drawn each step), or descriptions: "shipped" (of all sets), one set
-    # (such as "ucf101") or a CSV file
+    # "names", "templates" (one of the release's 16, drawn each step for each class, under in_batch for each clip), or
+    # descriptions: "shipped" (of all sets), one set (such as "ucf101") or a CSV file
     text: str = "names"
     prompt_depth: PromptDepth = "deep"  # prompts in every layer or in the first
-    drop_path: float = 0.0  # stochastic depth and attention dropout at the last layer
+    drop_path: float = 0.0  # stochastic depth and attention dropout at the last vision layer, growing from 0
     prompt_dropout: float = 0.0  # of the learned prompts
     clip_gradient: float | None = 1.0  # largest norm of the gradient; None disables it
     # Clips that a process passes through the model at once; None finds what fits into memory. The losses are those of

@@ -20,7 +20,7 @@ from ezclip.errors import LabelError, UserError
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP, class_scores
 from ezclip.model.spread import spread
-from ezclip.text.templates import NAME_ONLY, TEMPLATES, fill
+from ezclip.text.templates import sentences
 from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction
 from ezclip.video.read import read_clip
@@ -120,14 +120,20 @@ class Predictor:
         return self.identity.name
 
     @property
-    def templates(self) -> tuple[str, ...]:
-        """The prompt templates that the model was trained with; scores are means over them."""
-        return NAME_ONLY if self.identity.text == "names" else TEMPLATES
+    def trained_texts(self) -> str:
+        """The kind of prompt texts that the model was trained with, "names", "templates" or "descriptions"."""
+        return self.identity.text if self.identity.text in ("names", "templates") else "descriptions"
 
     @property
     def device(self) -> torch.device:
         """The model's device."""
         return self.model.logit_scale.device
+
+    def sentences(
+        self, labels: list[str], texts: str = "trained", own: dict[str, str] | None = None
+    ) -> dict[str, list[str]]:
+        """The prompt texts of each label, see ``text.templates.sentences``; scores are means over them."""
+        return sentences(labels, texts, self.trained_texts, own)
 
     def encode(self, clip: Clip) -> Encoded:
         """The clip under this model."""
@@ -154,7 +160,7 @@ class Predictor:
         Args:
             frames: (1, T, E), as ``Encoded.frames``.
             labels: C class names, distinct.
-            sentences: the prompt texts of a label, the same number for each; None fills the model's templates.
+            sentences: the prompt texts of a label, the same number for each; None takes the model's own.
 
         Returns:
             One Prediction per label, best first.
@@ -162,7 +168,9 @@ class Predictor:
         Raises:
             LabelError: no label, or differing numbers of sentences.
         """
-        texts = [(sentences or {}).get(label) or fill(label, self.templates) for label in labels]
+        given = {label: own for label, own in (sentences or {}).items() if own}
+        given |= self.sentences([label for label in labels if label not in given])
+        texts = [given[label] for label in labels]
         counts = {len(choices) for choices in texts}
         if len(counts) != 1:
             raise LabelError(f"Every label needs the same number of sentences, got {sorted(counts) or 'no label'}.")

@@ -7,6 +7,7 @@ from app.html.pieces import heat_uris, render, uris
 from ezclip.figures.maps import CMAP, DIFFERENCE, difference_limit, square
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
+from ezclip.studies.faithfulness import GAIN_COLUMNS
 from ezclip.types import VARIANT_TITLES, Document, Prediction
 
 MOST = 500  # names in a ranking; the exported tables have all
@@ -71,9 +72,11 @@ def faithfulness(analysis: Analysis, *, doing: str = "") -> str:
     """Faithfulness of the maps, and the fraction of heat on what moves where that is known."""
     rows = []
     for f in analysis.faithfulness:
-        gains = [doing or "not yet measured" if v is None else f"{v:+.3f}" for v in (f.deletion, f.insertion)]
+        gains = f.cells(doing or "not yet measured")
         rows.append([f.name, *gains, *("no ground truth" if v is None else f"{v:.1%}" for v in (f.moving, f.area))])
-    return render("faithfulness", rows=rows, target=analysis.target, doing=doing)
+    warnings = [f"{f.name}: {f.warning}" for f in analysis.faithfulness if f.warning]
+    found = {"columns": GAIN_COLUMNS, "rows": rows, "target": analysis.target, "warnings": warnings}
+    return render("faithfulness", doing=doing, **found)
 
 
 def temporal(analysis: Analysis, layer: int = 0) -> str:

@@ -167,6 +167,7 @@ def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], 
 def convert(official: str | Path, out: str | Path, *, num_frames: int | None = None) -> Document:
     """Write an official file as a model folder; inside checkpoints/, an existing backbone is not written again.
 
+    The release trained with a description of each class: "trained" texts are those of ``text.descriptions``.
     With another T, ``num_frames`` (1 to 64), the prompts are interpolated linearly between segment centres.
 
     Returns:
@@ -183,7 +184,7 @@ def convert(official: str | Path, out: str | Path, *, num_frames: int | None = N
     if not inside or backbone.sha256 not in map(backbone_sha256, backbone_files()):
         save_backbone(backbone, out / BACKBONE)
         files.append(out / BACKBONE)
-    summary = {"preset": "released", "text": "templates", "source": name, "openai": compare_with_openai(backbone)}
+    summary = {"preset": "released", "text": "descriptions", "source": name, "openai": compare_with_openai(backbone)}
     save_model(model, backbone, out, summary=summary)
     return found | {"files": [str(f) for f in files]}
 

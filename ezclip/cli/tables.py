@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import tyro
 
@@ -17,14 +17,16 @@ from ezclip.progress import on_terminal
 
 if TYPE_CHECKING:
     from ezclip.reproduction.protocols import Place, Run
+    from ezclip.reproduction.tables import Cell, Measured
 
 
 @dataclass(kw_only=True)
 class _Runs:
     """Settings of all runs, and their folders."""
 
-    backbone: str = "clip:ViT-B-16-quickgelu/openai"
-    """clip:ARCH/TAG or a folder; in a table, for rows that name none."""
+    backbone: list[str] = field(default_factory=list)
+    """clip:ARCH/TAG (by default clip:ViT-B-16-quickgelu/openai) or a folder, in a table for rows that name none; and
+    ARCH=FILE, as often as needed, to load open_clip's ARCH from a .safetensors file or a folder."""
     num_frames: Annotated[int, tyro.conf.arg(name="frames")] = 8
     """T; in a table, for rows that name none."""
     text: str = "descriptions"
@@ -50,13 +52,22 @@ class _Runs:
         from ezclip.evaluation.embed import ViewCount
         from ezclip.reproduction.protocols import Place
 
-        return Place(self.root, self.data, tuple(self.set), ViewCount.parse(self.views), workers=self.workers)
+        files = dict(one.split("=", 1) for one in self.backbone if "=" in one)
+        if lacking := [file for file in files.values() if not Path(file).exists()]:
+            raise ConfigError(f"There is no file or folder {Path(lacking[0]).name}; --backbone takes ARCH=FILE.")
+        views = ViewCount.parse(self.views)
+        return Place(self.root, self.data, tuple(self.set), views, workers=self.workers, backbones=files)
 
     def chosen(self, **names: Any) -> Run:
         """A run with these settings, and ``names`` of fields that the command lacks."""
         from ezclip.reproduction.protocols import Run
 
-        return Run(**names | {f.name: vars(self)[f.name] for f in fields(Run) if f.name in vars(self)})
+        named = [one for one in self.backbone if "=" not in one]
+        if len(named) > 1:
+            raise ConfigError(f"--backbone names {' and '.join(named[:2])}; give one, and others as ARCH=FILE.")
+        own: dict[str, Any] = {f.name: vars(self)[f.name] for f in fields(Run) if f.name in vars(self)}
+        own["backbone"] = named[0] if named else Run.backbone
+        return Run(**names | own)
 
 
 @dataclass
@@ -104,7 +115,13 @@ class Table(_Runs):
     sets: str | None = None
     """Train on these sets only, for example hmdb51,ucf101."""
     epoch: Literal["last", "best"] = "last"
-    """Which epoch to print. Under the released preset the best one was selected on the test set."""
+    """Which epoch to print. Under the released preset the best one was selected on the test set, in zero-shot on the
+    validation set of the trained one."""
+    harmonic_mean: Literal["of-means", "mean"] = "of-means"
+    """HM of several runs: of their mean accuracies, or the mean of their own."""
+    unseen: Literal["paper", "names", "rivals"] = "paper"
+    """Classes of Kinetics-600: the paper's 220 (inferred), all whose names were not trained (231), or the mean over
+    the three lists of 160 that other methods use."""
     json: bool = False
     """Print JSON."""
 
@@ -112,9 +129,10 @@ class Table(_Runs):
         """Make missing runs if asked, then print."""
         place, defaults = self.place(), self.chosen(protocol="", trained_on="")
         from ezclip.reproduction.protocols import carry_out
-        from ezclip.reproduction.tables import as_rows, cells, markdown, measured, missing
+        from ezclip.reproduction.tables import Epoch, Shown, as_rows, cells, markdown, measured, missing
 
-        title, rows = as_rows(self.number, place, defaults, self.epoch)
+        shown = Shown(self.epoch, self.harmonic_mean, self.unseen)
+        title, rows = as_rows(self.number, place, defaults, shown)
         filled = self.number not in (7, 8, 9)
         if self.run_missing:
             if not filled:
@@ -125,17 +143,27 @@ class Table(_Runs):
                     on_terminal(carry_out(run, place), show=main)
             if not main:
                 return 0
-            title, rows = as_rows(self.number, place, defaults, self.epoch)
+            title, rows = as_rows(self.number, place, defaults, shown)
         if not self.json:
             print(f"Table {self.number}. {title}\n\n{markdown(rows)}")
             return 0
         found = {"table": self.number, "title": title, "rows": rows}
         if filled:
             found["cells"] = [
-                {"row": cell.row, "column": cell.column, "paper": cell.paper}
-                | {epoch: value and value[0] for epoch in ("last", "best") for value in [measured(cell, place, epoch)]}
+                _as_json(cell, {epoch: measured(cell, place, replace(shown, epoch=epoch)) for epoch in get_args(Epoch)})
                 for row in cells(self.number, defaults)[1]
                 for cell in row
             ]
         print_json(found)
         return 0
+
+
+def _as_json(cell: Cell, found: dict[str, Measured | None]) -> dict[str, Any]:
+    result: dict[str, Any] = {"row": cell.row, "column": cell.column, "paper": cell.paper}
+    for epoch, value in found.items():
+        result |= {
+            epoch: value and value.mean,
+            f"{epoch}_sd": value and value.sd,
+            f"{epoch}_n": value.n if value else 0,
+        }
+    return result

@@ -10,11 +10,10 @@ import numpy as np
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import find_masks
 from ezclip.evaluation.metrics import mean_interval
-from ezclip.explanation.faithfulness import KINDS, Shares, heat_shares, measure
+from ezclip.explanation.faithfulness import KINDS, Curves, Faithfulness, Shares, heat_shares, measure
 from ezclip.explanation.maps import explain_clip
 from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Progress, Steps, within
-from ezclip.text.templates import fill
 from ezclip.types import Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
@@ -66,10 +65,11 @@ def faithfulness(predictor: Predictor, rows: Sequence[Row], labels: list[str], m
     """Gains of each kind of map over random orders, for the score of the clip's true label, one of ``labels``.
 
     Returns:
-        method -> {"deletion_gain", "insertion_gain"}, each value, low, high over clips, and "n".
+        method -> {"deletion_gain", "insertion_gain", "srg"}, each value, low, high over clips, and "n"; "logit" has the
+        same three on the logit.
     """
-    gains: dict[str, list[tuple[float, float]]] = {method: [] for method in methods}
-    texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
+    curves: dict[str, list[Faithfulness]] = {method: [] for method in methods}
+    texts = predictor.encode_texts([s for own in predictor.sentences(labels).values() for s in own])
     for number, row in enumerate(rows):
         encoded = _encode(predictor, row)
         for m, method in enumerate(methods):
@@ -77,12 +77,18 @@ def faithfulness(predictor: Predictor, rows: Sequence[Row], labels: list[str], m
             target, share = labels.index(row.label), (number + m / len(methods)) / len(rows)
             steps = measure(predictor.model, encoded.pixels, heat, texts, len(labels), target)
             result = yield from within(steps, share, share, f"{predictor.name}, clip {number + 1} of {len(rows)}: ")
-            gains[method].append((result.deletion_gain, result.insertion_gain))
-    table = {}
-    for method, values in gains.items():
-        deletion, insertion = (mean_interval(gain).bar for gain in np.array(values).T)
-        table[method] = {"n": len(values), "deletion_gain": deletion, "insertion_gain": insertion}
-    return table
+            curves[method].append(result)
+    return {
+        method: {"n": len(found)}
+        | _mean_gains([f.score for f in found])
+        | {"logit": _mean_gains([f.logit for f in found])}
+        for method, found in curves.items()
+    }
+
+
+def _mean_gains(curves: list[Curves]) -> Document:
+    values = np.array([(c.deletion_gain.value, c.insertion_gain.value, c.srg) for c in curves])
+    return {name: mean_interval(own).bar for name, own in zip(("deletion_gain", "insertion_gain", "srg"), values.T)}
 
 
 def _encode(predictor: Predictor, row: Row) -> Encoded:

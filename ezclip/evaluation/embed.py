@@ -70,6 +70,14 @@ class Embedded:
     static: Tensor = field(default_factory=lambda: torch.empty(0))
     skipped: list[tuple[Row, str]] = field(default_factory=list)
 
+    def among(self, labels: Sequence[str]) -> Embedded:
+        """Only the clips of these classes."""
+        classes = set(labels)
+        chosen = [i for i, row in enumerate(self.rows) if row.label in classes]
+        frames, static = (t[chosen] if len(t) else t for t in (self.frames, self.static))
+        skipped = [(row, why) for row, why in self.skipped if row.label in classes]
+        return Embedded([self.rows[i] for i in chosen], frames, static, skipped)
+
 
 def embed(
     predictor: Predictor,

@@ -14,7 +14,6 @@ from ezclip.evaluation.metrics import accuracies
 from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Report, Steps, silent
-from ezclip.text.templates import fill
 from ezclip.types import Clip, Document, Frames
 from ezclip.video.read import read_frames
 from ezclip.video.sampling import segment_centres
@@ -85,7 +84,7 @@ def order_sensitivity(predictor: Predictor, rows: Sequence[Row], labels: list[st
     """
     model = predictor.model
     partners = partners_of(rows)
-    texts = predictor.encode_texts([s for label in labels for s in fill(label, predictor.templates)])
+    texts = predictor.encode_texts([s for own in predictor.sentences(labels).values() for s in own])
     scores: dict[str, list[torch.Tensor]] = {}
     targets = []
     for number, row in enumerate(rows):

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,6 @@ from ezclip.files import spreadsheet_text
 from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
-from ezclip.text.templates import sentences
 from ezclip.types import Document
 
 
@@ -128,12 +128,21 @@ def evaluate(
         UserError: a row's label that is not among ``labels``, or no clip that can be read.
     """
     check_classes(rows, labels)
+    options = {"batch_size": batch_size, "views": views, "static": static, "workers": workers}
+    parts = yield from embed_all(predictor, rows, **options)
+    return score_all(predictor, parts, labels, texts)
+
+
+def embed_all(
+    predictor: Predictor, rows: Sequence[Row], *, batch_size: int = 16, **options: Any
+) -> Steps[list[Embedded]]:
+    """All batches of ``embed``, with its options; scored against one list of classes after another at no cost."""
     parts: list[Embedded] = []
-    for part in embed(predictor, rows, batch_size=batch_size, views=views, static=static, workers=workers):
+    for part in embed(predictor, rows, batch_size=batch_size, **options):
         parts.append(part)
         done = min(batch_size * len(parts), len(rows))
         yield Progress(done / len(rows), f"{predictor.name}: {done} of {len(rows)} clips")
-    return score_all(predictor, parts, labels, texts)
+    return parts
 
 
 def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str], texts: str) -> Evaluation:
@@ -166,7 +175,7 @@ def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: st
     result = Evaluation(predictor.name, labels, embedded.rows, skipped=embedded.skipped, static=embedded.static)
     if not embedded.rows:
         return result
-    written = sentences(labels, texts, predictor.templates)
+    written = predictor.sentences(labels, texts)
     encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
     B, V = embedded.frames.shape[:2]
     logits = predictor.model.logits(embedded.frames.to(encoded.device).flatten(0, 1), encoded)

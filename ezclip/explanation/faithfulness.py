@@ -3,48 +3,95 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
+from scipy.stats import t
 from torch import Tensor
 
 from ezclip.model.ezclip import EZCLIP, class_scores
 from ezclip.progress import Progress, Steps
 from ezclip.types import Attribution, visible_box
 
-LEVELS = 8
-ORDERS = 4
+LEVELS = 6
+ORDERS = 16
 KINDS = ("background", "still", "moving")  # values 0, 1, 2 of the masks
 
 
+class Gain(NamedTuple):
+    """A difference of areas, with the 95 % interval that the random orders leave."""
+
+    value: float
+    low: float
+    high: float
+
+
 @dataclass(frozen=True, eq=False)
-class Faithfulness:
-    """Deletion and insertion curves of a map and of random orders.
+class Curves:
+    """Deletion and insertion curves of a map, and of random orders, in one unit.
 
     Attributes:
         levels: (L+1,) share of the T*N patches that is replaced (deletion) or kept (insertion), 0 to 1.
-        deletion: (L+1,) score while patches are replaced by the clip's mean colour, hottest first; lower is better.
-        insertion: (L+1,) score while they replace the mean colour, hottest first; higher is better.
-        random_deletion: (R, L+1) the same in R random orders.
-        random_insertion: (R, L+1).
+        deletion: (L+1,) while patches are replaced by the clip's mean colour, hottest first; lower is better.
+        insertion: (L+1,) while they replace the mean colour, hottest first; higher is better.
+        random: (R, L+1) deletion in R random orders. Read backwards, each is the insertion in the reversed order, which
+            is as random: one set of forward passes serves both.
     """
 
     levels: np.ndarray
     deletion: np.ndarray
     insertion: np.ndarray
-    random_deletion: np.ndarray
-    random_insertion: np.ndarray
+    random: np.ndarray
 
     @property
-    def deletion_gain(self) -> float:
-        """Area between the random orders' mean deletion curve and the map's; above 0 the map beats chance."""
-        return float(np.trapezoid(self.random_deletion.mean(axis=0) - self.deletion, self.levels))
+    def deletion_gain(self) -> Gain:
+        """Area between the random orders' mean curve and the map's deletion curve; above 0 the map beats chance."""
+        return self._gain(-1, self.deletion)
 
     @property
-    def insertion_gain(self) -> float:
+    def insertion_gain(self) -> Gain:
         """Area between the map's insertion curve and the random orders' mean; above 0 the map beats chance."""
-        return float(np.trapezoid(self.insertion - self.random_insertion.mean(axis=0), self.levels))
+        return self._gain(1, self.insertion)
+
+    @property
+    def srg(self) -> float:
+        """Symmetric relevance gain: insertion area minus deletion area (Bluecher et al. 2024); 0 is chance.
+
+        The random orders cancel, so it has no interval: it equals the sum of both gains.
+        """
+        return float(np.trapezoid(self.insertion - self.deletion, self.levels))
+
+    def _gain(self, sign: int, curve: np.ndarray) -> Gain:
+        chance = np.trapezoid(self.random, self.levels, axis=1)  # (R,)
+        value = sign * float(np.trapezoid(curve, self.levels) - chance.mean())
+        if len(chance) < 2:
+            return Gain(value, float("-inf"), float("inf"))
+        half = float(t.ppf(0.975, len(chance) - 1) * chance.std(ddof=1) / len(chance) ** 0.5)
+        return Gain(value, value - half, value + half)
+
+
+@dataclass(frozen=True, eq=False)
+class Faithfulness:
+    """Curves of a map on the score of a class (0 to 1) and on its logit (100 times the cosine, as CLIP scales it).
+
+    The logit has no ceiling and does not depend on the other classes.
+    """
+
+    score: Curves
+    logit: Curves
+
+    @property
+    def warning(self) -> str:
+        """A sentence where the blank clip scores more than half of what the whole clip scores, otherwise empty."""
+        blank, whole = float(self.score.insertion[0]), float(self.score.insertion[-1])
+        if blank <= whole / 2:
+            return ""
+        return (
+            f"A blank clip of the mean colour already scores {blank:.1%} (the whole clip {whole:.1%}), so the score "
+            "leaves little to gain; read the gains on the logit."
+        )
 
 
 def measure(
@@ -56,8 +103,9 @@ def measure(
     target: int,
     *,
     batch: int = 8,
+    seed: int = 0,
 ) -> Steps[Faithfulness]:
-    """Delete and insert patches of one clip in the order of a map and in four random orders, at eight levels.
+    """Delete and insert patches of one clip in the order of a map and in 16 random orders, at six levels.
 
     Args:
         model: in evaluation mode.
@@ -65,32 +113,42 @@ def measure(
         heat: (T, grid, grid).
         texts: (C*K, E) embeddings of the classes, K texts each, side by side.
         classes: C.
-        target: index of the class whose score is measured, see ``class_scores``.
+        target: index of the class that is measured: its score, see ``class_scores``, and its mean logit.
         batch: clips in one forward pass.
+        seed: of the random orders, and of the order of equal patches.
 
     Returns:
         The Faithfulness, after a step for each batch.
     """
     T, grid, count = heat.shape[0], heat.shape[-1], heat.size
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     by_heat = np.lexsort((rng.random(count), -heat.ravel()))  # equal patches in random order
-    ranks = np.argsort([by_heat, *(rng.permutation(count) for _ in range(ORDERS))], axis=1)
+    ranks = np.argsort([by_heat, by_heat[::-1], *(rng.permutation(count) for _ in range(ORDERS))], axis=1)
     shares = np.linspace(0, 1, LEVELS + 1)
-    inserted = ranks[:, None] < np.round(shares * count)[:, None]  # (1+R, L+1, T*N)
-    kept = np.stack([~inserted, inserted])
+    deleted = ranks[:, None] < np.round(shares[1:-1] * count)[:, None]  # (2+R, L-1, T*N)
+    ends = np.stack([np.zeros(count, bool), np.ones(count, bool)])  # the whole clip and the blank one, for all orders
+    kept = ~np.concatenate([ends, deleted.reshape(-1, count)])
     masks = torch.from_numpy(kept.reshape(-1, T, 1, grid, grid)).to(pixels.device)
     mean = pixels.mean(dim=(1, 3, 4), keepdim=True)  # (1, 1, 3, 1, 1)
     patch = pixels.shape[-1] // grid
-    scores: list[Tensor] = []
+    found: list[Tensor] = []
     for start in range(0, len(masks), batch):
         yield Progress(start / len(masks), "measuring faithfulness")
         chosen = masks[start : start + batch]
         whole = chosen.repeat_interleave(patch, dim=-1).repeat_interleave(patch, dim=-2)  # (b, T, 1, S, S)
         with torch.inference_mode():
             logits = model.logits(model.encode_video(torch.where(whole, pixels, mean)), texts)
-            scores.append(class_scores(logits, classes)[:, target])
-    curves = torch.cat(scores).float().cpu().numpy().reshape(kept.shape[:3])
-    return Faithfulness(shares, curves[0, 0], curves[1, 0], curves[0, 1:], curves[1, 1:])
+            logit = logits.unflatten(-1, (classes, -1)).mean(dim=-1)
+            found.append(torch.stack([class_scores(logits, classes)[:, target], logit[:, target]]))
+    score, logit = torch.cat(found, dim=1).float().cpu().numpy()
+
+    def curves(values: np.ndarray) -> Curves:
+        inner = values[2:].reshape(len(ranks), LEVELS - 1)
+        every = np.pad(inner, ((0, 0), (1, 1)))
+        every[:, 0], every[:, -1] = values[0], values[1]
+        return Curves(shares, every[0], every[1, ::-1], every[2:])  # coldest first, read backwards, inserts the hottest
+
+    return Faithfulness(curves(score), curves(logit))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from ezclip.explanation.trace import AttentionTrace, trace_of, traced
 from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Report, silent
-from ezclip.text.templates import fill
 from ezclip.types import Attribution
 
 Tracing = Callable[[Fusion], AttentionTrace]
@@ -144,10 +143,10 @@ def explain_clip(
 ) -> Attribution:
     """``explain`` on an encoded clip, computed once for each method, settings and label.
 
-    A label is represented by the mean of its ``texts``, by default those of the model's templates.
+    A label is represented by the mean of its ``texts``, by default the model's prompt texts.
     """
     needs_label = method in METHODS and METHODS[method].needs_label
-    chosen = tuple(texts or (fill(label, predictor.templates) if label else ())) if needs_label else ()
+    chosen = tuple(texts or (predictor.sentences([label])[label] if label else ())) if needs_label else ()
 
     def compute() -> Attribution:
         return explain(

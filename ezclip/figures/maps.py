@@ -112,11 +112,11 @@ def draw_strip(
     return figure
 
 
-def gains(deletion: float | None, insertion: float | None) -> str:
-    """A map's faithfulness as a short note; None if not measured."""
-    if deletion is None or insertion is None:
-        return "faithfulness\nnot measured"
-    return f"gain over chance\ndeletion {deletion:+.2f}\ninsertion {insertion:+.2f}"
+def gains(deletion: tuple[float, float, float], insertion: tuple[float, float, float]) -> str:
+    """A map's faithfulness as a short note; each gain as value, low and high."""
+    named = {"deletion": deletion, "insertion": insertion}
+    lines = [f"{name} {value:+.2f} ({low:+.2f} to {high:+.2f})" for name, (value, low, high) in named.items()]
+    return "\n".join(["gain over chance", *lines])
 
 
 def draw_thumbnails(pictures: Sequence[tuple[str, np.ndarray]]) -> Figure:

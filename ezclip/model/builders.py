@@ -35,7 +35,8 @@ def build_ezclip(
         variant: "clip" adds nothing, "base" and "motion" adapters, "prompts" and "ezclip" adapters and prompts.
         num_frames: T, 1 to 64.
         prompt_depth: fresh prompts in every layer, or in the first only. Has no meaning without prompts.
-        drop_path: stochastic depth and attention dropout of the last layer, growing linearly from 0 (release: 0.1).
+        drop_path: stochastic depth and attention dropout of the last vision layer, growing linearly from 0 (release:
+            0.1). Text layer k has the rate of vision layer k, as in the release: 0.0478 in L/14's last.
         prompt_dropout: dropout of the learned prompts (release: 0.1).
 
     Returns:
@@ -50,18 +51,21 @@ def build_ezclip(
         raise ConfigError(f"num_frames is {num_frames}; it must lie between 1 and {MAX_FRAMES}.")
     backbone.clip.requires_grad_(False)
     visual, text = backbone.clip.visual, backbone.text
+    rates = np.linspace(0.0, drop_path, len(visual.transformer.resblocks)).tolist()
 
     def blocks(clip_blocks: nn.ModuleList, width: int, *, is_text: bool) -> list[Block]:
         built = []
-        for k, p in enumerate(np.linspace(0.0, drop_path, len(clip_blocks)).tolist()):
+        for k, clip_block in enumerate(clip_blocks):
+            p = rates[min(k, len(rates) - 1)]
             prompted = has_prompts(variant) and not is_text and (prompt_depth == "deep" or k == 0)
+            prompt = None
+            if prompted:
+                prompt = TemporalPrompt(num_frames=num_frames, width=width, dropout=prompt_dropout, drop_path=p)
             built.append(
                 Block(
-                    clip_block=clip_blocks[k],
+                    clip_block=clip_block,
                     adapter=nn.Identity() if variant == "clip" else Adapter(width),
-                    prompt=TemporalPrompt(num_frames=num_frames, width=width, dropout=prompt_dropout)
-                    if prompted
-                    else None,
+                    prompt=prompt,
                     mix=Mix(causal=is_text, dropout=p),
                     drop_path=TokenDropPath(p),
                 )

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ezclip.model.adapter import TokenDropPath
 from ezclip.model.attention import Mix, attend
 
 
@@ -15,20 +16,22 @@ class TemporalPrompt(nn.Module):
     Args:
         num_frames: T.
         width: D.
-        dropout: on the learned prompts while training (0.1 in the release, not in the paper).
+        dropout: on the learned prompts while training, one draw for the batch (0.1 in the release, not in the paper).
+        drop_path: of the block: attention dropout among the prompts and stochastic depth, which drops the prompt tokens
+            of a frame position for the whole batch, while training (up to 0.1 in the release, not in the paper).
     """
 
-    def __init__(self, *, num_frames: int, width: int, dropout: float = 0.0):
+    def __init__(self, *, num_frames: int, width: int, dropout: float = 0.0, drop_path: float = 0.0):
         super().__init__()
         self.embedding = nn.Parameter(torch.empty(num_frames, width))
         self.dropout = nn.Dropout(dropout)
-        self.mix = Mix()
+        self.mix, self.drop_path = Mix(dropout=drop_path), TokenDropPath(drop_path)
         bound = (6.0 / (3 * 16 * 16 + width)) ** 0.5  # the release's, whose 16 is the same for every patch size
         nn.init.uniform_(self.embedding, -bound, bound)
 
     def forward(self, x: Tensor, ln_1: nn.Module, attention: nn.MultiheadAttention) -> Tensor:
         """Frames' tokens (B*T, 1+N, D) -> one prompt token for each frame (B*T, 1, D)."""
         summary = x.mean(dim=1).unflatten(0, (-1, len(self.embedding)))  # (B, T, D)
-        prompts = self.dropout(self.embedding.expand_as(summary)) + summary
-        prompts = attend(attention, ln_1(prompts), self.mix)  # (B, T, D)
+        prompts = self.dropout(self.embedding) + summary
+        prompts = self.drop_path(attend(attention, ln_1(prompts), self.mix))  # (B, T, D)
         return prompts.flatten(0, 1).unsqueeze(1)

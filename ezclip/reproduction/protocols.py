@@ -5,34 +5,35 @@ A data set is a folder DATA/<set> with manifests that ``ezclip data check`` wrot
 
 import dataclasses
 import json
+import logging
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from accelerate import PartialState
 from pydantic.dataclasses import dataclass as checked
 
+from ezclip.checkpoints.catalog import CLIP_PREFIX, clip_tag
 from ezclip.checkpoints.load import placed, resolve_backbone
 from ezclip.config import STRICT, TrainConfig, load_config
-from ezclip.data.check import overlap
 from ezclip.data.manifest import Row, labels_of, read_rows, write_manifest
 from ezclip.errors import ConfigError
 from ezclip.evaluation.embed import ONE_VIEW, ViewCount
 from ezclip.evaluation.metrics import harmonic_mean
-from ezclip.evaluation.run import evaluate
+from ezclip.evaluation.run import embed_all, score_all
 from ezclip.files import write_json
 from ezclip.model.builders import build_ezclip
 from ezclip.predictor import Predictor, choose_device, native_dtype
 from ezclip.progress import Steps, within
-from ezclip.text.labels import read_labels_file, readable, same_name
+from ezclip.reproduction.splits import Unseen, base_classes, shots_of, unseen_classes
 from ezclip.training.batches import steps_per_epoch
 from ezclip.training.loop import train
 from ezclip.types import Document, PromptDepth, Variant
 
+log = logging.getLogger(__name__)
 Preset = Literal["paper", "released"]
 TEXTS = {"descriptions": "shipped"}  # what the configuration of a run calls the text of a table's row
 
@@ -53,7 +54,8 @@ class Protocol:
         about: one sentence.
         sets: lists by the data set that is trained.
         presets: by preset, overrides of configs/<preset>.yaml for "all" sets and for single ones. "validation: test"
-            watches the test clips, and so selects the best epoch on them.
+            watches the test clips, and so selects the best epoch on them; "validation: NAME" watches the data set's
+            manifest of that name, if there is one.
         halves: train on the base half of the classes and test both halves.
         unseen: tested sets of which classes that were trained are left out.
         draws: how many times a number of shots is drawn.
@@ -111,6 +113,15 @@ class Place:
     overrides: tuple[str, ...] = ()  # "key=value" of the training configuration, for every run
     views: ViewCount = ONE_VIEW  # of each tested clip
     workers: int = 0  # processes that decode in a test
+    backbones: dict[str, str] = field(default_factory=dict)  # open_clip's ARCH -> file or folder to load it from
+
+    def backbone(self, run: Run) -> str:
+        """What a run loads as its backbone; its name and so its result stay those of ``run.backbone``."""
+        arch = clip_tag(run.backbone)[0] if run.backbone.startswith(CLIP_PREFIX) else ""
+        file = self.backbones.get(arch)
+        if file is None or Path(file).is_dir():
+            return file or run.backbone
+        return f"{CLIP_PREFIX}{arch}/{file}"
 
     def rows(self, data_set: str, lists: Sequence[str]) -> list[Row]:
         """The clips of some manifests of a data set.
@@ -142,8 +153,10 @@ def carry_out(run: Run, place: Place) -> Steps[Document]:
     """Train a run, going on where it was left, test its last and its best epoch, and store the result.
 
     Returns:
-        "run", "config", and under "last" and "best" for each tested set "top1", "top5" and "per_class" as means over
-        its lists; with halves "base", "novel" and "harmonic_mean".
+        "run", "config", "shots" (where the draw of the clips comes from), and under "last" and "best" for each tested
+        set "top1", "top5" and "per_class" as means over its lists; with halves "base", "novel" and "harmonic_mean";
+        for an unseen set "classes", their number, and under "unseen" the same figures by rule, see
+        ``splits.unseen_classes``.
 
     Raises:
         ConfigError: an unknown protocol or data set, or lists that are missing.
@@ -157,12 +170,14 @@ def carry_out(run: Run, place: Place) -> Steps[Document]:
     lists = protocol.sets[run.trained_on]
     rows = place.rows(run.trained_on, lists.train)
     base = base_classes(place.data / run.trained_on, rows) if protocol.halves else labels_of(rows)
-    rows = [row for row in rows if row.label in set(base)]
+    rows, drawn = [row for row in rows if row.label in set(base)], "all clips"
+    if run.shots is not None and run.variant != "clip":
+        rows, drawn = shots_of(place.data / run.trained_on, run.protocol, rows, run.shots, run.seed)
     # read first: a missing list shows before hours of training
     tests = {name: [place.rows(name, [one]) for one in split] for name, split in lists.test.items()}
 
-    result: Document = {"run": dataclasses.asdict(run), "views": str(place.views)}
-    models = {"last": run.backbone}
+    result: Document = {"run": dataclasses.asdict(run), "views": str(place.views), "shots": drawn}
+    models = {"last": place.backbone(run)}
     if run.variant != "clip":
         config = _configure(run, protocol, place, rows, tests)
         yield from within(train(config, resume=True), 0.0, 0.9, f"training {run.name}: ")
@@ -179,53 +194,34 @@ def carry_out(run: Run, place: Place) -> Steps[Document]:
     return result
 
 
-def base_classes(folder: Path, rows: Sequence[Row]) -> list[str]:
-    """The base half of the classes: as base_classes.csv or .txt in the folder says, or those with the most clips.
-
-    Raises:
-        ConfigError: the file names classes that the data lacks.
-    """
-    labels = labels_of(rows)
-    file = next((folder / name for name in ("base_classes.csv", "base_classes.txt") if (folder / name).is_file()), None)
-    if file is None:
-        counts = Counter(row.label for row in rows)
-        return sorted(sorted(labels, key=lambda label: (-counts[label], label))[: (len(labels) + 1) // 2])
-    by_name = {same_name(label): label for label in labels}
-    named = [readable(name) for name in read_labels_file(file)[0]]
-    if missing := [name for name in named if same_name(name) not in by_name]:
-        raise ConfigError(f"{file.name} names {len(missing)} classes that the data lacks, first {missing[0]!r}.")
-    return sorted(by_name[same_name(name)] for name in named)
-
-
-def draw_shots(rows: Sequence[Row], shots: int, seed: int) -> list[Row]:
-    """``shots`` clips of each class, drawn by the seed; all clips of a class that has fewer."""
-    rng = np.random.default_rng([seed, shots])
-    by_label: dict[str, list[Row]] = {label: [] for label in labels_of(rows)}
-    for row in rows:
-        by_label[row.label].append(row)
-    return [own[i] for own in by_label.values() for i in sorted(rng.permutation(len(own))[:shots])]
-
-
 def _configure(
     run: Run, protocol: Protocol, place: Place, rows: list[Row], tests: dict[str, list[list[Row]]]
 ) -> TrainConfig:
     """Write the lists of a run into its folder and return its configuration."""
     out = place.root / "runs" / "protocols" / run.name
-    labels = set(labels_of(rows))
-    if run.shots is not None:
-        given = place.list_at(run.trained_on, f"shots_{run.shots}")
-        rows = [r for r in read_rows(given) if r.label in labels] if given else draw_shots(rows, run.shots, run.seed)
     recipes = protocol.presets[run.preset]
     recipe = {**recipes.get("all", {}), **recipes.get(run.trained_on, {})}
-    own = {key: getattr(run, key) for key in ("variant", "prompt_depth", "backbone", "num_frames", "seed")}
-    own |= {"text": TEXTS.get(run.text, run.text), "out": str(out), "data": str(_write(out / "train.parquet", rows))}
+    own = {key: getattr(run, key) for key in ("variant", "prompt_depth", "num_frames", "seed")}
+    own |= {
+        "backbone": place.backbone(run),
+        "text": TEXTS.get(run.text, run.text),
+        "out": str(out),
+        "data": str(_write(out / "train.parquet", rows)),
+    }
     settings = [f"{key}={json.dumps(value)}" for key, value in (recipe | own).items()]
     config = load_config(TrainConfig, place.root / "configs" / f"{run.preset}.yaml", [*settings, *place.overrides])
+    if config.validation is None or Path(config.validation).exists():
+        return config
     if config.validation == "test":
-        watched = [row for row in tests[run.trained_on][0] if row.label in labels]
-        validation = str(_write(out / "watched.parquet", watched))
-        return dataclasses.replace(config, validation=validation, eval_every=steps_per_epoch(config, len(rows)))
-    return config
+        watched: Sequence[Row] = tests[run.trained_on][0]
+    elif given := place.list_at(run.trained_on, config.validation):
+        watched = read_rows(given)
+    else:
+        log.warning("%s has no manifest %s to watch: no best epoch is kept.", run.trained_on, config.validation)
+        return dataclasses.replace(config, validation=None)
+    labels = set(labels_of(rows))
+    validation = str(_write(out / "watched.parquet", [row for row in watched if row.label in labels]))
+    return dataclasses.replace(config, validation=validation, eval_every=steps_per_epoch(config, len(rows)))
 
 
 def _write(path: Path, rows: Sequence[Row]) -> Path:
@@ -242,37 +238,46 @@ def _test(
 ) -> Steps[Document]:
     if run.variant == "clip":
         device = choose_device("auto")
-        clip = build_ezclip(resolve_backbone(run.backbone), "clip", num_frames=run.num_frames).eval()
+        clip = build_ezclip(resolve_backbone(model), "clip", num_frames=run.num_frames).eval()
         predictor = Predictor(placed(clip, device, native_dtype(device)), run.backbone)
     else:
         predictor = Predictor.load(model)
     found: Document = {}
     for name, splits in tests.items():
-        halves: dict[str, list[Document]] = {}
+        reports: dict[str, list[Document]] = {}
         for rows in splits:
             labels = labels_of(rows)
-            if name in protocol.unseen:
-                labels = [label for label in labels if label not in overlap(labels, base)]
-            novel = [label for label in labels if label not in base]
-            parts = {"base": base, "novel": novel} if protocol.halves else {"all": labels}
-            for part, among in parts.items():
-                own = [row for row in rows if row.label in among]
-                steps = evaluate(predictor, own, among, texts=run.text, views=place.views, workers=place.workers)
-                halves.setdefault(part, []).append((yield from steps).report())
-        found[name] = _summary(halves)
+            parts = {"all": [labels]}
+            if protocol.halves:
+                parts = {"base": [base], "novel": [[label for label in labels if label not in base]]}
+            elif name in protocol.unseen:
+                parts = unseen_classes(name, labels, base)
+            tested = {label for lists in parts.values() for among in lists for label in among}
+            own = [row for row in rows if row.label in tested]
+            embedded = yield from embed_all(predictor, own, views=place.views, workers=place.workers)
+            for part, lists in parts.items():
+                for among in lists:
+                    clips = [one.among(among) for one in embedded]
+                    reports.setdefault(part, []).append(score_all(predictor, clips, among, run.text).report())
+        found[name] = _halves(reports) if protocol.halves else _whole(reports)
     return found
 
 
-def _summary(halves: dict[str, list[Document]]) -> Document:
-    """Means over the lists of a set; the accuracies of its halves and their harmonic mean."""
-    if "all" in halves:
-        reports = halves["all"]
-        means: Document = {key: float(np.mean([r[key] for r in reports])) for key in ("top1", "top5")}
-        return means | {"lists": [r["top1"] for r in reports], "per_class": reports[0]["per_class"]}
-    base, novel = (float(np.mean([r["top1"] for r in halves[half]])) for half in ("base", "novel"))
-    return {
-        "base": base,
-        "novel": novel,
-        "harmonic_mean": harmonic_mean(base, novel),
-        "per_class": halves["base"][0]["per_class"] | halves["novel"][0]["per_class"],
-    }
+def _halves(reports: dict[str, list[Document]]) -> Document:
+    """Accuracies of both halves of a set, their harmonic mean, and the accuracy of each class."""
+    base, novel = (float(np.mean([r["top1"] for r in reports[half]])) for half in ("base", "novel"))
+    per_class = reports["base"][0]["per_class"] | reports["novel"][0]["per_class"]
+    return {"base": base, "novel": novel, "harmonic_mean": harmonic_mean(base, novel), "per_class": per_class}
+
+
+def _whole(reports: dict[str, list[Document]]) -> Document:
+    """Means over the lists of a set; of an unseen one by each rule, the paper's first."""
+    by_rule = {rule: _means(found) for rule, found in reports.items()}
+    main: str = next(rule for rule in ("all", *get_args(Unseen)) if rule in reports)
+    result = by_rule[main] | {"per_class": reports[main][0]["per_class"]}
+    return result if main == "all" else result | {"unseen": by_rule}
+
+
+def _means(reports: list[Document]) -> Document:
+    means: Document = {key: float(np.mean([r[key] for r in reports])) for key in ("top1", "top5")}
+    return means | {"lists": [r["top1"] for r in reports], "classes": len(reports[0]["per_class"])}

@@ -14,6 +14,7 @@ from ezclip.evaluation.metrics import frame_spread
 from ezclip.evaluation.order import order_sensitivity
 from ezclip.evaluation.run import Evaluation, evaluate
 from ezclip.evaluation.summary import accuracy_table, comparison_parts, confusion_parts, family_parts, predictions_table
+from ezclip.explanation.faithfulness import LEVELS, ORDERS
 from ezclip.explanation.maps import explain_clip
 from ezclip.explanation.projection import project
 from ezclip.figures import charts
@@ -219,14 +220,28 @@ def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture
 def faithfulness_table(found: Document) -> Table:
     """Gain of each kind of map over random orders."""
     rows = [
-        [model, method, row["n"], *row["deletion_gain"], *row["insertion_gain"]]
+        [model, method, row["n"], *row["deletion_gain"], *row["insertion_gain"], *row["srg"]]
         for model, methods in found.items()
         for method, row in methods.items()
     ]
-    columns = ["model", "map", "clips", "deletion gain", "from", "to", "insertion gain", "from", "to"]
+    columns = [
+        "model",
+        "map",
+        "clips",
+        "deletion gain",
+        "from",
+        "to",
+        "insertion gain",
+        "from",
+        "to",
+        "SRG",
+        "from",
+        "to",
+    ]
     note = (
         "Area between score curves in the map's order and in random orders of space-time patches; above 0 the map "
-        "shows what the score depends on, 0 is chance. 8 levels, 4 random orders, patches replaced by the mean colour."
+        "shows what the score depends on, 0 is chance. SRG: area of insertion minus that of deletion. "
+        f"{LEVELS} levels, {ORDERS} random orders, patches replaced by the mean colour."
     )
     return Table("faithfulness", "Faithfulness of the maps", columns, rows, note)
 

@@ -6,20 +6,52 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Literal
 
 import yaml
 from tabulate import tabulate
 
 from ezclip.errors import ConfigError
+from ezclip.evaluation.metrics import harmonic_mean
 from ezclip.reproduction.protocols import Place, Run, protocols
+from ezclip.reproduction.splits import UNSEEN_CLASSES, Unseen
 from ezclip.text.templates import descriptions
 from ezclip.types import Document
 
 Epoch = Literal["last", "best"]
+HarmonicMean = Literal["of-means", "mean"]
 NUMBERS = range(1, 14)
 SETS = {"kinetics400": "K-400", "kinetics600": "K-600", "hmdb51": "HMDB-51", "ucf101": "UCF-101", "ssv2": "SSv2"}
 HALVES = {"base": "base", "novel": "novel", "harmonic_mean": "HM"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Which of the measured figures a table shows.
+
+    Attributes:
+        epoch: the last one, or the best on the validation clips.
+        harmonic_mean: of the base and novel accuracies that stand beside it, means over the runs ("of-means"), or the
+            mean of the runs' own harmonic means; equal for one run. The paper does not say which it prints.
+        unseen: rule of the unseen classes of Kinetics-600, see ``splits.unseen_classes``.
+    """
+
+    epoch: Epoch = "last"
+    harmonic_mean: HarmonicMean = "of-means"
+    unseen: Unseen = "paper"
+
+
+SHOWN = Shown()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Mean of a cell's runs in %, their standard deviation (None for one run), and how many there are."""
+
+    mean: float
+    sd: float | None
+    n: int
 
 
 @dataclass(frozen=True)
@@ -61,15 +93,31 @@ def cells(number: int, defaults: Run) -> tuple[str, list[list[Cell]]]:
     return table["title"], rows
 
 
-def measured(cell: Cell, place: Place, epoch: Epoch = "last") -> tuple[float, int] | None:
-    """Mean in % over the seeds that have been run, and their number; None where nothing was."""
+def results_of(cell: Cell, place: Place, shown: Shown) -> list[Document]:
+    """What the runs of a cell, one for each seed that has been run, found on its tested set."""
     if cell.run is None:
-        return None
+        return []
     one = place.result(cell.run)
     pattern = one.name.replace(f"_seed{cell.run.seed}.json", "_seed*.json")
-    found = [json.loads(path.read_text("utf-8")) for path in sorted(one.parent.glob(pattern))]
-    values = [100 * result[epoch][cell.data_set][cell.metric] for result in found if epoch in result]
-    return (sum(values) / len(values), len(values)) if values else None
+    results = [json.loads(path.read_text("utf-8")) for path in sorted(one.parent.glob(pattern))]
+    found = [result[shown.epoch][cell.data_set] for result in results if shown.epoch in result]
+    if cell.data_set in UNSEEN_CLASSES:
+        return [
+            by_rule[shown.unseen] for by_rule in (one.get("unseen", {}) for one in found) if shown.unseen in by_rule
+        ]
+    return found
+
+
+def measured(cell: Cell, place: Place, shown: Shown = SHOWN) -> Measured | None:
+    """Mean and spread over the seeds that have been run; None where nothing was."""
+    found = results_of(cell, place, shown)
+    values = [100 * one[cell.metric] for one in found]
+    if not values:
+        return None
+    mean = fmean(values)
+    if cell.metric == "harmonic_mean" and shown.harmonic_mean == "of-means":
+        mean = 100 * harmonic_mean(*(fmean(one[half] for one in found) for half in ("base", "novel")))
+    return Measured(mean, stdev(values) if len(values) > 1 else None, len(values))
 
 
 def missing(number: int, place: Place, defaults: Run, sets: list[str] | None = None) -> Iterator[Run]:
@@ -88,8 +136,10 @@ def missing(number: int, place: Place, defaults: Run, sets: list[str] | None = N
             yield run
 
 
-def as_rows(number: int, place: Place, defaults: Run, epoch: Epoch = "last") -> tuple[str, list[list[str]]]:
+def as_rows(number: int, place: Place, defaults: Run, shown: Shown = SHOWN) -> tuple[str, list[list[str]]]:
     """Title and rows of text, the head first: the paper's number, and after a stroke what has been measured.
+
+    A measured figure is a mean, with its standard deviation where there are several runs, and their number in brackets.
 
     Raises:
         ConfigError: no such table.
@@ -99,9 +149,12 @@ def as_rows(number: int, place: Place, defaults: Run, epoch: Epoch = "last") -> 
     if special := {7: _efficiency, 8: _descriptions, 9: _top_classes}.get(number):
         return special(place, defaults)
     title, rows = cells(number, defaults)
-    head = ["", *(cell.column for cell in rows[0])]
-    body = [[row[0].row, *(_text(cell, place, epoch) for cell in row)] for row in rows]
-    return f"{title}: top-1 in %, paper / measured ({epoch} epoch)", [head, *body]
+    head = ["", *(_heading([row[i] for row in rows], place, shown) for i in range(len(rows[0])))]
+    body = [[row[0].row, *(_text(cell, place, shown) for cell in row)] for row in rows]
+    told = f"{shown.epoch} epoch, mean ± standard deviation (runs)"
+    if any(cell.metric == "harmonic_mean" for cell in rows[0]):
+        told += "; HM of the mean accuracies" if shown.harmonic_mean == "of-means" else "; mean of the runs' HM"
+    return f"{title}: top-1 in %, paper / measured ({told})", [head, *body]
 
 
 def markdown(rows: list[list[str]]) -> str:
@@ -114,24 +167,41 @@ def _stored(number: int) -> Document:
     return yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text("utf-8"))[number]
 
 
-def _text(cell: Cell, place: Place, epoch: Epoch) -> str:
+def _heading(column: list[Cell], place: Place, shown: Shown) -> str:
+    """A column's name; for unseen classes with their number here and in the publications."""
+    cell = column[0]
+    if cell.data_set not in UNSEEN_CLASSES:
+        return cell.column
+    here = sorted({one["classes"] for cell in column for one in results_of(cell, place, shown)})
+    published = UNSEEN_CLASSES[cell.data_set]
+    counts = f"classes: paper {published['paper']}, here {', '.join(map(str, here)) or 'not run'}"
+    rivals = f" (mean over 3 lists; rivals {published['rivals']})" if shown.unseen == "rivals" else ""
+    return f"{cell.column}, {counts}{rivals}"
+
+
+def _text(cell: Cell, place: Place, shown: Shown) -> str:
     paper = "–" if cell.paper is None else f"{cell.paper:.1f}"
     if cell.run is None:
         return paper
-    found = measured(cell, place, epoch)
-    return f"{paper} /" if found is None else f"{paper} / {found[0]:.1f}"
+    found = measured(cell, place, shown)
+    if found is None:
+        return f"{paper} /"
+    spread = "" if found.sd is None else f" ± {found.sd:.1f}"
+    return f"{paper} / {found.mean:.1f}{spread} ({found.n})"
 
 
 def _efficiency(place: Place, _: Run) -> tuple[str, list[list[str]]]:
     head = ["", "GFLOPs", "views/s", "parameters (M)", "tunable (M)"]
     rows = [head, *([f"{name} (paper)", *map(str, numbers)] for name, *numbers in _stored(7)["rows"])]
-    path = place.root / "results" / "bench" / "bench.json"
-    for row in json.loads(path.read_text("utf-8"))["rows"] if path.is_file() else []:
-        gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
-        parameters = (f"{row['parameters'][key] / 1e6:.1f}" for key in ("total", "tunable"))
-        rows.append([f"{row['name']}, here", gflop, f"{row['views_per_second']:.1f}", *parameters])
+    for path in sorted((place.root / "results" / "bench").rglob("bench.json")):
+        found = json.loads(path.read_text("utf-8"))
+        for row in found["rows"]:
+            gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
+            parameters = (f"{row['parameters'][key] / 1e6:.1f}" for key in ("total", "tunable"))
+            told = f"{row['name']}, here ({found['device']}, {found['dtype']})"
+            rows.append([told, gflop, f"{row['views_per_second']:.1f}", *parameters])
     told = "the paper's GFLOPs of EZ-CLIP are multiply-adds without attention; ours count 2 a multiply-add, with it"
-    return f"Efficiency, measured by python -m ezclip bench --out results/bench ({told})", rows
+    return f"Efficiency, measured by python -m ezclip bench --out results/bench/NAME ({told})", rows
 
 
 def _descriptions(_: Place, __: Run) -> tuple[str, list[list[str]]]:

@@ -15,7 +15,7 @@ from ezclip.figures.report import Picture, Report, Table, slug
 from ezclip.parameters import declared
 from ezclip.progress import Steps
 from ezclip.studies.declaration import Result, Study
-from ezclip.studies.faithfulness import MapFaithfulness, measure_faithfulness
+from ezclip.studies.faithfulness import GAIN_COLUMNS, MapFaithfulness, measure_faithfulness
 from ezclip.studies.host import Host, digest
 from ezclip.studies.predict import frames_of, ranking_lines
 from ezclip.types import Attribution, Clip, Document, MotionStatistics, Prediction
@@ -141,7 +141,7 @@ class Analysis(Result):
                 for r in self.results
             },
             "nearest": [{"label": name, "cosine": cosine} for name, cosine in self.nearest],
-            "proof": [asdict(f) for f in self.faithfulness],
+            "proof": [f.as_json() for f in self.faithfulness],
             "warnings": self.warnings,
         }
 
@@ -155,13 +155,12 @@ class Analysis(Result):
         note = f"Method {study['method']}, label {self.target}. {notes}"
         parts.append(Picture("strip", "Maps on one colour scale", strip_figure(self), note))
         rows = [
-            [f.name]
-            + ["not measured" if v is None else v for v in (f.deletion, f.insertion)]
-            + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
+            [f.name, *f.cells("not measured")] + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
             for f in self.faithfulness
         ]
-        columns = ["map of", "deletion gain", "insertion gain", "heat on what moves", "area that moves"]
-        note = "Gains over random orders; 0 is chance."
+        columns = ["map of", *GAIN_COLUMNS, "heat on what moves", "area that moves"]
+        told = " ".join(f"{f.name}: {f.warning}" for f in self.faithfulness if f.warning)
+        note = f"Gains over 16 random orders with their 95 % interval; 0 is chance. {told}".strip()
         parts.append(Table("proof", "Faithfulness of the maps", columns, rows, note))
         parts += _prompt_parts(self, self.view) if self.view is not None else []
         rows = [
@@ -223,7 +222,10 @@ def strip_figure(analysis: Analysis) -> Figure:
         limit=analysis.limit,
         opacity=analysis.study["opacity"],
         difference=analysis.difference,
-        notes={f.name: maps.gains(f.deletion, f.insertion) for f in analysis.faithfulness},
+        notes={
+            f.name: maps.gains(f.score.deletion, f.score.insertion) if f.score else "faithfulness\nnot measured"
+            for f in analysis.faithfulness
+        },
     )
 
 
@@ -231,8 +233,9 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
     """An NPZ file: names of the "models", heat_i (T, grid, grid) of model i, and "seconds" and "indices" of the frames.
 
     "heat" (models, T, grid, grid) holds them together where the grids are equal; ``results`` gives another order.
-    "deletion" and "insertion" are the maps' gains over chance, NaN where they are not measured. For rollouts also
-    "influence" (T, T) of the model; where it has prompts, by layer "prompts" (K, T, T) and "to_prompt"
+    "deletion" and "insertion" are the maps' gains over chance, NaN where they are not measured; "gains"
+    (models, 2, 2, 3) has them on score and logit, each value, low and high. For rollouts also "influence" (T, T) of the
+    model; where it has prompts, by layer "prompts" (K, T, T) and "to_prompt"
     (K, T, grid, grid), see ``TemporalView``.
     """
     results = results or analysis.results
@@ -246,6 +249,7 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
         "indices": analysis.clip.indices,
         "deletion": np.array([gains_of[r.name].deletion for r in results], float),
         "insertion": np.array([gains_of[r.name].insertion for r in results], float),
+        "gains": np.array([_gains(gains_of[r.name]) for r in results], float),
     }
     if (influence := analysis.model.attribution.influence) is not None:
         arrays["influence"] = influence
@@ -253,6 +257,12 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
         arrays |= {"layers": np.array(view.layers), "prompts": view.prompts, "to_prompt": view.to_prompt}
     np.savez_compressed(path, allow_pickle=False, **arrays)
     return path
+
+
+def _gains(f: MapFaithfulness) -> list[list[tuple[float, ...]]]:
+    """(2, 2, 3): score and logit, deletion and insertion, value, low and high; NaN where not measured."""
+    unknown = (float("nan"),) * 3
+    return [[g.deletion, g.insertion] if g else [unknown, unknown] for g in (f.score, f.logit)]
 
 
 def save_overlay(path: Path, analysis: Analysis) -> Path:

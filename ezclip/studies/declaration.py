@@ -18,7 +18,7 @@ from ezclip.figures.report import Picture, Report, Table
 from ezclip.files import spreadsheet_cell
 from ezclip.parameters import Parameter, build, check_parameters, declared, values_of
 from ezclip.text.labels import label_set, parse_labels
-from ezclip.text.templates import check_texts, sentences
+from ezclip.text.templates import check_texts
 from ezclip.types import Document
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Study:
 
     def prompt_texts(self, predictor: Predictor, names: list[str]) -> dict[str, list[str]]:
         """The sentences that represent each name."""
-        return sentences(names, self["texts"], predictor.templates, self["sentences"])
+        return predictor.sentences(names, self["texts"], self["sentences"])
 
     def command(self) -> str:
         """The command that repeats the result; class names and sentences in the files of ``companions``."""

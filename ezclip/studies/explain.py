@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -65,7 +65,10 @@ class Maps(Result):
         influence = a.model.attribution.influence
         scored = {r.name: next(p for p in r.predictions if p.label == a.target) for r in a.results}
         gains = {
-            f.name: {"deletion_gain": f.deletion, "insertion_gain": f.insertion} for f in a.faithfulness if f.measured
+            f.name: {"deletion_gain": f.deletion, "insertion_gain": f.insertion}
+            | {"score": asdict(f.score), "logit": asdict(f.logit), "warning": f.warning}
+            for f in a.faithfulness
+            if f.score and f.logit
         }
         return {
             "clip": a.clip.name,

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from ezclip.data.tabletop.truth import find_masks
 from ezclip.progress import Steps, within
 from ezclip.studies.declaration import Study
 from ezclip.studies.host import Host
-from ezclip.types import Attribution, Clip
+from ezclip.types import Attribution, Clip, Document
 
-BATCH = 2  # clips in one forward pass, so that other work does not wait long
+BATCH = 4  # clips in one forward pass, so that other work does not wait long
+
+
+@dataclass(frozen=True)
+class Gains:
+    """Gains of a map over random orders, each value, low and high, see ``explanation.faithfulness``."""
+
+    deletion: tuple[float, float, float]
+    insertion: tuple[float, float, float]
+    srg: float  # insertion area minus deletion area
 
 
 @dataclass(frozen=True)
@@ -18,15 +27,45 @@ class MapFaithfulness:
     """Measures of one model's map."""
 
     name: str  # of the model
-    deletion: float | None = None  # gain over random orders; None before it is measured
-    insertion: float | None = None  # the same
+    score: Gains | None = None  # on the score of the label; None before it is measured
+    logit: Gains | None = None  # on its logit
+    warning: str = ""  # about the score, if it says little
     moving: float | None = None  # fraction of the heat on what moves; None without ground truth
     area: float | None = None  # fraction of the picture that moves; None without ground truth
 
     @property
     def measured(self) -> bool:
         """Whether the gains have been measured."""
-        return self.deletion is not None
+        return self.score is not None
+
+    @property
+    def deletion(self) -> float | None:
+        """Deletion gain on the score."""
+        return self.score and self.score.deletion[0]
+
+    @property
+    def insertion(self) -> float | None:
+        """Insertion gain on the score."""
+        return self.score and self.score.insertion[0]
+
+    def as_json(self) -> Document:
+        """Plain values."""
+        return {"name": self.name, "deletion": self.deletion, "insertion": self.insertion} | asdict(self)
+
+    def cells(self, unmeasured: str) -> list[str]:
+        """Deletion, insertion and SRG on the score, then on the logit, as texts with intervals."""
+        found = []
+        for gains, digits in ((self.score, 3), (self.logit, 2)):
+            if gains is None:
+                found += 3 * [unmeasured]
+            else:
+                ranges = (gains.deletion, gains.insertion)
+                found += [f"{v:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})" for v, low, high in ranges]
+                found.append(f"{gains.srg:+.{digits}f}")
+        return found
+
+
+GAIN_COLUMNS = ["deletion gain", "insertion gain", "SRG", "deletion, logit", "insertion, logit", "SRG, logit"]
 
 
 def shares_of_truth(path: str, clip: Clip, maps: list[Attribution]) -> list[MapFaithfulness]:
@@ -42,9 +81,9 @@ def shares_of_truth(path: str, clip: Clip, maps: list[Attribution]) -> list[MapF
 def measure_faithfulness(
     host: Host, study: Study, clip: Clip, maps: list[Attribution], names: list[str], target: str
 ) -> Steps[list[MapFaithfulness]]:
-    """Deletion and insertion scores of the maps of a study's clip, 8 levels against 4 random orders.
+    """Deletion and insertion gains of the maps of a study's clip over random orders, with 95 % intervals.
 
-    The score is that of ``target`` among ``names``, which the study's prompt texts represent.
+    Score and logit are those of ``target`` among ``names``, which the study's prompt texts represent.
     """
     from ezclip.explanation.faithfulness import measure
 
@@ -56,5 +95,6 @@ def measure_faithfulness(
         pixels = host.encode(predictor, clip).pixels
         steps = measure(predictor.model, pixels, attribution.heat, texts, len(names), names.index(target), batch=BATCH)
         measured = yield from within(steps, i / count, (i + 1) / count, f"{attribution.model}: ")
-        found.append(replace(known, deletion=measured.deletion_gain, insertion=measured.insertion_gain))
+        score, logit = (Gains(c.deletion_gain, c.insertion_gain, c.srg) for c in (measured.score, measured.logit))
+        found.append(replace(known, score=score, logit=logit, warning=measured.warning))
     return found

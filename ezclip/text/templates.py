@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from ezclip.errors import LabelError
@@ -91,25 +92,25 @@ def check_texts(texts: str) -> str:
 
 
 def sentences(
-    labels: list[str], texts: str, trained: tuple[str, ...], own: Mapping[str, str] | None = None
+    labels: list[str], texts: str, trained: str, own: Mapping[str, str] | None = None
 ) -> dict[str, list[str]]:
     """The prompt texts of each label, the same number for all.
 
     Args:
         labels: class names.
-        texts: "trained" fills ``trained``, "names" uses the bare names, "templates" the release's 16, "descriptions"
+        texts: "trained" uses ``trained``, "names" uses the bare names, "templates" the release's 16, "descriptions"
             the shipped description, from any set, and the bare name where there is none; a text with {} is
             a template; otherwise a CSV file with a description of every label.
-        trained: the templates that a model was trained with.
+        trained: what a model was trained with, "names", "templates" or "descriptions".
         own: a custom sentence for some labels, in place of their prompt texts.
 
     Raises:
         LabelError: a file that cannot be used, or lacks a label.
     """
-    templates = {"trained": trained, "names": NAME_ONLY, "templates": TEMPLATES}
+    texts = trained if texts == "trained" else texts
+    templates = {"names": NAME_ONLY, "templates": TEMPLATES}
     if texts == "descriptions":
-        known = {_key(label): text for label, text in descriptions("shipped").items()}
-        found = {label: [known.get(_key(label), label)] for label in labels}
+        found = {label: [_shipped().get(_key(label), label)] for label in labels}
     elif texts in templates or "{}" in texts:
         found = {label: fill(label, templates.get(texts, (texts,))) for label in labels}
     else:
@@ -125,6 +126,11 @@ def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:
     if missing:
         raise LabelError(f"No description for {len(missing)} labels, first {missing[0]!r}; add a row for each.")
     return [by_key[_key(label)] for label in labels]
+
+
+@cache
+def _shipped() -> dict[str, str]:
+    return {_key(label): text for label, text in descriptions("shipped").items()}
 
 
 def _key(name: str) -> str:

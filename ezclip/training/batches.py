@@ -39,9 +39,14 @@ def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
     return [[sentence] for sentence in sentences]
 
 
-def draw_tokens(sentences: list[list[str]], seed: int, step: int) -> Tensor:
-    """(C, 77): one sentence of each class, drawn at each step."""
-    draw = random.Random(f"{seed}/{step}")
+def draw_tokens(config: TrainConfig, sentences: list[list[str]], step: int, batch: "Batch") -> Tensor:
+    """The texts of a step: under "classes" (C, 77), one drawn for each class; under "in_batch", whose loss compares a
+    batch's own texts alone, (B, 77), one drawn for each clip, as in the release.
+    """
+    if config.contrastive == "in_batch":
+        pairs = zip(batch.targets, batch.seeds, strict=True)
+        return tokenize([random.Random(f"text/{seed}").choice(sentences[target]) for target, seed in pairs])[0]
+    draw = random.Random(f"{config.seed}/{step}")
     return tokenize([draw.choice(choices) for choices in sentences])[0]
 
 

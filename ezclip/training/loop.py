@@ -106,7 +106,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
         model.train()
         unreadable = gather_object(batch.unreadable) if accelerator.num_processes > 1 else batch.unreadable
         report_broken(out, unreadable, broken, len(rows), config.max_broken, write=accelerator.is_main_process)
-        tokens = batches.draw_tokens(sentences, config.seed, step).to(accelerator.device)
+        tokens = batches.draw_tokens(config, sentences, step, batch).to(accelerator.device)
         losses = backward(step, batches.views_of(clips, batch, accelerator.device), tokens, torch.tensor(batch.targets))
         if not math.isfinite(losses["loss"].item()):
             raise ConfigError(f"The loss is not finite at step {step}; lower lr, or resume from the last saved state.")

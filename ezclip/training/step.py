@@ -50,7 +50,7 @@ class Step:
         Args:
             number: of the step; it seeds dropout.
             views: this process's clips, uint8 (B, T, 3, S, S).
-            tokens: (C, L) of all classes.
+            tokens: (C, L) of all classes, or with the in-batch loss (B, L) of this process's clips.
             targets: (B,) int64, on any device.
 
         Returns:
@@ -65,7 +65,7 @@ class Step:
         targets = self._gather_targets(targets)
 
         def embed(i: int) -> tuple[Tensor, Tensor | None]:
-            """(m, 1 or 2, T, E) of part i, 2 with static copies; with the last part also the texts, (C, E)."""
+            """(m, 1 or 2, T, E) of part i, 2 with static copies; with the last part also the texts."""
             draws = np.random.default_rng([self.config.seed, number, self.accelerator.process_index, i])
             torch.manual_seed(int(draws.integers(2**63)))
             return self._embed(self.wrapped, parts[i], tokens) if i == last else self._embed(self.model, parts[i])
@@ -99,6 +99,8 @@ class Step:
 
     def _losses(self, frames: Tensor, texts: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
         assert texts is not None
+        if self.config.contrastive == "in_batch":
+            texts = gather(texts)
         seen, *frozen = gather(frames).unbind(1)
         return total_loss(self.model, seen, texts, targets, self.config, *frozen)
 
@@ -132,11 +134,11 @@ class Step:
         return gathered
 
 
-def gather(frames: Tensor) -> Tensor:
-    """Embeddings of the global batch, gradients flowing back to the process that made them."""
+def gather(own: Tensor) -> Tensor:
+    """Frames or texts of the global batch, gradients flowing back to the process that made them."""
     if not torch.distributed.is_initialized():
-        return frames
-    return torch.cat(dist_nn.all_gather(frames))
+        return own
+    return torch.cat(dist_nn.all_gather(own))
 
 
 def total_loss(
@@ -147,21 +149,22 @@ def total_loss(
     Args:
         model: supplies logits and variant.
         frames: (B, T, E) of the global batch.
-        texts: (C, E) of all classes.
+        texts: (C, E) of all classes; under "in_batch" (B, E), of each clip.
         targets: (B,) int64.
         config: loss weights and formulations.
         frozen: (B, T, E) of the static copies, for the calibrated motion loss.
 
     Returns:
-        "loss" and its parts, and the batch's "accuracy" over all classes.
+        "loss" and its parts, and the batch's "accuracy" among these texts.
     """
-    logits = model.logits(frames, texts)  # (B, C)
+    logits = model.logits(frames, texts)  # (B, C) or (B, B)
+    best = logits.argmax(dim=1)
     if config.contrastive == "classes":
         contrastive = contrastive_loss(logits, targets)
     else:
-        of_videos, of_texts = in_batch_kl(logits[:, targets], targets)
-        contrastive = (of_videos + of_texts) / 2
-    losses = {"contrastive": contrastive.detach(), "accuracy": (logits.argmax(1) == targets).float().mean()}
+        of_videos, of_texts = in_batch_kl(logits, targets)
+        contrastive, best = (of_videos + of_texts) / 2, targets[best]
+    losses = {"contrastive": contrastive.detach(), "accuracy": (best == targets).float().mean()}
     loss = config.lambda1 * contrastive
     if trains_motion(config.variant):
         motion = motion_loss(frames, config.reading, frozen)

@@ -21,7 +21,9 @@ from ezclip.checkpoints.store import load_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.files import write_atomically
 from ezclip.model.backbone import Backbone
-from tests.conftest import FIXTURES, external, make_model
+from ezclip.predictor import Predictor
+from ezclip.text.templates import descriptions
+from tests.conftest import FIXTURES, make_model
 
 OFFICIAL = FIXTURES / "none_official.pt"
 
@@ -133,6 +135,15 @@ def test_converted_equals_loaded(tmp_path: Path) -> None:
     torch.testing.assert_close(there, here, atol=2e-3, rtol=0)  # half precision on disk
 
 
+def test_converted_files_are_asked_with_descriptions(tmp_path: Path) -> None:
+    """All of the release's recipes train with a description of each class (use_llm)."""
+    convert(OFFICIAL, tmp_path / "out")
+    predictor = Predictor.load(tmp_path / "out", device="cpu", dtype=torch.float32)
+    texts = predictor.sentences(["Biking", "no such class"])
+    assert texts == {"Biking": [descriptions("ucf101")["Biking"]], "no such class": ["no such class"]}
+    assert len(predictor.sentences(["Biking"], "templates")["Biking"]) == 16
+
+
 @pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {f"module.{k}": v for k, v in s.items()}])
 def test_bare_and_parallel_state_dicts_load(tmp_path: Path, wrap) -> None:  # type: ignore[no-untyped-def]
     state = torch.load(OFFICIAL, weights_only=True)["model_state_dict"]
@@ -192,7 +203,7 @@ def test_a_model_is_available_only_with_its_own_backbone(
 @pytest.mark.parametrize("name", ["none", "deep"])
 def test_round_trip_to_the_release(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ezclip.checkpoints.catalog.ROOT", tmp_path)
-    source = OFFICIAL if name == "none" else external("parity") / "deep_official.pt"
+    source = FIXTURES / f"{name}_official.pt"
     convert(source, tmp_path / "model")
     export_official(tmp_path / "model", tmp_path / "back.pt")
     there, back = read_official(source), read_official(tmp_path / "back.pt")
@@ -217,7 +228,7 @@ def test_prompts_for_another_number_of_frames(tmp_path: Path) -> None:
     assert torch.equal(interpolate_prompts(prompts, 8), prompts)
     with pytest.raises(CheckpointError, match="between 1 and 64"):
         interpolate_prompts(prompts, 65)
-    found = convert(external("parity") / "deep_official.pt", tmp_path / "out", num_frames=16)
+    found = convert(FIXTURES / "deep_official.pt", tmp_path / "out", num_frames=16)
     assert found["T"] == 16 and load_model(tmp_path / "out").num_frames == 16
 
 

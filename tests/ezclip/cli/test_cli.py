@@ -132,7 +132,11 @@ def test_explain(run: Run, clip: Path, tmp_path: Path) -> None:
     proved = json.loads(
         run("explain", clip, "--out", tmp_path, "--method", "grad-cam", "--faithfulness", "--json").stdout
     )
-    assert set(proved["faithfulness"]["tabletop/ezclip"]) == {"deletion_gain", "insertion_gain"}
+    told = proved["faithfulness"]["tabletop/ezclip"]
+    assert told["deletion_gain"] == told["score"]["deletion"][0]
+    for gains in (told["score"], told["logit"]):
+        assert all(low < value < high for value, low, high in (gains["deletion"], gains["insertion"]))
+        assert gains["srg"] == pytest.approx(gains["deletion"][0] + gains["insertion"][0])
 
 
 def test_convert_synth_evaluate(run: Run, tmp_path: Path) -> None:

@@ -50,7 +50,24 @@ def test_integrated_gradients_are_complete(backbone: Backbone, clip: torch.Tenso
     model = make_model(backbone, "ezclip")
     found = explain(model, clip, np.arange(8.0), name="m", method="integrated-gradients", text=text)
     delta, change = (float(x) for x in re.findall(r"[-+]\d+\.\d+", found.note))
-    assert abs(delta) < 0.1 * abs(change) + 0.02
+    assert abs(delta) <= 0.05 * abs(change) + 1e-4 and "did not converge" not in found.note
+
+
+def test_integrated_gradients_choose_their_steps(
+    backbone: Backbone, clip: torch.Tensor, text: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A smaller tolerance takes more steps; one that cannot be reached is said."""
+
+    def steps(within: float, tried: tuple[int, int]) -> tuple[int, str]:
+        monkeypatch.setattr("ezclip.explanation.gradients.IG_WITHIN", within)
+        monkeypatch.setattr("ezclip.explanation.gradients.IG_STEPS", tried)
+        model = make_model(backbone, "ezclip")
+        note = explain(model, clip, np.arange(8.0), name="m", method="integrated-gradients", text=text).note
+        return int(re.search(r"(\d+) steps", note)[1]), note  # type: ignore[index]
+
+    assert steps(1e9, (2, 64))[0] == 2
+    found, note = steps(0.0, (2, 4))
+    assert found == 4 and "did not converge" in note
 
 
 def test_occlusion_is_the_fall_of_the_cosine(backbone: Backbone, clip: torch.Tensor, text: torch.Tensor) -> None:

@@ -137,7 +137,15 @@ def test_other_towers_are_refused_by_name(arch: str) -> None:
 
 @pytest.mark.parametrize("arch", ["ViT-B-32", "ViT-B-16-quickgelu", "ViT-L-14-336", "ViT-H-14"])
 def test_plain_vits_are_supported(arch: str) -> None:
-    check_supported(arch, open_clip.get_model_config(arch))
+    """Every block gets its adapters and prompts, in the widths that open_clip's configuration says."""
+    config = open_clip.get_model_config(arch)
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    with torch.device("meta"):
+        model = build_ezclip(build_backbone(arch, config), "ezclip", num_frames=4)
+    assert (len(model.vision.blocks), len(model.text.blocks)) == (vision["layers"], text["layers"])
+    assert all(block.prompt.embedding.shape == (4, vision["width"]) for block in model.vision.blocks)
+    assert all(block.adapter.down.weight.shape[1] == text["width"] for block in model.text.blocks)
+    assert model.image_size == vision["image_size"]
 
 
 def test_weights_that_cannot_be_had_say_how_to_give_them() -> None:

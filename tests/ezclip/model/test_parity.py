@@ -9,12 +9,11 @@ from ezclip.checkpoints.convert import load_official
 from ezclip.explanation.trace import traced
 from ezclip.training.losses import in_batch_kl, motion_loss
 from ezclip.video.sampling import segment_centres
-from tests.conftest import FIXTURES, external
+from tests.conftest import FIXTURES
 
 
 def files(kind: str) -> tuple[Path, Path]:
-    folder = FIXTURES if kind == "none" else external("parity")
-    return folder / f"{kind}_official.pt", folder / f"{kind}_expected.pt"
+    return FIXTURES / f"{kind}_official.pt", FIXTURES / f"{kind}_expected.pt"
 
 
 @pytest.mark.parametrize(("kind", "variant"), [("none", "base"), ("deep", "ezclip")])

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ezclip.checkpoints.convert import build_official, load_official, read_official
-from tests.conftest import FIXTURES, external
+from tests.conftest import FIXTURES
 
 State = dict[str, Tensor]
 BLOCK = "visual.transformer.resblocks."
@@ -60,9 +60,8 @@ def release_frames(state: State, frames: Tensor, T: int) -> Tensor:
 
 @pytest.mark.parametrize("kind", ["none", "deep"])
 def test_it_is_the_releases_on_its_fixtures(kind: str) -> None:
-    folder: Path = FIXTURES if kind == "none" else external("parity")
-    expected = torch.load(folder / f"{kind}_expected.pt", weights_only=True)
-    state = read_official(folder / f"{kind}_official.pt")
+    expected = torch.load(FIXTURES / f"{kind}_expected.pt", weights_only=True)
+    state = read_official(FIXTURES / f"{kind}_official.pt")
     found = release_frames(state, expected["frames"], expected["T"])
     torch.testing.assert_close(found.flatten(), expected["frame_embeddings"].flatten(), atol=1e-5, rtol=1e-4)
 

@@ -14,13 +14,13 @@ from pytest import CaptureFixture
 from ezclip.checkpoints.store import save_backbone
 from ezclip.cli import main
 from ezclip.config import TrainConfig
-from ezclip.data.manifest import Row, labels_of, read_rows
+from ezclip.data.manifest import labels_of, read_rows
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
 from ezclip.progress import finish
-from ezclip.reproduction.protocols import Place, Run, base_classes, carry_out, draw_shots, protocols
-from ezclip.reproduction.tables import as_rows, cells, measured, missing
+from ezclip.reproduction.protocols import Place, Run, carry_out, protocols
+from ezclip.reproduction.tables import Measured, Shown, as_rows, cells, measured, missing
 
 ROOT = Path(__file__).parents[3]
 PLAIN = Run("base_to_novel", "ucf101")
@@ -86,7 +86,7 @@ def test_table_5_fills_itself(home: Path, capsys: CaptureFixture[str]) -> None:
         base, novel, mean = (cell["last"] for cell in filled if cell["row"] == row)
         assert mean == pytest.approx(2 * base * novel / (base + novel) if base * novel else 0)
     texts = {row[0]: row[7] for row in found["rows"]}
-    assert texts["neither"] == f"94.4 / {filled[0]['last']:.1f}"
+    assert texts["neither"] == f"94.4 / {filled[0]['last']:.1f} (1)"
 
     results = list((home / "results" / "protocols").rglob("*.json"))
     assert len(results) == 4
@@ -158,6 +158,7 @@ def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)["last"]
     assert len(found["ucf101"]["lists"]) == 3
     assert len(found["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
+    assert {rule: one["classes"] for rule, one in found["kinetics600"]["unseen"].items()} == {"names": 11, "paper": 11}
 
 
 @pytest.mark.slow
@@ -168,24 +169,6 @@ def test_missing_lists_and_unknown_names(place: Place) -> None:
         finish(carry_out(replace(PLAIN, protocol="one_shot"), place))
     with pytest.raises(ConfigError, match="not defined on 'charades'"):
         finish(carry_out(replace(PLAIN, trained_on="charades"), place))
-
-
-def test_base_classes_are_the_most_frequent_half_or_those_of_a_file(tmp_path: Path) -> None:
-    rows = [Row(Path(f"{i}.mp4"), label) for i, label in enumerate("aabbbcdd" + "e")]
-    assert base_classes(tmp_path, rows) == ["a", "b", "d"]
-    (tmp_path / "base_classes.csv").write_text("id,name\n0,C\n1,E\n")
-    assert base_classes(tmp_path, rows) == ["c", "e"]
-    (tmp_path / "base_classes.csv").write_text("id,name\n0,Z\n")
-    with pytest.raises(ConfigError, match="'Z'"):
-        base_classes(tmp_path, rows)
-
-
-def test_shots_are_drawn_by_the_seed() -> None:
-    rows = [Row(Path(f"{i}.mp4"), "ab"[i % 2]) for i in range(20)]
-    drawn = draw_shots(rows, 3, seed=0)
-    assert Counter(row.label for row in drawn) == {"a": 3, "b": 3}
-    assert drawn == draw_shots(rows, 3, seed=0) != draw_shots(rows, 3, seed=1)
-    assert len(draw_shots(rows, 16, seed=0)) == 20
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6, 10, 11, 12, 13])
@@ -202,6 +185,12 @@ def test_tables_hold_the_papers_numbers(number: int) -> None:
                 assert mean.paper == pytest.approx(expected, abs=1.1), (row[0].row, base.column)
 
 
+def store(place: Place, run: Run, found: dict) -> None:
+    path = place.result(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"last": found}))
+
+
 def test_seeds_are_averaged_and_draws_counted(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     place = Place(tmp_path, tmp_path / "data")
@@ -211,11 +200,52 @@ def test_seeds_are_averaged_and_draws_counted(tmp_path: Path) -> None:
     lacking = [run for run in missing(2, place, PLAIN, ["ucf101"]) if run.variant == "ezclip"]
     assert [run.seed for run in lacking] == [0, 1, 2]
     for seed, value in ((0, 0.5), (1, 0.7)):
-        path = place.result(replace(cell.run, seed=seed))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"last": {"ucf101": {"base": value}}}))
-    assert measured(cell, place) == (pytest.approx(60.0), 2) and measured(cell, place, "best") is None
+        store(place, replace(cell.run, seed=seed), {"ucf101": {"base": value, "novel": 0.5, "harmonic_mean": 0.5}})
+    assert measured(cell, place) == Measured(pytest.approx(60.0), pytest.approx(200**0.5), 2)
+    assert measured(cell, place, Shown("best")) is None
+    printed = as_rows(2, place, PLAIN)[1]
+    assert printed[-1][printed[0].index(cell.column)] == "94.4 / 60.0 ± 14.1 (2)"
     assert [run.seed for run in missing(2, place, PLAIN, ["ucf101"]) if run.variant == "ezclip"] == [2]
+
+
+def test_harmonic_mean_of_several_runs(tmp_path: Path) -> None:
+    place = Place(tmp_path, tmp_path / "data")
+    cell = next(c for row in cells(2, PLAIN)[1] for c in row if c.row == "EZ-CLIP" and c.column == "UCF-101 HM")
+    assert cell.run is not None
+    for seed, base, novel in ((0, 0.8, 0.2), (1, 0.4, 0.6)):
+        mean = 2 * base * novel / (base + novel)
+        found = {"base": base, "novel": novel, "harmonic_mean": mean}
+        store(place, replace(cell.run, seed=seed), {"ucf101": found})
+    of_means, mean = (measured(cell, place, Shown(harmonic_mean=rule)) for rule in ("of-means", "mean"))
+    assert of_means and of_means.mean == pytest.approx(48.0)  # of 0.6 and 0.4
+    assert mean and mean.mean == pytest.approx(40.0)  # of 0.32 and 0.48
+
+
+def test_unseen_classes_are_counted_beside_the_papers(tmp_path: Path) -> None:
+    place = Place(tmp_path, tmp_path / "data")
+    rows = cells(1, PLAIN)[1]
+    cell = next(c for row in rows for c in row if c.row == "EZ-CLIP B/16, T = 8" and c.data_set == "kinetics600")
+    assert cell.run is not None
+    rules = {"paper": (0.7, 220), "names": (0.6, 231)}
+    unseen = {rule: {"top1": top1, "classes": count} for rule, (top1, count) in rules.items()}
+    store(place, cell.run, {"hmdb51": {"top1": 0.5}, "ucf101": {"top1": 0.8}, "kinetics600": {"unseen": unseen}})
+    for rule, (top1, count) in rules.items():
+        head, *body = as_rows(1, place, PLAIN, Shown(unseen=rule))[1]  # type: ignore[arg-type]
+        assert head[-1] == f"K-600, classes: paper 220, here {count}"
+        assert [row[-1] for row in body if row[0] == cell.row] == [f"70.1 / {100 * top1:.1f} (1)"]
+    assert measured(cell, place, Shown(unseen="rivals")) is None
+
+
+def test_backbones_come_from_files(tmp_path: Path) -> None:
+    """A mapped architecture keeps the name of its runs."""
+    place = Place(tmp_path, tmp_path, backbones={"ViT-B-32-quickgelu": "b32.safetensors"})
+    run = replace(PLAIN, backbone="clip:ViT-B-32-quickgelu/openai")
+    assert place.backbone(run) == "clip:ViT-B-32-quickgelu/b32.safetensors"
+    assert place.backbone(PLAIN) == PLAIN.backbone
+    (tmp_path / "b32").mkdir()
+    place = replace(place, backbones={"ViT-B-32-quickgelu": str(tmp_path / "b32")})
+    assert place.backbone(run) == str(tmp_path / "b32")
+    assert "b32" not in place.result(run).name
 
 
 @pytest.mark.parametrize("name", ["zero_shot", "base_to_novel", "few_shot", "supervised"])

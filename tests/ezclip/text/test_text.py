@@ -137,7 +137,7 @@ def test_descriptions_by_name_or_file() -> None:
 
 def test_kinds_of_sentences() -> None:
     labels = ["Biking", "something of mine"]
-    assert sentences(labels, "trained", ("a {}",)) == {"Biking": ["a Biking"], labels[1]: ["a something of mine"]}
-    assert len(sentences(labels, "templates", ())["Biking"]) == 16
-    described = sentences(labels, "descriptions", ())
+    assert sentences(labels, "trained", "names") == {label: [label] for label in labels}
+    assert len(sentences(labels, "templates", "names")["Biking"]) == 16
+    described = sentences(labels, "trained", "descriptions")
     assert described["Biking"][0].startswith("A person sits on a bicycle") and described[labels[1]] == [labels[1]]

@@ -18,8 +18,11 @@ from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.training import batches
 from ezclip.training.loop import enable_activation_checkpointing
+from ezclip.training.losses import in_batch_kl
 from ezclip.training.step import Step
+from ezclip.video.transforms import normalise
 from tests.conftest import make_model
 
 ROOT = Path(__file__).parents[3]
@@ -35,7 +38,7 @@ def gradients(model: EZCLIP, config: TrainConfig) -> tuple[dict[str, Tensor], di
     """Losses and gradients of one step, and the step that made them."""
     step = Step(model, model, Accelerator(cpu=True), config)
     model.zero_grad()
-    losses = step(7, VIEWS, TOKENS, TARGETS)
+    losses = step(7, VIEWS, TOKENS if config.contrastive == "classes" else TOKENS[TARGETS], TARGETS)
     return losses, {name: p.grad.clone() for name, p in model.trainable().items() if p.grad is not None}
 
 
@@ -60,6 +63,35 @@ def test_a_batch_in_parts_has_the_losses_and_gradients_of_the_whole(
     assert expected["vision.blocks.0.prompt.embedding"].abs().sum() > 1e-3, (
         "a gradient of zero would pass every comparison"
     )
+
+
+def test_in_batch_encodes_one_text_for_each_clip(backbone: Backbone) -> None:
+    """The same loss as from the logits of all classes, and only the batch's texts pass the tower."""
+    model = make_model(backbone, "ezclip")
+    seen: list[int] = []
+    hook = model.text.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    losses, _ = gradients(model, replace(CONFIG, contrastive="in_batch", micro_batch=4))
+    hook.remove()
+    assert seen == [4]
+    with torch.no_grad():
+        logits = model.logits(model.encode_video(normalise(VIEWS)), model.encode_text(TOKENS))
+    expected = sum(in_batch_kl(logits[:, TARGETS], TARGETS)) / 2
+    torch.testing.assert_close(losses["contrastive"], expected, atol=1e-5, rtol=1e-4)
+    right = TARGETS[logits[:, TARGETS].argmax(dim=1)] == TARGETS
+    assert losses["accuracy"] == right.float().mean()
+
+
+def test_texts_are_drawn_for_each_clip_or_each_class() -> None:
+    sentences = [[f"{word} {i}" for i in range(16)] for word in ("red", "blue")]
+    batch = batches.Batch([], list(range(40)), [0, 1] * 20, [])
+    drawn = batches.draw_tokens(replace(CONFIG, contrastive="in_batch"), sentences, 0, batch)
+    assert drawn.shape == (40, 77)
+    assert len(drawn[::2].unique(dim=0)) > 8, "clips of one class draw their own texts"
+    assert not {tuple(row) for row in drawn[::2].tolist()} & {tuple(row) for row in drawn[1::2].tolist()}
+    part = batches.Batch([], [5], [1], [])
+    again = batches.draw_tokens(replace(CONFIG, contrastive="in_batch"), sentences, 9, part)
+    assert torch.equal(again[0], drawn[5]), "a clip's draw depends on nothing else"
+    assert batches.draw_tokens(CONFIG, sentences, 0, batch).shape == (2, 77)
 
 
 def test_parts_are_embedded_again_with_the_same_dropout(backbone: Backbone) -> None:
@@ -136,7 +168,8 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
             config = replace(CONFIG, reading=reading, contrastive=contrastive, micro_batch=int(micro_batch) or None)
             for number in (0, 1):  # the second finds the first one's hooks
                 model.zero_grad()
-                Step(model, wrapped, accelerator, config)(number, VIEWS[own], TOKENS, TARGETS[own])
+                tokens = TOKENS if contrastive == "classes" else TOKENS[TARGETS[own]]
+                Step(model, wrapped, accelerator, config)(number, VIEWS[own], tokens, TARGETS[own])
             if accelerator.is_main_process:
                 torch.save({k: p.grad for k, p in model.trainable().items()}, out)
             accelerator.wait_for_everyone()
