@@ -24,7 +24,7 @@ _PLAYABLE_NOW = """() => document.querySelectorAll('[data-testid=toast-body]').f
 # The player refuses GIFs; one that is dropped on it goes to the button for GIFs.
 _GIF = """
 document.addEventListener('drop', event => {
-    const file = event.dataTransfer?.files[0], button = document.querySelector('#gif input[type=file]');
+    const file = event.dataTransfer?.files[0], button = document.querySelector('#own input[accept=".gif"]');
     if (!file || !button || !/\\.gif$/i.test(file.name) || !event.target.closest('#clip')) return;
     event.preventDefault(); event.stopImmediatePropagation();
     const files = new DataTransfer();
@@ -75,7 +75,9 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
             with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                 baseline, model = _model_boxes(services)
                 kinds: dict[str, Any] = {"choices": list(TEXTS.items()), "allow_custom_value": True}
-                chosen = gr.Dropdown(value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds)
+                chosen = gr.Dropdown(
+                    value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds
+                )
                 file = "Class names or descriptions (text or CSV)"
                 names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
                 offer = _about_models(services, baseline, model)

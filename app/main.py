@@ -1,5 +1,6 @@
 """The page: clip and class names above, results in tabs below; and how it is served."""
 
+import json
 import os
 import signal
 import socket
@@ -74,12 +75,13 @@ _ON_LOAD = """() => {
     new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
         box.querySelectorAll('input').forEach(one => { if (one.name != box.id) one.name = box.id })))
         .observe(document.querySelector('.gradio-container'), {subtree: true, childList: true});
+    const old = OLD_TABS;
     window.addEventListener('popstate', async () => {
-    const tab = new URL(location).searchParams.get('tab') || 'see';
+    const named = new URL(location).searchParams.get('tab') || 'see', tab = old[named] || named;
     const press = value => document.querySelector(`.ez-tabs input[value="${value}"]`)?.click();
     window.ezGoingBack = true;
     if (!press(tab)) { press('more'); await new Promise(done => setTimeout(done, 300)); press(tab); }
-    window.ezGoingBack = false }) }"""
+    window.ezGoingBack = false }) }""".replace("OLD_TABS", json.dumps(OLD_TABS))
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -134,14 +136,18 @@ def build_app(services: Services) -> gr.Blocks:
                 frames = f"{len(analysis.clip)} frames of {analysis.clip.total}"
                 done = f"Done: {frames}, label “{escape(analysis.target)}”."
                 yield [done, analysis, stage(analysis, films=new), *results]
-                watch = Watch(services.in_turn(partial(in_all_directions, analysis=analysis), long=False))
-                for _ in watch:
-                    yield [gr.skip(), *unchanged]
-                yield [gr.skip(), gr.skip(), stage(analysis, watch.result, new), *unchanged[2:]]
             except Exception as error:
                 sentence = escape(str(as_user_error(error)))
                 gr.Warning(sentence, title=TOAST)
                 yield [sentence, *unchanged]
+
+        def turn(analysis: Analysis | None) -> Iterator[Any]:
+            """The other orders of the frames, for the stage."""
+            if analysis is not None:
+                watch = Watch(services.in_turn(partial(in_all_directions, analysis=analysis), long=False))
+                for _ in watch:
+                    yield gr.skip()
+                yield stage(analysis, watch.result)
 
         inputs = [state, *attention.inputs, *controls]
 
@@ -167,7 +173,9 @@ def build_app(services: Services) -> gr.Blocks:
             if not again:
                 job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
             measure, filled = on_gpu(attention.measure), [attention.faithfulness, measured, stage_shown]
-            measurements.append(job.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND))
+            turned = job.success(on_gpu(turn), state, stage_shown, show_progress="hidden", **MODEL)
+            after = turned.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND)
+            measurements += [turned, after]
             jobs.append(job)
         for begin in begins:
             begin(None, None, None, cancels=measurements, **INSTANT)

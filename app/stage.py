@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -19,10 +18,10 @@ from ezclip.types import Document
 
 SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
 _THUMB, _FRAMES = 96, 8  # side in pixels, and frames, of a thumbnail
-# The frame on the stage is the one that is marked in the maps frame by frame and in the planes, and the other way round.
+# The frame on the stage is marked wherever frames are listed; a click there brings it onto the stage.
 _LINKED = """
-const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t => document.querySelectorAll('.ez-linked [data-t]')
-    .forEach(cell => cell.classList.toggle('ez-on', +cell.dataset.t === t))});
+const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t =>
+    document.querySelectorAll('.ez-linked [data-t]').forEach(e => e.classList.toggle('ez-on', +e.dataset.t === t))});
 document.addEventListener('click', event => {
     const cell = event.target.closest('.ez-linked [data-t]');
     if (cell) stage.go(+cell.dataset.t) });

@@ -8,8 +8,8 @@ from ezclip.types import Document
 
 TITLE = "EZ-CLIP"
 LEAD = (
-    "Does a video model see **motion**, or only appearance? The baseline looks at each frame alone; EZ-CLIP lets frames "
-    "exchange information."
+    "Does a video model see **motion**, or only appearance? The baseline looks at each frame alone; EZ-CLIP lets "
+    "frames exchange information."
 )
 TABS = {
     "see": "See",
@@ -60,9 +60,9 @@ trustworthiness measures how well.
 **Test motion.** Score and rank are of the model's top label for the original clip; *map change* is the fraction of
 the map's heat that moved, frame by frame. A model that is blind to order keeps all of them when frames are shuffled.
 
-**Compare classes.** The chart shows what each class gains or loses; a confusion is fixed where only the second model is right.
-In the map of videos each point is one clip, numbered by its class; the *silhouette* (-1 to 1) measures how well a model
-separates the classes. *Difference maps* are violet or orange on a scale that is symmetric around zero.
+**Compare classes.** The chart shows what each class gains or loses; a confusion is fixed where only the second model is
+right. In the map of videos each point is one clip, numbered by its class; the *silhouette* (-1 to 1) measures how well
+a model separates the classes. *Difference maps* are violet or orange on a scale that is symmetric around zero.
 
 **Long video.** One column per window: the middle frame with its heat, and the scores of the labels that won most often;
 the winner of each window is outlined.

@@ -21,8 +21,7 @@ THEME = gr.themes.Soft(
     button_primary_background_fill_dark="*primary_600",
 )
 
-CSS = (
-    """
+CSS = """
 .gradio-container { width: 100%; max-width: 1900px !important; margin: 0 auto !important; overflow: clip !important; }
 .gradio-container > .main, .gradio-container > .main > .wrap { padding: 4px 8px !important; }
 .gradio-container .column.gap, .gradio-container .contain > .column { gap: 8px; }
@@ -138,6 +137,4 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-time td img { width: 72px; height: 72px; border-radius: 3px; margin: 0; display: inline-block; }
 .ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }
 .ez-time button { color: var(--body-text-color); }
-"""
-    + style()
-)
+""" + style()

@@ -61,7 +61,7 @@ class AttentionTab:
         return dict(zip(_SETTINGS, own, strict=True)) | {"further": tuple(further)}
 
     def measure(self, current: Analysis | None, known: Analysis | None) -> Iterator[Any]:
-        """Measure the maps' faithfulness in the background, once for each analysis, and show it under them and on the stage."""
+        """Measure the maps' faithfulness in the background, once for each analysis; shown here and on the stage."""
         if current is not None and newest(current, known) is current:
             for table, found in measured_faithfulness(self.services, current):
                 yield table, found, trusted(found) if isinstance(found, Analysis) else gr.skip()

@@ -56,7 +56,9 @@ def packed(values: np.ndarray) -> str:
 def colour_maps() -> list[Document]:
     """The colour maps that can be chosen, as RGB values from low to high."""
     stops = np.linspace(0, 1, _STOPS)
-    return [{"name": name, "colours": (255 * colormaps[name](stops)[:, :3]).astype(int).tolist()} for name in COLOUR_MAPS]
+    return [
+        {"name": name, "colours": (255 * colormaps[name](stops)[:, :3]).astype(int).tolist()} for name in COLOUR_MAPS
+    ]
 
 
 def _template(name: str) -> str:

@@ -48,9 +48,7 @@ def in_all_directions(host: Host, analysis: Analysis) -> Steps[dict[str, list[Tu
     study, names = analysis.study, analysis.names
     settings = MapSettings(study["fusion"], study["start_layer"], study["discard"])
     clip = yield from host.clip(study["clip"], len(analysis.clip))  # the analysis may hold smaller frames
-    found: dict[str, list[Turned]] = {
-        FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]
-    }
+    found: dict[str, list[Turned]] = {FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]}
     for i, direction in enumerate(OTHERS):
         found[direction] = []
         for result in analysis.results:

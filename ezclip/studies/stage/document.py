@@ -1,4 +1,4 @@
-"""The document of a stage: film, orders, maps and answers of an analysis as plain values, with what is known to be true."""
+"""The document of a stage: film, orders, maps and answers of an analysis as plain values, and the truth if known."""
 
 from __future__ import annotations
 
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from ezclip.studies.analysis_report import Analysis
 
 ANSWERS = 3  # of each model, under its panel
+TRUST = (
+    "Gain of restoring the bright patches first over random orders, with a 95 % interval; 0 is chance. SRG: area under "
+    "insertion minus that under deletion."
+)
 EMBEDDED = "tabletop/"  # models that were trained on drawn scenes
 _SAID = {"reversed": "Reversed", "shuffled": "Shuffled", "static": "As one still picture"}
 
@@ -36,9 +40,7 @@ def stage(
     sum to at most one it is in multiples of the mean of all maps on show.
     """
     clip, T = analysis.clip, len(analysis.clip)
-    directions = directions or {
-        FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]
-    }
+    directions = directions or {FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]}
     heats = [one.attribution.heat for one in directions[FORWARD]]
     shares = all(heat.sum() <= 1.001 for heat in heats)
     mean = max(float(np.mean([heat.mean() for heat in heats])), 1e-12)
@@ -72,7 +74,7 @@ def stage(
         "truth": truth(analysis.study["clip"]),
         "guess": bool(reason),
         "verdicts": {d: f"{reason}{_verdict(directions, d)}" for d in directions},
-        "trust": "Gain over removing or restoring patches in random order; 0 is chance.",
+        "trust": TRUST,
     }
 
 
@@ -83,11 +85,13 @@ def film_key(analysis: Analysis) -> str:
 
 def trusted(analysis: Analysis) -> Document:
     """The measured faithfulness of an analysis's maps, for a stage that shows it."""
-    found = [
-        f"Faithfulness of the map: deletion {f.deletion:+.2f}, insertion {f.insertion:+.2f}"
-        for f in analysis.faithfulness
-        if f.deletion is not None and f.insertion is not None
-    ]
+    found = []
+    for f in analysis.faithfulness:
+        if f.score is not None:
+            gain, low, high = f.score.insertion
+            found.append(
+                f"Faithfulness: insertion gain {gain:+.2f} ({low:+.2f} to {high:+.2f}), SRG {f.score.srg:+.2f}"
+            )
     return {"key": analysis.clip.source, "partial": {"faithfulness": found}}
 
 
@@ -101,7 +105,7 @@ def truth(path: str) -> dict[str, str]:
 
 
 def caveat(analysis: Analysis) -> str:
-    """Why the answers are guesses, as the start of a headline; empty where clip and names are like the training data."""
+    """Why the answers are guesses, to start a headline; empty where clip and names are like the training data."""
     embedded = [r.name for r in analysis.results if r.name.startswith(EMBEDDED)]
     if embedded and find_masks(analysis.study["clip"]) is None:
         return "These are guesses: the models were trained on drawn scenes only. "
