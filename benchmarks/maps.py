@@ -92,17 +92,23 @@ def main() -> None:
         drawn = synthesise(folder, clips_per_class=asked.each, split="val", seed=TEST_SEED, masks=True, workers=1)
         rows = read_rows(finish(drawn))
         clips = []
-        for number, row in enumerate(rows, 1):
-            clips.append(measure(predictor, row.path, asked.methods, labels, texts))
-            sys.stderr.write(f"{number} of {len(rows)}\n")
-    table = [HEAD]
+        for i in np.random.default_rng(0).permutation(len(rows)):
+            clips.append(measure(predictor, rows[i].path, asked.methods, labels, texts))
+            title = f"{predictor.name}, {len(clips)} of {len(rows)} clips"  # an interrupted run leaves its table
+            asked.out.write_text(f"{title}:\n\n{markdown(table(clips))}\n", "utf-8")
+            sys.stderr.write(f"{title}\n")
+
+
+def table(clips: list[dict[str, tuple[float, float, float]]]) -> list[list[str]]:
+    """A row for each method, best SRG first, from ``measure`` of every clip."""
+    rows = []
     for name in sorted(clips[0], key=lambda name: -np.mean([clip[name][1] for clip in clips])):
         shares, gains, costs = np.array([clip[name] for clip in clips]).T
         share, gain = mean_interval(shares), mean_interval(gains)
         cells = [f"{share.mean:.3f}", f"{share.low:.3f} to {share.high:.3f}"]
         cells += [f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"] if np.isfinite(gain.mean) else ["", ""]
-        table.append([name, *cells, f"{costs.mean():.1f}"])
-    asked.out.write_text(f"{predictor.name}, {len(clips)} clips:\n\n{markdown(table)}\n", "utf-8")
+        rows.append([name, *cells, f"{costs.mean():.1f}"])
+    return [HEAD, *rows]
 
 
 if __name__ == "__main__":
