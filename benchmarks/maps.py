@@ -100,10 +100,11 @@ def main() -> None:
 
 
 def table(clips: list[dict[str, tuple[float, float, float]]]) -> list[list[str]]:
-    """A row for each method, best SRG first, from ``measure`` of every clip."""
+    """A row for each method, best SRG first and a uniform map last, from ``measure`` of every clip."""
     rows = []
-    for name in sorted(clips[0], key=lambda name: -np.mean([clip[name][1] for clip in clips])):
-        shares, gains, costs = np.array([clip[name] for clip in clips]).T
+    measured = {name: np.array([clip[name] for clip in clips]) for name in clips[0]}  # (clips, 3)
+    for name in sorted(measured, key=lambda name: -np.nan_to_num(measured[name][:, 1].mean(), nan=-np.inf)):
+        shares, gains, costs = measured[name].T
         share, gain = mean_interval(shares), mean_interval(gains)
         cells = [f"{share.mean:.3f}", f"{share.low:.3f} to {share.high:.3f}"]
         cells += [f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}"] if np.isfinite(gain.mean) else ["", ""]
