@@ -231,9 +231,9 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
     """An NPZ file: names of the "models", heat_i (T, grid, grid) of model i, and "seconds" and "indices" of the frames.
 
     "heat" (models, T, grid, grid) holds them together where the grids are equal; ``results`` gives another order. That
-    of a signed map is signed. "deletion" and "insertion" are the maps' gains over chance, NaN where they are not measured. For rollouts also
-    "influence" (T, T) of the model; where it has prompts, by layer "prompts" (K, T, T) and "to_prompt"
-    (K, T, grid, grid), see ``TemporalView``.
+    of a signed map is signed. "deletion" and "insertion" are the maps' gains over chance, NaN where they are not
+    measured. For rollouts also "influence" (T, T) of the model; where it has prompts, by layer "prompts" (K, T, T) and
+    "to_prompt" (K, T, grid, grid), see ``TemporalView``.
     """
     results = results or analysis.results
     heats = [r.attribution.shown for r in results]
