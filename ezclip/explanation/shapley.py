@@ -34,7 +34,7 @@ from ezclip.types import Document, has_prompts
 
 EXACT = {"readout": 16, "removal": 10}  # largest T whose sets are all tried
 PAIRS = 16  # of a permutation and its reverse, where they are drawn
-_BATCH = 16  # clips in one forward pass
+_BATCH = 8  # clips in one forward pass; 16 take twice the time on two cores
 Game = Callable[[np.ndarray], np.ndarray]  # sets, bool (M, T) -> values of each and of its complement, (M, 2)
 
 
@@ -98,7 +98,7 @@ def readout(frames: Tensor, text: Tensor) -> Game:
 
 
 def removal(encoded: Encoded, text: Tensor, report: Report = silent) -> Game:
-    """The same with the frames outside a set absent from the clip; in the dtype of the model, 16 sets at a time."""
+    """The same with the frames outside a set absent from the clip; in the dtype of the model, 8 sets at a time."""
     model, pixels = encoded.model, encoded.pixels
     prompts = [b.prompt for b in model.vision.blocks if isinstance(b, Block) and b.prompt is not None]
 
