@@ -34,7 +34,7 @@ from ezclip.types import Document, has_prompts
 
 EXACT = {"readout": 16, "removal": 10}  # largest T whose sets are all tried
 PAIRS = 16  # of a permutation and its reverse, where they are drawn
-_BATCH = 8  # clips in one forward pass; 16 take twice the time on two cores
+_BATCH = 8  # clips in one forward pass
 Game = Callable[[np.ndarray], np.ndarray]  # sets, bool (M, T) -> values of each and of its complement, (M, 2)
 
 
