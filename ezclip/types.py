@@ -154,7 +154,7 @@ class Attribution:
     """Where a model looked, frame by frame.
 
     Attributes:
-        heat: float32 (T, grid, grid), not negative, on one scale for all frames.
+        heat: float32 (T, grid, grid), not negative, on one scale for all frames; of a signed map the positive part.
         influence: float32 (T, T), row t: how much frame t's class token attends to each frame; None for methods
             that process single frames.
         seconds: float64 (T,).
@@ -162,6 +162,7 @@ class Attribution:
         model: id of the model.
         image_size: S of the model, which fixes the part of each frame that the map covers.
         note: the method's comment on its result, for example a convergence delta.
+        signed: float32 (T, grid, grid), the whole map of a method with negative values; None for others.
     """
 
     heat: np.ndarray
@@ -171,6 +172,12 @@ class Attribution:
     model: str
     image_size: int
     note: str = ""
+    signed: np.ndarray | None = None
+
+    @property
+    def shown(self) -> np.ndarray:
+        """What is drawn: the signed map where there is one, else the heat."""
+        return self.heat if self.signed is None else self.signed
 
     def __post_init__(self) -> None:
         """Check ranks, finiteness and sign."""

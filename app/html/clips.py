@@ -4,7 +4,7 @@ import numpy as np
 from markupsafe import Markup
 
 from app.html.pieces import heat_uris, render, uris
-from ezclip.figures.maps import CMAP, DIFFERENCE, difference_limit, square
+from ezclip.figures.maps import CMAP, DIFFERENCE, coloured, difference_limit, square
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
 from ezclip.studies.faithfulness import GAIN_COLUMNS
@@ -54,9 +54,11 @@ def strip(analysis: Analysis) -> str:
     frames = {size: uris(square(images, _SIDE, size)) for size in sizes}
     rows: list[Document] = [{"title": "Input", "frames": frames[S], "heats": None}]
     for r in analysis.results:
-        heats = heat_uris(r.attribution.heat / analysis.limit, CMAP, _SIDE // 2)
+        heats = heat_uris(*coloured(r.attribution, analysis.limit), _SIDE // 2)
         rows.append({"title": r.name, "frames": frames[r.attribution.image_size], "heats": heats})
-    scales = [(CMAP, "0", f"{analysis.limit:.1e} per patch, one scale for all models; brighter is more")]
+    end = f"{analysis.limit:.1e} per patch, one scale for all models"
+    signed = analysis.model.attribution.signed is not None
+    scales = [(DIFFERENCE, f"−{analysis.limit:.1e}", f"+{end}") if signed else (CMAP, "0", f"{end}; brighter is more")]
     if (apart := analysis.difference) is not None:
         limit = difference_limit(apart)
         heats = heat_uris((apart / limit + 1) / 2, DIFFERENCE, _SIDE // 2)

@@ -10,6 +10,7 @@ import torch
 
 from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import VideoError
+from ezclip.evaluation.evidence import opposite_text
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.ezclip import class_scores
 from ezclip.predictor import Predictor
@@ -73,18 +74,22 @@ def read_variations(path: str, T: int, report: Report = silent) -> Variations:
     return Variations(frames, orders(frames.total, T))
 
 
-def order_sensitivity(predictor: Predictor, rows: Sequence[Row], labels: list[str]) -> Steps[Document]:
+def order_sensitivity(
+    predictor: Predictor, rows: Sequence[Row], labels: list[str], texts: str = "trained"
+) -> Steps[Document]:
     """Accuracy under each variation of ``orders``; clips that cannot be read are left out.
 
-    A row's label must be among ``labels``.
+    A row's label must be among ``labels``; ``texts`` as in ``text.templates.sentences``.
 
     Returns:
         variation -> {"n", "top1", "within_pairs" where there are pairs}, means over the shuffles; for "reversed" also
-        "flips": the share of clips with a partner whose prediction changes from their label to its partner.
+        "flips": the share of clips with a partner whose prediction changes from their label to its partner; and
+        "opposite_text_v2t" and "opposite_text_t2v" of these clips, see ``evidence``.
     """
     model = predictor.model
     partners = partners_of(rows)
-    texts = predictor.encode_texts([s for own in predictor.sentences(labels).values() for s in own])
+    written = predictor.sentences(labels, texts)
+    encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
     scores: dict[str, list[torch.Tensor]] = {}
     targets = []
     for number, row in enumerate(rows):
@@ -96,7 +101,7 @@ def order_sensitivity(predictor: Predictor, rows: Sequence[Row], labels: list[st
         views = [view(c.images, model.image_size) for name in variations.orders for c in variations.clips(name)]
         with torch.inference_mode():
             frames = model.encode_video(normalise(torch.stack(views).to(predictor.device)))
-            found = class_scores(model.logits(frames, texts), len(labels)).cpu()
+            found = class_scores(model.logits(frames, encoded), len(labels)).cpu()
         draws = [len(draws) for draws in variations.orders.values()]
         for name, part in zip(variations.orders, found.split(draws), strict=True):
             scores.setdefault(name, []).append(part)  # (draws, C)
@@ -111,7 +116,11 @@ def order_sensitivity(predictor: Predictor, rows: Sequence[Row], labels: list[st
     if partners and result:
         index = {label: i for i, label in enumerate(labels)}
         partner = torch.tensor([index.get(partners.get(labels[t], ""), -1) for t in targets])
-        own, turned = (torch.cat(scores[name]).argmax(dim=1) for name in ("as it is", "reversed"))
         paired = partner >= 0
-        result["reversed"]["flips"] = float(((own == truth) & (turned == partner))[paired].float().mean())
+        pair = torch.stack([truth, partner], dim=1)[paired]
+        both = [torch.cat(scores[name])[paired] for name in ("as it is", "reversed")]
+        own, turned = (found.argmax(dim=1) for found in both)
+        result["reversed"]["flips"] = float(((own == pair[:, 0]) & (turned == pair[:, 1])).float().mean())
+        shares = opposite_text(*(found.gather(1, pair) for found in both))
+        result["reversed"] |= dict(zip(("opposite_text_v2t", "opposite_text_t2v"), shares, strict=True))
     return result

@@ -15,6 +15,7 @@ from torch import Tensor
 from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import UserError
 from ezclip.evaluation.embed import ONE_VIEW, Embedded, ViewCount, embed
+from ezclip.evaluation.evidence import curvature, order_values, single_frame_values, single_frames, told
 from ezclip.evaluation.metrics import accuracies
 from ezclip.files import spreadsheet_text
 from ezclip.model.ezclip import class_scores
@@ -36,6 +37,8 @@ class Evaluation:
         frames: (B, T, E) float32, frame embeddings of the middle view, not normalised.
         static: the same of each clip's static copy; empty unless requested.
         skipped: clips that could not be read, with the reason.
+        alone: (B, T, 3), see ``evidence.single_frames``; of the middle view; empty for tables of predictions and
+            where a clip's class is not among the labels.
     """
 
     model: str
@@ -45,6 +48,7 @@ class Evaluation:
     frames: Tensor = field(default_factory=lambda: torch.empty(0))
     static: Tensor = field(default_factory=lambda: torch.empty(0))
     skipped: list[tuple[Row, str]] = field(default_factory=list)
+    alone: Tensor = field(default_factory=lambda: torch.empty(0))
 
     @property
     def targets(self) -> Tensor:
@@ -68,6 +72,16 @@ class Evaluation:
         if self.skipped:
             result["skipped"] = {row.short_name: why for row, why in self.skipped}
         return result
+
+    def evidence(self, orders: Document | None = None) -> Document:
+        """Measures of ``evidence.MEANING``, as far as clips, partners and the accuracies of ``orders`` allow."""
+        values: dict[str, float | None] = {}
+        if (chiral := self.report().get("within_pairs")) is not None:
+            values["chiral_accuracy"] = chiral
+        if len(self.alone):
+            values |= single_frame_values(self.alone)
+            values["curvature"] = float(curvature(self.frames).nanmean())
+        return told(values | (order_values(orders, len(self.labels)) if orders else {}))
 
     def predictions(self) -> list[list[str | float]]:
         """Rows of path, label, prediction, then one score per class, for predictions.csv."""
@@ -155,7 +169,9 @@ def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str]
     held = [part for part in found if part.rows]
     if not held:
         raise UserError("None of the clips can be read; check the paths in the manifest.")
-    tensors = {name: torch.cat([getattr(part, name) for part in held]) for name in ("scores", "frames", "static")}
+    tensors = {
+        name: torch.cat([getattr(part, name) for part in held]) for name in ("scores", "frames", "static", "alone")
+    }
     lists = {name: [one for part in found for one in getattr(part, name)] for name in ("rows", "skipped")}
     return replace(held[0], **tensors, **lists)
 
@@ -178,7 +194,11 @@ def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: st
     written = predictor.sentences(labels, texts)
     encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
     B, V = embedded.frames.shape[:2]
-    logits = predictor.model.logits(embedded.frames.to(encoded.device).flatten(0, 1), encoded)
+    frames = embedded.frames.to(encoded.device)
+    logits = predictor.model.logits(frames.flatten(0, 1), encoded)
     scores = class_scores(logits.view(B, V, -1), len(labels)).mean(dim=1)
     result.scores, result.frames = scores.cpu(), embedded.frames[:, V // 2]
+    if {row.label for row in embedded.rows} <= set(labels):
+        single = predictor.model.logits(frames[:, V // 2].flatten(0, 1).unsqueeze(1), encoded)  # each frame as a clip
+        result.alone = single_frames(class_scores(single, len(labels)).unflatten(0, (B, -1)).cpu(), result.targets)
     return result

@@ -100,26 +100,29 @@ def grad_cam(inputs: Inputs) -> Map:
 
 
 def gradient_rollout(inputs: Inputs) -> Map:
-    """Rollout of attention weighted by gradients.
+    """Rollout of attention weighted by gradients, see ``gradient_trace``.
 
-    Each attention A, among the prompts too, is replaced by the head mean of relu(dA * A), dA the gradient of the
-    cosine. The rollout normalises its rows again; a row without positive gradient passes nothing through attention.
+    The rollout normalises its rows again; a row without positive gradient passes nothing through attention.
     """
+    result = roll_out(gradient_trace(inputs), inputs.settings)
+    return Map(result.heat, result.influence)
+
+
+def gradient_trace(inputs: Inputs) -> AttentionTrace:
+    """Each attention A, among the prompts too, as the head mean of relu(dA * A), dA the gradient of the cosine."""
     inputs.report(0.0)
     seen = AttentionTrace()
-    with hooked(attention_hooks(inputs.model, _materialise, seen)):
+    with hooked(attention_hooks(inputs.model, materialise, seen)):
         score = cosine(inputs.model, inputs.pixels.clone().requires_grad_(), inputs.label).sum()
         inputs.report(0.4)
         every = [p for p in (*seen.frames, *seen.prompts) if p is not None]
         gradients = torch.autograd.grad(score, every, materialize_grads=True)  # 0 where the score does not depend on A
     inputs.report(0.9)
     positive = {p: (dp * p).clamp_min(0).mean(dim=1).detach() for p, dp in zip(every, gradients, strict=True)}
-    trace = AttentionTrace([positive[p] for p in seen.frames], [p if p is None else positive[p] for p in seen.prompts])
-    result = roll_out(trace, inputs.settings)
-    return Map(result.heat, result.influence)
+    return AttentionTrace([positive[p] for p in seen.frames], [p if p is None else positive[p] for p in seen.prompts])
 
 
-def _materialise(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+def materialise(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """Attention through float32 probabilities, which keep their gradients."""
     keep(p := probabilities(q, k))
     return p.to(v.dtype) @ v

@@ -56,7 +56,9 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Heat (T, N), not negative; influence (T, T) where frames exchange information; a note for the reader."""
+    """Heat (T, N), negative for ``Method.signed`` alone; influence (T, T) where frames exchange information; a note
+    for the reader.
+    """
 
     heat: Tensor
     influence: Tensor | None = None
@@ -120,8 +122,10 @@ def explain(
         inputs = Inputs(model, pixels.detach(), settings, text, report, tracing or partial(traced, model, pixels))
         found = METHODS[method].compute(inputs)
     grid = model.vision.grid
+    values = found.heat.detach().unflatten(-1, (grid, grid)).float().cpu().numpy()
     return Attribution(
-        heat=found.heat.detach().unflatten(-1, (grid, grid)).float().cpu().numpy(),
+        heat=values.clip(0) if METHODS[method].signed else values,
+        signed=values if METHODS[method].signed else None,
         influence=None if found.influence is None else found.influence.detach().cpu().numpy(),
         seconds=seconds,
         method=method,

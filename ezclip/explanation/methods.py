@@ -38,6 +38,7 @@ class Method:
         about: what the map shows; follows its title.
         needs_label: whether it explains a label.
         settings: the fields of ``MapSettings`` that it uses.
+        signed: whether its values may be negative; such a map is drawn in colours symmetric around 0.
     """
 
     function: str | Callable[[Any], Any]
@@ -45,6 +46,7 @@ class Method:
     about: str
     needs_label: bool = False
     settings: frozenset[str] = frozenset()
+    signed: bool = False
 
     @property
     def compute(self) -> Callable[[Any], Any]:
@@ -56,7 +58,8 @@ class Method:
 
 
 _HEADS = frozenset({"fusion"})
-_LAYERS = frozenset({"start_layer", "discard"})
+_START = frozenset({"start_layer"})
+_LAYERS = _START | {"discard"}
 METHODS: dict[str, Method] = {
     "rollout": Method(
         "maps:rollout",
@@ -105,6 +108,38 @@ METHODS: dict[str, Method] = {
         "gradients:occlusion",
         "Occlusion (of the label)",
         "covers cells of 2x2 patches and measures how the label's score drops",
+        needs_label=True,
+    ),
+    "chefer": Method(
+        "chefer:chefer",
+        "Chefer's rule (of the label)",
+        "adds up gradient-weighted attention through all blocks, without normalising its rows",
+        needs_label=True,
+        settings=_START,
+    ),
+    "motion-only": Method(
+        "motion_only:motion_only",
+        "Motion-only rollout",
+        "is the rollout minus that of each frame held still: positive where the other frames add heat",
+        settings=_HEADS | _LAYERS,
+        signed=True,
+    ),
+    "grad-eclip": Method(
+        "grad_eclip:grad_eclip",
+        "Grad-ECLIP (of the label)",
+        "weights the last block's values by the gradient of the label's score and their keys' closeness to the query",
+        needs_label=True,
+    ),
+    "patch-text": Method(
+        "patch_text:patch_text",
+        "Patch-text similarity (of the label)",
+        "compares each patch with the label: where its words fit, not why the model chose it",
+        needs_label=True,
+    ),
+    "legrad": Method(
+        "legrad:legrad",
+        "LeGrad (of the label)",
+        "adds up the gradients of every block's attention for the label's score as read from that block",
         needs_label=True,
     ),
 }

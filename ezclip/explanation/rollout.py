@@ -15,6 +15,7 @@ W (T x T x (1+N)) are needed, so the product is taken downwards from the top, ro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class Rollout:
 
     Attributes:
         weights: W, float32 (T, T, 1+N): attention of the class token of frame t (first index) to token i of frame t'.
-            Its rows sum to 1 over t' and i; token 0 is the class token.
+            Its rows sum to 1 over t' and i where they are normalised; token 0 is the class token.
     """
 
     weights: Tensor
@@ -53,8 +54,10 @@ class Rollout:
         return self.weights[torch.arange(T), torch.arange(T), 1:]
 
 
-def roll_out(trace: AttentionTrace, settings: MapSettings = DEFAULT) -> Rollout:
+def roll_out(trace: AttentionTrace, settings: MapSettings = DEFAULT, *, normalised: bool = True) -> Rollout:
     """Attention rollout of one clip, from its trace (B = 1).
+
+    Without ``normalised`` rows are taken as they are and each block adds to what enters it, without the factor 1/2.
 
     Raises:
         UserError: a start layer or discard ratio out of range.
@@ -63,18 +66,19 @@ def roll_out(trace: AttentionTrace, settings: MapSettings = DEFAULT) -> Rollout:
     layers, start_layer, discard = len(trace.frames), settings.start_layer, settings.discard
     if start_layer >= layers:
         raise UserError(f"The start layer is {start_layer}; this model has layers 0 to {layers - 1}.")
+    rows = partial(_rows, discard=discard) if normalised else lambda attention: attention
     prompted = trace.prompts[-1] is not None
     T, n = len(trace.frames[-1]), trace.frames[-1].shape[-1] - int(prompted)  # n = 1+N
     W = torch.zeros(T, T, n, device=trace.frames[-1].device)
     W[torch.arange(T), torch.arange(T), 0] = 1.0  # the class tokens
     for k in reversed(range(start_layer, layers)):
-        A = _rows(trace.frames[k], discard)  # (T, n or n+1, the same)
+        A = rows(trace.frames[k])  # (T, n or n+1, the same)
         through = torch.einsum("uti,tij->utj", W, A[:, :n, :n])
         P = trace.prompts[k]
         if P is not None:
             to_prompt = torch.einsum("uti,ti->ut", W, A[:, :n, n])  # attention of each frame to its prompt
-            through = through + (to_prompt @ _rows(P[0], discard) / n).unsqueeze(-1)
-        W = (W + through) / 2
+            through = through + (to_prompt @ rows(P[0]) / n).unsqueeze(-1)
+        W = (W + through) / 2 if normalised else W + through
     return Rollout(W)
 
 

@@ -108,3 +108,12 @@ def traced(model: EZCLIP, pixels: Tensor, fusion: Fusion = "mean") -> AttentionT
     with trace_attention(model, fusion) as trace:
         model.encode_video(pixels)
     return trace
+
+
+@torch.no_grad()
+def block_inputs(model: EZCLIP, pixels: Tensor) -> list[Tensor]:
+    """The tokens (B*T, 1+N, D) that enter each block of the vision tower; pixels (B, T, 3, S, S)."""
+    found: list[Tensor] = []
+    with hooked([(block, lambda module, inputs, output: found.append(inputs[0])) for block in model.vision.blocks]):
+        model.encode_video(pixels)
+    return found

@@ -22,7 +22,13 @@ _SIDE = 160  # pixels of a picture in a strip
 
 def shared_limit(attributions: list[Attribution]) -> float:
     """Upper end of the colour scale: the 99.5th percentile over all maps, so that one patch does not hide the rest."""
-    return max(float(np.percentile(np.concatenate([a.heat.ravel() for a in attributions]), 99.5)), 1e-12)
+    return max(float(np.percentile(np.abs(np.concatenate([a.shown.ravel() for a in attributions])), 99.5)), 1e-12)
+
+
+def coloured(attribution: Attribution, limit: float) -> tuple[np.ndarray, str]:
+    """A map as values of [0, 1] up to ``limit`` and their colour map; 0 of a signed map is in its middle."""
+    values = attribution.shown / limit
+    return (values, CMAP) if attribution.signed is None else ((values + 1) / 2, DIFFERENCE)
 
 
 def square(images: np.ndarray, side: int, image_size: int) -> np.ndarray:
@@ -80,10 +86,16 @@ def draw_strip(
     frames = square(clip.images, _SIDE, image_size or list(rows.values())[-1].image_size)
     pictures, scales = [("Input", frames)], []
     for name, a in rows.items():
-        pictures.append((name, overlay(square(clip.images, _SIDE, a.image_size), a.heat, limit, opacity)))
+        values, cmap = coloured(a, limit)
+        pictures.append((name, overlay(square(clip.images, _SIDE, a.image_size), values, 1.0, opacity, cmap)))
     if rows:
-        meaning = "share of attention per patch\n(one scale for all rows)"
-        scales.append((ScalarMappable(Normalize(0, limit), CMAP), meaning))
+        signed = any(a.signed is not None for a in rows.values())
+        scale = (
+            ScalarMappable(Normalize(-limit, limit), DIFFERENCE)
+            if signed
+            else ScalarMappable(Normalize(0, limit), CMAP)
+        )
+        scales.append((scale, "heat per patch\n(one scale for all rows)"))
     if difference is not None:
         pictures.append(("Model minus baseline", draw_difference(frames, difference, opacity)))
         end = difference_limit(difference)

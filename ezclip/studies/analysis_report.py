@@ -102,7 +102,7 @@ class Analysis(Result):
     @property
     def difference(self) -> np.ndarray | None:
         """(T, grid, grid), the model's heat minus the baseline's; None if not requested or not comparable."""
-        heat, other = self.model.attribution.heat, self.baseline.attribution.heat
+        heat, other = self.model.attribution.shown, self.baseline.attribution.shown
         if not self.study["difference"] or self.model is self.baseline or heat.shape != other.shape:
             return None
         return heat - other
@@ -232,14 +232,14 @@ def strip_figure(analysis: Analysis) -> Figure:
 def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None = None) -> Path:
     """An NPZ file: names of the "models", heat_i (T, grid, grid) of model i, and "seconds" and "indices" of the frames.
 
-    "heat" (models, T, grid, grid) holds them together where the grids are equal; ``results`` gives another order.
-    "deletion" and "insertion" are the maps' gains over chance, NaN where they are not measured; "gains"
-    (models, 2, 2, 3) has them on score and logit, each value, low and high. For rollouts also "influence" (T, T) of the
-    model; where it has prompts, by layer "prompts" (K, T, T) and "to_prompt"
+    "heat" (models, T, grid, grid) holds them together where the grids are equal; ``results`` gives another order. That
+    of a signed map is signed. "deletion" and "insertion" are the maps' gains over chance, NaN where they are not
+    measured; "gains" (models, 2, 2, 3) has them on score and logit, each value, low and high. For rollouts also
+    "influence" (T, T) of the model; where it has prompts, by layer "prompts" (K, T, T) and "to_prompt"
     (K, T, grid, grid), see ``TemporalView``.
     """
     results = results or analysis.results
-    heats = [r.attribution.heat for r in results]
+    heats = [r.attribution.shown for r in results]
     gains_of = {f.name: f for f in analysis.faithfulness}
     arrays: dict[str, np.ndarray] = {
         "models": np.array([r.name for r in results]),
@@ -271,7 +271,8 @@ def save_overlay(path: Path, analysis: Analysis) -> Path:
     rows = [maps.square(images, VIDEO_SIDE, analysis.model.attribution.image_size)]
     for r in analysis.results:
         frames = maps.square(images, VIDEO_SIDE, r.attribution.image_size)
-        rows.append(maps.overlay(frames, r.attribution.heat, analysis.limit, opacity))
+        values, cmap = maps.coloured(r.attribution, analysis.limit)
+        rows.append(maps.overlay(frames, values, 1.0, opacity, cmap))
     if analysis.difference is not None:
         rows.append(maps.draw_difference(rows[0], analysis.difference, opacity))
     write_mp4(path, np.concatenate(rows, axis=2).repeat(HOLD, axis=0), fps=VIDEO_FPS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
@@ -14,7 +14,7 @@ from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import ConfigError, UserError
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
-from ezclip.progress import Progress, Steps
+from ezclip.progress import Progress, Steps, within
 from ezclip.studies.declaration import Alias, Baseline, Labels, Model, ModelsResult, Study, Texts
 from ezclip.studies.host import Host
 from ezclip.types import Document
@@ -42,6 +42,7 @@ _Protocol = Parameter(
 )
 
 
+_Order = Parameter("Also measure accuracy on reversed, shuffled and static clips: decodes every video once more.")
 _First = Parameter(
     "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
     kind="table",
@@ -68,11 +69,13 @@ class Evaluate(Study):
     texts: Texts = "trained"
     protocol: Annotated[ProtocolName, _Protocol] = "zero-shot"
     views: Annotated[str, _Views] = "1x1"
+    order: Annotated[bool, _Order] = False
 
     def run(self, host: Host) -> Steps[ClassStudy]:
         """Embed every clip with both models and compare them; embeddings are cached, also those of a cancelled run."""
         from ezclip.data.manifest import labels_of, read_rows
         from ezclip.evaluation.embed import INDEX, ViewCount, read_shards
+        from ezclip.evaluation.order import order_sensitivity
         from ezclip.evaluation.run import check_classes, score_all
 
         if not self.data:
@@ -83,23 +86,29 @@ class Evaluate(Study):
             if embedded or len(rows) < host.batch_size:
                 raise ConfigError("The released protocol counts whole batches of a manifest; give at least one.")
             rows = rows[: len(rows) // host.batch_size * host.batch_size]
+        if self.order and embedded:
+            raise UserError("Embedded clips cannot be reversed or shuffled; give their manifest, or leave out --order.")
         given, _ = self.given_labels()
         if not embedded:
             check_classes(rows, given or labels_of(rows))
         predictors = yield from host.predictors(self.models())
-        evaluations = []
+        evaluations, orders, share = [], {}, 1 / len(predictors)
+        embedding = share / 2 if self.order else share
         for i, (name, predictor) in enumerate(predictors.items()):
             if embedded:
                 parts = read_shards(Path(self.data), predictor.identity)
                 rows = [row for part in parts for row in part.rows]
             else:
-                parts = yield from self._embed(host, predictor, rows, views, i / len(predictors), 1 / len(predictors))
+                parts = yield from self._embed(host, predictor, rows, views, i * share, embedding)
             labels = given or labels_of(rows)
             yield Progress((i + 1) / len(predictors), f"{name}: encoding {len(labels)} class names")
             check_classes(rows, labels)
             evaluations.append(score_all(predictor, parts, labels, self.texts))
+            if self.order:
+                steps = order_sensitivity(predictor, evaluations[-1].rows, labels, self.texts)
+                orders[name] = yield from within(steps, i * share + embedding, (i + 1) * share)
         yield Progress(1.0, "projecting the videos")
-        return class_study(self, evaluations, [p.identity for p in predictors.values()])
+        return replace(class_study(self, evaluations, [p.identity for p in predictors.values()]), orders=orders)
 
     def _embed(
         self, host: Host, predictor: Predictor, rows: Sequence[Row], views: ViewCount, start: float, share: float
@@ -174,6 +183,7 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
 
     evaluations: list[Evaluation]  # of one model; or of the baseline, then of the model
     class_map: ClassMap | None = None  # of the classes that changed most; None for one model, or without embeddings
+    orders: Document = field(default_factory=dict)  # by model, from ``order_sensitivity``; empty if not requested
 
     @property
     def model(self) -> Evaluation:
@@ -200,14 +210,21 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
     def as_json(self) -> Document:
         """The verdict and the model's accuracies; with a baseline also "baseline", "comparison" and "class_map".
 
-        A model's "confusion" lists class, prediction and number of clips.
+        A model's "confusion" lists class, prediction and number of clips, its "evidence" the measures of
+        ``evaluation.evidence``, each with its meaning and a reference value.
         """
-        data = {"verdict": self.verdict} | _accuracies(self.model)
+        data = {"verdict": self.verdict} | self._accuracies(self.model)
         if self.comparison is not None:
-            data |= {"baseline": _accuracies(self.evaluations[0]), "comparison": self.comparison.as_json()}
+            data |= {"baseline": self._accuracies(self.evaluations[0]), "comparison": self.comparison.as_json()}
         if self.class_map is not None:
             data["class_map"] = self.class_map.as_json()
         return data
+
+    def _accuracies(self, e: Evaluation) -> Document:
+        answers = e.scores.argmax(dim=1).tolist()
+        counts = Counter((row.label, e.labels[answer]) for row, answer in zip(e.rows, answers, strict=True))
+        confusion = [[*pair, n] for pair, n in sorted(counts.items())]
+        return e.report() | {"confusion": confusion, "evidence": e.evidence(self.orders.get(e.model))}
 
     def text(self) -> str:
         """Accuracies, differences and unreadable clips."""
@@ -217,7 +234,7 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
             accuracies = f"top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}"
             lines.append(f"{report['model']}: {report['n']} clips, {accuracies}")
         if "within_pairs" in report:
-            lines.append(f"within pairs {report['within_pairs']:.1%} (chance 50 %)")
+            lines.append(f"within pairs (chiral accuracy) {report['within_pairs']:.1%} (chance 50 %)")
         if self.comparison is not None and isinstance(self.study, Classes):
             lines += [f"  {100 * d.difference:+6.1f}  {d.label} ({d.n})" for d in self.comparison.classes]
         else:
@@ -256,9 +273,3 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
         models, count = ", ".join(e.model for e in self.evaluations), len(self.model.rows)
         title = f"{self.model.model} on {count} clips"
         return self._report(title, self.verdict, parts, models=models, clips=str(count))
-
-
-def _accuracies(e: Evaluation) -> Document:
-    answers = e.scores.argmax(dim=1).tolist()
-    counts = Counter((row.label, e.labels[answer]) for row, answer in zip(e.rows, answers, strict=True))
-    return e.report() | {"confusion": [[*pair, n] for pair, n in sorted(counts.items())]}

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.explanation.methods import MapSettings
 from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report
 from ezclip.parameters import Parameter, build, values_of
-from ezclip.progress import Steps
+from ezclip.progress import Report as Reporter
+from ezclip.progress import Steps, in_thread, within
 from ezclip.studies.analysis import Analyse, Faithful, MethodName
 from ezclip.studies.analysis_report import Analysis, save_maps, strip_figure
 from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Study
 from ezclip.studies.host import Host
 from ezclip.text.labels import check_labels
 from ezclip.types import Document
+
+if TYPE_CHECKING:
+    from ezclip.explanation.shapley import FrameValues
+    from ezclip.predictor import Encoded, Predictor
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,8 @@ class Explain(Study):
     method: MethodName = "rollout"
     settings: MapSettings = MapSettings()
     faithfulness: Faithful = False
+    shapley: Annotated[bool, Parameter("Also measure each frame's Shapley value for the label.")] = False
+    words: Annotated[bool, Parameter("Also measure the relevance of each word of the label's prompt text.")] = False
 
     def run(self, host: Host) -> Steps[Maps]:
         """Analyse the clip for its maps."""
@@ -48,7 +56,35 @@ class Explain(Study):
             key = " ".join(self.label.split()).casefold()
             labels, target = "\n".join(names), next(name for name in names if name.casefold() == key)
         study = build(Analyse, values_of(self) | {"labels": labels, "target": target})
-        return Maps(self, (yield from study.run(host)), str(host.predictor(self.model).model.dtype))
+        analysis = yield from within(study.run(host), 0.0, 0.5 if self.shapley else 1.0)
+        values, words = {}, {}
+        for i, r in enumerate(analysis.results):
+            predictor = host.predictor(r.name)
+            encoded, texts = host.encode(predictor, analysis.clip), study.prompt_texts(predictor, analysis.names)
+            if self.shapley:
+                part = 0.5 / len(analysis.results)
+                steps = in_thread(partial(_frame_values, predictor, encoded, texts, analysis.target), "Shapley values")
+                values[r.name] = yield from within(steps, 0.5 + i * part, 0.5 + (i + 1) * part, f"{r.name}: ")
+            if self.words:
+                words[r.name] = _words(predictor, encoded, texts[analysis.target])
+        return Maps(self, analysis, str(host.predictor(self.model).model.dtype), values, words)
+
+
+def _frame_values(
+    predictor: Predictor, encoded: Encoded, texts: dict[str, list[str]], label: str, report: Reporter
+) -> FrameValues:
+    from ezclip.explanation.shapley import frame_values
+
+    text = predictor.encode_texts(texts[label]).mean(dim=0)
+    answers = [predictor.rank(frame, list(texts), texts)[0].label for frame in encoded.frames.split(1, dim=1)]
+    return frame_values(encoded, text, answers, label, report)
+
+
+def _words(predictor: Predictor, encoded: Encoded, sentences: list[str]) -> list[Document]:
+    from ezclip.explanation.grad_eclip import word_relevance
+
+    found = {sentence: word_relevance(predictor, encoded.frames, sentence) for sentence in sentences}
+    return [{"text": sentence, "words": [list(pair) for pair in pairs]} for sentence, pairs in found.items() if pairs]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +94,11 @@ class Maps(Result):
     study: Explain
     analysis: Analysis
     dtype: str
+    shapley: dict[str, FrameValues]  # by model; empty if not requested
+    words: dict[str, list[Document]]  # by model, each prompt text with its words and their relevance; the same
 
     def as_json(self) -> Document:
-        """Label, method, influence, scores and faithfulness."""
+        """Label, method, influence, scores and faithfulness; where requested Shapley values and relevance of words."""
         a = self.analysis
         influence = a.model.attribution.influence
         scored = {r.name: next(p for p in r.predictions if p.label == a.target) for r in a.results}
@@ -80,6 +118,8 @@ class Maps(Result):
             "influence": None if influence is None else influence.tolist(),
             "scores": {name: {"score": p.score, "logit": p.logit} for name, p in scored.items()},
             "faithfulness": gains or None,
+            "shapley": {name: values.as_json() for name, values in self.shapley.items()} or None,
+            "words": self.words or None,
         }
 
     def text(self) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
 from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
+from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps, within
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
@@ -35,6 +36,12 @@ _QUANTITIES = (
 )
 
 
+_Opposite = Parameter(
+    "The opposite of the model's answer, tested against it on the clip and its reverse; empty takes the answer's "
+    "partner on Tabletop."
+)
+
+
 @dataclass(frozen=True)
 class ProbeMotion(ClipStudy):
     """Test whether a model sees motion in a clip: its frames reversed, shuffled, static, at half and double speed.
@@ -44,14 +51,17 @@ class ProbeMotion(ClipStudy):
 
     verb: ClassVar[str] = "motion"
     aliases: ClassVar[tuple[Alias, ...]] = (Alias("probe"),)
+    opposite: Annotated[str, _Opposite] = ""
 
     def run(self, host: Host) -> Steps[MotionProbes]:
         """Run every variation under each model; what does not depend on the class names is cached."""
         predictors, model, names, _ = yield from self.prepare(host)
+        from ezclip.data.tabletop.classes import PARTNER
         from ezclip.evaluation.order import read_variations
 
         decoded: dict[int, Variations] = {}
         probes: dict[str, list[Probe]] = {}
+        observed: dict[str, list[Observation]] = {}
         content = digest(self.clip)
         for i, (name, predictor) in enumerate(predictors.items()):
             T, done = frames_beside(predictor, model), i / len(predictors)
@@ -63,7 +73,14 @@ class ProbeMotion(ClipStudy):
                 steps = observe(predictor, decoded[T])
                 seen[:] = yield from within(steps, done, done + 1 / len(predictors), f"{name}: ")
             probes[name] = probe(predictor, seen, names, self.prompt_texts(predictor, names))
-        return MotionProbes(self, [p.identity for p in predictors.values()], probes)
+            observed[name] = seen
+        label = probes[self.model][0].answer
+        opposite = self.opposite.strip() or PARTNER.get(label, "")
+        measures = {}
+        for name, predictor in predictors.items():
+            texts = self.prompt_texts(predictor, [*names, *([opposite] if opposite else [])])
+            measures[name] = evidence(predictor, observed[name], names, texts, label, opposite)
+        return MotionProbes(self, [p.identity for p in predictors.values()], probes, label, opposite, measures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +159,40 @@ def probe(
     return probes
 
 
+def evidence(
+    predictor: Predictor,
+    observed: list[Observation],
+    labels: list[str],
+    sentences: dict[str, list[str]],
+    label: str,
+    opposite: str,
+) -> Document:
+    """Measures of ``evaluation.evidence`` on one clip, for one of the labels; ``opposite`` is "" where it has none.
+
+    The sentences are those of the labels and of the opposite.
+    """
+    import torch
+
+    from ezclip.evaluation.evidence import curvature, opposite_text, single_frame_values, single_frames, told
+    from ezclip.model.ezclip import class_scores
+
+    frames = {o.variation: o.frames for o in observed}
+    plain, model = frames["as it is"], predictor.model
+
+    def scores(videos: Tensor, names: list[str]) -> Tensor:
+        texts = predictor.encode_texts([text for name in names for text in sentences[name]])
+        return class_scores(model.logits(videos.to(texts.device), texts), len(names)).cpu()
+
+    alone = scores(plain[0].unsqueeze(1), labels).unsqueeze(0)  # (1, T, C)
+    values = single_frame_values(single_frames(alone, torch.tensor([labels.index(label)])))
+    values["curvature"] = float(curvature(plain)[0])
+    if opposite:
+        both = [scores(frames[variation], [label, opposite]) for variation in ("as it is", "reversed")]
+        shares = opposite_text(*both)
+        values |= dict(zip(("opposite_text_v2t", "opposite_text_t2v"), shares, strict=True))
+    return told(values)
+
+
 def verdict(name: str, probes: list[Probe]) -> str:
     """A verdict from the measured values."""
     by = {p.variation: p for p in probes}
@@ -163,6 +214,9 @@ class MotionProbes(ModelsResult[ProbeMotion]):
     """Every model's predictions for the variations of a clip."""
 
     probes: dict[str, list[Probe]]
+    label: str  # the answer of the model under study
+    opposite: str  # of the label; empty if there is none
+    evidence: dict[str, Document]  # by model, see ``evidence``
 
     @property
     def verdicts(self) -> list[str]:
@@ -170,9 +224,16 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         return [verdict(name, probes) for name, probes in self.probes.items()]
 
     def as_json(self) -> Document:
-        """The clip, every model's probes, and the verdicts."""
+        """The clip, every model's probes, and the verdicts; "evidence" of the clip for the model's answer.
+
+        Each measure of the evidence has its value, its meaning and a reference value.
+        """
         models = {name: [p.as_json() for p in probes] for name, probes in self.probes.items()}
-        return {"clip": Path(self.study.clip).name, "models": models, "verdicts": self.verdicts}
+        return {"clip": Path(self.study.clip).name, "models": models, "verdicts": self.verdicts} | {
+            "label": self.label,
+            "opposite": self.opposite or None,
+            "evidence": self.evidence,
+        }
 
     def text(self) -> str:
         """A line for each probe, and the verdicts."""

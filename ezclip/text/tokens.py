@@ -7,6 +7,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch import Tensor
 
 _tokenizer = cache(SimpleTokenizer)
+_WORD_END = "</w>"
 
 
 def tokenize(sentences: list[str], length: int = 77) -> tuple[Tensor, list[str]]:
@@ -25,3 +26,16 @@ def tokenize(sentences: list[str], length: int = 77) -> tuple[Tensor, list[str]]
             tokens = [*tokens[: length - 1], tokenizer.eot_token_id]
         row[: len(tokens)] = torch.tensor(tokens)
     return ids, cut
+
+
+def words(ids: list[int]) -> list[tuple[str, list[int]]]:
+    """The words of a row of ids, each with the positions of its pieces; without start and end of text."""
+    tokenizer = _tokenizer()
+    found: list[tuple[str, list[int]]] = []
+    pieces: list[int] = []
+    for at in range(1, ids.index(tokenizer.eot_token_id)):
+        pieces.append(at)
+        if tokenizer.decoder[ids[at]].endswith(_WORD_END):
+            found.append((tokenizer.decode([ids[i] for i in pieces]).strip(), pieces))
+            pieces = []
+    return found + ([(tokenizer.decode([ids[i] for i in pieces]).strip(), pieces)] if pieces else [])

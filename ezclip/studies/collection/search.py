@@ -19,7 +19,6 @@ from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import ModelsResult, Study, Texts
 from ezclip.studies.host import Host
-from ezclip.text.templates import sentences
 from ezclip.types import Document
 from ezclip.video.read import read_clip
 
@@ -110,7 +109,7 @@ class Search(Study):
 
         if not text.strip():
             return torch.zeros(1)
-        every = sentences([text.strip()], self.texts, predictor.templates)[text.strip()]
+        every = predictor.sentences([text.strip()], self.texts)[text.strip()]
         return F.normalize(predictor.encode_texts(every), dim=-1).mean(dim=0).cpu()
 
     def _example(self, host: Host, predictor: Predictor) -> Steps[Tensor]:

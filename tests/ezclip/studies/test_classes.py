@@ -10,11 +10,13 @@ from ezclip.checkpoints.cards import measured, shipped_report, shipped_variants
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import find_masks
 from ezclip.errors import UserError
+from ezclip.evaluation.embed import INDEX
+from ezclip.evaluation.evidence import MEANING
 from ezclip.evaluation.run import evaluate, read_predictions
 from ezclip.evaluation.shipped import draw_test_clip, shipped_evaluations
 from ezclip.evaluation.summary import class_accuracies
 from ezclip.progress import finish
-from ezclip.studies.classes import Classes, ClassStudy
+from ezclip.studies.classes import Classes, ClassStudy, Evaluate
 from ezclip.studies.host import Host
 from tests.conftest import assert_same
 
@@ -83,3 +85,16 @@ def test_a_shipped_test_clip_can_be_drawn_again(host: Host, tmp_path: Path) -> N
     for bad in (Row(Path("x/1.mp4"), "waving"), Row(Path("x/y.mp4"), row.label)):
         with pytest.raises(UserError, match="Tabletop Motion"):
             draw_test_clip(bad, tmp_path)
+
+
+@pytest.mark.slow
+def test_evidence_of_a_model_that_is_blind_to_order(host: Host, drawn: Path, tmp_path: Path) -> None:
+    found = finish(Evaluate(str(drawn), model="tabletop/base", order=True).run(host)).as_json()
+    evidence = {name: one["value"] for name, one in found["evidence"].items()}
+    assert evidence["chiral_accuracy"] == found["within_pairs"] == pytest.approx(0.5, abs=0.13)
+    assert evidence["reverse_drop"] == pytest.approx(0, abs=0.07)  # equal but for bf16
+    assert evidence["opposite_text_v2t"] == pytest.approx(0.5, abs=0.13)
+    assert evidence["mean_frame"] <= evidence["any_frame"] and set(evidence) == set(MEANING)
+    (tmp_path / INDEX).write_text("{}")
+    with pytest.raises(UserError, match="Embedded"):
+        finish(Evaluate(str(tmp_path), order=True).run(host))

@@ -41,3 +41,17 @@ def test_faithfulness_of_both_maps(host: Host, movie: Path) -> None:
         assert all(
             -1 <= low < value < high <= 1 for value, low, high in (row["score"]["deletion"], row["score"]["insertion"])
         )
+
+
+@pytest.mark.slow
+def test_shapley_values_of_frames_and_relevance_of_words(host: Host, movie: Path) -> None:
+    asked = Explain(str(movie), "moving something up, moving something down", shapley=True, words=True)
+    answer = finish(asked.run(host)).as_json()
+    assert finish(Explain(str(movie), "a, b", baseline="").run(host)).as_json()["shapley"] is None
+    model, base = answer["shapley"]["tabletop/ezclip"], answer["shapley"]["tabletop/base"]
+    assert base["removal"] == base["readout"] and model["removal"] != model["readout"]
+    for game in (model["removal"], model["readout"], base["readout"]):
+        assert sum(game["values"]) == pytest.approx(game["all"], abs=1e-6) and game["margin"] is None
+    assert model["any_frame"] == (answer["label"] in model["answers_of_single_frames"])
+    (said,) = answer["words"]["tabletop/ezclip"]
+    assert said["text"] == answer["label"] and [word for word, _ in said["words"]] == said["text"].split()

@@ -18,6 +18,12 @@ def test_motion_of_a_sample(host: Host) -> None:
     assert base["reversed"].map_change == pytest.approx(0, abs=1e-3)
     assert "does not see the order" in found.verdicts[0]
     assert "becomes" in found.verdicts[1]
+    evidence = {name: found.as_json()["evidence"][name] for name in found.probes}
+    two_way = {name: measures["opposite_text_v2t"]["value"] for name, measures in evidence.items()}
+    assert two_way["tabletop/ezclip"] == 1, "reversed, the label becomes its partner"
+    assert evidence["tabletop/base"]["opposite_text_t2v"]["value"] in (0.0, 0.5, 1.0)
+    assert 0 < evidence["tabletop/ezclip"]["curvature"]["value"] < 180
+    assert found.opposite == "Pulling something from right to left"
 
 
 def test_what_does_not_depend_on_names_is_computed_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,4 +45,7 @@ def test_what_does_not_depend_on_names_is_computed_once(host: Host, monkeypatch:
 def test_one_model_alone(host: Host, movie: Path) -> None:
     found = finish(ProbeMotion(str(movie), "a, b", baseline="").run(host))
     assert list(found.probes) == ["tabletop/ezclip"] and len(found.verdicts) == 1
+    assert found.opposite == "" and "opposite_text_v2t" not in found.as_json()["evidence"]["tabletop/ezclip"]
+    typed = finish(ProbeMotion(str(movie), "a, b", baseline="", opposite=" b ").run(host)).as_json()
+    assert typed["opposite"] == "b" and "opposite_text_t2v" in typed["evidence"]["tabletop/ezclip"]
     assert found.as_json()["clip"] == "grey.mp4" and len(found.as_json()["models"]["tabletop/ezclip"]) == 7

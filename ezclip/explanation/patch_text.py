@@ -1,0 +1,26 @@
+"""Patch-text similarity (MaskCLIP: Zhou et al., ECCV 2022, arXiv 2112.01071): where the label's words fit.
+
+In the last block each token takes its own value instead of attention's mixture, y = out_proj(v) + x; adapter, MLP with
+its residual, ln_post and the projection follow as in the model. It shows where a patch resembles the label, not why the
+model chose it.
+"""
+
+import torch
+import torch.nn.functional as F
+
+from ezclip.explanation.maps import Inputs, Map
+from ezclip.explanation.trace import block_inputs, hooked
+from ezclip.model.block import Block
+
+
+@torch.no_grad()
+def patch_text(inputs: Inputs) -> Map:
+    """Cosine of each patch with the label, minus the clip's smallest, so that heat starts at 0."""
+    inputs.report(0.0)
+    vision = inputs.model.vision
+    last, tokens = vision.blocks[-1], block_inputs(inputs.model, inputs.pixels)[-1]
+    assert isinstance(last, Block)
+    with hooked([(last.mix, lambda module, qkv, output: qkv[2])]):
+        patches = vision.ln_post(last(tokens)[:, 1:]) @ vision.proj  # (T, N, E)
+    cosines = F.cosine_similarity(patches.float(), inputs.label.float(), dim=-1)
+    return Map(cosines - cosines.min())

@@ -1,0 +1,53 @@
+"""Grad-ECLIP for the words of a prompt text."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ezclip.explanation.grad_eclip import word_relevance
+from ezclip.explanation.trace import hooked
+from ezclip.model.backbone import Backbone
+from ezclip.predictor import Predictor
+from ezclip.text.tokens import tokenize, words
+from tests.conftest import make_model
+
+
+def test_words_of_their_pieces() -> None:
+    ids = tokenize(["Unfolding a tablecloth!"])[0][0].tolist()
+    found = words(ids)
+    assert [word for word, _ in found] == ["unfolding", "a", "tablecloth", "!"]
+    assert [at for _, pieces in found for at in pieces] == list(range(1, ids.index(max(ids))))
+    assert max(len(pieces) for _, pieces in found) > 1
+
+
+def test_shares_of_the_words(backbone: Backbone, pixels: Tensor) -> None:
+    predictor = Predictor(make_model(backbone, "ezclip"), "m")
+    with torch.inference_mode():
+        frames = predictor.model.encode_video(pixels[:1])
+    sentence, seen = "unfolding something quickly", []
+    found = word_relevance(predictor, frames, sentence)
+    assert [word for word, _ in found] == sentence.split()
+    assert sum(share for _, share in found) == pytest.approx(1) and all(share >= 0 for _, share in found)
+    assert word_relevance(predictor, frames, "pushing") == []
+
+    def watch(module: nn.Module, qkv: tuple[Tensor, ...], output: Tensor) -> None:
+        output.requires_grad_().retain_grad()
+        seen.append((*qkv, output))
+
+    tokens = tokenize([sentence])[0]
+    end = int(tokens.argmax())
+    with hooked([(block.mix, watch) for block in predictor.model.text.blocks]):
+        text = predictor.model.encode_text(tokens)[0]
+    F.cosine_similarity(frames.clone().mean(dim=1)[0], text, dim=0).backward()
+    total = torch.zeros(end - 1)
+    for q, k, v, o in seen:
+        near = torch.stack(
+            [F.cosine_similarity(q[0, :, end].ravel(), k[0, :, j].ravel(), dim=0) for j in range(1, end)]
+        )
+        near = (near - near.min()) / (near.max() - near.min())
+        total += near * torch.stack([(o.grad[0, :, end] * v[0, :, j]).sum() for j in range(1, end)])
+    predictor.model.zero_grad(set_to_none=True)
+    expected = total.detach().clamp_min(0) / total.detach().clamp_min(0).sum()
+    by_word = [sum(float(expected[at - 1]) for at in pieces) for _, pieces in words(tokens[0].tolist())]
+    assert [share for _, share in found] == pytest.approx(by_word, abs=1e-5)

@@ -1,0 +1,97 @@
+"""Shapley values of frames: by hand, by their axioms, and drawn against exact."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ezclip.explanation.gradients import cosine
+from ezclip.explanation.shapley import Game, exact, frame_values, readout, removal, sampled
+from ezclip.model.backbone import Backbone
+from ezclip.model.ezclip import EZCLIP
+from ezclip.predictor import Encoded
+from ezclip.types import Clip
+from tests.conftest import make_model
+
+TEXT = torch.linspace(-1, 1, 32)
+
+
+def linear(a: list[float]) -> Game:
+    def mean(sets: np.ndarray) -> np.ndarray:
+        return sets @ np.array(a) / sets.sum(axis=1).clip(1)
+
+    return lambda sets: np.stack([mean(sets), mean(~sets)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("a", "values"), [([0.8, 0.2], [0.55, -0.05]), ([0.9, 0.3, 0.0], [0.508333, 0.058333, -0.166667])]
+)
+def test_linear_games_by_hand(a: list[float], values: list[float]) -> None:
+    assert exact(linear(a), len(a)).values == pytest.approx(values, abs=1e-6)
+
+
+def test_linear_game_of_eight_frames_in_closed_form() -> None:
+    a = np.linspace(-0.3, 0.9, 8) ** 2
+    factor = (sum(1 / t for t in range(1, 9)) - 1) / 7
+    assert factor == pytest.approx(0.245408, abs=1e-6)
+    assert exact(linear(a.tolist()), 8).values == pytest.approx(a / 8 + factor * (a - a.mean()))
+
+
+@pytest.mark.parametrize(
+    ("frames", "values"),
+    [
+        ([[1, 0], [0, 1]], [0.853553, -0.146447]),
+        ([[3, 0], [0, 1]], [0.974342, -0.025658]),
+        ([[1, 0], [0, 1], [1, 1]], [0.569036, -0.154571, 0.292642]),
+    ],
+)
+def test_readout_by_hand(frames: list[list[int]], values: list[float]) -> None:
+    found = exact(readout(torch.tensor(frames), torch.tensor([1.0, 0.0])), len(frames))
+    assert found.values == pytest.approx(values, abs=1e-6)
+    assert found.values.sum() == pytest.approx(found.total)
+
+
+def test_all_permutations_drawn_are_exact_and_few_have_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    game = readout(torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), torch.ones(6))
+    truth = exact(game, 4)
+    few = sampled(game, 4, pairs=12)
+    assert few.margin is not None and (np.abs(few.values - truth.values) < 2 * few.margin + 1e-12).all()
+    assert few.values.sum() == pytest.approx(truth.total)
+    orders = iter(permutations(range(4)))
+
+    class InTurn:
+        def permutation(self, T: int) -> np.ndarray:
+            return np.array(next(orders))
+
+    monkeypatch.setattr(np.random, "default_rng", lambda seed: InTurn())
+    assert sampled(game, 4, pairs=24).values == pytest.approx(truth.values)
+
+
+def encoded(model: EZCLIP, pixels: Tensor) -> Encoded:
+    found = Encoded(model, Clip("c", np.zeros((8, 4, 4, 3), np.uint8), np.arange(8), np.arange(8.0), 8))
+    found.pixels = pixels
+    return found
+
+
+def test_removal_of_nothing_is_the_model_and_a_set_hears_itself_alone(backbone: Backbone, pixels: Tensor) -> None:
+    model = make_model(backbone, "ezclip")
+    game = removal(encoded(model, pixels[:1]), TEXT)
+    some = np.array([1, 1, 0, 1, 0, 0, 1, 0], bool)
+    (whole, nothing), (own, other) = game(np.stack([np.ones(8, bool), some]))
+    with torch.no_grad():
+        assert whole == pytest.approx(float(cosine(model, pixels[:1], TEXT)), abs=1e-6) and nothing == 0
+        changed = torch.where(torch.from_numpy(some)[None, :, None, None, None], pixels[:1], -pixels[:1])
+    ((same, moved),) = removal(encoded(model, changed), TEXT)(some[None])
+    assert same == pytest.approx(own, abs=1e-6) and abs(moved - other) > 1e-4
+
+
+def test_games_of_a_clip(backbone: Backbone, pixels: Tensor) -> None:
+    still = pixels[:1, :1].expand(-1, 8, -1, -1, -1)
+    base = frame_values(encoded(make_model(backbone, "base"), still), TEXT, ["a"] * 8, "b")
+    assert base.removal is base.readout and not base.any_frame
+    assert base.readout.values == pytest.approx(np.full(8, base.readout.total / 8), abs=1e-6)
+    full = frame_values(encoded(make_model(backbone, "ezclip"), pixels[:1]), TEXT, ["a"] * 7 + ["b"], "b")
+    assert full.any_frame and full.removal.total == pytest.approx(full.readout.total, abs=1e-6)
+    assert np.abs(full.removal.values - full.readout.values).max() > 1e-4
