@@ -68,20 +68,23 @@ _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
 _REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab == 'more' ? 'embeddings' : tab);
-    if (u.href != location.href && !window.ezGoingBack) history.pushState(null, '', u); return [tab] }"""
-# The browser's Back and Forward go through the tabs.
+    if (u.href != location.href) history.pushState(null, '', u); return [tab] }"""
 _ON_LOAD = """() => {
+    const old = OLD_TABS, u = new URL(location), named = u.searchParams.get('tab');
+    if (old[named]) { u.searchParams.set('tab', old[named]); history.replaceState(null, '', u) }
+    // The browser's Back and Forward go through the tabs.
+    const press = value => { const one = document.querySelector(`.ez-tabs input[value="${value}"]`);
+        one?.click(); return Boolean(one) };
+    addEventListener('popstate', () => {
+        const tab = new URL(location).searchParams.get('tab') || 'see';
+        if (press(tab)) return;
+        press('more'); setTimeout(() => press(tab), 500) });
     // Gradio gives each radio button a name of its own; with one name, the arrow keys go through them.
     new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
         box.querySelectorAll('input').forEach(one => { if (one.name != box.id) one.name = box.id })))
-        .observe(document.querySelector('.gradio-container'), {subtree: true, childList: true});
-    const old = OLD_TABS;
-    window.addEventListener('popstate', async () => {
-    const named = new URL(location).searchParams.get('tab') || 'see', tab = old[named] || named;
-    const press = value => document.querySelector(`.ez-tabs input[value="${value}"]`)?.click();
-    window.ezGoingBack = true;
-    if (!press(tab)) { press('more'); await new Promise(done => setTimeout(done, 300)); press(tab); }
-    window.ezGoingBack = false }) }""".replace("OLD_TABS", json.dumps(OLD_TABS))
+        .observe(document.querySelector('.gradio-container'), {subtree: true, childList: true}) }""".replace(
+    "OLD_TABS", json.dumps(OLD_TABS)
+)
 
 
 def build_app(services: Services) -> gr.Blocks:

@@ -26,7 +26,8 @@ document.addEventListener('click', event => {
     const cell = event.target.closest('.ez-linked [data-t]');
     if (cell) stage.go(+cell.dataset.t) });
 """
-_SHOWN = "watch('value', () => stage.update(props.value)); stage.update(props.value); element.stage = stage;"
+_SHOWN = """watch('value', () => stage.update(props.value)); stage.update(props.value);
+element.querySelector('.ezs-root').stage = stage;"""
 _PLAYED = """element.addEventListener('mouseover', e => e.target.closest('[data-row]')?.classList.add('ez-playing'));
 element.addEventListener('mouseout', e => e.target.closest('[data-row]')?.classList.remove('ez-playing'));
 """

@@ -1,0 +1,117 @@
+"""The stage in a real browser: what it draws, plays and reads, and that it is there without a click."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from app.stage import samples
+from tests.app.pages import Opener, fits, upload
+from tests.app.test_stage import floats
+
+# Gradio's own server runs in this process; its warnings are not ours to mend.
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
+
+
+def stage(page: Page, expression: str) -> object:
+    return page.evaluate(
+        f"(() => {{ const stage = document.querySelector('#stage .ezs-root').stage; return {expression} }})()"
+    )
+
+
+def pause(page: Page) -> None:
+    page.get_by_role("button", name="Pause").click()
+
+
+def test_the_first_screen_shows_the_point(open_page: Opener) -> None:
+    page = open_page(viewport={"width": 1366, "height": 768})
+    panels = page.locator("#stage figure canvas")
+    expect(panels).to_have_count(4)
+    for i in range(4):
+        box = panels.nth(i).bounding_box()
+        assert box and box["width"] >= 300 and box["y"] + box["height"] < 768
+        drawn = panels.nth(i).evaluate(
+            "c => new Set(c.getContext('2d').getImageData(0, 0, c.width, c.height).data).size"
+        )
+        assert drawn > 50
+    page.locator("#stage [data-direction=reversed]").click()
+    base, model = (page.locator(f"#stage .ezs-answer[data-model='{i}']") for i in range(2))
+    expect(base.locator(".ezs-wrong")).to_have_count(1)
+    expect(model.locator(".ezs-right")).to_have_count(1)
+    turned = model.locator(".ezs-first .ezs-label").inner_text()
+    page.locator("#stage [data-direction=forward]").click()
+    expect(model.locator(".ezs-right")).to_have_count(1)
+    assert model.locator(".ezs-first .ezs-label").inner_text() != turned
+    seen = page.evaluate("""() => { const words = [], walk = document.createTreeWalker(document.body, 4);
+        while (walk.nextNode()) { const range = document.createRange(); range.selectNodeContents(walk.currentNode);
+            const box = range.getBoundingClientRect(), around = walk.currentNode.parentElement;
+            if (around.checkVisibility() && !around.closest('.ezs-spoken') && box.width > 2
+                && box.top < innerHeight && box.left < innerWidth && box.bottom > 0)
+                words.push(...walk.currentNode.data.split(/\\s+/).filter(Boolean)) }
+        return words }""")
+    assert len(seen) <= 120, len(seen)
+    assert fits(page)
+
+
+def test_scrubbing_steps_and_keys(open_page: Opener) -> None:
+    page = open_page()
+    group = page.locator("#stage .ezs")
+    pause(page)
+    page.locator("#stage .ezs-track input").fill("0.5")
+    seconds = stage(page, "stage.state.film.seconds")
+    assert isinstance(seconds, list)
+    nearest = min(range(len(seconds)), key=lambda i: abs(seconds[i] - (seconds[0] + seconds[-1]) / 2))
+    assert abs(int(group.get_attribute("data-frame") or -1) - nearest) <= 1
+    page.locator("#stage .ezs-thumbs button").nth(2).click()
+    expect(group).to_have_attribute("data-slot", "2")
+    group.press("ArrowRight")
+    expect(group).to_have_attribute("data-slot", "3")
+    group.press("ArrowLeft")
+    expect(group).to_have_attribute("data-slot", "2")
+    group.press("r")
+    expect(group).to_have_attribute("data-direction", "reversed")
+    group.press(" ")
+    page.wait_for_function("document.querySelector('#stage .ezs-root').stage.state.playing")
+
+
+def test_what_the_pointer_reads_is_the_map(open_page: Opener) -> None:
+    page = open_page()
+    pause(page)
+    page.locator("#stage .ezs-thumbs button").nth(5).click()
+    canvas = page.locator("#stage figure[data-panel='model-1'] canvas")
+    first = samples()[0].stage
+    grid, (left, top, right, bottom) = first["models"][1]["grid"], first["models"][1]["box"]
+    row, column = 6, 7
+    box = canvas.bounding_box()
+    assert box
+    x = (left + (right - left) * (column + 0.5) / grid) * box["width"]
+    y = (top + (bottom - top) * (row + 0.5) / grid) * box["height"]
+    canvas.hover(position={"x": x, "y": y})
+    value = floats(first["results"]["forward"][1]["heat"]).reshape(8, grid, grid)[5, row, column]
+    expect(page.locator("#stage .ezs-readout")).to_contain_text(f"frame 6, row 7, column 8: {value:.2f}")
+
+
+def test_own_clip_is_a_guess_in_all_orders(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    expect(page.locator("#stage .ezs-verdict")).to_contain_text("guesses")
+    expect(page.locator("#stage .ezs-score").first).to_have_text("guess")
+    page.locator("#stage [data-direction=shuffled]").click()
+    expect(page.locator("#stage .ezs-answer .ezs-first")).to_have_count(2, timeout=15_000)
+    assert stage(page, "Object.keys(stage.state.doc.results).length") == 4
+
+
+def test_a_sample_is_there_before_it_is_analysed(open_page: Opener) -> None:
+    page = open_page()
+    page.locator("#samples button", has_text="crowd").click()
+    expect(page.locator("#stage figure[data-panel=clip] small")).to_have_text("14_crowd.mp4", timeout=2_000)
+    assert len(stage(page, "Object.keys(stage.state.doc.results)")) == 4  # type: ignore[arg-type]
+
+
+def test_wipe_and_difference(open_page: Opener) -> None:
+    page = open_page()
+    page.get_by_text("Colours and speed").click()
+    page.get_by_role("button", name="Wipe").click()
+    expect(page.locator("#stage figure[data-panel=wipe] canvas")).to_have_count(1)
+    page.locator("#stage .ezs-more").get_by_text("Difference").click()
+    expect(page.locator("#stage figure[data-panel=difference]")).to_have_count(0)
