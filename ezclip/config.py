@@ -98,7 +98,8 @@ class TrainConfig:
     jitter_frames: bool = False
     flip: bool = False  # mirror half of the clips in "release" augmentation; disable where left and right matter
     # "names", "templates" (one of the release's 16, drawn each step for each class, under in_batch for each clip), or
-    # descriptions: "shipped" (of all sets), one set (such as "ucf101") or a CSV file
+    # descriptions: "shipped" (of all sets), one set (such as "ucf101") or a CSV file; "varied" draws name, template,
+    # paraphrase, concrete sentence and description of Tabletop's classes equally often
     text: str = "names"
     prompt_depth: PromptDepth = "deep"  # prompts in every layer or in the first
     drop_path: float = 0.0  # stochastic depth and attention dropout at the last vision layer, growing from 0

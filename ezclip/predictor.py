@@ -20,7 +20,7 @@ from ezclip.errors import LabelError, UserError
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP, class_scores
 from ezclip.model.spread import spread
-from ezclip.text.templates import sentences
+from ezclip.text.templates import VARIED, sentences
 from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction
 from ezclip.video.read import read_clip
@@ -121,8 +121,8 @@ class Predictor:
 
     @property
     def trained_texts(self) -> str:
-        """The kind of prompt texts that the model was trained with, "names", "templates" or "descriptions"."""
-        return self.identity.text if self.identity.text in ("names", "templates") else "descriptions"
+        """The prompt texts that the model was trained with: "names", "templates", "varied" or "descriptions"."""
+        return self.identity.text if self.identity.text in ("names", "templates", VARIED) else "descriptions"
 
     @property
     def device(self) -> torch.device:

@@ -9,8 +9,11 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("MPLBACKEND", "agg")
+if "PYTEST_XDIST_WORKER" in os.environ:  # two processes share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import av
+import hypothesis  # noqa: F401  (imported late, deep in other imports, it can crash Python 3.11)
 import numpy as np
 import pytest
 import torch

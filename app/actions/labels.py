@@ -20,6 +20,7 @@ TEXTS = {
     "Bare names": "names",
     "16 templates": "templates",
     "Descriptions, where one ships": "descriptions",
+    "Held-out paraphrases of Tabletop's classes": "paraphrases",
 }
 
 

@@ -27,6 +27,7 @@ STUDY_VERBS = {
     "live": "scores of a camera or a stream",
     "frames": "frames of clips under two models in one plane",
     "evaluate": "accuracy on labelled clips",
+    "realcheck": "direction accuracy on motions made from your own photographs or videos",
     "search": "moments in an index of videos that match a text",
     "clusters": "clusters and duplicates of an index of videos",
     "classes": "tables of predictions or shipped results, class by class",

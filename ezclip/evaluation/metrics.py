@@ -91,6 +91,21 @@ def mean_interval(values: np.ndarray, *, resamples: int = 2000, seed: int = 0) -
     return Interval(mean, low, high, len(values))
 
 
+def grouped_interval(values: np.ndarray, groups: np.ndarray, *, resamples: int = 2000, seed: int = 0) -> Interval:
+    """Mean and percentile bootstrap interval that draws whole groups, whose values depend on one another.
+
+    Args:
+        values: (n,).
+        groups: (n,) int64, number of each value's group, 0 and up.
+        resamples: number of bootstrap samples, each of as many groups as there are.
+        seed: of the draws.
+    """
+    sums, counts = np.bincount(groups, values), np.bincount(groups)
+    drawn = np.random.default_rng(seed).integers(len(counts), size=(resamples, len(counts)))
+    low, high = np.percentile(sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1), (2.5, 97.5))
+    return Interval(float(np.mean(values)), float(low), float(high), len(values))
+
+
 @dataclass(frozen=True)
 class FrameSpread:
     """Mean over clips, each with its 95 % interval.

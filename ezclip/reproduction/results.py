@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 from ezclip.files import write_atomically
+from ezclip.text.templates import KINDS
 from ezclip.types import Document
 
 Found = dict[str, Document]
 NOT_RUN = "not run"
+TEXT_KINDS = KINDS[1:]  # prompt texts that the variants are tested on
 COMMAND = "python -m ezclip reproduce tabletop --resume"
 
 # Top-1 in %, from the paper (arXiv 2312.08010): SSv2 is the data set closest to ours.
@@ -157,18 +159,20 @@ def _few_shot(found: Found, report: Document) -> str:
 
 
 def _texts(found: Found, report: Document) -> str:
-    kinds = ("names", "templates", "descriptions")
-    rows = [["variant", "trained on", *(f"tested on {kind}" for kind in kinds)]]
+    rows = [["variant", "trained on", *(f"tested on {kind}" for kind in TEXT_KINDS)]]
     tested = found.get("texts", {})
     for variant in ("base", "ezclip"):
-        rows.append([variant, "names", *(_top1(tested.get(variant, {}).get(kind)) for kind in kinds)])
+        rows.append([variant, "names", *(_top1(tested.get(variant, {}).get(kind)) for kind in TEXT_KINDS)])
     templates, described = (
         _top1(found.get(step, {}).get("result")) for step in ("ezclip_templates", "ezclip_described")
     )
-    rows += [["ezclip", "templates", "", templates, ""], ["ezclip", "descriptions", "", "", described]]
+    rows += [["ezclip", "templates", "", templates, "", ""], ["ezclip", "descriptions", "", "", described, ""]]
     chance = _percent(1 / _classes(found))
-    rows += [["chance", "", chance, chance, chance], ["paper, UCF-101", "", "", "77.8 %", "79.1 %"]]
-    note = "Top-1. The paper trains and tests on the same prompt texts; without descriptions it uses templates."
+    rows += [["chance", "", *[chance] * len(TEXT_KINDS)], ["paper, UCF-101", "", "", "77.8 %", "79.1 %", ""]]
+    note = (
+        "Top-1. The paper trains and tests on the same prompt texts; without descriptions it uses templates. "
+        "Paraphrases are two of each class that no training draws."
+    )
     return f"## Prompt texts (Table 10)\n\n{note}\n\n{_markdown(rows)}"
 
 

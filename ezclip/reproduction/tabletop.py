@@ -26,7 +26,7 @@ from ezclip.files import sha256_of, write_json
 from ezclip.model.backbone import Backbone
 from ezclip.predictor import Predictor
 from ezclip.progress import Steps, within
-from ezclip.reproduction.results import write_results
+from ezclip.reproduction.results import TEXT_KINDS, write_results
 from ezclip.reproduction.study import study, training_curves
 from ezclip.training.loop import train
 from ezclip.training.pretrain import pretrain
@@ -149,7 +149,7 @@ class Reproduction:
         """Table 10 at test time: the variants, trained on bare names, read other texts."""
         found: Document = {"base": {}, "ezclip": {}}
         for variant, by_text in found.items():
-            for kind in ("names", "templates", "descriptions"):
+            for kind in TEXT_KINDS:
                 by_text[kind] = yield from self.test(variant, LABELS, texts=kind)
         return found
 

@@ -13,12 +13,13 @@ from ezclip.studies.frames import CompareFrames
 from ezclip.studies.live import ScoreLive
 from ezclip.studies.motion import ProbeMotion
 from ezclip.studies.predict import Predict
+from ezclip.studies.realcheck.study import CheckReality
 from ezclip.studies.timeline import ScoreTimeline
 
 STUDIES: dict[str, type[Study]] = {
     study.verb: study
     for study in (
         *(Predict, Analyse, Explain, ProbeMotion, Corrupt, ScoreTimeline, ScoreLive, CompareFrames, Evaluate, Classes),
-        *(Search, Clusters),
+        *(Search, Clusters, CheckReality),
     )
 }

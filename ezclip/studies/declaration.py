@@ -43,7 +43,7 @@ Model = Annotated[str, Parameter("Model name, folder, clip:ARCH/TAG or hf:organi
 Baseline = Annotated[str, Parameter("Model to compare with; empty for none.", kind="model")]
 _Texts = (
     "Prompt text of a class name: as the model was trained, the bare names, 16 templates, the shipped descriptions, "
-    'or your own template such as "a video of {}".'
+    'the held-out paraphrases of Tabletop classes, or your own template such as "a video of {}".'
 )
 Texts = Annotated[str, Parameter(_Texts, "Prompt text")]
 _Sentences = Parameter("Your own sentence for some of the classes, in place of its prompt text.", kind="sentences")

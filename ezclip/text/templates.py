@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -11,7 +12,9 @@ from ezclip.errors import LabelError
 from ezclip.files import spreadsheet_text
 
 _SETS = Path(__file__).with_name("descriptions")
-KINDS = ("trained", "names", "templates", "descriptions")
+_PARAPHRASES = Path(__file__).with_name("paraphrases") / "tabletop.csv"
+KINDS = ("trained", "names", "templates", "descriptions", "paraphrases")
+VARIED = "varied"  # texts of a training that draws from all but the held-out paraphrases
 # ActionCLIP's sixteen prompts, which the release draws from in training and averages over in evaluation.
 TEMPLATES: tuple[str, ...] = (
     "a photo of action {}",
@@ -99,18 +102,21 @@ def sentences(
     Args:
         labels: class names.
         texts: "trained" uses ``trained``, "names" uses the bare names, "templates" the release's 16, "descriptions"
-            the shipped description, from any set, and the bare name where there is none; a text with {} is
-            a template; otherwise a CSV file with a description of every label.
-        trained: what a model was trained with, "names", "templates" or "descriptions".
+            the shipped description, from any set, and the bare name where there is none, "paraphrases" the two of
+            Tabletop's classes that training never draws, and the bare name of others; "varied" is "names"; a text with
+            {} is a template; otherwise a CSV file with a description of every label.
+        trained: what a model was trained with, "names", "templates", "varied" or "descriptions".
         own: a custom sentence for some labels, in place of their prompt texts.
 
     Raises:
         LabelError: a file that cannot be used, or lacks a label.
     """
     texts = trained if texts == "trained" else texts
-    templates = {"names": NAME_ONLY, "templates": TEMPLATES}
+    templates = {"names": NAME_ONLY, VARIED: NAME_ONLY, "templates": TEMPLATES}
     if texts == "descriptions":
         found = {label: [_shipped().get(_key(label), label)] for label in labels}
+    elif texts == "paraphrases":
+        found = {label: paraphrases().get(_key(label), {}).get("held out", [label, label]) for label in labels}
     elif texts in templates or "{}" in texts:
         found = {label: fill(label, templates.get(texts, (texts,))) for label in labels}
     else:
@@ -126,6 +132,34 @@ def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:
     if missing:
         raise LabelError(f"No description for {len(missing)} labels, first {missing[0]!r}; add a row for each.")
     return [by_key[_key(label)] for label in labels]
+
+
+@cache
+def paraphrases() -> dict[str, dict[str, list[str]]]:
+    """Other wordings of Tabletop's classes, by a key of the class name that ignores case, spaces and underscores.
+
+    Each has three of the kind "paraphrase" and two "concrete" ones, which name things, to train with, and two that are
+    "held out" for tests.
+    """
+    with _PARAPHRASES.open(newline="", encoding="utf-8") as file:
+        (_, *kinds), *rows = csv.reader(file)
+    found: dict[str, dict[str, list[str]]] = {}
+    for name, *texts in rows:
+        own = found.setdefault(_key(name), {})
+        for kind, text in zip(kinds, texts, strict=True):
+            own.setdefault(kind, []).append(text)
+    return found
+
+
+def varied(label: str) -> list[str]:
+    """Texts to train a class of Tabletop with: its name first, then templates, paraphrases, concrete sentences and the
+    description, repeated so that each of these five kinds is drawn equally often; LabelError for another class.
+    """
+    own = paraphrases().get(_key(label))
+    if own is None:
+        raise LabelError(f"No paraphrases for {label!r}; varied texts are those of Tabletop's classes.")
+    kinds = (fill(label), fill(label, TEMPLATES), own["paraphrase"], own["concrete"], [_shipped()[_key(label)]])
+    return [kind[i % len(kind)] for i in range(math.lcm(*map(len, kinds))) for kind in kinds]
 
 
 @cache

@@ -17,7 +17,7 @@ from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, Item, cached
 from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError
 from ezclip.progress import Steps
-from ezclip.text.templates import NAME_ONLY, TEMPLATES, describe, descriptions, fill
+from ezclip.text.templates import NAME_ONLY, TEMPLATES, VARIED, describe, descriptions, fill, varied
 from ezclip.text.tokens import tokenize
 from ezclip.types import stored_size
 
@@ -30,7 +30,9 @@ def steps_per_epoch(config: TrainConfig, count: int) -> int:
 
 
 def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
-    """For each label the sentences that training draws from: its name, 16 templates, or its description."""
+    """For each label the sentences that training draws from: its name, 16 templates, its description, or all kinds."""
+    if text == VARIED:
+        return [varied(label) for label in labels]
     if text in ("names", "templates"):
         return [fill(label, NAME_ONLY if text == "names" else TEMPLATES) for label in labels]
     sentences = describe(labels, descriptions(text))

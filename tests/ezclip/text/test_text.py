@@ -16,8 +16,10 @@ from ezclip.text.templates import (
     description_sets,
     descriptions,
     fill,
+    paraphrases,
     read_descriptions,
     sentences,
+    varied,
 )
 from ezclip.text.tokens import tokenize
 from tests.conftest import external
@@ -141,3 +143,34 @@ def test_kinds_of_sentences() -> None:
     assert len(sentences(labels, "templates", "names")["Biking"]) == 16
     described = sentences(labels, "trained", "descriptions")
     assert described["Biking"][0].startswith("A person sits on a bicycle") and described[labels[1]] == [labels[1]]
+
+
+def test_every_class_of_tabletop_has_paraphrases() -> None:
+    """Three and two concrete ones to train with, two held out; no text appears twice, so twins differ in each."""
+    found = paraphrases()
+    assert list(found) == [label.replace(" ", "").casefold() for label in label_set("tabletop")]
+    counts = {"paraphrase": 3, "concrete": 2, "held out": 2}
+    assert all({kind: len(own) for kind, own in texts.items()} == counts for texts in found.values())
+    every = [text for texts in found.values() for own in texts.values() for text in own]
+    others = [*label_set("tabletop"), *descriptions("tabletop").values()]
+    assert len({text.casefold() for text in every + others}) == len(every) + len(others)
+    assert all(text == " ".join(text.split()) and 2 <= len(text.split()) <= 12 for text in every)
+    assert "zoom in" in found["approachingsomethingwithyourcamera"]["concrete"]
+
+
+def test_what_training_draws_is_not_what_tests_read() -> None:
+    labels = label_set("tabletop")
+    tested = sentences(labels, "paraphrases", "names")
+    trained = {label: varied(label) for label in labels}
+    drawn = {text for texts in trained.values() for text in texts}
+    assert drawn.isdisjoint(text for texts in tested.values() for text in texts)
+    assert not any(held in text for texts in tested.values() for held in texts for text in drawn)
+    texts = trained["Opening something"]
+    assert texts[0] == "Opening something" and len(texts) == 5 * 48
+    kinds = [set(texts[i::5]) for i in range(5)]
+    assert [len(kind) for kind in kinds] == [1, 16, 3, 2, 1]
+    assert [texts.count(text) for text in ("something is opened", "a hand opens a box")] == [16, 24]
+    assert sentences(["waving"], "paraphrases", "names") == {"waving": ["waving"] * 2}
+    assert sentences(labels, "trained", "varied") == sentences(labels, "names", "names")
+    with pytest.raises(LabelError, match="No paraphrases for 'waving'"):
+        varied("waving")

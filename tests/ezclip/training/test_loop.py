@@ -18,7 +18,7 @@ from ezclip.data.dataset import Clips, Frames8Bit
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
 from ezclip.progress import finish
-from ezclip.training.batches import Order
+from ezclip.training.batches import Batch, Order, class_sentences, draw_tokens
 from ezclip.training.loop import train
 from ezclip.training.optim import adamw, warmup_cosine
 
@@ -35,6 +35,13 @@ def config(drawn: Path, tmp_path_factory: pytest.TempPathFactory, backbone: Back
         augmentation="shift",
         validation=str(drawn),
     )  # fmt: skip
+
+
+def test_varied_texts_are_drawn_for_each_step(config: TrainConfig) -> None:
+    texts = class_sentences("varied", ["Opening something", "Closing something"])
+    assert [own[0] for own in texts] == ["Opening something", "Closing something"]
+    drawn = torch.stack([draw_tokens(config, texts, step, Batch([], [], [], [])) for step in range(200)])
+    assert all(15 <= len(rows.unique(dim=0)) <= 22 for rows in drawn.unbind(dim=1))  # of 22 texts
 
 
 def metrics(out: str) -> list[dict]:

@@ -1,0 +1,1 @@
+"""Direction accuracy on motions made from photographs."""
