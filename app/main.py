@@ -152,6 +152,20 @@ def build_app(services: Services) -> gr.Blocks:
                     yield gr.skip()
                 yield stage(analysis, watch.result)
 
+        def outdated(analysis: Analysis | None, *values: Any) -> Any:
+            """A mark in the status while the inputs are no longer those of the results."""
+            if analysis is None:
+                return gr.skip()
+            try:
+                now = controls.study(Analyse, values)
+                names = now.given_labels()[0] or own_labels(now.model)
+            except UserError:
+                return html.outdated("names")
+            same = ("clip", "model", "baseline", "texts")
+            changed = [name for name in same if now[name] != analysis.study[name]]
+            changed += ["class names"] if names != analysis.names else []
+            return html.outdated(changed[0]) if changed else ""
+
         inputs = [state, *attention.inputs, *controls]
 
         def open_sample(event: gr.EventData) -> tuple[Any, ...]:
@@ -186,6 +200,10 @@ def build_app(services: Services) -> gr.Blocks:
         def cancelled() -> tuple[Any, ...]:
             time.sleep(LAST_WORDS)
             return ready(), texts.CANCELLED
+
+        watched = [controls.labels, controls.baseline, controls.model, controls.texts]
+        options: dict[str, Any] = INSTANT | {"trigger_mode": "always_last", "show_progress": "hidden"}
+        gr.on([one.input for one in watched], outdated, [state, *controls], status, **options)
 
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)

@@ -38,6 +38,8 @@ CSS = """
 #run { gap: 6px; }
 #run #status { font-size: .9rem; }
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
+.ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
+.gradio-container:has(.ez-outdated) :is(#stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
 /* A Cancel button is there only while something runs that it stops. */
 button[id$="-cancel"], #cancel { display: none; }
 #run:has(#status .ez-busy, .translucent, .generating) #cancel,

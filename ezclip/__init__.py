@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         predict,
         probe_motion,
         score_timeline,
+        show,
     )
     from ezclip.checkpoints.load import load_model
     from ezclip.predictor import Predictor
@@ -34,6 +35,7 @@ __all__ = [
     "predict",
     "probe_motion",
     "score_timeline",
+    "show",
 ]
 _MODULES = {"Predictor": "ezclip.predictor", "load_model": "ezclip.checkpoints.load"}
 

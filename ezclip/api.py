@@ -6,9 +6,12 @@ study's result, which has ``as_json()``, ``report()`` and ``write(folder)``.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from ezclip.figures.stage import element
 from ezclip.parameters import build
 from ezclip.progress import Steps, on_terminal
 from ezclip.studies.analysis import Analyse
@@ -19,6 +22,7 @@ from ezclip.studies.frames import CompareFrames, FramePlane
 from ezclip.studies.host import Host
 from ezclip.studies.motion import ProbeMotion
 from ezclip.studies.predict import Predict
+from ezclip.studies.stage.document import films_of, stage
 from ezclip.studies.timeline import ScoreTimeline
 
 Found = TypeVar("Found", covariant=True)
@@ -45,6 +49,37 @@ explain = _on_clip(Explain, "explain")
 probe_motion = _on_clip(ProbeMotion, "probe_motion")
 corrupt = _on_clip(Corrupt, "corrupt")
 score_timeline = _on_clip(ScoreTimeline, "score_timeline")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A stage for notebooks: Jupyter and Colab display it as the last value of a cell; ``html`` is a whole page."""
+
+    html: str
+    height: int
+
+    def _repr_html_(self) -> str:
+        return f'<iframe srcdoc="{escape(self.html)}" width="100%" height="{self.height}" style="border:0"></iframe>'
+
+
+def show(
+    clip: str | Path, labels: str | list[str] = "", *, height: int = 720, device: str = "auto", **parameters: Any
+) -> Shown:
+    """Play a clip forward, reversed, shuffled and static under two models, with maps and answers.
+
+    Args:
+        clip: video file or folder of frames.
+        labels: class names, a list or text as on the command line; empty uses the model's own.
+        height: of the frame in a notebook, in pixels.
+        device: "auto", "cpu", "cuda" or "mps".
+        **parameters: further ones of ``Analyse``, such as ``model`` and ``baseline``.
+
+    Raises:
+        UserError: a clip, model or name that cannot be used.
+    """
+    analysis = analyse(clip, labels, device=device, orders=True, **parameters)
+    shown = element(stage(analysis, analysis.directions, films_of(str(clip))))
+    return Shown(f"<!doctype html><meta charset=utf-8><body style='font-family:sans-serif'>{shown}", height)
 
 
 def compare_frames(clips: list[str | Path], *, device: str = "auto", **parameters: Any) -> FramePlane:

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 
 from ezclip.figures.maps import overlay
 from ezclip.progress import Progress
+from ezclip.studies.declaration import Study
 
 BRIGHT = 0.179  # luminance above which black is more readable than white
 
@@ -95,6 +97,19 @@ def progress(step: Progress) -> str:
 def busy(text: str) -> str:
     """What a running job does, in a line."""
     return f'<span class="ez-busy">{escape(text)}</span>'
+
+
+def outdated(what: str) -> str:
+    """A mark that the results belong to other inputs."""
+    return f'<span class="ez-outdated">Out of date: {escape(what)} changed. Press Analyse.</span>'
+
+
+def source(study: Study) -> str:
+    """Of what a result was made: clip, class names and models."""
+    names = study.given_labels()[0]
+    listed = f"{len(names)} class names" if len(names) > 3 else ", ".join(names) or "the model's own class names"
+    about = [Path(study["clip"]).name, listed, " against ".join(study.models()[::-1])]
+    return render("source", about=[one for one in about if one])
 
 
 def verdict(text: str, skipped: list[str]) -> str:

@@ -91,7 +91,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
     folder.upload(None, None, names, js=_FOLDER, **PRIVATE)
     job = start(run.click, work, [archive, folder, names, *controls], outputs, _show)
     stop(cancel, [job], verdict, CANCELLED)
-    opened.open_on(plane, choose, [export.state, *controls], controls.video)
+    opened.open_on(plane, choose, [export.state, *controls])
 
 
 def _show(study: ClassStudy) -> list[Any]:

@@ -64,8 +64,10 @@ def page_and_archive(services: Services, name: str, result: Result, *, clips: tu
 
 
 def complete(services: Services, analysis: Analysis) -> Analysis:
-    """An analysis whose maps' faithfulness is measured."""
-    return analysis if all(f.measured for f in analysis.faithfulness) else finish(services.in_turn(analysis.measured))
+    """An analysis with the faithfulness of its maps, and with the frames in every order."""
+    if not all(f.measured for f in analysis.faithfulness):
+        analysis = finish(services.in_turn(analysis.measured))
+    return analysis if analysis.directions else finish(services.in_turn(analysis.in_all_directions))
 
 
 def _file(services: Services, which: int, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:

@@ -49,7 +49,7 @@ def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
     def show(found: CorruptedPredictions) -> list[Any]:
         return [html.corrupted(found), found]
 
-    opened.open_on(gallery, choose, list(controls), controls.video)
+    opened.open_on(gallery, choose, list(controls))
     inputs, outputs = [*sliders, *controls], [corrupted, export.state]
     moved = [start(s.input, work, inputs, outputs, show, trigger_mode="always_last") for s in sliders]
     stop(cancel, moved, corrupted)

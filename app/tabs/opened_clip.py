@@ -9,12 +9,14 @@ import gradio as gr
 from app import html
 from app.events import BACKGROUND, INSTANT, UNMEASURED, download_button, start, stop
 from app.services import Services
+from app.stage import stage_box
 from app.tabs.attention import measured_faithfulness
 from app.tabs.export import complete, newest, page_and_archive
 from app.zero_gpu import on_gpu
 from ezclip.progress import Steps
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
+from ezclip.studies.stage.document import films_of, stage
 from ezclip.types import Document
 
 # A click or Enter on anything that has data-row triggers "select".
@@ -46,6 +48,7 @@ class OpenedClip:
         with gr.Column(visible=False) as self.box:
             self.cancel = gr.Button("Cancel", size="sm", elem_id=f"{name}-clip-cancel")
             self.shown = gr.HTML("", elem_id=f"{name}-clip")
+            self.stage = stage_box(None, f"{name}-stage")
             self.faithfulness = gr.HTML("", elem_id=f"{name}-faithfulness")
             self.analysis, self.measured = (gr.State(None, time_to_live=3600) for _ in range(2))
 
@@ -56,8 +59,8 @@ class OpenedClip:
             title = "Export this clip and its maps (zip)"
             download_button(title, f"{name}-clip-archive", make, [self.analysis, self.measured])
 
-    def open_on(self, places: gr.HTML, choose: Callable[..., Choice], inputs: list[Any], video: gr.Video) -> None:
-        """Open the clip that is chosen in ``places``, load it into the player, and measure its maps in the background.
+    def open_on(self, places: gr.HTML, choose: Callable[..., Choice], inputs: list[Any]) -> None:
+        """Open the clip that is chosen in ``places``, and measure its maps in the background; the player is left alone.
 
         ``choose`` takes the data-row and the values of ``inputs``.
         """
@@ -66,14 +69,15 @@ class OpenedClip:
 
         def work(*values: Any) -> Steps[tuple[Analysis, Choice]]:
             choice = choose(*values)
-            return (yield from self.services.run(choice.study)), choice
+            return (yield from self.services.run(choice.study.but(orders=True))), choice
 
         def show(found: tuple[Analysis, Choice]) -> list[Any]:
             analysis, choice = found
             shown = html.opened_clip(analysis, *choice[1:])
-            return [shown, html.faithfulness(analysis), analysis, analysis.study["clip"]]
+            played = stage(analysis, analysis.directions, films_of(analysis.study["clip"]))
+            return [shown, html.faithfulness(analysis), analysis, played]
 
-        outputs = [self.shown, self.faithfulness, self.analysis, video]
+        outputs = [self.shown, self.faithfulness, self.analysis, self.stage]
         opened = start(picked.success, work, [row, *inputs], outputs, show)
         measure, filled = partial(measured_faithfulness, self.services), [self.faithfulness, self.measured]
         measuring = opened.success(on_gpu(measure), self.analysis, filled, show_progress="hidden", **BACKGROUND)

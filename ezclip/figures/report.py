@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from ezclip.files import spreadsheet_cell, write_atomically, write_json
@@ -49,6 +50,7 @@ class Report:
         data: everything as plain values, for report.json.
         provenance: models, hashes, clips, versions, command.
         parts: tables and pictures.
+        stage: the clip as it plays under the models, HTML from ``figures.stage.element``; empty for other results.
     """
 
     title: str
@@ -56,6 +58,7 @@ class Report:
     data: Document
     provenance: dict[str, str]
     parts: list[Table | Picture] = field(default_factory=list)
+    stage: Markup = Markup()
 
     def write(self, out: str | Path) -> dict[str, Path]:
         """Write all forms into ``out``, made if missing.

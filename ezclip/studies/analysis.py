@@ -44,6 +44,7 @@ class Analyse(ClipStudy):
     faithfulness: Faithful = False
     opacity: Annotated[float, Parameter("Opacity of the maps over the frames.", low=0.0, high=1.0, step=0.05)] = 0.6
     difference: Annotated[bool, Parameter("Also draw the model's map minus the baseline's.")] = False
+    orders: Annotated[bool, Parameter("Also analyse the frames reversed, shuffled and static.")] = False
 
     def run(self, host: Host) -> Steps[Analysis]:
         """Decode once, then predictions, spread and maps of every model."""
@@ -82,7 +83,8 @@ class Analyse(ClipStudy):
             faithfulness = shares_of_truth(self.clip, clip, maps)
         view = temporal_view(host.encode(model, clip)) if has_prompts(model.model.variant) else None
         limit = shared_limit(maps)
-        return Analysis(study, clip, found, limit, target, names, nearest, warnings, faithfulness, view)
+        analysis = Analysis(study, clip, found, limit, target, names, nearest, warnings, faithfulness, view)
+        return (yield from analysis.in_all_directions(host)) if self.orders else analysis
 
 
 def shared_frames(predictors: list[Predictor]) -> int:

@@ -12,12 +12,15 @@ from ezclip.checkpoints.cards import provenance
 from ezclip.figures import maps
 from ezclip.figures.charts import NO_INTERVAL, by_class
 from ezclip.figures.report import Picture, Report, Table, slug
+from ezclip.figures.stage import element
 from ezclip.parameters import declared
 from ezclip.progress import Steps
 from ezclip.studies.declaration import Result, Study
 from ezclip.studies.faithfulness import GAIN_COLUMNS, MapFaithfulness, measure_faithfulness
 from ezclip.studies.host import Host, digest
 from ezclip.studies.predict import frames_of, ranking_lines
+from ezclip.studies.stage.directions import Turned, in_all_directions
+from ezclip.studies.stage.document import caveat, films_of, stage, trusted
 from ezclip.types import Attribution, Clip, Document, MotionStatistics, Prediction
 from ezclip.video.encode import write_mp4
 
@@ -67,6 +70,7 @@ class Analysis(Result):
     warnings: list[str]  # about labels, texts and the file, for the user
     faithfulness: list[MapFaithfulness]  # of every map; gains are None until they are measured
     view: TemporalView | None = None  # attention of the model's temporal prompts; None without prompts
+    directions: dict[str, list[Turned]] | None = None  # the frames in every order; None before they are analysed
 
     @property
     def baseline(self) -> ModelResult:
@@ -79,19 +83,21 @@ class Analysis(Result):
         return next(r for r in self.results if r.name == self.study["model"])
 
     @property
+    def caveat(self) -> str:
+        """Why the predictions are guesses; empty where clip and names are like the training data."""
+        return caveat(self)
+
+    @property
     def verdict(self) -> str:
-        """Both models' predictions, and how much of a frame's attention comes from other frames."""
+        """Both models' predictions; without scores where they are guesses, and why."""
         base, model = self.baseline, self.model
-        said = [f"{r.name} says “{r.best.label}” ({r.best.score:.0%})" for r in (base, model)]
+        sure = ["guess" if self.caveat else f"{r.best.score:.0%}" for r in (base, model)]
+        said = [f"{r.name} says “{r.best.label}” ({s})" for r, s in zip((base, model), sure, strict=True)]
         if base is model:
-            return f"{said[0]}."
+            return f"{self.caveat}{said[0]}."
         if base.best.label == model.best.label:
             said[1] = said[1].replace(" says ", " also says ")
-        influence, other = model.attribution.influence, base.attribution.influence
-        if influence is None or other is not None and np.allclose(other, influence):
-            return f"{', '.join(said)}."
-        across = float(influence.sum() - np.trace(influence)) / len(influence)
-        return f"{', '.join(said)}. In {model.name}, {across:.1%} of a frame's attention comes from other frames."
+        return f"{self.caveat}{', '.join(said)}."
 
     @property
     def repeated(self) -> Study:
@@ -121,8 +127,16 @@ class Analysis(Result):
         steps = measure_faithfulness(host, self.study, clip, found, self.names, self.target)
         return replace(self, faithfulness=(yield from steps))
 
+    def in_all_directions(self, host: Host) -> Steps[Analysis]:
+        """The same with the frames in every order."""
+        return replace(self, directions=(yield from in_all_directions(host, self)))
+
     def as_json(self) -> Document:
-        """Rankings, motion, faithfulness and warnings."""
+        """Rankings, motion, faithfulness and warnings; with the frames in every order the best names in each."""
+        turned = {
+            direction: {one.name: [asdict(p) for p in one.predictions[:TOP]] for one in found}
+            for direction, found in (self.directions or {}).items()
+        }
         return {
             "clip": self.clip.name,
             "frames": frames_of(self.clip),
@@ -143,7 +157,7 @@ class Analysis(Result):
             "nearest": [{"label": name, "cosine": cosine} for name, cosine in self.nearest],
             "proof": [f.as_json() for f in self.faithfulness],
             "warnings": self.warnings,
-        }
+        } | ({"orders": turned} if turned else {})
 
     def report(self) -> Report:
         """Rankings, maps, spread, faithfulness, temporal prompts if any; raises UserError for a deleted clip."""
@@ -180,7 +194,9 @@ class Analysis(Result):
             method=f"{study['method']}, label {self.target}",
             command=commands(self),
         )
-        return Report(self.clip.name, " ".join([self.verdict, *self.warnings]), self.as_json(), made, parts)
+        shown = stage(self, self.directions, films_of(study["clip"]))
+        lead = " ".join([self.verdict, *self.warnings])
+        return Report(self.clip.name, lead, self.as_json(), made, parts, element(shown | trusted(self)["partial"]))
 
     def write(self, out: str | Path) -> dict[str, Path]:
         """Write the report in all its forms, maps.npz, overlay.mp4 and the files that its command reads."""

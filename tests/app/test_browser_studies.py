@@ -66,7 +66,6 @@ def test_clips_of_a_zip_open_from_the_map(open_page: Opener, tmp_path: Path) -> 
     page.keyboard.press("Enter")
     expect(page.locator("#class-clip")).to_contain_text("<b>waving", timeout=30_000)
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
-    page.locator("#clip video").first.wait_for()
     page.get_by_text("Confusion matrices").click()
     expect(page.locator("#class-table figure")).to_have_count(2)
     with page.expect_download() as download:
@@ -89,7 +88,8 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16, timeout=30_000)
     expect(page.locator("#class-clip")).to_contain_text("tabletop/prompts")  # not the page's baseline
     expect(page.locator("#class-faithfulness")).not_to_contain_text("no ground truth")
-    page.locator("#clip video").first.wait_for()
+    expect(page.locator("#class-stage figure canvas")).to_have_count(4)
+    expect(page.locator("#clip video")).to_have_count(0)  # the player keeps the user's clip
     with page.expect_download() as download:
         page.locator("#class-clip-archive").click()
     assert download.value.suggested_filename == "ezclip-report.zip"

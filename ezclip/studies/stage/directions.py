@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ezclip.explanation.methods import MapSettings
 from ezclip.progress import Progress, Steps
+from ezclip.studies.host import Host
 from ezclip.types import Attribution, Clip, Prediction
-
-if TYPE_CHECKING:
-    from ezclip.studies.analysis_report import Analysis
-    from ezclip.studies.host import Host
 
 FORWARD, OTHERS = "forward", ("reversed", "shuffled", "static")
 
@@ -41,8 +38,13 @@ def turned(clip: Clip, direction: str) -> Clip:
     return replace(clip, images=clip.images[order], indices=clip.indices[order], source=source)
 
 
-def in_all_directions(host: Host, analysis: Analysis) -> Steps[dict[str, list[Turned]]]:
-    """Direction -> every model's ``Turned``, the maps by the analysis's method; "forward" is the analysis itself."""
+def as_it_is(analysis: Any) -> dict[str, list[Turned]]:
+    """The direction "forward" of an ``Analysis``."""
+    return {FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]}
+
+
+def in_all_directions(host: Host, analysis: Any) -> Steps[dict[str, list[Turned]]]:
+    """Direction -> every model's ``Turned``, by the method of an ``Analysis``; "forward" is the analysis itself."""
     from ezclip.explanation.maps import explain_clip
 
     study, names = analysis.study, analysis.names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
@@ -10,12 +10,9 @@ from ezclip.data.tabletop.classes import PARTNER
 from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.figures.stage import FILM_SIDE, colour_maps, film, film_indices, packed
 from ezclip.studies.host import digest
-from ezclip.studies.stage.directions import FORWARD, Turned, orders
+from ezclip.studies.stage.directions import FORWARD, Turned, as_it_is, orders
 from ezclip.types import VARIANT_TITLES, Document, visible_box
 from ezclip.video.read import read_frames
-
-if TYPE_CHECKING:
-    from ezclip.studies.analysis_report import Analysis
 
 ANSWERS = 3  # of each model, under its panel
 TRUST = (
@@ -32,15 +29,16 @@ def films_of(path: str) -> dict[str, Document]:
 
 
 def stage(
-    analysis: Analysis, directions: dict[str, list[Turned]] | None = None, films: dict[str, Document] | None = None
+    analysis: Any, directions: dict[str, list[Turned]] | None = None, films: dict[str, Document] | None = None
 ) -> Document:
-    """What the component plays; without ``directions`` the clip as it is, without ``films`` one that it has already.
+    """What the component plays of an ``Analysis``.
 
-    Heat is in multiples of an even spread over all patches and frames: 1 is the same everywhere. For maps that do not
-    sum to at most one it is in multiples of the mean of all maps on show.
+    Without ``directions`` the clip as it is; without ``films`` one that the component has already. Heat is in multiples
+    of an even spread over all patches and frames: 1 is the same everywhere. For maps that do not sum to at most one it
+    is in multiples of the mean of all maps on show.
     """
     clip, T = analysis.clip, len(analysis.clip)
-    directions = directions or {FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]}
+    directions = directions or as_it_is(analysis)
     heats = [one.attribution.heat for one in directions[FORWARD]]
     shares = all(heat.sum() <= 1.001 for heat in heats)
     mean = max(float(np.mean([heat.mean() for heat in heats])), 1e-12)
@@ -78,12 +76,12 @@ def stage(
     }
 
 
-def film_key(analysis: Analysis) -> str:
+def film_key(analysis: Any) -> str:
     """The digest of an analysis's clip."""
     return analysis.clip.source.partition(" ")[0]
 
 
-def trusted(analysis: Analysis) -> Document:
+def trusted(analysis: Any) -> Document:
     """The measured faithfulness of an analysis's maps, for a stage that shows it."""
     found = []
     for f in analysis.faithfulness:
@@ -104,7 +102,7 @@ def truth(path: str) -> dict[str, str]:
     return {FORWARD: label} | ({"reversed": PARTNER[label]} if label in PARTNER else {})
 
 
-def caveat(analysis: Analysis) -> str:
+def caveat(analysis: Any) -> str:
     """Why the answers are guesses, to start a headline; empty where clip and names are like the training data."""
     embedded = [r.name for r in analysis.results if r.name.startswith(EMBEDDED)]
     if embedded and find_masks(analysis.study["clip"]) is None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ezclip.data.tabletop.truth import SAMPLES
 from ezclip.errors import LabelError, UserError, VideoError
 from ezclip.progress import Watch, finish
 from ezclip.studies.analysis import Analyse
@@ -73,7 +74,12 @@ def test_sentences_of_other_names_are_dropped(host: Host, movie: Path) -> None:
 
 def test_the_verdict_and_its_warnings(host: Host, movie: Path, tmp_path: Path) -> None:
     found = finish(Analyse(str(movie), "one, two, three").run(host))
-    assert "tabletop/base" in found.verdict and "comes from other frames" in found.verdict
+    assert found.verdict.startswith("These are guesses") and "tabletop/base says" in found.verdict
+    assert "%" not in found.verdict  # a number would read as an answer
+    sample = finish(Analyse(str(SAMPLES / "03_putting_into.mp4")).run(host))
+    assert not sample.caveat and "tabletop/ezclip says “Putting something into something” (100%)" in sample.verdict
+    renamed = finish(Analyse(str(SAMPLES / "03_putting_into.mp4"), "a mug goes up, a mug goes down").run(host))
+    assert "2 of 2 class names are new to tabletop/ezclip" in renamed.verdict
     assert any("not training classes of tabletop/ezclip" in warning for warning in found.warnings)
     short = finish(Analyse(str(write_video(tmp_path / "short.mp4", count=3)), "one").run(host))
     assert any("3 frames" in warning and "repeated" in warning for warning in short.warnings)
@@ -106,3 +112,18 @@ def test_the_map_lies_on_the_pixels_that_the_model_sees() -> None:
     drawn = torch.from_numpy(square(frame, 96, 96)[0]).float()
     assert (drawn[48, :, 0] - seen[0, 48]).abs().max() < 40
     assert square(frame, 224, 224)[0][112, 0, 0] == 255, "a model with 224 pixels sees less of the side"
+
+
+@pytest.mark.slow
+def test_all_orders_of_a_sample(host: Host, tmp_path: Path) -> None:
+    found = finish(Analyse(str(SAMPLES / "03_putting_into.mp4"), orders=True).run(host))
+    turned = found.as_json()["orders"]
+    assert set(turned) == {"forward", "reversed", "shuffled", "static"}
+    best = {d: {name: ranked[0]["label"] for name, ranked in models.items()} for d, models in turned.items()}
+    assert best["forward"]["tabletop/ezclip"] == "Putting something into something"
+    assert best["reversed"]["tabletop/ezclip"] == "Taking something out of something"
+    scores = [[p["score"] for p in turned[d]["tabletop/base"]] for d in ("forward", "reversed", "shuffled")]
+    assert scores[0] == pytest.approx(scores[1], abs=0.01) and scores[0] == pytest.approx(scores[2], abs=0.01)
+    page = found.write(tmp_path)["page"]
+    text = page.read_text("utf-8")
+    assert "ezStage(" in text and '"static": [{"heat"' in text and page.stat().st_size < 15e6
