@@ -61,7 +61,7 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
     with gr.Row(elem_id="inputs"):
         with gr.Column(scale=2, min_width=220, elem_id="own"):
             video = gr.Video(label="Your clip", height=132, elem_id="clip", **sources)
-            gif = gr.UploadButton("Upload a GIF", file_types=[".gif"], size="sm", elem_id="gif")
+            gif = gr.UploadButton("GIF", file_types=[".gif"], size="sm", elem_id="gif")
         with gr.Column(scale=7, min_width=300):
             gallery = sample_gallery(found, CHOOSE + _GIF)
         with gr.Column(scale=3, min_width=260, elem_id="run"):

@@ -203,7 +203,7 @@ def build_app(services: Services) -> gr.Blocks:
 
         watched = [controls.labels, controls.baseline, controls.model, controls.texts]
         options: dict[str, Any] = INSTANT | {"trigger_mode": "always_last", "show_progress": "hidden"}
-        gr.on([one.input for one in watched], outdated, [state, *controls], status, **options)
+        gr.on([one.change for one in watched], outdated, [state, *controls], status, **options)
 
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from app.stage import samples
-from tests.app.pages import Opener, fits, upload
+from tests.app.pages import Opener, analyse, fits, name_classes, upload
 from tests.app.test_stage import floats
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
@@ -116,3 +116,14 @@ def test_wipe_and_difference(open_page: Opener) -> None:
     expect(page.locator("#stage figure[data-panel=wipe] canvas")).to_have_count(1)
     page.locator("#stage .ezs-more").get_by_text("Difference").click()
     expect(page.locator("#stage figure[data-panel=difference]")).to_have_count(0)
+
+
+def test_results_of_other_names_are_marked(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    name_classes(page, "waving, clapping")
+    expect(page.locator("#status")).to_contain_text("Out of date: class names changed")
+    assert float(page.locator("#stage").evaluate("e => getComputedStyle(e).opacity")) < 0.5
+    analyse(page)
+    expect(page.locator("#ranking")).to_contain_text("waving")
+    expect(page.locator("#ranking")).not_to_contain_text("%")

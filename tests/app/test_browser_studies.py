@@ -168,6 +168,7 @@ def test_what_waits_is_told(open_page: Opener, tmp_path: Path) -> None:
         upload(page, film)
         name_classes(page, "a, b")
         open_tab(page, "long")
+    for page in pages:
         page.locator("#timeline-run").click()
     expect(pages[-1].locator("#timeline-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
     for page in pages:
