@@ -61,7 +61,7 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
     look("see")
     open_tab(page, "motion")
     page.locator("#motion-run").click()
-    page.locator("#motion-chart img").wait_for(timeout=60_000)
+    page.locator("#motion-result svg.ez-slope").first.wait_for(timeout=60_000)
     look("motion")
     open_tab(page, "classes")
     page.locator("#shipped-show").click()

@@ -1,4 +1,4 @@
-"""Results over many clips or windows: motion probes, classes, families, planes, time lines and the camera."""
+"""Results over many clips or windows: classes, families, planes, time lines and the camera."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ezclip.figures.report import Picture
 from ezclip.studies.classes import ClassStudy
 from ezclip.studies.frames import PHANTOM, FramePlane
 from ezclip.studies.live import LiveScores
-from ezclip.studies.motion import MotionProbes
 from ezclip.studies.timeline import Timeline, evenly, thumbnail
 from ezclip.types import Document
 from ezclip.video.read import read_clip
@@ -28,17 +27,6 @@ MOST_WINDOWS = 200
 GALLERY = ("base", "ezclip")
 SHIPPED_SIZE = 96  # S of the shipped models
 _SIZE, _PAD, _THUMB, _CARD = 420, 30, 96, 160
-
-
-def motion(probes: MotionProbes) -> str:
-    """Verdicts and the table of probes."""
-    rows = [
-        [name, p.variation, p.answer, f"{p.score:.1%}", f"{p.rank:.1f}", f"{p.variance:.4f}"]
-        + [f"{p.central_difference:.4f}", "other frames" if np.isnan(p.map_change) else f"{p.map_change:.1%}"]
-        for name, of_model in probes.probes.items()
-        for p in of_model
-    ]
-    return render("motion", probes=probes, rows=rows)
 
 
 def class_tables(study: ClassStudy) -> str:

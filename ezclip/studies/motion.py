@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ezclip.data.tabletop.classes import PARTNER
 from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.progress import Progress, Steps, within
@@ -93,6 +94,8 @@ class Probe:
     variance: float  # see ``Observation``
     central_difference: float  # see ``Observation``
     map_change: float  # see ``Observation``
+    opposite: str  # the partner of that label, else the best other label reversed; "" for a single class name
+    opposite_score: float  # of the opposite, in [0, 1]; 0 where there is none
 
     def as_json(self) -> Document:
         """Plain values; a map change that cannot be measured is null."""
@@ -130,15 +133,18 @@ def probe(
     predictor: Predictor, observed: list[Observation], labels: list[str], sentences: dict[str, list[str]] | None = None
 ) -> list[Probe]:
     """The prediction for each variation, "as it is" first, of the model that made the observations."""
+    ranked = {o.variation: [predictor.rank(f, labels, sentences) for f in o.frames.split(1)] for o in observed}
+    own = ranked["as it is"][0][0].label
+    others = [p.label for p in ranked["reversed"][0] if p.label != own]
+    opposite = PARTNER[own] if PARTNER.get(own) in others else next(iter(others), "")
     probes: list[Probe] = []
-    answer_as_it_is = ""
     for o in observed:
-        draws = [predictor.rank(frames, labels, sentences) for frames in o.frames.split(1)]
-        answer = draws[0][0].label
-        answer_as_it_is = answer_as_it_is or answer
-        places = [next((p.score, p.logit, r) for r, p in enumerate(d, 1) if p.label == answer_as_it_is) for d in draws]
+        draws = ranked[o.variation]
+        places = [next((p.score, p.logit, r) for r, p in enumerate(d, 1) if p.label == own) for d in draws]
         score, logit, rank = np.mean(places, axis=0).tolist()
-        probes.append(Probe(o.variation, answer, score, logit, rank, o.variance, o.central_difference, o.map_change))
+        against = float(np.mean([sum(p.score for p in d if p.label == opposite) for d in draws]))
+        measured = o.variance, o.central_difference, o.map_change
+        probes.append(Probe(o.variation, draws[0][0].label, score, logit, rank, *measured, opposite, against))
     return probes
 
 

@@ -9,6 +9,7 @@ import pytest
 from app import html
 from app.services import Services
 from ezclip.checkpoints.cards import measured, shipped_variants
+from ezclip.checkpoints.identity import Identity
 from ezclip.data.tabletop.truth import sample_entry
 from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
@@ -16,7 +17,7 @@ from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.classes import Classes
 from ezclip.studies.corruption import Corrupt
 from ezclip.studies.frames import CompareFrames
-from ezclip.studies.motion import ProbeMotion
+from ezclip.studies.motion import MotionProbes, Probe, ProbeMotion
 from ezclip.studies.timeline import Moment, ScoreTimeline, Timeline
 
 SAMPLES = sorted((Path(__file__).parents[2] / "assets" / "samples").glob("*.mp4"))
@@ -85,3 +86,24 @@ def test_the_gallery_names_every_family() -> None:
     assert page.count("<button") == len(entries) == 9
     told = measured("ezclip")["families"]["night"]["top1"]
     assert "night" in page and f"{told:.0%}" in page
+
+
+def probe(variation: str, answer: str, score: float, against: float) -> Probe:
+    return Probe(variation, answer, score, 1.0, 1.0, 0.1, 0.1, float("nan"), "Closing something", against)
+
+
+def test_slopes_and_dots_stand_where_the_scores_are() -> None:
+    blind = [probe("as it is", "<a>", 0.5, 0.45), probe("reversed", "<a>", 0.5, 0.45), probe("shuffled", "<a>", 0, 0)]
+    sees = [probe("as it is", "Opening something", 1, 0), probe("reversed", "Closing something", 0.25, 0.75)]
+    sees.append(probe("shuffled", "Opening something", 0.5, 0))
+    study = ProbeMotion("x.mp4", "a, b")
+    page = html.motion(MotionProbes(study, [Identity("base"), Identity("ezclip")], {"base": blind, "ezclip": sees}))
+    first, second = page.split("<figure")[1:]
+    assert 'y1="111.0" x2="270" y2="111.0"' in first and "best other answer" in first  # 26 + 170 * (1 - 0.5)
+    assert 'y="110.8"' in first and 'y="127.8"' in first, "the numbers 50 and 45 keep 17 apart around y = 115.25"
+    assert 'y1="26.0" x2="270" y2="153.5"' in second and 'y1="196.0" x2="270" y2="68.5"' in second
+    assert "the opposite" in second and "<a>" not in page and "&lt;a&gt;" in page
+    dots = second.split("ez-probes")[1]
+    assert dots.count("ez-hollow") == 1 and 'ez-second ez-hollow"><line x1="0" x2="25.0%"' in dots
+    assert dots.count('cx="50.0%"') == 3, "two of the blind model, one of the other"
+    assert page.index("ez-verdict") < page.index("<svg") < page.index("<details>") < page.index("<table")
