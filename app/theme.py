@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from app import html
 from ezclip.figures.stage import style
 
 THEME = gr.themes.Soft(
@@ -21,7 +22,8 @@ THEME = gr.themes.Soft(
     button_primary_background_fill_dark="*primary_600",
 )
 
-CSS = """
+CSS = (
+    """
 .gradio-container { width: 100%; max-width: 1900px !important; margin: 0 auto !important; overflow: clip !important; }
 .gradio-container > .main, .gradio-container > .main > .wrap { padding: 4px 8px !important; }
 .gradio-container .column.gap, .gradio-container .contain > .column { gap: 8px; }
@@ -107,39 +109,9 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-matrix th img { width: 44px; height: 44px; display: inline-block; border-radius: 3px; vertical-align: middle; }
 .ez-matrix td { width: 62px; min-width: 52px; height: 44px; text-align: center; padding: 0; }
 .ez-matrix td.ez-own { background: var(--background-fill-secondary); color: var(--body-text-color-subdued); }
-.ez-plane { border: 1px solid var(--border-color-primary); border-radius: 6px; width: 100%; max-width: 520px;
-  background: var(--background-fill-secondary); }
-.ez-plane image { display: none; pointer-events: none; }
-.ez-plane .ez-point:hover image, .ez-plane .ez-point:focus image { display: inline; }
-.ez-plane .ez-point { outline: none; }
-.ez-plane .ez-point:focus circle { stroke-width: 3; stroke: var(--primary-500); }
-.ez-plane text { font-size: 9px; fill: #fff; paint-order: stroke; stroke: #0008; stroke-width: 2px;
-  pointer-events: none; }
 .ez-legend { display: flex; flex-wrap: wrap; gap: 4px 14px; margin-bottom: 10px; font-size: .85rem;
   color: var(--body-text-color); }
 .ez-legend i { display: inline-block; width: 12px; height: 12px; border-radius: 6px; margin-right: 5px; }
-.gradio-container { --ez-first: #6b7280; --ez-second: #0072b2; --ez-gain: #0072b2; --ez-loss: #b45309; }
-.dark .gradio-container, .gradio-container.dark { --ez-first: #a8b0bd; --ez-second: #56b4e9; --ez-gain: #56b4e9;
-  --ez-loss: #f0a050; }
-.ez-first { --ez-colour: var(--ez-first); } .ez-second { --ez-colour: var(--ez-second); }
-.ez-slopes figure { margin: 0; } .ez-slopes figcaption { display: flex; flex-direction: column; gap: 2px; }
-.ez-slopes figcaption span { font-size: .9rem; }
-:is(.ez-slopes figcaption, .ez-legend) svg { display: inline; vertical-align: middle; }
-.ez-slope { width: 100%; max-width: 440px; display: block; }
-.ez-slope text, .ez-line svg text { fill: var(--body-text-color); font-size: 14px; }
-.ez-slope text.ez-axis { fill: var(--body-text-color-subdued); font-size: 12px; }
-:is(.ez-slopes, .ez-rows, .ez-legend) svg line { stroke: var(--ez-colour); stroke-width: 2.5; }
-:is(.ez-slopes, .ez-rows, .ez-legend) svg circle { fill: var(--ez-colour); stroke: var(--ez-colour); stroke-width: 2; }
-.ez-slopes .ez-against line { stroke-dasharray: 5 4; }
-.ez-slopes .ez-against circle, .ez-hollow circle { fill: var(--background-fill-primary) !important; }
-:is(.ez-slopes, .ez-rows) svg line.ez-grid { stroke: var(--border-color-primary); stroke-width: 1; }
-.ez-rows { color: var(--body-text-color); max-width: 900px; }
-.ez-line { display: grid; grid-template-columns: minmax(84px, 110px) 1fr 44px; gap: 14px; align-items: center; }
-.ez-line svg { width: 100%; overflow: visible; display: block; }
-.ez-line small { font-size: .8rem; font-variant-numeric: tabular-nums; line-height: 16px;
-  color: var(--body-text-color-subdued); }
-.ez-ends div { display: flex; justify-content: space-between; margin: 0 -14px; }
-.ez-ends i { font-style: normal; font-size: .75rem; color: var(--body-text-color-subdued); }
 .ez-verdict { font-size: 1.05rem; color: var(--body-text-color); padding-left: 1.2rem; list-style: disc; }
 .ez-frames { display: flex; flex-wrap: wrap; gap: 4px; margin-bottom: 10px; }
 .ez-frames img { width: 84px; border-radius: 4px; }
@@ -159,4 +131,7 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-time td img { width: 72px; height: 72px; border-radius: 3px; margin: 0; display: inline-block; }
 .ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }
 .ez-time button { color: var(--body-text-color); }
-""" + style()
+"""
+    + html.asset("charts.css")
+    + style()
+)

@@ -65,7 +65,7 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
     look("motion")
     open_tab(page, "classes")
     page.locator("#shipped-show").click()
-    page.locator("#class-chart img").wait_for(timeout=60_000)
+    page.locator("#class-chart svg").first.wait_for(timeout=60_000)
     look("classes")
     open_tab(page, "embeddings")
     page.locator("#frames-run").click()

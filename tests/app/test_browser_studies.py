@@ -80,7 +80,31 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     open_tab(page, "classes")
     page.locator("#shipped-show").click()
     expect(page.locator("#class-verdict")).to_contain_text("ezclip is ahead", timeout=15_000)
-    expect(page.locator("#class-chart img, #class-bars img")).to_have_count(2)
+    expect(page.locator("#class-chart .ez-line[data-label]")).to_have_count(31)
+    clips = page.locator("#class-chart .ez-clip:visible")
+    expect(clips).to_have_count(16)
+    expect(page.locator("#class-chart .ez-film[style*=data]")).to_have_count(16, timeout=30_000)
+    assert "right" in clips.first.inner_text().split("ezclip:")[1], "at first those that the model fixes"
+    page.get_by_role("button", name="Broken by ezclip").click()
+    assert "right" in clips.first.inner_text().split("ezclip:")[0]
+    confusion = page.locator("#class-chart .ez-confusions:visible button").first
+    told, count = confusion.inner_text().rsplit(maxsplit=1)
+    confusion.click()
+    expect(clips).to_have_count(int(count))
+    expect(page.locator("#class-chart .ez-which")).to_have_text(told)
+    page.get_by_role("button", name="name", exact=True).click()
+    first = page.locator("#class-chart .ez-line[data-label]").first
+    expect(first).to_contain_text("Approaching something with your camera")
+    first.click()
+    expect(page.locator("#class-chart .ez-which")).to_have_text("Approaching something with your camera")
+    point = page.locator("#class-map .ez-point").nth(3)
+    point.scroll_into_view_if_needed()
+    around = point.locator("circle").bounding_box()
+    assert around is not None
+    page.mouse.move(around["x"] + around["width"] / 2, around["y"] - 2)  # beside it
+    card = page.locator("#class-map .ez-hover")
+    expect(card).to_contain_text(page.locator("#class-map .ez-ringed").get_attribute("data-title") or "no ring")
+    expect(card.locator(".ez-film[style*=data]")).to_be_visible(timeout=15_000)
     page.locator("#shipped-baseline input").click()
     page.get_by_role("option", name="prompts", exact=True).click()
     page.locator("#shipped-show").click()
@@ -117,7 +141,7 @@ def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
     page.locator("#two input[type=file]").set_input_files(tmp_path / "second.csv")
     page.locator("#two .file-preview").wait_for()
     page.locator("#tables-run").click()
-    expect(page.locator("#class-table")).to_contain_text("fixed", timeout=15_000)
+    expect(page.locator("#class-chart")).to_contain_text("Fixed by second table: 0", timeout=15_000)
     for label in ("waving", "jumping"):
         (tmp_path / "clips" / label).mkdir(parents=True)
         write_video(tmp_path / "clips" / label / "1.mp4", count=9)
