@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from string import ascii_uppercase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from app.html.pieces import render, uris
 from ezclip.figures.charts import COLOURS
 from ezclip.figures.maps import square
 from ezclip.studies.classes import ClassStudy
-from ezclip.studies.frames import PHANTOM, FramePlane
+from ezclip.studies.frames import BENT, PHANTOM, FramePlane
 
 if TYPE_CHECKING:
     from ezclip.evaluation.classwise import ClassMap
@@ -31,24 +31,34 @@ def _shade(i: int) -> str:
 
 
 def frame_plane(plane: FramePlane) -> str:
-    """Two panels on the same axes, one colour a clip, frames joined in time; pictures show on hover or focus."""
-    clips = plane.clips
-    xys = _on_canvas(plane.points).reshape(len(plane.models), len(clips), -1, 2)
-    corners = np.clip(xys + (8, -_THUMB - 8), 0, _SIZE - _THUMB)  # of the pictures
-    pictures = [uris(square(clip.images, _THUMB, plane.image_size)) for clip in clips]
-    panels: list[tuple[str, list[Any]]] = [(name, []) for name in plane.models]
-    for m, (_, lines) in enumerate(panels):
+    """The verdict, and two panels on the same axes: one colour a clip, frames joined in time, static copies hollow.
+
+    The frames of the first clip have ``data-t``: it is the one in the player.
+    """
+    clips, both = plane.clips, np.concatenate([plane.points, plane.copies])
+    shape = (2, len(plane.models), len(clips), -1, 2)
+    moving, still = _on_canvas(both).reshape(shape)
+    panels = []
+    for m, name in enumerate(plane.models):
+        lines = []
         for c, clip in enumerate(clips):
-            titles = [f"{clip.name}, frame {t + 1} at {second:.2f} s" for t, second in enumerate(clip.seconds)]
-            points = list(zip(xys[m, c].tolist(), corners[m, c].tolist(), titles, pictures[c], strict=True))
-            lines.append((_shade(c), ascii_uppercase[c], points))
+            points = [(*at, f"{clip.seconds[t]:.2f} s") for t, at in enumerate(moving[m, c].tolist())]
+            lines.append((_shade(c), ascii_uppercase[c], clip.name, points, still[m, c].tolist()))
+        panels.append((name, lines))
     rows = [
-        [name, clip, *(f"{v:.4f}" for v in values), "no spread at all" if share is None else f"{share:.0%}"]
+        [name, clip, *(f"{v:.4f}" for v in values[:4]), *("none" if np.isnan(v) else f"{v:.0f}°" for v in values[4:])]
+        + ["no spread at all" if share is None else f"{share:.0%}"]
         for name, clip, values, share in plane.spread()
     ]
-    legend = [(_shade(i), ascii_uppercase[i], clip.name) for i, clip in enumerate(clips)]
     return render(
-        "frame_plane", plane=plane, clips=legend, panels=panels, rows=rows, size=_SIZE, thumb=_THUMB, phantom=PHANTOM
+        "frame_plane",
+        plane=plane,
+        clips=[(_shade(i), ascii_uppercase[i], clip.name) for i, clip in enumerate(clips)],
+        pictures=[uris(square(clip.images, _THUMB, plane.image_size)) for clip in clips],
+        panels=panels,
+        rows=rows,
+        size=_SIZE,
+        notes=[PHANTOM, BENT],
     )
 
 

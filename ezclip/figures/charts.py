@@ -158,13 +158,20 @@ def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figur
 
 
 def plane(
-    points: np.ndarray, panel: Sequence[str], group: Sequence[str], *, title: str, trajectories: bool = False
+    points: np.ndarray,
+    panel: Sequence[str],
+    group: Sequence[str],
+    *,
+    title: str,
+    trajectories: bool = False,
+    hollow: Sequence[bool] | None = None,
 ) -> Figure:
     """Points (n, 2) of a projection, one panel per model and one colour per group, all on the same axes.
 
     ``panel`` has the n names of the models, ``group`` those of the clips or classes; ``trajectories`` joins the points
-    of a group in their order.
+    of a group in their order; ``hollow``, n flags, tells which are drawn as rings, without a name of their own.
     """
+    hollow = [False] * len(points) if hollow is None else hollow
     names, groups = list(dict.fromkeys(panel)), list(dict.fromkeys(group))
     figure = Figure(figsize=(4.6 * len(names) + 2.2, 4.6), layout="constrained")
     axes = figure.subplots(1, len(names), squeeze=False, sharex=True, sharey=True)[0]
@@ -172,13 +179,17 @@ def plane(
     pad = 0.06 * np.maximum(high - low, 1e-6)
     for axis, name in zip(axes, names, strict=True):
         for g, wanted in enumerate(groups):
-            own = [i for i in range(len(points)) if panel[i] == name and group[i] == wanted]
+            both = [i for i in range(len(points)) if panel[i] == name and group[i] == wanted]
+            own, rings = ([i for i in both if hollow[i] == flag] for flag in (False, True))
             colour, marker = COLOURS[g % len(COLOURS)], MARKERS[g // len(COLOURS) % len(MARKERS)]
             if trajectories and own:
                 axis.plot(*points[own].T, color=colour, linewidth=0.8, alpha=0.6)
                 axis.annotate("1", points[own[0]], fontsize=6, ha="center", va="center", zorder=5, color="white")
             style = {"s": 34, "color": colour, "marker": marker, "edgecolors": "0.2", "linewidths": 0.3}
             axis.scatter(*points[own].T, label=_short(wanted, 36), **style)
+            if rings:
+                axis.plot(*points[rings].T, color=colour, linewidth=0.7, linestyle=":")
+                axis.scatter(*points[rings].T, s=34, marker=marker, facecolors="none", edgecolors=colour, linewidths=1)
         axis.set_title(name, **_HEADING)
         axis.set(xlim=(low[0] - pad[0], high[0] + pad[0]), ylim=(low[1] - pad[1], high[1] + pad[1]))
         axis.set(xticks=[], yticks=[])

@@ -64,7 +64,12 @@ def test_studies_as_html(services: Services, movie: Path) -> None:
     pair = {"baseline": "tabletop/base", "model": "tabletop/ezclip"}
     assert "<script" not in html.motion(finish(ProbeMotion(str(movie), "<script>, b").run(services)))
     plane = finish(CompareFrames((str(movie), str(SAMPLES[0])), projection="PCA", **pair).run(services))
-    assert html.frame_plane(plane).count("<circle") == 32
+    page = html.frame_plane(plane)
+    assert page.count("<circle") == 2 * page.count('r="8" fill="none"') == 64, "a hollow point for each frame"
+    assert [int(t) for t in re.findall(r'data-t="(\d)"', page)] == [*range(8)] * 2, "only of the clip in the player"
+    assert page.index(plane.verdict) < page.index("ez-linked") < page.index('data-t="0"')
+    assert set(re.findall(r'data-picture="([^"]+)"', page)) == set(re.findall(r'data-key="([^"]+)"', page))
+    assert page.count('data-picture="1-4"') == 2 * (8 + 1), "the middle frame, in every place of the static copy"
     assert html.corrupted(finish(Corrupt(str(movie), "a, b").run(services))).count("<img") == 8
 
 

@@ -80,11 +80,11 @@ const ezCharts = (element, films) => {
   let ringed = null, card = null;
   function nearest(event) {
     const svg = event.target.closest?.("svg.ez-plane");
-    let best = null, least = PICK;
+    let best = null, least = PICK + .01;
     for (const point of svg ? svg.querySelectorAll(".ez-point") : []) {
       const at = point.querySelector("circle").getBoundingClientRect();
       const far = Math.hypot(at.x + at.width / 2 - event.clientX, at.y + at.height / 2 - event.clientY);
-      if (far <= least) [best, least] = [point, far];
+      if (far < least) [best, least] = [point, far];
     }
     return best;
   }
