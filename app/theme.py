@@ -40,10 +40,11 @@ CSS = (
 #run { gap: 6px; }
 #run #status { font-size: .9rem; }
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
-/* A Cancel button is there only while something runs that it stops. */
+/* A Cancel button is there only while something runs that it stops. Gradio breaks a comma within :has(). */
 button[id$="-cancel"], #cancel { display: none; }
-#run:has(#status .ez-busy, .translucent, .generating) #cancel,
-.tabitem:has(.ez-progress, .ez-busy, .translucent, .generating) button[id$="-cancel"] { display: inline-flex; }
+#run:has(#status .ez-busy) #cancel, #run:has(.translucent) #cancel, #run:has(.generating) #cancel,
+.tabitem:has(.ez-progress) button[id$="-cancel"], .tabitem:has(.ez-busy) button[id$="-cancel"],
+.tabitem:has(.translucent) button[id$="-cancel"], .tabitem:has(.generating) button[id$="-cancel"] { display: inline-flex; }
 #tabs > .tab-wrapper { display: none; }
 .ez-tabs .wrap { gap: 4px; }
 .ez-tabs { padding: 0; border: 0; background: none; box-shadow: none; }

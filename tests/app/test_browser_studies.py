@@ -25,9 +25,18 @@ def test_every_other_tab(open_page: Opener) -> None:
     open_tab(page, "embeddings")
     page.locator("#frames-run").click()
     expect(page.locator("#plane svg.ez-plane")).to_have_count(2, timeout=30_000)
+    expect(page.locator("#plane .ez-verdict")).to_contain_text("when nothing moves")
+    page.locator("#plane .ez-point[data-t='6']").first.focus()
+    expect(page.locator("#plane .ez-hover")).to_contain_text("frame 7 at")
+    assert page.locator("#plane .ez-hover img").evaluate("image => image.naturalWidth") == 96
+    page.locator("#plane .ez-point[data-t='6']").first.dispatch_event("click")  # others may lie above it
+    expect(page.locator("#plane .ez-point.ez-on")).to_have_count(2)
+    assert page.locator("#plane .ez-on").first.get_attribute("data-t") == "6", "the stage is at this frame, too"
     open_tab(page, "motion")
     page.locator("#motion-run").click()
     expect(page.locator("#motion-result .ez-verdict li")).to_have_count(2, timeout=30_000)
+    expect(page.locator("#motion-result svg.ez-slope")).to_have_count(2)
+    expect(page.locator("#motion-result table")).not_to_be_visible()
     open_tab(page, "ood")
     expect(page.locator("#gallery button")).to_have_count(9)
     page.locator("#gallery button", has_text="night").focus()
@@ -141,7 +150,7 @@ def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
     page.locator("#two input[type=file]").set_input_files(tmp_path / "second.csv")
     page.locator("#two .file-preview").wait_for()
     page.locator("#tables-run").click()
-    expect(page.locator("#class-chart")).to_contain_text("Fixed by second table: 0", timeout=15_000)
+    expect(page.locator("#class-chart")).to_contain_text("Fixed by second table: 1", timeout=15_000)
     for label in ("waving", "jumping"):
         (tmp_path / "clips" / label).mkdir(parents=True)
         write_video(tmp_path / "clips" / label / "1.mp4", count=9)
