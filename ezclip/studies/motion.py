@@ -197,12 +197,22 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         }
         return charts.panels(variations, rows, title="Each model's label for the original clip, its frames and its map")
 
+    def slopes(self) -> Figure:
+        """Scores of each model's answer and of its opposite, forward and reversed."""
+        series = {}
+        for name, probes in self.probes.items():
+            plain, turned = ({p.variation: p for p in probes}[v] for v in ("as it is", "reversed"))
+            against = [(plain.opposite, plain.opposite_score, turned.opposite_score)] if plain.opposite else []
+            series[name] = [(plain.answer, plain.score, turned.score), *against]
+        return charts.slopes(series, ends=("forward", "reversed"), title="Scores when the clip is reversed")
+
     def report(self) -> Report:
-        """Verdicts, the chart and the table of every model's probes."""
+        """Verdicts, the charts and the table of every model's probes."""
         rows = [[name, *asdict(p).values()] for name, probes in self.probes.items() for p in probes]
         columns = ["model", *(field.name for field in fields(Probe))]
         note = "score, logit and rank are of the model's top label for the original clip."
+        slopes = Picture("slopes", "Forward and reversed", self.slopes(), "Solid: its answer; dashed: the opposite.")
         chart = Picture("variations", "Variations of the clip, as bars", self.chart())
-        parts = [chart, Table("probes", "Variations of the clip", columns, rows, note)]
+        parts = [slopes, chart, Table("probes", "Variations of the clip", columns, rows, note)]
         lead, clip = " ".join(self.verdicts), Path(self.study.clip).name
         return self._report("Test of motion", lead, parts, clip=clip, texts=self.study.texts)
