@@ -29,7 +29,7 @@ def test_every_other_tab(open_page: Opener) -> None:
     page.locator("#plane .ez-point[data-t='6']").first.focus()
     expect(page.locator("#plane .ez-hover")).to_contain_text("frame 7 at")
     assert page.locator("#plane .ez-hover img").evaluate("image => image.naturalWidth") == 96
-    page.locator("#plane .ez-point[data-t='6']").first.dispatch_event("click")  # others may lie above it
+    page.keyboard.press("Enter")
     expect(page.locator("#plane .ez-point.ez-on")).to_have_count(2)
     assert page.locator("#plane .ez-on").first.get_attribute("data-t") == "6", "the stage is at this frame, too"
     open_tab(page, "motion")
@@ -72,6 +72,8 @@ def test_clips_of_a_zip_open_from_the_map(open_page: Opener, tmp_path: Path) -> 
     page.locator("#zip-run").click()
     expect(page.locator("#class-map .ez-point")).to_have_count(8, timeout=30_000)
     page.locator("#class-map .ez-point").first.focus()
+    expect(page.locator("#class-map .ez-hover")).to_contain_text("<b>waving")
+    expect(page.locator("#class-map .ez-hover .ez-film[style*=data]")).to_be_visible(timeout=15_000)
     page.keyboard.press("Enter")
     expect(page.locator("#class-clip")).to_contain_text("<b>waving", timeout=30_000)
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)

@@ -119,7 +119,11 @@ const ezCharts = (element, films) => {
   element.addEventListener("mouseleave", () => ring(null));
   element.addEventListener("focusin", event => ring(event.target.closest(".ez-point")));
   element.addEventListener("focusout", () => ring(null));
-  element.addEventListener("keydown", event => { if (event.key === "Escape") ring(null); });
+  element.addEventListener("keydown", event => {
+    if (event.key === "Escape") ring(null);
+    const point = event.target.closest(".ez-point[data-t]");
+    if (point && event.key === "Enter") point.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+  });
   element.addEventListener("click", event => {
     const point = event.isTrusted && nearest(event);
     if (!point || point.contains(event.target)) return;
