@@ -44,7 +44,8 @@ CSS = (
 button[id$="-cancel"], #cancel { display: none; }
 #run:has(#status .ez-busy) #cancel, #run:has(.translucent) #cancel, #run:has(.generating) #cancel,
 .tabitem:has(.ez-progress) button[id$="-cancel"], .tabitem:has(.ez-busy) button[id$="-cancel"],
-.tabitem:has(.translucent) button[id$="-cancel"], .tabitem:has(.generating) button[id$="-cancel"] { display: inline-flex; }
+.tabitem:has(.translucent) button[id$="-cancel"], .tabitem:has(.generating) button[id$="-cancel"] {
+  display: inline-flex; }
 #tabs > .tab-wrapper { display: none; }
 .ez-tabs .wrap { gap: 4px; }
 .ez-tabs { padding: 0; border: 0; background: none; box-shadow: none; }
