@@ -10,14 +10,12 @@ import numpy as np
 from PIL import Image
 
 from app import html
-from app.html.pieces import uris
-from ezclip.figures.maps import square
+from app.html.pieces import film_strip
 from ezclip.figures.stage import script
 from ezclip.files import shipped
 from ezclip.types import Document
 
 SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
-_THUMB, _FRAMES = 96, 8  # side in pixels, and frames, of a thumbnail
 # The frame on the stage is marked wherever frames are listed; a click there brings it onto the stage.
 _LINKED = """
 const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t =>
@@ -89,11 +87,8 @@ def _thumbnail(document: Document) -> str:
     film = document["films"][document["film"]]
     sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(film["picture"].partition(",")[2]))))
     width, height = film["width"], film["height"]
-    images = []
-    for i in np.linspace(0, len(film["seconds"]) - 1, _FRAMES).round().astype(int):
-        top, left = i // film["columns"] * height, i % film["columns"] * width
-        images.append(sheet[top : top + height, left : left + width])
-    return uris([np.concatenate(square(np.stack(images), _THUMB, _THUMB), axis=1)])[0]
+    places = [(i // film["columns"] * height, i % film["columns"] * width) for i in range(len(film["seconds"]))]
+    return film_strip(np.stack([sheet[top : top + height, left : left + width] for top, left in places]))
 
 
 def stored(sample: Sample, **more: Any) -> Document:

@@ -40,7 +40,8 @@ some name always wins. The *logit* is the cosine between video and text times th
 the other names.
 
 **Attention maps.** Bright places contributed most to the video's embedding. All rows share one colour scale, so a
-darker row really has less heat. {_MAPS}.
+darker row really has less heat. *Difference maps* are violet or orange on a scale that is symmetric around zero.
+{_MAPS}.
 
 **Gains under the maps.** Patches are removed (deletion) or restored (insertion) in the order of the map and in random
 orders; the gain is the area between the two curves of the label's score, with the 95 % interval that 16 random orders
@@ -57,12 +58,15 @@ alone.
 **Frame embeddings.** One point per frame, both models in one fit. t-SNE and UMAP keep neighbours, not distances;
 trustworthiness measures how well.
 
-**Test motion.** Score and rank are of the model's top label for the original clip; *map change* is the fraction of
-the map's heat that moved, frame by frame. A model that is blind to order keeps all of them when frames are shuffled.
+**Test motion.** Scores are of the model's top label for the original clip, and of its opposite; *map change* is the
+fraction of the map's heat that moved, frame by frame. A model that is blind to order keeps all of them when frames are
+shuffled.
 
-**Compare classes.** The chart shows what each class gains or loses; a confusion is fixed where only the second model is
-right. In the map of videos each point is one clip, numbered by its class; the *silhouette* (-1 to 1) measures how well
-a model separates the classes. *Difference maps* are violet or orange on a scale that is symmetric around zero.
+**Compare classes.** Each row goes from the baseline's accuracy to the model's; the band is the 95 % interval of the
+change. A clip is *fixed* where only the model is right, *broken* where only the baseline is; *margin* is the score of
+a clip's class minus the best other score. In the map each point is one clip, numbered by its class; the *silhouette*
+(-1 to 1) measures how well a model separates the classes. *Difference maps* are violet or
+orange on a scale that is symmetric around zero.
 
 **Long video.** One column per window: the middle frame with its heat, and the scores of the labels that won most often;
 the winner of each window is outlined.

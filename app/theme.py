@@ -2,6 +2,7 @@
 
 import gradio as gr
 
+from app import html
 from ezclip.figures.stage import style
 
 THEME = gr.themes.Soft(
@@ -38,12 +39,18 @@ CSS = """
 #run { gap: 6px; }
 #run #status { font-size: .9rem; }
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
+<<<<<<< HEAD
 .ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
 .gradio-container:has(.ez-outdated) :is(#stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
 /* A Cancel button is there only while something runs that it stops. */
+=======
+/* A Cancel button is there only while something runs that it stops. Gradio breaks a comma within :has(). */
+>>>>>>> charts
 button[id$="-cancel"], #cancel { display: none; }
-#run:has(#status .ez-busy, .translucent, .generating) #cancel,
-.tabitem:has(.ez-progress, .ez-busy, .translucent, .generating) button[id$="-cancel"] { display: inline-flex; }
+#run:has(#status .ez-busy) #cancel, #run:has(.translucent) #cancel, #run:has(.generating) #cancel,
+.tabitem:has(.ez-progress) button[id$="-cancel"], .tabitem:has(.ez-busy) button[id$="-cancel"],
+.tabitem:has(.translucent) button[id$="-cancel"], .tabitem:has(.generating) button[id$="-cancel"] {
+  display: inline-flex; }
 #tabs > .tab-wrapper { display: none; }
 .ez-tabs .wrap { gap: 4px; }
 .ez-tabs { padding: 0; border: 0; background: none; box-shadow: none; }
@@ -109,14 +116,6 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-matrix th img { width: 44px; height: 44px; display: inline-block; border-radius: 3px; vertical-align: middle; }
 .ez-matrix td { width: 62px; min-width: 52px; height: 44px; text-align: center; padding: 0; }
 .ez-matrix td.ez-own { background: var(--background-fill-secondary); color: var(--body-text-color-subdued); }
-.ez-plane { border: 1px solid var(--border-color-primary); border-radius: 6px; width: 100%; max-width: 520px;
-  background: var(--background-fill-secondary); }
-.ez-plane image { display: none; pointer-events: none; }
-.ez-plane .ez-point:hover image, .ez-plane .ez-point:focus image { display: inline; }
-.ez-plane .ez-point { outline: none; }
-.ez-plane .ez-point:focus circle { stroke-width: 3; stroke: var(--primary-500); }
-.ez-plane text { font-size: 9px; fill: #fff; paint-order: stroke; stroke: #0008; stroke-width: 2px;
-  pointer-events: none; }
 .ez-legend { display: flex; flex-wrap: wrap; gap: 4px 14px; margin-bottom: 10px; font-size: .85rem;
   color: var(--body-text-color); }
 .ez-legend i { display: inline-block; width: 12px; height: 12px; border-radius: 6px; margin-right: 5px; }
@@ -139,4 +138,11 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-time td img { width: 72px; height: 72px; border-radius: 3px; margin: 0; display: inline-block; }
 .ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }
 .ez-time button { color: var(--body-text-color); }
+<<<<<<< HEAD
 """ + style()
+=======
+"""
+    + html.asset("charts.css")
+    + style()
+)
+>>>>>>> charts

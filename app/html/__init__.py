@@ -1,6 +1,7 @@
 """Values as HTML, through jinja2 templates that escape every text; and small pictures as data addresses."""
 
 # ruff: noqa: F401  (the functions that other folders use)
+from app.html.classes import class_chart, class_tables
 from app.html.clips import (
     cards,
     corrupted,
@@ -13,5 +14,7 @@ from app.html.clips import (
     strip,
     temporal,
 )
-from app.html.pieces import busy, empty, outdated, progress, source, verdict
-from app.html.studies import class_plane, class_tables, frame_plane, gallery, live, motion, timeline
+from app.html.pieces import STRIP_FRAMES, asset, busy, empty, film_strip, outdated, progress, source, verdict
+from app.html.planes import class_plane, frame_plane
+from app.html.probes import motion
+from app.html.studies import gallery, live, timeline

@@ -13,10 +13,11 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ezclip.figures.maps import overlay
+from ezclip.figures.maps import overlay, square
 from ezclip.progress import Progress
 from ezclip.studies.declaration import Study
 
+STRIP_FRAMES, STRIP_SIDE = 8, 96  # of a thumbnail that plays on hover; the side in pixels
 BRIGHT = 0.179  # luminance above which black is more readable than white
 
 
@@ -28,6 +29,12 @@ def uris(images: Iterable[np.ndarray]) -> list[str]:
         Image.fromarray(image).save(buffer, "JPEG", quality=85)
         found.append(f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}")
     return found
+
+
+def film_strip(images: np.ndarray) -> str:
+    """Some frames of (n, H, W, 3), evenly spaced, side by side as a data address."""
+    chosen = images[np.linspace(0, len(images) - 1, STRIP_FRAMES).round().astype(int)]
+    return uris([np.concatenate(square(chosen, STRIP_SIDE, STRIP_SIDE), axis=1)])[0]
 
 
 def drawn(figure: Figure) -> str:
@@ -78,6 +85,11 @@ _ENVIRONMENT.tests["numeric"] = _numeric
 def render(template: str, **values: Any) -> str:
     """A template filled with values."""
     return _ENVIRONMENT.get_template(f"{template}.html").render(**values)
+
+
+def asset(name: str) -> str:
+    """A script or a style sheet beside the templates."""
+    return (Path(__file__).parent / "templates" / name).read_text("utf-8")
 
 
 def _macro(name: str, *arguments: Any) -> str:

@@ -7,7 +7,7 @@ import gradio as gr
 from app import html, texts
 from app.actions.uploads import unpacked_zip, uploaded_folder
 from app.controls import Controls
-from app.events import PRIVATE, guarded, start, stop
+from app.events import INSTANT, PRIVATE, guarded, start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
@@ -16,6 +16,8 @@ from ezclip.errors import UserError
 from ezclip.progress import Progress, Steps, finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.classes import Classes, ClassStudy, Evaluate
+from ezclip.video.read import read_clip
+from ezclip.video.sampling import segment_centres
 
 CANCELLED = "Cancelled. The clips scored so far are cached: press the button again to resume."
 NO_MAP = "No map of videos: it needs embeddings of two models of equal width, which tables of predictions lack."
@@ -23,6 +25,9 @@ EMPTY = "Which classes gain, which lose, and by how much: show the shipped resul
 # Gradio drops the folders of an uploaded folder's files, so the page remembers them.
 _REMEMBER_FOLDER = """;document.addEventListener('change', e => { if (e.target.webkitdirectory)
     window.ezFolder = [...e.target.files].map(f => f.webkitRelativePath) }, true)"""
+# The charts ask for strips of frames with "input".
+_FILMS = "window.ezFilms = ezCharts(element, rows => trigger('input', {rows}));"
+MOST_FILMS = 6  # strips for one request
 _FOLDER = "() => { const n = (window.ezFolder || []).join('\\n'); window.ezFolder = []; return n }"
 
 
@@ -53,13 +58,13 @@ def classes_tab(services: Services, controls: Controls) -> None:
                 second = gr.File(label="of a second model, to compare", file_types=[".csv"], elem_id="two", **small)
             tables = gr.Button("Show the tables", elem_id="tables-run")
         verdict = gr.HTML(html.empty(EMPTY), elem_id="class-verdict")
-        chart = gr.Plot(visible=False, show_label=False, label="Differences by class", elem_id="class-chart")
-        plane = gr.HTML("", elem_id="class-map", js_on_load=CHOOSE + _REMEMBER_FOLDER)
+        films = gr.JSON(visible=False)  # strips of frames that the charts asked for
+        charts = html.asset("charts.js") + _FILMS + CHOOSE + _REMEMBER_FOLDER
+        plane = gr.HTML("", elem_id="class-map", js_on_load=charts)
         opened = OpenedClip(services, "class")
-        bars = gr.Plot(visible=False, show_label=False, label="Accuracy by class", elem_id="class-bars")
         details = gr.HTML("", elem_id="class-table")
         export = StudyExport(services, "classes")
-    outputs = [verdict, chart, plane, bars, details, export.state, opened.box]
+    outputs = [verdict, plane, details, export.state, opened.box]
 
     def work(path: str | None, files: list[str] | None, listed: str, *values: Any) -> Steps[ClassStudy]:
         if not path and not files:
@@ -77,15 +82,22 @@ def classes_tab(services: Services, controls: Controls) -> None:
     def choose(row: int, found: ClassStudy | None, *values: Any) -> Choice:
         from ezclip.evaluation.shipped import draw_test_clip
 
-        if found is None or found.class_map is None:
+        if found is None:
             raise UserError("Evaluate clips first.")
-        clip = found.class_map.rows[row]
+        clip = found.model.rows[row]
         path = clip.path if isinstance(found.study, Evaluate) else draw_test_clip(clip, services.scratch())
         models = [identity.name for identity in found.identities] or [f"tabletop/{e.model}" for e in found.evaluations]
         labels = "\n".join(found.model.labels)
         more = {"clip": str(path), "labels": labels, "sentences": {}, "baseline": models[0], "model": models[-1]}
         return Choice(controls.study(Analyse, values, **more), clip.label)
 
+    def strips(event: gr.EventData, found: ClassStudy | None) -> dict[str, str]:
+        rows = [int(row) for row in event._data["rows"][:MOST_FILMS]] if found else []
+        strips = {row: _strip(found, row) for row in rows if 0 <= row < len(found.model.rows)} if found else {}
+        return {str(row): strip for row, strip in strips.items() if strip}
+
+    asked = plane.input(strips, export.state, films, show_progress="hidden", trigger_mode="multiple", **INSTANT)
+    asked.then(None, films, None, js="found => window.ezFilms(found)", **INSTANT)
     show_shipped.click(guarded(show_tables), shipped, outputs, **PRIVATE)
     tables.click(guarded(show_tables), [first, second], outputs, **PRIVATE)
     folder.upload(None, None, names, js=_FOLDER, **PRIVATE)
@@ -94,14 +106,28 @@ def classes_tab(services: Services, controls: Controls) -> None:
     opened.open_on(plane, choose, [export.state, *controls])
 
 
+def _strip(found: ClassStudy, row: int) -> str:
+    """Some frames of a clip side by side; empty where it cannot be read."""
+    from ezclip.evaluation.shipped import draw_test_images
+
+    clip = found.model.rows[row]
+    try:
+        images = (
+            read_clip(clip.path, lambda total: segment_centres(total, html.STRIP_FRAMES)).images
+            if isinstance(found.study, Evaluate)
+            else draw_test_images(clip)
+        )
+    except UserError:
+        return ""
+    return html.film_strip(images)
+
+
 def _show(study: ClassStudy) -> list[Any]:
     skipped = [f"{row.short_name} could not be read: {why}" for row, why in study.model.skipped]
-    differences, accuracies = study.charts()
+    plane = html.class_plane(study, study.class_map) if study.class_map else f'<p class="ez-note">{NO_MAP}</p>'
     return [
         html.verdict(study.verdict, skipped),
-        gr.Plot(differences, visible=True) if differences else gr.Plot(visible=False),
-        html.class_plane(study.class_map) if study.class_map else f'<p class="ez-note">{NO_MAP}</p>',
-        gr.Plot(accuracies, visible=True),
+        html.class_chart(study) + plane,
         html.class_tables(study),
         study,
         gr.Column(visible=False),

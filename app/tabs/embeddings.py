@@ -17,7 +17,7 @@ from ezclip.studies.frames import CompareFrames, FramePlane
 MOST_SAMPLES = 7  # beside the clip in the player
 EMPTY = (
     "Each frame becomes a point. Choose clips and two models, then press the button: models that see motion spread the "
-    "frames of a moving clip; the table shows how much of that spread a static copy has, too."
+    "frames of a moving clip. Hollow points are the same clip standing still: spread that is there when nothing moves."
 )
 
 
@@ -44,7 +44,8 @@ class EmbeddingsTab:
             with gr.Row():
                 run = gr.Button("Project frames", elem_id="frames-run")
                 cancel = gr.Button("Cancel", elem_id="frames-cancel")
-            plane = gr.HTML(html.empty(EMPTY), elem_id="plane")
+            gestures = html.asset("charts.js") + "ezCharts(element);"
+            plane = gr.HTML(html.empty(EMPTY), elem_id="plane", js_on_load=gestures)
             export = StudyExport(services, "frames")
 
         def work(chosen: list[str] | None, more: list[str] | None, *values: Any) -> Steps[FramePlane]:

@@ -25,13 +25,12 @@ def motion_tab(services: Services, controls: Controls) -> None:
             run = gr.Button("Test the order of frames", elem_id="motion-run")
             cancel = gr.Button("Cancel", elem_id="motion-cancel")
         found = gr.HTML(html.empty(EMPTY), elem_id="motion-result")
-        chart = gr.Plot(visible=False, show_label=False, label="Scores by variation", elem_id="motion-chart")
         export = StudyExport(services, "motion")
 
     def work(*values: Any) -> Steps[MotionProbes]:
         return services.run(controls.study(ProbeMotion, values))
 
     def show(probes: MotionProbes) -> list[Any]:
-        return [html.motion(probes), gr.Plot(probes.chart(), visible=True), probes]
+        return [html.motion(probes), probes]
 
-    stop(cancel, [start(run.click, work, list(controls), [found, chart, export.state], show)], found)
+    stop(cancel, [start(run.click, work, list(controls), [found, export.state], show)], found)

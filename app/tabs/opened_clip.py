@@ -25,6 +25,8 @@ CHOOSE = """const choose = e => { const p = e.target.closest('[data-row]');
     if (p && pressed) trigger('select', {row: +p.dataset.row}) };
     element.addEventListener('click', choose); element.addEventListener('keydown', choose)"""
 
+_TO_CLIP = "() => document.querySelector('#{}')?.scrollIntoView({{behavior: 'smooth', block: 'center'}})"
+
 
 class Choice(NamedTuple):
     """A chosen clip: what to analyse, its true label, its family, and the accuracies measured on that."""
@@ -66,6 +68,7 @@ class OpenedClip:
         """
         row = gr.State(0)
         picked = places.select(_chosen, None, [row, self.box], **INSTANT)
+        picked.success(None, None, None, js=_TO_CLIP.format(self.shown.elem_id), **INSTANT)
 
         def work(*values: Any) -> Steps[tuple[Analysis, Choice]]:
             choice = choose(*values)

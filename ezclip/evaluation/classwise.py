@@ -120,6 +120,50 @@ def compare(first: Evaluation, second: Evaluation) -> Comparison:
     )
 
 
+@dataclass(frozen=True)
+class ChangedClip:
+    """A clip that only one of two models gets right.
+
+    Attributes:
+        row: its place in the evaluations' rows.
+        label: its class.
+        first: the first model's prediction.
+        second: the second model's.
+        margin: the second model's margin minus the first's, in [-2, 2], not negative where ``fixed``. A model's margin
+            is the score of the clip's class minus the best other score.
+    """
+
+    row: int
+    label: str
+    first: str
+    second: str
+    margin: float
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the second model is right."""
+        return self.second == self.label
+
+
+def changed_clips(first: Evaluation, second: Evaluation) -> list[ChangedClip]:
+    """The clips that only one of two models gets right, the largest change of margin first; both saw the same clips."""
+    if not first.rows:
+        return []
+    margins, answers = [], []
+    for e in (first, second):
+        own, scores = np.arange(len(e.rows)), e.scores.numpy().astype(float)
+        others = scores.copy()
+        others[own, e.targets] = 0
+        margins.append(scores[own, e.targets] - others.max(axis=1))
+        answers.append([e.labels[i] for i in scores.argmax(axis=1)])
+    change = margins[1] - margins[0]
+    places = np.flatnonzero(first.right != second.right)
+    return [
+        ChangedClip(int(i), first.rows[i].label, answers[0][i], answers[1][i], float(change[i]))
+        for i in places[np.argsort(-np.abs(change[places]), kind="stable")]
+    ]
+
+
 def top_changed(comparison: Comparison, count: int = 8) -> list[str]:
     """The classes that changed most, for the embedding map."""
     return [d.label for d in sorted(comparison.classes, key=lambda d: -abs(d.difference))[:count]]

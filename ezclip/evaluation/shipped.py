@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from ezclip.checkpoints.cards import predictions_file, shipped_report, shipped_variants
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.classes import LABELS, PARTNER
-from ezclip.data.tabletop.generate import draw_again
+from ezclip.data.tabletop.generate import draw_again, images_again
 from ezclip.errors import UserError
 from ezclip.evaluation.classwise import ClassMap, read_class_map
 from ezclip.evaluation.run import Evaluation, read_predictions
@@ -45,6 +47,19 @@ def draw_test_clip(row: Row, folder: Path) -> Path:
     Raises:
         UserError: not a clip of Tabletop Motion.
     """
+    return draw_again(folder, split="val", seed=TEST_SEED, label=row.label, number=_number(row))
+
+
+def draw_test_images(row: Row) -> np.ndarray:
+    """The frames of such a clip, uint8 (n, H, W, 3), before they are encoded.
+
+    Raises:
+        UserError: not a clip of Tabletop Motion.
+    """
+    return images_again("val", TEST_SEED, row.label, _number(row))
+
+
+def _number(row: Row) -> int:
     if row.label not in LABELS or not row.path.stem.isdigit():
         raise UserError(f"{row.short_name} is not a clip of Tabletop Motion; it cannot be redrawn.")
-    return draw_again(folder, split="val", seed=TEST_SEED, label=row.label, number=int(row.path.stem))
+    return int(row.path.stem)

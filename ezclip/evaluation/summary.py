@@ -105,7 +105,11 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
     confusions = [["fixed", *row] for row in comparison.fixed] + [["created", *row] for row in comparison.created]
     title = "Confusions that the second model fixes and creates"
     note = f"Blue: {second} gains; whiskers: 95 % paired bootstrap over a class's clips."
+    gains = [(d.label, d.first, (d.difference, d.low, d.high)) for d in comparison.classes]
+    dumbbells = charts.dumbbells(gains, comparison.models, title=f"{first} to {second}")
+    band = "The band is the same interval, around the second model's accuracy."
     return [
+        Picture("dumbbells", "From the first model to the second", dumbbells, band),
         Picture("classwise_chart", "Class by class (Fig. 5)", differences_chart(comparison), note),
         Table("classwise", "Class by class", columns, rows, "Without correction for the number of classes."),
         Table("confusions", title, ["change", "class", "taken for", "clips"], confusions),

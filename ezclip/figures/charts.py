@@ -38,6 +38,51 @@ def differences(rows: Sequence[tuple[str, Bar]], *, title: str, most: int = 20) 
     return figure
 
 
+def dumbbells(rows: Sequence[tuple[str, float, Bar]], names: tuple[str, str], *, title: str, most: int = 60) -> Figure:
+    """A line for each class from a first model's value to a second's, the largest gain on top.
+
+    ``rows`` are label, the first value in [0, 1], and the gain with its interval in [-1, 1]; the band is the interval
+    around the second value. Of more rows than ``most`` those that change most are shown.
+    """
+    shown = sorted(sorted(rows, key=lambda row: -abs(row[2][0]))[:most], key=lambda row: row[2][0])
+    if len(shown) < len(rows):
+        title = f"{title}: the {most} of {len(rows)} classes that change most"
+    figure, axis = _chart(8.4, 1.4 + 0.22 * len(shown), "x", x_label="top-1, %")
+    first = 100 * np.array([value for _, value, _ in shown])
+    second, low, high = (first + 100 * np.array([gain[i] for *_, gain in shown]) for i in range(3))
+    low, high = low.clip(0, 100), high.clip(0, 100)
+    colours, places = [COLOURS[1 if gain[0] >= 0 else 6] for *_, gain in shown], range(len(shown))
+    axis.barh(places, high - low, 0.6, left=low, color=colours, alpha=0.2, label="95 % interval of the change")
+    axis.hlines(places, first, second, colors=colours, linewidth=1.8)
+    axis.scatter(first, places, s=26, color="0.45", zorder=3, label=_short(names[0], 40))
+    axis.scatter(second, places, s=22, color=COLOURS[1], zorder=4, label=_short(names[1], 40))
+    axis.set_yticks(places, [_short(name, 52) for name, *_ in shown], fontsize=8)
+    axis.set(xlim=(-1, 101), ylim=(-0.7, len(shown) - 0.3))
+    _suptitle(figure, title)
+    figure.legend(fontsize=8, ncols=3, loc="outside lower center", frameon=False)
+    return figure
+
+
+def slopes(series: Mapping[str, Sequence[tuple[str, float, float]]], *, ends: tuple[str, str], title: str) -> Figure:
+    """A panel for each model with lines between two conditions: name -> (label, score in [0, 1] at each end).
+
+    A model's first line is solid with filled points, the others are dashed with hollow ones.
+    """
+    figure = Figure(figsize=(3.6 * len(series), 3.6), layout="constrained")
+    panels = figure.subplots(1, len(series), squeeze=False, sharey=True)[0]
+    for i, (axis, (name, lines)) in enumerate(zip(panels, series.items(), strict=True)):
+        colour = COLOURS[1] if i == len(series) - 1 else "0.45"
+        for number, (label, *scores) in enumerate(lines):
+            style = {"linestyle": "--", "markerfacecolor": "white"} if number else {}
+            axis.plot((0, 1), [100 * v for v in scores], marker="o", color=colour, label=_short(label, 48), **style)
+        axis.set_title(name, **_HEADING)
+        axis.set(xlim=(-0.25, 1.25), ylim=(-4, 104), ylabel="score, %" if i == 0 else "")
+        axis.set_xticks((0, 1), ends)
+        axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False)
+    _suptitle(figure, title)
+    return figure
+
+
 def by_class(
     series: Mapping[str, Mapping[str, Bar]], *, title: str, axis_label: str = "top-1, %", most: int = 40
 ) -> Figure:
@@ -158,13 +203,20 @@ def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figur
 
 
 def plane(
-    points: np.ndarray, panel: Sequence[str], group: Sequence[str], *, title: str, trajectories: bool = False
+    points: np.ndarray,
+    panel: Sequence[str],
+    group: Sequence[str],
+    *,
+    title: str,
+    trajectories: bool = False,
+    hollow: Sequence[bool] | None = None,
 ) -> Figure:
     """Points (n, 2) of a projection, one panel per model and one colour per group, all on the same axes.
 
     ``panel`` has the n names of the models, ``group`` those of the clips or classes; ``trajectories`` joins the points
-    of a group in their order.
+    of a group in their order; ``hollow``, n flags, tells which are drawn as rings, without a name of their own.
     """
+    hollow = [False] * len(points) if hollow is None else hollow
     names, groups = list(dict.fromkeys(panel)), list(dict.fromkeys(group))
     figure = Figure(figsize=(4.6 * len(names) + 2.2, 4.6), layout="constrained")
     axes = figure.subplots(1, len(names), squeeze=False, sharex=True, sharey=True)[0]
@@ -172,13 +224,17 @@ def plane(
     pad = 0.06 * np.maximum(high - low, 1e-6)
     for axis, name in zip(axes, names, strict=True):
         for g, wanted in enumerate(groups):
-            own = [i for i in range(len(points)) if panel[i] == name and group[i] == wanted]
+            both = [i for i in range(len(points)) if panel[i] == name and group[i] == wanted]
+            own, rings = ([i for i in both if hollow[i] == flag] for flag in (False, True))
             colour, marker = COLOURS[g % len(COLOURS)], MARKERS[g // len(COLOURS) % len(MARKERS)]
             if trajectories and own:
                 axis.plot(*points[own].T, color=colour, linewidth=0.8, alpha=0.6)
                 axis.annotate("1", points[own[0]], fontsize=6, ha="center", va="center", zorder=5, color="white")
             style = {"s": 34, "color": colour, "marker": marker, "edgecolors": "0.2", "linewidths": 0.3}
             axis.scatter(*points[own].T, label=_short(wanted, 36), **style)
+            if rings:
+                axis.plot(*points[rings].T, color=colour, linewidth=0.7, linestyle=":")
+                axis.scatter(*points[rings].T, s=34, marker=marker, facecolors="none", edgecolors=colour, linewidths=1)
         axis.set_title(name, **_HEADING)
         axis.set(xlim=(low[0] - pad[0], high[0] + pad[0]), ylim=(low[1] - pad[1], high[1] + pad[1]))
         axis.set(xticks=[], yticks=[])

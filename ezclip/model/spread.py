@@ -1,4 +1,4 @@
-"""How far apart a video's frame embeddings lie: Var and C of Eq. 4 and 5, in two readings."""
+"""How a video's frame embeddings lie: Var and C of Eq. 4 and 5, in two readings, and the curvature of their path."""
 
 from typing import get_args
 
@@ -7,6 +7,8 @@ from torch import Tensor
 
 from ezclip.errors import ConfigError
 from ezclip.types import Reading
+
+STILL = 1e-5  # of the embeddings' mean norm; a shorter step has no direction
 
 
 def spread(frames: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
@@ -41,3 +43,24 @@ def spread(frames: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
         return variance, (frames[:, 2:] - frames[:, :-2]).norm(dim=-1).sum(dim=1) / (2 * T)
     ends = torch.cat([frames[:, :1], frames, frames[:, -1:]], dim=1)  # (B, T+2, E)
     return variance, (ends[:, 2:] - ends[:, :-2]).abs().mean(dim=(1, 2)) / 2
+
+
+def curvature(frames: Tensor) -> Tensor:
+    """Mean angle between successive steps of each video's frame embeddings (Henaff et al. 2019).
+
+    With ``d[t] = e[t+1] - e[t]``, the mean over t of ``arccos(d[t] . d[t+1] / (||d[t]|| ||d[t+1]||))``: 0 on a straight
+    path, 90 for random steps in a wide space, 120 for independent embeddings. Deviation: angles at steps of no length
+    are left out.
+
+    Args:
+        frames: (B, T, E), not normalised.
+
+    Returns:
+        (B,) float32, in degrees, in [0, 180]; NaN without any angle, as for T < 3 or where all frames coincide.
+    """
+    steps = frames[:, 1:] - frames[:, :-1]
+    lengths = steps.norm(dim=-1)
+    moving = lengths > STILL * frames.norm(dim=-1).mean(dim=1, keepdim=True)
+    cosines = torch.nn.functional.cosine_similarity(steps[:, 1:], steps[:, :-1], dim=-1)
+    angles = torch.rad2deg(cosines.clamp(-1, 1).arccos())
+    return torch.where(moving[:, 1:] & moving[:, :-1], angles, torch.nan).nanmean(dim=1)

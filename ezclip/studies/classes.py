@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ezclip.checkpoints.identity import Identity
     from ezclip.data.manifest import Row
-    from ezclip.evaluation.classwise import ClassMap, Comparison
+    from ezclip.evaluation.classwise import ChangedClip, ClassMap, Comparison
     from ezclip.evaluation.embed import Embedded, ViewCount
     from ezclip.evaluation.run import Evaluation
     from ezclip.predictor import Predictor
@@ -196,6 +196,13 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
         from ezclip.evaluation.classwise import compare
 
         return compare(*self.evaluations) if len(self.evaluations) == 2 else None
+
+    @property
+    def changed_clips(self) -> list[ChangedClip]:
+        """The clips that only one of the two gets right; empty for one model."""
+        from ezclip.evaluation.classwise import changed_clips
+
+        return changed_clips(*self.evaluations) if self.comparison else []
 
     @property
     def verdict(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -23,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_CLIPS = 8
 PHANTOM = "Phantom share: the fraction of Var + C that remains in a static copy of the clip."
+SPREADLESS = 1e-6  # of Var + C; no share of it is told
+_CURVATURE = ("curvature", "frozen_curvature")
+BENT = "Curvature: mean angle between successive steps of the embeddings (Henaff et al. 2019); 0 is a straight path."
 POINT = ("model", "clip", "frame", "seconds", "x", "y")
 _PARTS: dict[Variant, set[str]] = {
     "clip": set(),
@@ -70,25 +72,41 @@ def project_frames(
 ) -> Steps[FramePlane]:
     """Embed the frames of decoded clips and project them; raises UserError for too many clips, or unequal widths."""
     from ezclip.explanation.projection import project, together
+    from ezclip.model.spread import curvature
 
     if not 1 <= len(clips) <= MOST_CLIPS:
         raise UserError(f"{len(clips)} clips were chosen; 1 to {MOST_CLIPS} fit in one picture.")
     embeddings: dict[str, np.ndarray] = {}
     motion: list[list[MotionStatistics]] = []
+    curvatures: list[list[tuple[float, float]]] = []
     for m, predictor in enumerate(predictors):
-        rows, statistics = [], []
+        rows, copies, statistics, angles = [], [], [], []
         for c, clip in enumerate(clips):
             yield Progress((m + c / len(clips)) / len(predictors), f"{predictor.name}: embedding {clip.name}")
             encoded = host.encode(predictor, clip)
             rows.append(encoded.frames[0].cpu().numpy())
+            copies.append(encoded.static[0].cpu().numpy())
             statistics.append(predictor.motion(encoded))
-        embeddings[predictor.name] = np.concatenate(rows)
+            angles.append((float(curvature(encoded.frames)), float(curvature(encoded.static))))
+        embeddings[predictor.name] = np.concatenate(rows + copies)
         motion.append(statistics)
+        curvatures.append(angles)
     yield Progress(1.0, f"projecting with {study.projection}")
     plane = project(together(embeddings), study.projection)
     identities, size = [p.identity for p in predictors], predictors[-1].model.image_size
+    moving, still = np.moveaxis(plane.points.reshape(len(predictors), 2, -1, 2), 1, 0)  # (models, clips * T, 2) each
     return FramePlane(
-        study, identities, plane.points, clips, plane.method, plane.trustworthiness, motion, differ(*predictors), size
+        study,
+        identities,
+        moving.reshape(-1, 2),
+        still.reshape(-1, 2),
+        clips,
+        plane.method,
+        plane.trustworthiness,
+        motion,
+        curvatures,
+        differ(*predictors),
+        size,
     )
 
 
@@ -97,34 +115,64 @@ class FramePlane(ModelsResult[CompareFrames]):
     """Frame embeddings projected in one fit."""
 
     points: np.ndarray  # (models * clips * T, 2), models first, then clips, then frames in time order
+    copies: np.ndarray  # the same of each clip's static copy, in the same fit
     clips: list[Clip]  # the clips, each with its T frames
     method: str  # the projection with its settings
     trustworthiness: float  # in [0, 1], NaN for too few points
     motion: list[list[MotionStatistics]]  # [model][clip]: spread of the clip's frames and of its static copy
+    curvatures: list[list[tuple[float, float]]]  # [model][clip]: of the clip and of its static copy, in degrees, or NaN
     difference: str  # how the two models differ, as text
     image_size: int  # S of the model, for pictures of the frames
 
-    def of(self, model: int, clip: int) -> np.ndarray:
-        """(T, 2), one clip under one model."""
-        return self.points.reshape(len(self.models), len(self.clips), -1, 2)[model, clip]
+    def of(self, model: int, clip: int, *, copy: bool = False) -> np.ndarray:
+        """(T, 2), one clip, or its static copy, under one model."""
+        points = self.copies if copy else self.points
+        return points.reshape(len(self.models), len(self.clips), -1, 2)[model, clip]
 
-    def rows(self) -> list[list[str | float]]:
-        """model, clip with its number, frame from 1, seconds, x, y for each point."""
+    def rows(self, *, copy: bool = False) -> list[list[str | float]]:
+        """model, clip with its number, place in time from 1, seconds of the frame, x, y for each point."""
         return [
-            [name, f"{c + 1}. {clip.name}", t + 1, round(float(clip.seconds[t]), 4), float(x), float(y)]
+            [
+                name,
+                f"{c + 1}. {clip.name}",
+                t + 1,
+                round(float(clip.seconds[T // 2 if copy else t]), 4),
+                float(x),
+                float(y),
+            ]
             for m, name in enumerate(self.models)
             for c, clip in enumerate(self.clips)
-            for t, (x, y) in enumerate(self.of(m, c))
+            for T in [len(clip)]
+            for t, (x, y) in enumerate(self.of(m, c, copy=copy))
         ]
 
     def spread(self) -> list[tuple[str, str, list[float], float | None]]:
-        """model, clip, [Var, that of the static copy, C, that of the static copy], phantom share."""
-        values = attrgetter("variance", "frozen_variance", "central_difference", "frozen_central_difference")
+        """model, clip, [Var, C, curvature, each followed by that of the static copy], phantom share."""
         return [
-            (name, clip.name, list(values(s)), phantom_share(s))
-            for name, of_model in zip(self.models, self.motion, strict=True)
-            for clip, s in zip(self.clips, of_model, strict=True)
+            (
+                name,
+                clip.name,
+                [s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference, *angles],
+                share,
+            )
+            for name, of_model, bent in zip(self.models, self.motion, self.curvatures, strict=True)
+            for clip, s, angles in zip(self.clips, of_model, bent, strict=True)
+            for share in [phantom_share(s)]
         ]
+
+    @property
+    def verdict(self) -> str:
+        """How much of each model's spread is there when nothing moves, over all clips; the model first."""
+        told, sense = [], " of this spread is there when nothing moves"
+        for name, of_model in list(zip(self.models, self.motion, strict=True))[::-1]:
+            total = sum(s.variance + s.central_difference for s in of_model)
+            still = sum(s.frozen_variance + s.frozen_central_difference for s in of_model)
+            if total > SPREADLESS:
+                told.append(f"under {name}, {still / total:.0%}{sense}")
+                sense = ""
+            else:
+                told.append(f"under {name} there is no spread")
+        return f"U{'; '.join(told)[1:]}."
 
     def still(self) -> list[str]:
         """Sentences on clips whose frames all coincide."""
@@ -147,29 +195,42 @@ class FramePlane(ModelsResult[CompareFrames]):
             "clips": [clip.name for clip in self.clips],
             "method": self.method,
             "difference": self.difference,
+            "verdict": self.verdict,
             "notes": self.still(),
-            "trustworthiness": None if np.isnan(self.trustworthiness) else self.trustworthiness,
+            "trustworthiness": _or_null(self.trustworthiness),
             "points": [dict(zip(POINT, row, strict=True)) for row in self.rows()],
-            "motion": [[asdict(s) | {"phantom_share": phantom_share(s)} for s in of_model] for of_model in self.motion],
+            "static_copies": [dict(zip(POINT, row, strict=True)) for row in self.rows(copy=True)],
+            "motion": [
+                [
+                    asdict(s) | dict(zip(_CURVATURE, map(_or_null, a))) | {"phantom_share": phantom_share(s)}
+                    for s, a in pairs
+                ]
+                for pairs in (list(zip(*both, strict=True)) for both in zip(self.motion, self.curvatures, strict=True))
+            ],
         }
 
     def text(self) -> str:
-        """Models, trustworthiness and what coincides."""
+        """The verdict, models, trustworthiness and what coincides."""
         lead = f"Frames of {len(self.clips)} clips under {' and '.join(self.models)}; trustworthiness {self.trust}."
-        return " ".join([lead, *self.still()])
+        return " ".join([self.verdict, lead, *self.still()])
 
     def report(self) -> Report:
         """The plane, its points and the spread of each clip."""
-        rows, title = self.rows(), f"{self.method}, one fit; {self.difference}"
-        panels, groups = [str(r[0]) for r in rows], [str(r[1]) for r in rows]
-        plane = charts.plane(self.points, panels, groups, title=title, trajectories=True)
-        columns = ["model", "clip", "Var", "Var of a static copy", "C", "C of a static copy", "phantom share"]
+        rows, copies, title = self.rows(), self.rows(copy=True), f"{self.method}, one fit; {self.difference}"
+        panels, groups = ([str(r[i]) for r in rows + copies] for i in (0, 1))
+        points, hollow = np.concatenate([self.points, self.copies]), [False] * len(rows) + [True] * len(copies)
+        plane = charts.plane(points, panels, groups, title=title, trajectories=True, hollow=hollow)
+        columns = ["model", "clip"]
+        columns += [f"{name}{of}" for name in ("Var", "C", "curvature, degrees") for of in ("", " of a static copy")]
         spread = [[*where, *values, "no spread" if share is None else share] for *where, values, share in self.spread()]
-        note = "One colour per clip, joined in time order; 1 marks the first frame."
+        note = "One colour per clip, joined in time order; 1 marks the first frame. Hollow: the static copy."
         parts = [
             Picture("plane", "Frames in one plane (Fig. 8)", plane, note),
             Table("points", "Points", list(POINT), rows, on_page=False),
-            Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread, PHANTOM),
+            Table("static_copies", "Points of the static copies", list(POINT), copies, on_page=False),
+            Table(
+                "spread", "Spread of the frames (Eq. 4, 5)", [*columns, "phantom share"], spread, f"{PHANTOM} {BENT}"
+            ),
         ]
         return self._report("Frame embeddings", self.text(), parts, clips=", ".join(clip.name for clip in self.clips))
 
@@ -177,7 +238,11 @@ class FramePlane(ModelsResult[CompareFrames]):
 def phantom_share(motion: MotionStatistics) -> float | None:
     """Var + C of the static copy as a fraction of the clip's own; None where the clip's frames have no spread."""
     total = motion.variance + motion.central_difference
-    return (motion.frozen_variance + motion.frozen_central_difference) / total if total > 1e-6 else None
+    return (motion.frozen_variance + motion.frozen_central_difference) / total if total > SPREADLESS else None
+
+
+def _or_null(value: float) -> float | None:
+    return None if np.isnan(value) else value
 
 
 def differ(first: Predictor, second: Predictor) -> str:

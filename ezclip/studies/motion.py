@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
+from ezclip.data.tabletop.classes import PARTNER
 from ezclip.figures import charts
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
@@ -110,6 +111,8 @@ class Probe:
     variance: float  # see ``Observation``
     central_difference: float  # see ``Observation``
     map_change: float  # see ``Observation``
+    opposite: str  # the partner of that label, else the best other label reversed; "" for a single class name
+    opposite_score: float  # of the opposite, in [0, 1]; 0 where there is none
 
     def as_json(self) -> Document:
         """Plain values; a map change that cannot be measured is null."""
@@ -147,15 +150,18 @@ def probe(
     predictor: Predictor, observed: list[Observation], labels: list[str], sentences: dict[str, list[str]] | None = None
 ) -> list[Probe]:
     """The prediction for each variation, "as it is" first, of the model that made the observations."""
+    ranked = {o.variation: [predictor.rank(f, labels, sentences) for f in o.frames.split(1)] for o in observed}
+    own = ranked["as it is"][0][0].label
+    others = [p.label for p in ranked["reversed"][0] if p.label != own]
+    opposite = PARTNER[own] if PARTNER.get(own) in others else next(iter(others), "")
     probes: list[Probe] = []
-    answer_as_it_is = ""
     for o in observed:
-        draws = [predictor.rank(frames, labels, sentences) for frames in o.frames.split(1)]
-        answer = draws[0][0].label
-        answer_as_it_is = answer_as_it_is or answer
-        places = [next((p.score, p.logit, r) for r, p in enumerate(d, 1) if p.label == answer_as_it_is) for d in draws]
+        draws = ranked[o.variation]
+        places = [next((p.score, p.logit, r) for r, p in enumerate(d, 1) if p.label == own) for d in draws]
         score, logit, rank = np.mean(places, axis=0).tolist()
-        probes.append(Probe(o.variation, answer, score, logit, rank, o.variance, o.central_difference, o.map_change))
+        against = float(np.mean([sum(p.score for p in d if p.label == opposite) for d in draws]))
+        measured = o.variance, o.central_difference, o.map_change
+        probes.append(Probe(o.variation, draws[0][0].label, score, logit, rank, *measured, opposite, against))
     return probes
 
 
@@ -252,12 +258,22 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         }
         return charts.panels(variations, rows, title="Each model's label for the original clip, its frames and its map")
 
+    def slopes(self) -> Figure:
+        """Scores of each model's answer and of its opposite, forward and reversed."""
+        series = {}
+        for name, probes in self.probes.items():
+            plain, turned = ({p.variation: p for p in probes}[v] for v in ("as it is", "reversed"))
+            against = [(plain.opposite, plain.opposite_score, turned.opposite_score)] if plain.opposite else []
+            series[name] = [(plain.answer, plain.score, turned.score), *against]
+        return charts.slopes(series, ends=("forward", "reversed"), title="Scores when the clip is reversed")
+
     def report(self) -> Report:
-        """Verdicts, the chart and the table of every model's probes."""
+        """Verdicts, the charts and the table of every model's probes."""
         rows = [[name, *asdict(p).values()] for name, probes in self.probes.items() for p in probes]
         columns = ["model", *(field.name for field in fields(Probe))]
         note = "score, logit and rank are of the model's top label for the original clip."
+        slopes = Picture("slopes", "Forward and reversed", self.slopes(), "Solid: its answer; dashed: the opposite.")
         chart = Picture("variations", "Variations of the clip, as bars", self.chart())
-        parts = [chart, Table("probes", "Variations of the clip", columns, rows, note)]
+        parts = [slopes, chart, Table("probes", "Variations of the clip", columns, rows, note)]
         lead, clip = " ".join(self.verdicts), Path(self.study.clip).name
         return self._report("Test of motion", lead, parts, clip=clip, texts=self.study.texts)

@@ -1,22 +1,30 @@
 """Values as HTML: every text is escaped, and the pieces are there."""
 
+import base64
+import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+from torch import tensor
 
 from app import html
 from app.services import Services
 from ezclip.checkpoints.cards import measured, shipped_variants
+from ezclip.checkpoints.identity import Identity
+from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import sample_entry
+from ezclip.evaluation.run import Evaluation
 from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
-from ezclip.studies.classes import Classes
+from ezclip.studies.classes import Classes, ClassStudy
 from ezclip.studies.corruption import Corrupt
 from ezclip.studies.frames import CompareFrames
-from ezclip.studies.motion import ProbeMotion
+from ezclip.studies.motion import MotionProbes, Probe, ProbeMotion
 from ezclip.studies.timeline import Moment, ScoreTimeline, Timeline
 
 SAMPLES = sorted((Path(__file__).parents[2] / "assets" / "samples").glob("*.mp4"))
@@ -56,7 +64,12 @@ def test_studies_as_html(services: Services, movie: Path) -> None:
     pair = {"baseline": "tabletop/base", "model": "tabletop/ezclip"}
     assert "<script" not in html.motion(finish(ProbeMotion(str(movie), "<script>, b").run(services)))
     plane = finish(CompareFrames((str(movie), str(SAMPLES[0])), projection="PCA", **pair).run(services))
-    assert html.frame_plane(plane).count("<circle") == 32
+    page = html.frame_plane(plane)
+    assert page.count("<circle") == 2 * page.count('r="8" fill="none"') == 64, "a hollow point for each frame"
+    assert [int(t) for t in re.findall(r'data-t="(\d)"', page)] == [*range(8)] * 2, "only of the clip in the player"
+    assert page.index(plane.verdict) < page.index("ez-linked") < page.index('data-t="0"')
+    assert set(re.findall(r'data-picture="([^"]+)"', page)) == set(re.findall(r'data-key="([^"]+)"', page))
+    assert page.count('data-picture="1-4"') == 2 * (8 + 1), "the middle frame, in every place of the static copy"
     assert html.corrupted(finish(Corrupt(str(movie), "a, b").run(services))).count("<img") == 8
 
 
@@ -71,12 +84,52 @@ def test_a_long_timeline_is_drawn_in_part(services: Services) -> None:
     assert 'data-second="0.00"' in page and 'data-second="999.00"' in page
 
 
-def test_classes_as_html(services: Services) -> None:
+def test_shipped_classes_as_html(services: Services) -> None:
     study = finish(Classes("base", "ezclip").run(services))
-    page = html.class_tables(study) + html.class_plane(study.class_map)
-    assert page.count("data-row=") == 2 * len(study.class_map.rows) and page.count("<figure>") == 2
+    assert html.class_plane(study, study.class_map).count("data-row=") == 2 * len(study.class_map.rows)
+    assert html.class_tables(study).count("<figure>") == 2
+    page = html.class_chart(study)
+    assert page.count('data-change="fixed" data-label') > 200 and page.count('class="ez-clip" data-row=') == 221 + 16
     alone = finish(Classes("ezclip").run(services))
     assert html.class_tables(alone).count("<figure>") == 1
+    page = html.class_chart(alone)
+    assert page.count('class="ez-line"') == 31 and "data-filter" not in page and 'class="ez-first"' not in page
+
+
+def evaluated(model: str, scores: list[list[float]], truth: list[str]) -> Evaluation:
+    return Evaluation(model, ["a", "<b>"], [Row(Path(f"c/{i}.mp4"), t) for i, t in enumerate(truth)], tensor(scores))
+
+
+def test_dumbbells_and_clips_by_hand() -> None:
+    """Class a: 1 of 2 right, then 2 of 2; class <b>: 2 of 2, then 1 of 2."""
+    truth = ["a", "a", "<b>", "<b>"]
+    first = evaluated("base", [[0.9, 0.1], [0.3, 0.7], [0.2, 0.8], [0.1, 0.9]], truth)
+    second = evaluated("ezclip", [[0.8, 0.2], [0.75, 0.25], [0.6, 0.4], [0.1, 0.9]], truth)
+    page = html.class_chart(ClassStudy(None, [], [first, second]))
+    gained = page.split('data-label="a" data-gain="0.5000" data-n="2"')[1].split("ez-told")[0]
+    assert (
+        'x1="50.0%" x2="100.0%"' in gained and 'ez-first" cx="50.0%"' in gained and 'ez-second" cx="100.0%"' in gained
+    )
+    lost = page.split('data-label="&lt;b&gt;" data-gain="-0.5000" data-n="2"')[1].split("ez-told")[0]
+    assert "ez-lost" in lost and 'x1="100.0%" x2="50.0%"' in lost
+    bands = [float(x) for x in re.findall(r'class="ez-band" x="([\d.]+)%"', page)]
+    assert len(bands) == 3 and all(0 <= x <= 100 for x in bands), "an interval does not leave the axis"
+    assert "1 of 2 classes gain, 1 lose" in page and "Fixed by ezclip: 1" in page and "Broken by ezclip: 1" in page
+    cards = re.findall(r'class="ez-clip" (.*?)>', page)
+    assert cards == [
+        'data-change="fixed" data-label="a" data-said="&lt;b&gt;" data-margin="0.900"',  # (0.75 - 0.25) - (0.3 - 0.7)
+        'data-change="broken" data-label="&lt;b&gt;" data-said="a" data-margin="-0.800" hidden',  # -0.2 - 0.6
+    ]
+    confusions = re.findall(r'data-change="(\w+)" data-label="(\S+)" data-said="(\S+)" aria-pressed', page)
+    assert confusions == [("fixed", "a", "&lt;b&gt;"), ("broken", "&lt;b&gt;", "a")]
+    assert "<b><b>" not in page and "taken for</i> &lt;b&gt;" in page
+
+
+def test_a_film_strip_has_eight_frames_from_first_to_last() -> None:
+    images = np.zeros((15, 32, 32, 3), np.uint8) + np.arange(15, dtype=np.uint8)[:, None, None, None] * 10
+    strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(html.film_strip(images).partition(",")[2]))))
+    assert strip.shape == (96, 768, 3)
+    assert strip[48, 48::96, 0].tolist() == pytest.approx([20 * i for i in range(8)], abs=3)
 
 
 def test_the_gallery_names_every_family() -> None:
@@ -85,3 +138,24 @@ def test_the_gallery_names_every_family() -> None:
     assert page.count("<button") == len(entries) == 9
     told = measured("ezclip")["families"]["night"]["top1"]
     assert "night" in page and f"{told:.0%}" in page
+
+
+def probe(variation: str, answer: str, score: float, against: float) -> Probe:
+    return Probe(variation, answer, score, 1.0, 1.0, 0.1, 0.1, float("nan"), "Closing something", against)
+
+
+def test_slopes_and_dots_stand_where_the_scores_are() -> None:
+    blind = [probe("as it is", "<a>", 0.5, 0.45), probe("reversed", "<a>", 0.5, 0.45), probe("shuffled", "<a>", 0, 0)]
+    sees = [probe("as it is", "Opening something", 1, 0), probe("reversed", "Closing something", 0.25, 0.75)]
+    sees.append(probe("shuffled", "Opening something", 0.5, 0))
+    study = ProbeMotion("x.mp4", "a, b")
+    page = html.motion(MotionProbes(study, [Identity("base"), Identity("ezclip")], {"base": blind, "ezclip": sees}))
+    first, second = page.split("<figure")[1:]
+    assert 'y1="111.0" x2="270" y2="111.0"' in first and "best other answer" in first  # 26 + 170 * (1 - 0.5)
+    assert 'y="110.8"' in first and 'y="127.8"' in first, "the numbers 50 and 45 keep 17 apart around y = 115.25"
+    assert 'y1="26.0" x2="270" y2="153.5"' in second and 'y1="196.0" x2="270" y2="68.5"' in second
+    assert "the opposite" in second and "<a>" not in page and "&lt;a&gt;" in page
+    dots = second.split("ez-probes")[1]
+    assert dots.count("ez-hollow") == 1 and 'ez-second ez-hollow"><line x1="0" x2="25.0%"' in dots
+    assert dots.count('cx="50.0%"') == 3, "two of the blind model, one of the other"
+    assert page.index("ez-verdict") < page.index("<svg") < page.index("<details>") < page.index("<table")

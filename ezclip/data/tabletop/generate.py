@@ -94,6 +94,14 @@ def draw_again(out: str | Path, *, split: Split, seed: int, label: str, number: 
     return Path(out) / split / next(row["path"] for row in rows if row["label"] == label)
 
 
+def images_again(split: Split, seed: int, label: str, number: int) -> np.ndarray:
+    """The frames of one clip of a split as ``draw_again`` writes them, uint8 (n, H, W, 3), before they are encoded."""
+    names = next(names for names in MOTIONS if label in names)
+    job = _job(Path(), split, seed, names, number, masks=False)
+    clip = render(names, job.seed, job.family)
+    return (clip if label == names[0] else clip.reversed()).images
+
+
 def _job(folder: Path, split: Split, seed: int, names: Names, number: int, masks: bool) -> Job:
     family = list(FAMILIES)[number % len(FAMILIES)] if split == "ood" else None
     return Job(folder, split, names, number, clip_seed(seed, split, list(MOTIONS).index(names), number), family, masks)

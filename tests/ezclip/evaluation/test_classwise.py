@@ -8,7 +8,7 @@ import torch
 
 from ezclip.data.manifest import Row
 from ezclip.errors import UserError
-from ezclip.evaluation.classwise import compare, paired
+from ezclip.evaluation.classwise import changed_clips, compare, paired
 from ezclip.evaluation.metrics import confusion_matrix
 from ezclip.evaluation.run import Evaluation
 
@@ -41,3 +41,17 @@ def test_confusions_fixed_and_created() -> None:
         compare(first, evaluation("other", [0], [0]))
     matrix = confusion_matrix(second.scores, second.targets)
     assert matrix.tolist() == [[1, 1, 0], [0, 1, 1], [0, 0, 1]]
+
+
+def test_changed_clips_by_their_change_of_margin() -> None:
+    rows = [Row(Path(f"c/{i}.mp4"), label) for i, label in enumerate("aabc")]
+    first = Evaluation("first", list("abc"), rows, torch.tensor([[4, 5, 1], [1, 9, 0], [0, 9, 1], [1, 0, 9]]) / 10)
+    second = Evaluation("second", list("abc"), rows, torch.tensor([[5, 4, 1], [9, 1, 0], [6, 4, 0], [1, 0, 9]]) / 10)
+    found = changed_clips(first, second)
+    assert [(c.row, c.label, c.first, c.second, c.fixed) for c in found] == [
+        (1, "a", "b", "a", True),
+        (2, "b", "b", "a", False),
+        (0, "a", "b", "a", True),
+    ]
+    assert [c.margin for c in found] == pytest.approx([0.8 + 0.8, -0.2 - 0.8, 0.1 + 0.1])
+    assert changed_clips(first, first) == []

@@ -55,3 +55,20 @@ def test_confusions_of_many_classes_stay_a_picture_of_usual_size() -> None:
     figure = charts.confusion(np.eye(2000, dtype=int), [str(i) for i in range(2000)], title="t")
     width, height = figure.get_size_inches()
     assert max(width, height) < 16
+
+
+def test_dumbbells_go_from_the_first_value_to_the_second() -> None:
+    rows = [("gains", 0.5, (0.25, -0.75, 0.75)), ("loses", 0.5, (-0.25, -0.5, 0.0)), ("stays", 1.0, (0.0, 0.0, 0.0))]
+    axis = charts.dumbbells(rows, ("base", "ezclip"), title="t", most=2).axes[0]
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["loses", "gains"], "from below; the largest on top"
+    first, second = (collection.get_offsets()[:, 0].tolist() for collection in axis.collections[-2:])
+    assert first == [50, 50] and second == [25, 75]
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axis.patches] == [(0, 50), (0, 100)], "in the axis"
+
+
+def test_slopes_have_a_dashed_line_for_the_opposite() -> None:
+    series = {"base": [("a", 0.5, 0.5)], "ezclip": [("a", 1.0, 0.25), ("b", 0.0, 0.75)]}
+    figure = charts.slopes(series, ends=("forward", "reversed"), title="t")
+    lines = [axis.get_lines() for axis in figure.axes]
+    assert [[list(line.get_ydata()) for line in own] for own in lines] == [[[50, 50]], [[100, 25], [0, 75]]]
+    assert [line.get_linestyle() for line in lines[1]] == ["-", "--"]

@@ -1,5 +1,6 @@
 """Frames of clips under two models in one plane."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ from ezclip.checkpoints.identity import Identity
 from ezclip.errors import UserError
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.progress import finish
-from ezclip.studies.frames import CompareFrames, differ, project_frames
+from ezclip.studies.frames import CompareFrames, FramePlane, differ, project_frames
 from ezclip.studies.host import Host
-from ezclip.types import Clip
+from ezclip.types import Clip, MotionStatistics
 from tests.conftest import TINY, make_model
 from tests.ezclip.studies.conftest import SAMPLES
 
@@ -47,11 +48,18 @@ def test_frames_in_one_plane(host: Host, movie: Path) -> None:
     found = finish(CompareFrames((str(movie), str(SAMPLES[0])), **PAIR).run(host))
     assert found.points.shape == (2 * 2 * 8, 2) and found.of(1, 1).shape == (8, 2)
     assert found.difference == "the two differ by temporal prompts and the motion loss"
-    for (_, _, (variance, frozen, c, frozen_c), share), told in zip(found.spread(), sum(found.as_json()["motion"], [])):
+    for (_, _, (variance, frozen, c, frozen_c, *angles), share), told in zip(
+        found.spread(), sum(found.as_json()["motion"], [])
+    ):
         assert told["phantom_share"] == share
+        assert [told["curvature"], told["frozen_curvature"]] == [None if np.isnan(a) else a for a in angles]
         if share is not None:
             assert share == pytest.approx((frozen + frozen_c) / (variance + c))
     assert found.spread()[1][-1] == pytest.approx(0, abs=1e-4), "base shows no motion where nothing moves"
+    assert found.copies.shape == found.points.shape and len(found.as_json()["static_copies"]) == 32
+    base, ezclip = (found.of(m, 1, copy=True) for m in (0, 1))
+    assert np.ptp(base, axis=0).max() == 0 < np.ptp(ezclip, axis=0).max()
+    assert base[0] == pytest.approx(found.of(0, 1)[4], abs=1e-5), "base's copies lie on its middle frame: one fit"
     with pytest.raises(UserError, match="twice"):
         finish(CompareFrames((str(movie),), "tabletop/ezclip", "tabletop/ezclip").run(host))
     with pytest.raises(UserError, match="1 to 8"):
@@ -77,3 +85,19 @@ def test_projecting_can_be_cancelled(host: Host) -> None:
     steps.close()
     with pytest.raises(StopIteration):
         next(steps)
+
+
+def test_the_verdict_pools_the_clips() -> None:
+    def of(total: float, still: float) -> MotionStatistics:
+        return MotionStatistics("paper", total / 2, total / 2, still / 2, still / 2, 0, 0)
+
+    clips = [Clip(name, np.zeros((1, 8, 8, 3), np.uint8), np.arange(1), np.zeros(1), total=1) for name in "ab"]
+    motion = [[of(1, 0), of(1, 0)], [of(3, 3), of(1, 0.76)]]  # of ezclip 3.76 of 4
+    study, models = CompareFrames(("a", "b"), **PAIR), [Identity("base"), Identity("ezclip")]
+    plane = FramePlane(
+        study, models, np.zeros((4, 2)), np.zeros((4, 2)), clips, "PCA", 1.0, motion, [[(0.0, 0.0)] * 2] * 2, "", 96
+    )
+    told = "Under ezclip, 94% of this spread is there when nothing moves; under base, 0%."
+    assert plane.verdict == plane.as_json()["verdict"] == told
+    still = [[of(0, 0)] * 2] * 2
+    assert replace(plane, motion=still).verdict == "Under ezclip there is no spread; under base there is no spread."

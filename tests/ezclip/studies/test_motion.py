@@ -49,3 +49,16 @@ def test_one_model_alone(host: Host, movie: Path) -> None:
     typed = finish(ProbeMotion(str(movie), "a, b", baseline="", opposite=" b ").run(host)).as_json()
     assert typed["opposite"] == "b" and "opposite_text_t2v" in typed["evidence"]["tabletop/ezclip"]
     assert found.as_json()["clip"] == "grey.mp4" and len(found.as_json()["models"]["tabletop/ezclip"]) == 7
+
+
+def test_the_opposite_is_the_partner_or_the_best_other_answer_reversed(host: Host) -> None:
+    clip, own, partner = str(SAMPLES[0]), "Pushing something from left to right", "Pulling something from right to left"
+    found = finish(ProbeMotion(clip, f"{own}, {partner}, Closing something").run(host)).probes["tabletop/ezclip"]
+    assert found[0].answer == own and {p.opposite for p in found} == {partner}
+    plain, turned = found[:2]
+    assert turned.opposite_score > 0.5 > plain.opposite_score, "reversed, the opposite is what happens"
+    found = finish(ProbeMotion(clip, f"{own}, Closing something").run(host)).probes["tabletop/ezclip"]
+    assert {p.opposite for p in found} == {"Closing something"}
+    assert all(p.score + p.opposite_score == pytest.approx(1, abs=1e-5) for p in found), "there are no other names"
+    found = finish(ProbeMotion(clip, own).run(host)).probes["tabletop/ezclip"]
+    assert {(p.opposite, p.opposite_score) for p in found} == {("", 0)}
