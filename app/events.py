@@ -96,8 +96,8 @@ def start(
             watch = Watch(with_time_left(work(*values)))
             for step in watch:
                 yield [html.progress(step), *waiting] if step.partial is None else show(step.partial)
-            values = show(light(watch.result))
-            yield [_of(watch.result) + values[0] if isinstance(values[0], str) else values[0], *values[1:]]
+            first, *others = show(light(watch.result))
+            yield [_of(watch.result) + first if isinstance(first, str) else first, *others]
         except Exception as error:
             found = as_user_error(error)
             yield [html.empty(str(found)), *waiting]

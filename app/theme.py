@@ -22,7 +22,8 @@ THEME = gr.themes.Soft(
     button_primary_background_fill_dark="*primary_600",
 )
 
-CSS = """
+CSS = (
+    """
 .gradio-container { width: 100%; max-width: 1900px !important; margin: 0 auto !important; overflow: clip !important; }
 .gradio-container > .main, .gradio-container > .main > .wrap { padding: 4px 8px !important; }
 .gradio-container .column.gap, .gradio-container .contain > .column { gap: 8px; }
@@ -39,13 +40,9 @@ CSS = """
 #run { gap: 6px; }
 #run #status { font-size: .9rem; }
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
-<<<<<<< HEAD
 .ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
 .gradio-container:has(.ez-outdated) :is(#stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
-/* A Cancel button is there only while something runs that it stops. */
-=======
 /* A Cancel button is there only while something runs that it stops. Gradio breaks a comma within :has(). */
->>>>>>> charts
 button[id$="-cancel"], #cancel { display: none; }
 #run:has(#status .ez-busy) #cancel, #run:has(.translucent) #cancel, #run:has(.generating) #cancel,
 .tabitem:has(.ez-progress) button[id$="-cancel"], .tabitem:has(.ez-busy) button[id$="-cancel"],
@@ -138,11 +135,7 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-time td img { width: 72px; height: 72px; border-radius: 3px; margin: 0; display: inline-block; }
 .ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }
 .ez-time button { color: var(--body-text-color); }
-<<<<<<< HEAD
-""" + style()
-=======
 """
     + html.asset("charts.css")
     + style()
 )
->>>>>>> charts
