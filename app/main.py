@@ -26,7 +26,7 @@ from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TO
 from app.guard import Guard
 from app.inputs import chooser, conversion_now
 from app.services import Services
-from app.stage import samples, stage_box, stored
+from app.stage import patch_sources, samples, stage_box, stored
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
 from app.tabs.classes import classes_tab
@@ -90,7 +90,7 @@ _ON_LOAD = """() => {
 def build_app(services: Services) -> gr.Blocks:
     """Lay out the page and register its handlers."""
     found = samples()
-    paths = [sample.path for sample in found]
+    paths, first = [sample.path for sample in found], stored(found[0], demo=True) if found else None
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, HOUR)) as demo:
         gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}", elem_id="lead")
         state = gr.State(None, time_to_live=HOUR)  # the Analysis that the tabs show
@@ -100,7 +100,7 @@ def build_app(services: Services) -> gr.Blocks:
         choose, more = _tab_choice()
         with gr.Tabs(elem_id="tabs") as tabs_box:  # their own header has an overflow menu that drops some of them
             with gr.Tab(texts.TABS["see"], id="see"):
-                stage_shown = stage_box(stored(found[0], demo=True) if found else None, "stage", linked=True)
+                stage_shown = stage_box(first, "stage", patch_sources(services, found))
                 recognise = RecogniseTab(services, controls, state)
                 attention = AttentionTab(services, state, measured)
                 export = Export(services, state, measured, attention.opacity)

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -11,15 +12,20 @@ from PIL import Image
 
 from app import html
 from app.html.pieces import film_strip
+from app.services import Services
+from ezclip.errors import as_user_error
 from ezclip.figures.stage import script
 from ezclip.files import shipped
+from ezclip.progress import finish
+from ezclip.studies.stage.reads import patch_reads
 from ezclip.types import Document
 
 SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
 # The frame on the stage is marked wherever frames are listed; a click there brings it onto the stage.
 _LINKED = """
 const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t =>
-    document.querySelectorAll('.ez-linked [data-t]').forEach(e => e.classList.toggle('ez-on', +e.dataset.t === t))});
+    document.querySelectorAll('.ez-linked [data-t]').forEach(e => e.classList.toggle('ez-on', +e.dataset.t === t)),
+    reads: (doc, i, direction, t, patch) => server.reads(doc.key, doc.models[i].name, direction, t, patch)});
 document.addEventListener('click', event => {
     const cell = event.target.closest('.ez-linked [data-t]');
     if (cell) stage.go(+cell.dataset.t) });
@@ -67,11 +73,15 @@ def samples() -> list[Sample]:
     return sorted(found, key=lambda sample: (not sample.right[1], -sample.clear))
 
 
-def stage_box(document: Document | None, elem_id: str, *, linked: bool = False) -> gr.HTML:
-    """The component; its values are documents of ``studies.stage.document``."""
-    start = _LINKED if linked else "const stage = ezStage(element.querySelector('.ezs-root'));"
+def stage_box(document: Document | None, elem_id: str, reads: Callable[..., Document] | None = None) -> gr.HTML:
+    """The component; its values are documents of ``studies.stage.document``.
+
+    The one with ``reads``, see ``patch_sources``, is linked with the other lists of frames on the page.
+    """
+    start = _LINKED if reads else "const stage = ezStage(element.querySelector('.ezs-root'));"
     place = '<div class="ezs-root"></div>'
-    options: dict[str, Any] = {"html_template": place, "apply_default_css": False, "elem_id": elem_id}
+    functions = {"server_functions": [reads]} if reads else {}
+    options: dict[str, Any] = functions | {"html_template": place, "apply_default_css": False, "elem_id": elem_id}
     return gr.HTML(document, js_on_load=script() + start + _SHOWN, **options)
 
 
@@ -80,6 +90,20 @@ def sample_gallery(found: list[Sample], choose: str) -> gr.HTML:
     right = [(i, s.title, _thumbnail(s.stage)) for i, s in enumerate(found) if s.right[1]]
     wrong = [(i, s.title, _thumbnail(s.stage)) for i, s in enumerate(found) if not s.right[1]]
     return gr.HTML(html.samples(right, wrong), elem_id="samples", apply_default_css=False, js_on_load=_PLAYED + choose)
+
+
+def patch_sources(services: Services, found: list[Sample]) -> Callable[..., Document]:
+    """What a click on a patch asks for: (key of a stage, model, direction, t, patch) -> ``patch_reads``."""
+
+    def reads(key: str, model: str, direction: str, t: int, patch: int) -> Document:
+        sample = next((one for one in found if one.stage["key"] == key), None)
+        try:
+            clip = finish(services.clip(sample.path, len(sample.stage["seconds"]))) if sample else services.decoded(key)
+            return patch_reads(services, clip, model, direction, int(t), int(patch))
+        except Exception as error:
+            return {"text": str(as_user_error(error))}
+
+    return reads
 
 
 def _thumbnail(document: Document) -> str:

@@ -54,10 +54,18 @@ class Rollout:
         return self.weights[torch.arange(T), torch.arange(T), 1:]
 
 
-def roll_out(trace: AttentionTrace, settings: MapSettings = DEFAULT, *, normalised: bool = True) -> Rollout:
+def roll_out(
+    trace: AttentionTrace,
+    settings: MapSettings = DEFAULT,
+    *,
+    normalised: bool = True,
+    token: tuple[int, int] | None = None,
+) -> Rollout:
     """Attention rollout of one clip, from its trace (B = 1).
 
-    Without ``normalised`` rows are taken as they are and each block adds to what enters it, without the factor 1/2.
+    With ``token``, a frame and a token of it, the weights are the row of that token alone, (1, T, 1+N), in place of the
+    class tokens'. Without ``normalised`` rows are taken as they are and each block adds to what enters it, without the
+    factor 1/2.
 
     Raises:
         UserError: a start layer or discard ratio out of range.
@@ -71,6 +79,9 @@ def roll_out(trace: AttentionTrace, settings: MapSettings = DEFAULT, *, normalis
     T, n = len(trace.frames[-1]), trace.frames[-1].shape[-1] - int(prompted)  # n = 1+N
     W = torch.zeros(T, T, n, device=trace.frames[-1].device)
     W[torch.arange(T), torch.arange(T), 0] = 1.0  # the class tokens
+    if token is not None:
+        W = torch.zeros_like(W[:1])
+        W[0, token[0], token[1]] = 1.0
     for k in reversed(range(start_layer, layers)):
         A = rows(trace.frames[k])  # (T, n or n+1, the same)
         through = torch.einsum("uti,tij->utj", W, A[:, :n, :n])

@@ -139,6 +139,14 @@ class Host:
 
         return self.decode(decode, "decoding the clip")
 
+    def decoded(self, source: str) -> Clip:
+        """A clip by its ``source``, from the cache; raises UserError where it was evicted."""
+
+        def missing() -> Clip:
+            raise UserError("This clip is no longer in memory; analyse it again.")
+
+        return self._clips.get(source, missing)
+
     def decode(self, work: Callable[[Report], Value], doing: str) -> Steps[Value]:
         """Work that decodes and uses no model."""
         return in_thread(work, doing)

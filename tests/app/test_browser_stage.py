@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from app.services import Services
 from app.stage import samples
+from ezclip.progress import finish
+from ezclip.studies.stage.reads import patch_reads
 from tests.app.pages import Opener, analyse, fits, name_classes, upload
 from tests.app.test_stage import floats
 
@@ -127,3 +130,21 @@ def test_results_of_other_names_are_marked(open_page: Opener, movie: Path) -> No
     analyse(page)
     expect(page.locator("#ranking")).to_contain_text("waving")
     expect(page.locator("#ranking")).not_to_contain_text("%")
+
+
+def test_a_click_on_a_patch_shows_what_it_draws_on(open_page: Opener, services: Services) -> None:
+    page = open_page()
+    pause(page)
+    page.locator("#stage .ezs-thumbs button").nth(3).click()
+    canvas = page.locator("#stage figure[data-panel='model-1'] canvas")
+    box = canvas.bounding_box()
+    assert box
+    canvas.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    expect(page.locator("#stage .ezs-readout")).to_contain_text("on other frames, through the prompts", timeout=20_000)
+    t, patch, heat = stage(page, "[stage.state.reads.slot, stage.state.reads.patch, [...stage.state.reads.heat]]")
+    sample = samples()[0]
+    clip = finish(services.clip(sample.path, 8))
+    expected = patch_reads(services, clip, "tabletop/ezclip", "forward", t, patch)
+    assert t == 3 and heat == pytest.approx(floats(expected["heat"]).tolist())
+    page.locator("#stage .ezs").press("Escape")
+    assert stage(page, "stage.state.reads") is None

@@ -283,7 +283,7 @@ function ezStage(root, hooks = {}) {
     if (state.reads || patch < 0 || !hooks.reads) { state.reads = null; readout.textContent = ""; paint(); return; }
     pause(); go(slot);
     const found = await hooks.reads(state.doc, one.i, state.direction, slot, patch);
-    if (!found) return;
+    if (!found?.heat) { readout.textContent = found?.text ?? ""; return; }
     const values = floats(found.heat);
     state.reads = {model: one.i, slot, patch, heat: values, limit: Math.max(...values) || 1};
     readout.textContent = found.text + " Click again to return.";
