@@ -25,7 +25,7 @@ SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
 _LINKED = """
 const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t =>
     document.querySelectorAll('.ez-linked [data-t]').forEach(e => e.classList.toggle('ez-on', +e.dataset.t === t)),
-    reads: (doc, i, direction, t, patch) => server.reads(doc.key, doc.models[i].name, direction, t, patch)});
+    reads: (doc, i, direction, t, patch) => server.reads([doc.key, doc.models[i].name, direction, t, patch])});
 document.addEventListener('click', event => {
     const cell = event.target.closest('.ez-linked [data-t]');
     if (cell) stage.go(+cell.dataset.t) });
@@ -93,13 +93,18 @@ def sample_gallery(found: list[Sample], choose: str) -> gr.HTML:
 
 
 def patch_sources(services: Services, found: list[Sample]) -> Callable[..., Document]:
-    """What a click on a patch asks for: (key of a stage, model, direction, t, patch) -> ``patch_reads``."""
+    """What a click on a patch asks for: [key of a stage, model, direction, t, patch] -> ``patch_reads``."""
 
-    def reads(key: str, model: str, direction: str, t: int, patch: int) -> Document:
-        sample = next((one for one in found if one.stage["key"] == key), None)
+    def reads(asked: list[Any]) -> Document:
         try:
-            clip = finish(services.clip(sample.path, len(sample.stage["seconds"]))) if sample else services.decoded(key)
-            return patch_reads(services, clip, model, direction, int(t), int(patch))
+            key, model, direction, t, patch = asked
+            sample = next((one for one in found if one.stage["key"] == key), None)
+            clip = (
+                finish(services.clip(sample.path, len(sample.stage["seconds"])))
+                if sample
+                else services.decoded(str(key))
+            )
+            return patch_reads(services, clip, str(model), str(direction), int(t), int(patch))
         except Exception as error:
             return {"text": str(as_user_error(error))}
 
