@@ -45,6 +45,11 @@ class Sample(NamedTuple):
     stage: Document
 
     @property
+    def T(self) -> int:
+        """Number of frames that the models take."""
+        return len(self.stage["seconds"])
+
+    @property
     def right(self) -> tuple[bool, bool]:
         """Whether the baseline and the model name what happens."""
         first, last = (one["answers"][0]["label"] for one in self.stage["results"]["forward"])
