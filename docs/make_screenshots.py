@@ -1,4 +1,4 @@
-"""Screenshots of all tabs for the README: python docs/make_screenshots.py (needs Chromium and requirements-dev.txt)."""
+"""Pictures of the page for the README: python docs/make_screenshots.py (needs Chromium and requirements-dev.txt)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 LONG = "Putting something that cannot actually stand upright upright on the table, so it falls on its side"
 DESKTOP = {"viewport": {"width": 1400, "height": 1000}}
+STEPS = 14  # frames of the first screen in each direction
 PHONE = {"viewport": {"width": 393, "height": 851}, "device_scale_factor": 2, "has_touch": True}
 
 
 def main() -> None:
-    """Serve the app, walk through it, and write docs/*.png."""
+    """Serve the app, walk through it, and write docs/*.png and docs/first_screen.webp."""
     from app.main import build_app, launch
     from app.services import Services
 
@@ -37,9 +38,27 @@ def main() -> None:
             page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
             page.goto(url + query)
             walk(page, partial(take, page, name))
+        page = browser.new_page(viewport={"width": 1366, "height": 768})
+        page.goto(url + "?__theme=light")
+        ready(page)
+        play(page)
         browser.close()
     demo.close(verbose=False)
     services.close()
+
+
+def play(page: Page) -> None:
+    """Save the first screen, forward and then reversed, as a looping WebP."""
+    page.get_by_role("button", name="Pause").click()
+    shots = []
+    for direction in ("forward", "reversed"):
+        page.locator(f"#stage [data-direction={direction}]").click()
+        for i in range(STEPS):
+            page.locator("#stage .ezs-track input").fill(f"{i / (STEPS - 1):.3f}")
+            shots.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize((1024, 576)))
+    lasting = [160] * (STEPS - 1) + [1500]
+    options = {"save_all": True, "append_images": shots[1:], "duration": 2 * lasting, "loop": 0, "quality": 60}
+    shots[0].save(ROOT / "docs" / "first_screen.webp", **options)
 
 
 def walk(page: Page, look: Callable[[str], None]) -> None:
