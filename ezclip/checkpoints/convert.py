@@ -18,6 +18,7 @@ from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, backbone_files, backbone_sha256, roots
+from ezclip.checkpoints.layouts import TITLES, Layout, read_layout
 from ezclip.checkpoints.store import assemble, find_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.files import write_atomically
@@ -29,7 +30,6 @@ from ezclip.types import Document, PromptDepth, Variant
 _ADAPTER = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.Adapter\.D_fc([12])\.(weight|bias)")
 _PROMPTS = "visual.transformer.T_prompt_embeddings"
 _TEMPORAL = "visual.temporal_embedding"
-_JIT_NUMBERS = ("input_resolution", "context_length", "vocab_size")
 _OPENAI_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -51,24 +51,19 @@ def load_official(path: str | Path) -> EZCLIP:
 
 
 def read_official(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of an official file by their release names, float32.
+    """The tensors of a file of EZ-CLIP, T2L or plain CLIP by their release names, float32.
 
-    Raises CheckpointError for a file that is missing, is not such an archive, or needs code to be unpickled.
+    Raises CheckpointError as ``read_layout`` does, and for another method's file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"There is no file {path.name}; give an official EZ-CLIP .pt file.")
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises many kinds; none may fall back to full unpickling
+    return _own(read_layout(path)).state
+
+
+def _own(layout: Layout) -> Layout:
+    if layout.method not in ("ezclip", "clip"):
         raise CheckpointError(
-            f"{path.name} cannot be read as plain tensors ({type(error).__name__}); it is damaged, is not a PyTorch "
-            "file, or holds objects that would run code. Only tensors are loaded."
-        ) from error
-    state = loaded.get("model_state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in state.items()):
-        raise CheckpointError(f"{path.name} holds no state dict; give a file of the EZ-CLIP or T2L release.")
-    return {k.removeprefix("module."): v.float() for k, v in state.items()}
+            f"{layout.name} is {TITLES[layout.method]} checkpoint, not one of EZ-CLIP; its method is not supported."
+        )
+    return layout
 
 
 def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbone, dict[str, Any]]:
@@ -76,7 +71,7 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
 
     Raises CheckpointError as ``load_official`` does.
     """
-    state = {k: v for k, v in state.items() if k not in _JIT_NUMBERS}
+    state = dict(state)
     added = {k: state.pop(k) for k in list(state) if k in (_PROMPTS, _TEMPORAL) or ".Adapter." in k}
     try:
         config, layers = _infer_config(state, name)
