@@ -25,7 +25,7 @@ from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import normalise, static_copy, view
+from ezclip.video.transforms import static_copy, view
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Encoded:
     @cached_property
     def pixels(self) -> Tensor:
         """The model's input, (1, T, 3, S, S) float32, normalised."""
-        pixels = normalise(view(self.clip.images, self.model.image_size))
+        pixels = self.model.normalise(view(self.clip.images, self.model.image_size))
         return pixels.unsqueeze(0).to(self.model.logit_scale.device)
 
     @cached_property

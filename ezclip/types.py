@@ -26,6 +26,18 @@ VARIANT_TITLES: dict[Variant, str] = {
 }
 
 
+@dataclass(frozen=True)
+class PixelStatistics:
+    """Mean and standard deviation that a model's input is normalised with, RGB in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+CLIP_PIXELS = PixelStatistics((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+IMAGENET_PIXELS = PixelStatistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
 def has_prompts(variant: Variant) -> bool:
     """Whether the architecture of ``variant`` holds temporal visual prompts."""
     return variant in ("prompts", "ezclip")

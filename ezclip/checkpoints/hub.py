@@ -68,6 +68,10 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
             raise CheckpointError(why) from error
         except (errors.HfHubHTTPError, OSError) as error:
             raise CheckpointError(f"{name} could not be downloaded ({type(error).__name__}); try again.") from error
+        except Exception as error:  # a broken transfer: requests', httpx's or httpx2's classes, by the Hub's version
+            raise CheckpointError(
+                f"The transfer of {file} of {name} broke off ({type(error).__name__}); check the network, try again."
+            ) from error
     assert folder is not None
     return folder
 

@@ -83,4 +83,5 @@ def build_ezclip(
         image_size=backbone.image_size,
         vocab_size=text.token_embedding.num_embeddings,
         context_length=text.positional_embedding.shape[0],
+        pixels=backbone.pixels,
     )

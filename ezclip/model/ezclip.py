@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
-from ezclip.types import Variant, has_prompts
+from ezclip.types import CLIP_PIXELS, PixelStatistics, Variant, has_prompts
 
 
 class EZCLIP(nn.Module):
@@ -21,6 +21,7 @@ class EZCLIP(nn.Module):
         image_size: S.
         vocab_size: number of token ids that the text tower knows.
         context_length: longest row of token ids.
+        pixels: mean and standard deviation of its input.
     """
 
     def __init__(
@@ -34,12 +35,14 @@ class EZCLIP(nn.Module):
         image_size: int,
         vocab_size: int,
         context_length: int,
+        pixels: PixelStatistics = CLIP_PIXELS,
     ):
         super().__init__()
         self.vision, self.text, self.logit_scale = vision, text, logit_scale
         self.variant: Variant = variant
         self.num_frames, self.image_size = num_frames, image_size
         self.vocab_size, self.context_length = vocab_size, context_length
+        self.pixels = pixels
 
     @property
     def dtype(self) -> torch.dtype:
@@ -50,11 +53,16 @@ class EZCLIP(nn.Module):
         """Both encoders at once, (B, T, E) and, with tokens, (C, E): the form that distributed training wraps."""
         return self.encode_video(pixels), None if tokens is None else self.encode_text(tokens)
 
+    def normalise(self, views: Tensor) -> Tensor:
+        """uint8 (..., 3, S, S) to float32 with the model's mean and standard deviation: what ``encode_video`` takes."""
+        mean, std = (torch.tensor(v, device=views.device).view(3, 1, 1) for v in (self.pixels.mean, self.pixels.std))
+        return (views.float() / 255 - mean) / std
+
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Frame embeddings, not normalised.
 
         Args:
-            pixels: (B, T, 3, S, S) float, normalised with CLIP's mean and standard deviation. T is ``num_frames``
+            pixels: (B, T, 3, S, S) float, from ``normalise``. T is ``num_frames``
                 where the variant has prompts and free otherwise.
 
         Returns:
