@@ -121,8 +121,9 @@ class Predictor:
 
     @property
     def trained_texts(self) -> str:
-        """The prompt texts that the model was trained with: "names", "templates", "varied" or "descriptions"."""
-        return self.identity.text if self.identity.text in ("names", "templates", VARIED) else "descriptions"
+        """The model's trained prompt texts: "names", "templates", "varied", "descriptions" or a template with {}."""
+        text = self.identity.text
+        return text if text in ("names", "templates", VARIED) or "{}" in text else "descriptions"
 
     @property
     def device(self) -> torch.device:

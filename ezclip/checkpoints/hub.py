@@ -99,6 +99,11 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
 
     check_hub_name(PREFIX + repo)
     config = public_config(json.loads((folder / "config.json").read_text("utf-8")))
+    if "method" in config:
+        raise CheckpointError(
+            f"{folder.name} was converted from a {config['method']} checkpoint, whose authors state no licence for its "
+            "weights; it is not uploaded."
+        )
     backbone = next((p for f in (folder, folder.parent) if (p := f / "backbone.safetensors").is_file()), None)
     files = [folder / "adapter.safetensors", *([backbone] if backbone else [])]
     with tempfile.TemporaryDirectory() as scratch:

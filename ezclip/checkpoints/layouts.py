@@ -6,6 +6,7 @@ name alone is allowed, stood in for by an ``OrderedDict``, so that nothing but p
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ _STATE_OF_TRAINING = {
     "epoch", "iteration", "optimizer_state_dict", "optimizer", "lr_scheduler", "max_accuracy", "config"
 }  # fmt: skip
 _JIT_NUMBERS = ("input_resolution", "context_length", "vocab_size")
-_HEADERS = {"cls_token": "Transf_cls", "lstm": "LSTM", "shift": "Conv_1D"}  # of ActionCLIP, by a part of a key
+_HEADERS = {"cls_token": "Transf_cls", "lstm": "LSTM", "shift": "Conv_1D"}  # of ActionCLIP, by the start of a key
 TITLES = {
     "ezclip": "an EZ-CLIP",
     "clip": "a CLIP",
@@ -76,8 +77,8 @@ def read_layout(path: str | Path) -> Layout:
         raise CheckpointError(f"{path.name} holds no state dict; give a file of the EZ-CLIP or T2L release.")
     outer = next((key for key in _WEIGHTS if isinstance(loaded.get(key), dict)), None)
     inner = loaded if outer is None else loaded[outer]
-    fusion = {} if outer is None else loaded.get(_FUSION) or {}
-    state, fusion = _tensors(path.name, inner), _tensors(path.name, fusion)
+    fusion = None if outer is None else loaded.get(_FUSION)
+    state, fusion = _tensors(path.name, inner), None if fusion is None else _tensors(path.name, fusion)
     method = _recognise(state, fusion)
     known = _STATE_OF_TRAINING | {outer, _FUSION}
     if outer is not None and (unknown := sorted(str(key) for key in loaded if key not in known)):
@@ -86,7 +87,7 @@ def read_layout(path: str | Path) -> Layout:
             f"{TITLES[method]} checkpoint. Known beside the weights are {', '.join(sorted(_STATE_OF_TRAINING))}."
         )
     config = loaded.get("config") if outer is not None else None
-    layout = Layout(path.name, method, state, fusion, config if isinstance(config, dict) else {})
+    layout = Layout(path.name, method, state, fusion or {}, config if isinstance(config, dict) else {})
     _check_fusion(layout)
     return layout
 
@@ -99,7 +100,7 @@ def _tensors(name: str, found: Any) -> dict[str, Tensor]:
     return {k: v for k, v in state.items() if k not in _JIT_NUMBERS}
 
 
-def _recognise(state: dict[str, Tensor], fusion: dict[str, Tensor]) -> str:
+def _recognise(state: dict[str, Tensor], fusion: dict[str, Tensor] | None) -> str:
     """The method whose names these are; "clip" for what has no mark of another."""
 
     def has(part: str) -> bool:
@@ -107,11 +108,11 @@ def _recognise(state: dict[str, Tensor], fusion: dict[str, Tensor]) -> str:
 
     marks = {
         "ezclip": has(".Adapter.") or has("T_prompt_embeddings"),
-        "mote": "spe_cls_feature" in fusion,
+        "mote": "spe_cls_feature" in (fusion or {}),
         "xclip": "mit.positional_embedding" in state,
         "vificlip": has("image_encoder.") and has("text_encoder."),
         "a5": has("clipmodel.") and "temporalEmbedding.weight" in state,
-        "actionclip": bool(fusion),
+        "actionclip": fusion is not None,  # an empty one is that of its header meanP
     }
     return next((method for method, present in marks.items() if present), "clip")
 
@@ -124,7 +125,7 @@ def _check_fusion(layout: Layout) -> None:
     if layout.method == "ezclip":
         raise CheckpointError(f"{layout.name} holds {_FUSION} with {keys[0]}, which EZ-CLIP does not have.")
     for part, header in _HEADERS.items():
-        if first := next((key for key in keys if part in key), None):
+        if first := next((key for key in keys if key.startswith(part)), None):
             raise CheckpointError(
                 f"{layout.name} is an ActionCLIP checkpoint with the header {header} (its tensor {first}); only Transf "
                 "and meanP can be converted."
@@ -135,3 +136,42 @@ def _check_fusion(layout: Layout) -> None:
             f"{layout.name} holds {_FUSION} with {unknown}, which is no part of ActionCLIP; BIKE, Text4Vis and others "
             "share its outer keys and cannot be converted."
         )
+
+
+def infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], int]:
+    """open_clip's configuration and the number of vision layers, inferred from the backbone's tensors.
+
+    Raises CheckpointError for a missing tensor, and errors of arithmetic and shape for others of unexpected ranks.
+    """
+
+    def shape(key: str) -> torch.Size:
+        if key not in state:
+            raise CheckpointError(f"{name} has no tensor {key}; give a file of the EZ-CLIP or T2L release.")
+        return state[key].shape
+
+    def layers(prefix: str) -> int:
+        pattern = re.compile(re.escape(prefix) + r"transformer\.resblocks\.(\d+)\.")
+        return 1 + max((int(m[1]) for k in state if (m := pattern.match(k))), default=-1)
+
+    width, _, patch, _ = shape("visual.conv1.weight")
+    grid = round((shape("visual.positional_embedding")[0] - 1) ** 0.5)
+    vocab_size, text_width = shape("token_embedding.weight")
+    config = {
+        "embed_dim": shape("text_projection")[1],
+        "quick_gelu": True,
+        "vision_cfg": {
+            "image_size": grid * patch,
+            "layers": layers("visual."),
+            "width": width,
+            "head_width": 64,
+            "patch_size": patch,
+        },
+        "text_cfg": {
+            "context_length": shape("positional_embedding")[0],
+            "vocab_size": vocab_size,
+            "width": text_width,
+            "heads": text_width // 64,
+            "layers": layers(""),
+        },
+    }
+    return config, config["vision_cfg"]["layers"]

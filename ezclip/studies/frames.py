@@ -16,7 +16,7 @@ from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, ModelsResult, Study
 from ezclip.studies.host import Host
-from ezclip.types import Clip, Document, MotionStatistics, Variant
+from ezclip.types import Clip, Document, Method, MotionStatistics
 
 if TYPE_CHECKING:
     from ezclip.predictor import Predictor
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MOST_CLIPS = 8
 PHANTOM = "Phantom share: the fraction of Var + C that remains in a static copy of the clip."
 POINT = ("model", "clip", "frame", "seconds", "x", "y")
-_PARTS: dict[Variant, set[str]] = {
+_PARTS: dict[Method, set[str]] = {
     "clip": set(),
     "base": {"adapters"},
     "motion": {"adapters", "the motion loss"},
@@ -186,7 +186,10 @@ def differ(first: Predictor, second: Predictor) -> str:
 
     if not torch.equal(*(p.model.vision.conv1.weight for p in (first, second))):  # the first layer of CLIP
         return "the two stand on different backbones"
-    apart = sorted(_PARTS[first.model.variant] ^ _PARTS[second.model.variant])
+    methods = [p.model.variant for p in (first, second)]
+    if any(method not in _PARTS for method in methods):
+        return f"the two are of the methods {' and '.join(methods)}"
+    apart = sorted(_PARTS[methods[0]] ^ _PARTS[methods[1]])
     data = (first.identity.data, second.identity.data)
     if all(data) and data[0] != data[1]:
         apart.append("the clips that they were trained on")

@@ -17,7 +17,7 @@ needs_rivals = pytest.mark.skipif(not RIVALS.is_dir(), reason="EZCLIP_TEST_DATA 
 FILES = {
     "clip": "clip",
     "actionclip_transf": "actionclip",
-    "actionclip_meanp": "clip",  # nothing tells it from a fine-tuned CLIP
+    "actionclip_meanp": "actionclip",
     "vificlip": "vificlip",
     "vificlip_prompt": "vificlip",
     "xclip": "xclip",
