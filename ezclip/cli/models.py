@@ -70,7 +70,7 @@ class Convert:
     """T, if not the file's: prompts are interpolated, which only approximates the trained model. ActionCLIP's files do
     not tell it; 8 is assumed."""
     clip: str | None = None
-    """The CLIP that a ViFi-CLIP was trained from, as its file lacks the token table: a folder, file or clip:ARCH/TAG."""
+    """The CLIP that a ViFi-CLIP was trained from, as its file lacks the token table: a folder or clip:ARCH/TAG."""
     prefix: int = 16
     """Learned vectors before a class name in an A5 file, which does not tell."""
     postfix: int = 16

@@ -88,7 +88,10 @@ class EZCLIP(nn.Module):
         if pixels.ndim != 5 or pixels.shape[2:] != (3, S, S) or (fixed and pixels.shape[1] != T):
             wanted = f"(B, {T if fixed else 'T'}, 3, {S}, {S})"
             raise ValueError(f"pixels have shape {tuple(pixels.shape)}; this {self.variant} model takes {wanted}.")
-        frames = self.vision(pixels.to(self.dtype))
+        return self.across(self.vision(pixels.to(self.dtype)))
+
+    def across(self, frames: Tensor) -> Tensor:
+        """Embeddings of single frames (B, T, E) after the transformer over frames, if the method has one."""
         return frames if self.temporal is None else self.temporal(frames)
 
     def encode_text(self, tokens: Tensor) -> Tensor:

@@ -24,8 +24,9 @@ def build_rival(method: Rival, backbone: Backbone, num_frames: int, settings: Ma
     Raises:
         CheckpointError: settings that the method does not have, or T out of range.
     """
-    if not 1 <= num_frames <= min(MAX_FRAMES, settings.get("positions") or MAX_FRAMES):
-        raise CheckpointError(f"T is {num_frames}; {method} takes 1 to {settings.get('positions') or MAX_FRAMES}.")
+    most = min(MAX_FRAMES, settings.get("positions") or MAX_FRAMES)
+    if not 1 <= num_frames <= most:
+        raise CheckpointError(f"T is {num_frames}; {method} takes 1 to {most}.")
     try:
         return _BUILDERS[method](backbone, num_frames=num_frames, **settings)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
