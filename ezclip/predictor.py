@@ -92,7 +92,9 @@ class Predictor:
 
     def __init__(self, model: EZCLIP, identity: Identity | str):
         self.model = model
-        self.identity = Identity(identity, model.variant) if isinstance(identity, str) else identity
+        if isinstance(identity, str):
+            identity = Identity(identity, model.variant, order_blind=model.order_blind)
+        self.identity = identity
         self._texts: dict[str, Tensor] = {}
         self._cut: set[str] = set()
         self._text_lock = threading.Lock()

@@ -24,6 +24,7 @@ class Identity:
     reading: Reading = "released"  # formulation of its motion statistics
     data: str = ""  # manifest that it was trained on; empty if not recorded
     labels: tuple[str, ...] = ()  # empty if not recorded
+    order_blind: bool = False  # see ``EZCLIP.order_blind``
 
     @property
     def weights(self) -> str:
