@@ -8,7 +8,7 @@ ViFi-CLIP's training, from which nothing but the token table is checked.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -23,7 +23,8 @@ from ezclip.model.rivals.build import build_rival
 from ezclip.types import IMAGENET_PIXELS, Document, Rival
 
 _TABLE = "token_embedding.weight"
-_LEARNER = "prompt_learner."
+# The class texts of the training, embedded: class by class (K, 77, D), or without the learned vectors.
+_OWN_TEXTS = tuple(f"prompt_learner.{name}" for name in ("complete_text_embeddings", "token_prefix", "token_suffix"))
 TEXTS: dict[Rival, str] = {"actionclip": "templates", "vificlip": "a photo of a {}.", "a5": "names"}  # of their tests
 
 
@@ -42,34 +43,33 @@ def build_from(
         CheckpointError: tensors that are missing, unknown or of unexpected shapes.
     """
     state, name = dict(layout.state), layout.name
-    stated, texts = None, TEXTS[method := _rival(layout)]
-    pixels = None
-    if method == "actionclip":
-        settings, own = _actionclip(dict(layout.fusion))
-    elif method == "a5":
-        settings, own, stated = _a5(state, framing)
-    else:
-        settings, own, pixels = *_vificlip(state), asdict(IMAGENET_PIXELS)
-        stated = layout.config.get("DATA", {}).get("NUM_FRAMES")
-        texts = "{}." if settings["text_tokens"] else texts
-    rename = {"clipmodel.": "", "image_encoder.": "visual.", "text_encoder.": ""}
-    for theirs, ours in rename.items():
-        state = {ours + key.removeprefix(theirs) if key.startswith(theirs) else key: t for key, t in state.items()}
-    learner = {key: state.pop(key) for key in list(state) if key.startswith(_LEARNER)}
+    method = next(method for method in TEXTS if method == layout.method)
+    stated, texts = None, TEXTS[method]
     try:
+        if method == "actionclip":
+            settings, own = _actionclip(dict(layout.fusion))
+        elif method == "a5":
+            settings, own, stated = _a5(state, framing)
+        else:
+            settings, own = _vificlip(state)
+            stated = _stated_frames(layout.config)
+            texts = "{}." if settings["text_tokens"] else texts
+        for theirs, ours in {"clipmodel.": "", "image_encoder.": "visual.", "text_encoder.": ""}.items():
+            state = {ours + k.removeprefix(theirs) if k.startswith(theirs) else k: t for k, t in state.items()}
         if method == "vificlip":
-            state[_TABLE] = torch.empty(1, len(state.get("ln_final.weight", ())))  # so that sizes can be inferred
+            own_texts = {key: state.pop(key) for key in _OWN_TEXTS if key in state}
+            state[_TABLE] = torch.empty(1, len(state["ln_final.weight"]))  # so that sizes can be inferred
             state[_TABLE] = table(infer_config(state, name)[0])
-            _check_table(learner, state[_TABLE], name)
+            _check_table(own_texts, state[_TABLE], name)
         config, layers = infer_config(state, name)
-    except (ValueError, IndexError, ZeroDivisionError) as error:
+    except (ValueError, IndexError, ZeroDivisionError, TypeError, KeyError) as error:
         raise CheckpointError(f"{name} has tensors of unexpected shapes; give the authors' own file.") from error
-    if pixels:
-        config["pixels"] = pixels
+    if method == "vificlip":
+        config["pixels"] = asdict(IMAGENET_PIXELS)
     backbone = build_backbone(f"{method} {name.rpartition('.')[0] or name}", config, state)
     if method == "a5" and num_frames not in (None, stated):
         raise CheckpointError(f"{name} has learned positions for T = {stated} frames; it cannot take {num_frames}.")
-    model = build_rival(method, backbone, num_frames or (stated if isinstance(stated, int) else 8), settings).eval()
+    model = build_rival(method, backbone, num_frames or stated or 8, settings).eval()
     copy_strictly(model.trainable(), own, name)
     whole = sum(tensor.numel() for tensor in state.values()) if method != "a5" else 0
     if method == "vificlip":
@@ -87,10 +87,11 @@ def build_from(
     return model, backbone, found, texts
 
 
-def _rival(layout: Layout) -> Rival:
-    if layout.method not in TEXTS:
-        raise AssertionError(layout.method)
-    return layout.method  # pyright: ignore[reportReturnType]
+def _stated_frames(config: Mapping[str, Any]) -> int | None:
+    """T in the configuration of a run."""
+    data = config.get("DATA")
+    stated = data.get("NUM_FRAMES") if isinstance(data, dict) else None
+    return stated if isinstance(stated, int) else None
 
 
 def _blocks(state: dict[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], int]:
@@ -120,7 +121,7 @@ def _a5(state: dict[str, Tensor], framing: dict[str, int]) -> tuple[dict[str, in
 
 def _vificlip(state: dict[str, Tensor]) -> tuple[dict[str, int], dict[str, Tensor]]:
     own = {}
-    for theirs, ours in (("image_encoder.VPT", "vision.learned"), (f"{_LEARNER}ctx", "text.learned")):
+    for theirs, ours in (("image_encoder.VPT", "vision.learned"), ("prompt_learner.ctx", "text.learned")):
         if theirs in state:
             own[ours] = state.pop(theirs)
     for key in list(state):
@@ -134,12 +135,13 @@ def _vificlip(state: dict[str, Tensor]) -> tuple[dict[str, int], dict[str, Tenso
     return settings, own
 
 
-def _check_table(learner: dict[str, Tensor], table: Tensor, name: str) -> None:
+def _check_table(texts: dict[str, Tensor], table: Tensor, name: str) -> None:
     """Whether the token table is the one that the run started from: its start token stands in every class text."""
-    for key in ("complete_text_embeddings", "token_prefix"):
-        if (texts := learner.get(_LEARNER + key)) is None:
+    for key in _OWN_TEXTS[:2]:
+        if key not in texts:
             continue
-        if texts.shape[-1] != table.shape[1] or not torch.allclose(texts[0, 0], table[-2], atol=1e-3):
+        start = texts[key][0, 0]
+        if start.shape != table[-2].shape or not torch.allclose(start, table[-2], atol=1e-3):
             raise CheckpointError(
                 f"The token table that was given is not that of {name}: its start token differs. Give the CLIP "
                 "that the training started from."

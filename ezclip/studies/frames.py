@@ -186,7 +186,7 @@ def differ(first: Predictor, second: Predictor) -> str:
 
     if not torch.equal(*(p.model.vision.conv1.weight for p in (first, second))):  # the first layer of CLIP
         return "the two stand on different backbones"
-    methods = [p.model.variant for p in (first, second)]
+    methods: list[Method] = [p.model.variant for p in (first, second)]
     if any(method not in _PARTS for method in methods):
         return f"the two are of the methods {' and '.join(methods)}"
     apart = sorted(_PARTS[methods[0]] ^ _PARTS[methods[1]])

@@ -21,7 +21,7 @@ SETTINGS: dict[Rival, dict[str, int]] = {
     "actionclip": {"positions": 77, "layers": 2},
     "a5": {"layers": 1, "heads": 2, "prefix": 4, "postfix": 4},
 }
-TEXTS = {"vificlip": "{}.", "actionclip": "templates", "a5": "names"}
+TEXTS: dict[str, str] = {"vificlip": "{}.", "actionclip": "templates", "a5": "names"}
 
 
 @pytest.fixture
