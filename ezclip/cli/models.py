@@ -46,11 +46,11 @@ class Models:
                 print(f"  {row['top1']:6.1%}  {family} ({row['n']})")
         if self.names:
             return 0
-        print(f"{'name':<22} {'variant':<8} {'T':>3} {'size':>9}  backbone")
+        print(f"{'name':<22} {'variant':<10} {'T':>3} {'size':>9}  backbone")
         for row in (entry.as_json() for entry in entries()):
             state = "" if row["available"] else "  (not available: backbone or configuration missing)"
             size = f"{row['bytes'] / 1e6:>6.1f} MB"
-            print(f"{row['name']:<22} {row['variant']:<8} {row['T']:>3} {size}  {row['backbone']}{state}")
+            print(f"{row['name']:<22} {row['variant']:<10} {row['T']:>3} {size}  {row['backbone']}{state}")
         return 0
 
 

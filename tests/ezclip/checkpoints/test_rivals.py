@@ -18,6 +18,7 @@ from ezclip.checkpoints.store import save_backbone
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import build_backbone
 from ezclip.model.ezclip import EZCLIP, class_scores
+from ezclip.model.rivals.build import build_rival
 from tests.conftest import external
 
 TOLERANCE = {"actionclip": 1e-4, "a5": 2e-5, "vificlip": 2e-5}  # at scales of about 100, 14 and 14
@@ -101,6 +102,38 @@ def test_plain_clip(tmp_path: Path) -> None:
         frames = model.encode_video(expected["frames"].unflatten(0, (-1, expected["T"])))
         logits = model.logits(frames, model.encode_text(expected["tokens"]))
     torch.testing.assert_close(logits, expected["logits"], atol=1e-4, rtol=0)
+
+
+def test_a_file_of_actionclips_layout(tmp_path: Path) -> None:
+    """Without the test data: a file written here by ActionCLIP's names computes what its model computed."""
+    config: dict[str, Any] = {
+        "embed_dim": 64,
+        "quick_gelu": True,
+        "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 64, "patch_size": 8},
+        "text_cfg": {"context_length": 77, "vocab_size": 300, "width": 64, "heads": 1, "layers": 1},
+    }
+    torch.manual_seed(4)
+    backbone = build_backbone("made here", config)
+    model = build_rival("actionclip", backbone, 4, {"positions": 77, "layers": 3}).eval()
+    with torch.no_grad():
+        for parameter in [*backbone.clip.parameters(), *model.trainable().values()]:
+            parameter.copy_(parameter.half())  # exact on disk
+    theirs = {"positions": "frame_position_embeddings.weight", "blocks.": "transformer.resblocks."}
+    fusion = {}
+    for name, tensor in model.trainable().items():
+        name = name.removeprefix("temporal.")
+        part = next(part for part in theirs if name.startswith(part))
+        fusion[f"module.{theirs[part]}{name.removeprefix(part)}"] = tensor.detach()
+    outer = {"epoch": 1, "model_state_dict": backbone.clip.state_dict(), "fusion_model_state_dict": fusion}
+    torch.save(outer | {"optimizer_state_dict": {}}, tmp_path / "o.pt")
+    found = convert(tmp_path / "o.pt", tmp_path / "model", num_frames=4)
+    assert (found["method"], found["T"], found["settings"]) == ("actionclip", 4, {"positions": 77, "layers": 3})
+    pixels, tokens = torch.randn(2, 4, 3, 32, 32), torch.tensor([[298, 5, 9, 299, 0], [298, 7, 299, 0, 0]])
+    with torch.no_grad():
+        there, here = (
+            m.logits(m.encode_video(pixels), m.encode_text(tokens)) for m in (model, load_model(tmp_path / "model"))
+        )
+    torch.testing.assert_close(there, here, atol=1e-4, rtol=0)
 
 
 def test_order_matters_where_the_method_has_a_temporal_part(tmp_path: Path) -> None:
