@@ -25,7 +25,7 @@ from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import normalise, static_copy, view
+from ezclip.video.transforms import static_copy, view
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Encoded:
     @cached_property
     def pixels(self) -> Tensor:
         """The model's input, (1, T, 3, S, S) float32, normalised."""
-        pixels = normalise(view(self.clip.images, self.model.image_size))
+        pixels = self.model.normalise(view(self.clip.images, self.model.image_size))
         return pixels.unsqueeze(0).to(self.model.logit_scale.device)
 
     @cached_property
@@ -92,7 +92,9 @@ class Predictor:
 
     def __init__(self, model: EZCLIP, identity: Identity | str):
         self.model = model
-        self.identity = Identity(identity, model.variant) if isinstance(identity, str) else identity
+        if isinstance(identity, str):
+            identity = Identity(identity, model.variant, order_blind=model.order_blind)
+        self.identity = identity
         self._texts: dict[str, Tensor] = {}
         self._cut: set[str] = set()
         self._text_lock = threading.Lock()
@@ -121,8 +123,9 @@ class Predictor:
 
     @property
     def trained_texts(self) -> str:
-        """The prompt texts that the model was trained with: "names", "templates", "varied" or "descriptions"."""
-        return self.identity.text if self.identity.text in ("names", "templates", VARIED) else "descriptions"
+        """The model's trained prompt texts: "names", "templates", "varied", "descriptions" or a template with {}."""
+        text = self.identity.text
+        return text if text in ("names", "templates", VARIED) or "{}" in text else "descriptions"
 
     @property
     def device(self) -> torch.device:

@@ -11,22 +11,40 @@ from typing import Any, Literal, get_args
 import numpy as np
 from PIL import Image
 
-Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]
+Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]  # the five models of the paper
+Rival = Literal["vificlip", "actionclip", "a5"]  # other methods, see ``model.rivals``
+Method = Variant | Rival  # what a model is
 PromptDepth = Literal["deep", "shallow", "none"]
 Reading = Literal["paper", "released", "calibrated"]
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
+RIVALS: tuple[Rival, ...] = get_args(Rival)
 Document = dict[str, Any]  # a JSON object of the public interface, as ``as_json`` methods return it
-VARIANT_TITLES: dict[Variant, str] = {
+METHOD_TITLES: dict[Method, str] = {
     "clip": "plain CLIP",
     "base": "adapters only",
     "motion": "adapters, motion loss",
     "prompts": "adapters and temporal prompts",
     "ezclip": "adapters, temporal prompts, motion loss",
+    "vificlip": "ViFi-CLIP",
+    "actionclip": "ActionCLIP",
+    "a5": "A5 (Efficient-Prompt)",
 }
 
 
-def has_prompts(variant: Variant) -> bool:
+@dataclass(frozen=True)
+class PixelStatistics:
+    """Mean and standard deviation that a model's input is normalised with, RGB in [0, 1]."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+CLIP_PIXELS = PixelStatistics((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
+IMAGENET_PIXELS = PixelStatistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def has_prompts(variant: Method) -> bool:
     """Whether the architecture of ``variant`` holds temporal visual prompts."""
     return variant in ("prompts", "ezclip")
 

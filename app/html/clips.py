@@ -8,7 +8,7 @@ from ezclip.figures.maps import CMAP, DIFFERENCE, coloured, difference_limit, sq
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
 from ezclip.studies.faithfulness import GAIN_COLUMNS
-from ezclip.types import VARIANT_TITLES, Document, Prediction
+from ezclip.types import METHOD_TITLES, Document, Prediction
 
 MOST = 500  # names in a ranking; the exported tables have all
 _SIDE, _THUMB, _FRAME = 168, 44, 96  # pixels
@@ -21,7 +21,7 @@ def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
     """
     same = before is not None and before.clip.source == analysis.clip.source
     old = {r.name: [p.label for p in r.predictions] for r in before.results} if before and same else {}
-    kinds = [VARIANT_TITLES[r.identity.variant] for r in analysis.results]
+    kinds = [METHOD_TITLES[r.identity.variant] for r in analysis.results]
     rows = [_ranked(r.predictions, old.get(r.name, [])) for r in analysis.results]
     return render("rankings", analysis=analysis, models=zip(analysis.results, kinds, rows, strict=True))
 

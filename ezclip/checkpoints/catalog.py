@@ -12,7 +12,7 @@ from ezclip.checkpoints.hub import PREFIX, check_hub_name, pull
 from ezclip.errors import CheckpointError
 from ezclip.files import shipped
 from ezclip.text.labels import label_set
-from ezclip.types import VARIANTS, Document, PromptDepth, Variant
+from ezclip.types import RIVALS, VARIANTS, Document, Method, PromptDepth
 
 SCHEMA = 1
 CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
@@ -26,7 +26,7 @@ ROOT = shipped("checkpoints")
 class ModelConfig:
     """config.json of a model folder."""
 
-    variant: Variant
+    variant: Method  # "variant" of EZ-CLIP's five, "method" of a rival
     num_frames: int  # T
     prompt_depth: PromptDepth
     backbone: str  # its id
@@ -38,6 +38,7 @@ class ModelConfig:
     metrics: dict[str, float] = field(default_factory=dict)  # measured at the end of the training
     source: str = ""  # official file that it was converted from
     openai: str = ""  # whether the backbone is OpenAI's, in words
+    settings: dict[str, int] = field(default_factory=dict)  # sizes of a rival's own parts
 
 
 @dataclass(frozen=True)
@@ -170,17 +171,26 @@ def read_config(folder: str | Path) -> ModelConfig:
         raise CheckpointError(f"{folder.name}/{CONFIG} is damaged ({error}); get the folder again.") from error
 
 
-_KINDS = {"num_frames": int, "labels": list, "training": dict, "metrics": dict}  # the other entries are text
+_KINDS = {
+    "num_frames": int,
+    "settings": dict,
+    "labels": list,
+    "training": dict,
+    "metrics": dict,
+}  # the other entries are text
 
 
 def _parse(found: Document) -> ModelConfig:
-    values: Document = {name: found[name] for name in ("variant", "num_frames", "prompt_depth")}
+    values: Document = {name: found[name] for name in ("num_frames", "prompt_depth")}
+    values["variant"] = found["method"] if "method" in found else found["variant"]
     values |= {"backbone": found["backbone"]["id"], "backbone_sha256": found["backbone"]["sha256"]}
-    optional = ("preset", "text", "labels", "training", "metrics", "source", "openai")
+    optional = ("preset", "text", "labels", "training", "metrics", "source", "openai", "settings")
     values |= {name: found[name] for name in optional if found.get(name)}
     for name, value in values.items():
         if not isinstance(value, _KINDS.get(name, str)):
             raise TypeError(f"{name} is {value!r}")
-    if values["variant"] not in VARIANTS:
-        raise TypeError(f"variant is {values['variant']!r}")
+    if values["variant"] not in (RIVALS if "method" in found else VARIANTS):
+        raise TypeError(f"{'method' if 'method' in found else 'variant'} is {values['variant']!r}")
+    if not all(isinstance(value, int) for value in values.get("settings", {}).values()):
+        raise TypeError(f"settings is {values['settings']!r}")
     return ModelConfig(**values)

@@ -1,6 +1,6 @@
-"""Reads and writes the official EZ-CLIP and T2L ``.pt`` files.
+"""Reads the official ``.pt`` files of EZ-CLIP, T2L and rival methods, and writes those of EZ-CLIP.
 
-They contain OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``.
+Those of EZ-CLIP and T2L contain OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``.
 Everything about the model is inferred from the tensors: widths, depth, heads (width / 64), patch, image size, T, kind
 of prompts, vocabulary. The release's MLPs use QuickGELU, its adapters GELU.
 """
@@ -8,6 +8,7 @@ of prompts, vocabulary. The release's MLPs use QuickGELU, its adapters GELU.
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,25 @@ import torch.nn.functional as F
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, backbone_files, backbone_sha256, roots
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, backbone_files, backbone_sha256, read_config, roots
+from ezclip.checkpoints.layouts import TITLES, Layout, infer_config, read_layout
+from ezclip.checkpoints.load import resolve_backbone
+from ezclip.checkpoints.rivals import TEXTS, build_from
 from ezclip.checkpoints.store import assemble, find_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.files import write_atomically
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, load_open_clip
 from ezclip.model.builders import MAX_FRAMES, build_ezclip
 from ezclip.model.ezclip import EZCLIP
-from ezclip.types import Document, PromptDepth, Variant
+from ezclip.types import RIVALS, Document, PromptDepth, Variant
 
 _ADAPTER = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.Adapter\.D_fc([12])\.(weight|bias)")
 _PROMPTS = "visual.transformer.T_prompt_embeddings"
 _TEMPORAL = "visual.temporal_embedding"
-_JIT_NUMBERS = ("input_resolution", "context_length", "vocab_size")
+_REASONS = {  # why a method that is recognised cannot be converted
+    "mote": "its file lacks the text tower, and its scores depend on which classes are compared: it is not supported",
+    "xclip": "the text of a class depends on the video there, which is not supported yet",
+}
 _OPENAI_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -51,24 +58,18 @@ def load_official(path: str | Path) -> EZCLIP:
 
 
 def read_official(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of an official file by their release names, float32.
+    """The tensors of a file of EZ-CLIP, T2L or plain CLIP by their release names, float32.
 
-    Raises CheckpointError for a file that is missing, is not such an archive, or needs code to be unpickled.
+    Raises CheckpointError as ``read_layout`` does, and for another method's file.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"There is no file {path.name}; give an official EZ-CLIP .pt file.")
-    try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises many kinds; none may fall back to full unpickling
-        raise CheckpointError(
-            f"{path.name} cannot be read as plain tensors ({type(error).__name__}); it is damaged, is not a PyTorch "
-            "file, or holds objects that would run code. Only tensors are loaded."
-        ) from error
-    state = loaded.get("model_state_dict", loaded) if isinstance(loaded, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in state.items()):
-        raise CheckpointError(f"{path.name} holds no state dict; give a file of the EZ-CLIP or T2L release.")
-    return {k.removeprefix("module."): v.float() for k, v in state.items()}
+    return _own(read_layout(path)).state
+
+
+def _own(layout: Layout) -> Layout:
+    if layout.method not in ("ezclip", "clip"):
+        why = _REASONS.get(layout.method, "make a model of it with ezclip convert")
+        raise CheckpointError(f"{layout.name} is {TITLES[layout.method]} checkpoint; {why}.")
+    return layout
 
 
 def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbone, dict[str, Any]]:
@@ -76,10 +77,10 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
 
     Raises CheckpointError as ``load_official`` does.
     """
-    state = {k: v for k, v in state.items() if k not in _JIT_NUMBERS}
+    state = dict(state)
     added = {k: state.pop(k) for k in list(state) if k in (_PROMPTS, _TEMPORAL) or ".Adapter." in k}
     try:
-        config, layers = _infer_config(state, name)
+        config, layers = infer_config(state, name)
     except (ValueError, IndexError, ZeroDivisionError) as error:
         raise CheckpointError(f"{name} has tensors of unexpected shapes; give a file of the release.") from error
     backbone = build_backbone(f"official {Path(name).stem}", config, state)
@@ -128,71 +129,73 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
     return model, backbone, found
 
 
-def _infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], int]:
-    """open_clip's configuration and the number of vision layers, inferred from the backbone's tensors."""
-
-    def shape(key: str) -> torch.Size:
-        if key not in state:
-            raise CheckpointError(f"{name} has no tensor {key}; give a file of the EZ-CLIP or T2L release.")
-        return state[key].shape
-
-    def layers(prefix: str) -> int:
-        pattern = re.compile(re.escape(prefix) + r"transformer\.resblocks\.(\d+)\.")
-        return 1 + max((int(m[1]) for k in state if (m := pattern.match(k))), default=-1)
-
-    width, _, patch, _ = shape("visual.conv1.weight")
-    grid = round((shape("visual.positional_embedding")[0] - 1) ** 0.5)
-    vocab_size, text_width = shape("token_embedding.weight")
-    config = {
-        "embed_dim": shape("text_projection")[1],
-        "quick_gelu": True,
-        "vision_cfg": {
-            "image_size": grid * patch,
-            "layers": layers("visual."),
-            "width": width,
-            "head_width": 64,
-            "patch_size": patch,
-        },
-        "text_cfg": {
-            "context_length": shape("positional_embedding")[0],
-            "vocab_size": vocab_size,
-            "width": text_width,
-            "heads": text_width // 64,
-            "layers": layers(""),
-        },
-    }
-    return config, config["vision_cfg"]["layers"]
-
-
-def convert(official: str | Path, out: str | Path, *, num_frames: int | None = None) -> Document:
+def convert(
+    official: str | Path,
+    out: str | Path,
+    *,
+    num_frames: int | None = None,
+    clip: str | None = None,
+    prefix: int = 16,
+    postfix: int = 16,
+) -> Document:
     """Write an official file as a model folder; inside checkpoints/, an existing backbone is not written again.
 
-    The release trained with a description of each class: "trained" texts are those of ``text.descriptions``.
-    With another T, ``num_frames`` (1 to 64), the prompts are interpolated linearly between segment centres.
+    EZ-CLIP and T2L trained with a description of each class: "trained" texts are those of ``text.descriptions``. With
+    another T, ``num_frames`` (1 to 64), their prompts are interpolated linearly between segment centres. ActionCLIP,
+    ViFi-CLIP and A5 are recognised by their tensors and written with the texts of their tests.
+
+    Args:
+        official: the file.
+        out: the folder.
+        num_frames: T; for ActionCLIP, whose files do not tell it, that of the training, 8 by default.
+        clip: the CLIP that a ViFi-CLIP was trained from, for its token table: a folder or file with a backbone, or
+            clip:ARCH/TAG; by default OpenAI's of the same sizes, if it is on this machine.
+        prefix: A5's learned vectors before a class name; its files do not tell it.
+        postfix: those after it.
 
     Returns:
-        What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files. config.json also says
-        under "openai" whether the backbone is OpenAI's.
+        What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files; of a rival "method" and
+        "settings" in place of variant and prompts. config.json also says under "openai" whether the backbone is
+        OpenAI's.
     """
     name, out = Path(official).name, Path(out)
-    state = read_official(official)
-    if num_frames is not None and _PROMPTS in state:
-        state[_PROMPTS] = interpolate_prompts(state[_PROMPTS], num_frames)
-    model, backbone, found = build_official(state, name)
+    layout = read_layout(official)
+    if layout.method in TEXTS:
+        framing = {"prefix": prefix, "postfix": postfix} if layout.method == "a5" else {}
+        table = partial(_token_table, layout, clip)
+        model, backbone, found, text = build_from(layout, num_frames=num_frames, table=table, **framing)
+    else:
+        state, text = _own(layout).state, "descriptions"
+        if num_frames is not None and _PROMPTS in state:
+            state[_PROMPTS] = interpolate_prompts(state[_PROMPTS], num_frames)
+        model, backbone, found = build_official(state, name)
     files = [out / CONFIG, out / ADAPTER]
     inside = any(out.resolve().is_relative_to(root.resolve()) for root in roots())  # others are self-contained
     if not inside or backbone.sha256 not in map(backbone_sha256, backbone_files()):
         save_backbone(backbone, out / BACKBONE)
         files.append(out / BACKBONE)
-    summary = {"preset": "released", "text": "descriptions", "source": name, "openai": compare_with_openai(backbone)}
+    summary = {"preset": "released", "text": text, "source": name, "openai": compare_with_openai(backbone)}
     save_model(model, backbone, out, summary=summary)
     return found | {"files": [str(f) for f in files]}
 
 
+def _token_table(layout: Layout, clip: str | None, config: dict[str, Any]) -> Tensor:
+    """CLIP's token table for a file without one; raises CheckpointError where none is at hand."""
+    if clip is not None:
+        return resolve_backbone(clip).text.token_embedding.weight.detach()
+    arch = _openai_arch(config, vocabulary=False)
+    if arch is None or not _at_hand(arch):
+        which = f"clip:{arch}/openai" if arch else "the CLIP that it was trained from"
+        raise CheckpointError(
+            f"{layout.name} is {TITLES[layout.method]} checkpoint, which has no token table, and OpenAI's is not on "
+            f"this machine; give --clip {which}."
+        )
+    return load_open_clip(arch, "openai").text.token_embedding.weight.detach()
+
+
 def compare_with_openai(backbone: Backbone) -> str:
     """Whether the weights equal OpenAI's of the same sizes, by their fingerprints, in words; nothing is downloaded."""
-    listed = [arch for arch, tag in open_clip.list_pretrained() if tag == "openai"]
-    arch = next((arch for arch in listed if _sizes(open_clip.get_model_config(arch)) == _sizes(backbone.config)), None)
+    arch = _openai_arch(backbone.config)
     if arch is None:
         return "of other sizes than OpenAI's"
     if not _at_hand(arch):
@@ -201,13 +204,19 @@ def compare_with_openai(backbone: Backbone) -> str:
     return f"{'equal' if same else 'not equal'} to OpenAI's {arch}"
 
 
-def _sizes(config: dict[str, Any] | None) -> list[object]:
-    if config is None:
-        return []
-    image, text = config["vision_cfg"], config["text_cfg"]
-    told = [image.get(key) for key in ("image_size", "width", "layers", "patch_size")]
-    told += [text.get(key) for key in ("width", "layers", "vocab_size")]
-    return [config["embed_dim"], config.get("quick_gelu", False), *told]
+def _openai_arch(config: dict[str, Any], *, vocabulary: bool = True) -> str | None:
+    """open_clip's name of OpenAI's CLIP with the sizes of ``config``; None where there is none."""
+
+    def sizes(config: dict[str, Any] | None) -> list[object]:
+        if config is None:
+            return []
+        image, text = config["vision_cfg"], config["text_cfg"]
+        told = [image.get(key) for key in ("image_size", "width", "layers", "patch_size")]
+        told += [text.get(key) for key in ("width", "layers", *(["vocab_size"] if vocabulary else []))]
+        return [config["embed_dim"], config.get("quick_gelu", False), *told]
+
+    listed = (arch for arch, tag in open_clip.list_pretrained() if tag == "openai")
+    return next((arch for arch in listed if sizes(open_clip.get_model_config(arch)) == sizes(config)), None)
 
 
 def _at_hand(arch: str) -> bool:
@@ -235,6 +244,10 @@ def export_official(folder: str | Path, out: str | Path) -> Document:
     Raises CheckpointError for a backbone that was not found, or is not one that the release's code can build.
     """
     folder, out = Path(folder), Path(out)
+    if (method := read_config(folder).variant) in RIVALS:
+        raise CheckpointError(
+            f"{folder.name} is of the method {method}; only models of EZ-CLIP can be written as files."
+        )
     backbone = find_backbone(folder)
     model = assemble(folder, backbone)
     state = {name: tensor.float() for name, tensor in backbone.clip.state_dict().items()}

@@ -68,6 +68,10 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
             raise CheckpointError(why) from error
         except (errors.HfHubHTTPError, OSError) as error:
             raise CheckpointError(f"{name} could not be downloaded ({type(error).__name__}); try again.") from error
+        except Exception as error:  # a broken transfer: requests', httpx's or httpx2's classes, by the Hub's version
+            raise CheckpointError(
+                f"The transfer of {file} of {name} broke off ({type(error).__name__}); check the network, try again."
+            ) from error
     assert folder is not None
     return folder
 
@@ -95,6 +99,11 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
 
     check_hub_name(PREFIX + repo)
     config = public_config(json.loads((folder / "config.json").read_text("utf-8")))
+    if "method" in config:
+        raise CheckpointError(
+            f"{folder.name} was converted from a {config['method']} checkpoint, whose authors state no licence for its "
+            "weights; it is not uploaded."
+        )
     backbone = next((p for f in (folder, folder.parent) if (p := f / "backbone.safetensors").is_file()), None)
     files = [folder / "adapter.safetensors", *([backbone] if backbone else [])]
     with tempfile.TemporaryDirectory() as scratch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ezclip.types import Reading, Variant
+from ezclip.types import Method, Reading
 
 DIGITS = 12  # of a hash, for display
 
@@ -14,7 +14,7 @@ class Identity:
     """A loaded model's name, the hashes of its loaded weights, and how it was trained; see ``ModelConfig``."""
 
     name: str  # as requested
-    variant: Variant = "clip"
+    variant: Method = "clip"
     num_frames: int = 8
     backbone: str = ""
     backbone_sha256: str = ""
@@ -24,6 +24,7 @@ class Identity:
     reading: Reading = "released"  # formulation of its motion statistics
     data: str = ""  # manifest that it was trained on; empty if not recorded
     labels: tuple[str, ...] = ()  # empty if not recorded
+    order_blind: bool = False  # see ``EZCLIP.order_blind``
 
     @property
     def weights(self) -> str:

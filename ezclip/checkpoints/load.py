@@ -47,7 +47,9 @@ def load(
     if name.startswith(CLIP_PREFIX):
         backbone = _shared(name, backbones, lambda: load_open_clip(*clip_tag(name)))
         model = build_ezclip(backbone, "clip").eval()
-        identity = Identity(name, backbone=backbone.id, backbone_sha256=backbone.sha256, text="templates")
+        identity = Identity(
+            name, backbone=backbone.id, backbone_sha256=backbone.sha256, text="templates", order_blind=True
+        )
     else:
         folder = model_folder(name)
         config = read_config(folder)
@@ -62,6 +64,7 @@ def load(
             reading=config.training.get("reading", "released"),
             data=str(config.training.get("data") or ""),
             labels=tuple(config.labels),
+            order_blind=model.order_blind,
         )
     return placed(model, device, dtype), identity
 

@@ -21,7 +21,8 @@ from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly, fingerprint, load_open_clip
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
-from ezclip.types import Document
+from ezclip.model.rivals.build import build_rival
+from ezclip.types import RIVALS, Document
 
 FINGERPRINT = "fingerprint"  # key of an adapter's metadata; files of earlier versions have none
 
@@ -92,10 +93,11 @@ def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary
         depth = "deep" if len(prompts) == len(model.vision.blocks) else "shallow"
     config = {
         "schema": SCHEMA,
-        "variant": model.variant,
+        ("method" if model.variant in RIVALS else "variant"): model.variant,
         "num_frames": model.num_frames,
         "prompt_depth": depth,
         "backbone": {"id": backbone.id, "sha256": backbone.sha256},
+        **({"settings": model.settings} if model.settings else {}),
         **summary,
     }
     trained = dict(model.trainable())
@@ -116,7 +118,11 @@ def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
             f"{folder.name} was trained on backbone {config.backbone} ({config.backbone_sha256[:12]}), but "
             f"{backbone.id} ({backbone.sha256[:12]}) was given."
         )
-    model = build_ezclip(backbone, config.variant, num_frames=config.num_frames, prompt_depth=config.prompt_depth)
+    match config.variant:
+        case "vificlip" | "actionclip" | "a5":
+            model = build_rival(config.variant, backbone, config.num_frames, config.settings)
+        case variant:
+            model = build_ezclip(backbone, variant, num_frames=config.num_frames, prompt_depth=config.prompt_depth)
     copy_adapter(model, folder)
     return model.eval()
 

@@ -46,17 +46,18 @@ class Models:
                 print(f"  {row['top1']:6.1%}  {family} ({row['n']})")
         if self.names:
             return 0
-        print(f"{'name':<22} {'variant':<8} {'T':>3} {'size':>9}  backbone")
+        print(f"{'name':<22} {'variant':<10} {'T':>3} {'size':>9}  backbone")
         for row in (entry.as_json() for entry in entries()):
             state = "" if row["available"] else "  (not available: backbone or configuration missing)"
             size = f"{row['bytes'] / 1e6:>6.1f} MB"
-            print(f"{row['name']:<22} {row['variant']:<8} {row['T']:>3} {size}  {row['backbone']}{state}")
+            print(f"{row['name']:<22} {row['variant']:<10} {row['T']:>3} {size}  {row['backbone']}{state}")
         return 0
 
 
 @dataclass
 class Convert:
-    """Convert a .pt file of the EZ-CLIP or T2L release into a model folder, or a model folder into such a file.
+    """Convert a .pt file of EZ-CLIP, T2L, ActionCLIP, ViFi-CLIP or A5 into a model folder; or a folder of EZ-CLIP into
+    a file of its release.
 
     Example: python -m ezclip convert K400_ViT-B-16.pt checkpoints/k400
     """
@@ -66,7 +67,14 @@ class Convert:
     out: Annotated[Path, tyro.conf.Positional]
     """Folder for config.json, adapter.safetensors and backbone.safetensors; or a .pt file in the release's layout."""
     frames: int | None = None
-    """T, if not the file's: prompts are interpolated, which only approximates the trained model."""
+    """T, if not the file's: prompts are interpolated, which only approximates the trained model. ActionCLIP's files do
+    not tell it; 8 is assumed."""
+    clip: str | None = None
+    """The CLIP that a ViFi-CLIP was trained from, as its file lacks the token table: a folder or clip:ARCH/TAG."""
+    prefix: int = 16
+    """Learned vectors before a class name in an A5 file, which does not tell."""
+    postfix: int = 16
+    """Learned vectors after it."""
     json: bool = False
     """Print JSON."""
 
@@ -80,13 +88,22 @@ class Convert:
             found = told = export_official(folder, self.out)
         else:
             if not self.source.is_file():
-                raise CheckpointError(f"There is no file {self.source.name}; give an official EZ-CLIP .pt file.")
+                raise CheckpointError(f"There is no file {self.source.name}; give an official .pt file.")
             check_out(self.out)
             from ezclip.checkpoints.convert import convert
 
-            found = convert(self.source, self.out, num_frames=self.frames)
+            found = convert(
+                self.source,
+                self.out,
+                num_frames=self.frames,
+                clip=self.clip,
+                prefix=self.prefix,
+                postfix=self.postfix,
+            )
             told = found | {"backbone": read_config(self.out).openai}
-            if self.frames is not None:
+            if found.get("method") == "actionclip" and self.frames is None:
+                warn([f"The file does not tell T; {found['T']} is assumed. Give --frames if it was another."])
+            if self.frames is not None and "variant" in found:
                 warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])
         if self.json:
             print_json(found)

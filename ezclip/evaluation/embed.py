@@ -24,7 +24,7 @@ from ezclip.files import write_atomically, write_json
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document
-from ezclip.video.transforms import normalise, static_copy
+from ezclip.video.transforms import static_copy
 
 INDEX = "embedding.json"
 
@@ -113,11 +113,11 @@ def _encode(predictor: Predictor, clips: list[Tensor], static: bool) -> tuple[Te
         return torch.empty(0), torch.empty(0)
     model = predictor.model
     pixels = torch.stack(clips).to(predictor.device)  # (B, V, T, 3, S, S) uint8
-    parts = [model.encode_video(normalise(part)).float().cpu() for part in pixels.flatten(0, 1).split(len(clips))]
+    parts = [model.encode_video(model.normalise(part)).float().cpu() for part in pixels.flatten(0, 1).split(len(clips))]
     frames = torch.cat(parts).unflatten(0, pixels.shape[:2])
     if not static:
         return frames, torch.empty(0)
-    middle = normalise(pixels[:, pixels.shape[1] // 2])
+    middle = model.normalise(pixels[:, pixels.shape[1] // 2])
     return frames, model.encode_video(static_copy(middle)).float().cpu()
 
 

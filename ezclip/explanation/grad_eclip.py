@@ -47,7 +47,7 @@ def grad_eclip(inputs: Inputs) -> Map:
     q, k, v, _ = (part.detach() for part in seen)
     N = inputs.model.vision.grid**2
     found = weighed(q[:, :, 0], k[:, :, 1 : 1 + N], v[:, :, 1 : 1 + N], gradient[:, :, 0]).clamp_min(0)
-    if v.shape[2] == 1 + N:
+    if last.prompt is None:
         return Map(found)
     prompt = float((gradient[:, :, 0].float() * v[:, :, -1].float()).sum(dim=(1, 2)).mean())
     return Map(found, note=f"The prompt token, which is in no map, has weight {prompt:+.2e}; mean over frames.")

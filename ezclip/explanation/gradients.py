@@ -7,6 +7,7 @@ contribution of each patch to it; negative ones count as 0.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -111,15 +112,20 @@ def gradient_rollout(inputs: Inputs) -> Map:
 def gradient_trace(inputs: Inputs) -> AttentionTrace:
     """Each attention A, among the prompts too, as the head mean of relu(dA * A), dA the gradient of the cosine."""
     inputs.report(0.0)
-    seen = AttentionTrace()
+    seen = AttentionTrace.of(inputs.model)
     with hooked(attention_hooks(inputs.model, materialise, seen)):
         score = cosine(inputs.model, inputs.pixels.clone().requires_grad_(), inputs.label).sum()
         inputs.report(0.4)
-        every = [p for p in (*seen.frames, *seen.prompts) if p is not None]
+        every = [p for p in (*seen.frames, *seen.prompts, *seen.across) if p is not None]
         gradients = torch.autograd.grad(score, every, materialize_grads=True)  # 0 where the score does not depend on A
     inputs.report(0.9)
     positive = {p: (dp * p).clamp_min(0).mean(dim=1).detach() for p, dp in zip(every, gradients, strict=True)}
-    return AttentionTrace([positive[p] for p in seen.frames], [p if p is None else positive[p] for p in seen.prompts])
+    return replace(
+        seen,
+        frames=[positive[p] for p in seen.frames],
+        prompts=[p if p is None else positive[p] for p in seen.prompts],
+        across=[positive[p] for p in seen.across],
+    )
 
 
 def materialise(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> Tensor:

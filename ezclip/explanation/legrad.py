@@ -31,7 +31,7 @@ def legrad(inputs: Inputs) -> Map:
 
         assert isinstance(block, Block)
         with hooked([(block.mix, cut)]):
-            frames = vision.ln_post(block(tokens).mean(dim=1)) @ vision.proj  # (T, E)
+            frames = inputs.model.across((vision.ln_post(block(tokens).mean(dim=1)) @ vision.proj).unsqueeze(0))[0]
         score = F.cosine_similarity(frames.float().mean(dim=0), inputs.label.float(), dim=-1)
         (gradient,) = torch.autograd.grad(score, seen)  # (T, H, queries, keys)
         heat += averaged(gradient, N)

@@ -88,10 +88,10 @@ def released(inputs: Inputs) -> Map:
 
 
 def _patches(trace: AttentionTrace) -> Tensor:
-    """Last block's attention (T, queries, N) with the class and prompt keys cut off."""
+    """Last block's attention (T, queries, N) with the keys of all but the patches cut off."""
     prompted = trace.prompts[-1] is not None
     last = trace.frames[-1]
-    return last[:, :, 1 : last.shape[-1] - int(prompted)]
+    return last[:, :, 1 : last.shape[-1] - int(prompted) - trace.learned]
 
 
 def explain(

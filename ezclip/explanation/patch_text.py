@@ -8,6 +8,7 @@ model chose it.
 import torch
 import torch.nn.functional as F
 
+from ezclip.errors import UserError
 from ezclip.explanation.maps import Inputs, Map
 from ezclip.explanation.trace import block_inputs, hooked
 from ezclip.model.block import Block
@@ -15,12 +16,20 @@ from ezclip.model.block import Block
 
 @torch.no_grad()
 def patch_text(inputs: Inputs) -> Map:
-    """Cosine of each patch with the label, minus the clip's smallest, so that heat starts at 0."""
+    """Cosine of each patch with the label, minus the clip's smallest, so that heat starts at 0.
+
+    Raises UserError for a model whose frames leave CLIP's space (A5: a transformer without a skip connection).
+    """
+    if inputs.model.temporal is not None and not inputs.model.temporal.skip:
+        raise UserError(
+            f"patch-text compares patches with texts, but in {inputs.model.variant} the transformer over frames leaves "
+            "the space of the patches; choose another map."
+        )
     inputs.report(0.0)
     vision = inputs.model.vision
     last, tokens = vision.blocks[-1], block_inputs(inputs.model, inputs.pixels)[-1]
     assert isinstance(last, Block)
     with hooked([(last.mix, lambda module, qkv, output: qkv[2])]):
-        patches = vision.ln_post(last(tokens)[:, 1:]) @ vision.proj  # (T, N, E)
+        patches = vision.ln_post(last(tokens)[:, 1 : 1 + vision.grid**2]) @ vision.proj  # (T, N, E)
     cosines = F.cosine_similarity(patches.float(), inputs.label.float(), dim=-1)
     return Map(cosines - cosines.min())

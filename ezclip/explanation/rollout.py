@@ -10,6 +10,9 @@ block, each block does
 No identity is mixed into P, because the prompt path has no residual; the learned prompt is a constant like a bias; the
 prompt's own row is dropped with the prompt; token-wise operations are omitted. Only the class tokens' rows
 W (T x T x (1+N)) are needed, so the product is taken downwards from the top, row vectors times matrices.
+
+Where a transformer over frames follows, of ActionCLIP and A5, W starts from its own rollout F in place of the identity:
+F <- 1/2 * (F + F @ A) for each of its blocks, T x T, and 1/2 * (F + I) for a skip connection around them.
 """
 
 from __future__ import annotations
@@ -32,7 +35,8 @@ class Rollout:
 
     Attributes:
         weights: W, float32 (T, T, 1+N): attention of the class token of frame t (first index) to token i of frame t'.
-            Its rows sum to 1 over t' and i where they are normalised; token 0 is the class token.
+            Its rows sum to 1 over t' and i where they are normalised; token 0 is the class token. Of a model with
+            learned tokens among the patches what rests on these is left out, and the rows sum to less.
     """
 
     weights: Tensor
@@ -76,9 +80,13 @@ def roll_out(
         raise UserError(f"The start layer is {start_layer}; this model has layers 0 to {layers - 1}.")
     rows = partial(_rows, discard=discard) if normalised else lambda attention: attention
     prompted = trace.prompts[-1] is not None
-    T, n = len(trace.frames[-1]), trace.frames[-1].shape[-1] - int(prompted)  # n = 1+N
-    W = torch.zeros(T, T, n, device=trace.frames[-1].device)
-    W[torch.arange(T), torch.arange(T), 0] = 1.0  # the class tokens
+    T, n = len(trace.frames[-1]), trace.frames[-1].shape[-1] - int(prompted)  # n = 1+N, and the learned tokens
+    eye = torch.eye(T, device=trace.frames[-1].device)
+    F = eye
+    for A in reversed(trace.across):
+        F = (F + F @ rows(A[0])) / 2 if normalised else F + F @ A[0]
+    W = torch.zeros(T, T, n, device=eye.device)
+    W[:, :, 0] = (F + eye) / 2 if normalised and trace.skip else F  # the class tokens
     if token is not None:
         W = torch.zeros_like(W[:1])
         W[0, token[0], token[1]] = 1.0
@@ -90,7 +98,9 @@ def roll_out(
             to_prompt = torch.einsum("uti,ti->ut", W, A[:, :n, n])  # attention of each frame to its prompt
             through = through + (to_prompt @ rows(P[0]) / n).unsqueeze(-1)
         W = (W + through) / 2 if normalised else W + through
-    return Rollout(W)
+        if k <= trace.replaced:
+            W[:, :, n - trace.learned :] = 0  # what the block below put there was replaced by a constant
+    return Rollout(W[:, :, : n - trace.learned])
 
 
 def _rows(attention: Tensor, discard: float) -> Tensor:

@@ -30,7 +30,7 @@ from ezclip.explanation.trace import hooked
 from ezclip.model.block import Block
 from ezclip.predictor import Encoded
 from ezclip.progress import Report, silent
-from ezclip.types import Document, has_prompts
+from ezclip.types import Document
 
 EXACT = {"readout": 16, "removal": 10}  # largest T whose sets are all tried
 PAIRS = 16  # of a permutation and its reverse, where they are drawn
@@ -100,7 +100,8 @@ def readout(frames: Tensor, text: Tensor) -> Game:
 def removal(encoded: Encoded, text: Tensor, report: Report = silent) -> Game:
     """The same with the frames outside a set absent from the clip; in the dtype of the model, 8 sets at a time."""
     model, pixels = encoded.model, encoded.pixels
-    prompts = [b.prompt for b in model.vision.blocks if isinstance(b, Block) and b.prompt is not None]
+    mixes = [b.prompt.mix for b in model.vision.blocks if isinstance(b, Block) and b.prompt is not None]
+    mixes += [block.mix for block in model.temporal.blocks if isinstance(block, Block)] if model.temporal else []
 
     @torch.inference_mode()
     def values(sets: np.ndarray) -> np.ndarray:
@@ -113,7 +114,7 @@ def removal(encoded: Encoded, text: Tensor, report: Report = silent) -> Game:
             def apart(module: nn.Module, qkv: tuple[Tensor, ...], output: Tensor, side: Tensor = together) -> Tensor:
                 return F.scaled_dot_product_attention(*qkv, attn_mask=side)
 
-            with hooked([(prompt.mix, apart) for prompt in prompts]):
+            with hooked([(mix, apart) for mix in mixes]):
                 frames = model.encode_video(pixels.expand(len(some), -1, -1, -1, -1)).float()
             found += [readout(e, text)(one[None])[0] for e, one in zip(frames, some.numpy(), strict=True)]
         return np.stack(found)
@@ -161,6 +162,6 @@ def frame_values(
         return exact(game, T) if T <= EXACT[name] else sampled(game, T)
 
     spoken = solve("readout", readout(encoded.frames[0], text))
-    if not has_prompts(encoded.model.variant):
+    if encoded.model.order_blind:
         return FrameValues(spoken, spoken, answers, label)
     return FrameValues(spoken, solve("removal", removal(encoded, text, report)), answers, label)

@@ -26,12 +26,27 @@ class AttentionTrace:
     """Head-fused attention probabilities of the vision tower, float32, one entry a layer.
 
     Attributes:
-        frames: (B*T, 2+N, 2+N), the last index the prompt token; (B*T, 1+N, 1+N) in layers without prompts.
+        frames: (B*T, 2+N, 2+N), the last index the prompt token; (B*T, 1+N, 1+N) in layers without prompts. ViFi-CLIP's
+            learned tokens follow the N patches.
         prompts: (B, T, T) among the prompts, or None in layers without.
+        across: (B, T, T) in each layer of a transformer over the frame embeddings.
+        skip: whether such a transformer has a skip connection around it.
+        learned: number of ViFi-CLIP's learned tokens in a frame.
+        replaced: last layer, counted from 0, that these enter anew.
     """
 
     frames: list[Tensor] = field(default_factory=list)
     prompts: list[Tensor | None] = field(default_factory=list)
+    across: list[Tensor] = field(default_factory=list)
+    skip: bool = False
+    learned: int = 0
+    replaced: int = 0
+
+    @classmethod
+    def of(cls, model: EZCLIP) -> AttentionTrace:
+        """An empty trace of a model's passes."""
+        skip, settings = model.temporal is not None and model.temporal.skip, model.settings
+        return cls(skip=skip, learned=settings.get("vision_tokens", 0), replaced=settings.get("vision_depth", 1) - 1)
 
 
 @contextmanager
@@ -55,7 +70,7 @@ def attention_hooks(
     model: EZCLIP, observe: Callable[..., Tensor | None], trace: AttentionTrace
 ) -> Iterator[tuple[nn.Module, Hook]]:
     """The hooks that fill ``trace`` with an entry for each block of the vision tower, its prompts with None in blocks
-    without.
+    without, and one for each block of a transformer over frames.
 
     ``observe`` is (keep, q, k, v) -> None, or another output of the attention; it passes the entry to ``keep``.
     """
@@ -70,6 +85,9 @@ def attention_hooks(
             yield block.prompt.mix, hook(trace.prompts.append)
         else:
             yield block.mix, lambda *_: trace.prompts.append(None)
+    for block in model.temporal.blocks if model.temporal else ():
+        assert isinstance(block, Block)
+        yield block.mix, hook(trace.across.append)
 
 
 def probabilities(q: Tensor, k: Tensor) -> Tensor:
@@ -88,7 +106,7 @@ def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[Attentio
     """
     if fusion not in _FUSE:
         raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(_FUSE)}.")
-    trace = AttentionTrace()
+    trace = AttentionTrace.of(model)
 
     def observe(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> None:
         keep(_FUSE[fusion](probabilities(q, k), dim=1))

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ezclip.errors import CheckpointError
+from ezclip.types import CLIP_PIXELS, PixelStatistics
 
 SUPPORTED = "Supported are open_clip's ViTs with class-token pooling and CLIP's text tower, such as ViT-B-16-quickgelu."
 _VISION_EXTRAS = ("timm_model_name", "attentional_pool", "qk_norm", "scaled_cosine_attn", "scale_heads")
@@ -25,7 +26,8 @@ class Backbone:
     """A CLIP model with what is needed to name it, check it and build it again."""
 
     id: str  # "ARCH/TAG" of open_clip, or the name that its maker gave it
-    config: dict[str, Any]  # open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu)
+    # open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu); "pixels" where they are not CLIP's
+    config: dict[str, Any]
     clip: Any = field(repr=False)  # open_clip's ``CLIP`` or ``CustomTextCLIP``
 
     @property
@@ -37,6 +39,12 @@ class Backbone:
     def image_size(self) -> int:
         """S, the side of a frame in pixels."""
         return self.clip.visual.image_size[0]
+
+    @property
+    def pixels(self) -> PixelStatistics:
+        """Mean and standard deviation of its input."""
+        found = self.config.get("pixels")
+        return PixelStatistics(tuple(found["mean"]), tuple(found["std"])) if found else CLIP_PIXELS
 
     @cached_property
     def sha256(self) -> str:
@@ -153,6 +161,14 @@ def load_open_clip(arch: str, weights: str) -> Backbone:
     of_tag = config if is_local else open_clip.get_pretrained_cfg(arch, weights)
     if bool(of_tag.get("quick_gelu")) != bool(config.get("quick_gelu")):
         raise CheckpointError(f"{name} were trained with another activation than {arch} has; use {arch}-quickgelu.")
+    if of_tag.get("resize_mode") == "squash":
+        raise CheckpointError(
+            f"{name} was trained on whole frames squashed to a square; here every model sees the central square of a "
+            f"frame, so its results would be wrong. {SUPPORTED}"
+        )
+    pixels = PixelStatistics(tuple(of_tag.get("mean", CLIP_PIXELS.mean)), tuple(of_tag.get("std", CLIP_PIXELS.std)))
+    if pixels != CLIP_PIXELS:
+        config = config | {"pixels": asdict(pixels)}
     try:
         clip = open_clip.create_model(arch, pretrained=weights, require_pretrained=True)
     except Exception as error:  # open_clip, safetensors, the hub and the network each raise their own kinds

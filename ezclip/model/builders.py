@@ -1,5 +1,7 @@
 """From a CLIP backbone and a few numbers to an EZ-CLIP model; no configuration goes further than this."""
 
+from typing import Any
+
 import numpy as np
 from torch import nn
 
@@ -77,10 +79,37 @@ def build_ezclip(
     return EZCLIP(
         vision=VisionEncoder(visual=visual, blocks=image_blocks),
         text=TextEncoder(text=text, blocks=text_blocks),
-        logit_scale=backbone.clip.logit_scale,
         variant=variant,
         num_frames=num_frames,
-        image_size=backbone.image_size,
-        vocab_size=text.token_embedding.num_embeddings,
-        context_length=text.positional_embedding.shape[0],
+        **told_by(backbone),
     )
+
+
+def told_by(backbone: Backbone) -> dict[str, Any]:
+    """The arguments of ``EZCLIP`` that a backbone decides."""
+    text = backbone.text
+    return {
+        "logit_scale": backbone.clip.logit_scale,
+        "image_size": backbone.image_size,
+        "vocab_size": text.token_embedding.num_embeddings,
+        "context_length": text.positional_embedding.shape[0],
+        "pixels": backbone.pixels,
+    }
+
+
+def plain_block(clip_block: Any, *, causal: bool) -> Block:
+    """A block of CLIP with nothing added; causal in the text tower."""
+    mix, nothing = Mix(causal=causal), nn.Identity()
+    return Block(clip_block=clip_block, adapter=nothing, prompt=None, mix=mix, drop_path=nothing)
+
+
+def plain_vision(backbone: Backbone) -> VisionEncoder:
+    """CLIP's vision tower with nothing added, frozen."""
+    backbone.clip.requires_grad_(False)
+    visual = backbone.clip.visual
+    return VisionEncoder(visual=visual, blocks=[plain_block(b, causal=False) for b in visual.transformer.resblocks])
+
+
+def plain_text_blocks(backbone: Backbone) -> list[Block]:
+    """The blocks of CLIP's text tower with nothing added."""
+    return [plain_block(block, causal=True) for block in backbone.text.transformer.resblocks]

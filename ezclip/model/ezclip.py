@@ -4,23 +4,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ezclip.model.frame_transformer import FrameTransformer
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
-from ezclip.types import Variant, has_prompts
+from ezclip.types import CLIP_PIXELS, Method, PixelStatistics, has_prompts
 
 
 class EZCLIP(nn.Module):
     """Encodes videos and class texts into one space. It computes in the dtype of its parameters, without autocast.
 
+    EZ-CLIP and, of the same parts, the methods of ``model.rivals``.
+
     Args:
         vision: the vision tower.
         text: the text tower.
         logit_scale: scalar parameter; logits are exp(logit_scale) * cosine.
-        variant: which of the five models this is.
-        num_frames: T; binding where there are prompts, the usual choice otherwise.
+        variant: which of the five models this is, or the name of a rival method.
+        num_frames: T; the usual choice where the model is ``order_blind``, binding otherwise.
         image_size: S.
         vocab_size: number of token ids that the text tower knows.
         context_length: longest row of token ids.
+        pixels: mean and standard deviation of its input.
+        temporal: what lets the frame embeddings of a video see one another, if the method has such a part.
+        settings: further sizes that rebuild a rival's parts.
     """
 
     def __init__(
@@ -29,17 +35,26 @@ class EZCLIP(nn.Module):
         vision: VisionEncoder,
         text: TextEncoder,
         logit_scale: nn.Parameter,
-        variant: Variant,
+        variant: Method,
         num_frames: int,
         image_size: int,
         vocab_size: int,
         context_length: int,
+        pixels: PixelStatistics = CLIP_PIXELS,
+        temporal: FrameTransformer | None = None,
+        settings: dict[str, int] | None = None,
     ):
         super().__init__()
         self.vision, self.text, self.logit_scale = vision, text, logit_scale
-        self.variant: Variant = variant
+        self.variant: Method = variant
         self.num_frames, self.image_size = num_frames, image_size
         self.vocab_size, self.context_length = vocab_size, context_length
+        self.pixels, self.temporal, self.settings = pixels, temporal, settings or {}
+
+    @property
+    def order_blind(self) -> bool:
+        """Whether frames are encoded one by one and averaged, so that no score can depend on their order."""
+        return self.temporal is None and not has_prompts(self.variant)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -50,12 +65,17 @@ class EZCLIP(nn.Module):
         """Both encoders at once, (B, T, E) and, with tokens, (C, E): the form that distributed training wraps."""
         return self.encode_video(pixels), None if tokens is None else self.encode_text(tokens)
 
+    def normalise(self, views: Tensor) -> Tensor:
+        """uint8 (..., 3, S, S) to float32 with the model's mean and standard deviation: what ``encode_video`` takes."""
+        mean, std = (torch.tensor(v, device=views.device).view(3, 1, 1) for v in (self.pixels.mean, self.pixels.std))
+        return (views.float() / 255 - mean) / std
+
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Frame embeddings, not normalised.
 
         Args:
-            pixels: (B, T, 3, S, S) float, normalised with CLIP's mean and standard deviation. T is ``num_frames``
-                where the variant has prompts and free otherwise.
+            pixels: (B, T, 3, S, S) float, from ``normalise``. T is free where the
+                model is ``order_blind`` and ``num_frames`` otherwise.
 
         Returns:
             (B, T, E)
@@ -64,11 +84,15 @@ class EZCLIP(nn.Module):
             ValueError: pixels of another shape.
         """
         S, T = self.image_size, self.num_frames
-        fixed = has_prompts(self.variant)
+        fixed = not self.order_blind
         if pixels.ndim != 5 or pixels.shape[2:] != (3, S, S) or (fixed and pixels.shape[1] != T):
             wanted = f"(B, {T if fixed else 'T'}, 3, {S}, {S})"
             raise ValueError(f"pixels have shape {tuple(pixels.shape)}; this {self.variant} model takes {wanted}.")
-        return self.vision(pixels.to(self.dtype))
+        return self.across(self.vision(pixels.to(self.dtype)))
+
+    def across(self, frames: Tensor) -> Tensor:
+        """Embeddings of single frames (B, T, E) after the transformer over frames, if the method has one."""
+        return frames if self.temporal is None else self.temporal(frames)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Text embeddings, not normalised.
@@ -97,7 +121,7 @@ class EZCLIP(nn.Module):
         return self.logit_scale.float().exp() * videos @ F.normalize(texts.float(), dim=-1).T
 
     def trainable(self) -> dict[str, nn.Parameter]:
-        """Adapters and prompts by name: what is trained, and what a checkpoint stores."""
+        """Adapters, prompts and a rival's own parts by name: what is added to CLIP, and what a checkpoint stores."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
 

@@ -29,8 +29,11 @@ class TextEncoder(nn.Module):
         The batch is cut after its last end-of-text token: attention is causal, so the result is the same.
         """
         end = tokens.argmax(dim=-1)  # (C,)
-        L = int(end.max()) + 1
-        x = self.token_embedding(tokens[:, :L]) + self.positional_embedding[:L]  # (C, L, D)
+        return self.read(self.token_embedding(tokens[:, : int(end.max()) + 1]), end)
+
+    def read(self, rows: Tensor, end: Tensor) -> Tensor:
+        """Embedded tokens without positions (C, L, D), the end-of-text of each in row ``end`` (C,) -> (C, E)."""
+        x = rows + self.positional_embedding[: rows.shape[1]]
         for block in self.blocks:
             x = block(x)
         x = self.ln_final(x)

@@ -28,11 +28,15 @@ class VisionEncoder(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, S, S) -> frame embeddings (B, T, E), not normalised."""
         B, T = pixels.shape[:2]
-        patches = self.conv1(pixels.flatten(0, 1)).flatten(2).transpose(1, 2)  # (B*T, N, D)
-        class_token = self.class_embedding.expand(B * T, 1, -1)
-        x = self.ln_pre(torch.cat([class_token, patches], dim=1) + self.positional_embedding)  # (B*T, 1+N, D)
+        x = self.ln_pre(self.embed(pixels.flatten(0, 1)))
         *lower, last = self.blocks
         for block in lower:
             x = block(x)
         x = last(x, keep=1)  # only the class token is read
         return (self.ln_post(x[:, 0]) @ self.proj).unflatten(0, (B, T))
+
+    def embed(self, pixels: Tensor) -> Tensor:
+        """(B*T, 3, S, S) -> class token and patches with their positions (B*T, 1+N, D)."""
+        patches = self.conv1(pixels).flatten(2).transpose(1, 2)  # (B*T, N, D)
+        class_token = self.class_embedding.expand(len(patches), 1, -1)
+        return torch.cat([class_token, patches], dim=1) + self.positional_embedding

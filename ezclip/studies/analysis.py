@@ -89,12 +89,12 @@ class Analyse(ClipStudy):
 
 def shared_frames(predictors: list[Predictor]) -> int:
     """T of a clip for all models: that of the last one; raises UserError where prompts fix another one."""
-    fixed = {p.model.num_frames: p.name for p in predictors if has_prompts(p.model.variant)}
+    fixed = {p.model.num_frames: p.name for p in predictors if not p.model.order_blind}
     if len(fixed) > 1:
         (T, name), (other, _), *_ = fixed.items()
         raise UserError(
             f"{name} takes {T} frames and another model {other}; their maps cannot be compared side by side. Choose a "
-            "baseline of the same T, or one without prompts."
+            "baseline of the same T, or one that encodes frames one by one."
         )
     return next(iter(fixed), predictors[-1].model.num_frames)
 

@@ -11,7 +11,7 @@ from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host
 from ezclip.studies.predict import ranking_lines, rankings_table
-from ezclip.types import Clip, Document, Prediction, has_prompts
+from ezclip.types import Clip, Document, Prediction
 from ezclip.video.corrupt import Corruption, corrupt
 
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ class Corrupt(ClipStudy):
 
 
 def frames_beside(predictor: Predictor, model: Predictor) -> int:
-    """T of a predictor's clip in a comparison: its own if it has prompts, else the model's."""
-    return (predictor if has_prompts(predictor.model.variant) else model).model.num_frames
+    """T of a predictor's clip in a comparison: its own if it cannot take another, else the model's."""
+    return (model if predictor.model.order_blind else predictor).model.num_frames
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, ModelsResult, Study
 from ezclip.studies.host import Host
-from ezclip.types import Clip, Document, MotionStatistics, Variant
+from ezclip.types import Clip, Document, Method, MotionStatistics
 
 if TYPE_CHECKING:
     from ezclip.predictor import Predictor
@@ -26,7 +26,7 @@ SPREADLESS = 1e-6  # of Var + C; no share of it is told
 _CURVATURE = ("curvature", "frozen_curvature")
 BENT = "Curvature: mean angle between successive steps of the embeddings (Henaff et al. 2019); 0 is a straight path."
 POINT = ("model", "clip", "frame", "seconds", "x", "y")
-_PARTS: dict[Variant, set[str]] = {
+_PARTS: dict[Method, set[str]] = {
     "clip": set(),
     "base": {"adapters"},
     "motion": {"adapters", "the motion loss"},
@@ -251,7 +251,10 @@ def differ(first: Predictor, second: Predictor) -> str:
 
     if not torch.equal(*(p.model.vision.conv1.weight for p in (first, second))):  # the first layer of CLIP
         return "the two stand on different backbones"
-    apart = sorted(_PARTS[first.model.variant] ^ _PARTS[second.model.variant])
+    methods: list[Method] = [p.model.variant for p in (first, second)]
+    if any(method not in _PARTS for method in methods):
+        return f"the two are of the methods {' and '.join(methods)}"
+    apart = sorted(_PARTS[methods[0]] ^ _PARTS[methods[1]])
     data = (first.identity.data, second.identity.data)
     if all(data) and data[0] != data[1]:
         apart.append("the clips that they were trained on")

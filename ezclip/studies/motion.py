@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
+    from ezclip.checkpoints.identity import Identity
     from ezclip.evaluation.order import Variations
     from ezclip.predictor import Predictor
 
@@ -199,10 +200,16 @@ def evidence(
     return told(values)
 
 
-def verdict(name: str, probes: list[Probe]) -> str:
-    """A verdict from the measured values."""
+def verdict(model: Identity, probes: list[Probe]) -> str:
+    """A verdict from the measured values; of a model that cannot see order, why it cannot."""
+    name = model.name
     by = {p.variation: p for p in probes}
     plain, turned, shuffled = by["as it is"], by["reversed"], by["shuffled"]
+    if model.order_blind:
+        return (
+            f"{name} does not see the order of the frames, whatever the clip: it encodes them one by one and averages. "
+            f"Reversed or shuffled, it predicts “{plain.answer}”."
+        )
     change = max(abs(p.logit - plain.logit) for p in (turned, shuffled))
     same = plain.answer == turned.answer == shuffled.answer and abs(turned.score - plain.score) < BLIND_SCORE
     if same and change < BLIND * max(abs(plain.logit), 1.0):
@@ -227,7 +234,7 @@ class MotionProbes(ModelsResult[ProbeMotion]):
     @property
     def verdicts(self) -> list[str]:
         """A sentence for each model."""
-        return [verdict(name, probes) for name, probes in self.probes.items()]
+        return [verdict(model, self.probes[model.name]) for model in self.identities]
 
     def as_json(self) -> Document:
         """The clip, every model's probes, and the verdicts; "evidence" of the clip for the model's answer.

@@ -39,7 +39,6 @@ from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import Journal, State, claimed, known_broken, report_broken
 from ezclip.training.step import Step
 from ezclip.types import Document
-from ezclip.video.transforms import normalise
 
 log = logging.getLogger(__name__)
 SHOWN = ("loss", "accuracy", "val_top1", "val_within_pairs")  # with the progress
@@ -217,7 +216,7 @@ def _validate(
             batch = batches.collate([item for i in chunk if not (item := clips[0, int(i)]).unreadable])
             if not batch.frames:
                 continue
-            frames = model.encode_video(normalise(batches.views_of(clips, batch, device))).float()
+            frames = model.encode_video(model.normalise(batches.views_of(clips, batch, device))).float()
             scores.append(model.logits(frames, texts).cpu())
             targets += batch.targets
     found = accuracies(torch.cat(scores), torch.tensor(targets), labels, partners_of(clips.rows))

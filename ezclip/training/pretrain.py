@@ -25,7 +25,7 @@ from ezclip.text.tokens import tokenize
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.types import Document, stored_size
-from ezclip.video.transforms import normalise, resize_short_side, view
+from ezclip.video.transforms import resize_short_side, view
 
 _WORKERS, _CHUNK = 2, 1000  # processes that draw stills, and how many of them each draws at a time
 DRAWN = 0.1  # fraction of the work after which the stills are drawn
@@ -59,7 +59,7 @@ def pretrain(config: PretrainConfig) -> Steps[Document]:
     schedule = warmup_cosine(optimiser, warmup=max(1, int(config.warmup * config.steps)), steps=config.steps)
     with (out / "metrics.jsonl").open("w") as metrics:
         for step, rows in enumerate(_batches(len(captions), config)):
-            pixels = normalise(_random_crops(pictures[rows], config.sizes.image_size))
+            pixels = model.normalise(_random_crops(pictures[rows], config.sizes.image_size))
             label = torch.from_numpy(ids[rows])
             with torch.autocast("cpu", torch.bfloat16):
                 images = model.vision(pixels.unsqueeze(1))[:, 0]
@@ -96,7 +96,7 @@ def zero_shot(model: EZCLIP, *, seed: int, count: int) -> dict[str, float]:
     """Top-1 accuracy for the colour and for the kind of the thing in ``count`` single-object stills, each in [0, 1]."""
     drawn = list(stills(count, seed, only_single=True))
     pictures = np.stack([np.asarray(picture) for picture, _, _ in drawn])
-    pixels = normalise(view(pictures, model.image_size))
+    pixels = model.normalise(view(pictures, model.image_size))
     images = torch.cat([model.vision(chunk.unsqueeze(1)) for chunk in pixels.split(100)])  # (count, 1, E)
     accuracy = {}
     for position, (what, sentences) in enumerate(zero_shot_prompts().items()):

@@ -21,7 +21,7 @@ from ezclip.errors import ConfigError
 from ezclip.model.ezclip import EZCLIP
 from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
 from ezclip.types import Variant
-from ezclip.video.transforms import normalise, static_copy
+from ezclip.video.transforms import static_copy
 
 
 def trains_motion(variant: Variant) -> bool:
@@ -92,7 +92,7 @@ class Step:
         return losses
 
     def _embed(self, network: nn.Module, views: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        pixels = normalise(views)
+        pixels = self.model.normalise(views)
         kinds = torch.stack([pixels, static_copy(pixels)] if self.calibrate else [pixels], dim=1)
         frames, texts = network(kinds.flatten(0, 1), tokens)
         return frames.float().unflatten(0, kinds.shape[:2]), None if texts is None else texts.float()

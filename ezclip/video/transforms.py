@@ -1,4 +1,4 @@
-"""Converts frames to CLIP's input."""
+"""From frames to what a model sees of them, and to clips in which nothing moves."""
 
 import numpy as np
 import torch
@@ -7,9 +7,6 @@ from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
 from ezclip.types import stored_size
-
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training images, RGB in [0, 1]
-STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 def resize_short_side(images: np.ndarray, size: int) -> Tensor:
@@ -62,12 +59,6 @@ def crops(images: np.ndarray, image_size: int, count: int) -> Tensor:
         top, left = torch.where(along, (free * place).round(), free // 2).int().tolist()
         squares.append(F.crop(planes, top, left, image_size, image_size))
     return torch.stack(squares)
-
-
-def normalise(views: Tensor) -> Tensor:
-    """uint8 (..., 3, S, S) to float32 with CLIP's mean and standard deviation."""
-    mean, std = (torch.tensor(v, device=views.device).view(3, 1, 1) for v in (MEAN, STD))
-    return (views.float() / 255 - mean) / std
 
 
 def static_copy(pixels: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.figures.stage import FILM_SIDE, colour_maps, film, film_indices, packed
 from ezclip.studies.host import digest
 from ezclip.studies.stage.directions import FORWARD, Turned, as_it_is, orders
-from ezclip.types import VARIANT_TITLES, Document, visible_box
+from ezclip.types import METHOD_TITLES, Document, visible_box
 from ezclip.video.read import read_frames
 
 ANSWERS = 3  # of each model, under its panel
@@ -46,7 +46,7 @@ def stage(
     models = []
     for r in analysis.results:
         box = np.array(visible_box(height, width, r.attribution.image_size)) / (width, height, width, height)
-        grid, about = r.attribution.heat.shape[1], VARIANT_TITLES[r.identity.variant]
+        grid, about = r.attribution.heat.shape[1], METHOD_TITLES[r.identity.variant]
         models.append({"name": r.name, "about": about, "grid": grid, "box": box.round(5).tolist()})
     reason = caveat(analysis)
     return {

@@ -34,9 +34,9 @@ def patch_reads(host: Host, clip: Clip, model: str, direction: str, t: int, patc
     if direction not in orders(len(clip)) or not (0 <= t < len(clip) and 0 <= patch < N):
         raise UserError(f"There is no patch {patch} in frame {t} of this clip {direction}; it has {N} patches a frame.")
     encoded = host.encode(predictor, clip if direction == "forward" else turned(clip, direction))
-    weights = roll_out(trace_of(encoded, "mean"), token=(t, 1 + patch)).weights[0]
-    own = float(weights[t].sum() / weights.sum())
+    row = roll_out(trace_of(encoded, "mean"), token=(t, 1 + patch))
+    own = float(row.influence[0, t] / row.influence.sum())
     text = f"This patch draws {own:.0%} on its own frame and {1 - own:.0%} on other frames, through the prompts."
     if own > 0.9999:
         text = "This patch draws on its own frame alone."
-    return {"heat": packed(weights[:, 1:].cpu().numpy()), "text": text}
+    return {"heat": packed(row.heat.cpu().numpy()), "text": text}

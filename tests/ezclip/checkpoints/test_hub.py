@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ezclip.checkpoints.hub import card, check_hub_name, public_config
+from ezclip.checkpoints.hub import card, check_hub_name, public_config, pull
 from ezclip.errors import CheckpointError
 
 ROOT = Path(__file__).parents[3]
@@ -155,6 +155,20 @@ def test_push_pull_and_use(hub: Hub, tmp_path: Path) -> None:
     assert "The Hub has no hf:someone/small@v9" in run(*predict, "hf:someone/small@v9", status=2)
     environment["HF_TOKEN"] = "wrong"
     assert "could not be written" in run("push", "tabletop/base", "someone/small", status=2)
+
+
+class ReadTimeout(Exception):
+    """As of httpx and httpx2: neither an OSError nor one of the Hub's."""
+
+
+def test_a_transfer_that_breaks_off_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **options: object) -> str:
+        raise ReadTimeout("The read operation timed out")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", broken)
+    monkeypatch.setattr("ezclip.checkpoints.hub._hub_answers", lambda *_: True)
+    with pytest.raises(CheckpointError, match=r"transfer of config.json of hf:a/b broke off \(ReadTimeout\)"):
+        pull("hf:a/b", ("config.json",))
 
 
 def test_names() -> None:

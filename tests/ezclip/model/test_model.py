@@ -1,10 +1,13 @@
 """What the model is made of, and what follows from it."""
 
+from pathlib import Path
+
 import open_clip
 import pytest
 import torch
 from torch import nn
 
+from ezclip.checkpoints.store import load_backbone, save_backbone
 from ezclip.errors import CheckpointError, ConfigError
 from ezclip.model.adapter import Adapter, TokenDropPath
 from ezclip.model.attention import Mix, attend
@@ -49,6 +52,34 @@ def test_order_of_frames(backbone: Backbone, pixels: torch.Tensor, variant: str,
     with torch.no_grad():
         there, back = (model.encode_video(p).mean(dim=1) for p in (pixels, pixels.flip(1)))
     assert ((there - back).abs().max() <= 1e-5) == blind
+
+
+def test_normalise_by_hand(backbone: Backbone) -> None:
+    white = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
+    there = make_model(backbone, "base").normalise(white)[0, :, 0, 0]
+    expected = torch.tensor(
+        [(1 - 0.48145466) / 0.26862954, (1 - 0.4578275) / 0.26130258, (1 - 0.40821073) / 0.27577711]
+    )
+    torch.testing.assert_close(there, expected)
+
+
+def test_a_tag_brings_its_own_mean_and_deviation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """ViT-L-14/laion2b_s32b_b82k was trained with 0.5 and 0.5; the file of the backbone keeps them."""
+    tiny = open_clip.model.CLIP(**{k: v for k, v in TINY.items() if k != "quick_gelu"})
+    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: tiny)
+    backbone = load_open_clip("ViT-L-14", "laion2b_s32b_b82k")
+    white, black = (torch.full((3, 1, 1), v, dtype=torch.uint8) for v in (255, 0))
+    model = build_ezclip(backbone, "base")
+    assert (model.normalise(white) == 1).all() and (model.normalise(black) == -1).all()
+    save_backbone(Backbone("tiny", TINY | {"pixels": backbone.config["pixels"]}, tiny), tmp_path / "b.safetensors")
+    assert load_backbone(tmp_path / "b.safetensors").pixels == model.pixels
+
+
+@pytest.mark.parametrize("arch", ["ViT-H-14-quickgelu", "ViT-H-14-378-quickgelu"])
+def test_tags_that_squash_whole_frames_are_refused(monkeypatch: pytest.MonkeyPatch, arch: str) -> None:
+    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("loaded"))
+    with pytest.raises(CheckpointError, match="dfn5b was trained on whole frames squashed to a square"):
+        load_open_clip(arch, "dfn5b")
 
 
 @pytest.mark.parametrize("T", [1, 3, 64])

@@ -22,7 +22,6 @@ from ezclip.training import batches
 from ezclip.training.loop import enable_activation_checkpointing
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.step import Step
-from ezclip.video.transforms import normalise
 from tests.conftest import make_model
 
 ROOT = Path(__file__).parents[3]
@@ -74,7 +73,7 @@ def test_in_batch_encodes_one_text_for_each_clip(backbone: Backbone) -> None:
     hook.remove()
     assert seen == [4]
     with torch.no_grad():
-        logits = model.logits(model.encode_video(normalise(VIEWS)), model.encode_text(TOKENS))
+        logits = model.logits(model.encode_video(model.normalise(VIEWS)), model.encode_text(TOKENS))
     expected = sum(in_batch_kl(logits[:, TARGETS], TARGETS)) / 2
     torch.testing.assert_close(losses["contrastive"], expected, atol=1e-5, rtol=1e-4)
     right = TARGETS[logits[:, TARGETS].argmax(dim=1)] == TARGETS

@@ -1,10 +1,9 @@
 """Resizing, cropping and normalising."""
 
 import numpy as np
-import torch
 from PIL import Image
 
-from ezclip.video.transforms import MEAN, STD, normalise, resize_short_side, stored_size, view
+from ezclip.video.transforms import resize_short_side, stored_size, view
 
 
 def test_resize_is_pils_bicubic() -> None:
@@ -23,9 +22,3 @@ def test_the_crop_is_central() -> None:
     columns = seen[0, 0, 100].nonzero().squeeze(1)
     assert (columns.min() + columns.max()).item() == 223
     assert stored_size(224) == 256
-
-
-def test_normalise_by_hand() -> None:
-    white = normalise(torch.full((1, 3, 2, 2), 255, dtype=torch.uint8))
-    expected = torch.tensor([(1 - m) / s for m, s in zip(MEAN, STD, strict=True)])
-    torch.testing.assert_close(white[0, :, 0, 0], expected)

@@ -1,0 +1,148 @@
+"""Builds ActionCLIP, ViFi-CLIP and A5 from the files that their authors' code writes.
+
+Sizes are inferred from the tensors and every tensor must find its place. Left out on purpose: ActionCLIP's trained
+logit scale and A5's, which their tests do not use (both stay in the backbone), and the embedded class texts of
+ViFi-CLIP's training, from which nothing but the token table is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ezclip.checkpoints.layouts import Layout, infer_config
+from ezclip.errors import CheckpointError
+from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
+from ezclip.model.ezclip import EZCLIP
+from ezclip.model.rivals.build import build_rival
+from ezclip.types import IMAGENET_PIXELS, Document, Rival
+
+_TABLE = "token_embedding.weight"
+# The class texts of the training, embedded: class by class (K, 77, D), or without the learned vectors.
+_OWN_TEXTS = tuple(f"prompt_learner.{name}" for name in ("complete_text_embeddings", "token_prefix", "token_suffix"))
+TEXTS: dict[Rival, str] = {"actionclip": "templates", "vificlip": "a photo of a {}.", "a5": "names"}  # of their tests
+
+
+def build_from(
+    layout: Layout, *, num_frames: int | None, table: Callable[[dict[str, Any]], Tensor], **framing: int
+) -> tuple[EZCLIP, Backbone, Document, str]:
+    """The model of a rival's file, its backbone, what was found in it, and its prompt texts.
+
+    Args:
+        layout: of a rival's method.
+        num_frames: T where the file does not tell it; None takes the file's, else 8.
+        table: returns CLIP's token table (vocabulary, D) for an open_clip configuration; ViFi-CLIP's files lack it.
+        framing: A5's "prefix" and "postfix", which its files lack; 16 each by default.
+
+    Raises:
+        CheckpointError: tensors that are missing, unknown or of unexpected shapes.
+    """
+    state, name = dict(layout.state), layout.name
+    method = next(method for method in TEXTS if method == layout.method)
+    stated, texts = None, TEXTS[method]
+    try:
+        if method == "actionclip":
+            settings, own = _actionclip(dict(layout.fusion))
+        elif method == "a5":
+            settings, own, stated = _a5(state, framing)
+        else:
+            settings, own = _vificlip(state)
+            stated = _stated_frames(layout.config)
+            texts = "{}." if settings["text_tokens"] else texts
+        for theirs, ours in {"clipmodel.": "", "image_encoder.": "visual.", "text_encoder.": ""}.items():
+            state = {ours + k.removeprefix(theirs) if k.startswith(theirs) else k: t for k, t in state.items()}
+        if method == "vificlip":
+            own_texts = {key: state.pop(key) for key in _OWN_TEXTS if key in state}
+            state[_TABLE] = torch.empty(1, len(state["ln_final.weight"]))  # so that sizes can be inferred
+            state[_TABLE] = table(infer_config(state, name)[0])
+            _check_table(own_texts, state[_TABLE], name)
+        config, layers = infer_config(state, name)
+    except (ValueError, IndexError, ZeroDivisionError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{name} has tensors of unexpected shapes; give the authors' own file.") from error
+    if method == "vificlip":
+        config["pixels"] = asdict(IMAGENET_PIXELS)
+    backbone = build_backbone(f"{method} {name.rpartition('.')[0] or name}", config, state)
+    if method == "a5" and num_frames not in (None, stated):
+        raise CheckpointError(f"{name} has learned positions for T = {stated} frames; it cannot take {num_frames}.")
+    model = build_rival(method, backbone, num_frames or stated or 8, settings).eval()
+    copy_strictly(model.trainable(), own, name)
+    whole = sum(tensor.numel() for tensor in state.values()) if method != "a5" else 0
+    if method == "vificlip":
+        whole = 0 if own else whole - state[_TABLE].numel()  # the table is not part of the model that is trained
+    found: Document = {
+        "method": method,
+        "T": model.num_frames,
+        "settings": settings,
+        "width": config["vision_cfg"]["width"],
+        "layers": layers,
+        "patch": config["vision_cfg"]["patch_size"],
+        "image_size": config["vision_cfg"]["image_size"],
+        "trainable": whole + sum(tensor.numel() for tensor in own.values()),  # in the authors' training
+    }
+    return model, backbone, found, texts
+
+
+def _stated_frames(config: Mapping[str, Any]) -> int | None:
+    """T in the configuration of a run."""
+    data = config.get("DATA")
+    stated = data.get("NUM_FRAMES") if isinstance(data, dict) else None
+    return stated if isinstance(stated, int) else None
+
+
+def _blocks(state: dict[str, Tensor], prefix: str) -> tuple[dict[str, Tensor], int]:
+    """Tensors below ``prefix`` + "resblocks.", removed from ``state`` and renamed to ours, and the number of blocks."""
+    start = f"{prefix}resblocks."
+    own = {f"temporal.blocks.{key.removeprefix(start)}": state.pop(key) for key in list(state) if key.startswith(start)}
+    numbers = [int(match[1]) for key in own if (match := re.match(r"temporal\.blocks\.(\d+)\.", key))]
+    return own, 1 + max(numbers, default=-1)
+
+
+def _actionclip(fusion: dict[str, Tensor]) -> tuple[dict[str, int], dict[str, Tensor]]:
+    own, layers = _blocks(fusion, "transformer.")
+    positions = fusion.pop("frame_position_embeddings.weight", None)
+    if positions is not None:
+        own["temporal.positions"] = positions
+    return {"positions": 0 if positions is None else len(positions), "layers": layers}, own | fusion
+
+
+def _a5(state: dict[str, Tensor], framing: dict[str, int]) -> tuple[dict[str, int], dict[str, Tensor], int]:
+    own, layers = _blocks(state, "temporalModelling.")
+    own["temporal.positions"] = state.pop("temporalEmbedding.weight")
+    if "embedding.weight" in state:
+        own["text.learned"] = state.pop("embedding.weight")
+    settings = {"layers": layers, "heads": 8, "prefix": 16, "postfix": 16} | framing
+    return settings, own, len(own["temporal.positions"])
+
+
+def _vificlip(state: dict[str, Tensor]) -> tuple[dict[str, int], dict[str, Tensor]]:
+    own = {}
+    for theirs, ours in (("image_encoder.VPT", "vision.learned"), ("prompt_learner.ctx", "text.learned")):
+        if theirs in state:
+            own[ours] = state.pop(theirs)
+    for key in list(state):
+        if match := re.fullmatch(r"(image|text)_encoder\.transformer\.resblocks\.(\d+)\.VPT_shallow", key):
+            own[f"{'vision' if match[1] == 'image' else 'text'}.blocks.{match[2]}.learned"] = state.pop(key)
+    settings = {}
+    for tower in ("vision", "text"):
+        first = own.get(f"{tower}.learned")
+        settings[f"{tower}_tokens"] = 0 if first is None else len(first)
+        settings[f"{tower}_depth"] = 1 + sum(key.startswith(f"{tower}.blocks.") for key in own)
+    return settings, own
+
+
+def _check_table(texts: dict[str, Tensor], table: Tensor, name: str) -> None:
+    """Whether the token table is the one that the run started from: its start token stands in every class text."""
+    for key in _OWN_TEXTS[:2]:
+        if key not in texts:
+            continue
+        start = texts[key][0, 0]
+        if start.shape != table[-2].shape or not torch.allclose(start, table[-2], atol=1e-3):
+            raise CheckpointError(
+                f"The token table that was given is not that of {name}: its start token differs. Give the CLIP "
+                "that the training started from."
+            )

@@ -1,0 +1,33 @@
+"""From a CLIP backbone and the sizes in a config.json to a rival's model."""
+
+from collections.abc import Callable, Mapping
+
+from ezclip.errors import CheckpointError
+from ezclip.model.backbone import Backbone
+from ezclip.model.builders import MAX_FRAMES
+from ezclip.model.ezclip import EZCLIP
+from ezclip.model.rivals.a5 import build_a5
+from ezclip.model.rivals.actionclip import build_actionclip
+from ezclip.model.rivals.vificlip import build_vificlip
+from ezclip.types import Rival
+
+_BUILDERS: dict[Rival, Callable[..., EZCLIP]] = {
+    "actionclip": build_actionclip,
+    "vificlip": build_vificlip,
+    "a5": build_a5,
+}
+
+
+def build_rival(method: Rival, backbone: Backbone, num_frames: int, settings: Mapping[str, int]) -> EZCLIP:
+    """A rival's model in training mode; CLIP is frozen and shared, only the method's own parts are trainable.
+
+    Raises:
+        CheckpointError: settings that the method does not have, or T out of range.
+    """
+    most = min(MAX_FRAMES, settings.get("positions") or MAX_FRAMES)
+    if not 1 <= num_frames <= most:
+        raise CheckpointError(f"T is {num_frames}; {method} takes 1 to {most}.")
+    try:
+        return _BUILDERS[method](backbone, num_frames=num_frames, **settings)
+    except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        raise CheckpointError(f"A {method} model cannot have the settings {dict(settings)}.") from error
