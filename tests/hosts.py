@@ -8,9 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from ezclip.checkpoints.catalog import BACKBONE
+from ezclip.checkpoints.convert import export_official
 from ezclip.checkpoints.download import Hosts
+from ezclip.checkpoints.store import save_backbone, save_model
+from ezclip.model.backbone import build_backbone
+from tests.conftest import TINY, make_model
 
 COMMIT = "1" * 40
 LOGIN = '<html><form action="https://accounts.google.com/ServiceLogin"><input type="email"></form></html>'
@@ -18,6 +24,15 @@ QUOTA = '<html><p class="uc-error-subcaption">Too many users have viewed or down
 OTHER = "<html>Something new</html>"
 CONFIRM = """<html><form id="download-form" action="/download" method="get"><input type="hidden" name="id" value="{}">
 <input type="hidden" name="export" value="download"><input type="hidden" name="uuid" value="u-1"></form></html>"""
+
+
+def official_file(folder: Path) -> bytes:
+    """A file in the release's layout of a tiny model of random weights, which reads CLIP's tokens."""
+    backbone = build_backbone("tiny", TINY | {"vision_cfg": TINY["vision_cfg"] | {"head_width": 64}})
+    save_backbone(backbone, folder / "made" / BACKBONE)
+    save_model(make_model(backbone, "ezclip"), backbone, folder / "made", summary={})
+    export_official(folder / "made", folder / "made.pt")
+    return (folder / "made.pt").read_bytes()
 
 
 class StandIn(ThreadingHTTPServer):
