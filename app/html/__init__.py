@@ -13,5 +13,6 @@ from app.html.clips import (
     strip,
     temporal,
 )
+from app.html.offers import offers
 from app.html.pieces import busy, empty, outdated, progress, source, verdict
 from app.html.studies import class_plane, class_tables, frame_plane, gallery, live, motion, timeline
