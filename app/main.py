@@ -80,7 +80,9 @@ _ON_LOAD = """() => {
     addEventListener('popstate', () => {
         const tab = new URL(location).searchParams.get('tab') || 'see';
         if (press(tab)) return;
-        press('more'); setTimeout(() => press(tab), 500) });
+        press('more');
+        const again = tries => press(tab) || tries && setTimeout(again, 250, tries - 1);
+        setTimeout(again, 500, 20) });
     // Gradio gives each radio button a name of its own; with one name, the arrow keys go through them.
     new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
         box.querySelectorAll('input').forEach(one => { if (one.name != box.id) one.name = box.id })))
