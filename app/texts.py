@@ -30,7 +30,7 @@ CUT = "The player shows this file without its last {:.0f} seconds; the analysis 
 TARGET = "Used by the faithfulness scores below and by maps “of the label”; the other maps do not depend on it."
 MODELS = (
     "Real models, fetched only when you press a button: from the Hugging Face Hub, GitHub and Google Drive. A download "
-    "that broke off is continued; it goes on while this page is closed. Afterwards choose the model under *Advanced*."
+    "that broke off is continued; it goes on while this page is closed. Afterwards choose the model under Advanced."
 )
 EMPTY_RANKING = "All class names, ranked by both models, appear here after an analysis."
 EMPTY_MAPS = "The frames and both models' attention maps appear here after an analysis."
