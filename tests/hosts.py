@@ -48,6 +48,7 @@ class StandIn(ThreadingHTTPServer):
         self.status, self.code = 200, ""  # of every answer, and the Hub's name of the error
         self.page = ""  # what Drive answers in place of a file
         self.rate = 0.0  # bytes a second, 0 for no limit
+        self.ranges = True  # whether a part can be asked for
         self.silent = False  # never answers
         self.seen: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -118,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
             self.file(data, "Content-Disposition" if parts.path == "/download" else "X-None")
 
     def file(self, data: bytes, marker: str) -> None:
-        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        asked = self.server.ranges and re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         begin = int(asked[1]) if asked else 0
         self.send_response(206 if asked else 200)
         if asked:

@@ -272,6 +272,7 @@ def _received(http: httpx.Client, remote: Remote, part: Path, report: Report, st
         while block := file.read(1 << 20):
             digest.update(block)
             report(file.tell() / size if size else 0.0)
+        most = file.tell()  # a try that gets no further is the last
         while True:
             had = file.tell()
             if size is not None and had == size:
@@ -284,8 +285,9 @@ def _received(http: httpx.Client, remote: Remote, part: Path, report: Report, st
                     goes_on = answer.status_code == 206 and at and (int(at[1]), int(at[2])) == (had, size or int(at[2]))
                     if not goes_on:
                         _check_file(answer, remote.host)
-                        file.truncate(0)
-                        had, digest = 0, hashlib.sha256()
+                        file.seek(0)
+                        file.truncate()
+                        digest = hashlib.sha256()
                         size = size if size is not None else int(_length(answer) or 0) or None
                     for chunk in answer.iter_raw():
                         if file.tell() == 0 and not chunk.startswith(start):
@@ -298,8 +300,9 @@ def _received(http: httpx.Client, remote: Remote, part: Path, report: Report, st
             except httpx.TimeoutException as error:
                 raise _broken(file.tell(), size) from error
             except httpx.HTTPError as error:
-                if file.tell() <= had:
+                if file.tell() <= most:
                     raise _broken(file.tell(), size) from error
+                most = file.tell()
                 file.flush()
                 time.sleep(_PAUSE)
                 continue
@@ -309,8 +312,9 @@ def _received(http: httpx.Client, remote: Remote, part: Path, report: Report, st
             if file.tell() > size:
                 file.truncate(0)
                 raise another()
-            if file.tell() <= had:
+            if file.tell() <= most:
                 raise _broken(file.tell(), size)
+            most = file.tell()
 
 
 def _check_file(answer: httpx.Response, host: str) -> None:

@@ -127,6 +127,16 @@ def test_a_broken_connection_is_continued_at_once(hosts: StandIn) -> None:
     assert ranges(hosts.content) == ["", f"bytes={len(data) // 2}-"]
 
 
+def test_a_host_without_ranges_begins_anew_but_not_for_ever(hosts: StandIn) -> None:
+    data = bytes(range(256)) * 4000
+    hosts.content.files[WEIGHTS], hosts.content.cuts, hosts.content.ranges = data, [0.5, 0.5], False
+    assert "broke off at 1 of 1 MB" in fails(HUB, hosts.hosts) and len(hosts.content.seen) == 2
+    hosts.content.cuts = [0.4]
+    with pytest.raises(CheckpointError, match="broke off"):  # gets no further than before
+        finish(fetch(HUB, hosts.hosts))
+    assert finish(fetch(HUB, hosts.hosts)).sha256 == hashlib.sha256(data).hexdigest()
+
+
 def test_a_download_that_broke_off_is_continued_by_the_next_call(hosts: StandIn, here: Path) -> None:
     data = bytes(range(256)) * 8000  # 2 MB
     hosts.content.files[WEIGHTS], hosts.content.cuts = data, [0.5, 0.5, 0.5]
