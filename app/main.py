@@ -33,6 +33,7 @@ from app.tabs.classes import classes_tab
 from app.tabs.embeddings import EmbeddingsTab
 from app.tabs.export import Export
 from app.tabs.long_video import long_video_tab
+from app.tabs.models import Suggestion, models_tab
 from app.tabs.motion import motion_tab
 from app.tabs.ood import ood_tab
 from app.tabs.recognise import RecogniseTab
@@ -51,6 +52,7 @@ from ezclip.video.worker import SECONDS
 
 ASSETS = shipped("assets")
 MAX_FILE = "200mb"
+MAX_WEIGHTS = "4gb"  # where only this machine can reach the app, for weights that a browser downloaded
 HOUR = 3600
 QUEUE = 10 - JOBS  # jobs that wait; more are told that the server is busy
 PATIENCE = 60.0  # seconds that a job of others may compute, and
@@ -78,7 +80,9 @@ _ON_LOAD = """() => {
     addEventListener('popstate', () => {
         const tab = new URL(location).searchParams.get('tab') || 'see';
         if (press(tab)) return;
-        press('more'); setTimeout(() => press(tab), 500) });
+        press('more');
+        const again = tries => press(tab) || tries && setTimeout(again, 250, tries - 1);
+        setTimeout(again, 500, 20) });
     // Gradio gives each radio button a name of its own; with one name, the arrow keys go through them.
     new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
         box.querySelectorAll('input').forEach(one => { if (one.name != box.id) one.name = box.id })))
@@ -97,10 +101,11 @@ def build_app(services: Services) -> gr.Blocks:
         measured = gr.State(None, time_to_live=HOUR)  # the same with the faithfulness of its maps measured
         row = chooser(services, found)
         controls, run, stop, status = row.controls, row.run, row.stop, row.status
-        choose, more = _tab_choice()
+        choose, more = _tab_choice(services)
         with gr.Tabs(elem_id="tabs") as tabs_box:  # their own header has an overflow menu that drops some of them
             with gr.Tab(texts.TABS["see"], id="see"):
                 stage_shown = stage_box(first, "stage", patch_sources(services, found))
+                suggestion = Suggestion(services)
                 recognise = RecogniseTab(services, controls, state)
                 attention = AttentionTab(services, state, measured)
                 export = Export(services, state, measured, attention.opacity)
@@ -110,11 +115,13 @@ def build_app(services: Services) -> gr.Blocks:
             across = AcrossFramesTab(state)
             ood_tab(services, controls, paths)
             long_video_tab(services, controls)
+            if services.typed:
+                models_tab(services, controls)
             with gr.Tab(texts.TABS["about"], id="about"):
                 versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
                 gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {versions}")
 
-        shown = [recognise, attention, across, export]
+        shown = [suggestion, recognise, attention, across, export]
         outputs = [state, stage_shown, *(component for tab in shown for component in tab.outputs)]
 
         def analyse(current: Analysis | None, *values: Any, again: bool = False) -> Iterator[Any]:
@@ -225,11 +232,16 @@ def build_app(services: Services) -> gr.Blocks:
     return demo
 
 
-def _tab_choice() -> tuple[gr.Radio, gr.Radio]:
+def _tabs(services: Services) -> dict[str, str]:
+    """The tabs and their titles here."""
+    return {tab: title for tab, title in texts.TABS.items() if services.typed or tab != "models"}
+
+
+def _tab_choice(services: Services) -> tuple[gr.Radio, gr.Radio]:
     """The tabs by name: the first ones and More, and those under More."""
     plain: dict[str, Any] = {"show_label": False, "elem_classes": "ez-tabs"}
     first = [*((texts.TABS[tab], tab) for tab in texts.FIRST), ("More", "more")]
-    rest = [(title, tab) for tab, title in texts.TABS.items() if tab not in texts.FIRST]
+    rest = [(title, tab) for tab, title in _tabs(services).items() if tab not in texts.FIRST]
     choose = gr.Radio(first, value=texts.FIRST[0], label="Results", elem_id="choose-tab", **plain)
     return choose, gr.Radio(rest, value=rest[0][1], label="More", elem_id="choose-more", visible=False, **plain)
 
@@ -253,7 +265,7 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
     return [
         names_of(asked["labels"], own) if asked.get("labels") else gr.skip(),
         *known,
-        *((tab if tab in texts.FIRST else "more", *_tab(tab)[::-1]) if tab in texts.TABS else [gr.skip()] * 3),
+        *((tab if tab in texts.FIRST else "more", *_tab(tab)[::-1]) if tab in _tabs(services) else [gr.skip()] * 3),
         *(gr.Dropdown(names) for _ in range(2)),
         *conversion_now(),
     ]
@@ -298,7 +310,8 @@ class App:
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
-        launch(demo, server_name=self.host, server_port=self.port, mcp_server=self.mcp)
+        most = MAX_WEIGHTS if own else MAX_FILE
+        launch(demo, server_name=self.host, server_port=self.port, mcp_server=self.mcp, max_file_size=most)
         services.start()
         ended.wait()
         services.close()

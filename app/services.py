@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.fetching import Fetching
 from app.guard import STALE_SECONDS, uploads
 from ezclip.checkpoints.cards import model_card
 from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, check_model_name, entries
@@ -60,6 +61,7 @@ class Services(Host):
         self.patience, self.computing = patience, threading.Lock()
         self._unpacked: dict[str, Path] = {}
         self._ended = threading.Event()
+        self.fetching = Fetching()
         self._filming = ThreadPoolExecutor(max_workers=JOBS, thread_name_prefix="film")
 
     def start(self) -> None:
@@ -175,6 +177,7 @@ class Services(Host):
     def close(self) -> None:
         """Remove every file made for users."""
         self._ended.set()
+        self.fetching.close()
         self._scratch.cleanup()
 
 

@@ -19,6 +19,7 @@ TABS = {
     "across": "Across frames",
     "ood": "Out of distribution",
     "long": "Long video and live",
+    "models": "Models",  # only where users may name models
     "about": "About",
 }
 FIRST = ("see", "motion", "classes")  # the others are under More
@@ -27,6 +28,10 @@ TYPED = "From the list, or type a folder, clip:ARCH/TAG or hf:organisation/name 
 TEMPLATE = "From the list, or your own template with {} for the name, such as: a video of {}"
 CUT = "The player shows this file without its last {:.0f} seconds; the analysis reads all of it."
 TARGET = "Used by the faithfulness scores below and by maps “of the label”; the other maps do not depend on it."
+MODELS = (
+    "Real models, fetched only when you press a button: from the Hugging Face Hub, GitHub and Google Drive. A download "
+    "that broke off is continued; it goes on while this page is closed. Afterwards choose the model under Advanced."
+)
 EMPTY_RANKING = "All class names, ranked by both models, appear here after an analysis."
 EMPTY_MAPS = "The frames and both models' attention maps appear here after an analysis."
 EMPTY_INFLUENCE = "The influence of each frame on the others appears here."
@@ -98,7 +103,7 @@ def scope(cards: list[Document]) -> str:
         who = "These small models were" if len(small) == len(names) else f"{' and '.join(small)} was"
         parts.append(
             f"<strong>{escape(who)} trained only on {SCOPE}</strong>, like the sample clips. {MEANING} For real "
-            "actions convert the official weights: <code>python -m ezclip convert</code>."
+            "actions get another model: <code>python -m ezclip models --all</code>."
         )
     for card in cards:
         if card["name"] not in small:

@@ -104,6 +104,13 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-table td.ez-n { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .ez-table td:first-child { white-space: nowrap; }
 .ez-card th { font-weight: 600; width: 90px; } .ez-card { margin-bottom: 8px; }
+.ez-offers td { min-width: 110px; } .ez-offers td:nth-child(3) { white-space: nowrap; }
+.ez-offers td:first-child, .ez-offers td:nth-child(2) { white-space: normal;
+  min-width: 190px; overflow-wrap: anywhere; }
+.ez-button, .ez-link { cursor: pointer; color: var(--body-text-color); }
+.ez-button { padding: 2px 10px; border-radius: 6px; border: 1px solid var(--border-color-primary) !important;
+  background: var(--background-fill-secondary); }
+.ez-link { background: none; border: 0; padding: 0; text-decoration: underline; font-weight: 600; }
 .ez-note, .ez-progress { color: var(--body-text-color-subdued); font-size: .9rem; }
 .ez-progress { padding: 16px 12px; }
 .ez-strip td.ez-on .ez-cell { outline: 3px solid var(--primary-500); }

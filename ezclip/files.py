@@ -12,18 +12,24 @@ from typing import Any
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 PARTIAL = ".partial"  # suffix of files that are being written
-_REPOSITORY, _INSTALLED = Path(__file__).parents[1], Path(__file__).parent / "shipped"
+_REPOSITORY, SHIPPED = Path(__file__).parents[1], Path(__file__).parent / "shipped"
 
 
 def shipped(name: str) -> Path:
     """The shipped folder ``name``: in the repository, or inside an installed package."""
-    return _INSTALLED / name if (_INSTALLED / name).is_dir() else _REPOSITORY / name
+    return SHIPPED / name if (SHIPPED / name).is_dir() else _REPOSITORY / name
 
 
 def remove_partial(folder: Path) -> None:
     """Remove what writers that were killed have left in a folder; nobody else may write there now."""
     for left in folder.rglob(f".*{PARTIAL}"):
         left.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content is on the disk."""
+    with path.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
@@ -34,8 +40,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     mode = temporary.stat().st_mode
     try:
         write(temporary)
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
+        sync(temporary)
         temporary.chmod(mode)  # safetensors makes its files private
         temporary.replace(path)
     finally:

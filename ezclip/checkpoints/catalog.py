@@ -126,7 +126,8 @@ def model_folder(name: str) -> Path:
     known = ", ".join(e.name for e in entries()) or "none yet"
     raise CheckpointError(
         f"There is no model {name!r}. Known names: {known}. Also accepted: a folder with {CONFIG}, or "
-        "clip:ARCH/TAG such as clip:ViT-B-16-quickgelu/openai, or hf:organisation/name."
+        "clip:ARCH/TAG such as clip:ViT-B-16-quickgelu/openai, or hf:organisation/name. `ezclip models --all` lists "
+        "what can be fetched."
     )
 
 

@@ -35,6 +35,7 @@ STUDY_VERBS = {
 OTHER_VERBS = {  # verb -> (module:name, what it does)
     "app": ("app.main:App", "open the app in a browser"),
     "models": ("ezclip.cli.models:Models", "the models that can be loaded, and their measured results"),
+    "get": ("ezclip.cli.models:Get", "fetch a model that `models --all` lists"),
     "embed": ("ezclip.cli.data:Embed", "embeddings of many clips, in shards"),
     "index": ("ezclip.cli.index:Index", "embed a folder of videos, to search in it"),
     "data": ("ezclip.cli.data:Data", "check a data set and write its manifest"),

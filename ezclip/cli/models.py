@@ -1,7 +1,8 @@
-"""``python -m ezclip models``, ``convert``, ``push`` and ``pull``."""
+"""``python -m ezclip models``, ``get``, ``convert``, ``push`` and ``pull``."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +12,7 @@ import tyro
 from ezclip.checkpoints.catalog import check_model_name, entries, model_folder, read_config
 from ezclip.checkpoints.hub import check_hub_name, push
 from ezclip.cli._shared import check_out, print_json, warn
-from ezclip.errors import CheckpointError
+from ezclip.errors import CheckpointError, ConfigError
 
 
 @dataclass
@@ -23,13 +24,17 @@ class Models:
 
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Names, folders or clip:ARCH/TAG; by default all listed models."""
+    all: bool = False
+    """List the models that `ezclip get` fetches, with sizes, licences and published accuracy; asks no host."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Print the catalogue, or the cards of some models."""
+        """Print the catalogue, what can be fetched, or the cards of some models."""
         from ezclip.checkpoints.cards import model_card, trained_on
 
+        if self.all:
+            return self._offers()
         for name in self.names:
             check_model_name(name)
         if self.json:
@@ -51,6 +56,63 @@ class Models:
             state = "" if row["available"] else "  (not available: backbone or configuration missing)"
             size = f"{row['bytes'] / 1e6:>6.1f} MB"
             print(f"{row['name']:<22} {row['variant']:<10} {row['T']:>3} {size}  {row['backbone']}{state}")
+        return 0
+
+    def _offers(self) -> int:
+        from tabulate import tabulate
+
+        from ezclip.checkpoints.gallery import offers
+
+        if self.names:
+            raise ConfigError("Give either names or --all.")
+        rows = [offer.as_json() for offer in offers()]
+        if self.json:
+            print_json(rows)
+            return 0
+        table = []
+        for offer, row in zip(offers(), rows, strict=True):
+            state = "yes" if row["here"] else "no" if offer.loads else "no; not loadable yet"
+            licence = f"{offer.licence} (commercial: {offer.commercial})"
+            accuracy = f"{offer.accuracy} ({offer.source})" if offer.source else offer.accuracy
+            table.append([offer.name, offer.role, offer.params, offer.size, licence, accuracy, offer.maps, state])
+        columns = ["name", "role", "M params", "size", "licence", "published top-1, %", "maps", "here"]
+        print(tabulate(table, columns, missingval="?"))
+        return 0
+
+
+@dataclass
+class Get:
+    """Fetch a model that `ezclip models --all` lists; start it again to continue a download that broke off.
+
+    Example: python -m ezclip get clip:ViT-B-32-256/datacomp_s34b_b86k
+    """
+
+    name: Annotated[str, tyro.conf.Positional]
+    """Its name in the list."""
+    file: Path | None = None
+    """Its weights, if a browser downloaded them: nothing is fetched."""
+    json: bool = False
+    """Print JSON."""
+
+    def run(self) -> int:
+        """Fetch, convert what is an official file, and print how to use it."""
+        from ezclip.checkpoints.gallery import find_offer
+
+        offer = find_offer(self.name)
+        from ezclip.checkpoints.fetch import adopt, fetch
+        from ezclip.progress import on_terminal, with_time_left
+
+        steps = fetch(offer) if self.file is None else adopt(offer, self.file)
+        print(f"{offer.title}, {offer.size}, {offer.licence}; commercial use: {offer.commercial}", file=sys.stderr)
+        try:
+            got = on_terminal(with_time_left(steps), show=not self.json)
+        except KeyboardInterrupt:
+            print("Cancelled; what came is kept, start it again to continue.", file=sys.stderr)
+            return 1
+        if self.json:
+            print_json(got.as_json())
+        else:
+            print(got.use)
         return 0
 
 

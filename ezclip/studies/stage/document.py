@@ -102,10 +102,15 @@ def truth(path: str) -> dict[str, str]:
     return {FORWARD: label} | ({"reversed": PARTNER[label]} if label in PARTNER else {})
 
 
+def undrawn(analysis: Any) -> bool:
+    """Whether a shipped model analysed a clip that was not drawn like its training data."""
+    embedded = any(r.name.startswith(EMBEDDED) for r in analysis.results)
+    return embedded and find_masks(analysis.study["clip"]) is None
+
+
 def caveat(analysis: Any) -> str:
     """Why the answers are guesses, to start a headline; empty where clip and names are like the training data."""
-    embedded = [r.name for r in analysis.results if r.name.startswith(EMBEDDED)]
-    if embedded and find_masks(analysis.study["clip"]) is None:
+    if undrawn(analysis):
         return "These are guesses: the models were trained on drawn scenes only. "
     known = analysis.model.identity.labels
     new = sum(name not in known for name in analysis.names) if known else 0

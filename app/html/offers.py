@@ -1,0 +1,18 @@
+"""The list of models that can be fetched, with their downloads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from app.html.pieces import render
+from ezclip.checkpoints import gallery
+
+if TYPE_CHECKING:
+    from app.fetching import Job
+
+
+def offers(jobs: dict[str, Job]) -> str:
+    """A table with one button for each model, those apart that this version cannot load."""
+    rows = [(offer, offer.here(), jobs.get(offer.name)) for offer in gallery.offers()]
+    loadable = [row for row in rows if row[0].loads]
+    return render("offers", loadable=loadable, others=[row for row in rows if not row[0].loads])

@@ -1,0 +1,75 @@
+"""The page's list of models in a browser, against a stand-in of the hosts."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from app.services import Services
+from ezclip.checkpoints.gallery import find_offer
+from tests.app.pages import FAINT, Opener, advanced, fits, upload
+from tests.hosts import StandIn, official_file, stand_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+OFFICIAL = find_offer("official/zero-shot")
+
+
+@pytest.fixture
+def hosts(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with stand_in() as found:
+        found.content.files[OFFICIAL.address] = official_file(tmp_path)
+        monkeypatch.setattr(services.fetching, "hosts", found.hosts)
+        monkeypatch.setattr(services.fetching, "jobs", {})
+        yield found
+
+
+def test_a_download_survives_a_reload_is_cancelled_and_continued(open_page: Opener, hosts: StandIn) -> None:
+    hosts.rate = 500_000.0
+    page = open_page("?tab=models")
+    get = page.get_by_role("button", name=f"Get {OFFICIAL.title}", exact=True)
+    cancel = page.get_by_role("button", name=f"Cancel {OFFICIAL.title}", exact=True)
+    get.click()
+    expect(page.locator("#offers [role=status]")).to_contain_text("MB/s", timeout=10_000)
+    page.reload()
+    expect(page.locator("#offers [role=status]")).to_contain_text("MB/s")
+    assert len([path for _, path, _ in hosts.seen if "/download" in path]) == 2, "asked once and fetched once"
+    cancel.click()
+    expect(page.locator("#offers")).to_contain_text("Cancelled; what came is kept", timeout=2_000)
+    hosts.rate = 0.0
+    get.click()
+    row = page.locator("#offers tr", has_text=OFFICIAL.name)
+    expect(row).to_contain_text("On this machine", timeout=30_000)
+    assert any("Range" in headers for _, _, headers in hosts.seen)
+    advanced(page)
+    page.locator("#model input").click()
+    expect(page.get_by_role("option", name=OFFICIAL.name)).to_be_visible()
+
+
+def test_a_failure_stands_beside_the_drop_zone(open_page: Opener, hosts: StandIn, tmp_path: Path) -> None:
+    hosts.status = 403
+    page = open_page("?tab=models", viewport={"width": 393, "height": 851})
+    page.get_by_role("button", name=f"Get {OFFICIAL.title}", exact=True).click()
+    expect(page.locator("#offers .ez-warning")).to_contain_text("daily limit", timeout=6_000)
+    assert fits(page) and not page.evaluate(FAINT)
+    page.get_by_text("Use a file that you downloaded").click()
+    page.locator("#offer-of-file input").click()
+    page.get_by_role("option", name=OFFICIAL.name).click()
+    small = shutil.copy(Path(__file__).parents[1] / "fixtures" / "none_official.pt", tmp_path / "mine.pt")
+    page.locator("#offer-file input[type=file]").set_input_files(small)
+    expect(page.locator("#offer-file")).to_contain_text("mine")
+    page.get_by_role("button", name="Use this file").click()
+    expect(page.locator("#offers tr", has_text=OFFICIAL.name)).to_contain_text("On this machine", timeout=30_000)
+
+
+def test_a_real_clip_leads_to_the_list(open_page: Opener, hosts: StandIn, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    page.get_by_role("button", name="Get CLIP B/32, 605 MB, MIT").click()
+    expect(page.locator("#offers")).to_be_visible()
+    assert "tab=models" in page.url
+    assert hosts.seen == []  # nothing is fetched by that

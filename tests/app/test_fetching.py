@@ -1,0 +1,94 @@
+"""Downloads of the app's models: jobs that outlive pages, and the list that shows them."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from app import html
+from app.fetching import Fetching, Job
+from app.main import _tabs
+from app.services import Services
+from app.tabs.models import Suggestion
+from ezclip.checkpoints.gallery import SUGGESTED, find_offer
+from ezclip.progress import Progress, finish
+from ezclip.studies.analysis import Analyse
+from tests.conftest import FIXTURES
+from tests.hosts import StandIn, stand_in
+
+OFFICIAL = find_offer("official/zero-shot")
+TITLE = OFFICIAL.title
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def hosts() -> Iterator[StandIn]:
+    with stand_in() as found:
+        found.content.files[OFFICIAL.address] = (FIXTURES / "none_official.pt").read_bytes()
+        yield found
+
+
+def until(ready: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_job_is_cancelled_within_two_seconds_and_continued(hosts: StandIn) -> None:
+    hosts.rate = 400_000.0
+    jobs = Fetching(hosts.hosts)
+    jobs.get(OFFICIAL)
+    jobs.get(OFFICIAL)  # a second page
+    job = jobs.jobs[OFFICIAL.name]
+    until(lambda: job.step.share > 0.2)
+    assert "of 2 MB" in html.offers(jobs.jobs) and f"Cancel {TITLE}" in html.offers(jobs.jobs)
+    began = time.monotonic()
+    jobs.cancel(OFFICIAL)
+    until(lambda: not job.running)
+    assert time.monotonic() - began < 2 and "Cancelled" in html.offers(jobs.jobs)
+    hosts.rate, hosts.seen = 0.0, []
+    jobs.get(OFFICIAL)
+    until(lambda: not jobs.running())
+    assert jobs.finished == 1 and OFFICIAL.here() and f"Get {TITLE}" not in html.offers(jobs.jobs)
+    assert len([h for _, _, h in hosts.seen if "Range" in h]) == 1
+
+
+def test_a_failure_is_a_sentence_beside_the_way_of_a_browser(hosts: StandIn) -> None:
+    hosts.status = 403
+    jobs = Fetching(hosts.hosts)
+    jobs.get(OFFICIAL)
+    until(lambda: not jobs.running(), 6)
+    assert "daily limit" in jobs.jobs[OFFICIAL.name].error and OFFICIAL.page in html.offers(jobs.jobs)
+    jobs.adopt(OFFICIAL, FIXTURES / "none_official.pt")
+    until(lambda: not jobs.running())
+    assert OFFICIAL.here()
+
+
+def test_the_list_escapes_and_offers_only_what_loads() -> None:
+    page = html.offers({OFFICIAL.name: Job(Progress(0.5, "<b>half"), running=True)})
+    assert "<b>half" not in page and "width:50%" in page
+    assert page.count('data-action="get"') == 6 + 5 - 1
+    assert "commercial use: no" in page
+
+
+def test_only_this_machines_users_fetch(services: Services) -> None:
+    closed = Services(device="cpu")
+    assert "models" in _tabs(services) and "models" not in _tabs(closed)
+    closed.close()
+
+
+def test_real_clips_lead_to_a_real_model(services: Services, movie: Path) -> None:
+    real = finish(Analyse(str(movie), "a, b").run(services))
+    drawn = finish(Analyse(str(next(Path(__file__).parents[2].glob("assets/samples/*.mp4"))), "a, b").run(services))
+    line = Suggestion(services)
+    assert "These models know drawn scenes." in line.show(real, None)[0]
+    assert "Get CLIP B/32, 605 MB, MIT" in line.show(real, None)[0] and not find_offer(SUGGESTED).here()
+    assert line.show(drawn, None) == [""]

@@ -1,0 +1,61 @@
+"""``ezclip models --all`` and ``ezclip get``."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ezclip.checkpoints import fetch
+from ezclip.cli import main
+from tests.conftest import FIXTURES, write_video
+from tests.hosts import official_file, stand_in
+
+NAME, DRIVE = "official/zero-shot", "19QNGgaZjPyq0yz7XJGFccS7MV09KMY_K"
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "checkpoints").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_list_tells_size_licence_and_presence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "--all", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    row = rows["clip:MobileCLIP2-S0/dfndr2b"]
+    assert (row["mb"], row["commercial"], row["params"]) == (300, "no", 74.8)
+    assert rows[NAME]["here"] is False and rows[NAME]["page"] == f"https://drive.google.com/file/d/{DRIVE}/view"
+    assert main(["models", "--all"]) == 0
+    assert "research only (commercial: no)" in capsys.readouterr().out
+
+
+def test_a_fetched_model_predicts(
+    here: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with stand_in() as hosts:
+        monkeypatch.setattr(fetch, "HOSTS", hosts.hosts)
+        hosts.content.files[DRIVE] = official_file(tmp_path_factory.mktemp("official"))
+        assert main(["get", NAME]) == 0
+        shown = capsys.readouterr()
+        assert shown.out.rstrip().endswith(f"--model {NAME}") and "weights not stated" in shown.err
+        assert main(["get", NAME, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["loads"] is True
+    clip = write_video(here / "clip.mp4")
+    assert main(["predict", str(clip), "--labels", "a, b", "--model", NAME, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == NAME
+
+
+def test_a_failure_is_a_sentence_and_a_file_of_a_browser_works(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stand_in() as hosts:
+        monkeypatch.setattr(fetch, "HOSTS", hosts.hosts)
+        assert main(["get", NAME]) == 2
+    told = capsys.readouterr().err
+    assert "no longer public" in told and "Traceback" not in told and f"get {NAME} --file FILE" in told
+    assert main(["get", NAME, "--file", str(FIXTURES / "none_official.pt")]) == 0
+    assert main(["get", "nothing"]) == 2
