@@ -20,7 +20,7 @@ from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival
-from ezclip.types import IMAGENET_PIXELS, Document, Rival
+from ezclip.types import IMAGENET_PIXELS, RIVALS, Document, Rival
 
 _TABLE = "token_embedding.weight"
 # The class texts of the training, embedded: class by class (K, 77, D), or without the learned vectors.
@@ -43,7 +43,7 @@ def build_from(
         CheckpointError: tensors that are missing, unknown or of unexpected shapes.
     """
     state, name = dict(layout.state), layout.name
-    method = next(method for method in TEXTS if method == layout.method)
+    method = next(method for method in RIVALS if method == layout.method)
     stated, texts = None, TEXTS[method]
     try:
         if method == "actionclip":

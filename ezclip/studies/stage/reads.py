@@ -39,4 +39,4 @@ def patch_reads(host: Host, clip: Clip, model: str, direction: str, t: int, patc
     text = f"This patch draws {own:.0%} on its own frame and {1 - own:.0%} on other frames, through the prompts."
     if own > 0.9999:
         text = "This patch draws on its own frame alone."
-    return {"heat": packed(row.heat[:, :N].cpu().numpy()), "text": text}
+    return {"heat": packed(row.heat.cpu().numpy()), "text": text}
