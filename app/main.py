@@ -77,11 +77,12 @@ _ON_LOAD = """() => {
     // The browser's Back and Forward go through the tabs.
     const press = value => { const one = document.querySelector(`.ez-tabs input[value="${value}"]`);
         one?.click(); return Boolean(one) };
+    let turn = 0;
     addEventListener('popstate', () => {
-        const tab = new URL(location).searchParams.get('tab') || 'see';
+        const tab = new URL(location).searchParams.get('tab') || 'see', mine = ++turn;
         if (press(tab)) return;
         press('more');
-        const again = tries => press(tab) || tries && setTimeout(again, 250, tries - 1);
+        const again = tries => mine == turn && (press(tab) || tries && setTimeout(again, 250, tries - 1));
         setTimeout(again, 500, 20) });
     // Gradio gives each radio button a name of its own; with one name, the arrow keys go through them.
     new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
