@@ -73,7 +73,7 @@ def test_scrubbing_steps_and_keys(open_page: Opener) -> None:
     group.press("ArrowLeft")
     expect(group).to_have_attribute("data-slot", "2")
     group.press("r")
-    expect(group).to_have_attribute("data-direction", "reversed")
+    expect(group).to_have_attribute("data-shown", "reversed")
     group.press(" ")
     page.wait_for_function("document.querySelector('#stage .ezs-root').stage.state.playing")
 

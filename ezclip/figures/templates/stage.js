@@ -230,7 +230,7 @@ function ezStage(root, hooks = {}) {
     }
     range.value = state.at;
     clock.textContent = `${now.second.toFixed(2)} s`;
-    Object.assign(group.dataset, {frame: index, slot: now.slot, direction: state.direction});
+    Object.assign(group.dataset, {frame: index, slot: now.slot, shown: state.direction});
     const shown = now.share > 0.5 ? now.next : now.slot;
     if (shown !== state.sample) {
       state.sample = shown;
