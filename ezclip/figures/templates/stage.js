@@ -99,7 +99,7 @@ function ezStage(root, hooks = {}) {
     state.limit = end(values); state.apart = end(apart);
   }
   function difference(results) {
-    const [first, second] = [results[0], results[results.length - 1]];
+    const [first, second] = results;
     if (results.length < 2 || first.heat.length !== second.heat.length) return null;
     return second.heat.map((value, i) => value - first.heat[i]);
   }
@@ -132,7 +132,7 @@ function ezStage(root, hooks = {}) {
   function layout() {
     const {doc} = state, models = doc.models, wipe = state.view === "wipe" && models.length > 1;
     const kinds = [{kind: "clip", title: "Clip", note: doc.clip}];
-    if (wipe) kinds.push({kind: "wipe", title: `${models[0].name} | ${models.at(-1).name}`, note: "drag the line"});
+    if (wipe) kinds.push({kind: "wipe", title: `${models[0].name} | ${models[1].name}`, note: "drag the line"});
     else models.forEach((model, i) => kinds.push({kind: "model", i, title: model.name, note: model.about}));
     const results = Object.values(doc.results)[0];
     if (state.difference && models.length > 1 && results && difference(results))
@@ -221,7 +221,7 @@ function ezStage(root, hooks = {}) {
       else if (kind === "difference") heat(context, 0, now, difference(results), true);
       else {
         const line = state.wipe * width;
-        for (const [side, from, to] of [[0, 0, line], [results.length - 1, line, width]]) {
+        for (const [side, from, to] of [[0, 0, line], [1, line, width]]) {
           context.save(); context.beginPath(); context.rect(from, 0, to - from, height); context.clip();
           heat(context, side, now, results[side].heat); context.restore();
         }

@@ -121,8 +121,9 @@ def caveat(analysis: Any) -> str:
 
 def _verdict(directions: dict[str, list[Turned]], direction: str) -> str:
     """What the models do in a direction, the baseline first."""
-    best = {d: [one.predictions[0].label for one in found] for d, found in directions.items()}
-    names = [one.name for one in directions[FORWARD]]
+    pair = {d: found[:2] for d, found in directions.items()}  # without further models
+    best = {d: [one.predictions[0].label for one in found] for d, found in pair.items()}
+    names = [one.name for one in pair[FORWARD]]
     base, model = names[0], names[-1]
     if direction == FORWARD:
         first, last = best[FORWARD][0], best[FORWARD][-1]
