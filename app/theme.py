@@ -104,7 +104,8 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-table td.ez-n { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .ez-table td:first-child { white-space: nowrap; }
 .ez-card th { font-weight: 600; width: 90px; } .ez-card { margin-bottom: 8px; }
-.ez-offers td { min-width: 110px; } .ez-offers a { color: var(--body-text-color) !important; } .ez-offers td:nth-child(3) { white-space: nowrap; }
+.ez-offers a { color: var(--body-text-color) !important; }
+.ez-offers td { min-width: 110px; } .ez-offers td:nth-child(3) { white-space: nowrap; }
 .ez-offers td:first-child, .ez-offers td:nth-child(2) { white-space: normal;
   min-width: 190px; overflow-wrap: anywhere; }
 .ez-button, .ez-link { cursor: pointer; color: var(--body-text-color); }
