@@ -1,12 +1,17 @@
 """Two models class by class: gains as dumbbells, the clips that changed, and the tables."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from app.html.pieces import drawn, render
-from ezclip.evaluation.classwise import ChangedClip, Comparison
 from ezclip.figures.report import Picture
 from ezclip.studies.classes import ClassStudy, Evaluate
 from ezclip.types import Document
+
+if TYPE_CHECKING:
+    from ezclip.evaluation.classwise import ChangedClip, Comparison
 
 MOST_CONFUSIONS = 10
 MOST_CLIPS = 500  # cards of fixed clips, and of broken ones
