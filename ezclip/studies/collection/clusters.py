@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.errors import UserError
 from ezclip.figures.report import Report, Table
-from ezclip.files import write_atomically
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.collection.search import FORMS, Index, relative, write_rows
-from ezclip.studies.declaration import Result, Study
+from ezclip.studies.collection.rows import FORMS, Rows, relative
+from ezclip.studies.collection.search import Index
+from ezclip.studies.declaration import Study
 from ezclip.studies.host import Host
 from ezclip.types import Document
 
@@ -60,9 +59,10 @@ class Clusters(Study):
 
 
 @dataclass(frozen=True, eq=False)
-class Clustered(Result):
+class Clustered(Rows):
     """Every video's cluster, the largest cluster first, and sets of duplicates."""
 
+    kind: ClassVar[str] = "videos"
     study: Clusters
     collection: Collection
     clips: Tensor  # (G, E) float32
@@ -102,14 +102,6 @@ class Clustered(Result):
         lead = f"{len(self.clips)} videos in {len(self.groups)} clusters, {len(self.same)} sets of duplicates."
         facts = {"model": self.collection.about["weights"], "command": self.study.command()}
         return Report("Clusters of an index", lead, self.as_json(), facts, [*parts])
-
-    def write(self, out: str | Path) -> dict[str, Path]:
-        """The report into a folder; or, for FILE.csv, .jsonl or .parquet, one row a video into that file."""
-        path = Path(out)
-        if path.suffix not in FORMS:
-            return super().write(out)
-        write_atomically(path, partial(write_rows, self.rows(path.parent), kind=path.suffix))
-        return {"videos": path}
 
     def rows(self, beside: Path) -> pa.Table:
         """Path (relative to the folder ``beside``), label ("cluster N"), cosine with its centre, number of the set of

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.errors import ConfigError, UserError, VideoError
 from ezclip.figures.maps import draw_thumbnails, square
 from ezclip.figures.report import Picture, Report, Table
-from ezclip.files import spreadsheet_cell, write_atomically
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
+from ezclip.studies.collection.rows import FORMS, Rows, relative
 from ezclip.studies.declaration import ModelsResult, Study, Texts
 from ezclip.studies.host import Host
 from ezclip.types import Document
@@ -32,7 +28,6 @@ if TYPE_CHECKING:
 
 MOST = 100_000  # results
 THUMBNAILS, SIDE = 24, 96  # in the report
-FORMS = (".csv", ".jsonl", ".parquet")
 Index = Annotated[
     str, Parameter("Folder that ezclip index made; at the endpoint, only on your own machine.", kind="index")
 ]
@@ -161,9 +156,10 @@ def check_model(collection: Collection, predictor: Predictor) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class Found(ModelsResult[Search]):
+class Found(Rows, ModelsResult[Search]):
     """Moments of an index, best first."""
 
+    kind: ClassVar[str] = "moments"
     collection: Collection
     moments: list[Moment]
 
@@ -219,14 +215,6 @@ class Found(ModelsResult[Search]):
             return None
         return square(clip.images, SIDE, SIDE)[0]
 
-    def write(self, out: str | Path) -> dict[str, Path]:
-        """The report into a folder; or, for FILE.csv, .jsonl or .parquet, the moments into that file."""
-        path = Path(out)
-        if path.suffix not in FORMS:
-            return super().write(out)
-        write_atomically(path, partial(write_rows, self.rows(path.parent), kind=path.suffix))
-        return {"moments": path}
-
     def rows(self, beside: Path) -> pa.Table:
         """Path (relative to the folder ``beside``), label (the query), times, scores and embedding of each moment."""
         import pyarrow as pa
@@ -240,27 +228,3 @@ class Found(ModelsResult[Search]):
         kinds = [("path", pa.string()), ("label", pa.string())]
         kinds += [(name, pa.float64()) for name in ("start", "end", "length", "score", "cosine")]
         return pa.Table.from_pylist(rows, pa.schema([*kinds, ("embedding", pa.list_(pa.float32()))]))
-
-
-def relative(path: Path, folder: Path) -> str:
-    """A path as a manifest in ``folder`` names it."""
-    try:
-        return Path(os.path.relpath(path, folder)).as_posix()
-    except ValueError:  # on another drive
-        return str(path.absolute())
-
-
-def write_rows(table: pa.Table, path: Path, kind: str) -> None:
-    """A table as CSV or JSONL, both without embeddings, or as Parquet."""
-    from pyarrow import parquet
-
-    if kind == ".parquet":
-        parquet.write_table(table, path)
-        return
-    rows: list[dict[str, Any]] = table.drop_columns("embedding").to_pylist()
-    with path.open("w", newline="", encoding="utf-8") as file:
-        if kind == ".jsonl":
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        else:
-            names = [name for name in table.column_names if name != "embedding"]
-            csv.writer(file).writerows([names, *([spreadsheet_cell(row[name]) for name in names] for row in rows)])

@@ -1,35 +1,22 @@
-"""Search by text, opposite and example; filters, files, the endpoint; clusters."""
+"""Search by text, opposite and example; filters, files; clusters."""
 
 import csv
-import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import gradio as gr
 import pytest
 from pyarrow import parquet
 
-from app.endpoints import endpoint
-from app.services import Services
 from ezclip.cli import main
 from ezclip.collection.index import build
 from ezclip.data.manifest import partners_of, read_rows
 from ezclip.errors import ConfigError, UserError, VideoError
-from ezclip.parameters import declared
 from ezclip.progress import finish
 from ezclip.studies.collection.clusters import Clusters
 from ezclip.studies.collection.search import Found, Search
 from ezclip.studies.host import Host
-
-
-@pytest.fixture(scope="module")
-def services() -> Iterator[Services]:
-    services = Services(device="cpu", typed=True)
-    yield services
-    services.close()
 
 
 @pytest.fixture(scope="module")
@@ -108,20 +95,6 @@ def test_files_of_moments(drawn: Path, index: Path, host: Host, tmp_path: Path) 
     assert len(own[0]["embedding"]) == 128 and sum(x * x for x in own[0]["embedding"]) == pytest.approx(1, abs=1e-2)
     files = found.write(tmp_path / "report")
     assert {"page", "moments", "found"} <= set(files) and "lifting" in files["page"].read_text()
-
-
-def test_the_command_line_and_the_endpoint_give_the_same(
-    index: Path, services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["search", str(index), "pushing", "--not", "pulling", "--top", "3", "--device", "cpu", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    call, _ = endpoint(services, Search)
-    values = {"index": str(index), "text": "pushing", "opposite": "pulling", "top": 3}
-    given = [values.get(one.name) for one in declared(Search)]
-    assert call(*given) == told and len(told["moments"]) == 3 and told["not"] == "pulling"
-    monkeypatch.setattr(services, "typed", False)  # as where a server is there for others
-    with pytest.raises(gr.Error, match="only where the app serves its own machine"):
-        call(*given)
 
 
 def test_a_file_of_moments_is_replaced(index: Path, tmp_path: Path) -> None:
