@@ -67,6 +67,16 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-playing span { animation: ez-play 1s steps(8) infinite; }
 @keyframes ez-play { to { background-position-x: -672px; } }
 @media (prefers-reduced-motion: reduce) { .ez-playing span { animation: none; } }
+@media (max-width: 640px) {  /* the stage begins on the first screen of a phone, too */
+  #lead p { display: none; }
+  #inputs, #run { gap: 6px; }
+  #clip { height: 120px !important; }
+  #clip video, #clip .upload-container { max-height: 84px; }
+  #clip .upload-container { padding-top: 24px; }
+  #samples { padding: 0; }
+  .ez-sample { flex-basis: 64px; width: 64px; overflow-wrap: anywhere; } .ez-sample span { width: 64px; height: 64px; background-size: 512px 64px; }
+  .ez-tabs label { padding: 5px 6px; }
+}
 .ez-samples-wrong { flex: 0 0 auto; writing-mode: vertical-rl; transform: rotate(180deg); text-align: right;
   font-size: .78rem; color: var(--body-text-color-subdued); border-right: 2px solid #d97706; padding: 2px 3px; }
 .ez-empty { color: var(--body-text-color-subdued); padding: 32px 12px; text-align: center; }
