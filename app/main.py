@@ -26,7 +26,7 @@ from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TO
 from app.guard import Guard
 from app.inputs import chooser, conversion_now
 from app.services import Services
-from app.stage import patch_sources, samples, stage_box, stored
+from app.stage import patch_sources, samples, stage_box
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
 from app.tabs.classes import classes_tab
@@ -46,7 +46,6 @@ from ezclip.files import shipped
 from ezclip.progress import Watch, with_time_left
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
-from ezclip.studies.stage.directions import in_all_directions
 from ezclip.studies.stage.document import stage
 from ezclip.video.worker import SECONDS
 
@@ -95,7 +94,7 @@ _ON_LOAD = """() => {
 def build_app(services: Services) -> gr.Blocks:
     """Lay out the page and register its handlers."""
     found = samples()
-    paths, first = [sample.path for sample in found], stored(found[0], demo=True) if found else None
+    paths, first = [sample.path for sample in found], found[0].stage | {"demo": True} if found else None
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, HOUR)) as demo:
         gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}", elem_id="lead")
         state = gr.State(None, time_to_live=HOUR)  # the Analysis that the tabs show
@@ -146,19 +145,19 @@ def build_app(services: Services) -> gr.Blocks:
                 results = [value for tab in shown for value in tab.show(analysis, current)]
                 frames = f"{len(analysis.clip)} frames of {analysis.clip.total}"
                 done = f"Done: {frames}, label “{escape(analysis.target)}”."
-                yield [done, analysis, stage(analysis, films=new), *results]
+                yield [done, analysis, stage(analysis, new), *results]
             except Exception as error:
                 sentence = escape(str(as_user_error(error)))
                 gr.Warning(sentence, title=TOAST)
                 yield [sentence, *unchanged]
 
         def turn(analysis: Analysis | None) -> Iterator[Any]:
-            """The other orders of the frames, for the stage."""
+            """The other orders of the frames, for the stage and the export."""
             if analysis is not None:
-                watch = Watch(services.in_turn(partial(in_all_directions, analysis=analysis), long=False))
+                watch = Watch(services.in_turn(analysis.in_all_directions, long=False))
                 for _ in watch:
-                    yield gr.skip()
-                yield stage(analysis, watch.result)
+                    yield gr.skip(), gr.skip()
+                yield watch.result, stage(watch.result)
 
         def outdated(analysis: Analysis | None, *values: Any) -> Any:
             """A mark in the status while the inputs are no longer those of the results."""
@@ -178,7 +177,7 @@ def build_app(services: Services) -> gr.Blocks:
 
         def open_sample(event: gr.EventData) -> tuple[Any, ...]:
             sample = found[int(event._data["row"])]
-            return sample.path, None, stored(sample)
+            return sample.path, None, sample.stage
 
         picked = row.gallery.select(open_sample, None, [controls.video, controls.shown, stage_shown], **INSTANT)
         busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
@@ -198,7 +197,7 @@ def build_app(services: Services) -> gr.Blocks:
             if not again:
                 job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
             measure, filled = on_gpu(attention.measure), [attention.faithfulness, measured, stage_shown]
-            turned = job.success(on_gpu(turn), state, stage_shown, show_progress="hidden", **MODEL)
+            turned = job.success(on_gpu(turn), state, [state, stage_shown], show_progress="hidden", **MODEL)
             after = turned.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND)
             measurements += [turned, after]
             jobs.append(job)

@@ -104,11 +104,7 @@ def patch_sources(services: Services, found: list[Sample]) -> Callable[..., Docu
         try:
             key, model, direction, t, patch = asked
             sample = next((one for one in found if one.stage["key"] == key), None)
-            clip = (
-                finish(services.clip(sample.path, len(sample.stage["seconds"])))
-                if sample
-                else services.decoded(str(key))
-            )
+            clip = services.decoded(str(key)) if sample is None else finish(services.clip(sample.path, sample.T))
             return patch_reads(services, clip, str(model), str(direction), int(t), int(patch))
         except Exception as error:
             return {"text": str(as_user_error(error))}
@@ -123,8 +119,3 @@ def _thumbnail(document: Document) -> str:
     width, height = film["width"], film["height"]
     places = [(i // film["columns"] * height, i % film["columns"] * width) for i in range(len(film["seconds"]))]
     return film_strip(np.stack([sheet[top : top + height, left : left + width] for top, left in places]))
-
-
-def stored(sample: Sample, **more: Any) -> Document:
-    """A sample's stage, to be shown at once."""
-    return sample.stage | more

@@ -74,7 +74,8 @@ button[id$="-cancel"], #cancel { display: none; }
   #clip video, #clip .upload-container { max-height: 84px; }
   #clip .upload-container { padding-top: 24px; }
   #samples { padding: 0; }
-  .ez-sample { flex-basis: 64px; width: 64px; overflow-wrap: anywhere; } .ez-sample span { width: 64px; height: 64px; background-size: 512px 64px; }
+  .ez-sample { flex-basis: 64px; width: 64px; font-size: .7rem; }
+  .ez-sample span { width: 64px; height: 64px; background-size: 512px 64px; }
   .ez-tabs label { padding: 5px 6px; }
 }
 .ez-samples-wrong { flex: 0 0 auto; writing-mode: vertical-rl; transform: rotate(180deg); text-align: right;

@@ -16,7 +16,6 @@ sys.path.insert(0, str(ROOT))
 from ezclip.progress import finish  # noqa: E402
 from ezclip.studies.analysis import Analyse  # noqa: E402
 from ezclip.studies.host import Host  # noqa: E402
-from ezclip.studies.stage.directions import in_all_directions  # noqa: E402
 from ezclip.studies.stage.document import films_of, stage  # noqa: E402
 from ezclip.types import Document  # noqa: E402
 
@@ -32,8 +31,7 @@ def main() -> None:
 
 def stage_of(host: Host, clip: Path) -> Document:
     """The document of one clip under the shipped models."""
-    analysis = finish(Analyse(str(clip)).run(host))
-    return stage(analysis, finish(in_all_directions(host, analysis)), films_of(str(clip)))
+    return stage(finish(Analyse(str(clip), orders=True).run(host)), films_of(str(clip)))
 
 
 if __name__ == "__main__":

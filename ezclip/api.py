@@ -78,7 +78,7 @@ def show(
         UserError: a clip, model or name that cannot be used.
     """
     analysis = analyse(clip, labels, device=device, orders=True, **parameters)
-    shown = element(stage(analysis, analysis.directions, films_of(str(clip))))
+    shown = element(stage(analysis, films_of(str(clip))))
     return Shown(f"<!doctype html><meta charset=utf-8><body style='font-family:sans-serif'>{shown}", height)
 
 

@@ -77,7 +77,7 @@ class OpenedClip:
         def show(found: tuple[Analysis, Choice]) -> list[Any]:
             analysis, choice = found
             shown = html.opened_clip(analysis, *choice[1:])
-            played = stage(analysis, analysis.directions, films_of(analysis.study["clip"]))
+            played = stage(analysis, films_of(analysis.study["clip"]))
             return [shown, html.faithfulness(analysis), analysis, played]
 
         outputs = [self.shown, self.faithfulness, self.analysis, self.stage]

@@ -194,7 +194,7 @@ class Analysis(Result):
             method=f"{study['method']}, label {self.target}",
             command=commands(self),
         )
-        shown = stage(self, self.directions, films_of(study["clip"]))
+        shown = stage(self, films_of(study["clip"]))
         lead = " ".join([self.verdict, *self.warnings])
         return Report(self.clip.name, lead, self.as_json(), made, parts, element(shown | trusted(self)["partial"]))
 

@@ -28,17 +28,15 @@ def films_of(path: str) -> dict[str, Document]:
     return {digest(path): film(read_frames(path, film_indices, side=FILM_SIDE))}
 
 
-def stage(
-    analysis: Any, directions: dict[str, list[Turned]] | None = None, films: dict[str, Document] | None = None
-) -> Document:
-    """What the component plays of an ``Analysis``.
+def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
+    """What the component plays of an ``Analysis``, in all orders of the frames that it has.
 
-    Without ``directions`` the clip as it is; without ``films`` one that the component has already. Heat is in multiples
-    of an even spread over all patches and frames: 1 is the same everywhere. For maps that do not sum to at most one it
-    is in multiples of the mean of all maps on show.
+    Without ``films`` the component uses the one that it has already. Heat is in multiples of an even spread over all
+    patches and frames: 1 is the same everywhere. For maps that do not sum to at most one it is in multiples of the mean
+    of all maps on show.
     """
     clip, T = analysis.clip, len(analysis.clip)
-    directions = directions or as_it_is(analysis)
+    directions = analysis.directions or as_it_is(analysis)
     heats = [one.attribution.heat for one in directions[FORWARD]]
     shares = all(heat.sum() <= 1.001 for heat in heats)
     mean = max(float(np.mean([heat.mean() for heat in heats])), 1e-12)
