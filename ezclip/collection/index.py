@@ -25,7 +25,6 @@ from typing import NamedTuple
 
 import pyarrow as pa
 import torch
-import torch.nn.functional as F
 from pyarrow import dataset, parquet
 from pyarrow.compute import field
 from safetensors.torch import save_file
@@ -35,6 +34,7 @@ from ezclip.collection.claims import STALE, claimed
 from ezclip.data.manifest import SUFFIXES, read_rows
 from ezclip.errors import ConfigError, VideoError
 from ezclip.files import PARTIAL, write_atomically, write_json
+from ezclip.model.ezclip import video_embeddings
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Clip, Document
@@ -279,11 +279,6 @@ def _length(path: Path, least: float) -> float:
 def _embed(predictor: Predictor, views: list[Tensor]) -> Tensor:
     pixels = predictor.model.normalise(torch.stack(views).to(predictor.device))
     return video_embeddings(predictor.model.encode_video(pixels)).half().cpu()
-
-
-def video_embeddings(frames: Tensor) -> Tensor:
-    """The unit video embeddings (B, E), float32, of frame embeddings (B, T, E): their mean over T, then L2."""
-    return F.normalize(frames.float().mean(dim=1), dim=-1)
 
 
 def read_about(folder: Path) -> Document:

@@ -17,7 +17,7 @@ from ezclip.explanation.maps import Inputs, Map
 from ezclip.explanation.rollout import roll_out
 from ezclip.explanation.trace import AttentionTrace, attention_hooks, hooked, probabilities
 from ezclip.model.block import Block
-from ezclip.model.ezclip import EZCLIP
+from ezclip.model.ezclip import EZCLIP, video_embeddings
 
 IG_STEPS = (16, 256)  # at first and at most
 IG_WITHIN = 0.05  # convergence delta, relative to the change of the cosine
@@ -26,8 +26,7 @@ _BATCH = 4  # clips in one pass of captum
 
 def cosine(model: EZCLIP, pixels: Tensor, text: Tensor) -> Tensor:
     """Cosine between videos (B, T, 3, S, S) and one label's embedding (E,): (B,) float32."""
-    videos = F.normalize(model.encode_video(pixels).float().mean(dim=1), dim=-1)
-    return videos @ F.normalize(text.float(), dim=-1)
+    return video_embeddings(model.encode_video(pixels)) @ F.normalize(text.float(), dim=-1)
 
 
 def integrated_gradients(inputs: Inputs) -> Map:

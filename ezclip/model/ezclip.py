@@ -108,8 +108,6 @@ class EZCLIP(nn.Module):
     def logits(self, frames: Tensor, texts: Tensor) -> Tensor:
         """Compare videos with class texts: exp(logit_scale) * cosine.
 
-        The video embedding is the mean over T of the frame embeddings as they are (not normalised), then L2.
-
         Args:
             frames: (B, T, E) from ``encode_video``.
             texts: (C, E) from ``encode_text``.
@@ -117,12 +115,17 @@ class EZCLIP(nn.Module):
         Returns:
             (B, C) float32, whatever the dtype of the embeddings.
         """
-        videos = F.normalize(frames.float().mean(dim=1), dim=-1)
+        videos = video_embeddings(frames)
         return self.logit_scale.float().exp() * videos @ F.normalize(texts.float(), dim=-1).T
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Adapters, prompts and a rival's own parts by name: what is added to CLIP, and what a checkpoint stores."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+
+def video_embeddings(frames: Tensor) -> Tensor:
+    """Frame embeddings (B, T, E) as they are, not normalised -> their mean over T, then L2: (B, E) float32."""
+    return F.normalize(frames.float().mean(dim=1), dim=-1)
 
 
 def class_scores(logits: Tensor, C: int) -> Tensor:

@@ -108,7 +108,7 @@ class Search(Study):
         return F.normalize(predictor.encode_texts(every), dim=-1).mean(dim=0).cpu()
 
     def _example(self, host: Host, predictor: Predictor) -> Steps[Tensor]:
-        from ezclip.collection.index import video_embeddings
+        from ezclip.model.ezclip import video_embeddings
 
         if not Path(self.like).exists():
             raise VideoError(f"There is no clip {Path(self.like).name} in the index, nor a file of that name.")
