@@ -50,7 +50,7 @@ def input_of(one: Declared, default: Any, name: str) -> Any:
 
 
 class Controls(NamedTuple):
-    """Components of the left column whose values are parameters of every study; all of them are an event's inputs.
+    """Components above the results whose values are parameters of every study; all of them are an event's inputs.
 
     Attributes:
         video: the player.

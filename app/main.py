@@ -155,9 +155,9 @@ def build_app(services: Services) -> gr.Blocks:
             """The other orders of the frames, for the stage and the export."""
             if analysis is not None:
                 watch = Watch(services.in_turn(analysis.in_all_directions, long=False))
-                for _ in watch:
-                    yield gr.skip(), gr.skip()
-                yield watch.result, stage(watch.result)
+                for step in watch:
+                    yield gr.skip(), stage(step.partial) if step.partial else gr.skip()
+                yield watch.result, gr.skip()
 
         def outdated(analysis: Analysis | None, *values: Any) -> Any:
             """A mark in the status while the inputs are no longer those of the results."""

@@ -1,6 +1,7 @@
 """A clip opened from a gallery or a map: both models' answers, their maps with faithfulness, and an export."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from app.stage import stage_box
 from app.tabs.attention import measured_faithfulness
 from app.tabs.export import complete, newest, page_and_archive
 from app.zero_gpu import on_gpu
-from ezclip.progress import Steps
+from ezclip.progress import Steps, Watch
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.stage.document import films_of, stage
@@ -72,7 +73,10 @@ class OpenedClip:
 
         def work(*values: Any) -> Steps[tuple[Analysis, Choice]]:
             choice = choose(*values)
-            return (yield from self.services.run(choice.study.but(orders=True))), choice
+            watch = Watch(self.services.run(choice.study.but(orders=True)))
+            for step in watch:
+                yield replace(step, partial=None)  # a clip is opened in all orders at once
+            return watch.result, choice
 
         def show(found: tuple[Analysis, Choice]) -> list[Any]:
             analysis, choice = found

@@ -14,7 +14,7 @@ from ezclip.figures.charts import NO_INTERVAL, by_class
 from ezclip.figures.report import Picture, Report, Table, slug
 from ezclip.figures.stage import element
 from ezclip.parameters import declared
-from ezclip.progress import Steps
+from ezclip.progress import Steps, Watch
 from ezclip.studies.declaration import Result, Study
 from ezclip.studies.faithfulness import GAIN_COLUMNS, MapFaithfulness, measure_faithfulness
 from ezclip.studies.host import Host, digest
@@ -128,8 +128,11 @@ class Analysis(Result):
         return replace(self, faithfulness=(yield from steps))
 
     def in_all_directions(self, host: Host) -> Steps[Analysis]:
-        """The same with the frames in every order."""
-        return replace(self, directions=(yield from in_all_directions(host, self)))
+        """The same with the frames in every order; partial results have some of them."""
+        watch = Watch(in_all_directions(host, self))
+        for step in watch:
+            yield step if step.partial is None else replace(step, partial=replace(self, directions=step.partial))
+        return replace(self, directions=watch.result)
 
     def as_json(self) -> Document:
         """Rankings, motion, faithfulness and warnings; with the frames in every order the best names in each."""

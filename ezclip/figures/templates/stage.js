@@ -307,11 +307,12 @@ function ezStage(root, hooks = {}) {
   const running = () => {
     play.textContent = state.playing ? "❚❚" : "▶";
     play.setAttribute("aria-label", state.playing ? "Pause" : "Play");
-    if (state.playing) requestAnimationFrame(tick);
+    cancelAnimationFrame(frame);
+    if (state.playing) frame = requestAnimationFrame(tick);
   };
   function pause() { state.playing = false; running(); }
   function toggle() { state.playing = !state.playing; running(); }
-  let last = 0;
+  let last = 0, frame = 0;
   function tick(time) {
     if (!state.playing || !group.isConnected) return;
     const passed = Math.min(0.1, (time - last) / 1000);
@@ -325,7 +326,7 @@ function ezStage(root, hooks = {}) {
       }
       paint();
     }
-    requestAnimationFrame(tick);
+    frame = requestAnimationFrame(tick);
   }
   function key(event) {
     if (!state.doc || ["SELECT", "INPUT"].includes(event.target.tagName) && event.key !== "r") return;

@@ -44,13 +44,16 @@ def as_it_is(analysis: Any) -> dict[str, list[Turned]]:
 
 
 def in_all_directions(host: Host, analysis: Any) -> Steps[dict[str, list[Turned]]]:
-    """Direction -> every model's ``Turned``, by the method of an ``Analysis``; "forward" is the analysis itself."""
+    """Direction -> every model's ``Turned``, by the method of an ``Analysis``; "forward" is the analysis itself.
+
+    Each direction is reported as a partial result when it is there.
+    """
     from ezclip.explanation.maps import explain_clip
 
     study, names = analysis.study, analysis.names
     settings = MapSettings(study["fusion"], study["start_layer"], study["discard"])
     clip = yield from host.clip(study["clip"], len(analysis.clip))  # the analysis may hold smaller frames
-    found: dict[str, list[Turned]] = {FORWARD: [Turned(r.name, r.predictions, r.attribution) for r in analysis.results]}
+    found = as_it_is(analysis)
     for i, direction in enumerate(OTHERS):
         found[direction] = []
         for result in analysis.results:
@@ -60,4 +63,5 @@ def in_all_directions(host: Host, analysis: Any) -> Steps[dict[str, list[Turned]
             options = {"method": study["method"], "settings": settings, "texts": texts[analysis.target]}
             ranked = predictor.rank(encoded.frames, names, texts)
             found[direction].append(Turned(result.name, ranked, explain_clip(predictor, encoded, **options)))
+        yield Progress((i + 1) / len(OTHERS), f"frames {direction}", partial=dict(found))
     return found
