@@ -68,21 +68,19 @@ _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
 # If the results are below the window, as on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
-_REMEMBER_TAB = """tab => { const u = new URL(location); u.searchParams.set('tab', tab == 'more' ? 'embeddings' : tab);
-    if (u.href != location.href) history.pushState(null, '', u); return [tab] }"""
+# Opens a tab and remembers it, in the browser, so that quick choices stay in order. "More" opens what was open under it.
+_OPEN_TAB = """(chosen, under) => { const u = new URL(location), tab = chosen == 'more' ? under : chosen;
+    if ((u.searchParams.get('tab') || 'see') != tab) { u.searchParams.set('tab', tab); history.pushState(null, '', u) }
+    const update = values => ({__type__: 'update', ...values});
+    return [update({selected: tab}), update(chosen == 'more' ? {value: 'more'} : {})] }"""
 _ON_LOAD = """() => {
     const old = OLD_TABS, u = new URL(location), named = u.searchParams.get('tab');
     if (old[named]) { u.searchParams.set('tab', old[named]); history.replaceState(null, '', u) }
     // The browser's Back and Forward go through the tabs.
-    const press = value => { const one = document.querySelector(`.ez-tabs input[value="${value}"]`);
-        one?.click(); return Boolean(one) };
-    let turn = 0;
     addEventListener('popstate', () => {
-        const tab = new URL(location).searchParams.get('tab') || 'see', mine = ++turn;
-        if (press(tab)) return;
-        press('more');
-        const again = tries => mine == turn && (press(tab) || tries && setTimeout(again, 250, tries - 1));
-        setTimeout(again, 500, 20) });
+        const radio = value => document.querySelector(`.ez-tabs input[value="${value}"]`);
+        const one = radio(new URL(location).searchParams.get('tab') || 'see');
+        (one?.checked ? radio('more') : one)?.click() });
     // Gradio gives each radio button a name of its own; with one name, the arrow keys go through them.
     new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
         box.querySelectorAll('input').forEach(one => { if (one.name != box.id) one.name = box.id })))
@@ -219,8 +217,9 @@ def build_app(services: Services) -> gr.Blocks:
         for job in jobs:
             named = job.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
             named.then(None, [address, controls.baseline, controls.model], None, js=_REMEMBER, **PRIVATE)
-        for choice in (choose, more):
-            choice.input(_tab, choice, [tabs_box, more], js=_REMEMBER_TAB, **INSTANT)
+        under = gr.Textbox("more", visible=False)
+        for event, chosen in ((choose, choose), (more, under)):
+            event.input(None, [chosen, more], [tabs_box, choose], js=_OPEN_TAB, **INSTANT)
 
         def recall(request: gr.Request) -> list[Any]:
             return _recall(services, request)
@@ -243,14 +242,13 @@ def _tab_choice(services: Services) -> tuple[gr.Radio, gr.Radio]:
     first = [*((texts.TABS[tab], tab) for tab in texts.FIRST), ("More", "more")]
     rest = [(title, tab) for tab, title in _tabs(services).items() if tab not in texts.FIRST]
     choose = gr.Radio(first, value=texts.FIRST[0], label="Results", elem_id="choose-tab", **plain)
-    return choose, gr.Radio(rest, value=rest[0][1], label="More", elem_id="choose-more", visible=False, **plain)
+    return choose, gr.Radio(rest, value=rest[0][1], label="More", elem_id="choose-more", **plain)
 
 
-def _tab(chosen: str) -> tuple[gr.Tabs, gr.Radio]:
-    """Open a tab; "more" opens the first of those under More."""
-    under = chosen not in texts.FIRST
-    tab = next(t for t in texts.TABS if t not in texts.FIRST) if chosen == "more" else chosen
-    return gr.Tabs(selected=tab), gr.Radio(visible=under, value=tab) if under else gr.Radio(visible=False)
+def _opened(tab: str) -> list[Any]:
+    """The two choices and the tabs when ``tab`` is open."""
+    first = tab in texts.FIRST
+    return [tab if first else "more", gr.skip() if first else tab, gr.Tabs(selected=tab)]
 
 
 def _recall(services: Services, request: gr.Request) -> list[Any]:
@@ -265,7 +263,7 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
     return [
         names_of(asked["labels"], own) if asked.get("labels") else gr.skip(),
         *known,
-        *((tab if tab in texts.FIRST else "more", *_tab(tab)[::-1]) if tab in _tabs(services) else [gr.skip()] * 3),
+        *(_opened(tab) if tab in _tabs(services) else [gr.skip()] * 3),
         *(gr.Dropdown(names) for _ in range(2)),
         *conversion_now(),
     ]

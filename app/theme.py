@@ -57,6 +57,8 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-tabs label:has(:focus-visible) { outline: 2px solid var(--primary-500); }
 .ez-tabs input { position: absolute; opacity: 0; }
 .ez-tabs label span { margin: 0; }
+#choose-more { display: none; }
+.gradio-container:has(#choose-tab input[value=more]:checked) #choose-more { display: block; }
 .ez-samples { display: flex; gap: 8px; overflow: auto hidden; padding: 2px 2px 8px; align-items: stretch;
   scrollbar-width: thin; contain: inline-size; }
 .ez-sample { flex: 0 0 84px; display: flex; flex-direction: column; gap: 3px; font-size: .78rem; line-height: 1.1;

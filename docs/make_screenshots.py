@@ -113,7 +113,7 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
 def ready(page: Page) -> None:
     """Wait for the page's elements, which load one by one."""
     page.get_by_role("button", name="Analyse", exact=True).wait_for()
-    page.locator("#stage canvas").first.wait_for()
+    page.locator("#stage canvas").first.wait_for(state="attached")
     page.locator("#status").wait_for(state="attached")
 
 
