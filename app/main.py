@@ -68,7 +68,7 @@ _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
 # If the results are below the window, as on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
-# Opens a tab and remembers it, in the browser, so that quick choices stay in order. "More" opens what was open under it.
+# Opens a tab and remembers it, in the browser, so that quick choices stay in order. More opens what was open under it.
 _OPEN_TAB = """(chosen, under) => { const u = new URL(location), tab = chosen == 'more' ? under : chosen;
     if ((u.searchParams.get('tab') || 'see') != tab) { u.searchParams.set('tab', tab); history.pushState(null, '', u) }
     const update = values => ({__type__: 'update', ...values});
