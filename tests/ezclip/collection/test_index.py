@@ -142,7 +142,7 @@ def test_long_files_are_shared_out(tmp_path: Path) -> None:
 def test_two_that_run_side_by_side_share_the_shards(
     predictor: Predictor, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ezclip.collection.index._POLL", 0)
+    monkeypatch.setattr("ezclip.collection.index.POLL", 0)
     finish(build(predictor, films, tmp_path / "alone", shard_size=2))
     both = [build(predictor, films, tmp_path / "shared", shard_size=2) for _ in range(2)]
     did: list[set[str]] = [set(), set()]
