@@ -102,6 +102,14 @@ def index_of(place: str) -> Path:
     return path if (path / ABOUT).is_file() else path.with_name(f"{path.name}.index")
 
 
+def made_index(place: str) -> str:
+    """The index that a place stands for, which must be there; raises UserError."""
+    index = index_of(place)
+    if not index.is_dir():
+        raise UserError(f"{index.stem} has no index yet: press Index first.")
+    return str(index)
+
+
 def make_index(services: Services, place: str, model: str, seconds: float, step: float) -> Steps[Document]:
     """Make the index of a folder, or bring it up to date, with the model and windows that it has; see ``build``."""
     from ezclip.collection.index import ABOUT, build, read_about

@@ -74,9 +74,9 @@ def collection_tab(services: Services, controls: Controls) -> None:
             name = gr.Textbox(label="Class name", placeholder="Class name for the ticked", elem_id="tag-name", **usual)
             tag = gr.Button("Tag the ticked", elem_id="tag", min_width=120)
             files = {"Results (CSV)": actions.results_csv, "Tags (manifest)": actions.tagged_manifest}
-            for title, make in files.items():
-                written = partial(_written, services, make)
-                download_button(title, f"collection-{make.__name__.partition('_')[2]}", written, [state])
+            for title, write in files.items():
+                written = partial(_written, services, write)
+                download_button(title, f"collection-{write.__name__.partition('_')[2]}", written, [state])
         found = gr.HTML(
             html.empty(EMPTY), elem_id="moments", css_template=html.asset("moments.css"), server_functions=[strip],
             js_on_load=html.asset("moments.js") + _MOMENTS + CHOOSE,
@@ -87,14 +87,14 @@ def collection_tab(services: Services, controls: Controls) -> None:
         return actions.make_index(services, place, model, seconds or 0, step or 0)
 
     def search(place: str, text: str, opposite: str, like: str, *filters: Any) -> Steps[Shown]:
-        given = {"index": str(actions.index_of(place)), "text": text, "opposite": opposite, "like": like}
+        given = {"index": actions.made_index(place), "text": text, "opposite": opposite, "like": like}
         named = {name: value for name, value in zip(_FILTERS, filters, strict=True) if value is not None}
         watch = Watch(services.run(build(Search, given | named)))
         yield from watch
         return actions.shown(watch.result)
 
     def clustered(place: str, count: float, same: float) -> Steps[Shown]:
-        given = {"index": str(actions.index_of(place)), "count": count, "duplicates": same}
+        given = {"index": actions.made_index(place), "count": count, "duplicates": same}
         watch = Watch(services.run(build(Clusters, given)))
         yield from watch
         return actions.shown(watch.result)
@@ -144,8 +144,8 @@ def strip(asked: list[Any]) -> str:
         return ""
 
 
-def _written(services: Services, make: Any, result: Shown) -> str:
-    return str(make(result, services.scratch()))
+def _written(services: Services, write: Any, result: Shown) -> str:
+    return str(write(result, services.scratch()))
 
 
 def _summary(found: Document) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -62,13 +64,16 @@ class Index:
         from ezclip.collection.index import build
         from ezclip.predictor import Predictor
 
-        options = {name: getattr(self, name) for name in ("seconds", "step", "shard_size", "batch_size")}
+        options: dict[str, Any] = {
+            name: getattr(self, name) for name in ("seconds", "step", "shard_size", "batch_size")
+        }
         if self.engine == "ray":
             from ezclip.collection.on_ray import on_ray
 
             options["engine"] = on_ray(self.model, self.device, self.workers)
         predictor = Predictor.load(self.model, device="cpu" if self.engine == "ray" else self.device)
-        found = on_terminal(build(predictor, self.source, self.out, **options))
+        with redirect_stdout(sys.stderr):  # Ray prints to it
+            found = on_terminal(build(predictor, self.source, self.out, **options))
         if self.json:
             print_json(found)
             return 0

@@ -9,6 +9,8 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 from ezclip.collection.index import POLL, Engine, Task
 from ezclip.errors import ConfigError
@@ -58,10 +60,10 @@ def on_ray(model: str, device: str = "auto", workers: int = 0) -> Engine:
         gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
         most = min(gpus or int(there["CPU"]), len(todo))
         options = {"num_cpus": 1, "num_gpus": 1 if gpus else 0}
-        made = [Worker.options(**options).remote(model, device) for _ in range(min(workers or most, most))]
+        made: list[Any] = [Worker.options(**options).remote(model, device) for _ in range(min(workers or most, most))]
         try:
             # the pool gives each worker one shard at a time
-            numbers = ActorPool(made).map_unordered(lambda worker, one: worker.shard.remote(task, *one), todo.items())
+            numbers = ActorPool(made).map_unordered(partial(_send, task), list(todo.items()))
             for done, number in enumerate(numbers, 1):
                 yield done, f"shard {number} by one of {len(made)} workers"
         finally:
@@ -69,3 +71,7 @@ def on_ray(model: str, device: str = "auto", workers: int = 0) -> Engine:
                 ray.kill(worker)
 
     return run
+
+
+def _send(task: Task, worker: Any, one: tuple[int, list[Document]]) -> Any:
+    return worker.shard.remote(task, *one)

@@ -52,10 +52,12 @@ def test_the_page_makes_an_index_and_goes_on_with_its_model(services: Services, 
         with pytest.raises(UserError, match=sentence):
             actions.index_of(place)
     folder.mkdir()
+    with pytest.raises(UserError, match="films has no index yet: press Index"):
+        actions.made_index(str(folder))
     write_video(folder / "a.mp4")
     found = finish(actions.make_index(services, str(folder), "tabletop/base", 0.0, 1.0))
     assert (found["index"], found["model"], found["clips"], found["windows"]) == (out.name, "tabletop/base", 1, 1)
-    assert actions.index_of(str(folder)) == actions.index_of(str(out)) == out
+    assert actions.made_index(str(folder)) == actions.made_index(str(out)) == str(out)
     write_video(folder / "b.mp4")
     for place in (folder, out):
         found = finish(actions.make_index(services, str(place), "tabletop/ezclip", 2.0, 1.0))
