@@ -155,7 +155,7 @@ def moment_file(shown: Shown, card: Card, folder: Path) -> Path:
     path = shown.collection.source / card.path
     if card.start <= 0 and card.end >= card.length:
         return path
-    images = read_frames(path, between(*card.film[1:], MOST_FRAMES), side=MOST_SIDE).images
+    images = read_frames(path, between(card.start, card.end, card.length, MOST_FRAMES), side=MOST_SIDE).images
     out = folder / f"{Path(card.path).stem} {card.start:.1f} to {card.end:.1f} s.mp4"
     write_mp4(out, images, fps=max(1, round(len(images) / max(card.end - card.start, 1e-3))))
     return out
