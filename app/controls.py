@@ -26,7 +26,8 @@ def control(study: type[Study], name: str, **layout: Any) -> Any:
         kind = gr.Checkbox
     elif isinstance(one.default, int | float):
         kind = gr.Number if p.step is None else gr.Slider
-        own |= {"minimum": p.low, "maximum": p.high} | ({} if p.step is None else {"step": p.step})
+        own |= {"minimum": p.low, "maximum": p.high}
+        own |= {"precision": 0 if isinstance(one.default, int) else None} if p.step is None else {"step": p.step}
     return kind(**(own | layout))
 
 

@@ -30,6 +30,7 @@ from app.stage import patch_sources, samples, stage_box
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
 from app.tabs.classes import classes_tab
+from app.tabs.collection import collection_tab
 from app.tabs.embeddings import EmbeddingsTab
 from app.tabs.export import Export
 from app.tabs.long_video import long_video_tab
@@ -114,6 +115,7 @@ def build_app(services: Services) -> gr.Blocks:
             ood_tab(services, controls, paths)
             long_video_tab(services, controls)
             if services.typed:
+                collection_tab(services, controls)
                 models_tab(services, controls)
             with gr.Tab(texts.TABS["about"], id="about"):
                 versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
@@ -233,7 +235,7 @@ def build_app(services: Services) -> gr.Blocks:
 
 def _tabs(services: Services) -> dict[str, str]:
     """The tabs and their titles here."""
-    return {tab: title for tab, title in texts.TABS.items() if services.typed or tab != "models"}
+    return {tab: title for tab, title in texts.TABS.items() if services.typed or tab not in texts.OWN}
 
 
 def _tab_choice(services: Services) -> tuple[gr.Radio, gr.Radio]:

@@ -19,9 +19,11 @@ TABS = {
     "across": "Across frames",
     "ood": "Out of distribution",
     "long": "Long video and live",
-    "models": "Models",  # only where users may name models
+    "collection": "Collections",
+    "models": "Models",
     "about": "About",
 }
+OWN = ("collection", "models")  # only where the app serves its own machine
 FIRST = ("see", "motion", "classes")  # the others are under More
 LABELS_HELP = "One per line, or separated by commas. Leave empty for the model's own classes."
 TYPED = "From the list, or type a folder, clip:ARCH/TAG or hf:organisation/name (may be downloaded), then Enter."

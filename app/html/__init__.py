@@ -14,6 +14,7 @@ from app.html.clips import (
     strip,
     temporal,
 )
+from app.html.moments import moments
 from app.html.offers import offers
 from app.html.pieces import STRIP_FRAMES, asset, busy, empty, film_strip, outdated, progress, source, verdict
 from app.html.planes import class_plane, frame_plane

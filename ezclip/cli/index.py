@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -42,6 +44,10 @@ class Index:
     """Windows in one forward pass."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
+    engine: Literal["process", "ray"] = "process"
+    """ray shares the work among the workers of a Ray cluster: pip install "ezclip[ray]"."""
+    workers: int = 0
+    """Of the engine ray; 0 for one for each GPU, or core, of the cluster."""
     json: bool = False
     """Print JSON."""
 
@@ -53,14 +59,21 @@ class Index:
         check_out(self.out)
         if self.seconds and not SHORTEST <= self.seconds <= LONGEST or not SHORTEST <= self.step <= LONGEST:
             raise ConfigError(f"--seconds and --step must be {SHORTEST} to {LONGEST:g}; --seconds may also be 0.")
-        if self.shard_size < 1 or self.batch_size < 1:
-            raise ConfigError("--shard-size and --batch-size must be at least 1.")
+        if self.shard_size < 1 or self.batch_size < 1 or self.workers < 0:
+            raise ConfigError("--shard-size and --batch-size must be at least 1, --workers at least 0.")
         from ezclip.collection.index import build
         from ezclip.predictor import Predictor
 
-        predictor = Predictor.load(self.model, device=self.device)
-        options = {name: getattr(self, name) for name in ("seconds", "step", "shard_size", "batch_size")}
-        found = on_terminal(build(predictor, self.source, self.out, **options))
+        options: dict[str, Any] = {
+            name: getattr(self, name) for name in ("seconds", "step", "shard_size", "batch_size")
+        }
+        if self.engine == "ray":
+            from ezclip.collection.on_ray import on_ray
+
+            options["engine"] = on_ray(self.model, self.device, self.workers)
+        predictor = Predictor.load(self.model, device="cpu" if self.engine == "ray" else self.device)
+        with redirect_stdout(sys.stderr):  # Ray prints to it
+            found = on_terminal(build(predictor, self.source, self.out, **options))
         if self.json:
             print_json(found)
             return 0

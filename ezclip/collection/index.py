@@ -18,7 +18,8 @@ import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -44,7 +45,7 @@ from ezclip.video.transforms import view
 
 ABOUT, PLAN = "index.json", "clips.parquet"
 SHARD_BYTES = 4 << 30  # of video files in one shard, so that long videos are shared out, too
-_POLL = 0.5  # seconds between looks at what other processes do
+POLL = 0.5  # seconds between looks at what other processes do
 _LEFT = 3600.0  # seconds after which an unfinished file was left by a writer that was killed
 _TIME = pa.timestamp("ns", "UTC")
 _PLAN = pa.schema([("path", pa.string()), ("size", pa.int64()), ("mtime", _TIME), ("shard", pa.int32())])
@@ -131,6 +132,73 @@ def _tidy(out: Path, used: set[int]) -> None:
             left.unlink(missing_ok=True)
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is done with a shard, the same in every process: paths go in, and the frames are decoded where it runs."""
+
+    root: Path  # of the clips
+    out: Path
+    seconds: float
+    step: float
+    batch_size: int
+    stale: float
+
+    def is_done(self, number: int) -> bool:
+        """Whether a shard is finished."""
+        return _tensors(self.out, number).is_file()
+
+    def shard(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
+        """Embed the clips of a shard, unless another process has it; yields the fraction done."""
+        if not self.is_done(number):
+            with claimed(_tensors(self.out, number).with_suffix(".claim"), self.stale) as mine:
+                if mine and not self.is_done(number):  # as it may have been finished just before
+                    yield from self._write(predictor, number, clips)
+
+    def _write(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
+        T, size = predictor.model.num_frames, predictor.model.image_size
+        weights = predictor.identity.weights
+        rows: list[Document] = []
+        waiting: list[Tensor] = []  # views of the next batch, (T, 3, S, S) each
+        videos: list[Tensor] = []
+        for i, clip in enumerate(clips):
+            own: list[Document] = []
+            length = reason = None
+            try:
+                for window in _windows(self.root / clip["path"], T, self.seconds, self.step):
+                    times = {"start": float(window.seconds[0]), "end": float(window.seconds[-1])}
+                    own.append(clip | times | {"frames": window.indices.tolist()})
+                    waiting.append(view(window.images, size))
+                    if len(waiting) == self.batch_size:
+                        videos.append(_embed(predictor, waiting))
+                        waiting.clear()
+                    yield i / len(clips)
+                length = own[-1]["end"] if self.seconds else _length(self.root / clip["path"], own[-1]["end"])
+            except VideoError as error:
+                reason = str(error)
+            for row in own:
+                row["length"] = length if length is not None else own[-1]["end"]
+                if not self.seconds:
+                    row |= {"start": 0.0, "end": row["length"]}
+            rows += own if reason is None else [*own, clip | {"skipped": reason}]
+        if waiting:
+            videos.append(_embed(predictor, waiting))
+        table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"model": predictor.name, "weights": weights}))
+        write_atomically(_tensors(self.out, number).with_suffix(".parquet"), partial(parquet.write_table, table))
+        held = torch.cat(videos or [torch.empty(0, 0, dtype=torch.half)])
+        # written last: if it exists, the shard is complete
+        write_atomically(_tensors(self.out, number), partial(save_file, {"videos": held}))
+
+
+# Runs the shards that are not done, by number; yields how many it has done of them, and what it does.
+Engine = Callable[[Task, dict[int, list[Document]]], Iterator[tuple[float, str]]]
+
+
+def _here(predictor: Predictor, task: Task, todo: dict[int, list[Document]]) -> Iterator[tuple[float, str]]:
+    for i, (number, clips) in enumerate(todo.items()):
+        for share in task.shard(predictor, number, clips):
+            yield i + share, f"shard {number}"
+
+
 def build(
     predictor: Predictor,
     source: Path,
@@ -141,6 +209,7 @@ def build(
     shard_size: int = 256,
     batch_size: int = 16,
     stale: float = STALE,
+    engine: Engine | None = None,
 ) -> Steps[Document]:
     """Make or extend the index ``out``; other processes may do the same now, each takes the shards that are free.
 
@@ -156,6 +225,7 @@ def build(
         shard_size: most clips in a shard.
         batch_size: windows in one forward pass.
         stale: seconds after which the claim of a process that gives no sign is retaken.
+        engine: runs the shards; by default this process does, one after the other.
 
     Returns:
         "index", "model", "clips", "windows", and "skipped": the reason by path.
@@ -177,24 +247,14 @@ def build(
     shards: dict[int, list[Document]] = defaultdict(list)
     for row in table.set_column(2, "mtime", table["mtime"].cast(pa.int64())).to_pylist():
         shards[row["shard"]].append(row)
-    todo = sorted(shards)
-    while todo:
-        left = []
-        for i, number in enumerate(todo):
-            done = 1 - (len(todo) - i) / len(shards)
-            if _tensors(out, number).is_file():
-                continue
-            with claimed(_tensors(out, number).with_suffix(".claim"), stale) as mine:
-                if not mine:
-                    left.append(number)
-                elif not _tensors(out, number).is_file():  # as it may have been finished just before
-                    writing = _write(predictor, root, out, number, shards[number], seconds, step, batch_size)
-                    for share in writing:
-                        yield Progress(done + share / len(shards), f"shard {number}, {len(todo)} of {len(shards)} left")
-        todo = left
-        if todo:
-            yield Progress(1 - len(todo) / len(shards), f"waiting for {len(todo)} shards of other processes")
-            time.sleep(_POLL)
+    task = Task(root.absolute(), out.absolute(), seconds, step, batch_size, stale)
+    while todo := {number: clips for number, clips in sorted(shards.items()) if not task.is_done(number)}:
+        before = len(shards) - len(todo)
+        for done, doing in (engine or partial(_here, predictor))(task, todo):
+            yield Progress((before + done) / len(shards), f"{doing}, {len(todo)} of {len(shards)} left")
+        if left := sum(not task.is_done(number) for number in todo):
+            yield Progress(1 - left / len(shards), f"waiting for {left} shards of other processes")
+            time.sleep(POLL)
     return summary(out)
 
 
@@ -207,52 +267,7 @@ def _planned(source: Path, out: Path, shard_size: int, stale: float) -> Steps[pa
                 yield Progress(0.0, "listing the videos")
                 return read_plan(out) if _stat(out / PLAN) != before else plan(out, scan(source)[1], shard_size)
         yield Progress(0.0, "waiting for the list of another process")
-        time.sleep(_POLL)
-
-
-def _write(
-    predictor: Predictor,
-    root: Path,
-    out: Path,
-    number: int,
-    clips: list[Document],
-    seconds: float,
-    step: float,
-    batch_size: int,
-) -> Iterator[float]:
-    """Embed the clips of one shard; yields the fraction done."""
-    T, size = predictor.model.num_frames, predictor.model.image_size
-    weights = predictor.identity.weights
-    rows: list[Document] = []
-    waiting: list[Tensor] = []  # views of the next batch, (T, 3, S, S) each
-    videos: list[Tensor] = []
-    for i, clip in enumerate(clips):
-        own: list[Document] = []
-        length = reason = None
-        try:
-            for window in _windows(root / clip["path"], T, seconds, step):
-                times = {"start": float(window.seconds[0]), "end": float(window.seconds[-1])}
-                own.append(clip | times | {"frames": window.indices.tolist()})
-                waiting.append(view(window.images, size))
-                if len(waiting) == batch_size:
-                    videos.append(_embed(predictor, waiting))
-                    waiting.clear()
-                yield i / len(clips)
-            length = own[-1]["end"] if seconds else _length(root / clip["path"], own[-1]["end"])
-        except VideoError as error:
-            reason = str(error)
-        for row in own:
-            row["length"] = length if length is not None else own[-1]["end"]
-            if not seconds:
-                row |= {"start": 0.0, "end": row["length"]}
-        rows += own if reason is None else [*own, clip | {"skipped": reason}]
-    if waiting:
-        videos.append(_embed(predictor, waiting))
-    table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"model": predictor.name, "weights": weights}))
-    write_atomically(_tensors(out, number).with_suffix(".parquet"), partial(parquet.write_table, table))
-    held = torch.cat(videos or [torch.empty(0, 0, dtype=torch.half)])
-    # written last: if it exists, the shard is complete
-    write_atomically(_tensors(out, number), partial(save_file, {"videos": held}))
+        time.sleep(POLL)
 
 
 def _windows(path: Path, T: int, seconds: float, step: float) -> Iterator[Clip]:

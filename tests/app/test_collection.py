@@ -1,18 +1,28 @@
-"""Search at its endpoint gives what the command prints, and only on one's own machine."""
+"""Search at its endpoint and on the page, only on one's own machine; moments, tags and files."""
 
+import csv
 import json
 from pathlib import Path
 
 import gradio as gr
 import pytest
 
+from app import html
+from app.actions import collection as actions
 from app.endpoints import endpoint
+from app.main import build_app
 from app.services import Services
+from app.tabs.collection import strip
 from ezclip.cli import main
 from ezclip.collection.index import build
+from ezclip.data.manifest import read_rows
+from ezclip.errors import UserError
 from ezclip.parameters import declared
 from ezclip.progress import finish
+from ezclip.studies.collection.clusters import Clusters
 from ezclip.studies.collection.search import Search
+from ezclip.video.read import describe, read_clip
+from tests.conftest import write_video
 
 
 @pytest.fixture
@@ -34,3 +44,76 @@ def test_the_command_line_and_the_endpoint_give_the_same(
     monkeypatch.setattr(services, "typed", False)  # as where a server is there for others
     with pytest.raises(gr.Error, match="only where the app serves its own machine"):
         call(*given)
+
+
+def test_the_page_makes_an_index_and_goes_on_with_its_model(services: Services, tmp_path: Path) -> None:
+    folder, out = tmp_path / "films", tmp_path / "films.index"
+    for place, sentence in ((" ", "No folder yet"), (str(folder), "no folder films on this")):
+        with pytest.raises(UserError, match=sentence):
+            actions.index_of(place)
+    folder.mkdir()
+    with pytest.raises(UserError, match="films has no index yet: press Index"):
+        actions.made_index(str(folder))
+    write_video(folder / "a.mp4")
+    found = finish(actions.make_index(services, str(folder), "tabletop/base", 0.0, 1.0))
+    assert (found["index"], found["model"], found["clips"], found["windows"]) == (out.name, "tabletop/base", 1, 1)
+    assert actions.made_index(str(folder)) == actions.made_index(str(out)) == str(out)
+    write_video(folder / "b.mp4")
+    for place in (folder, out):
+        found = finish(actions.make_index(services, str(place), "tabletop/ezclip", 2.0, 1.0))
+        assert (found["model"], found["clips"], found["windows"]) == ("tabletop/base", 2, 2)
+
+
+def test_frames_of_a_moment() -> None:
+    assert actions.between(2, 4, 10, 3)(100) == [20, 30, 39]
+    assert actions.between(2, 4, 10, 300)(100) == [*range(20, 40)]
+    assert actions.between(9.9, 12, 10, 8)(10) == [9] and actions.between(0, 0, 0, 8)(5) == [0]
+
+
+def test_cards_of_moments_and_clusters(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    long = write_video(tmp_path / "films" / "<b>long.mp4", count=60)  # 12 frames a second
+    write_video(tmp_path / "films" / "short.mp4", count=12)
+    finish(actions.make_index(services, str(tmp_path / "films"), "tabletop/base", 1.0, 1.0))
+    index = str(tmp_path / "films.index")
+    found = actions.shown(finish(services.run(Search(index, "waving"))))
+    assert {card.path: card.score for card in found.cards} == {m.path: m.score for m in found.result.moments}
+    page = html.moments(found, {"short.mp4": "<i>"})
+    assert page.count("data-film") == 2 and "&lt;i&gt;" in page and "<b>long" not in page
+    moment = actions.Card(long.name, 1.0, 3.0, 5.0)
+    copy = actions.moment_file(found, moment, tmp_path)
+    assert copy.name == "<b>long 1.0 to 3.0 s.mp4" and describe(copy)["seconds"] == pytest.approx(2, abs=0.1)
+    first, original = (read_clip(path, lambda _, at=at: [at]).images[0] for path, at in ((copy, 0), (long, 12)))
+    assert abs(int(first[20, 50, 0]) - int(original[20, 50, 0])) < 4  # 10 grey levels a frame
+    assert actions.moment_file(found, actions.Card(long.name, 0.0, 5.0, 5.0), tmp_path).samefile(long)
+    assert strip([index, *moment.film]).startswith("data:image/jpeg")
+    write_video(tmp_path / "outside.mp4")
+    assert strip([index, "../outside.mp4", 0, 1, 1]) == ""
+    groups = actions.shown(finish(services.run(Clusters(index, count=1, duplicates=0.0)))).groups
+    assert [title for title, _ in groups] == ["Cluster 1: 2 videos", "2 duplicates"]
+    assert [(card.start, card.end == card.length) for card in groups[1][1]] == [(0.0, True)] * 2
+
+
+def test_tags_are_a_manifest(services: Services, index: Path, tmp_path: Path) -> None:
+    found = actions.shown(finish(services.run(Search(str(index), "pushing", top=3))))
+    with pytest.raises(UserError, match="No video is tagged yet"):
+        actions.tagged_manifest(found, tmp_path)
+    first, second, third = (card.path for card in found.cards)
+    actions.write_tags(found, [0, 1], "pushing")
+    actions.write_tags(found, [1, 2], "lifting, höher")
+    assert actions.read_tags(found) == {first: "pushing", second: "lifting, höher", third: "lifting, höher"}
+    actions.write_tags(found, [0], "")
+    written = read_rows(index / actions.TAGS), read_rows(actions.tagged_manifest(found, tmp_path))
+    for rows in written:
+        assert [row.label for row in rows] == ["lifting, höher"] * 2
+        assert [row.path.samefile(found.collection.source / path) for row, path in zip(rows, (second, third))] == [1, 1]
+    with actions.results_csv(found, tmp_path).open(newline="", encoding="utf-8") as file:
+        assert [(row["path"], row["tag"]) for row in csv.DictReader(file)] == [
+            (first, ""), (second, "lifting, höher"), (third, "lifting, höher")
+        ]  # fmt: skip
+
+
+def test_where_others_reach_the_app_there_is_no_such_tab(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "typed", False)
+    offered = {block.elem_id for block in build_app(services).blocks.values()}
+    assert "class-map" in offered and not offered & {"place", "find-run", "moments"}

@@ -1,0 +1,155 @@
+"""Tab: find moments in a folder of videos by text and example, tag them, and group the videos."""
+
+import json
+from functools import partial
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from app import html, texts
+from app.actions import collection as actions
+from app.actions.collection import Shown
+from app.controls import Controls, control
+from app.events import INSTANT, PRIVATE, download_button, guarded, start, stop
+from app.services import Services
+from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
+from ezclip.checkpoints.catalog import own_labels
+from ezclip.errors import UserError
+from ezclip.parameters import build
+from ezclip.progress import Steps, Watch
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.collection.clusters import Clusters
+from ezclip.studies.collection.search import Search
+from ezclip.types import Document
+
+EMPTY = (
+    "Type what happens, such as “pushing something from left to right”, and under But not its reverse: the best moment "
+    "of each video appears here and plays under the pointer."
+)
+STOPPED = "Cancelled. Finished shards are kept: press Index to go on."
+_FILTERS = {
+    "top": "Most videos",
+    "folder": "Path begins with",
+    "since": "Changed since, as 2026-01-31",
+    "until": "Changed until",
+    "shortest": "At least, seconds",
+    "longest": "At most, seconds; 0 for any",
+}
+_TICKED = """(_, tag, shown) => [JSON.stringify([...document.querySelectorAll('#moments input:checked')].map(
+    box => +box.value)), tag, shown]"""
+_MOMENTS = "ezMoments(element, film => server.strip(film), row => trigger('input', {row}));"
+
+
+def collection_tab(services: Services, controls: Controls) -> None:
+    """Lay out the tab and register its handlers; only for users of this machine, as it reads any folder."""
+    setting = partial(control, min_width=150)
+    with gr.Tab(texts.TABS["collection"], id="collection"):
+        with gr.Row():
+            help_ = "A path on this machine. The index of a folder is made beside it, with the page's model."
+            place = gr.Textbox(label="Folder of videos, or an index", info=help_, elem_id="place", scale=6)
+            with gr.Column(scale=1, min_width=130):
+                index = gr.Button("Index", elem_id="index-run")
+                cancel = gr.Button("Cancel", elem_id="index-cancel")
+        status = gr.HTML("", elem_id="index-status")
+        with gr.Row():
+            text = setting(Search, "text", elem_id="find-text", scale=4)
+            opposite = setting(Search, "opposite", elem_id="find-not", scale=4)
+            like = setting(Search, "like", elem_id="find-like", scale=3, info="Press “like this”, or type a file.")
+            find = gr.Button("Search", variant="primary", min_width=100, elem_id="find-run")
+        with gr.Accordion("Filters, clusters and duplicates, windows of a new index", open=False):
+            with gr.Row():
+                filters = [
+                    setting(Search, name, label=label, elem_id=f"find-{name}") for name, label in _FILTERS.items()
+                ]
+            with gr.Row():
+                count = setting(Clusters, "count", label="Most clusters", elem_id="cluster-count")
+                same = setting(Clusters, "duplicates", label="Least cosine of duplicates", elem_id="cluster-duplicates")
+                group = gr.Button("Group the videos", elem_id="cluster-run", min_width=150)
+                seconds = gr.Number(2.0, label="Seconds of a window; 0 for whole videos", minimum=0, maximum=600)
+                step = gr.Number(1.0, label="Seconds from one window to the next", minimum=0.1, maximum=600)
+        state, ticked = gr.State(None, time_to_live=3600), gr.Textbox(visible=False)
+        with gr.Row():
+            usual: dict[str, Any] = {"show_label": False, "container": False, "scale": 3, "min_width": 200}
+            name = gr.Textbox(label="Class name", placeholder="Class name for the ticked", elem_id="tag-name", **usual)
+            tag = gr.Button("Tag the ticked", elem_id="tag", min_width=120)
+            files = {"Results (CSV)": actions.results_csv, "Tags (manifest)": actions.tagged_manifest}
+            for title, write in files.items():
+                written = partial(_written, services, write)
+                download_button(title, f"collection-{write.__name__.partition('_')[2]}", written, [state])
+        found = gr.HTML(
+            html.empty(EMPTY), elem_id="moments", css_template=html.asset("moments.css"), server_functions=[strip],
+            js_on_load=html.asset("moments.js") + _MOMENTS + CHOOSE,
+        )  # fmt: skip
+        opened = OpenedClip(services, "collection")
+
+    def make(place: str, seconds: float, step: float, model: str) -> Steps[Document]:
+        return actions.make_index(services, place, model, seconds or 0, step or 0)
+
+    def search(place: str, text: str, opposite: str, like: str, *filters: Any) -> Steps[Shown]:
+        given = {"index": actions.made_index(place), "text": text, "opposite": opposite, "like": like}
+        named = {name: value for name, value in zip(_FILTERS, filters, strict=True) if value is not None}
+        watch = Watch(services.run(build(Search, given | named)))
+        yield from watch
+        return actions.shown(watch.result)
+
+    def clustered(place: str, count: float, same: float) -> Steps[Shown]:
+        given = {"index": actions.made_index(place), "count": count, "duplicates": same}
+        watch = Watch(services.run(build(Clusters, given)))
+        yield from watch
+        return actions.shown(watch.result)
+
+    def show(result: Shown) -> list[Any]:
+        return [html.moments(result, actions.read_tags(result)), result, gr.Column(visible=False)]
+
+    def liked(result: Shown, event: gr.EventData) -> str:
+        return result.cards[int(event._data["row"])].path
+
+    def tagged(rows: str, name: str, result: Shown | None) -> str:
+        if not result or not (numbers := json.loads(rows)):
+            raise UserError("Nothing is ticked: tick the videos first.")
+        actions.write_tags(result, numbers, name.strip())
+        return html.moments(result, actions.read_tags(result))
+
+    def choose(row: int, result: Shown, *values: Any) -> Choice:
+        """The moment, and the query among the class names."""
+        card, query = result.cards[row], result.result.study
+        model = result.collection.about["model"]
+        texts = [query.text.strip(), query.opposite.strip()] if isinstance(query, Search) else []
+        names = controls.study(Analyse, values).given_labels()[0] or own_labels(model)
+        labels = list({name.casefold(): name for name in [*names, *texts] if name}.values())
+        clip = str(actions.moment_file(result, card, services.scratch()))
+        more = {"clip": clip, "labels": "\n".join(labels), "model": model, "target": next(iter(texts), "")}
+        return Choice(controls.study(Analyse, values, **more), f"{card.start:.1f} to {card.end:.1f} s")
+
+    job = start(index.click, make, [place, seconds, step, controls.model], [status], _summary)
+    stop(cancel, [job], status, STOPPED)
+    query, outputs = [place, text, opposite, like, *filters], [found, state, opened.box]
+    picked = found.input(guarded(liked), state, like, **INSTANT)
+    begins = [find.click, text.submit, opposite.submit, like.submit, picked.success]
+    jobs = [start(begin, search, query, outputs, show) for begin in begins]
+    jobs.append(start(group.click, clustered, [place, count, same], outputs, show))
+    stop(cancel, jobs, found)
+    tag.click(guarded(tagged), [ticked, name, state], found, js=_TICKED, **PRIVATE)
+    opened.open_on(found, choose, [state, *controls])
+
+
+def strip(asked: list[Any]) -> str:
+    """Some frames of a moment side by side, for [index, path, start, end, length]; empty where it cannot be read."""
+    try:
+        index, path, start, end, length = asked
+        times = float(start), float(end), float(length)
+        return html.film_strip(actions.strip_images(str(index), str(path), *times, html.STRIP_FRAMES))
+    except UserError:
+        return ""
+
+
+def _written(services: Services, write: Any, result: Shown) -> str:
+    return str(write(result, services.scratch()))
+
+
+def _summary(found: Document) -> list[str]:
+    lines = [f"{escape(path)}: {escape(why)}" for path, why in list(found["skipped"].items())[:50]]
+    told = f"{found['clips']} videos, {found['windows']} windows, with {escape(found['model'])}."
+    bad = f"<details><summary>{len(found['skipped'])} could not be read</summary>{'<br>'.join(lines)}</details>"
+    return [f'<p class="ez-note">{escape(found["index"])}: {told}</p>{bad if lines else ""}']
