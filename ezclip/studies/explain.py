@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -12,12 +11,12 @@ from ezclip.explanation.methods import MapSettings
 from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report
 from ezclip.parameters import Parameter, build, values_of
-from ezclip.progress import Report as Reporter
-from ezclip.progress import Steps, in_thread, within
+from ezclip.progress import Steps, within
 from ezclip.studies.analysis import Analyse, Faithful, MethodName
 from ezclip.studies.analysis_report import Analysis, save_maps, strip_figure
 from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Study
 from ezclip.studies.host import Host
+from ezclip.studies.stage.frames import values_of_frames
 from ezclip.text.labels import check_labels
 from ezclip.types import Document
 
@@ -58,26 +57,13 @@ class Explain(Study):
         study = build(Analyse, values_of(self) | {"labels": labels, "target": target})
         analysis = yield from within(study.run(host), 0.0, 0.5 if self.shapley else 1.0)
         values, words = {}, {}
-        for i, r in enumerate(analysis.results):
+        if self.shapley:
+            values = yield from within(values_of_frames(host, analysis), 0.5, 1.0)
+        for r in analysis.results if self.words else ():
             predictor = host.predictor(r.name)
-            encoded, texts = host.encode(predictor, analysis.clip), study.prompt_texts(predictor, analysis.names)
-            if self.shapley:
-                part = 0.5 / len(analysis.results)
-                steps = in_thread(partial(_frame_values, predictor, encoded, texts, analysis.target), "Shapley values")
-                values[r.name] = yield from within(steps, 0.5 + i * part, 0.5 + (i + 1) * part, f"{r.name}: ")
-            if self.words:
-                words[r.name] = _words(predictor, encoded, texts[analysis.target])
+            encoded, texts = host.encode(predictor, analysis.clip), study.prompt_texts(predictor, [analysis.target])
+            words[r.name] = _words(predictor, encoded, texts[analysis.target])
         return Maps(self, analysis, str(host.predictor(self.model).model.dtype), values, words)
-
-
-def _frame_values(
-    predictor: Predictor, encoded: Encoded, texts: dict[str, list[str]], label: str, report: Reporter
-) -> FrameValues:
-    from ezclip.explanation.shapley import frame_values
-
-    text = predictor.encode_texts(texts[label]).mean(dim=0)
-    answers = [predictor.rank(frame, list(texts), texts)[0].label for frame in encoded.frames.split(1, dim=1)]
-    return frame_values(encoded, text, answers, label, report)
 
 
 def _words(predictor: Predictor, encoded: Encoded, sentences: list[str]) -> list[Document]:
