@@ -13,6 +13,7 @@ from app.html.clips import (
     spread,
     strip,
     temporal,
+    words,
 )
 from app.html.offers import offers
 from app.html.pieces import STRIP_FRAMES, asset, busy, empty, film_strip, outdated, progress, source, verdict
