@@ -5,11 +5,12 @@ from collections.abc import Sequence
 
 PAIRS = """
     up|down upwards|downwards left|right in|out into|out of on|off forward|backward front|back
-    clockwise|counterclockwise closer to|away from towards|away from approaching|moving away from
-    approach|move away from open|close opening|closing cover|uncover covering|uncovering fold|unfold
-    folding|unfolding plug|unplug plugging|unplugging push|pull pushing|pulling put|take putting|taking lift|lower lifting|lowering raise|lower
-    raising|lowering fill|empty filling|emptying enter|leave entering|leaving sit|stand sitting|standing
-    rising|falling appearing|disappearing
+    clockwise|counterclockwise closer to|away from towards|away from
+    approach|move away from approaching|moving away from
+    open|close opening|closing cover|uncover covering|uncovering fold|unfold folding|unfolding
+    plug|unplug plugging|unplugging push|pull pushing|pulling put|take putting|taking
+    lift|lower lifting|lowering raise|lower raising|lowering fill|empty filling|emptying
+    enter|leave entering|leaving sit|stand sitting|standing rising|falling appearing|disappearing
 """
 _PHRASES = ("moving away from", "move away from", "away from", "closer to", "out of")
 _WORD = re.compile(rf"{'|'.join(_PHRASES)}|\w+")
