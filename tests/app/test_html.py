@@ -170,7 +170,7 @@ def test_slopes_and_dots_stand_where_the_scores_are() -> None:
     dots, measures = second.split("ez-probes")[1].split("ez-evidence")
     assert 'cx="25.0%"' in measures and 'cx="100.0%"' in measures and "&lt;closing&gt;" in measures
     assert measures.count('cx="50.0%"') == 1, "90 of 180 degrees; the other has no curvature"
-    assert all(text in measures for text in ("any frame", "90°<br>–", MEANING["curvature"][1]))
+    assert all(text in measures for text in ("any frame", "90°<br>–", MEANING["any_frame"][1]))
     assert dots.count("ez-hollow") == 1 and 'ez-second ez-hollow"><line x1="0" x2="25.0%"' in dots
     assert dots.count('cx="50.0%"') == 3, "two of the blind model, one of the other"
     assert page.index("ez-verdict") < page.index("<svg") < page.index("<details>") < page.index("<table")

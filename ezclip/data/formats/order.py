@@ -60,7 +60,7 @@ def rtime(path: Path, videos: dict[str, dict[str, list[str]]]) -> Videos:
 
 
 def shifted(path: Path, rows: Numbered) -> Videos:
-    """UCF101-DS, ucf101-DS_eval.csv: files label/filename; classes get their names in UCF-101; the shift is the family."""
+    """UCF101-DS, ucf101-DS_eval.csv: files label/filename; classes named as in UCF-101; the shift is the family."""
     for number, row in rows:
         if not row["label"] or not row["filename"]:
             raise bad_row(path, number, row, "a row with a label and a filename")
