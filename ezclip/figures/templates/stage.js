@@ -215,7 +215,8 @@ function ezStage(root, hooks = {}) {
       make("p", {}, make("b", {}, `Shapley values of the frames for “${frames.label}”, by ${frames.game}. `), frames.meaning),
       make("p", {class: "ezs-key"}, ...frames.models.map((one, i) => make("span", {class: `ezs-${colour(i)}`}, make("i", {}),
         ` ${doc.models[i].name}, sum ${signed(one.all)}`)), make("span", {}, make("i", {class: "ezs-alone"}),
-        " this frame alone ranks the label first")),
+        " this frame alone ranks the label first"),
+        make("span", {}, `scale ${signed(low)} to ${signed(high)}`)),
       make("div", {class: "ezs-bars"}, ...frames.models[0].values.map((_, t) => make("div", {"data-frame": t,
         title: `Frame ${t + 1}. ` + frames.models.map((one, i) => told(one, i, t)).join("; ")},
         make("hr", {style: `top:${place(0)}`}), ...frames.models.map((one, i) => {
