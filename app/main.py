@@ -33,6 +33,7 @@ from app.tabs.classes import classes_tab
 from app.tabs.collection import collection_tab
 from app.tabs.embeddings import EmbeddingsTab
 from app.tabs.export import Export
+from app.tabs.frame_values import frame_values
 from app.tabs.long_video import long_video_tab
 from app.tabs.models import Suggestion, models_tab
 from app.tabs.motion import motion_tab
@@ -104,6 +105,7 @@ def build_app(services: Services) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs") as tabs_box:  # their own header has an overflow menu that drops some of them
             with gr.Tab(texts.TABS["see"], id="see"):
                 stage_shown = stage_box(first, "stage", patch_sources(services, found))
+                frame_values(services, state, stage_shown)
                 suggestion = Suggestion(services)
                 recognise = RecogniseTab(services, controls, state)
                 attention = AttentionTab(services, state, measured)

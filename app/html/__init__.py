@@ -13,6 +13,7 @@ from app.html.clips import (
     spread,
     strip,
     temporal,
+    words,
 )
 from app.html.moments import moments
 from app.html.offers import offers

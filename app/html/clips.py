@@ -23,12 +23,19 @@ def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
     old = {r.name: [p.label for p in r.predictions] for r in before.results} if before and same else {}
     kinds = [METHOD_TITLES[r.identity.variant] for r in analysis.results]
     rows = [_ranked(r.predictions, old.get(r.name, [])) for r in analysis.results]
-    return render("rankings", analysis=analysis, models=zip(analysis.results, kinds, rows, strict=True))
+    models = zip(analysis.results, kinds, rows, strict=True)
+    said = Markup(words(analysis.target, {r.name: r.words for r in analysis.results}))
+    return render("rankings", analysis=analysis, models=models, words=said)
 
 
 def _ranked(predictions: list[Prediction], before: list[str]) -> list[Document]:
     places = {label: rank for rank, label in enumerate(before)}
     return [vars(p) | {"moved": places.get(p.label, rank) - rank} for rank, p in enumerate(predictions[:MOST])]
+
+
+def words(label: str, found: dict[str, list[tuple[str, float]]]) -> str:
+    """The words of a class's sentence with their relevance under every model; empty where it has one word."""
+    return render("words", label=label, models=[pair for pair in found.items() if pair[1]])
 
 
 def samples(right: list[tuple[int, str, str]], wrong: list[tuple[int, str, str]]) -> str:

@@ -23,8 +23,19 @@ def motion(probes: MotionProbes) -> str:
     ]
     slopes = [_slope(name, of_model) for name, of_model in probes.probes.items()]
     variations = [(own[0].variation, own) for own in zip(*probes.probes.values(), strict=True)]
-    place = {"top": _TOP, "height": _HEIGHT}
+    place = {"top": _TOP, "height": _HEIGHT, "evidence": _evidence(probes)}
     return render("motion", probes=probes, slopes=slopes, variations=variations, rows=rows, **place)
+
+
+def _evidence(probes: MotionProbes) -> list[Document]:
+    """A row for each measure with a value: its title, meaning and reference, every model's value, and its scale."""
+    rows = []
+    for name, one in next(iter(probes.evidence.values())).items():
+        values, degrees = [own[name]["value"] for own in probes.evidence.values()], name == "curvature"
+        if any(value is not None for value in values):
+            scale = {"end": 180 if degrees else 1, "form": "%.0f°" if degrees else "%.2f"}
+            rows.append(one | scale | {"title": name.replace("_", " "), "values": values})
+    return rows
 
 
 def _slope(name: str, probes: list[Probe]) -> Document:

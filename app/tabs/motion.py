@@ -5,7 +5,7 @@ from typing import Any
 import gradio as gr
 
 from app import html, texts
-from app.controls import Controls
+from app.controls import Controls, control
 from app.events import start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
@@ -16,6 +16,7 @@ EMPTY = (
     "The same frames reversed, shuffled, static, at half and double speed: a model that sees motion should change its "
     "prediction. Choose a clip and press the button."
 )
+OPPOSITE = "Proposed from the class names; or type one, such as: closing a door"
 
 
 def motion_tab(services: Services, controls: Controls) -> None:
@@ -24,13 +25,14 @@ def motion_tab(services: Services, controls: Controls) -> None:
         with gr.Row():
             run = gr.Button("Test the order of frames", elem_id="motion-run")
             cancel = gr.Button("Cancel", elem_id="motion-cancel")
+        opposite = control(ProbeMotion, "opposite", placeholder=OPPOSITE, elem_id="motion-opposite")
         found = gr.HTML(html.empty(EMPTY), elem_id="motion-result")
         export = StudyExport(services, "motion")
 
-    def work(*values: Any) -> Steps[MotionProbes]:
-        return services.run(controls.study(ProbeMotion, values))
+    def work(opposite: str, *values: Any) -> Steps[MotionProbes]:
+        return services.run(controls.study(ProbeMotion, values, opposite=opposite))
 
     def show(probes: MotionProbes) -> list[Any]:
         return [html.motion(probes), probes]
 
-    stop(cancel, [start(run.click, work, list(controls), [found, export.state], show)], found)
+    stop(cancel, [start(run.click, work, [opposite, *controls], [found, export.state], show)], found)

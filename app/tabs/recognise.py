@@ -6,6 +6,7 @@ from app import html, texts
 from app.controls import Controls
 from app.events import PRIVATE, guarded
 from app.services import Services
+from app.zero_gpu import on_gpu
 from ezclip.studies.analysis_report import Analysis
 
 
@@ -19,28 +20,48 @@ class RecogniseTab:
                 self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
                 enter = "Press Enter; empty restores the prompt text."
                 self.sentence = gr.Textbox(label="Its sentence", info=enter, elem_id="sentence", scale=2)
+            self.words = gr.HTML("", elem_id="workbench-words")
             self.own = gr.HTML("", elem_id="own-sentences")
-        self.outputs = [self.ranking, self.label, self.sentence, self.own]
+        self.outputs = [self.ranking, self.label, self.sentence, self.words, self.own]
         self.services = services
-        self.label.input(guarded(self._text), [self.label, state], self.sentence, **PRIVATE)
+        chosen = [self.sentence, self.words]
+        self.label.input(on_gpu(guarded(self._chosen)), [self.label, state], chosen, **PRIVATE)
         inputs = [self.label, self.sentence, controls.sentences]
         self.edited = self.sentence.submit(_edit, inputs, controls.sentences, **PRIVATE)
 
-    def _text(self, label: str | None, analysis: Analysis | None) -> str:
+    def _text(self, label: str, analysis: Analysis) -> str:
         """The prompt text of a class, the first if there are several."""
-        if label is None or analysis is None:
-            return ""
         predictor = self.services.predictor(analysis.model.name)
         return analysis.study.prompt_texts(predictor, [label])[label][0]
 
+    def _words(self, label: str, analysis: Analysis) -> str:
+        """The words of a class's sentence with their relevance."""
+        from ezclip.explanation.grad_eclip import word_relevance
+
+        found = {}
+        for r in analysis.results:
+            predictor = self.services.predictor(r.name)
+            encoded = self.services.encode(predictor, self.services.decoded(analysis.clip.source))
+            sentence = analysis.study.prompt_texts(predictor, [label])[label][0]
+            found[r.name] = word_relevance(predictor, encoded.frames, sentence)
+        return html.words(label, found)
+
+    def _chosen(self, label: str | None, analysis: Analysis | None) -> tuple[str, str]:
+        """The prompt text of a class and its words."""
+        if label is None or analysis is None:
+            return "", ""
+        return self._text(label, analysis), self._words(label, analysis)
+
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """Rankings with rank changes since ``before``, the classes that can be edited, the sentences in use."""
+        """Rankings with rank changes since ``before``, the classes that can be edited, words and sentences in use."""
         names = [p.label for p in analysis.model.predictions]
         own = html.own_sentences(analysis.study["sentences"])
         if own:  # while sentences are being edited, the chosen class stays
-            return [html.rankings(analysis, before), gr.Dropdown(names), gr.skip(), own]
+            last = list(analysis.study["sentences"])[-1]
+            return [html.rankings(analysis, before), gr.Dropdown(names), gr.skip(), self._words(last, analysis), own]
         sentence = self._text(analysis.target, analysis)
-        return [html.rankings(analysis, before), gr.Dropdown(names, value=analysis.target), sentence, own]
+        words = html.words(analysis.target, {r.name: r.words for r in analysis.results})
+        return [html.rankings(analysis, before), gr.Dropdown(names, value=analysis.target), sentence, words, own]
 
 
 def _edit(label: str | None, sentence: str, sentences: dict[str, str] | None) -> dict[str, str]:

@@ -24,8 +24,9 @@ SHOWN = 5
 class Data:
     """Detect the format of a downloaded data set, find broken and missing videos, and write a manifest.
 
-    Supports class folders, the EZ-CLIP release's lists, UCF-101, HMDB-51, Kinetics, Something-Something v2, frame
-    folders, WebDataset shards, and lists of path and label.
+    Supports class folders, the EZ-CLIP release's lists, UCF-101, HMDB-51, Kinetics, Something-Something v2,
+    Something-Else, Chirality in Action, RTime (its reversed videos as ID_reversed), UCF101-DS, frame folders,
+    WebDataset shards, and lists of path and label.
 
     Example: python -m ezclip data check ucfTrainTestlist --root UCF-101 --subset test --out ucf_test.jsonl
     """
@@ -42,6 +43,8 @@ class Data:
     """Manifest to write: .jsonl or .parquet."""
     unpack: Path | None = None
     """Folder into which videos of WebDataset shards are extracted."""
+    only: str | None = None
+    """Keep only the classes of a shipped set, for example ssv2_temporal or kinetics400_temporal (arXiv 1907.08340)."""
     without: str | None = None
     """Leave out classes that are also in a shipped set, for example kinetics400."""
     quick: bool = False
@@ -58,6 +61,8 @@ class Data:
         if self.out is not None and self.out.suffix not in (".jsonl", ".parquet"):
             raise ConfigError(f"The manifest {self.out.name} must end in .jsonl or .parquet.")
         listing = read_listing(self.path, self.options)
+        if self.only:
+            listing = listing.only(label_set(self.only))
         if listing.form == "WebDataset shards":
             if self.unpack is None:
                 raise ConfigError("Videos in WebDataset shards are extracted first; add --unpack FOLDER.")

@@ -23,8 +23,9 @@ class Synth:
     """Receives SPLIT/<label>/<number>.mp4, SPLIT/manifest.jsonl and SPLIT/contact_sheet.png."""
     clips_per_class: int = 10
     """Clips of each class."""
-    split: Literal["train", "val", "ood"] = "val"
-    """Splits of one seed have no clip in common; ood cycles through the out-of-distribution families."""
+    split: Literal["train", "val", "ood", "static"] = "val"
+    """Splits of one seed have no clip in common; ood cycles through the out-of-distribution families, static through
+    the versions of each scene that test for static bias."""
     seed: int = 0
     """Same seed, same clips."""
     masks: bool = False

@@ -24,6 +24,7 @@ from ezclip.explanation.gradients import cosine
 from ezclip.explanation.maps import Inputs, Map
 from ezclip.explanation.trace import hooked
 from ezclip.model.block import Block
+from ezclip.model.text import TextEncoder
 from ezclip.predictor import Predictor
 from ezclip.text.tokens import tokenize, words
 
@@ -67,9 +68,12 @@ def weighed(q: Tensor, k: Tensor, v: Tensor, gradient: Tensor) -> Tensor:
 def word_relevance(predictor: Predictor, frames: Tensor, sentence: str) -> list[tuple[str, float]]:
     """Each word of a sentence with its share of the cosine with a clip, frame embeddings (1, T, E); they sum to 1.
 
-    All shares are 0 where no word speaks for the clip; the list is empty for a sentence of one piece.
+    All shares are 0 where no word speaks for the clip; the list is empty for a sentence of one piece, and for rivals
+    that put learned tokens among those of the sentence.
     """
     model, (ids, _) = predictor.model, tokenize([sentence], predictor.model.context_length)
+    if type(model.text) is not TextEncoder:
+        return []
     listed = words(ids[0].tolist())
     end = sum(len(pieces) for _, pieces in listed) + 1
     if end < 3:

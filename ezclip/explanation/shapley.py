@@ -128,13 +128,13 @@ class FrameValues:
 
     Attributes:
         readout: see above.
-        removal: see above.
+        removal: see above; None if not requested.
         answers: the best label of each frame's own embedding.
         label: the label that the values are of.
     """
 
     readout: Shapley
-    removal: Shapley
+    removal: Shapley | None
     answers: list[str]
     label: str
 
@@ -145,14 +145,14 @@ class FrameValues:
 
     def as_json(self) -> Document:
         """Plain values."""
-        games = {"readout": self.readout.as_json(), "removal": self.removal.as_json()}
+        games = {"readout": self.readout.as_json(), "removal": self.removal and self.removal.as_json()}
         return games | {"answers_of_single_frames": self.answers, "any_frame": self.any_frame}
 
 
 def frame_values(
-    encoded: Encoded, text: Tensor, answers: list[str], label: str, report: Report = silent
+    encoded: Encoded, text: Tensor, answers: list[str], label: str, report: Report = silent, *, removed: bool = True
 ) -> FrameValues:
-    """Both games for a label's embedding (E,); ``answers`` are the best labels of single frames.
+    """Both games for a label's embedding (E,), or readout alone; ``answers`` are the best labels of single frames.
 
     Exact for the sizes of ``EXACT``, otherwise sampled.
     """
@@ -162,6 +162,6 @@ def frame_values(
         return exact(game, T) if T <= EXACT[name] else sampled(game, T)
 
     spoken = solve("readout", readout(encoded.frames[0], text))
-    if encoded.model.order_blind:
-        return FrameValues(spoken, spoken, answers, label)
+    if not removed or encoded.model.order_blind:
+        return FrameValues(spoken, spoken if removed else None, answers, label)
     return FrameValues(spoken, solve("removal", removal(encoded, text, report)), answers, label)

@@ -13,11 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from PIL import Image
+
 from ezclip.checkpoints.catalog import ADAPTER
 from ezclip.config import PretrainConfig, TrainConfig, load_config
 from ezclip.data.manifest import MANIFEST, read_rows, write_manifest
 from ezclip.data.tabletop.classes import LABELS, PAIRS
-from ezclip.data.tabletop.generate import synthesise
+from ezclip.data.tabletop.generate import SHEET, synthesise
+from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import frame_spread, harmonic_mean
 from ezclip.evaluation.run import evaluate
@@ -27,6 +30,7 @@ from ezclip.model.backbone import Backbone
 from ezclip.predictor import Predictor
 from ezclip.progress import Steps, within
 from ezclip.reproduction.results import TEXT_KINDS, write_results
+from ezclip.reproduction.static_bias import static_bias
 from ezclip.reproduction.study import study, training_curves
 from ezclip.training.loop import train
 from ezclip.training.pretrain import pretrain
@@ -46,6 +50,7 @@ class Scale:
     test: int = 16  # of each class, drawn with a seed of their own
     ood: int = 18  # out of distribution, of each class; the families take turns
     ood_stride: int = 1  # of those, one in this many is evaluated
+    static: int = 4  # scenes of each class that the test of static bias shows in all versions
     pretraining: tuple[str, ...] = ()  # overrides of configs/pretrain_tabletop.yaml and its sequel
     training: tuple[str, ...] = ()  # overrides of configs/tabletop.yaml
     shots_steps: int = 400  # optimiser steps of a few-shot run
@@ -59,6 +64,7 @@ FAST = Scale(
     test=1,
     ood=9,
     ood_stride=10,
+    static=1,
     pretraining=(
         "stills=64",
         "test_stills=64",
@@ -182,13 +188,17 @@ class Reproduction:
         data = f"data={self.data / 'train' / f'shots_{shots}.jsonl'}"
         return (yield from self.fit(name, data, f"steps={self.scale.shots_steps}", "validation=null", *init))
 
+    def models(self) -> dict[str, Predictor]:
+        """The trained ones of the four variants."""
+        backbones: dict[str, Backbone] = {}
+        folders = {v: self.runs / v / "model" for v in VARIANTS}
+        return {v: Predictor.load(path, backbones=backbones) for v, path in folders.items() if path.is_dir()}
+
     def study(self) -> Steps[Document]:
         """Every study on the four variants; report and figures in RESULTS/study."""
-        variants = [v for v in VARIANTS if (self.runs / v / "model").is_dir()]
-        if not {"base", "ezclip"} <= set(variants):
+        models = self.models()
+        if not {"base", "ezclip"} <= models.keys():
             raise ConfigError("The study needs the trained variants base and ezclip; run those steps first.")
-        backbones: dict[str, Backbone] = {}
-        models = {v: Predictor.load(self.runs / v / "model", backbones=backbones) for v in variants}
         test, ood = (read_rows(self.data / "test" / split) for split in ("val", "ood"))
         report = yield from study(
             models,
@@ -197,11 +207,20 @@ class Reproduction:
             faithful_classes=self.scale.faithful_classes,
             provenance={"command": "python -m ezclip reproduce tabletop", "test seed": str(TEST_SEED)},
         )
-        curves = {v: _json_lines(self.runs / v / "metrics.jsonl") for v in variants}
+        curves = {v: _json_lines(self.runs / v / "metrics.jsonl") for v in models}
         report.parts.insert(1, training_curves(curves))
         shutil.rmtree(self.results / "study", ignore_errors=True)
         report.write(self.results / "study")
         return {"lead": report.lead}
+
+    def static_bias(self) -> Steps[Document]:
+        """The versions of clips that test for static bias, under the four variants."""
+        clips = self.scale.static * len(VERSIONS)
+        manifest = yield from synthesise(self.data / "test", clips_per_class=clips, split="static", seed=TEST_SEED)
+        found = yield from static_bias(self.models(), manifest.parent)
+        self.results.mkdir(parents=True, exist_ok=True)
+        Image.open(manifest.parent / SHEET).save(self.results / "static_bias.webp")
+        return {"models": found}
 
 
 @dataclass(frozen=True)
@@ -222,6 +241,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("backbone", 27, Reproduction.backbone),
     *(_fit(variant, f"variant={variant}") for variant in ("ezclip", "base", "prompts", "motion")),
     Stage("study", 17, Reproduction.study),
+    Stage("static_bias", 5, Reproduction.static_bias),
     Stage("texts", 2, Reproduction.texts),
     Stage("ezclip_described", 21, lambda r: r.worded("ezclip_described", "tabletop", "descriptions")),
     Stage("ezclip_templates", 21, lambda r: r.worded("ezclip_templates", "templates", "templates")),

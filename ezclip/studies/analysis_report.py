@@ -44,6 +44,7 @@ class ModelResult:
     predictions: list[Prediction]
     motion: MotionStatistics
     attribution: Attribution
+    words: list[tuple[str, float]]  # of the label's first prompt text, with their relevance; empty for a single one
 
     @property
     def name(self) -> str:
@@ -154,6 +155,7 @@ class Analysis(Result):
                     "variant": r.identity.variant,
                     "predictions": [asdict(p) for p in r.predictions],
                     "motion": asdict(r.motion),
+                    "words": [{"word": word, "relevance": share} for word, share in r.words],
                 }
                 for r in self.results
             },
@@ -168,6 +170,10 @@ class Analysis(Result):
         parts = _rankings(self.results, self.clip.name)
         title = f"Nearest in text to “{self.target}” for {self.model.name}"
         parts.append(Table("nearest", title, ["class", "cosine"], [list(row) for row in self.nearest]))
+        rows = [[r.name, word, share] for r in self.results for word, share in r.words]
+        note = "Shares of the cosine with the clip that Grad-ECLIP gives the words; they sum to 1."
+        title = f"Words of “{self.target}” that speak for this clip"
+        parts += [Table("words", title, ["model", "word", "relevance"], rows, note)] if rows else []
         notes = " ".join(r.attribution.note for r in self.results if r.attribution.note)
         note = f"Method {study['method']}, label {self.target}. {notes}"
         parts.append(Picture("strip", "Maps on one colour scale", strip_figure(self), note))

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.explanation.methods import MapSettings
 from ezclip.figures.maps import draw_influence
-from ezclip.figures.report import Report
+from ezclip.figures.report import Report, Table
 from ezclip.parameters import Parameter, build, values_of
-from ezclip.progress import Report as Reporter
-from ezclip.progress import Steps, in_thread, within
+from ezclip.progress import Steps, within
 from ezclip.studies.analysis import Analyse, Faithful, MethodName
 from ezclip.studies.analysis_report import Analysis, save_maps, strip_figure
 from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Study
 from ezclip.studies.host import Host
+from ezclip.studies.stage.frames import MEANING, values_of_frames
 from ezclip.text.labels import check_labels
 from ezclip.types import Document
 
 if TYPE_CHECKING:
+    from ezclip.evaluation.tokens import Tokens
     from ezclip.explanation.shapley import FrameValues
     from ezclip.predictor import Encoded, Predictor
 
@@ -46,6 +46,7 @@ class Explain(Study):
     faithfulness: Faithful = False
     shapley: Annotated[bool, Parameter("Also measure each frame's Shapley value for the label.")] = False
     words: Annotated[bool, Parameter("Also measure the relevance of each word of the label's prompt text.")] = False
+    tokens: Annotated[bool, Parameter("Also list tokens of high norm in each layer, with and without prompts.")] = False
 
     def run(self, host: Host) -> Steps[Maps]:
         """Analyse the clip for its maps."""
@@ -57,27 +58,19 @@ class Explain(Study):
             labels, target = "\n".join(names), next(name for name in names if name.casefold() == key)
         study = build(Analyse, values_of(self) | {"labels": labels, "target": target})
         analysis = yield from within(study.run(host), 0.0, 0.5 if self.shapley else 1.0)
-        values, words = {}, {}
-        for i, r in enumerate(analysis.results):
+        values, words, norms = {}, {}, {}
+        if self.shapley:
+            values = yield from within(values_of_frames(host, analysis), 0.5, 1.0)
+        for r in analysis.results:
             predictor = host.predictor(r.name)
-            encoded, texts = host.encode(predictor, analysis.clip), study.prompt_texts(predictor, analysis.names)
-            if self.shapley:
-                part = 0.5 / len(analysis.results)
-                steps = in_thread(partial(_frame_values, predictor, encoded, texts, analysis.target), "Shapley values")
-                values[r.name] = yield from within(steps, 0.5 + i * part, 0.5 + (i + 1) * part, f"{r.name}: ")
+            encoded, texts = host.encode(predictor, analysis.clip), study.prompt_texts(predictor, [analysis.target])
             if self.words:
                 words[r.name] = _words(predictor, encoded, texts[analysis.target])
-        return Maps(self, analysis, str(host.predictor(self.model).model.dtype), values, words)
+            if self.tokens:
+                from ezclip.evaluation.tokens import tokens
 
-
-def _frame_values(
-    predictor: Predictor, encoded: Encoded, texts: dict[str, list[str]], label: str, report: Reporter
-) -> FrameValues:
-    from ezclip.explanation.shapley import frame_values
-
-    text = predictor.encode_texts(texts[label]).mean(dim=0)
-    answers = [predictor.rank(frame, list(texts), texts)[0].label for frame in encoded.frames.split(1, dim=1)]
-    return frame_values(encoded, text, answers, label, report)
+                norms[r.name] = tokens(predictor, encoded)
+        return Maps(self, analysis, str(host.predictor(self.model).model.dtype), values, words, norms)
 
 
 def _words(predictor: Predictor, encoded: Encoded, sentences: list[str]) -> list[Document]:
@@ -96,9 +89,10 @@ class Maps(Result):
     dtype: str
     shapley: dict[str, FrameValues]  # by model; empty if not requested
     words: dict[str, list[Document]]  # by model, each prompt text with its words and their relevance; the same
+    tokens: dict[str, Tokens]  # by model, the norms of its patch tokens; the same
 
     def as_json(self) -> Document:
-        """Label, method, influence, scores and faithfulness; where requested Shapley values and relevance of words."""
+        """Label, method, influence, scores and faithfulness; where requested frames, words and tokens."""
         a = self.analysis
         influence = a.model.attribution.influence
         scored = {r.name: next(p for p in r.predictions if p.label == a.target) for r in a.results}
@@ -120,6 +114,7 @@ class Maps(Result):
             "faithfulness": gains or None,
             "shapley": {name: values.as_json() for name, values in self.shapley.items()} or None,
             "words": self.words or None,
+            "tokens": {name: found.as_json() for name, found in self.tokens.items()} or None,
         }
 
     def text(self) -> str:
@@ -127,8 +122,38 @@ class Maps(Result):
         return self.analysis.verdict
 
     def report(self) -> Report:
-        """The analysis's report."""
-        return self.analysis.report()
+        """The analysis's report; where requested with frames and tokens."""
+        report = self.analysis.report()
+        if self.shapley:
+            rows = [
+                [name, t, values.readout.values[t - 1], values.removal and values.removal.values[t - 1], answer]
+                for name, values in self.shapley.items()
+                for t, answer in enumerate(values.answers, 1)
+            ]
+            columns = ["model", "frame", "readout", "removal", "answer of the frame alone"]
+            title = f"Shapley values of the frames for “{self.analysis.target}”"
+            report.parts.append(Table("shapley", title, columns, rows, " ".join(MEANING.values())))
+        if self.tokens:
+            report.parts.append(self._tokens())
+        return report
+
+    def _tokens(self) -> Table:
+        """A row for each layer of each model."""
+        rows = [
+            [name, k, one.median, one.largest, one.ratio, one.high, str(one.at)]
+            + ([prompt.attention, prompt.even, prompt.without.ratio, prompt.without.high] if prompt else [None] * 4)
+            for name, found in self.tokens.items()
+            for k, (one, prompt) in enumerate(zip(found.layers, found.prompts, strict=True), 1)
+        ]
+        columns = ["model", "layer", "median norm", "largest", "ratio", "above 30", "frame, row, column of the largest"]
+        columns += ["attention on the prompt", "if even", "ratio without prompts", "above 30 without prompts"]
+        registers = [f"{name}: {found.register}" for name, found in self.tokens.items() if found.register is not None]
+        note = (
+            "Norms of the patch tokens that each block returns; the threshold of 30 is known for ViT-B/16 alone. A "
+            "prompt acts as a register if it takes more than an even share of attention and, without prompts, patches "
+            f"have more outliers. {'; '.join(registers)}"
+        )
+        return Table("tokens", "Tokens of high norm", columns, rows, note.strip())
 
     def write(self, out: str | Path) -> dict[str, Path]:
         """Write strip.png, maps.npz and, where frames exchange information, influence.png."""

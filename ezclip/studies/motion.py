@@ -17,6 +17,7 @@ from ezclip.progress import Progress, Steps, within
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host, digest
+from ezclip.text.opposites import opposite_of
 from ezclip.types import Document
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _QUANTITIES = (
 
 _Opposite = Parameter(
     "The opposite of the model's answer, tested against it on the clip and its reverse; empty takes the answer's "
-    "partner on Tabletop."
+    "partner on Tabletop, else the class name that differs from it by opposite words."
 )
 
 
@@ -58,7 +59,6 @@ class ProbeMotion(ClipStudy):
     def run(self, host: Host) -> Steps[MotionProbes]:
         """Run every variation under each model; what does not depend on the class names is cached."""
         predictors, model, names, _ = yield from self.prepare(host)
-        from ezclip.data.tabletop.classes import PARTNER
         from ezclip.evaluation.order import read_variations
 
         decoded: dict[int, Variations] = {}
@@ -77,7 +77,7 @@ class ProbeMotion(ClipStudy):
             probes[name] = probe(predictor, seen, names, self.prompt_texts(predictor, names))
             observed[name] = seen
         label = probes[self.model][0].answer
-        opposite = self.opposite.strip() or PARTNER.get(label, "")
+        opposite = self.opposite.strip() or PARTNER.get(label) or opposite_of(label, names)
         measures = {}
         for name, predictor in predictors.items():
             texts = self.prompt_texts(predictor, [*names, *([opposite] if opposite else [])])
@@ -112,7 +112,7 @@ class Probe:
     variance: float  # see ``Observation``
     central_difference: float  # see ``Observation``
     map_change: float  # see ``Observation``
-    opposite: str  # the partner of that label, else the best other label reversed; "" for a single class name
+    opposite: str  # the opposite of that label, else the best other label reversed; "" for a single class name
     opposite_score: float  # of the opposite, in [0, 1]; 0 where there is none
 
     def as_json(self) -> Document:
@@ -154,7 +154,7 @@ def probe(
     ranked = {o.variation: [predictor.rank(f, labels, sentences) for f in o.frames.split(1)] for o in observed}
     own = ranked["as it is"][0][0].label
     others = [p.label for p in ranked["reversed"][0] if p.label != own]
-    opposite = PARTNER[own] if PARTNER.get(own) in others else next(iter(others), "")
+    opposite = PARTNER[own] if PARTNER.get(own) in others else opposite_of(own, others) or next(iter(others), "")
     probes: list[Probe] = []
     for o in observed:
         draws = ranked[o.variation]
@@ -274,6 +274,21 @@ class MotionProbes(ModelsResult[ProbeMotion]):
             series[name] = [(plain.answer, plain.score, turned.score), *against]
         return charts.slopes(series, ends=("forward", "reversed"), title="Scores when the clip is reversed")
 
+    def measures(self) -> Table:
+        """The evidence: a row for each measure, with its meaning and a reference value."""
+        rows = [
+            [
+                name.replace("_", " "),
+                *(own[name]["value"] for own in self.evidence.values()),
+                one["meaning"],
+                one["reference"],
+            ]
+            for name, one in next(iter(self.evidence.values())).items()
+        ]
+        opposite = f" Opposite: {self.opposite}." if self.opposite else ""
+        note = f"On this clip, for the label “{self.label}”.{opposite}"
+        return Table("evidence", "Evidence of motion", ["measure", *self.evidence, "meaning", "reference"], rows, note)
+
     def report(self) -> Report:
         """Verdicts, the charts and the table of every model's probes."""
         rows = [[name, *asdict(p).values()] for name, probes in self.probes.items() for p in probes]
@@ -281,6 +296,6 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         note = "score, logit and rank are of the model's top label for the original clip."
         slopes = Picture("slopes", "Forward and reversed", self.slopes(), "Solid: its answer; dashed: the opposite.")
         chart = Picture("variations", "Variations of the clip, as bars", self.chart())
-        parts = [slopes, chart, Table("probes", "Variations of the clip", columns, rows, note)]
+        parts = [slopes, self.measures(), chart, Table("probes", "Variations of the clip", columns, rows, note)]
         lead, clip = " ".join(self.verdicts), Path(self.study.clip).name
         return self._report("Test of motion", lead, parts, clip=clip, texts=self.study.texts)

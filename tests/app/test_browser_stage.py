@@ -156,3 +156,18 @@ def test_a_click_on_a_patch_shows_what_it_draws_on(open_page: Opener, services: 
     assert t == 3 and heat == pytest.approx(floats(expected["heat"]).tolist())
     page.locator("#stage .ezs").press("Escape")
     assert stage(page, "stage.state.reads") is None
+
+
+def test_values_of_the_frames_are_drawn_on_request(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    upload(page, movie)
+    name_classes(page, "waving, clapping")
+    analyse(page)
+    page.locator("#frames-readout").click()
+    expect(page.locator("#stage .ezs-bars > div")).to_have_count(8, timeout=20_000)
+    expect(page.locator("#frames-told")).to_contain_text("any-frame bound")
+    frames = stage(page, "stage.state.doc.frames")
+    for one in frames["models"]:  # type: ignore[index]
+        assert sum(one["values"]) == pytest.approx(one["all"])
+    page.locator("#stage [data-direction=reversed]").click()
+    expect(page.locator("#stage .ezs-values")).to_be_hidden()

@@ -17,6 +17,7 @@ from ezclip.checkpoints.cards import measured, shipped_variants
 from ezclip.checkpoints.identity import Identity
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import sample_entry
+from ezclip.evaluation.evidence import MEANING, told
 from ezclip.evaluation.run import Evaluation
 from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
@@ -52,6 +53,13 @@ def test_what_moved_since_the_last_analysis(services: Services, movie: Path) -> 
     assert "▲ 2" in page and "▼ 2" in page and "▲" not in html.rankings(after)
     own = html.own_sentences({"<i>": "a <b> b"})
     assert "&lt;i&gt; → “a &lt;b&gt; b”" in own
+
+
+def test_words_stand_by_their_relevance() -> None:
+    page = html.words("a <b>", {"base": [("a", 0.0), ("<b>", 0.0)], "ezclip": [("a", 0.25), ("<b>", 0.75)], "x": []})
+    assert "<b>&" not in page and "&lt;b&gt;<small>75%" in page and "a<small>25%" in page
+    assert 'height:26px"></i>&lt;b&gt;' in page and 'height:9px"></i>a' in page  # 26 * 1/3
+    assert page.count("no word speaks") == 1 and html.words("a", {"base": []}).strip() == ""
 
 
 def test_the_temporal_prompts_of_a_layer(analysis: Analysis) -> None:
@@ -150,13 +158,19 @@ def test_slopes_and_dots_stand_where_the_scores_are() -> None:
     sees.append(probe("shuffled", "Opening something", 0.5, 0))
     study = ProbeMotion("x.mp4", "a, b")
     both = {"base": blind, "ezclip": sees}
-    page = html.motion(MotionProbes(study, [Identity("base"), Identity("ezclip")], both, "Opening something", "", {}))
+    measured = [{"any_frame": 0.25, "curvature": 90.0}, {"any_frame": 1.0, "curvature": float("nan")}]
+    evidence = dict(zip(both, map(told, measured), strict=True))
+    models = [Identity("base"), Identity("ezclip")]
+    page = html.motion(MotionProbes(study, models, both, "Opening something", "<closing>", evidence))
     first, second = page.split("<figure")[1:]
     assert 'y1="111.0" x2="270" y2="111.0"' in first and "best other answer" in first  # 26 + 170 * (1 - 0.5)
     assert 'y="110.8"' in first and 'y="127.8"' in first, "the numbers 50 and 45 keep 17 apart around y = 115.25"
     assert 'y1="26.0" x2="270" y2="153.5"' in second and 'y1="196.0" x2="270" y2="68.5"' in second
     assert "the opposite" in second and "<a>" not in page and "&lt;a&gt;" in page
-    dots = second.split("ez-probes")[1]
+    dots, measures = second.split("ez-probes")[1].split("ez-evidence")
+    assert 'cx="25.0%"' in measures and 'cx="100.0%"' in measures and "&lt;closing&gt;" in measures
+    assert measures.count('cx="50.0%"') == 1, "90 of 180 degrees; the other has no curvature"
+    assert all(text in measures for text in ("any frame", "90°<br>–", MEANING["any_frame"][1]))
     assert dots.count("ez-hollow") == 1 and 'ez-second ez-hollow"><line x1="0" x2="25.0%"' in dots
     assert dots.count('cx="50.0%"') == 3, "two of the blind model, one of the other"
     assert page.index("ez-verdict") < page.index("<svg") < page.index("<details>") < page.index("<table")

@@ -1,7 +1,8 @@
 """Detects the format of a data set and reads it as names with labels.
 
 Formats: a folder for each class (videos or folders of frames), the EZ-CLIP release's lists, UCF-101 and HMDB-51
-splits, Kinetics CSV, Something-Something v2 JSON, WebDataset shards, and this project's JSONL, CSV and Parquet.
+splits, Kinetics CSV, Something-Something v2 and Something-Else JSON, Chirality in Action and UCF101-DS CSV, RTime JSON,
+WebDataset shards, and this project's JSONL, CSV and Parquet.
 """
 
 import csv

@@ -1,11 +1,13 @@
 """What a list of labelled videos is read into."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import Any, Literal
 
 from ezclip.errors import ConfigError
+from ezclip.text.labels import same_name
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,19 @@ class Listing:
     names: list[str]  # of files or folders, as listed; relative ones lie below the data set's root
     labels: list[str]  # one per name, with CamelCase and underscores split
     root: Path  # default folder of the videos
-    extra: dict[str, list[Any]] = field(default_factory=dict)  # the columns partner and family of a manifest
+    extra: dict[str, list[Any]] = field(default_factory=dict)  # the columns partner and family, where they are known
+
+    def only(self, labels: Iterable[str]) -> "Listing":
+        """The videos of some classes; names are compared without case and punctuation."""
+        wanted = set(map(same_name, labels))
+        kept = [same_name(label) in wanted for label in self.labels]
+        extra = {key: list(compress(values, kept)) for key, values in self.extra.items()}
+        return replace(
+            self, names=list(compress(self.names, kept)), labels=list(compress(self.labels, kept)), extra=extra
+        )
 
 
-Videos = Iterable[tuple[str, ...]]  # name, label and, of a manifest, partner and family
+Videos = Iterable[tuple[str | None, ...]]  # name, label and, where they are known, partner and family
 Reader = Callable[[Path, Options], tuple[str, Videos]]  # returns the format's display name, too
 
 

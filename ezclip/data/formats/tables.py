@@ -1,10 +1,11 @@
-"""Files of rows with named fields: Kinetics CSV, Something-Something v2 JSON, and this project's CSV and manifests."""
+"""Files of rows with named fields: Kinetics and other CSV, JSON of Something-Something v2, and manifests."""
 
 import csv
 import json
 import re
 from pathlib import Path
 
+from ezclip.data.formats import order
 from ezclip.data.formats.listing import Options, Videos, bad_row
 from ezclip.data.manifest import read_rows
 from ezclip.errors import ConfigError
@@ -23,6 +24,10 @@ def rows(path: Path, options: Options) -> tuple[str, Videos]:
         columns, numbered = set(reader.fieldnames or ()), list(enumerate(reader, 2))
     if {"label", "youtube_id"} <= columns:
         return "Kinetics CSV", _kinetics(path, numbered, options)
+    if order.CHIRAL <= columns:
+        return "Chirality in Action CSV", order.chiral(path, numbered, options)
+    if order.SHIFTED <= columns:
+        return "UCF101-DS CSV", order.shifted(path, numbered)
     if not {"path", "label"} <= columns:
         raise ConfigError(f"{path.name} has the columns {', '.join(sorted(columns))}; path and label are needed.")
     for number, row in numbered:
@@ -32,8 +37,10 @@ def rows(path: Path, options: Options) -> tuple[str, Videos]:
 
 
 def something(path: Path, _: Options) -> tuple[str, Videos]:
-    """Read Something-Something v2, whose labels are the templates."""
+    """Read Something-Something v2 or Something-Else, whose labels are the templates; or RTime."""
     listed = json.loads(path.read_text("utf-8"))
+    if isinstance(listed, dict) and any("forward_captions" in row for row in listed.values() if isinstance(row, dict)):
+        return "RTime JSON", order.rtime(path, listed)
     if not isinstance(listed, list):
         raise ConfigError(f"{path.name} is not a JSON list of videos as in Something-Something v2.")
     videos = []

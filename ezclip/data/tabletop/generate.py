@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from ezclip.data.manifest import MANIFEST
-from ezclip.data.tabletop.classes import LABELS, MOTIONS, PARTNER, Names
+from ezclip.data.tabletop.classes import MOTIONS, PARTNER, Names
 from ezclip.data.tabletop.families import FAMILIES
 from ezclip.data.tabletop.render import FPS, Rendered, render
 from ezclip.data.tabletop.scene import FRAME
+from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
 from ezclip.data.tabletop.truth import INDEX
 from ezclip.errors import ConfigError
 from ezclip.files import sha256_of, write_atomically, write_json
@@ -24,8 +25,9 @@ from ezclip.progress import Progress, Steps
 from ezclip.types import Document
 from ezclip.video.encode import write_mp4
 
-Split = Literal["train", "val", "ood"]
+Split = Literal["train", "val", "ood", "static"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+SHEET = "contact_sheet.png"
 SHEET_FRAMES = [2, 10, 20, 30, 37]  # of a clip on the contact sheet
 
 
@@ -52,12 +54,13 @@ def synthesise(
 ) -> Steps[Path]:
     """Draw a split of the benchmark.
 
-    Twins have the same number in their two class folders. In "ood" the families alternate.
+    Twins have the same number in their two class folders. In "ood" the families alternate; in "static" each scene comes
+    in the versions of ``static_bias``, which are named as families, and the camera's motions are left out.
 
     Args:
         out: receives ``SPLIT/<label>/<number>.mp4``, ``SPLIT/manifest.jsonl`` and a contact sheet.
         clips_per_class: at least 1.
-        split: "train", "val" or "ood".
+        split: one of ``SPLITS``.
         seed: of the whole split, not negative.
         masks: also write ``<number>.masks.npz``.
         workers: processes; None uses one per core.
@@ -74,16 +77,17 @@ def synthesise(
             f"of {', '.join(SPLITS)} are allowed."
         )
     folder = Path(out) / split
-    jobs = [_job(folder, split, seed, names, number, masks) for names in MOTIONS for number in range(clips_per_class)]
+    motions = MOTIONS_OF_THINGS if split == "static" else MOTIONS
+    jobs = [_job(folder, split, seed, names, number, masks) for names in motions for number in range(clips_per_class)]
     rows: list[Document] = []
-    total = len(LABELS) * clips_per_class
+    total = sum(map(len, motions)) * clips_per_class
     for drawn in _run(jobs, workers):
         rows += drawn
         yield Progress(len(rows) / total, f"drawing {split}, clip {len(rows)} of {total}")
     rows.sort(key=lambda row: row["path"])
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     write_atomically(folder / MANIFEST, lambda p: p.write_text(text, encoding="utf-8"))
-    _contact_sheet(jobs).save(folder / "contact_sheet.png")
+    _contact_sheet(jobs).save(folder / SHEET)
     return folder / MANIFEST
 
 
@@ -98,20 +102,30 @@ def images_again(split: Split, seed: int, label: str, number: int) -> np.ndarray
     """The frames of one clip of a split as ``draw_again`` writes them, uint8 (n, H, W, 3), before they are encoded."""
     names = next(names for names in MOTIONS if label in names)
     job = _job(Path(), split, seed, names, number, masks=False)
-    clip = render(names, job.seed, job.family)
+    clip = _rendered(job)
     return (clip if label == names[0] else clip.reversed()).images
 
 
 def _job(folder: Path, split: Split, seed: int, names: Names, number: int, masks: bool) -> Job:
-    family = list(FAMILIES)[number % len(FAMILIES)] if split == "ood" else None
-    return Job(folder, split, names, number, clip_seed(seed, split, list(MOTIONS).index(names), number), family, masks)
+    families = {"ood": list(FAMILIES), "static": list(VERSIONS)}.get(split)
+    scene = number // len(VERSIONS) if split == "static" else number
+    own_seed = clip_seed(seed, split, list(MOTIONS).index(names), scene)
+    return Job(folder, split, names, number, own_seed, families and families[number % len(families)], masks)
+
+
+def _rendered(job: Job) -> Rendered:
+    """The clip of the motion's first class."""
+    if job.split == "static" and job.family:
+        return VERSIONS[job.family](job.names, job.seed)
+    return render(job.names, job.seed, job.family)
 
 
 def _contact_sheet(jobs: list[Job]) -> Image.Image:
     """Five frames of a clip of each motion or, out of distribution, of three clips of each family."""
     if jobs[0].family:
-        groups = [[job for job in jobs if job.family == family] for family in FAMILIES]
-        picked = [group[i * len(group) // 3] for group in groups if group for i in range(3)]
+        families = dict.fromkeys(job.family for job in jobs)
+        groups = [[job for job in jobs if job.family == family] for family in families]
+        picked = [group[i * len(group) // 3] for group in groups for i in range(3)]
     else:
         picked = [next(job for job in jobs if job.names == names) for names in MOTIONS]
     columns, width, height = 3, FRAME * len(SHEET_FRAMES) + 12, FRAME + 34
@@ -119,7 +133,7 @@ def _contact_sheet(jobs: list[Job]) -> Image.Image:
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for i, job in enumerate(picked):
         x, y = i % columns * width, i // columns * height
-        images = render(job.names, job.seed, job.family).images[SHEET_FRAMES]
+        images = _rendered(job).images[SHEET_FRAMES]
         sheet.paste(Image.fromarray(np.concatenate(list(images), axis=1)), (x, y + 30))
         pen.text((x + 2, y), f"{job.family}: {job.names[0]}" if job.family else job.names[0], fill="black", font=font)
         pen.text((x + 2, y + 14), f"backwards: {job.names[1]}" if len(job.names) > 1 else "", fill="grey", font=font)
@@ -137,7 +151,7 @@ def _run(jobs: list[Job], workers: int | None) -> Iterator[list[Document]]:
 
 def draw(job: Job) -> list[Document]:
     """Write a clip, and its twin where it has one, and return their manifest rows."""
-    forwards = render(job.names, job.seed, job.family)
+    forwards = _rendered(job)
     return [_write(job, label, clip) for label, clip in zip(job.names, (forwards, forwards.reversed()))]
 
 

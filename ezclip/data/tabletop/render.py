@@ -30,7 +30,7 @@ class Rendered:
         return Rendered(self.images[::-1], self.masks[::-1])
 
 
-def render(names: Names, seed: int, family: str | None = None) -> Rendered:
+def render(names: Names, seed: int, family: str | None = None, *, foreground: bool = True) -> Rendered:
     """Draw a clip of a motion's first class; its reverse is one of its second, if there is one.
 
     Scene, things, distractors, light, camera jitter, speed and pauses come from ``seed`` alone.
@@ -39,6 +39,7 @@ def render(names: Names, seed: int, family: str | None = None) -> Rendered:
         names: a key of ``classes.MOTIONS``.
         seed: any non-negative integer.
         family: a key of ``families.FAMILIES`` for an out-of-distribution clip, or None.
+        foreground: whether to draw the moving things; the rest is the same without them.
     """
     rng = np.random.default_rng(seed)
     kind = FAMILIES[family] if family else ORDINARY
@@ -58,7 +59,8 @@ def render(names: Names, seed: int, family: str | None = None) -> Rendered:
         scene = timeline(s)
         camera = replace(scene.camera, x=scene.camera.x + jitter[t, 0], y=scene.camera.y + jitter[t, 1])
         others = [replace(p, x=p.x + speed * time[t]) for p, speed in bystanders]
-        frame, masks[t] = compose(background, Scene([*others, *scene.placements], camera))
+        actors = [p for p in scene.placements if foreground or not p.moving]
+        frame, masks[t] = compose(background, Scene([*others, *actors], camera))
         r, c = corners[t]
         lit = np.asarray(frame, np.float32) * (light[t] * cast_) + grain[r : r + FRAME, c : c + FRAME]
         images[t] = np.clip(lit, 0, 255)

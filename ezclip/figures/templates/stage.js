@@ -29,6 +29,7 @@ function ezStage(root, hooks = {}) {
     oninput: () => { pause(); state.at = +range.value; paint(); }});
   const ticks = make("div", {class: "ezs-ticks", "aria-hidden": "true"});
   const thumbs = make("div", {class: "ezs-thumbs"});
+  const values = make("div", {class: "ezs-values", hidden: true});
   const clock = make("output", {class: "ezs-clock"});
   const readout = make("p", {class: "ezs-readout"});
   const scale = make("div", {class: "ezs-scale"});
@@ -47,7 +48,7 @@ function ezStage(root, hooks = {}) {
       make("button", {type: "button", "aria-label": "Frame before", onclick: () => step(-1)}, "‹"),
       make("button", {type: "button", "aria-label": "Next frame", onclick: () => step(1)}, "›"),
       make("div", {class: "ezs-track"}, range, ticks), clock),
-    thumbs,
+    values, thumbs,
     make("details", {class: "ezs-more"}, make("summary", {}, "Colours and speed"), make("div", {class: "ezs-options"},
       choice("Speed", SPEEDS, 1, value => state.speed = value, value => `${value}×`),
       make("label", {}, make("input", {type: "checkbox", checked: true,
@@ -68,11 +69,12 @@ function ezStage(root, hooks = {}) {
     if (!doc) return;
     Object.assign(state.films, doc.films);
     if (doc.partial) {
-      if (state.doc && state.doc.key === doc.key) { Object.assign(state.doc, doc.partial); answers(); }
+      if (state.doc && state.doc.key === doc.key) { Object.assign(state.doc, doc.partial); answers(); frameValues(); }
       return;
     }
     const fresh = !state.doc || state.doc.key !== doc.key;
-    state.doc = {...doc, results: {}};
+    const kept = !fresh && state.doc.frames?.label === doc.label && state.doc.models.length === doc.models.length;
+    state.doc = {...doc, results: {}, frames: doc.frames || (kept ? state.doc.frames : null)};
     state.film = state.films[doc.film] || null;
     if (state.film && picture.src !== state.film.picture) picture.src = state.film.picture;
     state.films = {[doc.film]: state.film};
@@ -198,6 +200,33 @@ function ezStage(root, hooks = {}) {
     }));
     state.sample = -1;
   }
+  /* Shapley values of the frames in their order, one bar a model, on one scale; a dot: the frame alone is right. */
+  function frameValues() {
+    const {doc, direction} = state, frames = doc.frames;
+    values.hidden = !frames || direction !== "forward";
+    if (values.hidden) return;
+    const all = frames.models.flatMap(one => one.values.flatMap((v, t) => [v - (one.margin?.[t] ?? 0),
+      v + (one.margin?.[t] ?? 0)])), high = Math.max(0, ...all), low = Math.min(0, ...all), span = high - low || 1;
+    const place = v => `${100 * (high - v) / span}%`, colour = i => i === frames.models.length - 1 ? "second" : "first";
+    const signed = v => (v < 0 ? "−" : "+") + Math.abs(v).toFixed(3);
+    const told = (one, i, t) => `${doc.models[i].name}: ${signed(one.values[t])}` + (one.margin ?
+      ` ± ${one.margin[t].toFixed(3)}` : "") + (one.alone[t] ? ", this frame alone ranks the label first" : "");
+    values.replaceChildren(
+      make("p", {}, make("b", {}, `Shapley values of the frames for “${frames.label}”, by ${frames.game}. `), frames.meaning),
+      make("p", {class: "ezs-key"}, ...frames.models.map((one, i) => make("span", {class: `ezs-${colour(i)}`}, make("i", {}),
+        ` ${doc.models[i].name}, sum ${signed(one.all)}`)), make("span", {}, make("i", {class: "ezs-alone"}),
+        " this frame alone ranks the label first"),
+        make("span", {}, `scale ${signed(low)} to ${signed(high)}`)),
+      make("div", {class: "ezs-bars"}, ...frames.models[0].values.map((_, t) => make("div", {"data-frame": t,
+        title: `Frame ${t + 1}. ` + frames.models.map((one, i) => told(one, i, t)).join("; ")},
+        make("hr", {style: `top:${place(0)}`}), ...frames.models.map((one, i) => {
+          const v = one.values[t], margin = one.margin?.[t];
+          const range = (from, to) => `top:${place(to)};bottom:calc(100% - ${place(from)})`;
+          return make("span", {class: `ezs-${colour(i)}`}, make("i", {style: range(Math.min(0, v), Math.max(0, v))}),
+            ...(margin ? [make("u", {style: range(v - margin, v + margin)})] : []),
+            ...(one.alone[t] ? [make("b", {class: "ezs-alone", style: `top:${place(Math.max(0, v))}`})] : []));
+        })))));
+  }
   function tile(context, index, width, height) {
     if (!picture.complete || !picture.naturalWidth) return;
     const {film} = state, column = index % film.columns, row = Math.floor(index / film.columns);
@@ -297,7 +326,7 @@ function ezStage(root, hooks = {}) {
       const on = one.dataset.direction === direction;
       one.setAttribute("aria-checked", on); one.tabIndex = on ? 0 : -1;
     }
-    thumbnails(); answers(); legend(); paint();
+    thumbnails(); answers(); frameValues(); legend(); paint();
   }
   function go(slot) { state.at = places()[slot]; paint(); }
   function step(by) {

@@ -50,6 +50,7 @@ def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
     return {
         "key": clip.source,
         "clip": clip.name,
+        "label": analysis.target,
         "films": films or {},
         "film": film_key(analysis),
         "seconds": [round(float(s), 4) for s in clip.seconds],

@@ -81,6 +81,63 @@ def own_jsonl(lists: Path, videos: Path) -> tuple[Path, Options]:
     return lists / "own.jsonl", Options()
 
 
+CHIRAL = (
+    "verb_forward,verb_reverse,noun_abstract,triplet_id,id_forward,id_reverse,split\n"
+    "Folding,Unfolding,\"['something']\",0a1b2c3d,11;12,13,validation\n"
+    "Folding something,Unfolding something,\"['something']\",0a1b2c3e,12;14,15,validation\n"
+    "Opening,Closing,\"['door']\",0a1b2c3f,16,17,train\n"
+)
+
+
+def test_groups_of_chirality_in_action(tmp_path: Path) -> None:
+    path = tmp_path / "chiral_groups-ssv2-validation.csv"
+    path.write_text(CHIRAL)
+    listing = read_listing(path, Options(subset="test"))
+    assert listing.form == "Chirality in Action CSV"
+    assert listing.names == ["11", "12", "13", "14", "15"], "12 is in two groups of one class"
+    assert listing.labels == ["Folding something"] * 2 + ["Unfolding something", "Folding something"] + [
+        "Unfolding something"
+    ]
+    assert listing.extra == {
+        "partner": [{"F": "Unfolding something", "U": "Folding something"}[x[0]] for x in listing.labels]
+    }
+    assert read_listing(path, Options(subset="train")).labels == ["Opening door", "Closing door"]
+    (tmp_path / "12.webm").touch()
+    found = finish(check(listing, decode=False))
+    assert [(row["label"], row["partner"]) for row in found.rows] == [("Folding something", "Unfolding something")]
+
+
+def test_captions_of_rtime(tmp_path: Path) -> None:
+    def video(forward: str, reverse: str) -> dict[str, object]:
+        return {"temporal": True, "forward_captions": [forward], "reverse_captions": [reverse], "url": ""}
+
+    path = tmp_path / "test.json"
+    path.write_text(json.dumps({"1": video("A door opens.", "A door closes."), "2": video("Same.", "same")}))
+    listing = read_listing(path)
+    assert (listing.form, listing.names) == ("RTime JSON", ["1", "1_reversed"])
+    assert listing.labels == ["A door opens.", "A door closes."] == listing.extra["partner"][::-1]
+
+
+def test_families_of_ucf101_ds(tmp_path: Path) -> None:
+    path = tmp_path / "ucf101-DS_eval.csv"
+    rows = ["BilliardsShot,a.mp4,1,night,style", "ApplyEyeMakeup,b.mp4,2,,scene"]
+    path.write_text("label,filename,video_id,shift,category\n" + "\n".join(rows))
+    listing = read_listing(path)
+    assert listing.names == ["BilliardsShot/a.mp4", "ApplyEyeMakeup/b.mp4"]
+    assert listing.labels == ["Billiards", "Apply Eye Makeup"] and set(listing.labels) <= set(label_set("ucf101"))
+    assert listing.extra == {"partner": [None, None], "family": ["night", "scene"]}
+
+
+def test_something_else_and_its_temporal_classes(tmp_path: Path) -> None:
+    path = tmp_path / "validation.json"
+    templates = ["Covering [something] with [something]", "Holding [something]"]
+    rows = [{"id": str(i), "label": "", "template": text, "placeholders": []} for i, text in enumerate(templates)]
+    path.write_text(json.dumps(rows))
+    listing = read_listing(path)
+    assert listing.labels == ["Covering something with something", "Holding something"]
+    assert listing.only(label_set("ssv2_temporal")).names == ["0.webm"]
+
+
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
     for i, (name, label) in enumerate(EXPECTED.items()):
@@ -176,6 +233,9 @@ def test_a_missing_video_is_not_replaced_by_its_namesake_of_another_class(videos
         ("TaiChi_test_split1.txt", "a.avi 1\nb.avi 5\n", "line 2"),
         ("a.csv", "path,label\na.mp4,x\nb.mp4,\n", "line 3"),
         ("a.csv", "label,youtube_id,time_start,time_end\nx,abc,0,ten\n", "line 2"),
+        ("a.csv", CHIRAL + "Lifting,,x,0a,18,19,train\n", "line 5"),
+        ("a.csv", "label,filename,shift,category\nx,a.mp4,,\n,b.mp4,,\n", "line 3"),
+        ("a.json", '{"1": {"forward_captions": ["a"], "reverse_captions": []}}', "line 1"),
         ("a.json", '[{"id": 1, "template": "x"}, {"id": 2}]', "entry 2"),
         ("a.jsonl", '{"path": "a", "label": "x"}\n{"path": "b"}\n', "line 2"),
         ("a.jsonl", '{"path": "a", "label": "x"}\nhello\n', "line 2"),

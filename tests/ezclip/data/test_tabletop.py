@@ -11,6 +11,7 @@ from ezclip.data.tabletop.classes import LABELS, MOTIONS, PAIRS, PARTNER
 from ezclip.data.tabletop.families import FAMILIES
 from ezclip.data.tabletop.generate import clip_seed, synthesise
 from ezclip.data.tabletop.render import NUM_FRAMES, render
+from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
 from ezclip.data.tabletop.stills import stills
 from ezclip.errors import ConfigError
 from ezclip.progress import finish
@@ -105,6 +106,15 @@ def test_families_change_the_picture_not_the_twins(family: str) -> None:
 def test_ood_goes_through_the_families(tmp_path: Path) -> None:
     rows = read_rows(finish(synthesise(tmp_path, clips_per_class=len(FAMILIES), split="ood", seed=1)))
     assert {row.family for row in rows} == set(FAMILIES)
+
+
+@pytest.mark.slow
+def test_static_shows_each_scene_in_all_versions(tmp_path: Path) -> None:
+    manifest = finish(synthesise(tmp_path, clips_per_class=len(VERSIONS), split="static", seed=1, workers=1))
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    assert {row["label"] for row in rows} == {label for names in MOTIONS_OF_THINGS for label in names}
+    own = [row for row in rows if row["label"] == "Opening something"]
+    assert [row["family"] for row in own] == list(VERSIONS) and len({row["seed"] for row in own}) == 1
 
 
 @pytest.mark.slow

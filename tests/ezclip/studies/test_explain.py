@@ -45,8 +45,13 @@ def test_faithfulness_of_both_maps(host: Host, movie: Path) -> None:
 
 @pytest.mark.slow
 def test_shapley_values_of_frames_and_relevance_of_words(host: Host, movie: Path) -> None:
-    asked = Explain(str(movie), "moving something up, moving something down", shapley=True, words=True)
-    answer = finish(asked.run(host)).as_json()
+    asked = Explain(str(movie), "moving something up, moving something down", shapley=True, words=True, tokens=True)
+    maps = finish(asked.run(host))
+    answer, tables = maps.as_json(), {part.name: part for part in maps.report().parts}
+    norms = answer["tokens"]["tabletop/ezclip"]
+    assert len(norms["layers"]) == len(norms["prompts"]) == 4 and norms["layers"][0]["high"] is None
+    assert answer["tokens"]["tabletop/base"]["register"] is None and isinstance(norms["register"], bool)
+    assert len(tables["tokens"].rows) == 8 and len(tables["shapley"].rows) == 16
     assert finish(Explain(str(movie), "a, b", baseline="").run(host)).as_json()["shapley"] is None
     model, base = answer["shapley"]["tabletop/ezclip"], answer["shapley"]["tabletop/base"]
     assert base["removal"] == base["readout"] and model["removal"] != model["readout"]

@@ -75,7 +75,8 @@ def test_files(tmp_path: Path) -> None:
 def test_sets_that_ship() -> None:
     sizes = {name: len(label_set(name)) for name in label_sets()}
     assert sizes == {
-        "hmdb51": 51, "kinetics400": 400, "kinetics600_unseen": 231, "ssv2": 174, "tabletop": 31, "ucf101": 101,
+        "hmdb51": 51, "kinetics400": 400, "kinetics400_temporal": 32, "kinetics600_unseen": 231, "ssv2": 174,
+        "ssv2_temporal": 18, "tabletop": 31, "ucf101": 101,
     }  # fmt: skip
     assert "Apply Eye Makeup" in label_set("ucf101")
     with pytest.raises(LabelError, match="choose one of hmdb51"):

@@ -1,0 +1,40 @@
+"""Under the stage: which frames carry the score, on request."""
+
+from functools import partial
+from typing import Any
+
+import gradio as gr
+
+from app import html
+from app.events import start, stop
+from app.services import Services
+from ezclip.errors import UserError
+from ezclip.progress import Steps
+from ezclip.studies.analysis_report import Analysis
+from ezclip.studies.stage.frames import drawn_values, told_values, values_of_frames
+
+BUTTONS = {
+    "readout": "Which frames carry the score?",
+    "removal": "By removal (slower: one pass for each set of frames)",
+}
+
+
+def frame_values(services: Services, state: gr.State, stage: gr.HTML) -> None:
+    """Lay out the buttons and register their handlers; the values are drawn on the stage."""
+    with gr.Row():
+        run = {game: gr.Button(title, size="sm", elem_id=f"frames-{game}") for game, title in BUTTONS.items()}
+        cancel = gr.Button("Cancel", size="sm", elem_id="frames-cancel", min_width=80)
+    told = gr.HTML("", elem_id="frames-told")
+
+    def work(game: str, analysis: Analysis | None) -> Steps[Any]:
+        if analysis is None:
+            raise UserError("Analyse a clip first; then its frames can be weighed.")
+        removed = game == "removal"
+        found = yield from services.in_turn(partial(values_of_frames, analysis=analysis, removed=removed))
+        return html.verdict(told_values(found), []), drawn_values(analysis, found, game)
+
+    jobs = [
+        start(button.click, partial(work, game), [state], [told, stage], list, show_progress="hidden")
+        for game, button in run.items()
+    ]
+    stop(cancel, jobs, told)

@@ -1,0 +1,61 @@
+"""Which frames carry the score of a clip's label: their Shapley values under every model of an analysis."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ezclip.progress import Report, Steps, in_thread, within
+from ezclip.studies.host import Host
+from ezclip.types import Document
+
+if TYPE_CHECKING:
+    from ezclip.explanation.shapley import FrameValues
+    from ezclip.predictor import Encoded, Predictor
+
+MEANING = {
+    "readout": "Which frame's vector speaks for the label, all frames in place?",
+    "removal": "Which frame is needed? The others are hidden from its prompts.",
+}
+
+
+def values_of_frames(host: Host, analysis: Any, *, removed: bool = True) -> Steps[dict[str, FrameValues]]:
+    """By model, the Shapley values for the label of an ``Analysis``: by readout and, if ``removed``, by removal."""
+    clip = yield from host.clip(analysis.study["clip"], len(analysis.clip))  # the analysis may hold smaller frames
+    found = {}
+    for i, r in enumerate(analysis.results):
+        predictor, part = host.predictor(r.name), 1 / len(analysis.results)
+        encoded, texts = host.encode(predictor, clip), analysis.study.prompt_texts(predictor, analysis.names)
+        work = partial(_values, predictor, encoded, texts, analysis.target, removed)
+        steps = in_thread(work, "Shapley values of the frames")
+        found[r.name] = yield from within(steps, i * part, (i + 1) * part, f"{r.name}: ")
+    return found
+
+
+def _values(
+    predictor: Predictor, encoded: Encoded, texts: dict[str, list[str]], label: str, removed: bool, report: Report
+) -> FrameValues:
+    from ezclip.explanation.shapley import frame_values
+
+    text = predictor.encode_texts(texts[label]).mean(dim=0)
+    answers = [predictor.rank(frame, list(texts), texts)[0].label for frame in encoded.frames.split(1, dim=1)]
+    return frame_values(encoded, text, answers, label, report, removed=removed)
+
+
+def drawn_values(analysis: Any, found: dict[str, FrameValues], game: str) -> Document:
+    """The values of one game, for a stage that draws them under its frames."""
+    models = [
+        getattr(values, game).as_json() | {"alone": [answer == values.label for answer in values.answers]}
+        for values in found.values()
+    ]
+    frames = {"label": analysis.target, "game": game, "meaning": MEANING[game], "models": models}
+    return {"key": analysis.clip.source, "partial": {"frames": frames}}
+
+
+def told_values(found: dict[str, FrameValues]) -> str:
+    """The any-frame bound of every model, as a sentence."""
+    said = []
+    for name, values in found.items():
+        alone = sum(answer == values.label for answer in values.answers)
+        said.append(f"{name} {'yes' if alone else 'no'} ({alone} of {len(values.answers)} frames)")
+    return f"Does a frame alone rank the label first (any-frame bound)? {', '.join(said)}."

@@ -1,0 +1,25 @@
+"""Shapley values of frames, for the stage."""
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from ezclip.explanation.shapley import FrameValues, Shapley
+from ezclip.studies.stage.frames import MEANING, drawn_values, told_values
+
+
+def test_values_and_the_any_frame_bound() -> None:
+    values = Shapley(np.array([0.5, -0.25]), None, 0.25)
+    found = {
+        "base": FrameValues(values, None, ["a", "b"], "a"),
+        "ezclip": FrameValues(Shapley(np.array([0.0, 1.0]), np.array([0.1, 0.2]), 1.0), None, ["b", "b"], "a"),
+    }
+    analysis = SimpleNamespace(target="a", clip=SimpleNamespace(source="s"))
+    drawn = drawn_values(analysis, found, "readout")
+    frames = drawn["partial"]["frames"]
+    assert drawn["key"] == "s" and (frames["label"], frames["meaning"]) == ("a", MEANING["readout"])
+    base, model = frames["models"]
+    assert base["values"] == [0.5, -0.25] and base["margin"] is None and base["all"] == 0.25
+    assert base["alone"] == [True, False] and model["alone"] == [False, False] and model["margin"] == [0.1, 0.2]
+    assert told_values(found).endswith("base yes (1 of 2 frames), ezclip no (0 of 2 frames).")
+    assert found["base"].as_json()["removal"] is None
