@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -65,7 +64,7 @@ def build_from(
     except (ValueError, IndexError, ZeroDivisionError, TypeError, KeyError) as error:
         raise CheckpointError(f"{name} has tensors of unexpected shapes; give the authors' own file.") from error
     if method == "vificlip":
-        config["pixels"] = asdict(IMAGENET_PIXELS)
+        config["pixels"] = IMAGENET_PIXELS
     backbone = build_backbone(f"{method} {name.rpartition('.')[0] or name}", config, state)
     if method == "a5" and num_frames not in (None, stated):
         raise CheckpointError(f"{name} has learned positions for T = {stated} frames; it cannot take {num_frames}.")

@@ -34,13 +34,12 @@ from ezclip.collection.claims import STALE, claimed
 from ezclip.data.manifest import SUFFIXES, read_rows
 from ezclip.errors import ConfigError, VideoError
 from ezclip.files import PARTIAL, write_atomically, write_json
-from ezclip.model.ezclip import video_embeddings
+from ezclip.model.interface import video_embeddings
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Clip, Document
 from ezclip.video.read import Windows, describe, read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import view
 
 ABOUT, PLAN = "index.json", "clips.parquet"
 SHARD_BYTES = 4 << 30  # of video files in one shard, so that long videos are shared out, too
@@ -221,7 +220,7 @@ def _write(
     batch_size: int,
 ) -> Iterator[float]:
     """Embed the clips of one shard; yields the fraction done."""
-    T, size = predictor.model.num_frames, predictor.model.image_size
+    T = predictor.model.num_frames
     weights = predictor.identity.weights
     rows: list[Document] = []
     waiting: list[Tensor] = []  # views of the next batch, (T, 3, S, S) each
@@ -233,7 +232,7 @@ def _write(
             for window in _windows(root / clip["path"], T, seconds, step):
                 times = {"start": float(window.seconds[0]), "end": float(window.seconds[-1])}
                 own.append(clip | times | {"frames": window.indices.tolist()})
-                waiting.append(view(window.images, size))
+                waiting.append(predictor.model.view(window.images))
                 if len(waiting) == batch_size:
                     videos.append(_embed(predictor, waiting))
                     waiting.clear()

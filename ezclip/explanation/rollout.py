@@ -12,7 +12,8 @@ prompt's own row is dropped with the prompt; token-wise operations are omitted. 
 W (T x T x (1+N)) are needed, so the product is taken downwards from the top, row vectors times matrices.
 
 Where a transformer over frames follows, of ActionCLIP and A5, W starts from its own rollout F in place of the identity:
-F <- 1/2 * (F + F @ A) for each of its blocks, T x T, and 1/2 * (F + I) for a skip connection around them.
+F <- 1/2 * (F + F @ A) for each of its blocks, T x T, and 1/2 * (F + I) for a skip connection around them. Where a pool
+reads the answer (SigLIP, PE-Core) W starts from its attention to the tokens.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ def roll_out(
         F = (F + F @ rows(A[0])) / 2 if normalised else F + F @ A[0]
     W = torch.zeros(T, T, n, device=eye.device)
     W[:, :, 0] = (F + eye) / 2 if normalised and trace.skip else F  # the class tokens
+    if trace.pool is not None:
+        W = eye.unsqueeze(-1) * trace.pool
     if token is not None:
         W = torch.zeros_like(W[:1])
         W[0, token[0], token[1]] = 1.0

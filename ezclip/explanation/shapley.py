@@ -156,12 +156,13 @@ def frame_values(
 
     Exact for the sizes of ``EXACT``, otherwise sampled.
     """
-    T = encoded.frames.shape[1]
+    T, model = encoded.frames.shape[1], encoded.model
+    text = model.texts_for(encoded.video, text[None]).flatten(0, -2)[0]
 
     def solve(name: str, game: Game) -> Shapley:
         return exact(game, T) if T <= EXACT[name] else sampled(game, T)
 
     spoken = solve("readout", readout(encoded.frames[0], text))
-    if encoded.model.order_blind:
+    if model.order_blind:
         return FrameValues(spoken, spoken, answers, label)
     return FrameValues(spoken, solve("removal", removal(encoded, text, report)), answers, label)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
+from ezclip.errors import UserError
 from ezclip.explanation.methods import MapSettings
 from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report
@@ -57,6 +58,8 @@ class Explain(Study):
             labels, target = "\n".join(names), next(name for name in names if name.casefold() == key)
         study = build(Analyse, values_of(self) | {"labels": labels, "target": target})
         analysis = yield from within(study.run(host), 0.0, 0.5 if self.shapley else 1.0)
+        if (attribution := analysis.model.attribution).absent:
+            raise UserError(f"{self.model}: {attribution.note} Choose another, such as --method occlusion.")
         values, words = {}, {}
         for i, r in enumerate(analysis.results):
             predictor = host.predictor(r.name)
@@ -65,7 +68,7 @@ class Explain(Study):
                 part = 0.5 / len(analysis.results)
                 steps = in_thread(partial(_frame_values, predictor, encoded, texts, analysis.target), "Shapley values")
                 values[r.name] = yield from within(steps, 0.5 + i * part, 0.5 + (i + 1) * part, f"{r.name}: ")
-            if self.words:
+            if self.words and "blocks" not in predictor.model.lacks:
                 words[r.name] = _words(predictor, encoded, texts[analysis.target])
         return Maps(self, analysis, str(host.predictor(self.model).model.dtype), values, words)
 
@@ -76,7 +79,10 @@ def _frame_values(
     from ezclip.explanation.shapley import frame_values
 
     text = predictor.encode_texts(texts[label]).mean(dim=0)
-    answers = [predictor.rank(frame, list(texts), texts)[0].label for frame in encoded.frames.split(1, dim=1)]
+    alone = encoded.video.alone()
+    answers = [
+        predictor.rank(alone[frame : frame + 1], list(texts), texts)[0].label for frame in range(len(encoded.clip))
+    ]
     return frame_values(encoded, text, answers, label, report)
 
 

@@ -17,7 +17,8 @@ from ezclip.checkpoints.rivals import build_from
 from ezclip.checkpoints.store import save_backbone
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import build_backbone
-from ezclip.model.ezclip import EZCLIP, class_scores
+from ezclip.model.ezclip import EZCLIP
+from ezclip.model.interface import class_scores
 from ezclip.model.rivals.build import build_rival
 from tests.conftest import external
 
