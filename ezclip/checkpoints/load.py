@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import torch
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, clip_tag, model_folder, read_config
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, XCLIP_PREFIX, clip_tag, model_folder, read_config
 from ezclip.checkpoints.identity import Identity
 from ezclip.checkpoints.store import assemble, find_backbone, load_backbone
+from ezclip.checkpoints.xclip import load_xclip
 from ezclip.files import sha256_of
 from ezclip.model.backbone import Backbone, load_open_clip, unsupported
 from ezclip.model.builders import build_ezclip
@@ -55,6 +56,10 @@ def load(
         identity = Identity(
             name, backbone=backbone.id, backbone_sha256=backbone.sha256, text="templates", order_blind=True
         )
+    elif name.startswith(XCLIP_PREFIX):
+        model, backbone, texts = load_xclip(name)
+        told = {"backbone": backbone.id, "backbone_sha256": backbone.sha256, "text": texts}
+        identity = Identity(name, model.variant, model.num_frames, **told)
     else:
         folder = model_folder(name)
         config = read_config(folder)

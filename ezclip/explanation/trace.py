@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -37,6 +37,7 @@ class AttentionTrace:
         skip: whether such a transformer has a skip connection around it.
         learned: number of ViFi-CLIP's learned tokens in a frame.
         replaced: last layer, counted from 0, that these enter anew.
+        message: whether the prompts are X-CLIP's messages, made of the class tokens with a skip connection.
         pool: (B*T, 1+N) of a pool that reads the answer in place of the class token; None without one.
     """
 
@@ -46,6 +47,7 @@ class AttentionTrace:
     skip: bool = False
     learned: int = 0
     replaced: int = 0
+    message: bool = False
     pool: Tensor | None = None
 
     @classmethod
@@ -54,7 +56,8 @@ class AttentionTrace:
         if not isinstance(model, EZCLIP):
             return cls()
         skip, settings = model.temporal is not None and model.temporal.skip, model.settings
-        return cls(skip=skip, learned=settings.get("vision_tokens", 0), replaced=settings.get("vision_depth", 1) - 1)
+        learned, replaced = settings.get("vision_tokens", 0), settings.get("vision_depth", 1) - 1
+        return cls(skip=skip, learned=learned, replaced=replaced, message=model.variant == "xclip")
 
 
 @contextmanager
@@ -90,7 +93,7 @@ def attention_hooks(
         assert isinstance(block, Block)
         yield block.mix, hook(trace.frames.append)
         if block.prompt is not None:
-            yield block.prompt.mix, hook(trace.prompts.append)
+            yield cast(nn.Module, block.prompt.mix), hook(trace.prompts.append)
         else:
             yield block.mix, lambda *_: trace.prompts.append(None)
     for block in model.temporal.blocks if model.temporal else ():
