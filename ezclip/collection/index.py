@@ -160,8 +160,14 @@ def build(
         "index", "model", "clips", "windows", and "skipped": the reason by path.
 
     Raises:
-        ConfigError: no videos, or the folder holds an index of another model, source or length.
+        ConfigError: no videos, the folder holds an index of another model, source or length, or a model whose texts
+            depend on the video, so that no index can be searched by text.
     """
+    if not predictor.model.common_space:
+        raise ConfigError(
+            f"{predictor.name} reads the text of a class on each video, so videos and texts have no common space to "
+            "search; choose another model."
+        )
     about: Document = {"schema": 1, "model": predictor.name, "weights": predictor.identity.weights}
     root = source if source.is_dir() else source.parent
     about |= {"source": Path(os.path.relpath(root, out)).as_posix(), "list": "" if source.is_dir() else source.name}

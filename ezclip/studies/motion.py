@@ -197,7 +197,9 @@ def evidence(
     alone = scores(plain.alone(), labels).unsqueeze(0)  # (1, T, C)
     values = single_frame_values(single_frames(alone, torch.tensor([labels.index(label)])))
     values["curvature"] = float(curvature(plain.frames)[0])
-    if opposite:
+    if model.order_blind:
+        values["order_blind"] = 1.0
+    elif opposite:
         both = [scores(videos[variation], [label, opposite]) for variation in ("as it is", "reversed")]
         shares = opposite_text(*both)
         values |= dict(zip(("opposite_text_v2t", "opposite_text_t2v"), shares, strict=True))
@@ -240,6 +242,11 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         """A sentence for each model."""
         return [verdict(model, self.probes[model.name]) for model in self.identities]
 
+    def shown(self, name: str) -> list[Probe]:
+        """A model's probes; without those of other orders where no order can change anything."""
+        blind = next(i.order_blind for i in self.identities if i.name == name)
+        return [p for p in self.probes[name] if not (blind and p.variation in ("reversed", "shuffled"))]
+
     def as_json(self) -> Document:
         """The clip, every model's probes, and the verdicts; "evidence" of the clip for the model's answer.
 
@@ -255,7 +262,8 @@ class MotionProbes(ModelsResult[ProbeMotion]):
     def text(self) -> str:
         """A line for each probe, and the verdicts."""
         lines = []
-        for name, probes in self.probes.items():
+        for name in self.probes:
+            probes = self.shown(name)
             rows = (f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes)
             lines += [name, *rows]
         return "\n".join([*lines, *self.verdicts])

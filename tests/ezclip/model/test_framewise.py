@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from ezclip import load_model
+from ezclip.checkpoints.gallery import find_offer
 from ezclip.cli import main
 from ezclip.errors import CheckpointError
 from ezclip.explanation.maps import explain
@@ -168,3 +169,32 @@ def test_commands(names: dict[str, str], kind: str, tmp_path: Path, capsys: pyte
     assert whole["comparison"]["models"] == ["tabletop/base", name] and whole["n"] == 2
     assert main(["evaluate", "--data", str(tmp_path / "e"), "--model", name, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["top1"] == whole["top1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("offer", "S", "length", "layers"),
+    [
+        ("PE-Core-T-16-384/meta", 384, 32, 12),
+        ("ViT-B-32-SigLIP2-256/webli", 256, 64, 12),
+        ("EVA02-B-16/merged2b_s8b_b131k", 224, 77, 12),
+        ("MobileCLIP2-B/dfndr2b", 224, 77, 12),
+        ("MobileCLIP2-S0/dfndr2b", 256, 77, 0),
+    ],
+)
+def test_real_architectures(
+    names: dict[str, str], monkeypatch: pytest.MonkeyPatch, offer: str, S: int, length: int, layers: int
+) -> None:
+    """The smallest of each family with random weights; SigLIP with the tokenizer of the tiny one."""
+    from transformers import AutoTokenizer
+
+    create, tokenizer = open_clip.create_model, AutoTokenizer.from_pretrained
+    words = open_clip.get_model_config("tiny-tower-siglip")["text_cfg"]["hf_tokenizer_name"]  # type: ignore[index]
+    monkeypatch.setattr(open_clip, "create_model", lambda arch, **_: create(arch))
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", lambda _, **options: tokenizer(words, **options))
+    predictor = Predictor.load(f"clip:{offer}", device="cpu")
+    model = predictor.model
+    assert (model.image_size, model.context_length, model.layers) == (S, length, layers)
+    assert ("attention" in model.lacks) == (find_offer(f"clip:{offer}").maps == "gradient, occlusion")
+    predictor.set_video(SAMPLES[0])
+    assert sum(p.score for p in predictor.score(["waving", "lifting something"])) == pytest.approx(1, abs=1e-5)
