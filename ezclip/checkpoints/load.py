@@ -58,8 +58,7 @@ def load(
         )
     elif name.startswith(XCLIP_PREFIX):
         model, backbone, texts = load_xclip(name)
-        told = {"backbone": backbone.id, "backbone_sha256": backbone.sha256, "text": texts}
-        identity = Identity(name, model.variant, model.num_frames, **told)
+        identity = Identity(name, model.variant, model.num_frames, backbone.id, backbone.sha256, text=texts)
     else:
         folder = model_folder(name)
         config = read_config(folder)

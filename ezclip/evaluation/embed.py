@@ -82,9 +82,9 @@ class Embedded:
         """Only the clips of these classes."""
         classes = set(labels)
         chosen = [i for i, row in enumerate(self.rows) if row.label in classes]
-        tensors = (t[chosen] if len(t) else t for t in (self.frames, self.context, self.static))
+        frames, context, static = (t[chosen] if len(t) else t for t in (self.frames, self.context, self.static))
         skipped = [(row, why) for row, why in self.skipped if row.label in classes]
-        return Embedded([self.rows[i] for i in chosen], *tensors, skipped)
+        return Embedded([self.rows[i] for i in chosen], frames, context, static, skipped)
 
 
 def embed(

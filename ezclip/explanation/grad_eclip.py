@@ -16,6 +16,8 @@ its sum. The authors' minmax includes start, end and padding; here the pieces al
 change nothing. A word is the sum of its pieces.
 """
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,8 +26,9 @@ from ezclip.explanation.gradients import cosine
 from ezclip.explanation.maps import Inputs, Map
 from ezclip.explanation.trace import hooked
 from ezclip.model.block import Block
+from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Predictor
-from ezclip.text.tokens import tokenize, words
+from ezclip.text.tokens import words
 
 WORD_BLOCKS = 8
 
@@ -69,7 +72,8 @@ def word_relevance(predictor: Predictor, frames: Tensor, sentence: str) -> list[
 
     All shares are 0 where no word speaks for the clip; the list is empty for a sentence of one piece.
     """
-    model, (ids, _) = predictor.model, tokenize([sentence], predictor.model.context_length)
+    model = cast(EZCLIP, predictor.model)
+    ids, _ = model.tokenize([sentence])
     listed = words(ids[0].tolist())
     end = sum(len(pieces) for _, pieces in listed) + 1
     if end < 3:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -249,7 +249,7 @@ def differ(first: Predictor, second: Predictor) -> str:
     """How two models differ, as text."""
     import torch
 
-    towers = [getattr(p.model, "vision", None) for p in (first, second)]
+    towers: list[Any] = [getattr(p.model, "vision", None) for p in (first, second)]
     if None in towers or not torch.equal(*(tower.conv1.weight for tower in towers)):  # the first layer of CLIP
         return "the two stand on different backbones"
     methods: list[Method] = [p.model.variant for p in (first, second)]
