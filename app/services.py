@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from app.fetching import Fetching
 from app.guard import STALE_SECONDS, uploads
 from ezclip.checkpoints.cards import model_card
-from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, check_model_name, entries
+from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, FETCHED, check_model_name, entries
 from ezclip.errors import UserError
 from ezclip.files import shipped
 from ezclip.progress import Progress, Report, Steps, Watch, finish
@@ -104,8 +104,8 @@ class Services(Host):
         """Raise UserError for a model that does not exist, or that may not be named here."""
         offered = dict.fromkeys([*self.model_names(), self.baseline])
         folder = len(name) < LONGEST_NAME and Path(name, CONFIG).is_file()
-        if name not in offered and not (self.typed and (folder or name.startswith(("clip:", "hf:")))):
-            typed = "also clip:ARCH/TAG, hf:organisation/name and folders of models"
+        if name not in offered and not (self.typed and (folder or name.startswith((*FETCHED, "hf:")))):
+            typed = "also clip:ARCH/TAG, xclip:organisation/name, hf:organisation/name and folders of models"
             more = typed if self.typed else "start it with --model for another"
             raise UserError(f"There is no model {name[:80]!r} here. This app offers {', '.join(offered)}; {more}.")
         check_model_name(name)

@@ -18,14 +18,13 @@ from ezclip.checkpoints.identity import Identity
 from ezclip.checkpoints.load import load
 from ezclip.errors import LabelError, UserError
 from ezclip.model.backbone import Backbone
-from ezclip.model.ezclip import EZCLIP, class_scores
+from ezclip.model.interface import Video, VideoText, class_scores
 from ezclip.model.spread import spread
 from ezclip.text.templates import VARIED, sentences
-from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import static_copy, view
+from ezclip.video.transforms import static_copy
 
 log = logging.getLogger(__name__)
 
@@ -58,21 +57,26 @@ def native_dtype(device: torch.device) -> torch.dtype:
 class Encoded:
     """T frames under one model in evaluation mode: a value whose parts are computed at first use and then kept."""
 
-    def __init__(self, model: EZCLIP, clip: Clip):
+    def __init__(self, model: VideoText, clip: Clip):
         self.model, self.clip = model, clip
         self._derived: dict[Hashable, Any] = {}
 
     @cached_property
     def pixels(self) -> Tensor:
         """The model's input, (1, T, 3, S, S) float32, normalised."""
-        pixels = self.model.normalise(view(self.clip.images, self.model.image_size))
+        pixels = self.model.normalise(self.model.view(self.clip.images))
         return pixels.unsqueeze(0).to(self.model.logit_scale.device)
 
     @cached_property
     @torch.inference_mode()
+    def video(self) -> Video:
+        """The clip as one encoded video, float32."""
+        return self.model.encode(self.pixels).float()
+
+    @property
     def frames(self) -> Tensor:
         """Frame embeddings (1, T, E), not normalised, float32."""
-        return self.model.encode_video(self.pixels).float()
+        return self.video.frames
 
     @cached_property
     @torch.inference_mode()
@@ -90,7 +94,7 @@ class Encoded:
 class Predictor:
     """Encodes clips and texts with one model in evaluation mode, and ranks labels; ``identity`` may be a name alone."""
 
-    def __init__(self, model: EZCLIP, identity: Identity | str):
+    def __init__(self, model: VideoText, identity: Identity | str):
         self.model = model
         if isinstance(identity, str):
             identity = Identity(identity, model.variant, order_blind=model.order_blind)
@@ -153,15 +157,13 @@ class Predictor:
         """Rank the labels for the clip of ``set_video``, see ``rank``; raises UserError where no video was set."""
         if self._current is None:
             raise UserError("No video is set; call set_video first.")
-        return self.rank(self._current.frames, labels, sentences)
+        return self.rank(self._current.video, labels, sentences)
 
-    def rank(
-        self, frames: Tensor, labels: list[str], sentences: dict[str, list[str]] | None = None
-    ) -> list[Prediction]:
-        """Rank the labels for a clip's frame embeddings.
+    def rank(self, video: Video, labels: list[str], sentences: dict[str, list[str]] | None = None) -> list[Prediction]:
+        """Rank the labels for an encoded clip.
 
         Args:
-            frames: (1, T, E), as ``Encoded.frames``.
+            video: one, as ``Encoded.video``.
             labels: C class names, distinct.
             sentences: the prompt texts of a label, the same number for each; None takes the model's own.
 
@@ -179,7 +181,7 @@ class Predictor:
             raise LabelError(f"Every label needs the same number of sentences, got {sorted(counts) or 'no label'}.")
         encoded = self.encode_texts([s for choices in texts for s in choices])
         with torch.inference_mode():
-            logits = self.model.logits(frames, encoded).cpu()[0]  # (C * templates,)
+            logits = self.model.scores(video, encoded).cpu()[0]  # (C * templates,)
         scores = class_scores(logits, len(labels)).tolist()
         means = logits.unflatten(0, (len(labels), -1)).mean(dim=1).tolist()
         ranked = [Prediction(label, s, x) for label, s, x in zip(labels, scores, means, strict=True)]
@@ -193,11 +195,11 @@ class Predictor:
         """
         with self._text_lock:
             new = [s for s in dict.fromkeys(sentences) if s not in self._texts]
-            tokens, cut = tokenize(new, self.model.context_length)
+            tokens, cut = self.model.tokenize(new)
             if new and int(tokens.max()) >= self.model.vocab_size:
                 raise UserError(
-                    f"{self.name} has a vocabulary of {self.model.vocab_size} tokens, not CLIP's; it cannot encode "
-                    "class names."
+                    f"{self.name} has a vocabulary of {self.model.vocab_size} tokens, not its tokenizer's; it cannot "
+                    "encode class names."
                 )
             if cut:
                 log.warning("truncated to %d tokens: %s", self.model.context_length, "; ".join(s[:60] for s in cut))

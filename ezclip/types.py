@@ -12,8 +12,9 @@ import numpy as np
 from PIL import Image
 
 Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]  # the five models of the paper
-Rival = Literal["vificlip", "actionclip", "a5"]  # other methods, see ``model.rivals``
+Rival = Literal["vificlip", "actionclip", "a5", "xclip"]  # other methods, see ``model.rivals``
 Method = Variant | Rival  # what a model is
+MapKind = Literal["score", "attention", "blocks"]  # what an explanation method needs of a model
 PromptDepth = Literal["deep", "shallow", "none"]
 Reading = Literal["paper", "released", "calibrated"]
 
@@ -29,19 +30,36 @@ METHOD_TITLES: dict[Method, str] = {
     "vificlip": "ViFi-CLIP",
     "actionclip": "ActionCLIP",
     "a5": "A5 (Efficient-Prompt)",
+    "xclip": "X-CLIP",
 }
 
 
 @dataclass(frozen=True)
-class PixelStatistics:
-    """Mean and standard deviation that a model's input is normalised with, RGB in [0, 1]."""
+class Preprocessing:
+    """From a frame to a model's input.
 
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    Attributes:
+        size: S, the side of the input in pixels.
+        resize: "release" resizes the short side to S * 256 / 224 and cuts the central square, as EZ-CLIP's release
+            does; "shortest" resizes it to S; "squash" resizes the whole frame to S x S, which distorts it.
+        interpolation: of the resizing, with antialiasing.
+        mean: subtracted from RGB in [0, 1].
+        std: divided by afterwards.
+    """
+
+    size: int
+    resize: Literal["release", "shortest", "squash"] = "release"
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+    @property
+    def short_side(self) -> int | None:
+        """Short side before the crop; None where nothing is cut."""
+        return {"release": stored_size(self.size), "shortest": self.size, "squash": None}[self.resize]
 
 
-CLIP_PIXELS = PixelStatistics((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
-IMAGENET_PIXELS = PixelStatistics((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET_PIXELS = {"interpolation": "bilinear", "mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 
 
 def has_prompts(variant: Method) -> bool:
@@ -54,12 +72,11 @@ def stored_size(image_size: int) -> int:
     return image_size * 256 // 224
 
 
-def visible_box(height: int, width: int, image_size: int) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) of the part of a frame that a model with input size S sees.
-
-    Exactly the pixels of ``video.transforms.view``: short side to ``stored_size``, then the central S x S.
-    """
-    short = stored_size(image_size)
+def visible_box(height: int, width: int, seen: Preprocessing) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of the part of a frame that a model sees, as ``video.transforms.prepare`` cuts it."""
+    short, image_size = seen.short_side, seen.size
+    if short is None:
+        return 0.0, 0.0, float(width), float(height)
     rows, columns = (short, short * width // height) if height <= width else (short * height // width, short)
     top, left = round((rows - image_size) / 2), round((columns - image_size) / 2)
     x, y = width / columns, height / rows
@@ -178,9 +195,10 @@ class Attribution:
         seconds: float64 (T,).
         method: registry name of the method that made it.
         model: id of the model.
-        image_size: S of the model, which fixes the part of each frame that the map covers.
+        seen: the model's preprocessing, which fixes the part of each frame that the map covers.
         note: the method's comment on its result, for example a convergence delta.
         signed: float32 (T, grid, grid), the whole map of a method with negative values; None for others.
+        absent: whether this model has no such map; then the heat is 0 everywhere, and the note says why.
     """
 
     heat: np.ndarray
@@ -188,9 +206,10 @@ class Attribution:
     seconds: np.ndarray
     method: str
     model: str
-    image_size: int
+    seen: Preprocessing
     note: str = ""
     signed: np.ndarray | None = None
+    absent: bool = False
 
     @property
     def shown(self) -> np.ndarray:

@@ -34,8 +34,8 @@ def card_rows(card: Document) -> dict[str, str]:
         size = f"{found['bytes'] / 1e6:.1f} MB, " if "bytes" in found else ""
         return f"{size}sha256 {found['sha256']}"
 
-    if card["variant"] == "clip":
-        return {"model": card["name"], "variant": "plain CLIP, nothing added", "backbone": card["backbone"]["id"]}
+    if "T" not in card:
+        return {"model": card["name"], "variant": "nothing added", "backbone": card["backbone"]["id"]}
     training = card.get("training", {})
     rows = {
         "model": card["name"],

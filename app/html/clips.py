@@ -56,13 +56,15 @@ def own_sentences(sentences: dict[str, str]) -> str:
 
 def strip(analysis: Analysis) -> str:
     """Input frames and every model's map over them, on one colour scale; scrolls sideways on a small screen."""
-    images, S = analysis.clip.images, analysis.model.attribution.image_size
-    sizes = {S, *(r.attribution.image_size for r in analysis.results)}
-    frames = {size: uris(square(images, _SIDE, size)) for size in sizes}
-    rows: list[Document] = [{"title": "Input", "frames": frames[S], "heats": None}]
+    images, seen = analysis.clip.images, analysis.model.attribution.seen
+    views = {seen, *(r.attribution.seen for r in analysis.results)}
+    frames = {view: uris(square(images, _SIDE, view)) for view in views}
+    rows: list[Document] = [{"title": "Input", "frames": frames[seen], "heats": None}]
     for r in analysis.results:
+        if r.attribution.absent:
+            continue
         heats = heat_uris(*coloured(r.attribution, analysis.limit), _SIDE // 2)
-        rows.append({"title": r.name, "frames": frames[r.attribution.image_size], "heats": heats})
+        rows.append({"title": r.name, "frames": frames[r.attribution.seen], "heats": heats})
     end = f"{analysis.limit:.1e} per patch, one scale for all models"
     signed = analysis.model.attribution.signed is not None
     scales = [(DIFFERENCE, f"−{analysis.limit:.1e}", f"+{end}") if signed else (CMAP, "0", f"{end}; brighter is more")]
@@ -70,7 +72,7 @@ def strip(analysis: Analysis) -> str:
         limit = difference_limit(apart)
         heats = heat_uris((apart / limit + 1) / 2, DIFFERENCE, _SIDE // 2)
         title = f"{analysis.model.name} minus {analysis.baseline.name}"
-        rows.append({"title": title, "frames": frames[S], "heats": heats})
+        rows.append({"title": title, "frames": frames[seen], "heats": heats})
         scales.append((DIFFERENCE, f"−{limit:.1e}: the baseline has more", f"+{limit:.1e}: the model has more"))
     notes = " ".join(f"{r.name}: {r.attribution.note}" for r in analysis.results if r.attribution.note)
     seconds, opacity = analysis.clip.seconds.tolist(), analysis.study["opacity"]
@@ -97,7 +99,7 @@ def temporal(analysis: Analysis, layer: int = 0) -> str:
     if layer:
         at = view.layers.index(layer)
         matrix, to_prompt = view.prompts[at], view.to_prompt[at]
-    T, S = len(matrix), analysis.model.attribution.image_size
+    T, seen = len(matrix), analysis.model.attribution.seen
     off = matrix[~np.eye(T, dtype=bool)]
     most = max(float(to_prompt.max()), 1e-9)
     return render(
@@ -112,8 +114,8 @@ def temporal(analysis: Analysis, layer: int = 0) -> str:
         most=most,
         cmap=CMAP,
         seconds=analysis.clip.seconds.tolist(),
-        thumbs=uris(square(analysis.clip.images, _THUMB, S)),
-        frames=uris(square(analysis.clip.images, _SIDE, S)),
+        thumbs=uris(square(analysis.clip.images, _THUMB, seen)),
+        frames=uris(square(analysis.clip.images, _SIDE, seen)),
         heats=heat_uris(to_prompt / most, CMAP, _SIDE // 2),
     )
 
@@ -141,6 +143,6 @@ def opened_clip(analysis: Analysis, label: str, family: str = "", accuracy: Docu
 
 def corrupted(found: CorruptedPredictions) -> str:
     """The corrupted frames and both models' rankings."""
-    frames = uris(square(found.clip.images, _FRAME, found.image_size))
+    frames = uris(square(found.clip.images, _FRAME, found.seen))
     models = [{"name": name, "rows": _ranked(ranked, [])} for name, ranked in found.predictions.items()]
     return render("corrupted", frames=frames, models=models)

@@ -16,6 +16,7 @@ from PIL import Image
 from ezclip.figures.maps import overlay, square
 from ezclip.progress import Progress
 from ezclip.studies.declaration import Study
+from ezclip.types import Preprocessing
 
 STRIP_FRAMES, STRIP_SIDE = 8, 96  # of a thumbnail that plays on hover; the side in pixels
 BRIGHT = 0.179  # luminance above which black is more readable than white
@@ -34,7 +35,7 @@ def uris(images: Iterable[np.ndarray]) -> list[str]:
 def film_strip(images: np.ndarray) -> str:
     """Some frames of (n, H, W, 3), evenly spaced, side by side as a data address."""
     chosen = images[np.linspace(0, len(images) - 1, STRIP_FRAMES).round().astype(int)]
-    return uris([np.concatenate(square(chosen, STRIP_SIDE, STRIP_SIDE), axis=1)])[0]
+    return uris([np.concatenate(square(chosen, STRIP_SIDE, Preprocessing(STRIP_SIDE)), axis=1)])[0]
 
 
 def drawn(figure: Figure) -> str:

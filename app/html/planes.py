@@ -54,7 +54,7 @@ def frame_plane(plane: FramePlane) -> str:
         "frame_plane",
         plane=plane,
         clips=[(_shade(i), ascii_uppercase[i], clip.name) for i, clip in enumerate(clips)],
-        pictures=[uris(square(clip.images, _THUMB, plane.image_size)) for clip in clips],
+        pictures=[uris(square(clip.images, _THUMB, plane.seen)) for clip in clips],
         panels=panels,
         rows=rows,
         size=_SIZE,

@@ -18,8 +18,8 @@ def motion(probes: MotionProbes) -> str:
         [name, p.variation, p.answer, f"{p.score:.1%}", f"{p.opposite_score:.1%}", f"{p.rank:.1f}"]
         + [f"{p.variance:.4f}", f"{p.central_difference:.4f}"]
         + ["other frames" if np.isnan(p.map_change) else f"{p.map_change:.1%}"]
-        for name, of_model in probes.probes.items()
-        for p in of_model
+        for name in probes.probes
+        for p in probes.shown(name)
     ]
     slopes = [_slope(name, of_model) for name, of_model in probes.probes.items()]
     variations = [(own[0].variation, own) for own in zip(*probes.probes.values(), strict=True)]

@@ -6,12 +6,12 @@ from app.html.pieces import render, uris
 from ezclip.figures.maps import square
 from ezclip.studies.live import LiveScores
 from ezclip.studies.timeline import Timeline, evenly, thumbnail
-from ezclip.types import Document
+from ezclip.types import Document, Preprocessing
 from ezclip.video.read import read_clip
 
 MOST_WINDOWS = 200
 GALLERY = ("base", "ezclip")
-SHIPPED_SIZE = 96  # S of the shipped models
+SHIPPED = Preprocessing(96)  # of the shipped models
 _CARD = 160
 
 
@@ -24,7 +24,7 @@ def gallery(entries: Sequence[tuple[str, dict[str, str | None]]], accuracy: Docu
     for path, entry in entries:
         family, middle = str(entry["family"]), read_clip(path, lambda total: [total // 2]).images
         accuracies = [(v, accuracy[v][family]["top1"]) for v in GALLERY if family in accuracy.get(v, {})]
-        pictures = uris(square(middle, _CARD, SHIPPED_SIZE))
+        pictures = uris(square(middle, _CARD, SHIPPED))
         cards.append((*pictures, family.replace("_", " "), entry["label"], accuracies))
     return render("gallery", cards=cards)
 

@@ -70,7 +70,8 @@ class AttentionTab:
         """The strip, the maps' faithfulness, and the settings with the labels that can be explained."""
         method = METHODS[analysis.study["method"]]
         names = [p.label for p in analysis.model.predictions]
-        depth = min(len(self.services.predictor(r.name).model.vision.blocks) for r in analysis.results)
+        depths = [self.services.predictor(r.name).model.layers for r in analysis.results]
+        depth = min((layers for layers in depths if layers), default=1)
         layers = [("all layers", 0), *((f"from layer {k + 1} of {depth}", k) for k in range(1, depth))]
         return [
             html.strip(analysis),

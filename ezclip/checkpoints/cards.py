@@ -8,7 +8,15 @@ from importlib.metadata import version
 from pathlib import Path
 
 from ezclip import __version__
-from ezclip.checkpoints.catalog import ADAPTER, CLIP_PREFIX, CONFIG, backbones_beside, model_folder, read_config
+from ezclip.checkpoints.catalog import (
+    ADAPTER,
+    CONFIG,
+    FETCHED,
+    XCLIP_PREFIX,
+    backbones_beside,
+    model_folder,
+    read_config,
+)
 from ezclip.checkpoints.hub import PREFIX, data_name, pull
 from ezclip.checkpoints.identity import DIGITS, Identity
 from ezclip.files import sha256_of, shipped
@@ -33,8 +41,9 @@ def model_card(name: str) -> Document:
         steps, batch_size, seed), "metrics" as its training recorded them, and "source" of a converted one; of a shipped
         one "measured" on Tabletop Motion: "test", and by name the out-of-distribution "families".
     """
-    if name.startswith(CLIP_PREFIX):
-        return {"name": name, "variant": "clip", "backbone": {"id": name.removeprefix(CLIP_PREFIX)}}
+    if name.startswith(FETCHED):
+        variant = "xclip" if name.startswith(XCLIP_PREFIX) else "clip"
+        return {"name": name, "variant": variant, "backbone": {"id": name.partition(":")[2]}}
     folder = pull(name, (CONFIG,)) if name.startswith(PREFIX) else model_folder(name)
     config = read_config(folder)
     backbone: Document = {"id": config.backbone, "sha256": config.backbone_sha256[:DIGITS]}

@@ -18,7 +18,9 @@ SCHEMA = 1
 CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
 BACKBONE_KEY = "ezclip_backbone"  # of a backbone file's metadata
 DEFAULT, BASELINE = "tabletop/ezclip", "tabletop/base"
-CLIP_PREFIX = "clip:"
+CLIP_PREFIX, XCLIP_PREFIX = "clip:", "xclip:"
+FETCHED = (CLIP_PREFIX, XCLIP_PREFIX)  # models without a config.json of ours
+_XCLIP = "xclip:microsoft/xclip-base-patch16-zero-shot"
 ROOT = shipped("checkpoints")
 
 
@@ -133,7 +135,7 @@ def model_folder(name: str) -> Path:
 
 def own_labels(name: str) -> list[str]:
     """The class names that a model was trained on, those of Tabletop Motion if they are not recorded."""
-    labels = [] if name.startswith(CLIP_PREFIX) else read_config(model_folder(name)).labels
+    labels = [] if name.startswith(FETCHED) else read_config(model_folder(name)).labels
     return labels or label_set("tabletop")
 
 
@@ -149,6 +151,9 @@ def check_model_name(name: str) -> None:
     """Raise CheckpointError for an invalid model name, without loading anything."""
     if name.startswith(CLIP_PREFIX):
         clip_tag(name)
+    elif name.startswith(XCLIP_PREFIX):
+        if not name.removeprefix(XCLIP_PREFIX):
+            raise CheckpointError(f"{name!r} is not xclip:ORGANISATION/NAME, for example {_XCLIP}.")
     elif name.startswith(PREFIX):
         check_hub_name(name)
     else:

@@ -35,7 +35,6 @@ _PROMPTS = "visual.transformer.T_prompt_embeddings"
 _TEMPORAL = "visual.temporal_embedding"
 _REASONS = {  # why a method that is recognised cannot be converted
     "mote": "its file lacks the text tower, and its scores depend on which classes are compared: it is not supported",
-    "xclip": "the text of a class depends on the video there, which is not supported yet",
 }
 _OPENAI_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
@@ -142,7 +141,7 @@ def convert(
 
     EZ-CLIP and T2L trained with a description of each class: "trained" texts are those of ``text.descriptions``. With
     another T, ``num_frames`` (1 to 64), their prompts are interpolated linearly between segment centres. ActionCLIP,
-    ViFi-CLIP and A5 are recognised by their tensors and written with the texts of their tests.
+    ViFi-CLIP, A5 and X-CLIP are recognised by their tensors and written with the texts of their tests.
 
     Args:
         official: the file.

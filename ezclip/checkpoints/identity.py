@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ezclip.types import Method, Reading
+from ezclip.types import METHOD_TITLES, Method, Reading
 
 DIGITS = 12  # of a hash, for display
 
@@ -36,7 +36,7 @@ class Identity:
     def describe(self) -> str:
         """One line for a provenance card."""
         if not self.adapter_sha256:
-            return f"plain CLIP, nothing added, backbone sha256 {self.backbone_sha256[:DIGITS]}"
+            return f"{METHOD_TITLES[self.variant]}, weights {self.backbone} sha256 {self.backbone_sha256[:DIGITS]}"
         return (
             f"{self.variant}, T = {self.num_frames}, preset {self.preset or 'unknown'}, texts {self.text}, adapter "
             f"sha256 {self.adapter_sha256[:DIGITS]}, backbone {self.backbone} sha256 {self.backbone_sha256[:DIGITS]}"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, clip_tag, model_folder, read_config
+from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, XCLIP_PREFIX, clip_tag, model_folder, read_config
 from ezclip.checkpoints.identity import Identity
 from ezclip.checkpoints.store import assemble, find_backbone, load_backbone
+from ezclip.checkpoints.xclip import load_xclip
 from ezclip.files import sha256_of
-from ezclip.model.backbone import Backbone, load_open_clip
+from ezclip.model.backbone import Backbone, load_open_clip, unsupported
 from ezclip.model.builders import build_ezclip
-from ezclip.model.ezclip import EZCLIP
+from ezclip.model.framewise import build_framewise
+from ezclip.model.interface import VideoText
+
+Model = TypeVar("Model", bound=VideoText)
 
 
 def load_model(
@@ -22,7 +27,7 @@ def load_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
     backbones: dict[str, Backbone] | None = None,
-) -> EZCLIP:
+) -> VideoText:
     """Load a model in evaluation mode.
 
     Args:
@@ -40,16 +45,20 @@ def load_model(
 
 def load(
     name: str | Path, device: str | torch.device, dtype: torch.dtype, backbones: dict[str, Backbone] | None
-) -> tuple[EZCLIP, Identity]:
+) -> tuple[VideoText, Identity]:
     """Like ``load_model``, with the identity of the weights that were loaded."""
     name = str(name)
     backbones = {} if backbones is None else backbones
     if name.startswith(CLIP_PREFIX):
-        backbone = _shared(name, backbones, lambda: load_open_clip(*clip_tag(name)))
-        model = build_ezclip(backbone, "clip").eval()
+        backbone = _shared(name, backbones, lambda: load_open_clip(*clip_tag(name), adaptable=False))
+        adaptable = not unsupported(backbone.config)
+        model = (build_ezclip(backbone, "clip") if adaptable else build_framewise(backbone)).eval()
         identity = Identity(
             name, backbone=backbone.id, backbone_sha256=backbone.sha256, text="templates", order_blind=True
         )
+    elif name.startswith(XCLIP_PREFIX):
+        model, backbone, texts = load_xclip(name)
+        identity = Identity(name, model.variant, model.num_frames, backbone.id, backbone.sha256, text=texts)
     else:
         folder = model_folder(name)
         config = read_config(folder)
@@ -69,7 +78,7 @@ def load(
     return placed(model, device, dtype), identity
 
 
-def placed(model: EZCLIP, device: str | torch.device, dtype: torch.dtype) -> EZCLIP:
+def placed(model: Model, device: str | torch.device, dtype: torch.dtype) -> Model:
     """Move a model; all parameters get ``dtype`` but the logit scale, which stays float32."""
     scale = model.logit_scale.detach().float()
     model = model.to(device=device, dtype=dtype)

@@ -1,4 +1,4 @@
-"""Builds ActionCLIP, ViFi-CLIP and A5 from the files that their authors' code writes.
+"""Builds ActionCLIP, ViFi-CLIP, A5 and X-CLIP from the files that their authors' code writes.
 
 Sizes are inferred from the tensors and every tensor must find its place. Left out on purpose: ActionCLIP's trained
 logit scale and A5's, which their tests do not use (both stay in the backbone), and the embedded class texts of
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -25,7 +24,12 @@ from ezclip.types import IMAGENET_PIXELS, RIVALS, Document, Rival
 _TABLE = "token_embedding.weight"
 # The class texts of the training, embedded: class by class (K, 77, D), or without the learned vectors.
 _OWN_TEXTS = tuple(f"prompt_learner.{name}" for name in ("complete_text_embeddings", "token_prefix", "token_suffix"))
-TEXTS: dict[Rival, str] = {"actionclip": "templates", "vificlip": "a photo of a {}.", "a5": "names"}  # of their tests
+TEXTS: dict[Rival, str] = {
+    "actionclip": "templates",
+    "vificlip": "a photo of a {}.",
+    "a5": "names",
+    "xclip": "names",
+}  # of their tests
 
 
 def build_from(
@@ -50,6 +54,8 @@ def build_from(
             settings, own = _actionclip(dict(layout.fusion))
         elif method == "a5":
             settings, own, stated = _a5(state, framing)
+        elif method == "xclip":
+            settings, own, stated = _xclip(state)
         else:
             settings, own = _vificlip(state)
             stated = _stated_frames(layout.config)
@@ -64,14 +70,16 @@ def build_from(
         config, layers = infer_config(state, name)
     except (ValueError, IndexError, ZeroDivisionError, TypeError, KeyError) as error:
         raise CheckpointError(f"{name} has tensors of unexpected shapes; give the authors' own file.") from error
-    if method == "vificlip":
-        config["pixels"] = asdict(IMAGENET_PIXELS)
+    if method in ("vificlip", "xclip"):
+        config["pixels"] = IMAGENET_PIXELS
     backbone = build_backbone(f"{method} {name.rpartition('.')[0] or name}", config, state)
-    if method == "a5" and num_frames not in (None, stated):
+    if method in ("a5", "xclip") and num_frames not in (None, stated):
         raise CheckpointError(f"{name} has learned positions for T = {stated} frames; it cannot take {num_frames}.")
     model = build_rival(method, backbone, num_frames or stated or 8, settings).eval()
     copy_strictly(model.trainable(), own, name)
     whole = sum(tensor.numel() for tensor in state.values()) if method != "a5" else 0
+    if method == "xclip":
+        whole = sum(tensor.numel() for key, tensor in state.items() if key.startswith("visual."))
     if method == "vificlip":
         whole = 0 if own else whole - state[_TABLE].numel()  # the table is not part of the model that is trained
     found: Document = {
@@ -116,6 +124,36 @@ def _a5(state: dict[str, Tensor], framing: dict[str, int]) -> tuple[dict[str, in
     if "embedding.weight" in state:
         own["text.learned"] = state.pop("embedding.weight")
     settings = {"layers": layers, "heads": 8, "prefix": 16, "postfix": 16} | framing
+    return settings, own, len(own["temporal.positions"])
+
+
+_READER = {  # X-CLIP's names of what reads the text on the video -> ours
+    "prompts_visual_ln.": "reader.ln.",
+    "prompts_visual_proj": "reader.proj",
+    "prompts_generator.norm.": "reader.norm.",
+    "prompts_generator.alpha": "reader.alpha",
+    "prompts_generator.decoder.": "reader.layers.",
+    ".cross_attn.proj.": ".out.",
+    ".cross_attn.q_proj.": ".q.",
+    ".cross_attn.k_proj.": ".k.",
+    ".cross_attn.v_proj.": ".v.",
+    ".mlp.0.": ".up.",
+    ".mlp.3.": ".down.",
+}
+
+
+def _xclip(state: dict[str, Tensor]) -> tuple[dict[str, int], dict[str, Tensor], int]:
+    own, layers = _blocks(state, "mit.")
+    own["temporal.positions"] = state.pop("mit.positional_embedding")[0]
+    for key in list(state):
+        if match := re.fullmatch(r"visual\.transformer\.resblocks\.(\d+)\.message_(.+)", key):
+            own[f"vision.blocks.{match[1]}.prompt.{match[2]}"] = state.pop(key)
+        elif key.startswith("prompts_"):
+            ours = key
+            for theirs, name in _READER.items():
+                ours = ours.replace(theirs, name)
+            own[ours] = state.pop(key)
+    settings = {"layers": layers, "text_layers": len({key.split(".")[2] for key in own if ".layers." in key})}
     return settings, own, len(own["temporal.positions"])
 
 

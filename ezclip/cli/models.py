@@ -17,7 +17,7 @@ from ezclip.errors import CheckpointError, ConfigError
 
 @dataclass
 class Models:
-    """List the models that can be loaded by name, or print the cards of some; clip:ARCH/TAG loads any open_clip ViT.
+    """List the models that can be loaded by name, or print the cards of some; clip:ARCH/TAG loads any open_clip model.
 
     Example: python -m ezclip models tabletop/ezclip
     """

@@ -35,13 +35,12 @@ from ezclip.collection.claims import STALE, claimed
 from ezclip.data.manifest import SUFFIXES, read_rows
 from ezclip.errors import ConfigError, VideoError
 from ezclip.files import PARTIAL, write_atomically, write_json
-from ezclip.model.ezclip import video_embeddings
+from ezclip.model.interface import video_embeddings
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Clip, Document
 from ezclip.video.read import Windows, describe, read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import view
 
 ABOUT, PLAN = "index.json", "clips.parquet"
 SHARD_BYTES = 4 << 30  # of video files in one shard, so that long videos are shared out, too
@@ -155,7 +154,7 @@ class Task:
                     yield from self._write(predictor, number, clips)
 
     def _write(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
-        T, size = predictor.model.num_frames, predictor.model.image_size
+        T = predictor.model.num_frames
         weights = predictor.identity.weights
         rows: list[Document] = []
         waiting: list[Tensor] = []  # views of the next batch, (T, 3, S, S) each
@@ -167,7 +166,7 @@ class Task:
                 for window in _windows(self.root / clip["path"], T, self.seconds, self.step):
                     times = {"start": float(window.seconds[0]), "end": float(window.seconds[-1])}
                     own.append(clip | times | {"frames": window.indices.tolist()})
-                    waiting.append(view(window.images, size))
+                    waiting.append(predictor.model.view(window.images))
                     if len(waiting) == self.batch_size:
                         videos.append(_embed(predictor, waiting))
                         waiting.clear()
@@ -231,8 +230,14 @@ def build(
         "index", "model", "clips", "windows", and "skipped": the reason by path.
 
     Raises:
-        ConfigError: no videos, or the folder holds an index of another model, source or length.
+        ConfigError: no videos, the folder holds an index of another model, source or length, or a model whose texts
+            depend on the video, so that no index can be searched by text.
     """
+    if not predictor.model.common_space:
+        raise ConfigError(
+            f"{predictor.name} reads the text of a class on each video, so videos and texts have no common space to "
+            "search; choose another model."
+        )
     about: Document = {"schema": 1, "model": predictor.name, "weights": predictor.identity.weights}
     root = source if source.is_dir() else source.parent
     about |= {"source": Path(os.path.relpath(root, out)).as_posix(), "list": "" if source.is_dir() else source.name}

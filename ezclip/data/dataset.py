@@ -22,6 +22,7 @@ from torchvision.transforms import v2
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError, VideoError
 from ezclip.progress import Progress, Steps
+from ezclip.types import Preprocessing
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import random_in_segments, segment_centres, segment_points
 from ezclip.video.transforms import crops, resize_short_side
@@ -113,13 +114,13 @@ class Views(Dataset):
     Args:
         rows: the videos.
         T: frames per view.
-        image_size: S.
+        seen: the model's preprocessing.
         temporal: views in time, each at its own position in the T segments.
         spatial: views in space, see ``video.transforms.crops``; V = temporal * spatial, one in time after the other.
     """
 
-    def __init__(self, rows: Sequence[Row], *, T: int, image_size: int, temporal: int = 1, spatial: int = 1):
-        self.rows, self.T, self.image_size = rows, T, image_size
+    def __init__(self, rows: Sequence[Row], *, T: int, seen: Preprocessing, temporal: int = 1, spatial: int = 1):
+        self.rows, self.T, self.seen = rows, T, seen
         self.temporal, self.spatial = temporal, spatial
 
     def __len__(self) -> int:
@@ -132,7 +133,7 @@ class Views(Dataset):
             images = read_clip(self.rows[index].path, self._pick).images
         except VideoError as error:
             return str(error)
-        squares = crops(images, self.image_size, self.spatial)  # (spatial, temporal * T, 3, S, S)
+        squares = crops(images, self.seen, self.spatial)  # (spatial, temporal * T, 3, S, S)
         return squares.unflatten(1, (self.temporal, self.T)).transpose(0, 1).flatten(0, 1)
 
     def _pick(self, total: int) -> list[int]:

@@ -42,10 +42,13 @@ class Subject(NamedTuple):
         """The model, float32; T counts for random weights alone.
 
         Raises:
-            UserError: no such model or architecture.
+            UserError: no such model or architecture, or one without EZ-CLIP's blocks.
         """
         if self.arch is None or self.variant is None:
-            return load_model(self.name, dtype=torch.float32)
+            model = load_model(self.name, dtype=torch.float32)
+            if not isinstance(model, EZCLIP):
+                raise UserError(f"{self.name} has none of EZ-CLIP's blocks, whose training step is measured here.")
+            return model
         config = open_clip.get_model_config(self.arch)
         if config is None:
             raise UserError(f"open_clip has no architecture {self.arch!r}.")

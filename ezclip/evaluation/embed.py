@@ -21,6 +21,7 @@ from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError
 from ezclip.files import write_atomically, write_json
+from ezclip.model.interface import Video
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document
@@ -61,22 +62,29 @@ class Embedded:
     Attributes:
         rows: the clips that could be read.
         frames: (B, V, T, E) float32, not normalised, of V views.
+        context: (B, V, N, E) float32, see ``model.interface.Video``; empty for models without.
         static: (B, T, E) of the middle view's middle frame repeated T times; empty unless requested.
         skipped: clips that could not be read, with the reason.
     """
 
     rows: list[Row] = field(default_factory=list)
     frames: Tensor = field(default_factory=lambda: torch.empty(0))
+    context: Tensor = field(default_factory=lambda: torch.empty(0))
     static: Tensor = field(default_factory=lambda: torch.empty(0))
     skipped: list[tuple[Row, str]] = field(default_factory=list)
+
+    def video(self, view: int | None = None) -> Video:
+        """The clips' views as B*V videos, or one view of each."""
+        parts = [t.flatten(0, 1) if view is None else t[:, view] for t in (self.frames, self.context) if len(t)]
+        return Video(*parts)
 
     def among(self, labels: Sequence[str]) -> Embedded:
         """Only the clips of these classes."""
         classes = set(labels)
         chosen = [i for i, row in enumerate(self.rows) if row.label in classes]
-        frames, static = (t[chosen] if len(t) else t for t in (self.frames, self.static))
+        frames, context, static = (t[chosen] if len(t) else t for t in (self.frames, self.context, self.static))
         skipped = [(row, why) for row, why in self.skipped if row.label in classes]
-        return Embedded([self.rows[i] for i in chosen], frames, static, skipped)
+        return Embedded([self.rows[i] for i in chosen], frames, context, static, skipped)
 
 
 def embed(
@@ -99,7 +107,7 @@ def embed(
         workers: decoding processes; 0 decodes in this one.
     """
     model = predictor.model
-    dataset = Views(rows, T=model.num_frames, image_size=model.image_size, **views._asdict())
+    dataset = Views(rows, T=model.num_frames, seen=model.preprocessing, **views._asdict())
     loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=list)
     for start, batch in zip(range(0, len(rows), batch_size), loader, strict=True):
         read = [(rows[start + i], pixels) for i, pixels in enumerate(batch) if not isinstance(pixels, str)]
@@ -108,17 +116,21 @@ def embed(
 
 
 @torch.inference_mode()
-def _encode(predictor: Predictor, clips: list[Tensor], static: bool) -> tuple[Tensor, Tensor]:
+def _encode(predictor: Predictor, clips: list[Tensor], static: bool) -> tuple[Tensor, Tensor, Tensor]:
+    nothing = torch.empty(0)
     if not clips:
-        return torch.empty(0), torch.empty(0)
+        return nothing, nothing, nothing
     model = predictor.model
     pixels = torch.stack(clips).to(predictor.device)  # (B, V, T, 3, S, S) uint8
-    parts = [model.encode_video(model.normalise(part)).float().cpu() for part in pixels.flatten(0, 1).split(len(clips))]
-    frames = torch.cat(parts).unflatten(0, pixels.shape[:2])
+    parts = pixels.flatten(0, 1).split(len(clips))
+    video = Video.cat([model.encode(model.normalise(part)).float().to("cpu") for part in parts])
+    frames, context = (
+        nothing if t is None else t.unflatten(0, pixels.shape[:2]) for t in (video.frames, video.context)
+    )
     if not static:
-        return frames, torch.empty(0)
+        return frames, context, nothing
     middle = model.normalise(pixels[:, pixels.shape[1] // 2])
-    return frames, model.encode_video(static_copy(middle)).float().cpu()
+    return frames, context, model.encode_video(static_copy(middle)).float().cpu()
 
 
 def write_shards(
@@ -135,7 +147,8 @@ def write_shards(
     workers: int = 0,
 ) -> Steps[Document]:
     """Embed clips into ``out``: shard-N.safetensors with "frames" (n, V, T, E) and "videos" (n, V, E), both float32
-    and not normalised, and shard-N.parquet with one row a clip and the reason where it was skipped.
+    and not normalised, and "context" (n, V, N, E) of models that have one; shard-N.parquet with one row a clip and the
+    reason where it was skipped.
 
     Existing shards are skipped. ``processes`` take shards of ``shard_size`` clips in turn, this one as number ``rank``.
     ``about`` is the source of the embeddings; a folder with another source is rejected. The rest as in ``embed``.
@@ -170,7 +183,10 @@ def write_shards(
         write_atomically(table, partial(parquet.write_table, written))
         frames = torch.cat([part.frames for part in parts if part.rows] or [torch.empty(0, 1, 1, 1)])
         # written last: if it exists, the shard is complete
-        write_atomically(tensors, partial(save_file, {"frames": frames, "videos": frames.mean(2)}))
+        held = {"frames": frames, "videos": frames.mean(2)}
+        if contexts := [part.context for part in parts if len(part.context)]:
+            held["context"] = torch.cat(contexts)
+        write_atomically(tensors, partial(save_file, held))
     return index
 
 
@@ -205,7 +221,9 @@ def read_shards(folder: Path, identity: Identity) -> list[Embedded]:
             for row in parquet.read_table(table).to_pylist()
         ]
         skipped = [(row, why) for row, why in rows if why is not None]
-        found.append(Embedded([row for row, why in rows if why is None], load_file(tensors)["frames"], skipped=skipped))
+        held = load_file(tensors)
+        parts = {key: held[key] for key in ("frames", "context") if key in held}
+        found.append(Embedded([row for row, why in rows if why is None], **parts, skipped=skipped))
     return found
 
 

@@ -48,6 +48,11 @@ MEANING: dict[str, tuple[str, str]] = {
         "frame (the oracle behind ATP, which is a trained choice)",
         "the accuracy of the whole clips; what lies above the bound needs more than one frame",
     ),
+    "order_blind": (
+        "1: frames are encoded one by one and averaged, so that no score can depend on their order; measures of order "
+        "are left out",
+        "absent for a model that can see order",
+    ),
     "curvature": (
         "mean angle in degrees between successive steps of the frame embeddings; the same for the reversed clip, so no "
         "test of order (Hénaff 2019)",

@@ -12,13 +12,12 @@ from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import VideoError
 from ezclip.evaluation.evidence import opposite_text
 from ezclip.evaluation.metrics import accuracies
-from ezclip.model.ezclip import class_scores
+from ezclip.model.interface import class_scores
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Report, Steps, silent
 from ezclip.types import Clip, Document, Frames
 from ezclip.video.read import read_frames
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import view
 
 SHUFFLES = 5
 Orders = dict[str, list[list[int]]]
@@ -98,10 +97,10 @@ def order_sensitivity(
             variations = read_variations(str(row.path), model.num_frames)
         except VideoError:
             continue
-        views = [view(c.images, model.image_size) for name in variations.orders for c in variations.clips(name)]
+        views = [model.view(c.images) for name in variations.orders for c in variations.clips(name)]
         with torch.inference_mode():
-            frames = model.encode_video(model.normalise(torch.stack(views).to(predictor.device)))
-            found = class_scores(model.logits(frames, encoded), len(labels)).cpu()
+            video = model.encode(model.normalise(torch.stack(views).to(predictor.device)))
+            found = class_scores(model.scores(video, encoded), len(labels)).cpu()
         draws = [len(draws) for draws in variations.orders.values()]
         for name, part in zip(variations.orders, found.split(draws), strict=True):
             scores.setdefault(name, []).append(part)  # (draws, C)

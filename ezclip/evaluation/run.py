@@ -18,7 +18,7 @@ from ezclip.evaluation.embed import ONE_VIEW, Embedded, ViewCount, embed
 from ezclip.evaluation.evidence import curvature, order_values, single_frame_values, single_frames, told
 from ezclip.evaluation.metrics import accuracies
 from ezclip.files import spreadsheet_text
-from ezclip.model.ezclip import class_scores
+from ezclip.model.interface import class_scores
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document
@@ -194,11 +194,10 @@ def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: st
     written = predictor.sentences(labels, texts)
     encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
     B, V = embedded.frames.shape[:2]
-    frames = embedded.frames.to(encoded.device)
-    logits = predictor.model.logits(frames.flatten(0, 1), encoded)
+    logits = predictor.model.scores(embedded.video().to(encoded.device), encoded)
     scores = class_scores(logits.view(B, V, -1), len(labels)).mean(dim=1)
     result.scores, result.frames = scores.cpu(), embedded.frames[:, V // 2]
     if {row.label for row in embedded.rows} <= set(labels):
-        single = predictor.model.logits(frames[:, V // 2].flatten(0, 1).unsqueeze(1), encoded)  # each frame as a clip
+        single = predictor.model.scores(embedded.video(V // 2).alone().to(encoded.device), encoded)
         result.alone = single_frames(class_scores(single, len(labels)).unflatten(0, (B, -1)).cpu(), result.targets)
     return result

@@ -11,9 +11,9 @@ from PIL import Image
 from scipy.stats import t
 from torch import Tensor
 
-from ezclip.model.ezclip import EZCLIP, class_scores
+from ezclip.model.interface import VideoText, class_scores
 from ezclip.progress import Progress, Steps
-from ezclip.types import Attribution, visible_box
+from ezclip.types import Attribution, Preprocessing, visible_box
 
 LEVELS = 6
 ORDERS = 16
@@ -95,7 +95,7 @@ class Faithfulness:
 
 
 def measure(
-    model: EZCLIP,
+    model: VideoText,
     pixels: Tensor,
     heat: np.ndarray,
     texts: Tensor,
@@ -137,7 +137,7 @@ def measure(
         chosen = masks[start : start + batch]
         whole = chosen.repeat_interleave(patch, dim=-1).repeat_interleave(patch, dim=-2)  # (b, T, 1, S, S)
         with torch.inference_mode():
-            logits = model.logits(model.encode_video(torch.where(whole, pixels, mean)), texts)
+            logits = model.scores(model.encode(torch.where(whole, pixels, mean)), texts)
             logit = logits.unflatten(-1, (classes, -1)).mean(dim=-1)
             found.append(torch.stack([class_scores(logits, classes)[:, target], logit[:, target]]))
     score, logit = torch.cat(found, dim=1).float().cpu().numpy()
@@ -164,12 +164,12 @@ class Shares:
     area: tuple[float, float, float]
 
 
-def patch_fractions(masks: np.ndarray, grid: int, image_size: int) -> np.ndarray:
-    """How much of each visible patch each kind covers, for a model with input size S and ``grid`` patches a side.
+def patch_fractions(masks: np.ndarray, grid: int, seen: Preprocessing) -> np.ndarray:
+    """How much of each visible patch each kind covers, for a model's preprocessing and ``grid`` patches a side.
 
     Masks are uint8 (T, H, W) of 0, 1 and 2; the result is float (3, T, grid, grid), the three kinds sum to 1.
     """
-    box = visible_box(masks.shape[1], masks.shape[2], image_size)
+    box = visible_box(masks.shape[1], masks.shape[2], seen)
 
     def shrink(mask: np.ndarray) -> np.ndarray:
         picture = Image.fromarray(mask.astype(np.float32))
@@ -181,7 +181,7 @@ def patch_fractions(masks: np.ndarray, grid: int, image_size: int) -> np.ndarray
 def heat_shares(attribution: Attribution, masks: np.ndarray) -> Shares:
     """Share of a map's heat on each kind of thing; masks, uint8 (T, H, W), are of the same frames."""
     heat = attribution.heat
-    fractions = patch_fractions(masks, heat.shape[-1], attribution.image_size)
+    fractions = patch_fractions(masks, heat.shape[-1], attribution.seen)
     weights = heat / max(float(heat.sum()), 1e-12)
     on, covered = (fractions * weights).sum(axis=(1, 2, 3)), fractions.mean(axis=(1, 2, 3))
     return Shares(tuple(map(float, on)), tuple(map(float, covered)))  # type: ignore[arg-type]

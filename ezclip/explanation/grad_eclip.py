@@ -24,9 +24,10 @@ from ezclip.explanation.gradients import cosine
 from ezclip.explanation.maps import Inputs, Map
 from ezclip.explanation.trace import hooked
 from ezclip.model.block import Block
+from ezclip.model.ezclip import EZCLIP
 from ezclip.model.text import TextEncoder
 from ezclip.predictor import Predictor
-from ezclip.text.tokens import tokenize, words
+from ezclip.text.tokens import words
 
 WORD_BLOCKS = 8
 
@@ -71,9 +72,10 @@ def word_relevance(predictor: Predictor, frames: Tensor, sentence: str) -> list[
     All shares are 0 where no word speaks for the clip; the list is empty for a sentence of one piece, and for rivals
     that put learned tokens among those of the sentence.
     """
-    model, (ids, _) = predictor.model, tokenize([sentence], predictor.model.context_length)
-    if type(model.text) is not TextEncoder:
+    model = predictor.model
+    if not isinstance(model, EZCLIP) or type(model.text) is not TextEncoder:
         return []
+    ids, _ = model.tokenize([sentence])
     listed = words(ids[0].tolist())
     end = sum(len(pieces) for _, pieces in listed) + 1
     if end < 3:

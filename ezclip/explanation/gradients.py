@@ -17,16 +17,16 @@ from ezclip.explanation.maps import Inputs, Map
 from ezclip.explanation.rollout import roll_out
 from ezclip.explanation.trace import AttentionTrace, attention_hooks, hooked, probabilities
 from ezclip.model.block import Block
-from ezclip.model.ezclip import EZCLIP, video_embeddings
+from ezclip.model.interface import VideoText
 
 IG_STEPS = (16, 256)  # at first and at most
 IG_WITHIN = 0.05  # convergence delta, relative to the change of the cosine
 _BATCH = 4  # clips in one pass of captum
 
 
-def cosine(model: EZCLIP, pixels: Tensor, text: Tensor) -> Tensor:
+def cosine(model: VideoText, pixels: Tensor, text: Tensor) -> Tensor:
     """Cosine between videos (B, T, 3, S, S) and one label's embedding (E,): (B,) float32."""
-    return video_embeddings(model.encode_video(pixels)) @ F.normalize(text.float(), dim=-1)
+    return model.cosines(model.encode(pixels), text[None])[:, 0]
 
 
 def integrated_gradients(inputs: Inputs) -> Map:
@@ -52,14 +52,14 @@ def integrated_gradients(inputs: Inputs) -> Map:
         steps *= 2
     note = f"Convergence delta {float(delta):+.4f} of a change of the cosine by {change:+.4f}, {steps} steps."
     note += "" if converged else " It did not converge: read the map with care."
-    return Map(_patches(values, inputs.model.vision.grid), note=note)
+    return Map(_patches(values, inputs.model.grid), note=note)
 
 
 def occlusion(inputs: Inputs) -> Map:
     """Drop in the cosine when 2x2 patches of one frame are covered with the clip's mean colour."""
     from captum.attr import Occlusion
 
-    pixels, grid = inputs.pixels, inputs.model.vision.grid
+    pixels, grid = inputs.pixels, inputs.model.grid
     window = (1, 3, *2 * [2 * pixels.shape[-1] // grid])
     windows = pixels.shape[1] * (-(-grid // 2)) ** 2
     with torch.no_grad():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ezclip.errors import UserError
 from ezclip.explanation.methods import DEFAULT, METHODS, Fusion, MapSettings
 from ezclip.explanation.rollout import roll_out
 from ezclip.explanation.trace import AttentionTrace, trace_of, traced
-from ezclip.model.ezclip import EZCLIP
+from ezclip.model.interface import VideoText
 from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Report, silent
 from ezclip.types import Attribution
@@ -35,7 +36,7 @@ class Inputs:
         tracing: returns the clip's attention under a head fusion.
     """
 
-    model: EZCLIP
+    model: Any  # VideoText; EZCLIP where the method needs its blocks
     pixels: Tensor
     settings: MapSettings
     text: Tensor | None
@@ -78,8 +79,9 @@ def rollout_own_frame(inputs: Inputs) -> Map:
 
 
 def last_layer(inputs: Inputs) -> Map:
-    """The class token's attention in the last block."""
-    return Map(_patches(inputs.trace)[:, 0])
+    """The class token's attention in the last block, or that of the pool which reads the answer."""
+    trace = inputs.trace
+    return Map(_patches(trace)[:, 0] if trace.pool is None else trace.pool[:, 1:])
 
 
 def released(inputs: Inputs) -> Map:
@@ -94,8 +96,14 @@ def _patches(trace: AttentionTrace) -> Tensor:
     return last[:, :, 1 : last.shape[-1] - int(prompted) - trace.learned]
 
 
+def no_map(model: VideoText, method: str) -> str:
+    """Why a model has no map by a method; empty where it has one."""
+    reason = model.lacks.get(METHODS[method].needs)
+    return f"{METHODS[method].title} is not available for this model: {reason}." if reason else ""
+
+
 def explain(
-    model: EZCLIP,
+    model: VideoText,
     pixels: Tensor,
     seconds: np.ndarray,
     *,
@@ -111,6 +119,8 @@ def explain(
     The other arguments are those of ``Inputs``; without ``tracing`` the model is run. The times of the frames,
     ``seconds`` (T,), and the model's id, ``name``, are kept with the result.
 
+    A model that lacks what the method needs has an empty map with the reason, see ``Attribution``.
+
     Raises:
         UserError: unknown method, settings out of range, or a missing label.
     """
@@ -118,10 +128,13 @@ def explain(
         raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
     if METHODS[method].needs_label and text is None:
         raise UserError(f"The method {method!r} explains a label; give one.")
-    with torch.enable_grad():
-        inputs = Inputs(model, pixels.detach(), settings, text, report, tracing or partial(traced, model, pixels))
-        found = METHODS[method].compute(inputs)
-    grid = model.vision.grid
+    grid, absent = model.grid, no_map(model, method)
+    if absent:
+        found = Map(torch.zeros(len(seconds), grid**2), note=absent)
+    else:
+        with torch.enable_grad():
+            inputs = Inputs(model, pixels.detach(), settings, text, report, tracing or partial(traced, model, pixels))
+            found = METHODS[method].compute(inputs)
     values = found.heat.detach().unflatten(-1, (grid, grid)).float().cpu().numpy()
     return Attribution(
         heat=values.clip(0) if METHODS[method].signed else values,
@@ -130,8 +143,9 @@ def explain(
         seconds=seconds,
         method=method,
         model=name,
-        image_size=model.image_size,
+        seen=model.preprocessing,
         note=found.note,
+        absent=bool(absent),
     )
 
 
@@ -191,7 +205,7 @@ def temporal_view(encoded: Encoded) -> TemporalView | None:
 
 
 def _view(encoded: Encoded) -> TemporalView | None:
-    trace, grid = trace_of(encoded), encoded.model.vision.grid
+    trace, grid = trace_of(encoded), encoded.model.grid
     prompts = {k: p[0].cpu().numpy() for k, p in enumerate(trace.prompts) if p is not None}
     if not prompts:
         return None

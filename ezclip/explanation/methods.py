@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Annotated, Any, Literal, get_args
 
 from ezclip.parameters import Parameter
+from ezclip.types import MapKind
 
 Fusion = Literal["mean", "max", "min"]
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
@@ -37,6 +38,7 @@ class Method:
         title: for display.
         about: what the map shows; follows its title.
         needs_label: whether it explains a label.
+        needs: of a model: attention that a trace can observe, EZ-CLIP's own blocks, or nothing but scores.
         settings: the fields of ``MapSettings`` that it uses.
         signed: whether its values may be negative; such a map is drawn in colours symmetric around 0.
     """
@@ -44,6 +46,7 @@ class Method:
     function: str | Callable[[Any], Any]
     title: str
     about: str
+    needs: MapKind = "attention"
     needs_label: bool = False
     settings: frozenset[str] = frozenset()
     signed: bool = False
@@ -89,6 +92,7 @@ METHODS: dict[str, Method] = {
         "gradients:gradient_rollout",
         "Gradient rollout (of the label)",
         "weights attention by the gradient of the label's score",
+        needs="blocks",
         needs_label=True,
         settings=_LAYERS,
     ),
@@ -96,24 +100,28 @@ METHODS: dict[str, Method] = {
         "gradients:grad_cam",
         "Grad-CAM (of the label)",
         "weights the channels before the last block by the gradient of the label's score",
+        needs="blocks",
         needs_label=True,
     ),
     "integrated-gradients": Method(
         "gradients:integrated_gradients",
         "Integrated gradients (of the label)",
         "integrates gradients from the clip's mean colour to the clip",
+        needs="score",
         needs_label=True,
     ),
     "occlusion": Method(
         "gradients:occlusion",
         "Occlusion (of the label)",
         "covers cells of 2x2 patches and measures how the label's score drops",
+        needs="score",
         needs_label=True,
     ),
     "chefer": Method(
         "chefer:chefer",
         "Chefer's rule (of the label)",
         "adds up gradient-weighted attention through all blocks, without normalising its rows",
+        needs="blocks",
         needs_label=True,
         settings=_START,
     ),
@@ -128,18 +136,21 @@ METHODS: dict[str, Method] = {
         "grad_eclip:grad_eclip",
         "Grad-ECLIP (of the label)",
         "weights the last block's values by the gradient of the label's score and their keys' closeness to the query",
+        needs="blocks",
         needs_label=True,
     ),
     "patch-text": Method(
         "patch_text:patch_text",
         "Patch-text similarity (of the label)",
         "compares each patch with the label: where its words fit, not why the model chose it",
+        needs="blocks",
         needs_label=True,
     ),
     "legrad": Method(
         "legrad:legrad",
         "LeGrad (of the label)",
         "adds up the gradients of every block's attention for the label's score as read from that block",
+        needs="blocks",
         needs_label=True,
     ),
 }

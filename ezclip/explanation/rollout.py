@@ -11,8 +11,10 @@ No identity is mixed into P, because the prompt path has no residual; the learne
 prompt's own row is dropped with the prompt; token-wise operations are omitted. Only the class tokens' rows
 W (T x T x (1+N)) are needed, so the product is taken downwards from the top, row vectors times matrices.
 
-Where a transformer over frames follows, of ActionCLIP and A5, W starts from its own rollout F in place of the identity:
-F <- 1/2 * (F + F @ A) for each of its blocks, T x T, and 1/2 * (F + I) for a skip connection around them.
+Where a transformer over frames follows, of ActionCLIP, A5 and X-CLIP, W starts from its own rollout F in place of the
+identity: F <- 1/2 * (F + F @ A) for each of its blocks, T x T, and 1/2 * (F + I) for a skip connection around them.
+X-CLIP's messages are made of the class tokens: r_t = 1/2 * (R_t[0] + sum_s P[t, s] * R_s[0]). Where a pool reads the
+answer (SigLIP, PE-Core) W starts from its attention to the tokens.
 """
 
 from __future__ import annotations
@@ -87,6 +89,8 @@ def roll_out(
         F = (F + F @ rows(A[0])) / 2 if normalised else F + F @ A[0]
     W = torch.zeros(T, T, n, device=eye.device)
     W[:, :, 0] = (F + eye) / 2 if normalised and trace.skip else F  # the class tokens
+    if trace.pool is not None:
+        W = eye.unsqueeze(-1) * trace.pool
     if token is not None:
         W = torch.zeros_like(W[:1])
         W[0, token[0], token[1]] = 1.0
@@ -96,7 +100,11 @@ def roll_out(
         P = trace.prompts[k]
         if P is not None:
             to_prompt = torch.einsum("uti,ti->ut", W, A[:, :n, n])  # attention of each frame to its prompt
-            through = through + (to_prompt @ rows(P[0]) / n).unsqueeze(-1)
+            if trace.message:
+                among = (eye + rows(P[0])) / 2 if normalised else eye + P[0]
+                through[:, :, 0] += to_prompt @ among
+            else:
+                through = through + (to_prompt @ rows(P[0]) / n).unsqueeze(-1)
         W = (W + through) / 2 if normalised else W + through
         if k <= trace.replaced:
             W[:, :, n - trace.learned :] = 0  # what the block below put there was replaced by a constant

@@ -19,6 +19,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from torch import Tensor, nn
 
 from ezclip.explanation.trace import hooked
 from ezclip.model.block import Block
+from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Encoded
 from ezclip.progress import Report, silent
 from ezclip.types import Document
@@ -99,8 +101,8 @@ def readout(frames: Tensor, text: Tensor) -> Game:
 
 def removal(encoded: Encoded, text: Tensor, report: Report = silent) -> Game:
     """The same with the frames outside a set absent from the clip; in the dtype of the model, 8 sets at a time."""
-    model, pixels = encoded.model, encoded.pixels
-    mixes = [b.prompt.mix for b in model.vision.blocks if isinstance(b, Block) and b.prompt is not None]
+    model, pixels = cast(EZCLIP, encoded.model), encoded.pixels
+    mixes: list[Any] = [b.prompt.mix for b in model.vision.blocks if isinstance(b, Block) and b.prompt is not None]
     mixes += [block.mix for block in model.temporal.blocks if isinstance(block, Block)] if model.temporal else []
 
     @torch.inference_mode()
@@ -156,12 +158,13 @@ def frame_values(
 
     Exact for the sizes of ``EXACT``, otherwise sampled.
     """
-    T = encoded.frames.shape[1]
+    T, model = encoded.frames.shape[1], encoded.model
+    text = model.texts_for(encoded.video, text[None]).flatten(0, -2)[0]
 
     def solve(name: str, game: Game) -> Shapley:
         return exact(game, T) if T <= EXACT[name] else sampled(game, T)
 
     spoken = solve("readout", readout(encoded.frames[0], text))
-    if not removed or encoded.model.order_blind:
+    if not removed or model.order_blind:
         return FrameValues(spoken, spoken if removed else None, answers, label)
     return FrameValues(spoken, solve("removal", removal(encoded, text, report)), answers, label)

@@ -6,15 +6,19 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ezclip.errors import UserError
 from ezclip.explanation.methods import Fusion
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.framewise import FramewiseCLIP
+from ezclip.model.interface import VideoText
 from ezclip.predictor import Encoded
 
 _FUSE: dict[Fusion, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
@@ -33,6 +37,8 @@ class AttentionTrace:
         skip: whether such a transformer has a skip connection around it.
         learned: number of ViFi-CLIP's learned tokens in a frame.
         replaced: last layer, counted from 0, that these enter anew.
+        message: whether the prompts are X-CLIP's messages, made of the class tokens with a skip connection.
+        pool: (B*T, 1+N) of a pool that reads the answer in place of the class token; None without one.
     """
 
     frames: list[Tensor] = field(default_factory=list)
@@ -41,12 +47,17 @@ class AttentionTrace:
     skip: bool = False
     learned: int = 0
     replaced: int = 0
+    message: bool = False
+    pool: Tensor | None = None
 
     @classmethod
-    def of(cls, model: EZCLIP) -> AttentionTrace:
+    def of(cls, model: VideoText) -> AttentionTrace:
         """An empty trace of a model's passes."""
+        if not isinstance(model, EZCLIP):
+            return cls()
         skip, settings = model.temporal is not None and model.temporal.skip, model.settings
-        return cls(skip=skip, learned=settings.get("vision_tokens", 0), replaced=settings.get("vision_depth", 1) - 1)
+        learned, replaced = settings.get("vision_tokens", 0), settings.get("vision_depth", 1) - 1
+        return cls(skip=skip, learned=learned, replaced=replaced, message=model.variant == "xclip")
 
 
 @contextmanager
@@ -82,7 +93,7 @@ def attention_hooks(
         assert isinstance(block, Block)
         yield block.mix, hook(trace.frames.append)
         if block.prompt is not None:
-            yield block.prompt.mix, hook(trace.prompts.append)
+            yield cast(nn.Module, block.prompt.mix), hook(trace.prompts.append)
         else:
             yield block.mix, lambda *_: trace.prompts.append(None)
     for block in model.temporal.blocks if model.temporal else ():
@@ -96,7 +107,7 @@ def probabilities(q: Tensor, k: Tensor) -> Tensor:
 
 
 @contextmanager
-def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[AttentionTrace]:
+def trace_attention(model: VideoText, fusion: Fusion = "mean") -> Iterator[AttentionTrace]:
     """While active, each ``encode_video`` of this thread fills the trace; the model is not changed.
 
     With the fusions "max" and "min" rows no longer sum to 1.
@@ -111,8 +122,52 @@ def trace_attention(model: EZCLIP, fusion: Fusion = "mean") -> Iterator[Attentio
     def observe(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> None:
         keep(_FUSE[fusion](probabilities(q, k), dim=1))
 
+    if isinstance(model, FramewiseCLIP):
+        with unfused(model), hooked(_timm_hooks(model, partial(_FUSE[fusion], dim=1), trace)):
+            yield trace
+        return
+    assert isinstance(model, EZCLIP)
     with hooked(attention_hooks(model, observe, trace)):
         yield trace
+
+
+@contextmanager
+def unfused(model: FramewiseCLIP) -> Iterator[None]:
+    """While active, timm's blocks take the products of attention one after the other, so that they can be observed."""
+    before = [block.attn.fused_attn for block in model.blocks]
+    try:
+        for block in model.blocks:
+            block.attn.fused_attn = False
+        yield
+    finally:
+        for block, fused in zip(model.blocks, before, strict=True):
+            block.attn.fused_attn = fused
+
+
+def _timm_hooks(
+    model: FramewiseCLIP, fuse: Callable[[Tensor], Tensor], trace: AttentionTrace
+) -> Iterator[tuple[nn.Module, Hook]]:
+    """The hooks on timm's blocks; in models without a class token one that nothing attends to is put first."""
+    trunk = model.clip.visual.trunk
+    missing = 1 - trunk.num_prefix_tokens
+
+    def block(module: nn.Module, inputs: tuple[Tensor, ...], attention: Tensor) -> None:
+        A = F.pad(fuse(attention.float()), (missing, 0, missing, 0))
+        if missing:
+            A[:, 0, 0] = 1.0
+        trace.frames.append(A)
+        trace.prompts.append(None)
+
+    queries: list[Tensor] = []
+
+    def pool(module: nn.Module, inputs: tuple[Tensor, ...], keys: Tensor) -> None:
+        trace.pool = F.pad(fuse(probabilities(queries.pop(), keys))[:, 0], (missing, 0))
+
+    for one in model.blocks:
+        yield one.attn.attn_drop, block
+    if trunk.global_pool == "map":
+        yield trunk.attn_pool.q_norm, lambda module, inputs, output: queries.append(output)
+        yield trunk.attn_pool.k_norm, pool
 
 
 def trace_of(encoded: Encoded, fusion: Fusion = "mean") -> AttentionTrace:
@@ -121,7 +176,7 @@ def trace_of(encoded: Encoded, fusion: Fusion = "mean") -> AttentionTrace:
 
 
 @torch.inference_mode()
-def traced(model: EZCLIP, pixels: Tensor, fusion: Fusion = "mean") -> AttentionTrace:
+def traced(model: VideoText, pixels: Tensor, fusion: Fusion = "mean") -> AttentionTrace:
     """The trace of one clip's forward pass, pixels (1, T, 3, S, S)."""
     with trace_attention(model, fusion) as trace:
         model.encode_video(pixels)

@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ezclip.types import Attribution, Clip, visible_box
+from ezclip.types import Attribution, Clip, Preprocessing, visible_box
 
 DIFFERENCE = "PuOr_r"  # symmetric, colour-blind-safe
 CMAP = "magma"  # perceptually uniform, also in greyscale; colour-blind-safe
@@ -31,9 +31,9 @@ def coloured(attribution: Attribution, limit: float) -> tuple[np.ndarray, str]:
     return (values, CMAP) if attribution.signed is None else ((values + 1) / 2, DIFFERENCE)
 
 
-def square(images: np.ndarray, side: int, image_size: int) -> np.ndarray:
-    """The part of frames that a model with input size S sees (``visible_box``), uint8 (T, side, side, 3)."""
-    box = visible_box(images.shape[1], images.shape[2], image_size)
+def square(images: np.ndarray, side: int, seen: Preprocessing) -> np.ndarray:
+    """The part of frames that a model sees (``visible_box``), uint8 (T, side, side, 3)."""
+    box = visible_box(images.shape[1], images.shape[2], seen)
     return np.stack(
         [np.asarray(Image.fromarray(i).resize((side, side), Image.Resampling.BICUBIC, box=box)) for i in images]
     )
@@ -69,7 +69,7 @@ def draw_strip(
     opacity: float = 0.6,
     difference: np.ndarray | None = None,
     notes: Mapping[str, str] | None = None,
-    image_size: int | None = None,
+    seen: Preprocessing | None = None,
 ) -> Figure:
     """Input frames and, under them, one row of overlays for each model.
 
@@ -80,14 +80,14 @@ def draw_strip(
         opacity: of the maps.
         difference: (T, grid, grid), the model's map minus the baseline's, drawn below on a scale of its own.
         notes: row title -> text below it.
-        image_size: S of the model whose view the input row shows; None takes that of the last map.
+        seen: preprocessing of the model whose view the input row shows; None takes that of the last map.
     """
     T = len(clip)
-    frames = square(clip.images, _SIDE, image_size or list(rows.values())[-1].image_size)
+    frames = square(clip.images, _SIDE, seen or list(rows.values())[-1].seen)
     pictures, scales = [("Input", frames)], []
     for name, a in rows.items():
         values, cmap = coloured(a, limit)
-        pictures.append((name, overlay(square(clip.images, _SIDE, a.image_size), values, 1.0, opacity, cmap)))
+        pictures.append((name, overlay(square(clip.images, _SIDE, a.seen), values, 1.0, opacity, cmap)))
     if rows:
         signed = any(a.signed is not None for a in rows.values())
         scale = (

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ezclip.errors import CheckpointError
-from ezclip.types import CLIP_PIXELS, PixelStatistics
+from ezclip.types import Preprocessing
 
 SUPPORTED = "Supported are open_clip's ViTs with class-token pooling and CLIP's text tower, such as ViT-B-16-quickgelu."
 _VISION_EXTRAS = ("timm_model_name", "attentional_pool", "qk_norm", "scaled_cosine_attn", "scale_heads")
@@ -26,7 +26,8 @@ class Backbone:
     """A CLIP model with what is needed to name it, check it and build it again."""
 
     id: str  # "ARCH/TAG" of open_clip, or the name that its maker gave it
-    # open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu); "pixels" where they are not CLIP's
+    # open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu); "pixels" has the fields of
+    # ``Preprocessing`` that differ from their defaults
     config: dict[str, Any]
     clip: Any = field(repr=False)  # open_clip's ``CLIP`` or ``CustomTextCLIP``
 
@@ -41,10 +42,12 @@ class Backbone:
         return self.clip.visual.image_size[0]
 
     @property
-    def pixels(self) -> PixelStatistics:
-        """Mean and standard deviation of its input."""
-        found = self.config.get("pixels")
-        return PixelStatistics(tuple(found["mean"]), tuple(found["std"])) if found else CLIP_PIXELS
+    def preprocessing(self) -> Preprocessing:
+        """From a frame to its input."""
+        found: dict[str, Any] = dict(self.config.get("pixels", {}))
+        for key in found.keys() & {"mean", "std"}:  # lists where they come from a file
+            found[key] = tuple(found[key])
+        return Preprocessing(self.image_size, **found)
 
     @cached_property
     def sha256(self) -> str:
@@ -65,12 +68,8 @@ def fingerprint(state: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def check_supported(name: str, config: dict[str, Any]) -> None:
-    """Refuse towers that EZ-CLIP's blocks cannot stand in, before anything is downloaded.
-
-    Raises:
-        CheckpointError: names what open_clip's model configuration has that is not supported.
-    """
+def unsupported(config: dict[str, Any]) -> list[str]:
+    """What an open_clip model configuration has that EZ-CLIP's blocks cannot stand in; empty where they can."""
     vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
     reasons = [f"vision_cfg.{key}" for key in _VISION_EXTRAS if vision.get(key)]
     reasons += [f"text_cfg.{key}" for key in _TEXT_EXTRAS if text.get(key)]
@@ -83,8 +82,16 @@ def check_supported(name: str, config: dict[str, Any]) -> None:
         "a text tower without CLIP's end-of-text pooling": not end_of_text,
         "a multimodal decoder": "multimodal_cfg" in config,
     }
-    reasons += [feature for feature, present in features.items() if present]
-    if reasons:
+    return reasons + [feature for feature, present in features.items() if present]
+
+
+def check_supported(name: str, config: dict[str, Any]) -> None:
+    """Refuse towers that EZ-CLIP's blocks cannot stand in, before anything is downloaded.
+
+    Raises:
+        CheckpointError: names what is not supported.
+    """
+    if reasons := unsupported(config):
         raise CheckpointError(f"{name} cannot be adapted: it has {', '.join(reasons)}. {SUPPORTED}")
 
 
@@ -134,12 +141,13 @@ def copy_strictly(own: Mapping[str, Tensor], state: Mapping[str, Tensor], name: 
         tensor.copy_(state[key])
 
 
-def load_open_clip(arch: str, weights: str) -> Backbone:
-    """A backbone by open_clip's architecture name and a pretrained tag (downloaded or cached) or a local file.
+def load_open_clip(arch: str, weights: str, *, adaptable: bool = True) -> Backbone:
+    """A model by open_clip's architecture name and a pretrained tag (downloaded or cached) or a local file.
 
     Args:
         arch: for example "ViT-B-16-quickgelu". OpenAI's weights need the "-quickgelu" names.
         weights: a tag such as "openai", or the path of a local .safetensors file.
+        adaptable: refuse what cannot be a backbone of EZ-CLIP; False takes any model of images and texts.
 
     Raises:
         CheckpointError: unknown or unsupported architecture or tag, or weights that are not available.
@@ -148,7 +156,8 @@ def load_open_clip(arch: str, weights: str) -> Backbone:
     config = open_clip.get_model_config(arch)
     if config is None:
         raise CheckpointError(f"open_clip has no architecture {arch!r}. {SUPPORTED}")
-    check_supported(arch, config)
+    if adaptable:
+        check_supported(arch, config)
     tags, file = open_clip.list_pretrained_tags_by_model(arch), Path(weights)
     is_local = file.suffix == ".safetensors"
     if is_local and not file.is_file():
@@ -158,17 +167,17 @@ def load_open_clip(arch: str, weights: str) -> Backbone:
             f"{arch} has no pretrained weights {weights!r}. Give one of {', '.join(tags) or 'none'}, "
             "or the path of a local .safetensors file."
         )
-    of_tag = config if is_local else open_clip.get_pretrained_cfg(arch, weights)
-    if bool(of_tag.get("quick_gelu")) != bool(config.get("quick_gelu")):
+    of_tags = [open_clip.get_pretrained_cfg(arch, tag) for tag in (tags if is_local else [weights])]
+    if not is_local and bool(of_tags[0].get("quick_gelu")) != bool(config.get("quick_gelu")):
         raise CheckpointError(f"{name} were trained with another activation than {arch} has; use {arch}-quickgelu.")
-    if of_tag.get("resize_mode") == "squash":
-        raise CheckpointError(
-            f"{name} was trained on whole frames squashed to a square; here every model sees the central square of a "
-            f"frame, so its results would be wrong. {SUPPORTED}"
-        )
-    pixels = PixelStatistics(tuple(of_tag.get("mean", CLIP_PIXELS.mean)), tuple(of_tag.get("std", CLIP_PIXELS.std)))
-    if pixels != CLIP_PIXELS:
-        config = config | {"pixels": asdict(pixels)}
+    pixels = [_pixels(tag, crop=not unsupported(config)) for tag in of_tags]
+    if pixels and pixels[0] and all(one == pixels[0] for one in pixels):  # a file's are those that all tags share
+        config = config | {"pixels": pixels[0]}
+        if adaptable and pixels[0].get("resize") == "squash":
+            raise CheckpointError(
+                f"{name} was trained on whole frames squashed to a square, but a backbone of EZ-CLIP sees the central "
+                f"square of a frame. {SUPPORTED}"
+            )
     try:
         clip = open_clip.create_model(arch, pretrained=weights, require_pretrained=True)
     except Exception as error:  # open_clip, safetensors, the hub and the network each raise their own kinds
@@ -179,3 +188,19 @@ def load_open_clip(arch: str, weights: str) -> Backbone:
             f"without a network give a local file: clip:{arch}/FILE.safetensors"
         ) from error
     return Backbone(arch if is_local else name, config, clip.float().eval())
+
+
+def _pixels(tag: Mapping[str, Any], *, crop: bool) -> dict[str, Any]:
+    """Fields of ``Preprocessing`` of open_clip's pretrained configuration that differ from their defaults.
+
+    ``crop`` keeps the crop of EZ-CLIP's release for models that can be its backbone, so that all compare on the same
+    pixels; open_clip's own resizes the short side to S.
+    """
+    resize = tag.get("resize_mode", "shortest")
+    found = {
+        "resize": "release" if crop and resize == "shortest" else resize,
+        "interpolation": tag.get("interpolation", "bicubic"),
+        "mean": tuple(tag.get("mean", Preprocessing.mean)),
+        "std": tuple(tag.get("std", Preprocessing.std)),
+    }
+    return {key: value for key, value in found.items() if value != getattr(Preprocessing, key)}

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from ezclip.model.attention import Mix, attend
-from ezclip.model.temporal_prompt import TemporalPrompt
 
 
 class Block(nn.Module):
@@ -18,13 +17,13 @@ class Block(nn.Module):
     Args:
         clip_block: open_clip's ``ResidualAttentionBlock``; its modules are shared, not copied.
         adapter: an ``Adapter``, or ``nn.Identity`` for plain CLIP.
-        prompt: the block's prompts, None where it has none.
+        prompt: a ``TemporalPrompt``, or what else appends a token to each frame; None where the block has none.
         mix: the product of attention, causal for text.
         drop_path: applied to both residual branches while training.
     """
 
     def __init__(
-        self, *, clip_block: Any, adapter: nn.Module, prompt: TemporalPrompt | None, mix: Mix, drop_path: nn.Module
+        self, *, clip_block: Any, adapter: nn.Module, prompt: nn.Module | None, mix: Mix, drop_path: nn.Module
     ):
         super().__init__()
         self.ln_1, self.attn, self.ls_1 = clip_block.ln_1, clip_block.attn, clip_block.ls_1

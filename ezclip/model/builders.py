@@ -90,10 +90,9 @@ def told_by(backbone: Backbone) -> dict[str, Any]:
     text = backbone.text
     return {
         "logit_scale": backbone.clip.logit_scale,
-        "image_size": backbone.image_size,
         "vocab_size": text.token_embedding.num_embeddings,
         "context_length": text.positional_embedding.shape[0],
-        "pixels": backbone.pixels,
+        "preprocessing": backbone.preprocessing,
     }
 
 

@@ -1,30 +1,29 @@
-"""The whole model: two towers and the comparison between them."""
+"""EZ-CLIP: two towers of CLIP with what the methods add between and after their blocks."""
+
+from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ezclip.model.frame_transformer import FrameTransformer
+from ezclip.model.interface import Video, VideoText
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
-from ezclip.types import CLIP_PIXELS, Method, PixelStatistics, has_prompts
+from ezclip.types import Method, Preprocessing, has_prompts
 
 
-class EZCLIP(nn.Module):
-    """Encodes videos and class texts into one space. It computes in the dtype of its parameters, without autocast.
-
-    EZ-CLIP and, of the same parts, the methods of ``model.rivals``.
+class EZCLIP(VideoText):
+    """EZ-CLIP and, of the same parts, the methods of ``model.rivals``.
 
     Args:
         vision: the vision tower.
         text: the text tower.
         logit_scale: scalar parameter; logits are exp(logit_scale) * cosine.
         variant: which of the five models this is, or the name of a rival method.
-        num_frames: T; the usual choice where the model is ``order_blind``, binding otherwise.
-        image_size: S.
+        num_frames: T.
         vocab_size: number of token ids that the text tower knows.
         context_length: longest row of token ids.
-        pixels: mean and standard deviation of its input.
+        preprocessing: from a frame to its input.
         temporal: what lets the frame embeddings of a video see one another, if the method has such a part.
         settings: further sizes that rebuild a rival's parts.
     """
@@ -37,23 +36,22 @@ class EZCLIP(nn.Module):
         logit_scale: nn.Parameter,
         variant: Method,
         num_frames: int,
-        image_size: int,
         vocab_size: int,
         context_length: int,
-        pixels: PixelStatistics = CLIP_PIXELS,
+        preprocessing: Preprocessing,
         temporal: FrameTransformer | None = None,
         settings: dict[str, int] | None = None,
     ):
         super().__init__()
         self.vision, self.text, self.logit_scale = vision, text, logit_scale
-        self.variant: Method = variant
-        self.num_frames, self.image_size = num_frames, image_size
+        self.variant, self.num_frames, self.preprocessing = variant, num_frames, preprocessing
         self.vocab_size, self.context_length = vocab_size, context_length
-        self.pixels, self.temporal, self.settings = pixels, temporal, settings or {}
+        self.temporal, self.settings = temporal, settings or {}
+        self.grid, self.layers = vision.grid, len(vision.blocks)
 
     @property
     def order_blind(self) -> bool:
-        """Whether frames are encoded one by one and averaged, so that no score can depend on their order."""
+        """Whether the method has nothing that passes from frame to frame."""
         return self.temporal is None and not has_prompts(self.variant)
 
     @property
@@ -64,11 +62,6 @@ class EZCLIP(nn.Module):
     def forward(self, pixels: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """Both encoders at once, (B, T, E) and, with tokens, (C, E): the form that distributed training wraps."""
         return self.encode_video(pixels), None if tokens is None else self.encode_text(tokens)
-
-    def normalise(self, views: Tensor) -> Tensor:
-        """uint8 (..., 3, S, S) to float32 with the model's mean and standard deviation: what ``encode_video`` takes."""
-        mean, std = (torch.tensor(v, device=views.device).view(3, 1, 1) for v in (self.pixels.mean, self.pixels.std))
-        return (views.float() / 255 - mean) / std
 
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Frame embeddings, not normalised.
@@ -83,11 +76,7 @@ class EZCLIP(nn.Module):
         Raises:
             ValueError: pixels of another shape.
         """
-        S, T = self.image_size, self.num_frames
-        fixed = not self.order_blind
-        if pixels.ndim != 5 or pixels.shape[2:] != (3, S, S) or (fixed and pixels.shape[1] != T):
-            wanted = f"(B, {T if fixed else 'T'}, 3, {S}, {S})"
-            raise ValueError(f"pixels have shape {tuple(pixels.shape)}; this {self.variant} model takes {wanted}.")
+        self._check(pixels)
         return self.across(self.vision(pixels.to(self.dtype)))
 
     def across(self, frames: Tensor) -> Tensor:
@@ -106,36 +95,9 @@ class EZCLIP(nn.Module):
         return self.text(tokens)
 
     def logits(self, frames: Tensor, texts: Tensor) -> Tensor:
-        """Compare videos with class texts: exp(logit_scale) * cosine.
-
-        Args:
-            frames: (B, T, E) from ``encode_video``.
-            texts: (C, E) from ``encode_text``.
-
-        Returns:
-            (B, C) float32, whatever the dtype of the embeddings.
-        """
-        videos = video_embeddings(frames)
-        return self.logit_scale.float().exp() * videos @ F.normalize(texts.float(), dim=-1).T
+        """``scores`` of frame embeddings (B, T, E), for methods whose texts do not depend on the video: (B, C)."""
+        return self.scores(Video(frames), texts)
 
     def trainable(self) -> dict[str, nn.Parameter]:
         """Adapters, prompts and a rival's own parts by name: what is added to CLIP, and what a checkpoint stores."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
-
-
-def video_embeddings(frames: Tensor) -> Tensor:
-    """Frame embeddings (B, T, E) as they are, not normalised -> their mean over T, then L2: (B, E) float32."""
-    return F.normalize(frames.float().mean(dim=1), dim=-1)
-
-
-def class_scores(logits: Tensor, C: int) -> Tensor:
-    """Scores of classes with one text or more each: the mean over a class's texts of the softmax over the classes.
-
-    Args:
-        logits: (..., C*K), the K texts of a class side by side.
-        C: classes.
-
-    Returns:
-        (..., C), rows that sum to 1.
-    """
-    return logits.unflatten(-1, (C, -1)).softmax(dim=-2).mean(dim=-1)

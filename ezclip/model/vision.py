@@ -27,13 +27,22 @@ class VisionEncoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, S, S) -> frame embeddings (B, T, E), not normalised."""
-        B, T = pixels.shape[:2]
+        return self._read(self._tokens(pixels, keep=1), pixels)  # only the class token is read
+
+    def with_patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, 3, S, S) -> frame embeddings (B, T, E), and the last block's patches (B, T, N, D) as they are."""
+        x = self._tokens(pixels)
+        return self._read(x, pixels), x[:, 1:].unflatten(0, pixels.shape[:2])
+
+    def _tokens(self, pixels: Tensor, keep: int | None = None) -> Tensor:
         x = self.ln_pre(self.embed(pixels.flatten(0, 1)))
         *lower, last = self.blocks
         for block in lower:
             x = block(x)
-        x = last(x, keep=1)  # only the class token is read
-        return (self.ln_post(x[:, 0]) @ self.proj).unflatten(0, (B, T))
+        return last(x, keep=keep)
+
+    def _read(self, x: Tensor, pixels: Tensor) -> Tensor:
+        return (self.ln_post(x[:, 0]) @ self.proj).unflatten(0, pixels.shape[:2])
 
     def embed(self, pixels: Tensor) -> Tensor:
         """(B*T, 3, S, S) -> class token and patches with their positions (B*T, 1+N, D)."""

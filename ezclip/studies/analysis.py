@@ -18,7 +18,6 @@ from ezclip.studies.host import Host
 from ezclip.types import Clip, has_prompts
 
 if TYPE_CHECKING:
-    from ezclip.checkpoints.identity import Identity
     from ezclip.predictor import Predictor
 
 DECODED = 0.2  # fraction of an analysis after which the clip is decoded
@@ -65,7 +64,7 @@ class Analyse(ClipStudy):
             which = f"model {i + 1} of {len(order)}, {name}: "
             yield Progress(start, f"{which}encoding {len(names)} class names and {len(clip)} frames")
             encoded = host.encode(predictor, clip)
-            ranked, motion = predictor.rank(encoded.frames, names, texts), predictor.motion(encoded)
+            ranked, motion = predictor.rank(encoded.video, names, texts), predictor.motion(encoded)
             cut = predictor.cut([text for name in names for text in texts[name]]) or cut
             target = target or ranked[0].label
             options: dict[str, Any] = {"method": self.method, "settings": self.settings, "texts": texts[target]}
@@ -76,15 +75,15 @@ class Analyse(ClipStudy):
             results[name] = ModelResult(predictor.identity, ranked, motion, attribution, words)
         found = [results[name] for name in predictors]
         nearest = model.nearest(target, names, study.prompt_texts(model, names))
-        warnings = warnings + _warnings(names, model.identity, clip, cut)
         maps = [r.attribution for r in found]
+        warnings = warnings + _warnings(names, model, clip, cut) + [f"{a.model}: {a.note}" for a in maps if a.absent]
         if self.faithfulness:
             steps = measure_faithfulness(host, study, clip, maps, names, target)
             faithfulness = yield from within(steps, MAPPED, 1.0)
         else:
             faithfulness = shares_of_truth(self.clip, clip, maps)
         view = temporal_view(host.encode(model, clip)) if has_prompts(model.model.variant) else None
-        limit = shared_limit(maps)
+        limit = shared_limit([a for a in maps if not a.absent] or maps)
         analysis = Analysis(study, clip, found, limit, target, names, nearest, warnings, faithfulness, view)
         return (yield from analysis.in_all_directions(host)) if self.orders else analysis
 
@@ -101,11 +100,14 @@ def shared_frames(predictors: list[Predictor]) -> int:
     return next(iter(fixed), predictors[-1].model.num_frames)
 
 
-def _warnings(names: list[str], model: Identity, clip: Clip, cut: list[str]) -> list[str]:
+def _warnings(names: list[str], predictor: Predictor, clip: Clip, cut: list[str]) -> list[str]:
     """Limitations of an analysis, as sentences."""
-    found = []
+    found, model = [], predictor.identity
     if cut:
-        found.append(f"{len(cut)} texts are longer than 77 tokens and were truncated, first: {cut[0][:60]}…")
+        found.append(
+            f"{len(cut)} texts are longer than {predictor.model.context_length} tokens and were truncated, "
+            f"first: {cut[0][:60]}…"
+        )
     if len(names) == 1:
         found.append("There is only one class name, so its score is 100 % whatever the clip shows; add others.")
     if clip.lost:

@@ -110,7 +110,8 @@ class Analysis(Result):
     def difference(self) -> np.ndarray | None:
         """(T, grid, grid), the model's heat minus the baseline's; None if not requested or not comparable."""
         heat, other = self.model.attribution.shown, self.baseline.attribution.shown
-        if not self.study["difference"] or self.model is self.baseline or heat.shape != other.shape:
+        absent = self.model.attribution.absent or self.baseline.attribution.absent
+        if not self.study["difference"] or self.model is self.baseline or heat.shape != other.shape or absent:
             return None
         return heat - other
 
@@ -243,8 +244,9 @@ def strip_figure(analysis: Analysis) -> Figure:
     """Input and maps of all models on one colour scale, with their faithfulness; below the difference, if requested."""
     return maps.draw_strip(
         analysis.clip,
-        {r.name: r.attribution for r in analysis.results},
+        {r.name: r.attribution for r in analysis.results if not r.attribution.absent},
         limit=analysis.limit,
+        seen=analysis.model.attribution.seen,
         opacity=analysis.study["opacity"],
         difference=analysis.difference,
         notes={
@@ -255,7 +257,8 @@ def strip_figure(analysis: Analysis) -> Figure:
 
 
 def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None = None) -> Path:
-    """An NPZ file: names of the "models", heat_i (T, grid, grid) of model i, and "seconds" and "indices" of the frames.
+    """An NPZ file: names of the "models" that have a map, heat_i (T, grid, grid) of model i, and "seconds" and
+    "indices" of the frames.
 
     "heat" (models, T, grid, grid) holds them together where the grids are equal; ``results`` gives another order. That
     of a signed map is signed. "deletion" and "insertion" are the maps' gains over chance, NaN where they are not
@@ -263,7 +266,7 @@ def save_maps(path: Path, analysis: Analysis, results: list[ModelResult] | None 
     "influence" (T, T) of the model; where it has prompts, by layer "prompts" (K, T, T) and "to_prompt"
     (K, T, grid, grid), see ``TemporalView``.
     """
-    results = results or analysis.results
+    results = [r for r in results or analysis.results if not r.attribution.absent]
     heats = [r.attribution.shown for r in results]
     gains_of = {f.name: f for f in analysis.faithfulness}
     arrays: dict[str, np.ndarray] = {
@@ -293,9 +296,12 @@ def _gains(f: MapFaithfulness) -> list[list[tuple[float, ...]]]:
 def save_overlay(path: Path, analysis: Analysis) -> Path:
     """The chosen frames with all models' maps side by side, input first, the difference last, as H.264."""
     opacity, images = analysis.study["opacity"], analysis.clip.images
-    rows = [maps.square(images, VIDEO_SIDE, analysis.model.attribution.image_size)]
+    rows = [maps.square(images, VIDEO_SIDE, analysis.model.attribution.seen)]
     for r in analysis.results:
-        frames = maps.square(images, VIDEO_SIDE, r.attribution.image_size)
+        frames = maps.square(images, VIDEO_SIDE, r.attribution.seen)
+        if r.attribution.absent:
+            rows.append(frames)
+            continue
         values, cmap = maps.coloured(r.attribution, analysis.limit)
         rows.append(maps.overlay(frames, values, 1.0, opacity, cmap))
     if analysis.difference is not None:

@@ -11,7 +11,7 @@ from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host
 from ezclip.studies.predict import ranking_lines, rankings_table
-from ezclip.types import Clip, Document, Prediction
+from ezclip.types import Clip, Document, Prediction, Preprocessing
 from ezclip.video.corrupt import Corruption, corrupt
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class Corrupt(ClipStudy):
             if T not in clips:
                 clips[T] = corrupt((yield from host.clip(self.clip, T)), self.corruption)
             encoded = host.encode(predictor, clips[T])
-            ranked[name] = predictor.rank(encoded.frames, names, self.prompt_texts(predictor, names))
+            ranked[name] = predictor.rank(encoded.video, names, self.prompt_texts(predictor, names))
         identities = [p.identity for p in predictors.values()]
-        return CorruptedPredictions(self, identities, clips[model.model.num_frames], ranked, model.model.image_size)
+        return CorruptedPredictions(self, identities, clips[model.model.num_frames], ranked, model.model.preprocessing)
 
 
 def frames_beside(predictor: Predictor, model: Predictor) -> int:
@@ -56,7 +56,7 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
 
     clip: Clip
     predictions: dict[str, list[Prediction]]
-    image_size: int
+    seen: Preprocessing
 
     def as_json(self) -> Document:
         """The clip, the corruption, and each model's ranking."""
@@ -73,7 +73,7 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
         """The frames and the rankings."""
         kinds = vars(self.study.corruption).items()
         applied = ", ".join(f"{kind} {value:g}" for kind, value in kinds if value) or "none"
-        strip = draw_strip(self.clip, {}, limit=1.0, image_size=self.image_size)
+        strip = draw_strip(self.clip, {}, limit=1.0, seen=self.seen)
         parts = [Picture("frames", "The corrupted frames", strip), rankings_table(self.predictions)]
         title, lead = f"{self.clip.name}, corrupted", f"Corruption: {applied}."
         return self._report(title, lead, parts, clip=self.clip.name, texts=self.study.texts)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
+from ezclip.errors import UserError
 from ezclip.explanation.methods import MapSettings
 from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report, Table
@@ -58,15 +59,17 @@ class Explain(Study):
             labels, target = "\n".join(names), next(name for name in names if name.casefold() == key)
         study = build(Analyse, values_of(self) | {"labels": labels, "target": target})
         analysis = yield from within(study.run(host), 0.0, 0.5 if self.shapley else 1.0)
+        if (attribution := analysis.model.attribution).absent:
+            raise UserError(f"{self.model}: {attribution.note} Choose another, such as --method occlusion.")
         values, words, norms = {}, {}, {}
         if self.shapley:
             values = yield from within(values_of_frames(host, analysis), 0.5, 1.0)
         for r in analysis.results:
             predictor = host.predictor(r.name)
             encoded, texts = host.encode(predictor, analysis.clip), study.prompt_texts(predictor, [analysis.target])
-            if self.words:
+            if self.words and "blocks" not in predictor.model.lacks:
                 words[r.name] = _words(predictor, encoded, texts[analysis.target])
-            if self.tokens:
+            if self.tokens and "blocks" not in predictor.model.lacks:
                 from ezclip.evaluation.tokens import tokens
 
                 norms[r.name] = tokens(predictor, encoded)

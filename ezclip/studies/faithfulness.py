@@ -72,10 +72,12 @@ def shares_of_truth(path: str, clip: Clip, maps: list[Attribution]) -> list[MapF
     """The fraction of each map's heat on what moves, where the file has masks; gains are not measured."""
     from ezclip.explanation.faithfulness import heat_shares
 
-    if (masks := find_masks(path)) is None:
-        return [MapFaithfulness(attribution.model) for attribution in maps]
-    shares = [(attribution.model, heat_shares(attribution, masks[clip.indices])) for attribution in maps]
-    return [MapFaithfulness(model, moving=share.heat[2], area=share.area[2]) for model, share in shares]
+    masks, found = find_masks(path), []
+    for attribution in maps:
+        share = None if masks is None or attribution.absent else heat_shares(attribution, masks[clip.indices])
+        moving, area = (share.heat[2], share.area[2]) if share else (None, None)
+        found.append(MapFaithfulness(attribution.model, moving=moving, area=area))
+    return found
 
 
 def measure_faithfulness(
@@ -89,6 +91,9 @@ def measure_faithfulness(
 
     found, count = [], len(maps)
     for i, (attribution, known) in enumerate(zip(maps, shares_of_truth(study["clip"], clip, maps), strict=True)):
+        if attribution.absent:
+            found.append(known)
+            continue
         predictor = host.predictor(attribution.model)
         sentences = study.prompt_texts(predictor, names)
         texts = predictor.encode_texts([sentence for name in names for sentence in sentences[name]])

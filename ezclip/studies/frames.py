@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import NO_CLIP, Alias, Baseline, ClipFiles, Model, ModelsResult, Study
 from ezclip.studies.host import Host
-from ezclip.types import Clip, Document, Method, MotionStatistics
+from ezclip.types import Clip, Document, Method, MotionStatistics, Preprocessing
 
 if TYPE_CHECKING:
     from ezclip.predictor import Predictor
@@ -93,7 +93,7 @@ def project_frames(
         curvatures.append(angles)
     yield Progress(1.0, f"projecting with {study.projection}")
     plane = project(together(embeddings), study.projection)
-    identities, size = [p.identity for p in predictors], predictors[-1].model.image_size
+    identities, seen = [p.identity for p in predictors], predictors[-1].model.preprocessing
     moving, still = np.moveaxis(plane.points.reshape(len(predictors), 2, -1, 2), 1, 0)  # (models, clips * T, 2) each
     return FramePlane(
         study,
@@ -106,7 +106,7 @@ def project_frames(
         motion,
         curvatures,
         differ(*predictors),
-        size,
+        seen,
     )
 
 
@@ -122,7 +122,7 @@ class FramePlane(ModelsResult[CompareFrames]):
     motion: list[list[MotionStatistics]]  # [model][clip]: spread of the clip's frames and of its static copy
     curvatures: list[list[tuple[float, float]]]  # [model][clip]: of the clip and of its static copy, in degrees, or NaN
     difference: str  # how the two models differ, as text
-    image_size: int  # S of the model, for pictures of the frames
+    seen: Preprocessing  # of the model, for pictures of the frames
 
     def of(self, model: int, clip: int, *, copy: bool = False) -> np.ndarray:
         """(T, 2), one clip, or its static copy, under one model."""
@@ -249,7 +249,8 @@ def differ(first: Predictor, second: Predictor) -> str:
     """How two models differ, as text."""
     import torch
 
-    if not torch.equal(*(p.model.vision.conv1.weight for p in (first, second))):  # the first layer of CLIP
+    towers: list[Any] = [getattr(p.model, "vision", None) for p in (first, second)]
+    if None in towers or not torch.equal(*(tower.conv1.weight for tower in towers)):  # the first layer of CLIP
         return "the two stand on different backbones"
     methods: list[Method] = [p.model.variant for p in (first, second)]
     if any(method not in _PARTS for method in methods):

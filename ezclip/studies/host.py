@@ -117,8 +117,8 @@ class Host:
             if len(self._predictors) > MODELS:
                 evicted, _ = self._predictors.popitem(last=False)
                 self._results.drop(lambda key: evicted in key)
-                used = {id(p.model.vision.conv1) for p in self._predictors.values()}
-                for key in [k for k, b in self._backbones.items() if id(b.clip.visual.conv1) not in used]:
+                used = {id(w) for p in self._predictors.values() for w in p.model.parameters()}
+                for key in [k for k, b in self._backbones.items() if used.isdisjoint(map(id, b.clip.parameters()))]:
                     del self._backbones[key]
             return self._predictors[name]
 

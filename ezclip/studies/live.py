@@ -84,7 +84,7 @@ class ScoreLive(Study):
         ranked: dict[str, list[Prediction]] = {}
         for name, predictor in predictors.items():
             encoded = predictor.encode(window.clip(frames_beside(predictor, model)))
-            ranked[name] = predictor.rank(encoded.frames, names, self.prompt_texts(predictor, names))
+            ranked[name] = predictor.rank(encoded.video, names, self.prompt_texts(predictor, names))
         return LiveScores(self, [p.identity for p in predictors.values()], ranked)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ezclip.checkpoints.identity import Identity
     from ezclip.evaluation.order import Variations
+    from ezclip.model.interface import Video
     from ezclip.predictor import Predictor
 
 BLIND = 0.01  # relative change of a logit that bfloat16 alone can cause
@@ -94,7 +95,7 @@ class Observation:
     """
 
     variation: str  # a key of ``order.orders``
-    frames: Tensor  # (R, T, E) frame embeddings, float32
+    video: Video  # R videos, float32
     variance: float  # Var of the L2-normalised frame embeddings in the model's formulation; mean over the draws
     central_difference: float  # C of the same
     map_change: float  # of the rollout map against the clip as it is, in [0, 1] or NaN
@@ -122,20 +123,20 @@ class Probe:
 
 def observe(predictor: Predictor, variations: Variations) -> Steps[list[Observation]]:
     """Encode every variation of a video, with as many frames as the model takes; "as it is" comes first."""
-    import torch
     import torch.nn.functional as F
 
     from ezclip.explanation.maps import explain_clip
+    from ezclip.model.interface import Video
     from ezclip.model.spread import spread
 
     observed: list[Observation] = []
     plain: dict[int, np.ndarray] = {}  # maps of the original clip, by frame
     for i, name in enumerate(variations.orders):
         yield Progress(i / len(variations.orders), f"frames {name}")
-        frames, measured = [], []
+        videos, measured = [], []
         for clip in variations.clips(name):
             encoded = predictor.encode(clip)
-            frames.append(encoded.frames)
+            videos.append(encoded.video)
             heat = explain_clip(predictor, encoded).heat
             maps = heat / heat.sum(axis=(1, 2), keepdims=True).clip(1e-12)
             shown = list(zip(clip.indices.tolist(), maps, strict=True))
@@ -143,7 +144,7 @@ def observe(predictor: Predictor, variations: Variations) -> Steps[list[Observat
             moved = [np.abs(m - plain[index]).sum() / 2 for index, m in shown if index in plain]
             spreads = spread(F.normalize(encoded.frames, dim=-1), predictor.identity.reading)
             measured.append([*map(float, spreads), np.mean(moved) if moved else np.nan])
-        observed.append(Observation(name, torch.cat(frames), *np.mean(measured, axis=0).tolist()))
+        observed.append(Observation(name, Video.cat(videos), *np.mean(measured, axis=0).tolist()))
     return observed
 
 
@@ -151,7 +152,10 @@ def probe(
     predictor: Predictor, observed: list[Observation], labels: list[str], sentences: dict[str, list[str]] | None = None
 ) -> list[Probe]:
     """The prediction for each variation, "as it is" first, of the model that made the observations."""
-    ranked = {o.variation: [predictor.rank(f, labels, sentences) for f in o.frames.split(1)] for o in observed}
+    ranked = {
+        o.variation: [predictor.rank(o.video[r : r + 1], labels, sentences) for r in range(len(o.video.frames))]
+        for o in observed
+    }
     own = ranked["as it is"][0][0].label
     others = [p.label for p in ranked["reversed"][0] if p.label != own]
     opposite = PARTNER[own] if PARTNER.get(own) in others else opposite_of(own, others) or next(iter(others), "")
@@ -181,20 +185,22 @@ def evidence(
     import torch
 
     from ezclip.evaluation.evidence import curvature, opposite_text, single_frame_values, single_frames, told
-    from ezclip.model.ezclip import class_scores
+    from ezclip.model.interface import class_scores
 
-    frames = {o.variation: o.frames for o in observed}
-    plain, model = frames["as it is"], predictor.model
+    videos = {o.variation: o.video for o in observed}
+    plain, model = videos["as it is"], predictor.model
 
-    def scores(videos: Tensor, names: list[str]) -> Tensor:
+    def scores(video: Video, names: list[str]) -> Tensor:
         texts = predictor.encode_texts([text for name in names for text in sentences[name]])
-        return class_scores(model.logits(videos.to(texts.device), texts), len(names)).cpu()
+        return class_scores(model.scores(video.to(texts.device), texts), len(names)).cpu()
 
-    alone = scores(plain[0].unsqueeze(1), labels).unsqueeze(0)  # (1, T, C)
+    alone = scores(plain.alone(), labels).unsqueeze(0)  # (1, T, C)
     values = single_frame_values(single_frames(alone, torch.tensor([labels.index(label)])))
-    values["curvature"] = float(curvature(plain)[0])
-    if opposite:
-        both = [scores(frames[variation], [label, opposite]) for variation in ("as it is", "reversed")]
+    values["curvature"] = float(curvature(plain.frames)[0])
+    if model.order_blind:
+        values["order_blind"] = 1.0
+    elif opposite:
+        both = [scores(videos[variation], [label, opposite]) for variation in ("as it is", "reversed")]
         shares = opposite_text(*both)
         values |= dict(zip(("opposite_text_v2t", "opposite_text_t2v"), shares, strict=True))
     return told(values)
@@ -236,6 +242,11 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         """A sentence for each model."""
         return [verdict(model, self.probes[model.name]) for model in self.identities]
 
+    def shown(self, name: str) -> list[Probe]:
+        """A model's probes; without those of other orders where no order can change anything."""
+        blind = next(i.order_blind for i in self.identities if i.name == name)
+        return [p for p in self.probes[name] if not (blind and p.variation in ("reversed", "shuffled"))]
+
     def as_json(self) -> Document:
         """The clip, every model's probes, and the verdicts; "evidence" of the clip for the model's answer.
 
@@ -251,7 +262,8 @@ class MotionProbes(ModelsResult[ProbeMotion]):
     def text(self) -> str:
         """A line for each probe, and the verdicts."""
         lines = []
-        for name, probes in self.probes.items():
+        for name in self.probes:
+            probes = self.shown(name)
             rows = (f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes)
             lines += [name, *rows]
         return "\n".join([*lines, *self.verdicts])

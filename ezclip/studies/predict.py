@@ -39,7 +39,7 @@ class Predict(Study):
         if self.corruption != Corruption():
             clip = corrupt(clip, self.corruption)
         encoded = host.encode(predictor, clip)
-        ranked = predictor.rank(encoded.frames, names, self.prompt_texts(predictor, names))
+        ranked = predictor.rank(encoded.video, names, self.prompt_texts(predictor, names))
         return Predictions(self, [predictor.identity], clip, ranked, predictor.motion(encoded))
 
 

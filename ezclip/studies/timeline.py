@@ -22,8 +22,7 @@ from ezclip.video.read import Windows, describe
 from ezclip.video.sampling import SHORTEST
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from ezclip.model.interface import Video
     from ezclip.predictor import Predictor
 
 SIDE = 96
@@ -106,7 +105,7 @@ class Window:
 
     start: float  # seconds of its first frame
     end: float  # seconds of its last frame
-    videos: dict[str, Tensor]  # model -> (1, 1, E), the mean of its frame embeddings, float32
+    videos: dict[str, Video]  # model -> one video, its frames averaged
     middle: np.ndarray  # uint8 (96, 96, 3), its middle frame, cropped to a square
     heat: np.ndarray  # (grid, grid), rollout of the last model on the middle frame
 
@@ -143,9 +142,9 @@ def observe(predictors: list[Predictor], clip: Clip) -> Window:
 
     model = predictors[-1]
     encoded = {predictor.name: predictor.encode(clip) for predictor in predictors}
-    videos = {name: e.frames.mean(dim=1, keepdim=True) for name, e in encoded.items()}
+    videos = {name: e.video.averaged() for name, e in encoded.items()}
     middle = len(clip) // 2
-    picture = square(clip.images[middle][None], SIDE, model.model.image_size)[0]
+    picture = square(clip.images[middle][None], SIDE, model.model.preprocessing)[0]
     heat = explain_clip(model, encoded[model.name]).heat[middle]
     return Window(float(clip.seconds[0]), float(clip.seconds[-1]), videos, picture, heat)
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from ezclip.types import stored_size
+from ezclip.types import Preprocessing
 
 
 def resize_short_side(images: np.ndarray, size: int) -> Tensor:
@@ -19,45 +19,55 @@ def resize_short_side(images: np.ndarray, size: int) -> Tensor:
     Returns:
         uint8 (T, 3, H', W')
     """
+    return _resized(images, [size], "bicubic")
+
+
+def _resized(images: np.ndarray, size: list[int], interpolation: str) -> Tensor:
     planes = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2)
-    return F.resize(planes, [size], interpolation=InterpolationMode.BICUBIC, antialias=True)
+    return F.resize(planes, size, interpolation=InterpolationMode(interpolation), antialias=True)
 
 
 def view(images: np.ndarray, image_size: int) -> Tensor:
-    """What a model sees of each frame: short side to S * 256 / 224, then the central S x S.
+    """What a model with EZ-CLIP's own preprocessing sees of each frame, see ``prepare``; uint8 (T, 3, S, S)."""
+    return prepare(images, Preprocessing(image_size))
+
+
+def prepare(images: np.ndarray, seen: Preprocessing) -> Tensor:
+    """What a model sees of each frame: the central square, or the whole frame squashed.
 
     Args:
         images: uint8 (T, H, W, 3).
-        image_size: S.
+        seen: the model's preprocessing.
 
     Returns:
         uint8 (T, 3, S, S)
     """
-    return crops(images, image_size, 1)[0]
+    return crops(images, seen, 1)[0]
 
 
-def crops(images: np.ndarray, image_size: int, count: int) -> Tensor:
+def crops(images: np.ndarray, seen: Preprocessing, count: int) -> Tensor:
     """Spatial views: ``count`` squares evenly spaced along the long side, the central one if it is 1.
 
     Args:
         images: uint8 (T, H, W, 3).
-        image_size: S.
+        seen: the model's preprocessing; one that squashes has one view alone.
         count: at least 1.
 
     Returns:
         uint8 (count, T, 3, S, S)
     """
-    planes = resize_short_side(images, stored_size(image_size))
-    if count == 1:
-        return F.center_crop(planes, [image_size, image_size])[None]
+    size, short = seen.size, seen.short_side
+    planes = _resized(images, [short] if short else [size, size], seen.interpolation)
+    if count == 1 or short is None:
+        return F.center_crop(planes, [size, size])[None]
     H, W = planes.shape[-2:]
     # along the long side from end to end; across it in the middle
-    free = torch.tensor([H - image_size, W - image_size])
+    free = torch.tensor([H - size, W - size])
     along = torch.tensor([H > W, H <= W])
     squares = []
     for place in torch.linspace(0, 1, count):
         top, left = torch.where(along, (free * place).round(), free // 2).int().tolist()
-        squares.append(F.crop(planes, top, left, image_size, image_size))
+        squares.append(F.crop(planes, top, left, size, size))
     return torch.stack(squares)
 
 

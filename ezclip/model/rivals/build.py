@@ -9,12 +9,14 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.a5 import build_a5
 from ezclip.model.rivals.actionclip import build_actionclip
 from ezclip.model.rivals.vificlip import build_vificlip
+from ezclip.model.rivals.xclip import build_xclip
 from ezclip.types import Rival
 
 _BUILDERS: dict[Rival, Callable[..., EZCLIP]] = {
     "actionclip": build_actionclip,
     "vificlip": build_vificlip,
     "a5": build_a5,
+    "xclip": build_xclip,
 }
 
 

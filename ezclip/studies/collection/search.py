@@ -15,7 +15,7 @@ from ezclip.progress import Progress, Steps
 from ezclip.studies.collection.rows import FORMS, Rows, relative
 from ezclip.studies.declaration import ModelsResult, Study, Texts
 from ezclip.studies.host import Host
-from ezclip.types import Document
+from ezclip.types import Document, Preprocessing
 from ezclip.video.read import read_clip
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Search(Study):
         return F.normalize(predictor.encode_texts(every), dim=-1).mean(dim=0).cpu()
 
     def _example(self, host: Host, predictor: Predictor) -> Steps[Tensor]:
-        from ezclip.model.ezclip import video_embeddings
+        from ezclip.model.interface import video_embeddings
 
         if not Path(self.like).exists():
             raise VideoError(f"There is no clip {Path(self.like).name} in the index, nor a file of that name.")
@@ -213,7 +213,7 @@ class Found(Rows, ModelsResult[Search]):
             clip = read_clip(path, lambda total: [min(int(share * total), total - 1)])
         except VideoError:
             return None
-        return square(clip.images, SIDE, SIDE)[0]
+        return square(clip.images, SIDE, Preprocessing(SIDE))[0]
 
     def rows(self, beside: Path) -> pa.Table:
         """Path (relative to the folder ``beside``), label (the query), times, scores and embedding of each moment."""

@@ -118,15 +118,14 @@ def score_clips(predictor: Predictor, clips: np.ndarray, texts: Tensor) -> np.nd
     """
     import torch
 
-    from ezclip.model.ezclip import class_scores
-    from ezclip.video.transforms import view
+    from ezclip.model.interface import class_scores
 
     model = predictor.model
     with torch.inference_mode():
-        forwards = torch.stack([view(clip, model.image_size) for clip in clips])
+        forwards = torch.stack([model.view(clip) for clip in clips])
         both = torch.stack([forwards, forwards.flip(1)], dim=1).flatten(0, 1)  # (KINDS, T, 3, S, S)
-        frames = model.encode_video(model.normalise(both.to(predictor.device))).float()
-        return class_scores(model.logits(frames, texts), KINDS).cpu().numpy()
+        video = model.encode(model.normalise(both.to(predictor.device)))
+        return class_scores(model.scores(video, texts), KINDS).cpu().numpy()
 
 
 def within_pairs(scores: np.ndarray) -> np.ndarray:

@@ -61,7 +61,7 @@ def in_all_directions(host: Host, analysis: Any) -> Steps[dict[str, list[Turned]
             predictor = host.predictor(result.name)
             encoded, texts = host.encode(predictor, turned(clip, direction)), study.prompt_texts(predictor, names)
             options = {"method": study["method"], "settings": settings, "texts": texts[analysis.target]}
-            ranked = predictor.rank(encoded.frames, names, texts)
+            ranked = predictor.rank(encoded.video, names, texts)
             found[direction].append(Turned(result.name, ranked, explain_clip(predictor, encoded, **options)))
         yield Progress((i + 1) / len(OTHERS), f"frames {direction}", partial=dict(found))
     return found

@@ -37,13 +37,13 @@ def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
     """
     clip, T = analysis.clip, len(analysis.clip)
     directions = analysis.directions or as_it_is(analysis)
-    heats = [one.attribution.heat for one in directions[FORWARD]]
+    heats = [one.attribution.heat for one in directions[FORWARD] if not one.attribution.absent] or [np.zeros(1)]
     shares = all(heat.sum() <= 1.001 for heat in heats)
     mean = max(float(np.mean([heat.mean() for heat in heats])), 1e-12)
     height, width = clip.images.shape[1:3]
     models = []
     for r in analysis.results:
-        box = np.array(visible_box(height, width, r.attribution.image_size)) / (width, height, width, height)
+        box = np.array(visible_box(height, width, r.attribution.seen)) / (width, height, width, height)
         grid, about = r.attribution.heat.shape[1], METHOD_TITLES[r.identity.variant]
         models.append({"name": r.name, "about": about, "grid": grid, "box": box.round(5).tolist()})
     reason = caveat(analysis)

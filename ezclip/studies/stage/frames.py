@@ -38,7 +38,8 @@ def _values(
     from ezclip.explanation.shapley import frame_values
 
     text = predictor.encode_texts(texts[label]).mean(dim=0)
-    answers = [predictor.rank(frame, list(texts), texts)[0].label for frame in encoded.frames.split(1, dim=1)]
+    alone = encoded.video.alone()
+    answers = [predictor.rank(alone[t : t + 1], list(texts), texts)[0].label for t in range(len(encoded.clip))]
     return frame_values(encoded, text, answers, label, report, removed=removed)
 
 

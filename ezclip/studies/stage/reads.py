@@ -26,11 +26,14 @@ def patch_reads(host: Host, clip: Clip, model: str, direction: str, t: int, patc
     Raises:
         UserError: a direction, frame or patch that does not exist.
     """
+    from ezclip.explanation.maps import no_map
     from ezclip.explanation.rollout import roll_out
     from ezclip.explanation.trace import trace_of
 
     predictor = host.predictor(model)
-    N = predictor.model.vision.grid**2
+    N = predictor.model.grid**2
+    if absent := no_map(predictor.model, "rollout"):
+        raise UserError(f"{model}: {absent}")
     if direction not in orders(len(clip)) or not (0 <= t < len(clip) and 0 <= patch < N):
         raise UserError(f"There is no patch {patch} in frame {t} of this clip {direction}; it has {N} patches a frame.")
     encoded = host.encode(predictor, clip if direction == "forward" else turned(clip, direction))

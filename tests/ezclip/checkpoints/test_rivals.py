@@ -17,11 +17,14 @@ from ezclip.checkpoints.rivals import build_from
 from ezclip.checkpoints.store import save_backbone
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import build_backbone
-from ezclip.model.ezclip import EZCLIP, class_scores
+from ezclip.model.ezclip import EZCLIP
+from ezclip.model.interface import class_scores
 from ezclip.model.rivals.build import build_rival
 from tests.conftest import external
 
-TOLERANCE = {"actionclip": 1e-4, "a5": 2e-5, "vificlip": 2e-5}  # at scales of about 100, 14 and 14
+TOLERANCE = {"actionclip": 1e-4, "a5": 2e-5, "vificlip": 2e-5, "xclip": 2e-5}  # at scales of about 100 and 14
+
+NAMES = ["actionclip_transf", "actionclip_meanp", "vificlip", "vificlip_prompt", "a5", "xclip", "xclip_heads"]
 
 
 def given(name: str) -> tuple[Path, dict[str, Any]]:
@@ -61,10 +64,14 @@ def build(name: str, tmp_path: Path) -> tuple[EZCLIP, dict[str, Any]]:
 def compare(model: EZCLIP, expected: dict[str, Any]) -> None:
     tokens = without_placeholders(expected["tokens"], expected.get("text_prompt_tokens", 0))
     with torch.no_grad():
-        frames = model.encode_video(expected["frames"].unflatten(0, (-1, expected["T"])))
+        video = model.encode(expected["frames"].unflatten(0, (-1, expected["T"])))
         texts = model.encode_text(tokens)
-        logits = model.logits(frames, texts)
-    torch.testing.assert_close(frames.mean(dim=1), expected["video_embeddings"], atol=1e-5, rtol=1e-5)
+        logits = model.scores(video, texts)
+        if "patch_context" in expected:
+            read = model.texts_for(video, texts)
+            torch.testing.assert_close(video.context, expected["patch_context"], atol=1e-5, rtol=1e-5)
+            torch.testing.assert_close(read, expected["prompted_text_embeddings"], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(video.frames.mean(dim=1), expected["video_embeddings"], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(texts, expected["text_embeddings"], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(logits, expected["logits"], atol=TOLERANCE[model.variant], rtol=0)
     if "probabilities" in expected:  # the rows of tokens are template-major, ours class-major
@@ -73,12 +80,12 @@ def compare(model: EZCLIP, expected: dict[str, Any]) -> None:
         torch.testing.assert_close(found, expected["probabilities"], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["actionclip_transf", "actionclip_meanp", "vificlip", "vificlip_prompt", "a5"])
+@pytest.mark.parametrize("name", NAMES)
 def test_parity_with_the_official_code(name: str, tmp_path: Path) -> None:
     compare(*build(name, tmp_path))
 
 
-@pytest.mark.parametrize("name", ["actionclip_transf", "actionclip_meanp", "vificlip", "vificlip_prompt", "a5"])
+@pytest.mark.parametrize("name", NAMES)
 def test_converted_models_load_and_agree(name: str, tmp_path: Path) -> None:
     official, expected = given(name)
     options = {key: expected[key] for key in ("prefix", "postfix") if key in expected}
@@ -138,7 +145,7 @@ def test_a_file_of_actionclips_layout(tmp_path: Path) -> None:
 
 def test_order_matters_where_the_method_has_a_temporal_part(tmp_path: Path) -> None:
     blind_ones = {"actionclip_meanp": True, "vificlip": True, "vificlip_prompt": True}
-    for name, blind in ({"actionclip_transf": False, "a5": False} | blind_ones).items():
+    for name, blind in ({"actionclip_transf": False, "a5": False, "xclip": False} | blind_ones).items():
         model, expected = build(name, tmp_path)
         pixels = expected["frames"].unflatten(0, (-1, expected["T"]))
         with torch.no_grad():

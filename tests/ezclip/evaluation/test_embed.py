@@ -18,6 +18,7 @@ from ezclip.evaluation.embed import ViewCount, embed, read_shards, write_shards
 from ezclip.evaluation.run import score
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
+from ezclip.types import Preprocessing
 from ezclip.video.sampling import segment_centres, segment_points
 from ezclip.video.transforms import crops, view
 from tests.conftest import write_video
@@ -96,18 +97,18 @@ def test_places_in_time_and_space() -> None:
     assert segment_points(100, 2, 0.5) == segment_centres(100, 2) == [24, 74]
     wide = np.zeros((1, 128, 400, 3), np.uint8)
     wide[:, :, :200, 0] = 255
-    squares = crops(wide, 112, 3)  # short side 128: the frames stay as they are
+    squares = crops(wide, Preprocessing(112), 3)  # short side 128: the frames stay as they are
     assert squares.shape == (3, 1, 3, 112, 112)
     assert [float(s[0, 0].float().mean()) for s in squares] == [255.0, pytest.approx(127.5, abs=2), 0.0]
     tall = wide.transpose(0, 2, 1, 3)
-    assert [round(float(s[0, 0].float().mean())) // 100 for s in crops(tall, 112, 3)] == [2, 1, 0]
-    assert torch.equal(crops(wide, 112, 3)[1], view(wide, 112))
+    assert [round(float(s[0, 0].float().mean())) // 100 for s in crops(tall, Preprocessing(112), 3)] == [2, 1, 0]
+    assert torch.equal(crops(wide, Preprocessing(112), 3)[1], view(wide, 112))
 
 
 def test_all_views_come_from_one_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", count=24)
     (tmp_path / "list.jsonl").write_text(json.dumps({"path": path.name, "label": "x"}) + "\n")
-    views = Views(read_rows(tmp_path / "list.jsonl"), T=3, image_size=32, temporal=2, spatial=1)[0]
+    views = Views(read_rows(tmp_path / "list.jsonl"), T=3, seen=Preprocessing(32), temporal=2, spatial=1)[0]
     assert isinstance(views, torch.Tensor) and views.shape == (2, 3, 3, 32, 32)
     grey = views.float().mean(dim=(2, 3, 4))
     # 24 frames in 3 segments of 8: places 1/4 and 3/4 are frames 1, 9, 17 and 5, 13, 21, each 10 grey levels apart

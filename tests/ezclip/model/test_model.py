@@ -72,7 +72,7 @@ def test_a_tag_brings_its_own_mean_and_deviation(monkeypatch: pytest.MonkeyPatch
     model = build_ezclip(backbone, "base")
     assert (model.normalise(white) == 1).all() and (model.normalise(black) == -1).all()
     save_backbone(Backbone("tiny", TINY | {"pixels": backbone.config["pixels"]}, tiny), tmp_path / "b.safetensors")
-    assert load_backbone(tmp_path / "b.safetensors").pixels == model.pixels
+    assert load_backbone(tmp_path / "b.safetensors").preprocessing.mean == model.preprocessing.mean
 
 
 @pytest.mark.parametrize("arch", ["ViT-H-14-quickgelu", "ViT-H-14-378-quickgelu"])

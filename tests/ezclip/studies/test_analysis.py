@@ -12,6 +12,7 @@ from ezclip.progress import Watch, finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.host import Host
+from ezclip.types import Preprocessing
 from tests.conftest import write_video
 
 LABELS = 'pushing something, "<b>lifting</b>, slowly"'
@@ -109,9 +110,9 @@ def test_the_map_lies_on_the_pixels_that_the_model_sees() -> None:
     frame[:, :, 12:206] = 255  # the visible columns: 6 to 102 of 109, doubled
     seen = view(frame, 96)[0].float()
     assert seen[0, 48, 0] > 200 and seen[0, 48, -1] > 200
-    drawn = torch.from_numpy(square(frame, 96, 96)[0]).float()
+    drawn = torch.from_numpy(square(frame, 96, Preprocessing(96))[0]).float()
     assert (drawn[48, :, 0] - seen[0, 48]).abs().max() < 40
-    assert square(frame, 224, 224)[0][112, 0, 0] == 255, "a model with 224 pixels sees less of the side"
+    assert square(frame, 224, Preprocessing(224))[0][112, 0, 0] == 255, "a model with 224 pixels sees less of the side"
 
 
 @pytest.mark.slow

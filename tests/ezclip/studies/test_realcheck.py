@@ -1,6 +1,7 @@
 """Direction accuracy on motions made from photographs."""
 
 import json
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from ezclip.errors import UserError
 from ezclip.progress import finish
 from ezclip.studies.host import Host
 from ezclip.studies.realcheck.study import KINDS, CheckReality, RealityCheck, class_names, score_clips, within_pairs
+from ezclip.video.transforms import view
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,8 @@ def test_twins_are_the_same_frames_reversed() -> None:
         seen.append(pixels)
         return pixels.mean(dim=(2, 3, 4))[..., None]
 
-    parts = {"encode_video": encode, "logits": lambda frames, texts: frames[:, 0] @ texts.T}
-    model = SimpleNamespace(image_size=32, normalise=lambda views: views.float(), **parts)
+    parts = {"encode": encode, "scores": lambda frames, texts: frames[:, 0] @ texts.T}
+    model = SimpleNamespace(view=partial(view, image_size=32), normalise=lambda views: views.float(), **parts)
     clips = np.random.default_rng(0).integers(0, 256, (len(PAIRS), 4, 64, 64, 3)).astype(np.uint8)
     predictor = SimpleNamespace(model=model, device=torch.device("cpu"))
     scores = score_clips(predictor, clips, torch.linspace(-1, 1, KINDS)[:, None])  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import pytest
 
 import ezclip.studies.timeline as timeline
 from ezclip.errors import UserError
+from ezclip.model.interface import Video
 from ezclip.progress import Watch, finish
 from ezclip.studies.host import Host
 from ezclip.studies.timeline import ScoreTimeline, Timeline
@@ -37,7 +38,7 @@ def test_windows_over_a_long_video(host: Host, tmp_path: Path, monkeypatch: pyte
 
 def test_a_long_timeline_is_drawn_ever_more_rarely(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ("tabletop/base", "tabletop/ezclip")
-    videos = {name: host.predictor(name).encode_texts(["b"])[None] for name in names}  # those of the text "b"
+    videos = {name: Video(host.predictor(name).encode_texts(["b"])[None]) for name in names}  # those of the text "b"
     picture = np.zeros((timeline.SIDE, timeline.SIDE, 3), np.uint8)
     clip = Clip("long", np.zeros((8, 4, 4, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
     clips, starts = iter([clip] * 1000), count()

@@ -3,7 +3,8 @@
 import numpy as np
 from PIL import Image
 
-from ezclip.video.transforms import resize_short_side, stored_size, view
+from ezclip.types import stored_size
+from ezclip.video.transforms import resize_short_side, view
 
 
 def test_resize_is_pils_bicubic() -> None:

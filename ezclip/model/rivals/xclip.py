@@ -1,0 +1,143 @@
+"""X-CLIP (Ni et al., arXiv 2208.02816): messages between frames, and texts read on the video."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from open_clip.transformer import LayerNorm, QuickGELU
+from torch import Tensor, nn
+
+from ezclip.model.attention import Mix, attend
+from ezclip.model.backbone import Backbone
+from ezclip.model.block import Block
+from ezclip.model.builders import plain_text_blocks, told_by
+from ezclip.model.ezclip import EZCLIP
+from ezclip.model.frame_transformer import FrameTransformer
+from ezclip.model.interface import Video
+from ezclip.model.text import TextEncoder
+from ezclip.model.vision import VisionEncoder
+
+
+class Message(nn.Module):
+    """The token that a block appends to each frame: m = FC(class token), then m + attention(ln(m)) over the T frames.
+
+    Takes the place of a ``TemporalPrompt`` in ``Block``.
+    """
+
+    def __init__(self, *, num_frames: int, width: int):
+        super().__init__()
+        self.num_frames = num_frames
+        self.fc, self.ln = nn.Linear(width, width), LayerNorm(width)
+        self.attn, self.mix = nn.MultiheadAttention(width, width // 64), Mix()
+
+    def forward(self, x: Tensor, *_: nn.Module) -> Tensor:
+        """Frames' tokens (B*T, 1+N, D) -> one message for each frame (B*T, 1, D)."""
+        m = self.fc(x[:, 0]).unflatten(0, (-1, self.num_frames))  # (B, T, D)
+        return (m + attend(self.attn, self.ln(m), self.mix)).flatten(0, 1).unsqueeze(1)
+
+
+class TextLayer(nn.Module):
+    """t + attention(norm1 t, k, k), then t + MLP(norm3 t); q, k and v without bias, E // 64 heads."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.heads = width // 64
+        self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
+        self.out = nn.Linear(width, width)
+        self.norm1, self.norm3 = LayerNorm(width), LayerNorm(width)
+        self.up, self.gelu, self.down = nn.Linear(width, 4 * width), QuickGELU(), nn.Linear(4 * width, width)
+
+    def forward(self, texts: Tensor, patches: Tensor) -> Tensor:
+        """Texts (B, C, E) on patches (B, N, E) -> (B, C, E)."""
+        sides = ((self.q, self.norm1(texts)), (self.k, patches), (self.v, patches))
+        q, k, v = (of(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for of, x in sides)
+        texts = texts + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return texts + self.down(self.gelu(self.up(self.norm3(texts))))
+
+
+class TextReader(nn.Module):
+    """The text of a class on a video: t + alpha * layers(t, norm(u)), u the patches' mean over T in CLIP's space.
+
+    Args:
+        width: D of the patches.
+        embed: E.
+        layers: number of layers, 2 in the authors' code.
+    """
+
+    def __init__(self, *, width: int, embed: int, layers: int):
+        super().__init__()
+        self.ln, self.proj = LayerNorm(width), nn.Parameter(torch.empty(width, embed).normal_(std=width**-0.5))
+        self.norm, self.alpha = LayerNorm(embed), nn.Parameter(torch.full((embed,), 0.1))
+        self.layers = nn.ModuleList(TextLayer(embed) for _ in range(layers))
+
+    def context(self, patches: Tensor) -> Tensor:
+        """Patches of the last block (B, T, N, D), before ``ln_post`` -> u (B, N, E)."""
+        return (self.ln(patches) @ self.proj).mean(dim=1)
+
+    def forward(self, texts: Tensor, context: Tensor) -> Tensor:
+        """Texts (C, E) on each video's u (B, N, E) -> (B, C, E)."""
+        texts, patches = texts.expand(len(context), -1, -1), self.norm(context)
+        read = texts
+        for layer in self.layers:
+            read = layer(read, patches)
+        return texts + self.alpha * read
+
+
+class XCLIP(EZCLIP):
+    """X-CLIP: the video embedding is the mean over T of blocks(c + p) + c; the text of a class depends on the video."""
+
+    def __init__(self, *, reader: TextReader, **parts: Any):
+        super().__init__(variant="xclip", **parts)
+        self.reader = reader
+        self.lacks = {"blocks": "its texts depend on the patches too, which the method does not follow"}
+
+    @property
+    def common_space(self) -> bool:
+        """Never: a text has another embedding for each video."""
+        return False
+
+    def encode(self, pixels: Tensor) -> Video:
+        """Frame embeddings after the transformer over frames, and what texts are read on."""
+        self._check(pixels)
+        frames, patches = self.vision.with_patches(pixels.to(self.dtype))
+        return Video(self.across(frames), self.reader.context(patches))
+
+    def texts_for(self, video: Video, texts: Tensor) -> Tensor:
+        """The texts (C, E) on each video, (B, C, E)."""
+        assert video.context is not None
+        return self.reader(texts.to(self.dtype), video.context.to(self.dtype))
+
+
+def build_xclip(backbone: Backbone, *, num_frames: int, layers: int, text_layers: int) -> XCLIP:
+    """X-CLIP on its fine-tuned CLIP.
+
+    Args:
+        backbone: whose pixels are normalised with ImageNet's mean and deviation.
+        num_frames: T, binding.
+        layers: of the transformer over frames, 1 in the authors' code.
+        text_layers: of the text's reading of the video, 2 there.
+    """
+    backbone.clip.requires_grad_(False)
+    visual, text = backbone.clip.visual, backbone.text
+    width, embed, nothing = visual.conv1.out_channels, backbone.text.text_projection.shape[1], nn.Identity()
+    blocks = [
+        Block(
+            clip_block=block,
+            adapter=nothing,
+            prompt=Message(num_frames=num_frames, width=width),
+            mix=Mix(),
+            drop_path=nothing,
+        )
+        for block in visual.transformer.resblocks
+    ]
+    return XCLIP(
+        vision=VisionEncoder(visual=visual, blocks=blocks),
+        text=TextEncoder(text=text, blocks=plain_text_blocks(backbone)),
+        num_frames=num_frames,
+        temporal=FrameTransformer(positions=num_frames, width=embed, layers=layers, heads=embed // 64),
+        reader=TextReader(width=width, embed=embed, layers=text_layers),
+        settings={"layers": layers, "text_layers": text_layers},
+        **told_by(backbone),
+    )
