@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival
-from ezclip.types import IMAGENET_PIXELS, RIVALS, Document, Rival
+from ezclip.types import RIVALS, Document, Rival
 
 _TABLE = "token_embedding.weight"
 # The class texts of the training, embedded: class by class (K, 77, D), or without the learned vectors.
@@ -64,13 +63,11 @@ def build_from(
         config, layers = infer_config(state, name)
     except (ValueError, IndexError, ZeroDivisionError, TypeError, KeyError) as error:
         raise CheckpointError(f"{name} has tensors of unexpected shapes; give the authors' own file.") from error
-    if method == "vificlip":
-        config["pixels"] = asdict(IMAGENET_PIXELS)
     backbone = build_backbone(f"{method} {name.rpartition('.')[0] or name}", config, state)
     if method == "a5" and num_frames not in (None, stated):
         raise CheckpointError(f"{name} has learned positions for T = {stated} frames; it cannot take {num_frames}.")
     model = build_rival(method, backbone, num_frames or stated or 8, settings).eval()
-    copy_strictly(model.trainable(), own, name)
+    copy_strictly(model.added(), own, name)
     whole = sum(tensor.numel() for tensor in state.values()) if method != "a5" else 0
     if method == "vificlip":
         whole = 0 if own else whole - state[_TABLE].numel()  # the table is not part of the model that is trained

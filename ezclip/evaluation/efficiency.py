@@ -25,32 +25,38 @@ from ezclip.model.backbone import build_backbone
 from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.text.tokens import tokenize
-from ezclip.types import Document, Variant
+from ezclip.types import Document, Method
 
 TEXTS = 10  # class texts of a training step
 
 
 class Subject(NamedTuple):
-    """A model to measure: a loadable one by name, or a variant on an architecture of open_clip with random weights."""
+    """A model to measure: a loadable one by name, or a method on an architecture of open_clip with random weights."""
 
     name: str
-    variant: Variant | None = None
+    method: Method | None = None
     arch: str | None = None
 
     def build(self, T: int) -> EZCLIP:
-        """The model, float32; T counts for random weights alone.
+        """The model, float32, trainable as its method trains it; T counts for random weights alone.
 
         Raises:
             UserError: no such model or architecture.
         """
-        if self.arch is None or self.variant is None:
-            return load_model(self.name, dtype=torch.float32)
+        if self.arch is None or self.method is None:
+            return unfreeze(load_model(self.name, dtype=torch.float32))
         config = open_clip.get_model_config(self.arch)
         if config is None:
             raise UserError(f"open_clip has no architecture {self.arch!r}.")
         torch.manual_seed(0)
-        return build_ezclip(build_backbone(self.arch, config), self.variant, num_frames=T).eval()
+        backbone = build_backbone(self.arch, config)
+        match self.method:
+            case "vificlip" | "actionclip" | "a5":
+                return unfreeze(build_rival(self.method, backbone, T, {})).eval()
+            case variant:
+                return build_ezclip(backbone, variant, num_frames=T).eval()
 
 
 def parameters(model: nn.Module) -> dict[str, int]:

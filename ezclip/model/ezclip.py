@@ -50,6 +50,7 @@ class EZCLIP(nn.Module):
         self.num_frames, self.image_size = num_frames, image_size
         self.vocab_size, self.context_length = vocab_size, context_length
         self.pixels, self.temporal, self.settings = pixels, temporal, settings or {}
+        self._added = list(self.trainable())
 
     @property
     def order_blind(self) -> bool:
@@ -118,8 +119,12 @@ class EZCLIP(nn.Module):
         videos = video_embeddings(frames)
         return self.logit_scale.float().exp() * videos @ F.normalize(texts.float(), dim=-1).T
 
+    def added(self) -> dict[str, nn.Parameter]:
+        """Adapters, prompts and a rival's own parts by name: what is added to CLIP, and what an adapter file stores."""
+        return {name: self.get_parameter(name) for name in self._added}
+
     def trainable(self) -> dict[str, nn.Parameter]:
-        """Adapters, prompts and a rival's own parts by name: what is added to CLIP, and what a checkpoint stores."""
+        """What is trained, by name: what is added, and more where ``model.rivals.build.unfreeze`` says so."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
 
