@@ -26,6 +26,7 @@ from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival, unfreeze
+from ezclip.predictor import choose_device, native_dtype
 from ezclip.text.tokens import tokenize
 from ezclip.types import Document, Method
 
@@ -107,7 +108,8 @@ def measure(
         plain open_clip with "time_ratio".
     """
     rows: list[Document] = []
-    timed: dict[str, Callable[[], Any]] = {}
+    trained: dict[str, Callable[[], Any]] = {}
+    views: dict[str, tuple[EZCLIP, Tensor, Tensor]] = {}
     for subject in subjects:
         name, model = subject.name, subject.build(T)
         S, frames = model.image_size, model.num_frames
@@ -125,24 +127,36 @@ def measure(
             "gmac_text": gmac(partial(model.encode_text, tokens), model),
             "batch_size": batch_size,
             "peak_bytes": peak_memory(subject, T, batch_size, device, dtype),
-            "training_step_seconds": None,
         }
         if count["tunable"]:
-            step = partial(_train, model, many, tokens.expand(TEXTS, -1), dtype)
-            row["training_step_seconds"] = interleaved({"step": step}, max(1, repeats // 3), device)["step"]
-        model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
-        timed[f"{name} one"] = partial(model.encode_video, one)
-        timed[f"{name} many"] = partial(model.encode_video, many)
-        timed[f"{name} plain"] = _plain(model, one)
+            trained[name] = partial(_train, model, many, tokens.expand(TEXTS, -1), dtype)
+        views[name] = model, one, many
         rows.append(row)
+    steps = interleaved(trained, max(1, repeats // 3), device)
+    timed: dict[str, Callable[[], Any]] = {}
+    for name, (model, one, many) in views.items():
+        model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
+        timed |= {f"{name} one": partial(model.encode_video, one), f"{name} many": partial(model.encode_video, many)}
+        timed[f"{name} plain"] = _plain(model, one)
     with torch.no_grad():
         seconds = interleaved(timed, repeats, device)
     for row in rows:
         name = row["name"]
         own, plain = seconds[f"{name} one"], seconds[f"{name} plain"]
         row |= {"latency_seconds": own, "views_per_second": batch_size / seconds[f"{name} many"]}
+        row["training_step_seconds"] = steps.get(name)
         row["open_clip"] = {"seconds": plain, "time_ratio": own / plain}
     return rows
+
+
+def measure_here(
+    subjects: list[Subject], *, batch_size: int, T: int = 8, repeats: int = 10, device: str = "auto"
+) -> Document:
+    """``measure`` on the device at hand, in its native dtype: "device", "dtype" and "rows"."""
+    place = choose_device(device)
+    dtype = native_dtype(place)
+    rows = measure(subjects, T=T, batch_size=batch_size, repeats=repeats, device=str(place), dtype=dtype)
+    return {"device": str(place), "dtype": str(dtype).removeprefix("torch."), "rows": rows}
 
 
 def peak_memory(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> int | None:

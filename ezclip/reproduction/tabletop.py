@@ -19,14 +19,15 @@ from ezclip.data.manifest import MANIFEST, read_rows, write_manifest
 from ezclip.data.tabletop.classes import LABELS, PAIRS
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
-from ezclip.evaluation.efficiency import Subject, measure
-from ezclip.evaluation.metrics import frame_spread, harmonic_mean
+from ezclip.evaluation.efficiency import Subject, measure_here
+from ezclip.evaluation.metrics import frame_spread, harmonic_mean, wilson
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import TEST_SEED
 from ezclip.files import sha256_of, write_json
 from ezclip.model.backbone import Backbone
-from ezclip.predictor import Predictor, choose_device, native_dtype
-from ezclip.progress import Steps, within
+from ezclip.predictor import Predictor
+from ezclip.progress import Progress, Steps, within
+from ezclip.reproduction.methods import COST
 from ezclip.reproduction.results import TEXT_KINDS, write_results
 from ezclip.reproduction.study import study, training_curves
 from ezclip.training.loop import train
@@ -158,6 +159,7 @@ class Reproduction:
         found = yield from evaluate(predictor, rows, among or labels, static=True, texts=texts)
         report = found.report() | {"classes": len(among or labels), "model": name}
         report.pop("per_class")
+        report["interval"] = wilson(round(report["top1"] * report["n"]), report["n"])
         return report | {"spread": frame_spread(found.frames, found.static, "released", unit=True).as_json()}
 
     def texts(self) -> Steps[Document]:
@@ -183,18 +185,20 @@ class Reproduction:
         return base | {"novel": novel, "novel_among_all": among_all, "harmonic_mean": mean}
 
     def alike(self, method: Method) -> Steps[Document]:
-        """A method under the budget that all share: base-to-novel with 16 clips a class, and what the model costs."""
+        """A method under the budget that all share: base-to-novel with 16 clips a class."""
         folder = self.data / "train"
         rows = [row for row in _json_lines(folder / "base_classes.jsonl") if int(Path(row["path"]).stem) < SHOTS[-1]]
         write_manifest(folder / f"base_shots_{SHOTS[-1]}.jsonl", rows)
         given = f"data={folder / f'base_shots_{SHOTS[-1]}.jsonl'}"
-        name, recipe = f"method_{method}", f"methods/{method}" if method in RIVALS else "tabletop"
+        name, recipe = f"methods/{method}", f"methods/{method}" if method in RIVALS else "tabletop"
         steps = f"steps={self.scale.alike_steps}"
-        found = yield from self.novel(name, *ALIKE, *RATES[method], given, steps, recipe=recipe)
-        subject, device = Subject(str(self.runs / name / "model")), choose_device("auto")
-        options: Document = {"device": str(device), "dtype": native_dtype(device)}
-        cost = measure([subject], T=8, batch_size=4, repeats=5, **options)[0]
-        return found | {"cost": cost | {"name": method, **{key: str(value) for key, value in options.items()}}}
+        return (yield from self.novel(name, *ALIKE, *RATES[method], given, steps, recipe=recipe))
+
+    def costs(self) -> Steps[Document]:
+        """What the models of ``alike`` cost, timed alternately."""
+        yield Progress(0.0, "measuring")
+        folders = [self.runs / "methods" / method / "model" for method in RATES]
+        return measure_here([Subject(str(folder)) for folder in folders if folder.is_dir()], batch_size=4)
 
     def few_shot(self, shots: int, start: str | None) -> Steps[Document]:
         """K clips a class, from the still backbone or from the variant trained on the base classes."""
@@ -244,7 +248,8 @@ STAGES: tuple[Stage, ...] = (
     *(_fit(variant, f"variant={variant}") for variant in ("ezclip", "base", "prompts", "motion")),
     Stage("study", 17, Reproduction.study),
     Stage("texts", 2, Reproduction.texts),
-    *(Stage(f"method_{method}", 4, lambda r, m=method: r.alike(m)) for method in RATES),
+    *(Stage(f"methods/{method}", 4, lambda r, m=method: r.alike(m)) for method in RATES),
+    Stage(f"methods/{COST}", 1, Reproduction.costs),
     Stage("ezclip_described", 21, lambda r: r.worded("ezclip_described", "tabletop", "descriptions")),
     Stage("ezclip_templates", 21, lambda r: r.worded("ezclip_templates", "templates", "templates")),
     _fit("calibrated", "reading=calibrated"),
