@@ -245,7 +245,7 @@ def _fit(name: str, *overrides: str) -> Stage:
 STAGES: tuple[Stage, ...] = (
     Stage("data", 4, Reproduction.draw),
     Stage("backbone", 27, Reproduction.backbone),
-    *(_fit(variant, f"variant={variant}") for variant in ("ezclip", "base", "prompts", "motion")),
+    *(_fit(variant, f"method={variant}") for variant in ("ezclip", "base", "prompts", "motion")),
     Stage("study", 17, Reproduction.study),
     Stage("texts", 2, Reproduction.texts),
     *(Stage(f"methods/{method}", 4, lambda r, m=method: r.alike(m)) for method in RATES),
@@ -253,11 +253,11 @@ STAGES: tuple[Stage, ...] = (
     Stage("ezclip_described", 21, lambda r: r.worded("ezclip_described", "tabletop", "descriptions")),
     Stage("ezclip_templates", 21, lambda r: r.worded("ezclip_templates", "templates", "templates")),
     _fit("calibrated", "reading=calibrated"),
-    *(_fit(f"{v}_seed{s}", f"variant={v}", f"seed={s}") for s in (1, 2) for v in ("ezclip", "base")),
+    *(_fit(f"{v}_seed{s}", f"method={v}", f"seed={s}") for s in (1, 2) for v in ("ezclip", "base")),
     _fit("shallow", "prompt_depth=shallow"),
     _fit("paper_reading", "reading=paper"),
     *(
-        Stage(f"base_to_novel_{v}", 21, lambda r, v=v: r.novel(f"base_to_novel_{v}", f"variant={v}"))
+        Stage(f"base_to_novel_{v}", 21, lambda r, v=v: r.novel(f"base_to_novel_{v}", f"method={v}"))
         for v in ("ezclip", "base")
     ),
     *(Stage(f"few_shot_{k}", 8, lambda r, k=k: r.few_shot(k, None)) for k in SHOTS),
