@@ -4,6 +4,7 @@ Needs no torch, so that the page can show it at once.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from ezclip.files import shipped
@@ -48,7 +49,7 @@ def title(method: Method) -> str:
     return "EZ-CLIP" if method == "ezclip" else METHOD_TITLES[method]
 
 
-def accuracy(top1: float, interval: list[float] | None) -> str:
+def accuracy(top1: float, interval: Sequence[float] | None) -> str:
     """In %, with the ends of its 95 % interval if there is one."""
     if interval is None:
         return f"{100 * top1:.1f}"

@@ -53,10 +53,9 @@ class Protocol:
     Attributes:
         about: one sentence.
         sets: lists by the data set that is trained.
-        presets: by preset, overrides of configs/<preset>.yaml for "all" sets and for single ones; by rival method those
-            of configs/methods/<method>.yaml. "validation: test"
-            watches the test clips, and so selects the best epoch on them; "validation: NAME" watches the data set's
-            manifest of that name, if there is one.
+        presets: by preset, overrides of configs/<preset>.yaml for "all" sets and for single ones; by rival those of
+            configs/methods/<rival>.yaml. "validation: test" watches the test clips, and so selects the best epoch on
+            them; "validation: NAME" watches the data set's manifest of that name, if there is one.
         halves: train on the base half of the classes and test both halves.
         unseen: tested sets of which classes that were trained are left out.
         draws: how many times a number of shots is drawn.
@@ -161,9 +160,8 @@ def carry_out(run: Run, place: Place) -> Steps[Document]:
     Returns:
         "run", "config", "shots" (where the draw of the clips comes from), and under "last" and "best" for each tested
         set "top1", "top5" and "per_class" as means over its lists; with halves "base", "novel" and "harmonic_mean";
-        "intervals" of these accuracies, 95 % Wilson, as if all lists had the clips of the first;
         for an unseen set "classes", their number, and under "unseen" the same figures by rule, see
-        ``splits.unseen_classes``.
+        ``splits.unseen_classes``; and "intervals" of the accuracies, 95 % Wilson, as of the first list's clips alone.
 
     Raises:
         ConfigError: an unknown protocol or data set, or lists that are missing.

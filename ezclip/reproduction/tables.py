@@ -173,26 +173,24 @@ def as_measured(number: int, place: Place, defaults: Run, shown: Shown = SHOWN) 
     """
     if number not in TABLETOP_HEAD:
         raise ConfigError(f"Table {number} does not compare methods; --measured is for 1, 2 and 7.")
-    rows = tabletop_rows(number, place.root / "results" / "tabletop" / "methods")
+    own = tabletop_rows(number, place.root / "results" / "tabletop" / "methods")
     head = ["", *COST_HEAD, *TABLETOP_HEAD[number]]
     if number == 7:
-        for found, row in _benches(place):
-            top1 = (
-                accuracy(row["top1"], wilson(round(row["top1"] * row["clips"]), row["clips"])) if "top1" in row else ""
-            )
-            name = f"{row['name']} ({found['device']}, {found['dtype']})"
-            rows.append([name, *cost_cells(row), f"{top1} on {row['data']}" if top1 else ""])
-        return f"Methods measured here. {BUDGET}", [head, *rows]
-    of_runs = cells(number, defaults)[1]
+        others = [
+            [f"{row['name']} ({found['device']}, {found['dtype']})", *cost_cells(row), _of_bench(row)]
+            for found, row in _benches(place)
+        ]
+        return f"Methods measured here. {BUDGET}", [head, *own, *others]
     costs = {row["name"]: row for found, row in _benches(place) if found.get("table") == number}
-    for row in of_runs:
+    of_table, of_runs = cells(number, defaults)[1], []
+    for row in of_table:
         accuracies = [_with_interval(cell, place, shown) for cell in row]
         if any(accuracies):
             name = row[0].row
-            rows.append([name, *cost_cells(costs.get(name)), *[""] * len(TABLETOP_HEAD[number]), *accuracies])
-    if len(rows) and len(rows[-1]) > len(head):
-        head += [cell.column for cell in of_runs[0]]
-    return f"Methods trained here ({shown.epoch} epoch). {BUDGET}", [head, *rows]
+            of_runs.append([name, *cost_cells(costs.get(name)), *[""] * len(TABLETOP_HEAD[number]), *accuracies])
+    if of_runs:
+        head += [cell.column for cell in of_table[0]]
+    return f"Methods trained here ({shown.epoch} epoch). {BUDGET}", [head, *own, *of_runs]
 
 
 def measure_costs(number: int, place: Place, defaults: Run) -> None:
@@ -252,6 +250,14 @@ def _with_interval(cell: Cell, place: Place, shown: Shown) -> str:
         return f"{found.mean:.1f} ± {found.sd:.1f} ({found.n})"
     (one,) = results_of(cell, place, shown)
     return accuracy(found.mean / 100, one.get("intervals", {}).get(cell.metric))
+
+
+def _of_bench(row: Document) -> str:
+    """The accuracy of a model that ``ezclip bench`` measured, with its interval; empty where it had no clips."""
+    if "top1" not in row:
+        return ""
+    interval = wilson(round(row["top1"] * row["clips"]), row["clips"])
+    return f"{accuracy(row['top1'], interval)} on {row['data']}"
 
 
 def _benches(place: Place) -> Iterator[tuple[Document, Document]]:
