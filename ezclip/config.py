@@ -11,11 +11,12 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from ezclip.errors import ConfigError
-from ezclip.types import PromptDepth, Reading, Variant
+from ezclip.types import Method, PromptDepth, Reading
 
 T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
 STRICT = ConfigDict(extra="forbid")
+_OLD_NAMES = {"variant": "method"}
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,16 @@ class PretrainConfig:
 
 @checked(frozen=True, config=STRICT)
 class TrainConfig:
-    """How a variant is trained. The presets under configs/ say where each value comes from."""
+    """How a model is trained. The presets under configs/ say where each value comes from."""
 
-    variant: Variant  # "motion" and "ezclip" are trained with the motion loss, the others without
+    method: Method  # also called variant; "motion" and "ezclip" are trained with the motion loss, the others without
     backbone: str  # folder with backbone.safetensors, or "clip:ARCH/TAG"
     out: str  # folder of the run: log, resumable state, and the finished model under out/model
     data: str  # manifest (JSONL) of the training clips
-    init: str | None = None  # folder of a trained model of the same architecture to start from; None starts from CLIP
+    # Folder of a trained model of the same architecture to start from; None starts from CLIP. Where CLIP is trained
+    # too, that model's own backbone must also be given as ``backbone``.
+    init: str | None = None
+    settings: dict[str, int] = field(default_factory=dict)  # sizes of a rival's parts; by default its authors'
     validation: str | None = None  # manifest of the validation set; None disables it
     preset: str = "tabletop"  # name of the recipe, kept in the checkpoint
     seed: int = 0
@@ -70,12 +74,18 @@ class TrainConfig:
     contrastive: Literal["classes", "in_batch"] = "classes"
     lambda1: float = 1.0  # weight of the contrastive loss
     lambda2: float = 1.0  # weight of the motion loss where the variant has it
-    lr: float = 3e-3  # peak learning rate of the adapters
+    label_smoothing: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0  # of the cross-entropy under "classes"
+    # Mix each clip with the next of its batch, under "classes": in half of the batches all pixels (alpha 0.8), in the
+    # others a rectangle (alpha 1); the target is the mixture of both classes.
+    mixup: bool = False
+    lr: float = 3e-3  # peak learning rate of the adapters, or of CLIP where it is trained
     text_lr: float | None = None  # of the text tower's adapters; None uses lr
     # Share of the steps in which the text tower's adapters stay frozen. As long as videos do not show the order of
     # frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
     text_delay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     prompt_lr: float | None = None  # of the prompts; None uses lr
+    temporal_lr: float | None = None  # of a rival's transformer over frames; None uses lr
+    final_lr: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0  # share of the peak rates at which the cosine ends
     prompt_std: float | None = None  # prompts start at N(0, prompt_std); None keeps the release's uniform start
     # Let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of early frames
     # behind their prompts and passes on that of late ones, which shows the order of frames from the first step; with
@@ -97,9 +107,9 @@ class TrainConfig:
     # that the motion loss mistakes for motion.
     jitter_frames: bool = False
     flip: bool = False  # mirror half of the clips in "release" augmentation; disable where left and right matter
-    # "names", "templates" (one of the release's 16, drawn each step for each class, under in_batch for each clip), or
-    # descriptions: "shipped" (of all sets), one set (such as "ucf101") or a CSV file; "varied" draws name, template,
-    # paraphrase, concrete sentence and description of Tabletop's classes equally often
+    # "names", "templates" (one of the release's 16, drawn each step for each class, under in_batch for each clip), a
+    # template with {} for the name, or descriptions: "shipped" (of all sets), one set (such as "ucf101") or a CSV file;
+    # "varied" draws name, template, paraphrase, concrete sentence and description of Tabletop's classes equally often
     text: str = "names"
     prompt_depth: PromptDepth = "deep"  # prompts in every layer or in the first
     drop_path: float = 0.0  # stochastic depth and attention dropout at the last vision layer, growing from 0
@@ -121,9 +131,16 @@ class TrainConfig:
     max_broken: Annotated[float, Field(ge=0, le=1)] = 0.05  # fraction of unreadable videos above which a run stops
     trackers: list[Literal["wandb", "trackio"]] = field(default_factory=list)  # besides TensorBoard events
 
+    def __post_init__(self) -> None:
+        """Check what depends on two fields."""
+        if self.contrastive == "in_batch" and (self.mixup or self.label_smoothing):
+            raise ValueError('mixup and label_smoothing need contrastive "classes"')
+
 
 def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
     """Read a YAML file into ``kind``.
+
+    Old names of keys are read too.
 
     Args:
         kind: PretrainConfig or TrainConfig.
@@ -137,7 +154,7 @@ def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
     if not path.is_file():
         raise ConfigError(f"There is no configuration {path.name}; the presets are in configs/.")
     try:
-        values: Any = yaml.safe_load(path.read_text("utf-8")) or {}
+        values: Any = _renamed(yaml.safe_load(path.read_text("utf-8")) or {})
         for override in overrides:
             key, separator, value = override.partition("=")
             if not separator:
@@ -146,7 +163,7 @@ def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
             where = values
             for parent in parents:
                 where = where.setdefault(parent, {})
-            where[last] = yaml.safe_load(value)
+            where |= _renamed({last: yaml.safe_load(value)})
         return TypeAdapter(kind).validate_python(values)
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
@@ -156,3 +173,7 @@ def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
             f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors(include_url=False)
         )
         raise ConfigError(f"{path.name} is invalid: {problems}.") from error
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    return {_OLD_NAMES.get(key, key): value for key, value in values.items()}

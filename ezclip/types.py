@@ -13,7 +13,7 @@ from PIL import Image
 
 Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]  # the five models of the paper
 Rival = Literal["vificlip", "actionclip", "a5", "xclip"]  # other methods, see ``model.rivals``
-Method = Variant | Rival  # what a model is
+Method = Literal[Variant, Rival]  # what a model is
 MapKind = Literal["score", "attention", "blocks"]  # what an explanation method needs of a model
 PromptDepth = Literal["deep", "shallow", "none"]
 Reading = Literal["paper", "released", "calibrated"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.html.pieces import drawn, render
 from ezclip.figures.report import Picture
+from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, TABLETOP_HEAD, tabletop_rows
 from ezclip.studies.classes import ClassStudy, Evaluate
 from ezclip.types import Document
 
@@ -85,3 +86,9 @@ def class_tables(study: ClassStudy) -> str:
     ]
     columns = ["Class", "Clips", *comparison.models, "Difference", "95 % interval"]
     return render("classes", columns=columns, rows=rows, pictures=pictures)
+
+
+def methods() -> str:
+    """The shipped results of the methods that were trained alike, and why published numbers cannot be compared."""
+    columns = ["Method", *COST_HEAD, *TABLETOP_HEAD[2]]
+    return render("methods", columns=columns, rows=tabletop_rows(2), budget=BUDGET, lines=FAIRNESS)

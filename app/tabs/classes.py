@@ -64,6 +64,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
         opened = OpenedClip(services, "class")
         details = gr.HTML("", elem_id="class-table")
         export = StudyExport(services, "classes")
+        gr.HTML(html.methods(), elem_id="methods")
     outputs = [verdict, plane, details, export.state, opened.box]
 
     def work(path: str | None, files: list[str] | None, listed: str, *values: Any) -> Steps[ClassStudy]:

@@ -101,8 +101,8 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
     config = public_config(json.loads((folder / "config.json").read_text("utf-8")))
     if "method" in config:
         raise CheckpointError(
-            f"{folder.name} was converted from a {config['method']} checkpoint, whose authors state no licence for its "
-            "weights; it is not uploaded."
+            f"{folder.name} is of the method {config['method']}, whose authors state no licence for its weights; only "
+            "models of EZ-CLIP are uploaded."
         )
     backbone = next((p for f in (folder, folder.parent) if (p := f / "backbone.safetensors").is_file()), None)
     files = [folder / "adapter.safetensors", *([backbone] if backbone else [])]

@@ -70,13 +70,13 @@ def build_from(
         config, layers = infer_config(state, name)
     except (ValueError, IndexError, ZeroDivisionError, TypeError, KeyError) as error:
         raise CheckpointError(f"{name} has tensors of unexpected shapes; give the authors' own file.") from error
-    if method in ("vificlip", "xclip"):
+    if method == "xclip":
         config["pixels"] = IMAGENET_PIXELS
     backbone = build_backbone(f"{method} {name.rpartition('.')[0] or name}", config, state)
     if method in ("a5", "xclip") and num_frames not in (None, stated):
         raise CheckpointError(f"{name} has learned positions for T = {stated} frames; it cannot take {num_frames}.")
     model = build_rival(method, backbone, num_frames or stated or 8, settings).eval()
-    copy_strictly(model.trainable(), own, name)
+    copy_strictly(model.added(), own, name)
     whole = sum(tensor.numel() for tensor in state.values()) if method != "a5" else 0
     if method == "xclip":
         whole = sum(tensor.numel() for key, tensor in state.items() if key.startswith("visual."))

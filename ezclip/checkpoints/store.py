@@ -83,13 +83,13 @@ def load_backbone(path: str | Path) -> Backbone:
 
 
 def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary: Document) -> None:
-    """Write config.json, with the entries of ``summary``, and the trainable tensors as adapter.safetensors.
+    """Write config.json, with the entries of ``summary``, and the tensors that are added as adapter.safetensors.
 
     The backbone is saved separately, with ``save_backbone``.
     """
     folder = Path(folder)
     depth = "none"
-    if prompts := [name for name in model.trainable() if name.endswith("prompt.embedding")]:
+    if prompts := [name for name in model.added() if name.endswith("prompt.embedding")]:
         depth = "deep" if len(prompts) == len(model.vision.blocks) else "shallow"
     config = {
         "schema": SCHEMA,
@@ -100,8 +100,8 @@ def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary
         **({"settings": model.settings} if model.settings else {}),
         **summary,
     }
-    trained = dict(model.trainable())
-    _save_half(trained, folder / ADAPTER, {FINGERPRINT: fingerprint(trained)})
+    added = dict(model.added())
+    _save_half(added, folder / ADAPTER, {FINGERPRINT: fingerprint(added)})
     write_json(folder / CONFIG, config)
 
 
@@ -128,14 +128,14 @@ def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
 
 
 def copy_adapter(model: EZCLIP, folder: str | Path) -> None:
-    """Copy a model folder's trained tensors into ``model``.
+    """Copy the tensors of a model folder's adapter file into ``model``.
 
     Raises:
         CheckpointError: the two architectures differ, or the file is damaged.
     """
     folder = Path(folder)
     state, metadata = _read_tensors(folder / ADAPTER)
-    copy_strictly(model.trainable(), state, f"{folder.name}/{ADAPTER}")
+    copy_strictly(model.added(), state, f"{folder.name}/{ADAPTER}")
     if FINGERPRINT in metadata and metadata[FINGERPRINT] != fingerprint(state):
         raise CheckpointError(f"The weights of {folder.name} do not match their fingerprint; get the files again.")
 

@@ -13,7 +13,7 @@ from ezclip.cli._shared import check_out, print_json
 from ezclip.data.manifest import labels_of, read_rows
 from ezclip.errors import ConfigError, UserError
 from ezclip.progress import on_terminal
-from ezclip.types import Document
+from ezclip.types import Document, Method
 
 
 @dataclass
@@ -30,6 +30,8 @@ class Bench:
     """Names, folders or clip:ARCH/TAG."""
     arch: str = "ViT-B-16-quickgelu"
     """open_clip architecture for random weights, if no model is given."""
+    methods: tuple[Method, ...] = ("base", "ezclip")
+    """Methods on that architecture, also vificlip, actionclip and a5."""
     frames: int = 8
     """Frames per view, for random weights."""
     batch_size: int = 4
@@ -59,23 +61,20 @@ class Bench:
         import open_clip
         import torch
 
-        from ezclip.evaluation.efficiency import Subject, forward_ratios, measure
+        from ezclip.evaluation.efficiency import Subject, forward_ratios, measure_here
         from ezclip.evaluation.run import evaluate
         from ezclip.files import write_json
-        from ezclip.predictor import Predictor, choose_device, native_dtype
+        from ezclip.predictor import Predictor
 
         if open_clip.get_model_config(self.arch) is None:
             raise UserError(f"open_clip has no architecture {self.arch!r}.")
-        place = choose_device(self.device)
-        device, dtype = str(place), native_dtype(place)
-        options: Document = {"T": self.frames, "repeats": self.repeats, "device": device}
+        options: Document = {"T": self.frames, "repeats": self.repeats}
         subjects = [Subject(name) for name in self.models] or [
-            Subject(f"{variant} {self.arch}, random weights", variant, self.arch) for variant in ("base", "ezclip")
+            Subject(f"{method} {self.arch}, random weights", method, self.arch) for method in self.methods
         ]
-        found: Document = {"device": device, "dtype": str(dtype).removeprefix("torch.")}
+        found = measure_here(subjects, batch_size=self.batch_size, device=self.device, **options)
         if not self.models:
-            found |= forward_ratios(self.arch, **options)
-        found["rows"] = measure(subjects, batch_size=self.batch_size, dtype=dtype, **options)
+            found |= forward_ratios(self.arch, device=found["device"], **options)
         for row in found["rows"] if rows else []:
             predictor = Predictor.load(row["name"], device=self.device)
             report = on_terminal(evaluate(predictor, rows, labels_of(rows))).report()

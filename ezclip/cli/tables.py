@@ -14,6 +14,7 @@ from ezclip.cli._shared import check_project, launched, print_json
 from ezclip.cli.train import run_launched
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
+from ezclip.types import Method
 
 if TYPE_CHECKING:
     from ezclip.reproduction.protocols import Place, Run
@@ -29,8 +30,9 @@ class _Runs:
     ARCH=FILE, as often as needed, to load open_clip's ARCH from a .safetensors file or a folder."""
     num_frames: Annotated[int, tyro.conf.arg(name="frames")] = 8
     """T; in a table, for rows that name none."""
-    text: str = "descriptions"
-    """descriptions, templates, names or a CSV file; in a table, for rows that name none."""
+    text: str | None = None
+    """descriptions (by default, but other methods' own), templates, names, a template with {} or a CSV file; in a
+    table, for rows that name none."""
     preset: Literal["paper", "released"] = "released"
     """Recipe: of the paper's text or of the released code."""
     seed: int = 0
@@ -60,6 +62,7 @@ class _Runs:
 
     def chosen(self, **names: Any) -> Run:
         """A run with these settings, and ``names`` of fields that the command lacks."""
+        from ezclip.checkpoints.rivals import TEXTS
         from ezclip.reproduction.protocols import Run
 
         named = [one for one in self.backbone if "=" not in one]
@@ -67,6 +70,7 @@ class _Runs:
             raise ConfigError(f"--backbone names {' and '.join(named[:2])}; give one, and others as ARCH=FILE.")
         own: dict[str, Any] = {f.name: vars(self)[f.name] for f in fields(Run) if f.name in vars(self)}
         own["backbone"] = named[0] if named else Run.backbone
+        own["text"] = self.text or TEXTS.get(own.get("method", ""), Run.text)
         return Run(**names | own)
 
 
@@ -83,8 +87,8 @@ class Protocol(_Runs):
     """Data set, a folder of --data."""
     shots: int | None = None
     """Clips per class; by default all."""
-    variant: Literal["clip", "base", "motion", "prompts", "ezclip"] = "ezclip"
-    """Variant to train; clip is only tested."""
+    method: Annotated[Method, tyro.conf.arg(aliases=["--variant"])] = "ezclip"
+    """What to train; clip is only tested. Other methods than EZ-CLIP's have recipes of their own."""
     prompt_depth: Literal["deep", "shallow"] = "deep"
     """Prompts in every layer or in the first."""
 
@@ -112,6 +116,9 @@ class Table(_Runs):
     """1 to 13."""
     run_missing: Annotated[bool, tyro.conf.arg(name="run")] = False
     """Make the missing runs."""
+    measured: bool = False
+    """Tables 1, 2 and 7: print the methods that were trained here, with costs and intervals; with --run, also train
+    ViFi-CLIP, ActionCLIP and A5, and measure all models."""
     sets: str | None = None
     """Train on these sets only, for example hmdb51,ucf101."""
     epoch: Literal["last", "best"] = "last"
@@ -128,24 +135,31 @@ class Table(_Runs):
     def run(self) -> int:
         """Make missing runs if asked, then print."""
         place, defaults = self.place(), self.chosen(protocol="", trained_on="")
+        from ezclip.reproduction import tables
+        from ezclip.reproduction.methods import FAIRNESS
         from ezclip.reproduction.protocols import carry_out
-        from ezclip.reproduction.tables import Epoch, Shown, as_rows, cells, markdown, measured, missing
+        from ezclip.reproduction.tables import Epoch, Shown, cells, markdown, measured, missing
 
         shown = Shown(self.epoch, self.harmonic_mean, self.unseen)
-        title, rows = as_rows(self.number, place, defaults, shown)
+        printed = tables.as_measured if self.measured else tables.as_rows
+        title, rows = printed(self.number, place, defaults, shown)
         filled = self.number not in (7, 8, 9)
         if self.run_missing:
             if not filled:
                 raise ConfigError(f"Table {self.number} is not made of training runs; tables 1-6 and 10-13 are.")
             with launched() as processes, redirect_stdout(sys.stderr):
                 main, sets = processes.is_main_process, self.sets.split(",") if self.sets else None
-                for run in list(missing(self.number, place, defaults, sets)):
+                for run in list(missing(self.number, place, defaults, sets, rivals=self.measured)):
                     on_terminal(carry_out(run, place), show=main)
             if not main:
                 return 0
-            title, rows = as_rows(self.number, place, defaults, shown)
+            if self.measured:
+                tables.measure_costs(self.number, place, defaults)
+            title, rows = printed(self.number, place, defaults, shown)
         if not self.json:
             print(f"Table {self.number}. {title}\n\n{markdown(rows)}")
+            if self.measured:
+                print("\nWhy published numbers are not alike:\n", *(f"- {line}" for line in FAIRNESS), sep="\n")
             return 0
         found = {"table": self.number, "title": title, "rows": rows}
         if filled:

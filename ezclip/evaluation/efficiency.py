@@ -25,35 +25,42 @@ from ezclip.model.backbone import build_backbone
 from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.rivals.build import build_rival, unfreeze
+from ezclip.predictor import choose_device, native_dtype
 from ezclip.text.tokens import tokenize
-from ezclip.types import Document, Variant
+from ezclip.types import Document, Method
 
 TEXTS = 10  # class texts of a training step
 
 
 class Subject(NamedTuple):
-    """A model to measure: a loadable one by name, or a variant on an architecture of open_clip with random weights."""
+    """A model to measure: a loadable one by name, or a method on an architecture of open_clip with random weights."""
 
     name: str
-    variant: Variant | None = None
+    method: Method | None = None
     arch: str | None = None
 
     def build(self, T: int) -> EZCLIP:
-        """The model, float32; T counts for random weights alone.
+        """The model, float32, trainable as its method trains it; T counts for random weights alone.
 
         Raises:
             UserError: no such model or architecture, or one without EZ-CLIP's blocks.
         """
-        if self.arch is None or self.variant is None:
+        if self.arch is None or self.method is None:
             model = load_model(self.name, dtype=torch.float32)
             if not isinstance(model, EZCLIP):
                 raise UserError(f"{self.name} has none of EZ-CLIP's blocks, whose training step is measured here.")
-            return model
+            return unfreeze(model)
         config = open_clip.get_model_config(self.arch)
         if config is None:
             raise UserError(f"open_clip has no architecture {self.arch!r}.")
         torch.manual_seed(0)
-        return build_ezclip(build_backbone(self.arch, config), self.variant, num_frames=T).eval()
+        backbone = build_backbone(self.arch, config)
+        match self.method:
+            case "vificlip" | "actionclip" | "a5":
+                return unfreeze(build_rival(self.method, backbone, T, {})).eval()
+            case variant:
+                return build_ezclip(backbone, variant, num_frames=T).eval()
 
 
 def parameters(model: nn.Module) -> dict[str, int]:
@@ -104,7 +111,8 @@ def measure(
         plain open_clip with "time_ratio".
     """
     rows: list[Document] = []
-    timed: dict[str, Callable[[], Any]] = {}
+    trained: dict[str, Callable[[], Any]] = {}
+    views: dict[str, tuple[EZCLIP, Tensor, Tensor]] = {}
     for subject in subjects:
         name, model = subject.name, subject.build(T)
         S, frames = model.image_size, model.num_frames
@@ -122,24 +130,36 @@ def measure(
             "gmac_text": gmac(partial(model.encode_text, tokens), model),
             "batch_size": batch_size,
             "peak_bytes": peak_memory(subject, T, batch_size, device, dtype),
-            "training_step_seconds": None,
         }
         if count["tunable"]:
-            step = partial(_train, model, many, tokens.expand(TEXTS, -1), dtype)
-            row["training_step_seconds"] = interleaved({"step": step}, max(1, repeats // 3), device)["step"]
-        model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
-        timed[f"{name} one"] = partial(model.encode_video, one)
-        timed[f"{name} many"] = partial(model.encode_video, many)
-        timed[f"{name} plain"] = _plain(model, one)
+            trained[name] = partial(_train, model, many, tokens.expand(TEXTS, -1), dtype)
+        views[name] = model, one, many
         rows.append(row)
+    steps = interleaved(trained, max(1, repeats // 3), device)
+    timed: dict[str, Callable[[], Any]] = {}
+    for name, (model, one, many) in views.items():
+        model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
+        timed |= {f"{name} one": partial(model.encode_video, one), f"{name} many": partial(model.encode_video, many)}
+        timed[f"{name} plain"] = _plain(model, one)
     with torch.no_grad():
         seconds = interleaved(timed, repeats, device)
     for row in rows:
         name = row["name"]
         own, plain = seconds[f"{name} one"], seconds[f"{name} plain"]
         row |= {"latency_seconds": own, "views_per_second": batch_size / seconds[f"{name} many"]}
+        row["training_step_seconds"] = steps.get(name)
         row["open_clip"] = {"seconds": plain, "time_ratio": own / plain}
     return rows
+
+
+def measure_here(
+    subjects: list[Subject], *, batch_size: int, T: int = 8, repeats: int = 10, device: str = "auto"
+) -> Document:
+    """``measure`` on the device at hand, in its native dtype: "device", "dtype" and "rows"."""
+    place = choose_device(device)
+    dtype = native_dtype(place)
+    rows = measure(subjects, T=T, batch_size=batch_size, repeats=repeats, device=str(place), dtype=dtype)
+    return {"device": str(place), "dtype": str(dtype).removeprefix("torch."), "rows": rows}
 
 
 def peak_memory(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> int | None:

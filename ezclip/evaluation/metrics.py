@@ -41,8 +41,8 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
         own = targets == c
         if own.any():
             hits, n = int((best[own] == c).sum()), int(own.sum())
-            low, high = binomtest(hits, n).proportion_ci(0.95, method="wilson")  # also holds for few clips
-            per_class[label] = {"n": n, "top1": hits / n, "low": float(low), "high": float(high)}
+            low, high = wilson(hits, n)
+            per_class[label] = {"n": n, "top1": hits / n, "low": low, "high": high}
     result["per_class"] = per_class
     index = {label: c for c, label in enumerate(labels)}
     partner = torch.tensor([index.get(partners.get(label, ""), -1) for label in labels])[targets]
@@ -51,6 +51,12 @@ def accuracies(scores: Tensor, targets: Tensor, labels: list[str], partners: dic
         own_score, other = scores[rows, targets[rows]], scores[rows, partner[rows]]
         result["within_pairs"] = float(((own_score > other).double() + 0.5 * (own_score == other)).mean())
     return result
+
+
+def wilson(hits: int, n: int) -> tuple[float, float]:
+    """Ends of the 95 % Wilson interval of the share ``hits`` / ``n``, which also holds for few clips."""
+    low, high = binomtest(hits, n).proportion_ci(0.95, method="wilson")
+    return float(low), float(high)
 
 
 def confusion_matrix(scores: Tensor, targets: Tensor) -> Tensor:

@@ -48,6 +48,7 @@ class EZCLIP(VideoText):
         self.vocab_size, self.context_length = vocab_size, context_length
         self.temporal, self.settings = temporal, settings or {}
         self.grid, self.layers = vision.grid, len(vision.blocks)
+        self._added = list(self.trainable())
 
     @property
     def order_blind(self) -> bool:
@@ -98,6 +99,10 @@ class EZCLIP(VideoText):
         """``scores`` of frame embeddings (B, T, E), for methods whose texts do not depend on the video: (B, C)."""
         return self.scores(Video(frames), texts)
 
+    def added(self) -> dict[str, nn.Parameter]:
+        """Adapters, prompts and a rival's own parts by name: what is added to CLIP, and what an adapter file stores."""
+        return {name: self.get_parameter(name) for name in self._added}
+
     def trainable(self) -> dict[str, nn.Parameter]:
-        """Adapters, prompts and a rival's own parts by name: what is added to CLIP, and what a checkpoint stores."""
+        """What is trained, by name: what is added, and more where ``model.rivals.build.unfreeze`` says so."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 from accelerate import PartialState
@@ -22,7 +22,7 @@ from ezclip.config import STRICT, TrainConfig, load_config
 from ezclip.data.manifest import Row, labels_of, read_rows, write_manifest
 from ezclip.errors import ConfigError
 from ezclip.evaluation.embed import ONE_VIEW, ViewCount
-from ezclip.evaluation.metrics import harmonic_mean
+from ezclip.evaluation.metrics import harmonic_mean, wilson
 from ezclip.evaluation.run import embed_all, score_all
 from ezclip.files import write_json
 from ezclip.model.builders import build_ezclip
@@ -31,7 +31,7 @@ from ezclip.progress import Steps, within
 from ezclip.reproduction.splits import Unseen, base_classes, shots_of, unseen_classes
 from ezclip.training.batches import steps_per_epoch
 from ezclip.training.loop import train
-from ezclip.types import Document, PromptDepth, Variant
+from ezclip.types import RIVALS, Document, Method, PromptDepth, Rival
 
 log = logging.getLogger(__name__)
 Preset = Literal["paper", "released"]
@@ -53,9 +53,9 @@ class Protocol:
     Attributes:
         about: one sentence.
         sets: lists by the data set that is trained.
-        presets: by preset, overrides of configs/<preset>.yaml for "all" sets and for single ones. "validation: test"
-            watches the test clips, and so selects the best epoch on them; "validation: NAME" watches the data set's
-            manifest of that name, if there is one.
+        presets: by preset, overrides of configs/<preset>.yaml for "all" sets and for single ones; by rival those of
+            configs/methods/<rival>.yaml. "validation: test" watches the test clips, and so selects the best epoch on
+            them; "validation: NAME" watches the data set's manifest of that name, if there is one.
         halves: train on the base half of the classes and test both halves.
         unseen: tested sets of which classes that were trained are left out.
         draws: how many times a number of shots is drawn.
@@ -63,7 +63,7 @@ class Protocol:
 
     about: str
     sets: dict[str, Lists]
-    presets: dict[Preset, dict[str, Document]]
+    presets: dict[Preset | Rival, dict[str, Document]]
     halves: bool = False
     unseen: list[str] = field(default_factory=list)
     draws: int = 1
@@ -76,21 +76,26 @@ class Run:
     protocol: str  # name of a file in configs/protocols
     trained_on: str  # data set
     shots: int | None = None  # clips a class; None takes all
-    variant: Variant = "ezclip"  # "clip" is tested as it is
+    method: Method = "ezclip"  # "clip" is tested as it is
     prompt_depth: PromptDepth = "deep"
     backbone: str = "clip:ViT-B-16-quickgelu/openai"  # "clip:ARCH/TAG" or a folder
     num_frames: int = 8  # T
     text: str = "descriptions"  # those that ship, "templates", "names" or a CSV file, in training and testing
-    preset: Preset = "released"  # recipe
+    preset: Preset = "released"  # recipe of EZ-CLIP; a rival has its own
     seed: int = 0  # of the training and of the draw of shots
+
+    @property
+    def recipe(self) -> Preset | Rival:
+        """Key of ``Protocol.presets``."""
+        return cast(Rival, self.method) if self.method in RIVALS else self.preset
 
     @property
     def name(self) -> str:
         """Relative path of the run, without a suffix; two runs that differ have two names."""
-        what = f"{self.variant}-shallow" if self.prompt_depth == "shallow" else self.variant
+        what = f"{self.method}-shallow" if self.prompt_depth == "shallow" else self.method
         plain_clip = self.backbone.startswith("clip:")
         backbone = self.backbone.removeprefix("clip:") if plain_clip else Path(self.backbone).name
-        told = [what, backbone, f"T{self.num_frames}", Path(self.text).stem, self.preset, f"seed{self.seed}"]
+        told = [what, backbone, f"T{self.num_frames}", Path(self.text).stem, self.recipe, f"seed{self.seed}"]
         plain = "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in told)
         return f"{self.protocol}/{self.trained_on}/{self.shots or 'all'}/{plain}"
 
@@ -156,7 +161,7 @@ def carry_out(run: Run, place: Place) -> Steps[Document]:
         "run", "config", "shots" (where the draw of the clips comes from), and under "last" and "best" for each tested
         set "top1", "top5" and "per_class" as means over its lists; with halves "base", "novel" and "harmonic_mean";
         for an unseen set "classes", their number, and under "unseen" the same figures by rule, see
-        ``splits.unseen_classes``.
+        ``splits.unseen_classes``; and "intervals" of the accuracies, 95 % Wilson, as of the first list's clips alone.
 
     Raises:
         ConfigError: an unknown protocol or data set, or lists that are missing.
@@ -171,14 +176,14 @@ def carry_out(run: Run, place: Place) -> Steps[Document]:
     rows = place.rows(run.trained_on, lists.train)
     base = base_classes(place.data / run.trained_on, rows) if protocol.halves else labels_of(rows)
     rows, drawn = [row for row in rows if row.label in set(base)], "all clips"
-    if run.shots is not None and run.variant != "clip":
+    if run.shots is not None and run.method != "clip":
         rows, drawn = shots_of(place.data / run.trained_on, run.protocol, rows, run.shots, run.seed)
     # read first: a missing list shows before hours of training
     tests = {name: [place.rows(name, [one]) for one in split] for name, split in lists.test.items()}
 
     result: Document = {"run": dataclasses.asdict(run), "views": str(place.views), "shots": drawn}
     models = {"last": place.backbone(run)}
-    if run.variant != "clip":
+    if run.method != "clip":
         config = _configure(run, protocol, place, rows, tests)
         yield from within(train(config, resume=True), 0.0, 0.9, f"training {run.name}: ")
         result["config"] = dataclasses.asdict(config)
@@ -199,9 +204,9 @@ def _configure(
 ) -> TrainConfig:
     """Write the lists of a run into its folder and return its configuration."""
     out = place.root / "runs" / "protocols" / run.name
-    recipes = protocol.presets[run.preset]
+    recipes = protocol.presets.get(run.recipe, {})
     recipe = {**recipes.get("all", {}), **recipes.get(run.trained_on, {})}
-    own = {key: getattr(run, key) for key in ("variant", "prompt_depth", "num_frames", "seed")}
+    own = {key: getattr(run, key) for key in ("method", "prompt_depth", "num_frames", "seed")}
     own |= {
         "backbone": place.backbone(run),
         "text": TEXTS.get(run.text, run.text),
@@ -209,7 +214,8 @@ def _configure(
         "data": str(_write(out / "train.parquet", rows)),
     }
     settings = [f"{key}={json.dumps(value)}" for key, value in (recipe | own).items()]
-    config = load_config(TrainConfig, place.root / "configs" / f"{run.preset}.yaml", [*settings, *place.overrides])
+    path = place.root / "configs" / ("methods" if run.method in RIVALS else "") / f"{run.recipe}.yaml"
+    config = load_config(TrainConfig, path, [*settings, *place.overrides])
     if config.validation is None or Path(config.validation).exists():
         return config
     if config.validation == "test":
@@ -236,7 +242,7 @@ def _write(path: Path, rows: Sequence[Row]) -> Path:
 def _test(
     model: str, run: Run, protocol: Protocol, place: Place, tests: dict[str, list[list[Row]]], base: list[str]
 ) -> Steps[Document]:
-    if run.variant == "clip":
+    if run.method == "clip":
         device = choose_device("auto")
         clip = build_ezclip(resolve_backbone(model), "clip", num_frames=run.num_frames).eval()
         predictor = Predictor(placed(clip, device, native_dtype(device)), run.backbone)
@@ -267,7 +273,9 @@ def _halves(reports: dict[str, list[Document]]) -> Document:
     """Accuracies of both halves of a set, their harmonic mean, and the accuracy of each class."""
     base, novel = (float(np.mean([r["top1"] for r in reports[half]])) for half in ("base", "novel"))
     per_class = reports["base"][0]["per_class"] | reports["novel"][0]["per_class"]
-    return {"base": base, "novel": novel, "harmonic_mean": harmonic_mean(base, novel), "per_class": per_class}
+    intervals = {half: _interval(found, reports[half][0]["n"]) for half, found in (("base", base), ("novel", novel))}
+    means = {"base": base, "novel": novel, "harmonic_mean": harmonic_mean(base, novel)}
+    return means | {"intervals": intervals, "per_class": per_class}
 
 
 def _whole(reports: dict[str, list[Document]]) -> Document:
@@ -280,4 +288,9 @@ def _whole(reports: dict[str, list[Document]]) -> Document:
 
 def _means(reports: list[Document]) -> Document:
     means: Document = {key: float(np.mean([r[key] for r in reports])) for key in ("top1", "top5")}
+    means["intervals"] = {"top1": _interval(means["top1"], reports[0]["n"])}
     return means | {"lists": [r["top1"] for r in reports], "classes": len(reports[0]["per_class"])}
+
+
+def _interval(accuracy: float, n: int) -> tuple[float, float]:
+    return wilson(round(accuracy * n), n)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
 from ezclip.files import write_atomically
+from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, tabletop_rows
 from ezclip.text.templates import KINDS
 from ezclip.types import Document
 
@@ -25,7 +26,9 @@ def write_results(results: Path) -> Path:
     found: Found = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
     study = results / "study" / "report.json"
     report: Document = json.loads(study.read_text("utf-8")) if study.is_file() else {}
-    text = "\n\n".join(section(found, report) for section in SECTIONS) + "\n"
+    sections = [section(found, report) for section in SECTIONS]
+    sections.insert(-2, _methods(results / "methods"))
+    text = "\n\n".join(sections) + "\n"
     path = results.parent.parent / "RESULTS.md"
     write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
     return path
@@ -183,6 +186,18 @@ def _texts(found: Found, report: Document) -> str:
         "Paraphrases are two of each class that no training draws."
     )
     return f"## Prompt texts (Table 10)\n\n{note}\n\n{_markdown(rows)}"
+
+
+def _methods(results: Path) -> str:
+    head = ["method", *COST_HEAD, "base", "novel", "HM", "novel among all"]
+    zero_shot = {name: told for name, *_, told in tabletop_rows(1, results)}
+    rows = [[*row, zero_shot[row[0]]] for row in tabletop_rows(2, results)]
+    table = _markdown([head, *rows]) if rows else NOT_RUN
+    lines = "\n".join(f"- {line}" for line in FAIRNESS)
+    return (
+        f"## Methods trained alike (Tables 1, 2 and 7)\n\n{BUDGET}\n\n{table}\n\n"
+        f"Why published numbers are not alike:\n\n{lines}"
+    )
 
 
 def _families(found: Found, report: Document) -> str:

@@ -13,11 +13,14 @@ import yaml
 from tabulate import tabulate
 
 from ezclip.errors import ConfigError
-from ezclip.evaluation.metrics import harmonic_mean
+from ezclip.evaluation.efficiency import Subject, measure_here
+from ezclip.evaluation.metrics import harmonic_mean, wilson
+from ezclip.files import write_json
+from ezclip.reproduction.methods import BUDGET, COST_HEAD, TABLETOP_HEAD, accuracy, cost_cells, tabletop_rows
 from ezclip.reproduction.protocols import Place, Run, protocols
 from ezclip.reproduction.splits import UNSEEN_CLASSES, Unseen
 from ezclip.text.templates import descriptions
-from ezclip.types import Document
+from ezclip.types import RIVALS, Document
 
 Epoch = Literal["last", "best"]
 HarmonicMean = Literal["of-means", "mean"]
@@ -87,7 +90,7 @@ def cells(number: int, defaults: Run) -> tuple[str, list[list[Cell]]]:
             run = None
             if "run" in row:
                 run = dataclasses.replace(defaults, **fields, **row["run"])
-                if run.variant == "clip":  # nothing is trained
+                if run.method == "clip":  # nothing is trained
                     run = dataclasses.replace(run, shots=None, seed=0)
             rows[-1].append(Cell(row["name"], column, paper, run, tested, metric))
     return table["title"], rows
@@ -120,8 +123,10 @@ def measured(cell: Cell, place: Place, shown: Shown = SHOWN) -> Measured | None:
     return Measured(mean, stdev(values) if len(values) > 1 else None, len(values))
 
 
-def missing(number: int, place: Place, defaults: Run, sets: list[str] | None = None) -> Iterator[Run]:
-    """The runs on the trained ``sets`` (None: on all) that a table still lacks, each once.
+def missing(
+    number: int, place: Place, defaults: Run, sets: list[str] | None = None, *, rivals: bool = False
+) -> Iterator[Run]:
+    """The runs on the trained ``sets`` (None: on all) that a table still lacks, each once; with ``rivals`` also theirs.
 
     A number of shots is drawn as often as its protocol says.
     """
@@ -132,7 +137,8 @@ def missing(number: int, place: Place, defaults: Run, sets: list[str] | None = N
             draws = known[run.protocol].draws if run.shots else 1
             runs |= {dataclasses.replace(run, seed=run.seed + draw): None for draw in range(draws)}
     for run in runs:
-        if (sets is None or run.trained_on in sets) and not place.result(run).is_file():
+        wanted = (sets is None or run.trained_on in sets) and (rivals or run.method not in RIVALS)
+        if wanted and not place.result(run).is_file():
             yield run
 
 
@@ -155,6 +161,51 @@ def as_rows(number: int, place: Place, defaults: Run, shown: Shown = SHOWN) -> t
     if any(cell.metric == "harmonic_mean" for cell in rows[0]):
         told += "; HM of the mean accuracies" if shown.harmonic_mean == "of-means" else "; mean of the runs' HM"
     return f"{title}: top-1 in %, paper / measured ({told})", [head, *body]
+
+
+def as_measured(number: int, place: Place, defaults: Run, shown: Shown = SHOWN) -> tuple[str, list[list[str]]]:
+    """Title and rows of text of what was trained here alone: costs, and accuracies in % with 95 % Wilson intervals.
+
+    Tabletop's methods come first, then the runs of the table, or in Table 7 what ``ezclip bench`` measured.
+
+    Raises:
+        ConfigError: a table without methods to compare.
+    """
+    if number not in TABLETOP_HEAD:
+        raise ConfigError(f"Table {number} does not compare methods; --measured is for 1, 2 and 7.")
+    own = tabletop_rows(number, place.root / "results" / "tabletop" / "methods")
+    head = ["", *COST_HEAD, *TABLETOP_HEAD[number]]
+    if number == 7:
+        others = [
+            [f"{row['name']} ({found['device']}, {found['dtype']})", *cost_cells(row), _of_bench(row)]
+            for found, row in _benches(place)
+        ]
+        return f"Methods measured here. {BUDGET}", [head, *own, *others]
+    costs = {row["name"]: row for found, row in _benches(place) if found.get("table") == number}
+    of_table, of_runs = cells(number, defaults)[1], []
+    for row in of_table:
+        accuracies = [_with_interval(cell, place, shown) for cell in row]
+        if any(accuracies):
+            name = row[0].row
+            of_runs.append([name, *cost_cells(costs.get(name)), *[""] * len(TABLETOP_HEAD[number]), *accuracies])
+    if of_runs:
+        head += [cell.column for cell in of_table[0]]
+    return f"Methods trained here ({shown.epoch} epoch). {BUDGET}", [head, *own, *of_runs]
+
+
+def measure_costs(number: int, place: Place, defaults: Run) -> None:
+    """Measure one trained model of each row of a table, timed alternately, for ``as_measured``."""
+    models: dict[str, Path] = {}
+    for cell in (cell for row in cells(number, defaults)[1] for cell in row if cell.run is not None):
+        folder = place.root / "runs" / "protocols" / cell.run.name / "model"
+        if folder.is_dir():
+            models.setdefault(cell.row, folder)
+    if not models:
+        return
+    found = measure_here([Subject(str(folder)) for folder in models.values()], batch_size=4)
+    for name, row in zip(models, found["rows"], strict=True):
+        row["name"] = name
+    write_json(place.root / "results" / "bench" / f"table_{number}" / "bench.json", found | {"table": number})
 
 
 def markdown(rows: list[list[str]]) -> str:
@@ -190,16 +241,40 @@ def _text(cell: Cell, place: Place, shown: Shown) -> str:
     return f"{paper} / {found.mean:.1f}{spread} ({found.n})"
 
 
+def _with_interval(cell: Cell, place: Place, shown: Shown) -> str:
+    """The accuracy of one run with its interval, or the mean of several with their deviation; empty without any."""
+    found = measured(cell, place, shown)
+    if found is None:
+        return ""
+    if found.sd is not None:
+        return f"{found.mean:.1f} ± {found.sd:.1f} ({found.n})"
+    (one,) = results_of(cell, place, shown)
+    return accuracy(found.mean / 100, one.get("intervals", {}).get(cell.metric))
+
+
+def _of_bench(row: Document) -> str:
+    """The accuracy of a model that ``ezclip bench`` measured, with its interval; empty where it had no clips."""
+    if "top1" not in row:
+        return ""
+    interval = wilson(round(row["top1"] * row["clips"]), row["clips"])
+    return f"{accuracy(row['top1'], interval)} on {row['data']}"
+
+
+def _benches(place: Place) -> Iterator[tuple[Document, Document]]:
+    """What ``ezclip bench`` and ``measure_costs`` found: each file's document and one of its rows."""
+    for path in sorted((place.root / "results" / "bench").rglob("bench.json")):
+        found = json.loads(path.read_text("utf-8"))
+        yield from ((found, row) for row in found["rows"])
+
+
 def _efficiency(place: Place, _: Run) -> tuple[str, list[list[str]]]:
     head = ["", "GFLOPs", "views/s", "parameters (M)", "tunable (M)"]
     rows = [head, *([f"{name} (paper)", *map(str, numbers)] for name, *numbers in _stored(7)["rows"])]
-    for path in sorted((place.root / "results" / "bench").rglob("bench.json")):
-        found = json.loads(path.read_text("utf-8"))
-        for row in found["rows"]:
-            gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
-            parameters = (f"{row['parameters'][key] / 1e6:.1f}" for key in ("total", "tunable"))
-            told = f"{row['name']}, here ({found['device']}, {found['dtype']})"
-            rows.append([told, gflop, f"{row['views_per_second']:.1f}", *parameters])
+    for found, row in _benches(place):
+        gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
+        parameters = (f"{row['parameters'][key] / 1e6:.1f}" for key in ("total", "tunable"))
+        told = f"{row['name']}, here ({found['device']}, {found['dtype']})"
+        rows.append([told, gflop, f"{row['views_per_second']:.1f}", *parameters])
     told = "the paper's GFLOPs of EZ-CLIP are multiply-adds without attention; ours count 2 a multiply-add, with it"
     return f"Efficiency, measured by python -m ezclip bench --out results/bench/NAME ({told})", rows
 
@@ -212,7 +287,7 @@ def _descriptions(_: Place, __: Run) -> tuple[str, list[list[str]]]:
 
 def _top_classes(place: Place, defaults: Run) -> tuple[str, list[list[str]]]:
     run = dataclasses.replace(defaults, protocol="base_to_novel", trained_on="ssv2")
-    paths = [place.result(dataclasses.replace(run, variant=variant)) for variant in ("base", "ezclip")]
+    paths = [place.result(dataclasses.replace(run, method=variant)) for variant in ("base", "ezclip")]
     gains: list[tuple[str, str]] = []
     if all(path.is_file() for path in paths):
         base, ours = (json.loads(path.read_text("utf-8"))["last"]["ssv2"]["per_class"] for path in paths)

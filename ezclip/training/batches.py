@@ -11,6 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.utils.data import DataLoader
+from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from ezclip.config import TrainConfig
 from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, Item, cached
@@ -30,26 +32,27 @@ def steps_per_epoch(config: TrainConfig, count: int) -> int:
 
 
 def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
-    """For each label the sentences that training draws from: its name, 16 templates, its description, or all kinds."""
+    """For each label the sentences that training draws from: its name, templates, its description, or all kinds."""
     if text == VARIED:
         return [varied(label) for label in labels]
-    if text in ("names", "templates"):
-        return [fill(label, NAME_ONLY if text == "names" else TEMPLATES) for label in labels]
+    templates = {"names": NAME_ONLY, "templates": TEMPLATES}
+    if text in templates or "{}" in text:
+        return [fill(label, templates.get(text, (text,))) for label in labels]
     sentences = describe(labels, descriptions(text))
     if cut := tokenize(sentences)[1]:
         log.warning("truncated to 77 tokens: %s", "; ".join(sentence[:60] for sentence in cut))
     return [[sentence] for sentence in sentences]
 
 
-def draw_tokens(config: TrainConfig, sentences: list[list[str]], step: int, batch: "Batch") -> Tensor:
-    """The texts of a step: under "classes" (C, 77), one drawn for each class; under "in_batch", whose loss compares a
-    batch's own texts alone, (B, 77), one drawn for each clip, as in the release.
+def draw_tokens(config: TrainConfig, sentences: list[list[str]], step: int, batch: "Batch", length: int = 77) -> Tensor:
+    """The texts of a step, L = ``length``: under "classes" (C, L), one drawn for each class; under "in_batch", whose
+    loss compares a batch's own texts alone, (B, L), one drawn for each clip, as in the release.
     """
     if config.contrastive == "in_batch":
         pairs = zip(batch.targets, batch.seeds, strict=True)
-        return tokenize([random.Random(f"text/{seed}").choice(sentences[target]) for target, seed in pairs])[0]
+        return tokenize([random.Random(f"text/{seed}").choice(sentences[target]) for target, seed in pairs], length)[0]
     draw = random.Random(f"{config.seed}/{step}")
-    return tokenize([draw.choice(choices) for choices in sentences])[0]
+    return tokenize([draw.choice(choices) for choices in sentences], length)[0]
 
 
 def make_clips(
@@ -143,3 +146,23 @@ def views_of(clips: Clips, batch: Batch, device: torch.device) -> Tensor:
     """What the model sees of a batch, uint8 (B, T, 3, S, S), cropped and augmented on the device."""
     moved = (frames.to(device, non_blocking=True) for frames in batch.frames)
     return torch.stack([clips.view(frames, seed) for frames, seed in zip(moved, batch.seeds, strict=True)])
+
+
+def mixed(views: Tensor, targets: Tensor, C: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Clips mixed with their neighbours by MixUp (alpha 0.8) or CutMix (alpha 1), each in half of the batches.
+
+    Args:
+        views: uint8 (B, T, 3, S, S).
+        targets: (B,) int64.
+        C: classes.
+        seed: of the draw, which all clips share.
+
+    Returns:
+        Views of the same form, rounded, and targets (B, C), rows that sum to 1.
+    """
+    draw = np.random.default_rng(seed)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(int(draw.integers(2**63)))
+        mix = v2.MixUp(alpha=0.8, num_classes=C) if draw.random() < 0.5 else v2.CutMix(alpha=1.0, num_classes=C)
+        clips, shares = mix(tv_tensors.Video(views.float()), targets.to(views.device))
+    return clips.as_subclass(Tensor).round().to(torch.uint8), shares

@@ -1,4 +1,4 @@
-"""The training loop: frozen CLIP, trained adapters and prompts, one optimiser, any number of processes.
+"""The training loop: what a method adds to CLIP, or all of it, one optimiser, any number of processes.
 
 Step s always sees the same clips with the same random draws, so a resumed run equals an
 uninterrupted one.
@@ -31,6 +31,7 @@ from ezclip.model.backbone import Backbone
 from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import Progress, Steps
 from ezclip.text.tokens import tokenize
@@ -45,9 +46,9 @@ SHOWN = ("loss", "accuracy", "val_top1", "val_within_pairs")  # with the progres
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
-    """Train a variant and write the finished model to ``config.out``/model.
+    """Train a model and write it to ``config.out``/model, with its own backbone where CLIP is trained too.
 
-    With a validation set, the adapters with the best top-1 are saved to ``config.out``/best. Also writes
+    With a validation set, the weights with the best top-1 are saved to ``config.out``/best. Also writes
     metrics.jsonl, TensorBoard events, skipped.jsonl (videos that could not be read) and resumable states.
 
     Args:
@@ -83,7 +84,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     optimiser = adamw(groups, weight_decay=config.weight_decay, betas=(config.beta1, config.beta2), eps=config.eps)
     warmup = each * config.warmup_epochs if config.warmup_epochs else int(config.warmup * steps)
     starts = [int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups]
-    schedule = warmup_cosine(optimiser, warmup=max(1, warmup), steps=steps, starts=starts)
+    schedule = warmup_cosine(optimiser, warmup=max(1, warmup), steps=steps, starts=starts, final=config.final_lr)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
@@ -96,17 +97,26 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     backward = Step(model, wrapped, accelerator, config)
 
     def store(folder: str, summary: Document) -> None:
-        save_model(model, backbone, out / folder, summary=summary)
-        if backbone_sha256(out / BACKBONE) != backbone.sha256:
-            save_backbone(backbone, out / BACKBONE)
+        if tuned := len(model.trainable()) > len(model.added()):
+            id = f"{backbone.id.replace('/', ' ')}, tuned as {config.method}"
+            own, file = dataclasses.replace(backbone, id=id), out / folder / BACKBONE
+        else:
+            own, file = backbone, out / BACKBONE
+        save_model(model, own, out / folder, summary=summary)
+        if tuned or backbone_sha256(file) != own.sha256:
+            save_backbone(own, file)
 
     about = {"preset": config.preset, "text": config.text, "labels": labels}
     for step, batch in enumerate(loader, first):
         model.train()
         unreadable = gather_object(batch.unreadable) if accelerator.num_processes > 1 else batch.unreadable
         report_broken(out, unreadable, broken, len(rows), config.max_broken, write=accelerator.is_main_process)
-        tokens = batches.draw_tokens(config, sentences, step, batch).to(accelerator.device)
-        losses = backward(step, batches.views_of(clips, batch, accelerator.device), tokens, torch.tensor(batch.targets))
+        tokens = batches.draw_tokens(config, sentences, step, batch, model.context_length).to(accelerator.device)
+        views, targets = batches.views_of(clips, batch, accelerator.device), torch.tensor(batch.targets)
+        if config.mixup:
+            seed = [config.seed, step, accelerator.process_index]
+            views, targets = batches.mixed(views, targets, len(labels), seed)
+        losses = backward(step, views, tokens, targets)
         if not math.isfinite(losses["loss"].item()):
             raise ConfigError(f"The loss is not finite at step {step}; lower lr, or resume from the last saved state.")
         if config.clip_gradient:
@@ -130,7 +140,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
         accelerator.log(values, step=step + 1)
         latest = values if journal is None else journal.latest
         shown = ", ".join(f"{name} {latest[name]:.3f}" for name in SHOWN if name in latest)
-        yield Progress((step + 1) / steps, f"{config.variant}, step {step + 1} of {steps}: {shown}")
+        yield Progress((step + 1) / steps, f"{config.method}, step {step + 1} of {steps}: {shown}")
 
     for tracker in accelerator.trackers:
         tracker.finish()
@@ -162,16 +172,20 @@ def start_accelerator(config: TrainConfig) -> Accelerator:
 
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     """A new model as configured, with initialised prompts, compiled if requested."""
-    model = build_ezclip(
-        backbone,
-        config.variant,
-        num_frames=config.num_frames,
-        prompt_depth=config.prompt_depth,
-        drop_path=config.drop_path,
-        prompt_dropout=config.prompt_dropout,
-    )
-    if not model.trainable():
-        raise ConfigError("variant 'clip' has nothing to train; choose base, motion, prompts or ezclip.")
+    match config.method:
+        case "vificlip" | "actionclip" | "a5":
+            model = build_rival(config.method, backbone, config.num_frames, config.settings)
+        case "clip":
+            raise ConfigError("Plain CLIP has nothing to train; choose another method, such as ezclip.")
+        case variant:
+            model = build_ezclip(
+                backbone,
+                variant,
+                num_frames=config.num_frames,
+                prompt_depth=config.prompt_depth,
+                drop_path=config.drop_path,
+                prompt_dropout=config.prompt_dropout,
+            )
     if config.checkpointing:
         enable_activation_checkpointing(model)
     if config.compile:
@@ -183,7 +197,7 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
         for prompt in (module for module in model.modules() if isinstance(module, TemporalPrompt)):
             with torch.no_grad():
                 prompt.embedding.normal_(std=config.prompt_std).mul_(scale)
-    return model
+    return unfreeze(model)
 
 
 def enable_activation_checkpointing(model: EZCLIP) -> None:
@@ -193,12 +207,14 @@ def enable_activation_checkpointing(model: EZCLIP) -> None:
 
 
 def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]:
-    """Adapters of the vision tower, those of the text tower, and prompts, each with its learning rate."""
-    rates = {"vision": config.lr, "text": config.text_lr or config.lr, "prompt": config.prompt_lr or config.lr}
+    """What is trained in the vision tower, in the text tower, prompts, a rival's parts, each with its learning rate."""
+    own = {"text": config.text_lr, "prompt": config.prompt_lr, "temporal": config.temporal_lr}
+    kinds = ("vision", "text", "prompt", "temporal", "logit_scale")
+    rates = {kind: own.get(kind) or config.lr for kind in kinds}
     groups: dict[str, list[torch.nn.Parameter]] = {kind: [] for kind in rates}
     for name, parameter in model.trainable().items():
         groups["prompt" if name.endswith("prompt.embedding") else name.split(".")[0]].append(parameter)
-    return [{"name": kind, "params": own, "lr": rates[kind]} for kind, own in groups.items() if own]
+    return [{"name": kind, "params": some, "lr": rates[kind]} for kind, some in groups.items() if some]
 
 
 @torch.no_grad()
@@ -211,7 +227,7 @@ def _validate(
     scores: list[Tensor] = []
     targets: list[int] = []
     with accelerator.autocast():
-        texts = model.encode_text(tokenize([s[0] for s in sentences])[0].to(device)).float()
+        texts = model.encode_text(tokenize([s[0] for s in sentences], model.context_length)[0].to(device)).float()
         for chunk in torch.arange(len(clips)).split(32):
             batch = batches.collate([item for i in chunk if not (item := clips[0, int(i)]).unreadable])
             if not batch.frames:

@@ -43,17 +43,18 @@ def motion_loss(frames: Tensor, reading: Reading, frozen: Tensor | None = None) 
     return ((1 + variance + difference) / (1 + total)).mean()
 
 
-def contrastive_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def contrastive_loss(logits: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
     """Eq. 1 over all C class texts: cross-entropy of each video's logits with its own class.
 
     Args:
         logits: (B, C) from ``EZCLIP.logits``.
-        labels: (B,) int64 class indices.
+        labels: (B,) int64 class indices, or of mixed clips (B, C) the shares of the classes.
+        smoothing: share of the target that is spread over all classes, as in ViFi-CLIP.
 
     Returns:
         A scalar, the mean over B.
     """
-    return F.cross_entropy(logits.float(), labels)
+    return F.cross_entropy(logits.float(), labels, label_smoothing=smoothing)
 
 
 def in_batch_kl(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

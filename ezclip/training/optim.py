@@ -1,4 +1,4 @@
-"""The optimiser and its schedule: AdamW, linear warm-up, cosine to 0."""
+"""The optimiser and its schedule: AdamW, linear warm-up, cosine."""
 
 import math
 from functools import partial
@@ -14,15 +14,21 @@ def adamw(groups: list[dict], *, weight_decay: float, betas: tuple[float, float]
 
 
 def warmup_cosine(
-    optimiser: torch.optim.Optimizer, *, warmup: int, steps: int, starts: list[int] | None = None
+    optimiser: torch.optim.Optimizer,
+    *,
+    warmup: int,
+    steps: int,
+    starts: list[int] | None = None,
+    final: float = 0.0,
 ) -> LambdaLR:
-    """Factor of a group's rate: 0 before its start, linear growth over ``warmup`` steps, a cosine to 0 at ``steps``.
+    """Factor of a group's rate: 0 before its start, linear growth over ``warmup`` steps, a cosine to ``final``.
 
     Args:
         optimiser: whose groups are scheduled.
         warmup: number of steps, at least 1.
-        steps: of the whole run.
+        steps: of the whole run; the cosine ends there.
         starts: a step for each group; None starts all at 0.
+        final: the last factor, in [0, 1]; 1 is a constant rate.
     """
 
     def factor(start: int, step: int) -> float:
@@ -30,7 +36,8 @@ def warmup_cosine(
             return 0.0
         if step < start + warmup:
             return (step - start + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * min((step - start - warmup) / max(steps - start - warmup, 1), 1.0)))
+        done = min((step - start - warmup) / max(steps - start - warmup, 1), 1.0)
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
 
     starts = starts or [0] * len(optimiser.param_groups)
     return LambdaLR(optimiser, [partial(factor, start) for start in starts])

@@ -20,13 +20,13 @@ from ezclip.config import TrainConfig
 from ezclip.errors import ConfigError
 from ezclip.model.ezclip import EZCLIP
 from ezclip.training.losses import contrastive_loss, in_batch_kl, motion_loss
-from ezclip.types import Variant
+from ezclip.types import Method
 from ezclip.video.transforms import static_copy
 
 
-def trains_motion(variant: Variant) -> bool:
-    """Whether the variant is trained with the motion loss."""
-    return variant in ("motion", "ezclip")
+def trains_motion(method: Method) -> bool:
+    """Whether the method is trained with the motion loss."""
+    return method in ("motion", "ezclip")
 
 
 class Step:
@@ -42,7 +42,7 @@ class Step:
     def __init__(self, model: EZCLIP, wrapped: nn.Module, accelerator: Accelerator, config: TrainConfig):
         self.model, self.wrapped, self.accelerator, self.config = model, wrapped, accelerator, config
         self.micro_batch = config.micro_batch
-        self.calibrate = trains_motion(config.variant) and config.reading == "calibrated"
+        self.calibrate = trains_motion(config.method) and config.reading == "calibrated"
 
     def __call__(self, number: int, views: Tensor, tokens: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Add the gradients of step ``number`` to the parameters.
@@ -51,7 +51,7 @@ class Step:
             number: of the step; it seeds dropout.
             views: this process's clips, uint8 (B, T, 3, S, S).
             tokens: (C, L) of all classes, or with the in-batch loss (B, L) of this process's clips.
-            targets: (B,) int64, on any device.
+            targets: (B,) int64, or (B, C) of mixed clips, on any device.
 
         Returns:
             "loss" and its parts, see ``total_loss``, of the global batch.
@@ -144,14 +144,14 @@ def gather(own: Tensor) -> Tensor:
 def total_loss(
     model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig, frozen: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Eq. 7: lambda1 times the contrastive loss plus, where the variant has it, lambda2 times the motion loss.
+    """Eq. 7: lambda1 times the contrastive loss plus, where the method has it, lambda2 times the motion loss.
 
     Args:
-        model: supplies logits and variant.
+        model: supplies logits.
         frames: (B, T, E) of the global batch.
         texts: (C, E) of all classes; under "in_batch" (B, E), of each clip.
-        targets: (B,) int64.
-        config: loss weights and formulations.
+        targets: (B,) int64, or (B, C) of mixed clips.
+        config: method, loss weights and formulations.
         frozen: (B, T, E) of the static copies, for the calibrated motion loss.
 
     Returns:
@@ -160,13 +160,14 @@ def total_loss(
     logits = model.logits(frames, texts)  # (B, C) or (B, B)
     best = logits.argmax(dim=1)
     if config.contrastive == "classes":
-        contrastive = contrastive_loss(logits, targets)
+        contrastive = contrastive_loss(logits, targets, config.label_smoothing)
+        targets = targets.argmax(dim=1) if targets.ndim == 2 else targets
     else:
         of_videos, of_texts = in_batch_kl(logits, targets)
         contrastive, best = (of_videos + of_texts) / 2, targets[best]
     losses = {"contrastive": contrastive.detach(), "accuracy": (best == targets).float().mean()}
     loss = config.lambda1 * contrastive
-    if trains_motion(config.variant):
+    if trains_motion(config.method):
         motion = motion_loss(frames, config.reading, frozen)
         losses["motion"] = motion.detach()
         loss = loss + config.lambda2 * motion

@@ -37,6 +37,11 @@ def analysis(services: Services, movie: Path) -> Analysis:
     return finish(Analyse(str(movie), LABELS, faithfulness=True).run(services))
 
 
+def test_methods_come_with_reasons() -> None:
+    page = html.methods()
+    assert page.count("<li>") == 5 and "muzairkhattak/ViFi-CLIP" in page
+
+
 def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None:
     for page in (html.rankings(analysis), html.faithfulness(analysis), html.temporal(analysis), html.spread(analysis)):
         assert "<b>lifting" not in page

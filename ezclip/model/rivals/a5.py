@@ -50,7 +50,7 @@ class FramedText(TextEncoder):
 
 
 def build_a5(
-    backbone: Backbone, *, num_frames: int, layers: int, heads: int = 8, prefix: int = 16, postfix: int = 16
+    backbone: Backbone, *, num_frames: int, layers: int = 1, heads: int = 8, prefix: int = 16, postfix: int = 16
 ) -> EZCLIP:
     """A5: v = mean over T of blocks(c + p), without a skip around the stack; logits are cosine / 0.07.
 

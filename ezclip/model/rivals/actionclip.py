@@ -15,7 +15,7 @@ SCALE = 100.0  # of the authors' test; the scale that is trained is not used the
 EPS = 1e-12  # of the layer norms of the transformer over frames
 
 
-def build_actionclip(backbone: Backbone, *, num_frames: int, positions: int, layers: int) -> EZCLIP:
+def build_actionclip(backbone: Backbone, *, num_frames: int, positions: int = 77, layers: int = 6) -> EZCLIP:
     """ActionCLIP with the header "Transf", or with "meanP" where ``layers`` is 0.
 
     v = mean over T of z + c, with z = blocks(c + p) of the frame embeddings c; logits are 100 * cosine. The blocks have

@@ -23,6 +23,8 @@ _BUILDERS: dict[Rival, Callable[..., EZCLIP]] = {
 def build_rival(method: Rival, backbone: Backbone, num_frames: int, settings: Mapping[str, int]) -> EZCLIP:
     """A rival's model in training mode; CLIP is frozen and shared, only the method's own parts are trainable.
 
+    Sizes that ``settings`` leaves out are those of the authors' code.
+
     Raises:
         CheckpointError: settings that the method does not have, or T out of range.
     """
@@ -33,3 +35,15 @@ def build_rival(method: Rival, backbone: Backbone, num_frames: int, settings: Ma
         return _BUILDERS[method](backbone, num_frames=num_frames, **settings)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
         raise CheckpointError(f"A {method} model cannot have the settings {dict(settings)}.") from error
+
+
+def unfreeze(model: EZCLIP) -> EZCLIP:
+    """Also make trainable what a method's authors train of CLIP, and return the model.
+
+    ActionCLIP trains all of it, its scale from 100 on (CLIP's own) although its tests keep 100. ViFi-CLIP trains all
+    but the token table, or nothing where it has prompts. A5 and EZ-CLIP leave CLIP frozen.
+    """
+    if model.variant == "actionclip" or (model.variant == "vificlip" and not model.added()):
+        model.requires_grad_()
+        model.text.token_embedding.requires_grad_(model.variant == "actionclip")
+    return model

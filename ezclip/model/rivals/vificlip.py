@@ -1,5 +1,6 @@
 """ViFi-CLIP (Rasheed et al., arXiv 2212.03640): CLIP fine-tuned on the mean of frames, or prompts in it."""
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from ezclip.model.builders import told_by
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
+from ezclip.types import IMAGENET_PIXELS
 
 
 class ReplacingBlock(Block):
@@ -84,7 +86,7 @@ def build_vificlip(
     block depth on they pass as ordinary tokens. Frames never see one another.
 
     Args:
-        backbone: the fine-tuned CLIP, whose pixels are normalised with ImageNet's mean and deviation.
+        backbone: CLIP; whatever it was pretrained with, pixels are normalised with ImageNet's mean and deviation.
         num_frames: T of the training; any other can be given.
         vision_tokens: learned tokens after the patches.
         vision_depth: blocks with fresh ones, the input counted.
@@ -104,6 +106,7 @@ def build_vificlip(
     of_text = blocks(text.transformer.resblocks, text_tokens, text_depth, at=1, causal=True)
     told = told_by(backbone)
     told["context_length"] -= text_tokens
+    told["preprocessing"] = replace(backbone.preprocessing, **IMAGENET_PIXELS)
     return EZCLIP(
         vision=PromptedVision(visual=visual, blocks=of_image, count=vision_tokens),
         text=PromptedText(text=text, blocks=of_text, count=text_tokens),

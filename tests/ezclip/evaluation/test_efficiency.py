@@ -7,12 +7,15 @@ import pytest
 import torch
 from pytest import CaptureFixture
 
+from ezclip.checkpoints.load import load_model
+from ezclip.checkpoints.store import save_backbone, save_model
 from ezclip.cli import main
 from ezclip.data.tabletop.generate import synthesise
-from ezclip.evaluation.efficiency import gmac, interleaved, parameters
-from ezclip.model.backbone import Backbone
+from ezclip.evaluation.efficiency import Subject, gmac, interleaved, parameters
+from ezclip.model.backbone import Backbone, build_backbone
+from ezclip.model.rivals.build import build_rival
 from ezclip.progress import finish
-from tests.conftest import make_model
+from tests.conftest import TINY, make_model
 
 
 def test_multiply_adds_by_hand(backbone: Backbone) -> None:
@@ -38,6 +41,16 @@ def test_parameters_by_hand(backbone: Backbone) -> None:
     mlp = 64 * 256 + 256 + 256 * 64 + 64
     assert found["linear_and_conv"] == 5 * (adapter + mlp) + 64 * 3 * 8 * 8
     assert found["total"] == sum(p.numel() for p in model.parameters())
+
+
+def test_parameters_of_a_method_that_trains_clip(tmp_path: Path) -> None:
+    """As trained: all but the token table, although a loaded model is frozen."""
+    backbone = build_backbone("tiny", TINY)
+    save_backbone(backbone, tmp_path / "backbone.safetensors")
+    save_model(build_rival("vificlip", backbone, 8, {}), backbone, tmp_path / "vificlip", summary={})
+    assert parameters(load_model(tmp_path / "vificlip"))["tunable"] == 0
+    found = parameters(Subject(str(tmp_path / "vificlip")).build(8))
+    assert found["tunable"] == found["total"] - 49408 * 64
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from tests.ezclip.model.test_release_forward import State, linear, norm, officia
 B, T, LAYERS, DROP, PROMPT_DROP = 3, 4, 3, 0.4, 0.3
 LABELS = torch.tensor([0, 1, 0])
 CONFIG = TrainConfig(
-    variant="ezclip", backbone="", out="", data="", preset="released", reading="released", contrastive="in_batch"
+    method="ezclip", backbone="", out="", data="", preset="released", reading="released", contrastive="in_batch"
 )
 
 

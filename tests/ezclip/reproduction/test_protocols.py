@@ -19,8 +19,10 @@ from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
 from ezclip.progress import finish
+from ezclip.reproduction.methods import COST_HEAD
 from ezclip.reproduction.protocols import Place, Run, carry_out, protocols
-from ezclip.reproduction.tables import Measured, Shown, as_rows, cells, measured, missing
+from ezclip.reproduction.tables import Measured, Shown, as_measured, as_rows, cells, measure_costs, measured, missing
+from ezclip.types import RIVALS
 
 ROOT = Path(__file__).parents[3]
 PLAIN = Run("base_to_novel", "ucf101")
@@ -162,6 +164,24 @@ def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
 
 
 @pytest.mark.slow
+def test_other_methods_fill_a_table(home: Path, capsys: CaptureFixture[str]) -> None:
+    """By their own recipe, beside EZ-CLIP's; costs and intervals of both."""
+    for method in ("a5", "ezclip"):
+        command = ["protocol", "base_to_novel", "--trained-on", "ucf101", "--shots", "16", "--method", method]
+        assert main([*command, *options(home), "steps=1", "workers=0"]) == 0
+    place = Place(home, home / "data")
+    defaults = replace(PLAIN, backbone=str(home / "tiny"))
+    measure_costs(2, place, defaults)
+    head, *rows = as_measured(2, place, defaults)[1]
+    assert [row[0] for row in rows] == ["A5", "EZ-CLIP"]
+    for row in rows:
+        filled = dict(zip(head, row, strict=True))
+        assert all(filled[name] for name in COST_HEAD) and "[" in filled["UCF-101 base"] and "" == filled["K-400 HM"]
+    config = json.loads(place.result(replace(defaults, method="a5", shots=16, text="names")).read_text())["config"]
+    assert (config["method"], config["text"], config["lr"], config["final_lr"]) == ("a5", "names", 1e-4, 1.0)
+
+
+@pytest.mark.slow
 def test_missing_lists_and_unknown_names(place: Place) -> None:
     with pytest.raises(ConfigError, match=r"has no hmdb51/train1.jsonl .*ezclip data check"):
         finish(carry_out(replace(PLAIN, trained_on="hmdb51"), place))
@@ -197,15 +217,17 @@ def test_seeds_are_averaged_and_draws_counted(tmp_path: Path) -> None:
     _, rows = cells(2, PLAIN)
     cell = next(c for row in rows for c in row if c.row == "EZ-CLIP" and c.column == "UCF-101 base")
     assert cell.run is not None and cell.paper == 94.4
-    lacking = [run for run in missing(2, place, PLAIN, ["ucf101"]) if run.variant == "ezclip"]
+    lacking = [run for run in missing(2, place, PLAIN, ["ucf101"]) if run.method == "ezclip"]
     assert [run.seed for run in lacking] == [0, 1, 2]
+    trained = [{run.method for run in missing(2, place, PLAIN, ["ucf101"], rivals=rivals)} for rivals in (False, True)]
+    assert trained == [{"clip", "ezclip"}, {"clip", "ezclip", *RIVALS}], "rivals are trained where they are asked for"
     for seed, value in ((0, 0.5), (1, 0.7)):
         store(place, replace(cell.run, seed=seed), {"ucf101": {"base": value, "novel": 0.5, "harmonic_mean": 0.5}})
     assert measured(cell, place) == Measured(pytest.approx(60.0), pytest.approx(200**0.5), 2)
     assert measured(cell, place, Shown("best")) is None
     printed = as_rows(2, place, PLAIN)[1]
     assert printed[-1][printed[0].index(cell.column)] == "94.4 / 60.0 ± 14.1 (2)"
-    assert [run.seed for run in missing(2, place, PLAIN, ["ucf101"]) if run.variant == "ezclip"] == [2]
+    assert [run.seed for run in missing(2, place, PLAIN, ["ucf101"]) if run.method == "ezclip"] == [2]
 
 
 def test_harmonic_mean_of_several_runs(tmp_path: Path) -> None:
@@ -249,11 +271,11 @@ def test_backbones_come_from_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["zero_shot", "base_to_novel", "few_shot", "supervised"])
-@pytest.mark.parametrize("preset", ["paper", "released"])
+@pytest.mark.parametrize("preset", ["paper", "released", *RIVALS])
 def test_presets_of_protocols_are_configurations(name: str, preset: str) -> None:
     protocol = protocols(ROOT)[name]
     fields = set(TrainConfig.__dataclass_fields__)
-    recipes = protocol.presets[preset]  # type: ignore[index]
+    recipes = protocol.presets.get(preset, {})  # type: ignore[call-overload]
     assert set(recipes) <= {"all", *protocol.sets}
     assert all(set(recipe) <= fields for recipe in recipes.values())
     if preset == "paper":

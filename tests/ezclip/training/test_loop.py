@@ -30,7 +30,7 @@ def config(drawn: Path, tmp_path_factory: pytest.TempPathFactory, backbone: Back
     out = tmp_path_factory.mktemp("training")
     save_backbone(backbone, out / "backbone" / "backbone.safetensors")
     return TrainConfig(
-        variant="ezclip", backbone=str(out / "backbone"), out=str(out / "run"), data=str(drawn), steps=6,
+        method="ezclip", backbone=str(out / "backbone"), out=str(out / "run"), data=str(drawn), steps=6,
         batch_size=4, cache=str(out / "cache"), eval_every=3, precision="fp32", prompt_dropout=0.1, drop_path=0.1,
         augmentation="shift",
         validation=str(drawn),
@@ -106,10 +106,17 @@ def test_order_of_clips_does_not_depend_on_where_a_run_starts(config: TrainConfi
     assert rates == pytest.approx([1.0, 2.0, 2.0, 1.7071068, 1.0, 0.2928932])
 
 
-@pytest.mark.parametrize("name", ["paper", "released", "tabletop"])
+@pytest.mark.parametrize(
+    "name", ["paper", "released", "tabletop", "methods/vificlip", "methods/actionclip", "methods/a5"]
+)
 def test_presets_are_valid(name: str) -> None:
     config = load_config(TrainConfig, ROOT / "configs" / f"{name}.yaml", ["lr=0.5", "out=somewhere"])
     assert (config.lr, config.out) == (0.5, "somewhere")
+
+
+def test_the_old_name_of_the_method_is_read() -> None:
+    for name in ("method", "variant"):
+        assert load_config(TrainConfig, ROOT / "configs" / "paper.yaml", [f"{name}=base"]).method == "base"
 
 
 def test_configurations_that_do_not_fit_name_the_key(tmp_path: Path) -> None:
@@ -117,8 +124,10 @@ def test_configurations_that_do_not_fit_name_the_key(tmp_path: Path) -> None:
     file.write_text("variant: ezclip\nbackbone: b\nout: o\ndata: d\nlearning_rate: 1\n")
     with pytest.raises(ConfigError, match="learning_rate"):
         load_config(TrainConfig, file, [])
-    with pytest.raises(ConfigError, match="variant"):
+    with pytest.raises(ConfigError, match="method: Input should be 'clip', 'base'"):
         load_config(TrainConfig, ROOT / "configs" / "paper.yaml", ["variant=best"])
+    with pytest.raises(ConfigError, match='mixup and label_smoothing need contrastive "classes"'):
+        load_config(TrainConfig, ROOT / "configs" / "methods" / "actionclip.yaml", ["mixup=true"])
     with pytest.raises(ConfigError, match="key=value"):
         load_config(TrainConfig, ROOT / "configs" / "paper.yaml", ["lr"])
     with pytest.raises(ConfigError, match="no configuration"):

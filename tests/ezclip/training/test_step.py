@@ -25,7 +25,7 @@ from ezclip.training.step import Step
 from tests.conftest import make_model
 
 ROOT = Path(__file__).parents[3]
-CONFIG = TrainConfig(variant="ezclip", backbone="", out="", data="", precision="fp32")
+CONFIG = TrainConfig(method="ezclip", backbone="", out="", data="", precision="fp32")
 VIEWS = torch.randint(0, 256, (4, 8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(2))
 TARGETS = torch.tensor([0, 1, 2, 1])
 TOKENS = torch.randint(1, 400, (3, 9), generator=torch.Generator().manual_seed(4)).index_fill(

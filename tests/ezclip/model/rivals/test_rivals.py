@@ -15,7 +15,7 @@ from ezclip.explanation.trace import AttentionTrace, traced
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.frame_transformer import FrameTransformer
-from ezclip.model.rivals.build import build_rival
+from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.text.tokens import tokenize
 from ezclip.types import Attribution, Rival
 
@@ -100,6 +100,26 @@ def test_added_parameters_on_vit_b_16(method: Rival, settings: dict[str, int], c
         backbone = build_backbone("B/16", open_clip.get_model_config("ViT-B-16-quickgelu"))
         model = build_rival(method, backbone, 8, settings)
     assert sum(p.numel() for p in model.trainable().values()) == count
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "T", "count"),
+    [
+        ("vificlip", {}, 32, 124_323_841),
+        ("vificlip", {"vision_tokens": 16, "vision_depth": 9, "text_tokens": 16, "text_depth": 9}, 32, 184_320),
+        ("actionclip", {}, 8, 168_574_465),
+        ("actionclip", {"layers": 0}, 8, 149_620_737),
+        ("a5", {}, 16, 3_200_000),
+    ],
+)
+def test_trained_parameters_on_vit_b_16(method: Rival, settings: dict[str, int], T: int, count: int) -> None:
+    """The counts of the official code; what is added stays the same."""
+    with torch.device("meta"):
+        backbone = build_backbone("B/16", open_clip.get_model_config("ViT-B-16-quickgelu"))
+        model = build_rival(method, backbone, T, settings)
+    added = model.added().keys()
+    assert sum(p.numel() for p in unfreeze(model).trainable().values()) == count
+    assert model.added().keys() == added
 
 
 def test_order_of_frames(model: EZCLIP, pixels: Tensor) -> None:

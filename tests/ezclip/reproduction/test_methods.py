@@ -1,0 +1,79 @@
+"""Methods trained alike: their rows in tables, in RESULTS.md and on the page."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ezclip.errors import ConfigError
+from ezclip.evaluation.metrics import wilson
+from ezclip.reproduction.methods import FAIRNESS, tabletop_rows
+from ezclip.reproduction.protocols import Place, Run
+from ezclip.reproduction.results import write_results
+from ezclip.reproduction.tables import as_measured, cells
+
+COST = {
+    "parameters": {"tunable": 2_500_000}, "gmac": {"all": 2.0354}, "views_per_second": 58.8,
+    "training_step_seconds": 0.1625, "peak_bytes": 40 * 2**20,
+}  # fmt: skip
+COST_CELLS = ["2.500", "2.04", "58.8", "0.163", "40"]
+
+
+def report(top1: float, n: int) -> dict[str, Any]:
+    return {"top1": top1, "n": n, "interval": wilson(round(top1 * n), n)}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Results of ViFi-CLIP alone, and costs of it and of EZ-CLIP."""
+    folder = tmp_path / "results" / "tabletop" / "methods"
+    folder.mkdir(parents=True)
+    found = {"result": report(0.25, 464), "novel": report(0.5, 32), "novel_among_all": report(0.0, 32)}
+    (folder / "vificlip.json").write_text(json.dumps(found | {"harmonic_mean": 1 / 3}))
+    rows = [{"variant": method, **COST} for method in ("ezclip", "vificlip")]
+    (folder / "cost.json").write_text(json.dumps({"rows": rows}))
+    return Place(tmp_path, tmp_path / "data")
+
+
+def test_rows_of_tabletop(place: Place) -> None:
+    folder = place.root / "results" / "tabletop" / "methods"
+    # Wilson, z = 1.96: centre (p + z^2/2n) / (1 + z^2/n), here for 16 of 32 and for 0 of 32
+    assert tabletop_rows(2, folder) == [["ViFi-CLIP", *COST_CELLS, "25.0 [21.3, 29.1]", "50.0 [33.6, 66.4]", "33.3"]]
+    assert tabletop_rows(1, folder) == [["ViFi-CLIP", *COST_CELLS, "0.0 [0.0, 10.7]"]]
+    (folder / "cost.json").unlink()
+    assert tabletop_rows(7, folder) == [["ViFi-CLIP", *[""] * 5, "25.0 [21.3, 29.1]"]]
+    assert tabletop_rows(7, place.root) == []
+
+
+def test_runs_stand_below_tabletop(place: Place) -> None:
+    defaults = Run("zero_shot", "kinetics400")
+    cell = next(c for row in cells(1, defaults)[1] for c in row if (c.row, c.data_set) == ("A5", "hmdb51"))
+    assert cell.run is not None and (cell.run.method, cell.run.text) == ("a5", "names")
+    assert cell.run.name.endswith("a5_ViT-B-16-quickgelu-openai_T8_names_a5_seed0"), "its recipe is its own"
+    assert as_measured(1, place, defaults)[1][0][-1] == "Tabletop, novel among all", "no column without a run"
+    path = place.result(cell.run)
+    path.parent.mkdir(parents=True)
+    found = {"hmdb51": {"top1": 0.5, "intervals": {"top1": wilson(50, 100)}}, "ucf101": {"top1": 0.6}}
+    found["kinetics600"] = {"unseen": {}}
+    path.write_text(json.dumps({"last": found}))
+    bench = place.root / "results" / "bench" / "table_1" / "bench.json"
+    bench.parent.mkdir(parents=True)
+    bench.write_text(json.dumps({"table": 1, "rows": [{"name": "A5", **COST}]}))
+    head, vificlip, a5 = as_measured(1, place, defaults)[1]
+    assert head[-3:] == ["HMDB-51", "UCF-101", "K-600"] and vificlip[0] == "ViFi-CLIP"
+    assert a5 == ["A5", *COST_CELLS, "", "50.0 [40.4, 59.6]", "60.0", ""]
+    path.with_name(path.name.replace("seed0", "seed1")).write_text(
+        json.dumps({"last": found | {"hmdb51": {"top1": 0.6}}})
+    )
+    assert as_measured(1, place, defaults)[1][-1][-3] == "55.0 ± 7.1 (2)"
+    with pytest.raises(ConfigError, match="Table 5 does not compare methods; --measured is for 1, 2 and 7"):
+        as_measured(5, place, replace(defaults, protocol="base_to_novel"))
+
+
+def test_results_say_why_published_numbers_differ(place: Place) -> None:
+    text = write_results(place.root / "results" / "tabletop").read_text()
+    cells = " | ".join(["ViFi-CLIP", *COST_CELLS, "25.0 [21.3, 29.1]", "50.0 [33.6, 66.4]", "33.3", "0.0 [0.0, 10.7]"])
+    assert f"| {cells} |" in text
+    assert len(FAIRNESS) == 5 and all(f"- {line}\n" in text for line in FAIRNESS)
