@@ -91,6 +91,7 @@ class XCLIP(EZCLIP):
     def __init__(self, *, reader: TextReader, **parts: Any):
         super().__init__(variant="xclip", **parts)
         self.reader = reader
+        self._added = list(self.trainable())
         self.lacks = {"blocks": "its texts depend on the patches too, which the method does not follow"}
 
     @property
