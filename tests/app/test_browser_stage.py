@@ -24,6 +24,7 @@ def stage(page: Page, expression: str) -> object:
 
 def pause(page: Page) -> None:
     page.get_by_role("button", name="Pause").click()
+    page.locator("#stage [data-direction=forward]").click()  # meanwhile it may play the other way
 
 
 def test_the_first_screen_shows_the_point(open_page: Opener) -> None:
