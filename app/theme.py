@@ -124,6 +124,8 @@ button[id$="-cancel"], #cancel { display: none; }
   background: var(--background-fill-secondary); }
 .ez-link { background: none; border: 0; padding: 0; text-decoration: underline; font-weight: 600; }
 .ez-note, .ez-progress { color: var(--body-text-color-subdued); font-size: .9rem; }
+.ez-source { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; }
+.ez-source img { width: 48px; height: 48px; border-radius: 4px; margin: 0; }
 .ez-progress { padding: 16px 12px; }
 .ez-strip td.ez-on .ez-cell { outline: 3px solid var(--primary-500); }
 .ez-matrix, .ez-time { border-collapse: separate; border-spacing: 2px; font-size: .8rem;

@@ -36,11 +36,14 @@ class RecogniseTab:
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """Rankings with rank changes since ``before``, the classes that can be edited, the sentences in use."""
         names = [p.label for p in analysis.model.predictions]
-        own = html.own_sentences(analysis.study["sentences"])
+        own, ranked = (
+            html.own_sentences(analysis.study["sentences"]),
+            html.source(analysis) + html.rankings(analysis, before),
+        )
         if own:  # while sentences are being edited, the chosen class stays
-            return [html.rankings(analysis, before), gr.Dropdown(names), gr.skip(), own]
+            return [ranked, gr.Dropdown(names), gr.skip(), own]
         sentence = self._text(analysis.target, analysis)
-        return [html.rankings(analysis, before), gr.Dropdown(names, value=analysis.target), sentence, own]
+        return [ranked, gr.Dropdown(names, value=analysis.target), sentence, own]
 
 
 def _edit(label: str | None, sentence: str, sentences: dict[str, str] | None) -> dict[str, str]:
