@@ -184,6 +184,7 @@ def build_app(services: Services) -> gr.Blocks:
         asked = gr.State("")  # the sample that the page's address named
         busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
         jobs, measurements = [], []
+        address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
         begins = {
             run.click: False,
             picked.success: False,
@@ -194,6 +195,8 @@ def build_app(services: Services) -> gr.Blocks:
         }
         for begin, again in begins.items():
             begun = begin(busy, None, run, **INSTANT)
+            named = begun.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
+            named.then(None, [address, controls.baseline, controls.model], None, js=_REMEMBER, **INSTANT)
             job = begun.then(on_gpu(partial(analyse, again=again)), inputs, [status, *outputs], **MODEL)
             for ended in (job.then, job.failure):
                 ended(ready, None, run, **INSTANT)
@@ -218,10 +221,6 @@ def build_app(services: Services) -> gr.Blocks:
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)
         last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **INSTANT)
-        address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
-        for job in jobs:
-            named = job.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
-            named.then(None, [address, controls.baseline, controls.model], None, js=_REMEMBER, **PRIVATE)
         for choice in (choose, more):
             choice.input(_tab, choice, [tabs_box, more], js=_REMEMBER_TAB, **INSTANT)
 
