@@ -16,7 +16,6 @@ from app.services import JOBS
 from app.zero_gpu import on_gpu
 from ezclip.errors import UserError, as_user_error
 from ezclip.progress import Steps, Watch, with_time_left
-from ezclip.studies.declaration import ClipStudy
 from ezclip.types import Clip
 
 TOAST = "Invalid input"
@@ -50,12 +49,6 @@ def guarded(action: Callable[..., Any]) -> Callable[..., Any]:
 
 def _toast(error: UserError) -> gr.Error:
     return gr.Error(escape(str(error)), title=TOAST, print_exception=False)
-
-
-def _of(result: Any) -> str:
-    """The line that says of what a result was made, where that is one clip of the user's."""
-    study = getattr(result, "study", None)
-    return html.source(study) if isinstance(study, ClipStudy) else ""
 
 
 def light(result: Any) -> Any:
@@ -97,7 +90,8 @@ def start(
             for step in watch:
                 yield [html.progress(step), *waiting] if step.partial is None else show(step.partial)
             first, *others = show(light(watch.result))
-            yield [_of(watch.result) + first if isinstance(first, str) else first, *others]
+            result = watch.result[0] if isinstance(watch.result, tuple) else watch.result
+            yield [html.source(result) + first, *others]
         except Exception as error:
             found = as_user_error(error)
             yield [html.empty(str(found)), *waiting]

@@ -73,8 +73,12 @@ class Guard:
                 message["body"] = message["body"].replace(SPEECHLESS, EXPLAINED)
             await send(message)
 
-        if scope["method"] != "POST" or not scope["path"].rstrip("/").endswith("/upload"):
-            await self.app(scope, receive, with_headers)
+        asked = scope["path"].rstrip("/").rpartition("/")[2] if scope["method"] == "POST" else ""
+        if asked != "upload":
+            with suppress(*([KeyError] if asked == "cancel" else [])):
+                await self.app(scope, receive, with_headers)
+                return
+            await _answer(send, 200, '{"success": true}')  # Gradio's own error where an event ends meanwhile
             return
         length = next((int(v) for k, v in scope["headers"] if k == b"content-length" and v.isdigit()), 0)
         if refusal := self.refusal(length):

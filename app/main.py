@@ -26,7 +26,7 @@ from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TO
 from app.guard import Guard
 from app.inputs import chooser, conversion_now
 from app.services import Services
-from app.stage import patch_sources, samples, stage_box
+from app.stage import patch_sources, restored, samples, stage_box
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
 from app.tabs.classes import classes_tab
@@ -104,7 +104,7 @@ def build_app(services: Services) -> gr.Blocks:
         choose, more = _tab_choice(services)
         with gr.Tabs(elem_id="tabs") as tabs_box:  # their own header has an overflow menu that drops some of them
             with gr.Tab(texts.TABS["see"], id="see"):
-                stage_shown = stage_box(first, "stage", patch_sources(services, found))
+                stage_shown = stage_box(first, "stage", found, patch_sources(services, found))
                 frame_values(services, state, stage_shown)
                 suggestion = Suggestion(services)
                 recognise = RecogniseTab(services, controls, state)
@@ -181,18 +181,24 @@ def build_app(services: Services) -> gr.Blocks:
             sample = found[int(event._data["row"])]
             return sample.path, None, sample.stage
 
-        picked = row.gallery.select(open_sample, None, [controls.video, controls.shown, stage_shown], **INSTANT)
+        player = [controls.video, controls.shown, stage_shown]
+        picked = row.gallery.select(open_sample, None, player, **INSTANT)
+        asked = gr.State("")  # the sample that the page's address named
         busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
         jobs, measurements = [], []
+        address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
         begins = {
             run.click: False,
             picked.success: False,
+            asked.change: False,
             **dict.fromkeys(row.played, False),
             partial(gr.on, attention.changes): True,
             recognise.edited.success: True,
         }
         for begin, again in begins.items():
             begun = begin(busy, None, run, **INSTANT)
+            named = begun.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
+            named.then(None, [address, controls.baseline, controls.model], None, js=_REMEMBER, **INSTANT)
             job = begun.then(on_gpu(partial(analyse, again=again)), inputs, [status, *outputs], **MODEL)
             for ended in (job.then, job.failure):
                 ended(ready, None, run, **INSTANT)
@@ -217,20 +223,18 @@ def build_app(services: Services) -> gr.Blocks:
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)
         last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **INSTANT)
-        address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
-        for job in jobs:
-            named = job.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
-            named.then(None, [address, controls.baseline, controls.model], None, js=_REMEMBER, **PRIVATE)
         under = gr.Textbox("more", visible=False)
         for event, chosen in ((choose, choose), (more, under)):
             event.input(None, [chosen, more], [tabs_box, choose], js=_OPEN_TAB, **INSTANT)
 
         def recall(request: gr.Request) -> list[Any]:
-            return _recall(services, request)
+            sample = restored(found, request.query_params)
+            played = [sample.path, None, sample.stage, sample.path] if sample else [gr.skip()] * 4
+            return [*_recall(services, request), *played]
 
         models = [controls.baseline, controls.model]
-        restored = [controls.labels, *models, choose, more, tabs_box, *embeddings.models, *row.offer]
-        demo.load(recall, None, restored, js=_ON_LOAD, show_progress="hidden", **PRIVATE)
+        recalled = [controls.labels, *models, choose, more, tabs_box, *embeddings.models, *row.offer, *player, asked]
+        demo.load(recall, None, recalled, js=_ON_LOAD, show_progress="hidden", **PRIVATE)
         add_endpoints(services)
     return demo
 

@@ -3,7 +3,8 @@
 import base64
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -17,14 +18,22 @@ from ezclip.errors import as_user_error
 from ezclip.figures.stage import script
 from ezclip.files import shipped
 from ezclip.progress import finish
+from ezclip.studies.stage.directions import FORWARD, orders
 from ezclip.studies.stage.reads import patch_reads
 from ezclip.types import Document
 
 SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
-# The frame on the stage is marked wherever frames are listed; a click there brings it onto the stage.
+# The frame on the stage is marked wherever frames are listed; a click there brings it onto the stage. The page's URL
+# stores the sample that is on the stage, its direction and, while it stands still, its frame.
 _LINKED = """
+const remember = (doc, direction, slot) => {
+    const u = new URL(location), clip = STEMS[doc.film], frame = slot === null ? null : slot + 1;
+    for (const [k, v] of Object.entries({clip, direction, frame}))
+        clip && v ? u.searchParams.set(k, v) : u.searchParams.delete(k);
+    if (u.href !== location.href) history.replaceState(null, '', u) };
 const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t =>
     document.querySelectorAll('.ez-linked [data-t]').forEach(e => e.classList.toggle('ez-on', +e.dataset.t === t)),
+    onRest: remember,
     reads: (doc, i, direction, t, patch) => server.reads([doc.key, doc.models[i].name, direction, t, patch])});
 document.addEventListener('click', event => {
     const cell = event.target.closest('.ez-linked [data-t]');
@@ -78,12 +87,28 @@ def samples() -> list[Sample]:
     return sorted(found, key=lambda sample: (not sample.right[1], -sample.clear))
 
 
-def stage_box(document: Document | None, elem_id: str, reads: Callable[..., Document] | None = None) -> gr.HTML:
+def restored(found: list[Sample], asked: Mapping[str, str]) -> Sample | None:
+    """The sample that an address asks for, its stage with where it starts; None if it asks for none that there is."""
+    sample = next((one for one in found if Path(one.path).stem == asked.get("clip")), None)
+    if sample is None:
+        return None
+    direction, frame = asked.get("direction", ""), asked.get("frame", "")
+    start: Document = {"direction": direction if direction in orders(sample.T) else FORWARD}
+    if frame.isdecimal() and 1 <= int(frame) <= sample.T:
+        start["slot"] = int(frame) - 1
+    return sample._replace(stage=sample.stage | {"start": start})
+
+
+def stage_box(
+    document: Document | None, elem_id: str, found: Sequence[Sample] = (), reads: Callable[..., Document] | None = None
+) -> gr.HTML:
     """The component; its values are documents of ``studies.stage.document``.
 
-    The one with ``reads``, see ``patch_sources``, is linked with the other lists of frames on the page.
+    The one with ``reads``, see ``patch_sources``, is linked with the other lists of frames on the page and, where it
+    plays one of the samples ``found``, with the address.
     """
-    start = _LINKED if reads else "const stage = ezStage(element.querySelector('.ezs-root'));"
+    names = json.dumps({one.stage["film"]: Path(one.path).stem for one in found})
+    start = _LINKED.replace("STEMS", names) if reads else "const stage = ezStage(element.querySelector('.ezs-root'));"
     place = '<div class="ezs-root"></div>'
     functions = {"server_functions": [reads]} if reads else {}
     options: dict[str, Any] = functions | {"html_template": place, "apply_default_css": False, "elem_id": elem_id}

@@ -20,6 +20,9 @@ THEME = gr.themes.Soft(
     color_accent="*primary_600",
     button_primary_background_fill="*primary_600",
     button_primary_background_fill_dark="*primary_600",
+    button_primary_background_fill_hover="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_700",
+    button_secondary_background_fill_hover_dark="*primary_700",
 )
 
 CSS = (
@@ -42,6 +45,7 @@ CSS = (
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
 .ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
 .gradio-container:has(.ez-outdated) :is(#stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
+.gradio-container:has(#status .ez-busy) :is(#ranking, #strip, #faithfulness) { opacity: .4; }
 /* A Cancel button is there only while something runs that it stops. Gradio breaks a comma within :has(). */
 button[id$="-cancel"], #cancel { display: none; }
 #run:has(#status .ez-busy) #cancel, #run:has(.translucent) #cancel, #run:has(.generating) #cancel,
@@ -126,6 +130,8 @@ button[id$="-cancel"], #cancel { display: none; }
   background: var(--background-fill-secondary); }
 .ez-link { background: none; border: 0; padding: 0; text-decoration: underline; font-weight: 600; }
 .ez-note, .ez-progress { color: var(--body-text-color-subdued); font-size: .9rem; }
+.ez-source { display: flex; flex-wrap: wrap; align-items: center; gap: 8px; }
+.ez-source img { width: 48px; height: 48px; border-radius: 4px; margin: 0; }
 .ez-progress { padding: 16px 12px; }
 .ez-strip td.ez-on .ez-cell { outline: 3px solid var(--primary-500); }
 .ez-matrix, .ez-time { border-collapse: separate; border-spacing: 2px; font-size: .8rem;

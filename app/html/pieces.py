@@ -14,11 +14,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from ezclip.figures.maps import overlay, square
+from ezclip.parameters import values_of
 from ezclip.progress import Progress
 from ezclip.studies.declaration import Study
-from ezclip.types import Preprocessing
+from ezclip.types import Clip, Preprocessing
+from ezclip.video.read import read_clip
 
 STRIP_FRAMES, STRIP_SIDE = 8, 96  # of a thumbnail that plays on hover; the side in pixels
+_THUMB = 48  # pixels of a clip's picture beside a result
 BRIGHT = 0.179  # luminance above which black is more readable than white
 
 
@@ -117,12 +120,28 @@ def outdated(what: str) -> str:
     return f'<span class="ez-outdated">Out of date: {escape(what)} changed. Press Analyse.</span>'
 
 
-def source(study: Study) -> str:
-    """Of what a result was made: clip, class names and models."""
-    names = study.given_labels()[0]
-    listed = f"{len(names)} class names" if len(names) > 3 else ", ".join(names) or "the model's own class names"
-    about = [Path(study["clip"]).name, listed, " against ".join(study.models()[::-1])]
-    return render("source", about=[one for one in about if one])
+def source(result: Any) -> str:
+    """Of what a result was made: its clips with a picture of each, class names and models; empty if of no clip."""
+    study = getattr(result, "study", None)
+    values = values_of(study) if isinstance(study, Study) else {}
+    paths = [path for path in (values.get("clip"), *values.get("clips", ())) if path]
+    if not isinstance(study, Study) or not paths:
+        return ""
+    about = [", ".join(Path(path).name for path in paths)]
+    if "labels" in values:
+        names = study.given_labels()[0]
+        about.append(
+            f"{len(names)} class names" if len(names) > 3 else ", ".join(names) or "the model's own class names"
+        )
+    about.append(" against ".join(study.models()[::-1]))
+    held = [*getattr(result, "clips", ()), getattr(result, "clip", None)]
+    frames = {clip.name: clip.images for clip in held if isinstance(clip, Clip)}
+    pictures = []
+    for path in paths:
+        images = frames.get(Path(path).name)
+        images = read_clip(path, lambda total: [total // 2]).images if images is None else images
+        pictures += [*square(images[[len(images) // 2]], _THUMB, _THUMB)]
+    return render("source", about=about, pictures=uris(pictures))
 
 
 def verdict(text: str, skipped: list[str]) -> str:

@@ -63,7 +63,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
         plane = gr.HTML("", elem_id="class-map", js_on_load=charts)
         opened = OpenedClip(services, "class")
         details = gr.HTML("", elem_id="class-table")
-        export = StudyExport(services, "classes")
+        export = StudyExport(services, "classes", figure=True)
         gr.HTML(html.methods(), elem_id="methods")
     outputs = [verdict, plane, details, export.state, opened.box]
 

@@ -46,7 +46,7 @@ class EmbeddingsTab:
                 cancel = gr.Button("Cancel", elem_id="frames-cancel")
             gestures = html.asset("charts.js") + "ezCharts(element);"
             plane = gr.HTML(html.empty(EMPTY), elem_id="plane", js_on_load=gestures)
-            export = StudyExport(services, "frames")
+            export = StudyExport(services, "frames", figure=True)
 
         def work(chosen: list[str] | None, more: list[str] | None, *values: Any) -> Steps[FramePlane]:
             first, second, how, shown, pair, *_ = values

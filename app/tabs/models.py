@@ -72,7 +72,8 @@ class Suggestion:
     def show(self, analysis: Analysis, before: Analysis | None) -> list[str]:
         """The line, or nothing."""
         offer = find_offer(SUGGESTED)
-        if not self.services.typed or not undrawn(analysis) or offer.here():
+        known = not undrawn(analysis.study["clip"], [r.identity for r in analysis.results])
+        if not self.services.typed or known or offer.here():
             return [""]
         get = f"Get {offer.title}, {offer.size}, {offer.licence}"
         return [f'These models know drawn scenes. <button type="button" class="ez-link">{escape(get)}</button>']

@@ -55,13 +55,16 @@ class RecogniseTab:
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """Rankings with rank changes since ``before``, the classes that can be edited, words and sentences in use."""
         names = [p.label for p in analysis.model.predictions]
-        own = html.own_sentences(analysis.study["sentences"])
+        own, ranked = (
+            html.own_sentences(analysis.study["sentences"]),
+            html.source(analysis) + html.rankings(analysis, before),
+        )
         if own:  # while sentences are being edited, the chosen class stays
             last = list(analysis.study["sentences"])[-1]
-            return [html.rankings(analysis, before), gr.Dropdown(names), gr.skip(), self._words(last, analysis), own]
+            return [ranked, gr.Dropdown(names), gr.skip(), self._words(last, analysis), own]
         sentence = self._text(analysis.target, analysis)
         words = html.words(analysis.target, {r.name: r.words for r in analysis.results})
-        return [html.rankings(analysis, before), gr.Dropdown(names, value=analysis.target), sentence, words, own]
+        return [ranked, gr.Dropdown(names, value=analysis.target), sentence, words, own]
 
 
 def _edit(label: str | None, sentence: str, sentences: dict[str, str] | None) -> dict[str, str]:

@@ -30,6 +30,7 @@ STUDY_VERBS = {
     "realcheck": "direction accuracy on motions made from your own photographs or videos",
     "search": "moments in an index of videos that match a text",
     "clusters": "clusters and duplicates of an index of videos",
+    "figure": "a figure like the paper's 4, 5, 7 or 8, with its caption in LaTeX",
     "classes": "tables of predictions or shipped results, class by class",
 }
 OTHER_VERBS = {  # verb -> (module:name, what it does)

@@ -42,7 +42,7 @@ def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
         kind = str
     elif p.kind == "sentences":
         kind, default, help = Path | None, None, f"{p.help} A CSV with number, class and sentence."
-    if p.kind in ("clip", "clips", "stream", "archive", "index"):
+    if p.kind in ("clip", "clips", "stream", "archive", "index") or p.kind == "query" and p.allowed:
         default = dataclasses.MISSING
     marks = [tyro.conf.Positional] if p.kind in ("clip", "clips", "stream", "table", "index", "query") else []
     return one.name, option(kind, help, *marks, name=p.flag or None), default

@@ -38,26 +38,36 @@ def differences(rows: Sequence[tuple[str, Bar]], *, title: str, most: int = 20) 
     return figure
 
 
+def most_changed(rows: Sequence[tuple[str, float, Bar]], most: int) -> list[tuple[str, float, Bar]]:
+    """At most ``most`` rows of ``dumbbells``, those that change most; the largest gain comes last."""
+    return sorted(sorted(rows, key=lambda row: -abs(row[2][0]))[:most], key=lambda row: row[2][0])
+
+
+def dumbbells_on(axis: Axes, rows: Sequence[tuple[str, float, Bar]], names: tuple[str, str], size: float = 26) -> None:
+    """Draw rows of ``dumbbells`` upwards; ``size`` is the area of a point."""
+    first = 100 * np.array([value for _, value, _ in rows])
+    second, low, high = (first + 100 * np.array([gain[i] for *_, gain in rows]) for i in range(3))
+    low, high = low.clip(0, 100), high.clip(0, 100)
+    colours, places = [COLOURS[1 if gain[0] >= 0 else 6] for *_, gain in rows], range(len(rows))
+    axis.barh(places, high - low, 0.6, left=low, color=colours, alpha=0.2, label="95 % interval of the change")
+    axis.hlines(places, first, second, colors=colours, linewidth=1.8)
+    axis.scatter(first, places, s=size, color="0.45", zorder=3, label=_short(names[0], 40))
+    axis.scatter(second, places, s=0.85 * size, color=COLOURS[1], zorder=4, label=_short(names[1], 40))
+    axis.set(xlim=(-1, 101), ylim=(-0.7, len(rows) - 0.3))
+
+
 def dumbbells(rows: Sequence[tuple[str, float, Bar]], names: tuple[str, str], *, title: str, most: int = 60) -> Figure:
     """A line for each class from a first model's value to a second's, the largest gain on top.
 
     ``rows`` are label, the first value in [0, 1], and the gain with its interval in [-1, 1]; the band is the interval
     around the second value. Of more rows than ``most`` those that change most are shown.
     """
-    shown = sorted(sorted(rows, key=lambda row: -abs(row[2][0]))[:most], key=lambda row: row[2][0])
+    shown = most_changed(rows, most)
     if len(shown) < len(rows):
         title = f"{title}: the {most} of {len(rows)} classes that change most"
     figure, axis = _chart(8.4, 1.4 + 0.22 * len(shown), "x", x_label="top-1, %")
-    first = 100 * np.array([value for _, value, _ in shown])
-    second, low, high = (first + 100 * np.array([gain[i] for *_, gain in shown]) for i in range(3))
-    low, high = low.clip(0, 100), high.clip(0, 100)
-    colours, places = [COLOURS[1 if gain[0] >= 0 else 6] for *_, gain in shown], range(len(shown))
-    axis.barh(places, high - low, 0.6, left=low, color=colours, alpha=0.2, label="95 % interval of the change")
-    axis.hlines(places, first, second, colors=colours, linewidth=1.8)
-    axis.scatter(first, places, s=26, color="0.45", zorder=3, label=_short(names[0], 40))
-    axis.scatter(second, places, s=22, color=COLOURS[1], zorder=4, label=_short(names[1], 40))
-    axis.set_yticks(places, [_short(name, 52) for name, *_ in shown], fontsize=8)
-    axis.set(xlim=(-1, 101), ylim=(-0.7, len(shown) - 0.3))
+    dumbbells_on(axis, shown, names)
+    axis.set_yticks(range(len(shown)), [_short(name, 52) for name, *_ in shown], fontsize=8)
     _suptitle(figure, title)
     figure.legend(fontsize=8, ncols=3, loc="outside lower center", frameon=False)
     return figure
@@ -202,6 +212,36 @@ def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figur
     return figure
 
 
+def points_on(
+    axis: Axes,
+    points: np.ndarray,
+    own: Sequence[bool],
+    group: Sequence[str],
+    hollow: Sequence[bool],
+    *,
+    trajectories: bool = False,
+    size: float = 34,
+) -> None:
+    """Draw the ``own`` of ``plane``'s points, on axes that all of them share; ``size`` is the area of a point."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    pad = 0.06 * np.maximum(high - low, 1e-6)
+    for g, wanted in enumerate(dict.fromkeys(group)):
+        both = [i for i in range(len(points)) if own[i] and group[i] == wanted]
+        filled, rings = ([i for i in both if hollow[i] == flag] for flag in (False, True))
+        colour, marker = COLOURS[g % len(COLOURS)], MARKERS[g // len(COLOURS) % len(MARKERS)]
+        if trajectories and filled:
+            axis.plot(*points[filled].T, color=colour, linewidth=0.8, alpha=0.6)
+            where = {"ha": "center", "va": "center", "zorder": 5, "color": "white"}
+            axis.annotate("1", points[filled[0]], fontsize=size**0.5, **where)
+        style = {"s": size, "color": colour, "marker": marker, "edgecolors": "0.2", "linewidths": 0.3}
+        axis.scatter(*points[filled].T, label=_short(wanted, 36), **style)
+        if rings:
+            axis.plot(*points[rings].T, color=colour, linewidth=0.7, linestyle=":")
+            axis.scatter(*points[rings].T, s=size, marker=marker, facecolors="none", edgecolors=colour, linewidths=1)
+    axis.set(xlim=(low[0] - pad[0], high[0] + pad[0]), ylim=(low[1] - pad[1], high[1] + pad[1]))
+    axis.set(xticks=[], yticks=[])
+
+
 def plane(
     points: np.ndarray,
     panel: Sequence[str],
@@ -217,27 +257,12 @@ def plane(
     of a group in their order; ``hollow``, n flags, tells which are drawn as rings, without a name of their own.
     """
     hollow = [False] * len(points) if hollow is None else hollow
-    names, groups = list(dict.fromkeys(panel)), list(dict.fromkeys(group))
+    names = list(dict.fromkeys(panel))
     figure = Figure(figsize=(4.6 * len(names) + 2.2, 4.6), layout="constrained")
-    axes = figure.subplots(1, len(names), squeeze=False, sharex=True, sharey=True)[0]
-    low, high = points.min(axis=0), points.max(axis=0)
-    pad = 0.06 * np.maximum(high - low, 1e-6)
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
-        for g, wanted in enumerate(groups):
-            both = [i for i in range(len(points)) if panel[i] == name and group[i] == wanted]
-            own, rings = ([i for i in both if hollow[i] == flag] for flag in (False, True))
-            colour, marker = COLOURS[g % len(COLOURS)], MARKERS[g // len(COLOURS) % len(MARKERS)]
-            if trajectories and own:
-                axis.plot(*points[own].T, color=colour, linewidth=0.8, alpha=0.6)
-                axis.annotate("1", points[own[0]], fontsize=6, ha="center", va="center", zorder=5, color="white")
-            style = {"s": 34, "color": colour, "marker": marker, "edgecolors": "0.2", "linewidths": 0.3}
-            axis.scatter(*points[own].T, label=_short(wanted, 36), **style)
-            if rings:
-                axis.plot(*points[rings].T, color=colour, linewidth=0.7, linestyle=":")
-                axis.scatter(*points[rings].T, s=34, marker=marker, facecolors="none", edgecolors=colour, linewidths=1)
+        points_on(axis, points, [name == one for one in panel], group, hollow, trajectories=trajectories)
         axis.set_title(name, **_HEADING)
-        axis.set(xlim=(low[0] - pad[0], high[0] + pad[0]), ylim=(low[1] - pad[1], high[1] + pad[1]))
-        axis.set(xticks=[], yticks=[])
     axes[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.suptitle(title, **_HEADING)
     return figure

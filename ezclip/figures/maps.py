@@ -39,16 +39,27 @@ def square(images: np.ndarray, side: int, seen: Preprocessing) -> np.ndarray:
     )
 
 
-def overlay(frames: np.ndarray, heat: np.ndarray, limit: float, opacity: float = 0.6, cmap: str = CMAP) -> np.ndarray:
+def overlay(
+    frames: np.ndarray,
+    heat: np.ndarray,
+    limit: float,
+    opacity: float = 0.6,
+    cmap: str = CMAP,
+    *,
+    proportional: bool = False,
+) -> np.ndarray:
     """Heat (T, grid, grid), not negative, over frames; these and the result are uint8 (T, side, side, 3).
 
-    The brightest colour is heat of ``limit``; opacity 0 shows the frames alone, 1 the map alone.
+    The brightest colour is heat of ``limit``; opacity 0 shows the frames alone, 1 the map alone. ``proportional`` lets
+    the opacity grow with the heat's size, up to ``opacity``, so that frames stay readable.
     """
     side = frames.shape[1]
     values = np.clip(heat / limit, 0, 1).astype(np.float32)
-    smooth = [np.asarray(Image.fromarray(v).resize((side, side), Image.Resampling.BILINEAR)) for v in values]
-    colours = colormaps[cmap](np.stack(smooth))[..., :3] * 255
-    return ((1 - opacity) * frames + opacity * colours).astype(np.uint8)
+    smooth = np.stack([np.asarray(Image.fromarray(v).resize((side, side), Image.Resampling.BILINEAR)) for v in values])
+    colours = colormaps[cmap](smooth)[..., :3] * 255
+    strength = np.abs(2 * smooth - 1) if cmap == DIFFERENCE else smooth
+    alpha = opacity * strength[..., None] if proportional else opacity
+    return ((1 - alpha) * frames + alpha * colours).astype(np.uint8)
 
 
 def difference_limit(difference: np.ndarray) -> float:

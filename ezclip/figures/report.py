@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from ezclip.files import spreadsheet_cell, write_atomically, write_json
 from ezclip.types import Document
+
+LIVE_TEXT = {"svg.fonttype": "none", "pdf.fonttype": 42}  # text that can be searched and edited
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ class Report:
                 write_json(second, [dict(zip(part.columns, map(_plain, row), strict=True)) for row in part.rows])
             else:
                 part.figure.savefig(first, dpi=130)
-                part.figure.savefig(second)
+                with rc_context(LIVE_TEXT):
+                    part.figure.savefig(second)
                 pictures[part.name] = base64.b64encode(first.read_bytes()).decode()
         template = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True).get_template("report.html")
         page = template.render(

@@ -12,6 +12,7 @@ from ezclip.studies.explain import Explain
 from ezclip.studies.frames import CompareFrames
 from ezclip.studies.live import ScoreLive
 from ezclip.studies.motion import ProbeMotion
+from ezclip.studies.paper.study import PaperFigure
 from ezclip.studies.predict import Predict
 from ezclip.studies.realcheck.study import CheckReality
 from ezclip.studies.timeline import ScoreTimeline
@@ -20,6 +21,6 @@ STUDIES: dict[str, type[Study]] = {
     study.verb: study
     for study in (
         *(Predict, Analyse, Explain, ProbeMotion, Corrupt, ScoreTimeline, ScoreLive, CompareFrames, Evaluate, Classes),
-        *(Search, Clusters, CheckReality),
+        *(Search, Clusters, CheckReality, PaperFigure),
     )
 }

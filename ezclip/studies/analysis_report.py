@@ -86,7 +86,8 @@ class Analysis(Result):
     @property
     def caveat(self) -> str:
         """Why the predictions are guesses; empty where clip and names are like the training data."""
-        return caveat(self)
+        models = [r.identity for r in self.results]
+        return caveat(self.study["clip"], self.names, models, self.model.identity)
 
     @property
     def verdict(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
@@ -130,11 +131,11 @@ class FramePlane(ModelsResult[CompareFrames]):
         return points.reshape(len(self.models), len(self.clips), -1, 2)[model, clip]
 
     def rows(self, *, copy: bool = False) -> list[list[str | float]]:
-        """model, clip with its number, place in time from 1, seconds of the frame, x, y for each point."""
+        """model, clip with its letter, place in time from 1, seconds of the frame, x, y for each point."""
         return [
             [
                 name,
-                f"{c + 1}. {clip.name}",
+                f"{ascii_uppercase[c]}. {clip.name}",
                 t + 1,
                 round(float(clip.seconds[T // 2 if copy else t]), 4),
                 float(x),

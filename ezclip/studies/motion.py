@@ -17,6 +17,7 @@ from ezclip.progress import Progress, Steps, within
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host, digest
+from ezclip.studies.stage.document import caveat
 from ezclip.text.opposites import opposite_of
 from ezclip.types import Document
 
@@ -83,7 +84,9 @@ class ProbeMotion(ClipStudy):
         for name, predictor in predictors.items():
             texts = self.prompt_texts(predictor, [*names, *([opposite] if opposite else [])])
             measures[name] = evidence(predictor, observed[name], names, texts, label, opposite)
-        return MotionProbes(self, [p.identity for p in predictors.values()], probes, label, opposite, measures)
+        identities = [p.identity for p in predictors.values()]
+        guesses = caveat(self.clip, names, identities, model.identity)
+        return MotionProbes(self, identities, probes, label, opposite, measures, guesses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,6 +239,7 @@ class MotionProbes(ModelsResult[ProbeMotion]):
     label: str  # the answer of the model under study
     opposite: str  # of the label; empty if there is none
     evidence: dict[str, Document]  # by model, see ``evidence``
+    caveat: str = ""  # why the answers are guesses; empty where clip and names are like the training data
 
     @property
     def verdicts(self) -> list[str]:
@@ -254,6 +258,7 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         """
         models = {name: [p.as_json() for p in probes] for name, probes in self.probes.items()}
         return {"clip": Path(self.study.clip).name, "models": models, "verdicts": self.verdicts} | {
+            "caveat": self.caveat.strip() or None,
             "label": self.label,
             "opposite": self.opposite or None,
             "evidence": self.evidence,
@@ -266,7 +271,7 @@ class MotionProbes(ModelsResult[ProbeMotion]):
             probes = self.shown(name)
             rows = (f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes)
             lines += [name, *rows]
-        return "\n".join([*lines, *self.verdicts])
+        return "\n".join([*lines, *([self.caveat.strip()] if self.caveat else []), *self.verdicts])
 
     def chart(self) -> Figure:
         """Every quantity under each variation, one colour a model."""
@@ -309,5 +314,5 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         slopes = Picture("slopes", "Forward and reversed", self.slopes(), "Solid: its answer; dashed: the opposite.")
         chart = Picture("variations", "Variations of the clip, as bars", self.chart())
         parts = [slopes, self.measures(), chart, Table("probes", "Variations of the clip", columns, rows, note)]
-        lead, clip = " ".join(self.verdicts), Path(self.study.clip).name
+        lead, clip = self.caveat + " ".join(self.verdicts), Path(self.study.clip).name
         return self._report("Test of motion", lead, parts, clip=clip, texts=self.study.texts)

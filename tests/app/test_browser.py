@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from app.texts import TABS
+from app.texts import FIRST, TABS
 from docs.make_screenshots import open_tab, walk
 from tests.app.pages import FAINT, Opener, advanced, analyse, describe, fits, name_classes, unfold_names, upload
 from tests.conftest import write_video
@@ -68,6 +69,10 @@ def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
     expect(page.locator("#strip td.ez-on")).to_have_count(4)  # the time, the input and both maps
     expect(page.locator("#stage .ezs-thumbs .ezs-on")).to_have_attribute("data-slot", "7")
     page.get_by_text("Settings of the map").click()
+    discard = page.locator("#discard input[type=number]")
+    assert discard.evaluate(
+        "e => { e.value = '0.9'; const all = e.scrollWidth <= e.clientWidth; e.value = '0'; return all }"
+    )
     page.locator("#all-variants input").check()
     expect(page.locator("#strip tbody tr")).to_have_count(5, timeout=30_000)
     page.locator("#difference input").check()
@@ -83,7 +88,8 @@ def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
     expect(page.locator("#command")).to_contain_text("--opacity 0.2")
     with page.expect_download(timeout=90_000) as download:  # it measures the faithfulness of four maps
         page.locator("#report").click()
-    assert "--opacity 0.2" in download.value.path().read_text("utf-8")
+    report = download.value.path().read_text("utf-8")
+    assert "--opacity 0.2" in report and "not measured" not in report
     page.locator("#method input").click()
     page.get_by_role("option", name="Grad-CAM").click()
     for setting in ("#start-layer input", "#fusion input", "#discard input[type=number]"):
@@ -150,17 +156,21 @@ def test_cancel_stops_a_redraw(open_page: Opener, movie: Path) -> None:
     page.locator("#method input").click()
     page.get_by_role("option", name="Occlusion").click()
     expect(page.locator("#status")).to_contain_text("occlusion", timeout=15_000)
+    expect(page.locator("#strip")).to_have_css("opacity", "0.4")  # the maps are still those of another method
     page.locator("#cancel").click()
     expect(page.locator("#status")).to_contain_text("Cancelled", timeout=15_000)
+    expect(page.locator("#strip")).to_have_css("opacity", "1")
     expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
 
 
 def test_cancel_leaves_the_page_usable(open_page: Opener, movie: Path) -> None:
     page = open_page()
+    name_classes(page, "one, two")
     page.locator("#method input").click()
     page.get_by_role("option", name="Occlusion").click()
     page.locator("#clip input[type=file]").set_input_files(movie)
     expect(page.locator("#status")).to_contain_text("occlusion", timeout=15_000)
+    assert "labels=one" in page.url, "a reload during an analysis keeps the names"
     page.locator("#cancel").click()
     expect(page.locator("#status")).to_contain_text("Cancelled", timeout=15_000)
     expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
@@ -250,11 +260,14 @@ def test_keyboard_reaches_the_analysis(open_page: Opener, movie: Path) -> None:
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
 
 
-def test_mkv(open_page: Opener, tmp_path: Path) -> None:
+def test_an_mkv_of_few_frames_and_names_with_commas(open_page: Opener, tmp_path: Path) -> None:
     page = open_page()
-    upload(page, write_video(tmp_path / "a.mkv", count=16))
+    upload(page, write_video(tmp_path / "a.mkv", count=3))
+    name_classes(page, "waving,,,\n,,,\nclapping")
     analyse(page)
-    expect(page.locator("#status")).to_contain_text("8 frames of 16")
+    expect(page.locator("#status")).to_contain_text("8 frames of 3")
+    expect(page.locator("#ranking")).to_contain_text("The clip has 3 frames, fewer than the 8 of the model: some are")
+    expect(page.locator("#ranking .ez-row")).to_have_count(2 * 2)
 
 
 def test_a_clip_that_browsers_cannot_play_is_shown_and_analysed(open_page: Opener, avi: Path) -> None:
@@ -275,6 +288,10 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
     expect(page.locator("#choose-tab")).to_be_in_viewport()
     assert fits(page)
     expect(page.locator("#strip tbody tr")).to_have_count(3)
+    page.locator("#strip tbody td[data-t='4']").first.click()
+    hidden = """() => { const row = document.querySelector('#strip tbody tr'), name = row.querySelector('th');
+        return row.querySelector('td').getBoundingClientRect().left < name.getBoundingClientRect().right - 1 }"""
+    assert not page.evaluate(hidden), "the names of rows cover the first frame"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -287,6 +304,10 @@ def test_every_tab_fits_a_phone_and_can_be_read(open_page: Opener, theme: str) -
         assert fits(page), tab
         faint = page.evaluate(FAINT)
         assert not faint, (tab, faint[:5])
+        if tab in FIRST:
+            found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+            severe = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+            assert not severe, (tab, severe[:5])
 
     walk(page, look)
     assert seen == list(TABS)

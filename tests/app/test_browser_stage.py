@@ -24,6 +24,7 @@ def stage(page: Page, expression: str) -> object:
 
 def pause(page: Page) -> None:
     page.get_by_role("button", name="Pause").click()
+    page.locator("#stage [data-direction=forward]").click()  # meanwhile it may play the other way
 
 
 def test_the_first_screen_shows_the_point(open_page: Opener) -> None:
@@ -118,6 +119,22 @@ def test_a_sample_is_there_before_it_is_analysed(open_page: Opener) -> None:
     page.locator("#samples button", has_text="crowd").click()
     expect(page.locator("#stage figure[data-panel=clip] small")).to_have_text("14_crowd.mp4", timeout=2_000)
     assert len(stage(page, "Object.keys(stage.state.doc.results)")) == 4  # type: ignore[arg-type]
+
+
+def test_the_address_restores_clip_direction_and_frame(open_page: Opener) -> None:
+    page = open_page("?clip=14_crowd&direction=reversed&frame=3&labels=one%0Atwo")
+    group = page.locator("#stage .ezs")
+    expect(page.locator("#stage figure[data-panel=clip] small")).to_have_text("14_crowd.mp4")
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#ranking")).to_contain_text("two")
+    expect(group).to_have_attribute("data-shown", "reversed")
+    expect(group).to_have_attribute("data-slot", "2")
+    page.locator("#stage .ezs-thumbs button").nth(4).click()
+    page.wait_for_url("**clip=14_crowd&direction=reversed&frame=5**")
+    group.press(" ")
+    page.wait_for_url(lambda url: "clip=14_crowd&direction=reversed" in url and "frame" not in url)
+    page.locator("#samples button", has_text="putting into").click()
+    page.wait_for_url(lambda url: "clip=03_putting_into&direction=forward" in url and "frame" not in url)
 
 
 def test_wipe_and_difference(open_page: Opener) -> None:

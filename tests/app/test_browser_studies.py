@@ -2,6 +2,7 @@
 
 import zipfile
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from playwright.sync_api import expect
@@ -26,6 +27,12 @@ def test_every_other_tab(open_page: Opener) -> None:
     page.locator("#frames-run").click()
     expect(page.locator("#plane svg.ez-plane")).to_have_count(2, timeout=30_000)
     expect(page.locator("#plane .ez-verdict")).to_contain_text("when nothing moves")
+    page.get_by_text("Figure for a paper", exact=True).locator("visible=true").click()
+    with page.expect_download(timeout=60_000) as download:
+        page.locator("#frames-figure").click()
+    assert {"figure8.pdf", "figure8.svg", "figure8.png", "figure8.tex"} <= set(
+        ZipFile(download.value.path()).namelist()
+    )
     page.locator("#plane .ez-point[data-t='6']").first.focus()
     expect(page.locator("#plane .ez-hover")).to_contain_text("frame 7 at")
     assert page.locator("#plane .ez-hover img").evaluate("image => image.naturalWidth") == 96
@@ -36,13 +43,16 @@ def test_every_other_tab(open_page: Opener) -> None:
     page.locator("#motion-run").click()
     expect(page.locator("#motion-result .ez-verdict li")).to_have_count(2, timeout=30_000)
     expect(page.locator("#motion-result svg.ez-slope")).to_have_count(2)
+    expect(page.locator("#motion-result .ez-source img")).to_have_count(1)
     expect(page.locator("#motion-result table")).not_to_be_visible()
     open_tab(page, "ood")
+    own = page.locator("#clip video").first.get_attribute("src")
     expect(page.locator("#gallery button")).to_have_count(9)
     page.locator("#gallery button", has_text="night").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#ood-clip")).to_contain_text("Measured on night", timeout=30_000)
     expect(page.locator("#ood-faithfulness tbody, #ood-faithfulness table").first).to_contain_text("+", timeout=30_000)
+    assert page.locator("#clip video").first.get_attribute("src") == own, "the player keeps the user's clip"
     page.get_by_text("Corrupt your own clip").click()
     page.locator("#corrupt-darkness input[type=number]").fill("0.9")
     page.locator("#corrupt-darkness input[type=number]").press("Enter")
@@ -52,6 +62,11 @@ def test_every_other_tab(open_page: Opener) -> None:
     page.locator("#window-step input").fill("0.4")
     page.locator("#timeline-run").click()
     expect(page.locator("#timeline-status")).to_contain_text("Done", timeout=30_000)
+    expect(page.locator("#timeline-status .ez-source")).to_contain_text("01_pushing_left_to_right.mp4 · 31 class names")
+    small = page.locator("#timeline img").evaluate_all(
+        "all => all.filter(e => e.clientWidth < 70 || e.clientHeight < 70)"
+    )
+    assert small == [], "no thumbnail is squeezed"
     page.locator("#timeline button").nth(1).click()
     page.wait_for_function("document.querySelector('#clip video').currentTime > 0.2")
     open_tab(page, "about")

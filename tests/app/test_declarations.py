@@ -43,7 +43,10 @@ def test_fields_are_options_and_endpoint_parameters(services: Services, study: t
     assert list(inspect.signature(call).parameters) == names
     for one, component in zip(parameters, inputs, strict=True):
         kind = one.parameter.kind
-        if kind not in ("clip", "clips", "stream", "archive", "table", "sentences", "models", "index", "example"):
+        if (
+            kind not in ("clip", "clips", "stream", "archive", "table", "sentences", "models", "index", "example")
+            and one.name != "figure"
+        ):
             assert options[one.name].default == one.default == component.value, one.name
         assert one.parameter.help.endswith(".")
     assert [n for n in names if n in FIRST] == sorted((n for n in names if n in FIRST), key=FIRST.index)
@@ -71,7 +74,7 @@ def test_a_wrong_value_gets_one_sentence_everywhere(
         assert str(endpoint_error.value.message) == str(declared_error.value)
     if isinstance(wrong, str) and isinstance(find(study, name).type, type(Annotated)) or wrong == "nonsense":
         return  # a Literal is refused by the parser of the command line, which lists the choices
-    files = {"clip": [str(tmp_path / "clip.mp4")], "frames": ["camera:0"], "index": [str(tmp_path)]}
+    files = {"clip": [str(tmp_path / "clip.mp4")], "frames": ["camera:0"], "index": [str(tmp_path)], "figure": ["4"]}
     given = next((files[key] for key in files if key in {one.name for one in declared(study)}), [])
     labels = ["--labels", "a, b"] if study.needs_labels else []
     assert main([study.verb, *given, *labels, f"--{name.replace('_', '-')}={wrong}"]) == 2
@@ -96,14 +99,14 @@ def test_the_command_has_the_values_that_differ_and_builds_the_same(study: type[
         elif one.parameter.kind in ("clips", "stream"):
             given[one.name] = ("a.mp4",)
         elif one.parameter.kind in ("table", "archive", "index", "query"):
-            given[one.name] = "name"
+            given[one.name] = one.parameter.allowed[-1] if one.parameter.allowed else "name"
         elif one.parameter.high is not None:
             given[one.name] = type(one.default)(one.parameter.high)
     made = build(study, given)
     words = made.command().split(" ")
     assert words[:4] == ["python", "-m", "ezclip", study.verb]
     changed = {f"--{n.replace('_', '-')}" for n, v in given.items() if v != find(study, n).default}
-    positional = {"--clip", "--clips", "--frames", "--first", "--second", "--index", "--text"}
+    positional = {"--clip", "--clips", "--frames", "--first", "--second", "--index", "--text", "--figure"}
     assert {word for word in words if word.startswith("--")} == (changed - positional) | {"--out"}
     import shlex
 

@@ -73,6 +73,25 @@ def test_the_temporal_prompts_of_a_layer(analysis: Analysis) -> None:
     assert "no temporal prompts" in html.temporal(replace(analysis, view=None))
 
 
+def test_a_result_says_of_what_it_was_made(services: Services, movie: Path) -> None:
+    """Clip with a picture, names and models; and on a clip that was not drawn, that the answers are guesses."""
+    found = finish(ProbeMotion(str(movie), "<script>, b").run(services))
+    head = html.source(found)
+    assert head.count('<img src="data:image/jpeg') == 1
+    assert "grey.mp4 · &lt;script&gt;, b · tabletop/ezclip against tabletop/base" in head
+    page = html.motion(found)
+    assert page.index("These are guesses: the models were trained on drawn scenes") < page.index(
+        '<ul class="ez-verdict"'
+    )
+    assert found.report().lead.startswith("These are guesses") and found.as_json()["caveat"].startswith("These are")
+    drawn = finish(ProbeMotion(str(SAMPLES[0])).run(services))
+    assert drawn.caveat == "" and "guesses" not in html.motion(drawn)
+    assert "the model&#39;s own class names" in html.source(drawn)
+    named = finish(ProbeMotion(str(SAMPLES[0]), "Closing something, waving").run(services))
+    assert named.caveat == "These are guesses: 1 of 2 class names are new to tabletop/ezclip. "
+    assert html.source(finish(Classes("base", "ezclip").run(services))) == "", "of no clip"
+
+
 def test_studies_as_html(services: Services, movie: Path) -> None:
     pair = {"baseline": "tabletop/base", "model": "tabletop/ezclip"}
     assert "<script" not in html.motion(finish(ProbeMotion(str(movie), "<script>, b").run(services)))

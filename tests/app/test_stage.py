@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from app.stage import SAMPLES, STAGES, samples
+from app.stage import SAMPLES, STAGES, restored, samples
 from docs.make_stages import stage_of
 from ezclip.studies.host import Host
 from ezclip.studies.stage.directions import orders
@@ -32,6 +32,24 @@ def test_clear_samples_come_first_and_failures_last() -> None:
     assert [one["answers"][0]["label"] for one in first["results"]["reversed"]][0] != first["truth"]["reversed"]
     right = [sample.right[1] for sample in found]
     assert right == sorted(right, reverse=True) and not all(right)
+
+
+@pytest.mark.parametrize(
+    ("asked", "start"),
+    [
+        ({}, {"direction": "forward"}),
+        ({"direction": "reversed", "frame": "8"}, {"direction": "reversed", "slot": 7}),
+        ({"direction": "<b>", "frame": "9"}, {"direction": "forward"}),
+        ({"frame": "-1"}, {"direction": "forward"}),
+    ],
+)
+def test_an_address_names_a_sample(asked: dict[str, str], start: dict[str, object]) -> None:
+    sample = restored(samples(), asked | {"clip": "14_crowd"})
+    assert sample is not None and sample.path.endswith("14_crowd.mp4") and sample.stage["start"] == start
+
+
+def test_an_address_names_no_other_file() -> None:
+    assert restored(samples(), {"clip": "../truth"}) is None and restored(samples(), {"frame": "2"}) is None
 
 
 @pytest.mark.slow

@@ -1,12 +1,14 @@
 /* The stage: one clip in synchronised panels, with two models' maps and answers; see ezclip/figures/stage.py for its
    document. ezStage(root, hooks) builds it inside an element; hooks.onSample(t) is called when another of the T frames
-   is shown; hooks.reads(model, direction, t, patch) resolves to what a patch draws on, or is absent. */
+   is shown, hooks.onRest(doc, direction, slot) when the user chose a clip or direction, or a frame, else slot is null;
+   hooks.reads(model, direction, t, patch) resolves to what a patch draws on, or is absent. */
 function ezStage(root, hooks = {}) {
   const DIRECTIONS = {forward: "Forward", reversed: "Reversed", shuffled: "Shuffled", static: "Static"};
   const SPEEDS = [0.25, 0.5, 1, 2], PERCENTILES = [95, 98, 99, 100];
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const state = {doc: null, direction: "forward", at: 0, playing: false, speed: 1, loop: true, wipe: 0.5, view: "panels",
-    difference: true, map: 0, percentile: 99, strength: 0.85, demo: false, reads: null, sample: -1, film: null, films: {}};
+    difference: true, map: 0, percentile: 99, strength: 0.85, demo: false, reads: null, sample: -1, rest: null, film: null,
+    films: {}};
   const make = (tag, attributes = {}, ...children) => {
     const node = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
@@ -80,13 +82,15 @@ function ezStage(root, hooks = {}) {
     state.films = {[doc.film]: state.film};
     for (const [direction, results] of Object.entries(doc.results || {}))
       state.doc.results[direction] = results.map(one => ({...one, heat: floats(one.heat)}));
-    if (fresh) {
+    const {direction = "forward", slot = null} = doc.start || {};
+    if (fresh || doc.start) {
       state.at = 0; state.sample = -1; state.reads = null; state.demo = Boolean(doc.demo);
-      state.direction = "forward"; state.playing = !still;
+      state.direction = direction; state.playing = !still && slot === null;
     }
     maps.replaceChildren(choice("Colours", doc.maps.map((_, i) => i), state.map,
       value => { state.map = value; legend(); }, i => doc.maps[i].name));
     limits(); layout(); turn(state.direction, false); thumbnails(); running();
+    if (slot !== null) go(slot);
   }
   const floats = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
 
@@ -265,6 +269,11 @@ function ezStage(root, hooks = {}) {
       state.sample = shown;
       thumbs.querySelectorAll("button").forEach((one, slot) => one.classList.toggle("ezs-on", slot === shown));
       hooks.onSample?.(state.doc.orders[state.direction][shown]);
+    }
+    const rest = [state.doc.film, state.direction, state.playing ? null : shown];
+    if (!(state.demo && state.playing) && String(rest) !== String(state.rest)) {
+      state.rest = rest;
+      hooks.onRest?.(state.doc, rest[1], rest[2]);
     }
   }
   /* A map over a panel; opacity is proportional to the heat, so that the frame stays readable. */

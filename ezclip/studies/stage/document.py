@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from ezclip.studies.host import digest
 from ezclip.studies.stage.directions import FORWARD, Turned, as_it_is, orders
 from ezclip.types import METHOD_TITLES, Document, visible_box
 from ezclip.video.read import read_frames
+
+if TYPE_CHECKING:
+    from ezclip.checkpoints.identity import Identity
 
 ANSWERS = 3  # of each model, under its panel
 TRUST = (
@@ -46,7 +50,7 @@ def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
         box = np.array(visible_box(height, width, r.attribution.seen)) / (width, height, width, height)
         grid, about = r.attribution.heat.shape[1], METHOD_TITLES[r.identity.variant]
         models.append({"name": r.name, "about": about, "grid": grid, "box": box.round(5).tolist()})
-    reason = caveat(analysis)
+    reason = analysis.caveat
     return {
         "key": clip.source,
         "clip": clip.name,
@@ -101,21 +105,17 @@ def truth(path: str) -> dict[str, str]:
     return {FORWARD: label} | ({"reversed": PARTNER[label]} if label in PARTNER else {})
 
 
-def undrawn(analysis: Any) -> bool:
-    """Whether a shipped model analysed a clip that was not drawn like its training data."""
-    embedded = any(r.name.startswith(EMBEDDED) for r in analysis.results)
-    return embedded and find_masks(analysis.study["clip"]) is None
+def undrawn(clip: str, models: Iterable[Identity]) -> bool:
+    """Whether a shipped model analyses a clip that was not drawn like its training data."""
+    return any(one.name.startswith(EMBEDDED) for one in models) and find_masks(clip) is None
 
 
-def caveat(analysis: Any) -> str:
-    """Why the answers are guesses, to start a headline; empty where clip and names are like the training data."""
-    if undrawn(analysis):
+def caveat(clip: str, names: Sequence[str], models: Iterable[Identity], model: Identity) -> str:
+    """Why answers are guesses, to start a headline; empty where clip and names are like the training data."""
+    if undrawn(clip, models):
         return "These are guesses: the models were trained on drawn scenes only. "
-    known = analysis.model.identity.labels
-    new = sum(name not in known for name in analysis.names) if known else 0
-    if new:
-        return f"These are guesses: {new} of {len(analysis.names)} class names are new to {analysis.model.name}. "
-    return ""
+    new = sum(name not in model.labels for name in names) if model.labels else 0
+    return f"These are guesses: {new} of {len(names)} class names are new to {model.name}. " if new else ""
 
 
 def _verdict(directions: dict[str, list[Turned]], direction: str) -> str:

@@ -1,0 +1,1 @@
+"""Figures like those of the paper, with captions for LaTeX."""

@@ -1,0 +1,121 @@
+"""Figures like the paper's: what they hold, in which forms, and what they say they were made of."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.text import Text
+from PIL import Image
+
+from ezclip.errors import UserError
+from ezclip.figures.paper import DPI, WIDTHS, Look, frames_that_fit
+from ezclip.files import sha256_of
+from ezclip.progress import finish
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.analysis_report import Analysis
+from ezclip.studies.classes import Classes
+from ezclip.studies.frames import CompareFrames
+from ezclip.studies.host import Host
+from ezclip.studies.paper.caption import escaped
+from ezclip.studies.paper.study import Drawn, PaperFigure, _numbers, figure_of
+from tests.ezclip.studies.conftest import SAMPLES
+
+ADAPTER = Path("checkpoints/tabletop/ezclip/adapter.safetensors")
+
+
+@pytest.fixture(scope="module")
+def analysis(host: Host) -> Analysis:
+    return finish(Analyse(str(SAMPLES[0]), "one, two_$3", difference=True).run(host))
+
+
+def words(drawn: Drawn) -> set[str]:
+    return {text.get_text() for text in drawn.figure.findobj(Text)}
+
+
+def pictures(drawn: Drawn) -> int:
+    return sum(len(axis.images) for axis in drawn.figure.axes)
+
+
+def test_frame_numbers() -> None:
+    assert _numbers("1, 3,5 - 7", 8) == [0, 2, 4, 5, 6] and _numbers("", 8) == []
+    for wrong in ("0", "9", "7-9", "5-3", "a", "1.5"):
+        with pytest.raises(UserError, match="from 1 to 8"):
+            _numbers(wrong, 8)
+
+
+def test_frames_have_half_an_inch() -> None:
+    assert frames_that_fit(8, 1, Look(columns=2)) == list(range(8))
+    assert frames_that_fit(8, 2, Look(columns=2)) == [0, 1, 3, 4, 6, 7], "6 of 8, evenly spaced"
+    assert len(frames_that_fit(8, 1, Look(columns=1))) == 5
+
+
+def test_maps_of_an_analysis(analysis: Analysis, tmp_path: Path) -> None:
+    drawn = figure_of(analysis, rows=("input", "tabletop/ezclip", "difference"), frame_numbers="1,8", columns=1)
+    assert pictures(drawn) == 3 * 2
+    seconds = analysis.clip.seconds
+    assert {f"{seconds[0]:.2f} s", f"{seconds[7]:.2f} s", "difference", "heat, × uniform"} <= words(drawn)
+    files = drawn.write(tmp_path)
+    assert {path.name for path in files.values()} == {
+        *(f"figure4.{kind}" for kind in ("pdf", "svg", "png", "tex")),
+        "names.txt",
+    }
+    assert Image.open(files["png"]).size[0] == round(WIDTHS[1] * DPI)
+    assert "difference</text>" in files["svg"].read_text("utf-8"), "its text is text"
+    assert b"/FontFile2" in files["pdf"].read_bytes(), "its fonts are TrueType"
+    told = files["tex"].read_text("utf-8")
+    for made_of in (sha256_of(ADAPTER), sha256_of(SAMPLES[0]), "--frame-numbers 1,8", "--columns 1"):
+        assert made_of in told.split("\\begin")[0]
+    assert escaped(analysis.verdict) in told
+
+
+def test_all_rows_are_those_of_the_analysis(analysis: Analysis) -> None:
+    drawn = figure_of(analysis)
+    assert pictures(drawn) == 3 * 8 and drawn.study.look == Look()
+    with pytest.raises(UserError, match="There is no row 'tabletop/motion'"):
+        figure_of(analysis, rows=("tabletop/motion",))
+    with pytest.raises(UserError, match="no difference"):
+        figure_of(replace(analysis, study=analysis.study.but(difference=False)), rows=("difference",))
+
+
+@pytest.mark.slow
+def test_a_command_draws_what_the_page_exports(host: Host) -> None:
+    """The same parameters give the same picture, whether the result was there already or not."""
+    analysis = finish(Analyse(str(SAMPLES[1])).run(host))
+    there = figure_of(analysis, rows=("input", "tabletop/ezclip"), frame_numbers="2-4")
+    again = finish(
+        PaperFigure("4", (str(SAMPLES[1]),), rows=("input", "tabletop/ezclip"), frame_numbers="2-4").run(host)
+    )
+    assert again.caption == there.caption
+    for one, other in zip(again.figure.axes, there.figure.axes, strict=True):
+        for a, b in zip(one.images, other.images, strict=True):
+            assert (a.get_array() == b.get_array()).all()  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+def test_samples_where_no_clips_are_given(host: Host) -> None:
+    drawn = finish(PaperFigure("7", look=Look(columns=1)).run(host))
+    assert pictures(drawn) == 4 * 2 * 5 and "(d) 17_drawing" in words(drawn)
+    assert "tabletop/base" not in drawn.caption, "the paper's Fig. 7 has one model"
+    assert len(drawn.clips) == 4
+
+
+def test_classes_with_their_videos(host: Host) -> None:
+    drawn = finish(PaperFigure("5").run(host))
+    found = finish(Classes("base", "ezclip").run(host))
+    assert len(drawn.figure.findobj(Axes)) == 3
+    assert {"Pulling something from right to left", "base", "ezclip", "top-1, %"} <= words(drawn)
+    assert sha256_of(ADAPTER) in drawn.made_of["model tabletop/ezclip"]
+    assert figure_of(found, columns=1).study.command() == "python -m ezclip figure 5 --baseline tabletop/base " + (
+        "--columns 1 --out figure"
+    )
+    with pytest.raises(UserError, match="compares two models"):
+        figure_of(finish(Classes("base").run(host)))
+
+
+def test_frames_in_a_plane(host: Host) -> None:
+    found = finish(CompareFrames((str(SAMPLES[0]), str(SAMPLES[1])), projection="PCA").run(host))
+    drawn = figure_of(found, font="sans")
+    assert {"tabletop/prompts", "tabletop/ezclip", f"A. {SAMPLES[0].stem}"} <= words(drawn)
+    assert found.verdict in drawn.caption and len(drawn.clips) == 2
+    assert "--projection PCA" in drawn.made_of["command"] and "--font sans" in drawn.made_of["command"]
