@@ -140,7 +140,7 @@ def source(result: Any) -> str:
     for path in paths:
         images = frames.get(Path(path).name)
         images = read_clip(path, lambda total: [total // 2]).images if images is None else images
-        pictures += [*square(images[[len(images) // 2]], _THUMB, _THUMB)]
+        pictures += [*square(images[[len(images) // 2]], _THUMB, Preprocessing(_THUMB))]
     return render("source", about=about, pictures=uris(pictures))
 
 

@@ -30,11 +30,11 @@ def motion(probes: MotionProbes) -> str:
 def _evidence(probes: MotionProbes) -> list[Document]:
     """A row for each measure with a value: its title, meaning and reference, every model's value, and its scale."""
     rows = []
-    for name, one in next(iter(probes.evidence.values())).items():
-        values, degrees = [own[name]["value"] for own in probes.evidence.values()], name == "curvature"
+    for name, one, values in probes.evidence_rows():
         if any(value is not None for value in values):
+            degrees = name == "curvature"
             scale = {"end": 180 if degrees else 1, "form": "%.0f°" if degrees else "%.2f"}
-            rows.append(one | scale | {"title": name.replace("_", " "), "values": values})
+            rows.append(one | scale | {"title": name, "values": values})
     return rows
 
 

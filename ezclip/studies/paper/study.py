@@ -170,11 +170,11 @@ class PaperFigure(Study):
     def _strip(
         self, one: Analysis, rows: Sequence[str], chosen: list[int], limit: float, apart: float = 1.0
     ) -> paper.Strip:
-        size = one.model.attribution.image_size
+        whole = one.model.attribution.seen
         pixels = ceil(paper.DPI * self.look.width / len(chosen))
         results, pictures = {r.name: r.attribution for r in one.results}, []
         for row in rows:
-            seen = results[row].image_size if row in results else size
+            seen = results[row].seen if row in results else whole
             frames = maps.square(one.clip.images[chosen], pixels, seen)
             if row == DIFFERENCE and one.difference is not None:
                 values = (one.difference[chosen] / apart + 1) / 2
