@@ -68,7 +68,10 @@ class Explain(Study):
                 part = 0.5 / len(analysis.results)
                 steps = in_thread(partial(_frame_values, predictor, encoded, texts, analysis.target), "Shapley values")
                 values[r.name] = yield from within(steps, 0.5 + i * part, 0.5 + (i + 1) * part, f"{r.name}: ")
-            if self.words and "blocks" not in predictor.model.lacks:
+            lacks = predictor.model.lacks.get("blocks")
+            if self.words and lacks and r.name == self.model:
+                raise UserError(f"{r.name} has no relevance of words: {lacks}. Leave out --words.")
+            if self.words and not lacks:
                 words[r.name] = _words(predictor, encoded, texts[analysis.target])
         return Maps(self, analysis, str(host.predictor(self.model).model.dtype), values, words)
 
