@@ -67,9 +67,12 @@ class Explain(Study):
         for r in analysis.results:
             predictor = host.predictor(r.name)
             encoded, texts = host.encode(predictor, analysis.clip), study.prompt_texts(predictor, [analysis.target])
-            if self.words and "blocks" not in predictor.model.lacks:
+            lacks = predictor.model.lacks.get("blocks")
+            if self.words and lacks and r.name == self.model:
+                raise UserError(f"{r.name} has no relevance of words: {lacks}. Leave out --words.")
+            if self.words and not lacks:
                 words[r.name] = _words(predictor, encoded, texts[analysis.target])
-            if self.tokens and "blocks" not in predictor.model.lacks:
+            if self.tokens and not lacks:
                 from ezclip.evaluation.tokens import tokens
 
                 norms[r.name] = tokens(predictor, encoded)

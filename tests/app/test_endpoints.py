@@ -13,6 +13,7 @@ from app.services import Services
 from ezclip.cli import main
 from ezclip.studies import STUDIES
 from tests.conftest import assert_same
+from tests.towers import towers
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
@@ -236,3 +237,19 @@ def test_what_is_no_video_is_refused(client: Client, tmp_path: Path) -> None:
         client.predict(handle_file(tmp_path / "text.mp4"), "a", api_name="/predict")
     with pytest.raises(AppError, match="no method 'magic'"):
         client.predict(handle_file(tmp_path / "text.mp4"), "a", method="magic", api_name="/explain")
+
+
+@pytest.mark.parametrize("kind", ["siglip", "pe"])
+def test_models_of_open_clip(client: Client, movie: Path, avi: Path, tmp_path: Path, kind: str) -> None:
+    """Ranked, tested for motion, analysed with the reason for a map that is absent, and compared class by class."""
+    name = towers(tmp_path)[kind]
+    assert client.predict(handle_file(movie), "waving, lifting", model=name, api_name="/predict")["model"] == name
+    found = client.predict(handle_file(movie), "waving, lifting", model=name, api_name="/motion")
+    assert "does not see the order of the frames, whatever the clip" in " ".join(found["verdicts"])
+    answer, _ = client.predict(handle_file(movie), "waving, lifting", model=name, method="legrad", api_name="/analyse")
+    assert any("LeGrad" in warning and "is not available for this model" in warning for warning in answer["warnings"])
+    with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
+        packed.write(movie, "waving/1.mp4")
+        packed.write(avi, "lifting/1.avi")
+    found = client.predict(handle_file(tmp_path / "clips.zip"), model=name, api_name="/compare")
+    assert found["comparison"]["models"] == ["tabletop/base", name]

@@ -9,11 +9,13 @@ import torch
 
 from ezclip.checkpoints.load import load_model
 from ezclip.checkpoints.xclip import authors_names
-from ezclip.errors import CheckpointError
+from ezclip.collection.index import build
+from ezclip.errors import CheckpointError, ConfigError
 from ezclip.explanation.maps import no_map
 from ezclip.explanation.rollout import roll_out
 from ezclip.explanation.trace import traced
 from ezclip.predictor import Predictor
+from ezclip.progress import finish
 
 transformers = pytest.importorskip("transformers")
 SAMPLE = min((Path(__file__).parents[3] / "assets" / "samples").glob("*.mp4"))
@@ -92,6 +94,11 @@ def test_what_it_has_and_lacks(name: str) -> None:
     predictor.set_video(SAMPLE)
     assert sum(p.score for p in predictor.score(["a", "b", "c"])) == pytest.approx(1)
     assert predictor.identity.text == "names" and model.preprocessing.mean == (0.485, 0.456, 0.406)
+
+
+def test_no_index_of_texts_that_depend_on_the_video(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="have no common space to search"):
+        finish(build(Predictor.load(name, device="cpu"), SAMPLE.parent, tmp_path))
 
 
 def test_refused_files(there: Any, name: str, tmp_path: Path) -> None:
