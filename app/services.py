@@ -38,6 +38,9 @@ SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
 SCRATCH_BYTES = 2e9
 CLEANING_SECONDS = 600
 _POLL = 0.1  # seconds between polls of the lock
+_ABANDONED = (
+    5.0  # seconds without being resumed, after which a job loses the models; Gradio forgets some that it cancels
+)
 _MOMENT = 0.001  # seconds in which a waiting job can take it
 
 
@@ -59,6 +62,7 @@ class Services(Host):
         self.default, self.baseline, self.typed = model, BASELINE, typed
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
         self.patience, self.computing = patience, threading.Lock()
+        self.holders: list[Turn] = []  # the one that computes
         self._unpacked: dict[str, Path] = {}
         self._ended = threading.Event()
         self.fetching = Fetching()
@@ -165,8 +169,11 @@ class Services(Host):
                         f"This takes longer than {self.patience:g} s and was stopped; use fewer class names or another "
                         "method, or run it on a machine of your own."
                     )
+                held = turn.holds
+                turn.rest()
                 yield step
-                if long and turn.holds:  # others may go first
+                turn.resume()
+                if held and (long or not turn.holds):  # others may go first, or have gone
                     turn.leave()
                     time.sleep(_MOMENT)
                     yield from turn.take()
@@ -188,6 +195,8 @@ class Turn(Services):
         self.__dict__ |= vars(services)
         self._before = 0.0  # seconds in which it held the models earlier
         self._since: float | None = None
+        self._rests: float | None = None  # since when it waits to be resumed
+        self._changing = threading.RLock()
 
     @property
     def seconds(self) -> float:
@@ -202,14 +211,33 @@ class Turn(Services):
     def take(self) -> Steps[None]:
         """Wait for the models."""
         while not self.computing.acquire(timeout=_POLL):
+            for holder in self.holders[:]:
+                holder.leave_if_abandoned()
             yield Progress(0.0, "waiting for another job")
+        self.holders[:] = [self]
         self._since = time.monotonic()
+
+    def rest(self) -> None:
+        """Note that the job waits to be resumed."""
+        self._rests = time.monotonic()
+
+    def resume(self) -> None:
+        """Note that the job goes on; it may have lost the models."""
+        with self._changing:
+            self._rests = None
+
+    def leave_if_abandoned(self) -> None:
+        """Let the next job have the models where this one has not been resumed for long."""
+        with self._changing:
+            if self._rests is not None and time.monotonic() - self._rests > _ABANDONED:
+                self.leave()
 
     def leave(self) -> None:
         """Let the next job have the models."""
-        if self._since is not None:
-            self._before, self._since = self.seconds, None
-            self.computing.release()
+        with self._changing:
+            if self._since is not None:
+                self._before, self._since = self.seconds, None
+                self.computing.release()
 
     def decode(self, work: Callable[[Report], Value], doing: str) -> Steps[Value]:
         """Decode while another job computes."""

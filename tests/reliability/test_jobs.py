@@ -21,7 +21,8 @@ from gradio_client import Client, handle_file
 
 from app.services import Services
 from ezclip.errors import UserError
-from ezclip.progress import Progress, Steps
+from ezclip.progress import Progress, Steps, finish
+from ezclip.studies.host import Host
 from ezclip.types import Clip
 from tests.conftest import write_video
 from tests.reliability import materials
@@ -165,6 +166,24 @@ def test_jobs_take_turns_and_decode_side_by_side(services: Services) -> None:
     for thread in threads:
         thread.join()
     assert most == 1 and order[-1] == "slow"
+
+
+def test_a_job_that_nobody_resumes_loses_the_models(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio keeps some cancelled generators without ever resuming or closing them."""
+    monkeypatch.setattr("app.services._ABANDONED", 0.3)
+
+    def work(host: Host) -> Steps[str]:
+        yield Progress(0.0, "first")
+        yield Progress(0.5, "second")
+        return "done"
+
+    abandoned = services.in_turn(work, long=False)
+    assert next(abandoned).doing == "first"
+    began = time.monotonic()
+    assert finish(services.in_turn(work)) == "done" and 0.2 < time.monotonic() - began < 2
+    with services.computing:
+        assert next(abandoned).doing == "waiting for another job", "it takes its turn again"
+    assert finish(abandoned) == "done" and not services.computing.locked()
 
 
 def test_sessions_hold_small_frames() -> None:
