@@ -112,8 +112,9 @@ def test_blocks_that_are_computed_again_give_the_same_gradients(backbone: Backbo
     kept = gradients(model, replace(CONFIG, micro_batch=4))[1]
     enable_activation_checkpointing(model)
     calls: list[int] = []
-    model.vision.blocks[0].ln_1.register_forward_hook(lambda *_: calls.append(1))
+    hook = model.vision.blocks[0].ln_1.register_forward_hook(lambda *_: calls.append(1))
     assert_close(kept, gradients(model, replace(CONFIG, micro_batch=4))[1])
+    hook.remove()  # the backbone is shared
     assert len(calls) == 4, "forward and again in the backward pass, for tokens and for prompts"
 
 
