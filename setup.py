@@ -6,7 +6,13 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SHIPPED = ("checkpoints/tabletop", "assets/samples", "assets/stage", "results/tabletop/study")
+SHIPPED = (
+    "checkpoints/tabletop",
+    "assets/samples",
+    "assets/stage",
+    "results/tabletop/study",
+    "results/tabletop/methods",
+)
 
 
 class BuildWithShipped(build_py):

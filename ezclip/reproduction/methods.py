@@ -15,15 +15,17 @@ COST = "cost"  # of the file that holds what all the models cost
 COST_HEAD = ("tunable (M)", "GMAC a view", "views/s", "training step (s)", "memory (MiB)")
 TABLETOP_HEAD: dict[int, tuple[str, ...]] = {  # columns of Tabletop in the paper's tables
     1: ("Tabletop, novel among all",),
-    2: ("Tabletop, base", "novel", "HM"),
+    2: ("Tabletop, base", "base within pairs", "novel", "HM"),
     7: ("Tabletop, base",),
 }
 BUDGET = (
-    "Tabletop: 16 clips of each of the 29 base classes, 100 steps of 16 clips, 8 frames, random shifts, one seed, on a "
-    "CPU. Each method keeps what it trains, its loss and its texts; mixup and flips are off. Rates were not searched: "
-    "what is new learns at 2e-3, CLIP at a tenth of that; EZ-CLIP's are those of the shipped models, which were chosen "
-    "on this benchmark. Brackets: 95 % Wilson intervals over 464 base and 32 novel clips. The two novel classes show "
-    "the same frames in reverse order."
+    "Tabletop: 16 clips of each of the 29 base classes, 100 steps of 16 clips, 8 frames, random shifts, one seed, one "
+    "CPU thread. Each method keeps what it trains, its loss and its texts; mixup and flips are off. Rates were not "
+    "searched: what is new learns at 2e-3, CLIP at a tenth of that; EZ-CLIP's are those of the shipped models, which "
+    "were chosen on this benchmark. Brackets: 95 % Wilson intervals over 464 base and 32 novel clips. The two novel "
+    "classes show the same frames in reverse order: chance is 3.4 % on base classes, 50 % on novel ones and within "
+    "pairs, 3.2 % among all. The budget is too small to learn order: the shipped EZ-CLIP begins to see it after some "
+    "300 steps of 32 clips and is trained for 1,200."
 )
 # Sources: articles by their arXiv number, code by its repository on GitHub.
 FAIRNESS = (
@@ -49,7 +51,7 @@ def title(method: Method) -> str:
     return "EZ-CLIP" if method == "ezclip" else METHOD_TITLES[method]
 
 
-def accuracy(top1: float, interval: Sequence[float] | None) -> str:
+def accuracy(top1: float, interval: Sequence[float] | None = None) -> str:
     """In %, with the ends of its 95 % interval if there is one."""
     if interval is None:
         return f"{100 * top1:.1f}"
@@ -79,7 +81,12 @@ def tabletop_rows(number: int, results: Path = RESULTS) -> list[list[str]]:
         if found := _read(results, method):
             cells = {
                 1: [_told(found["novel_among_all"])],
-                2: [_told(found["result"]), _told(found["novel"]), accuracy(found["harmonic_mean"], None)],
+                2: [
+                    _told(found["result"]),
+                    accuracy(found["result"]["within_pairs"]),
+                    _told(found["novel"]),
+                    accuracy(found["harmonic_mean"]),
+                ],
                 7: [_told(found["result"])],
             }[number]
             rows.append([title(method), *cost_cells(costs.get(method)), *cells])

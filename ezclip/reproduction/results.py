@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
 from ezclip.files import write_atomically
-from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, tabletop_rows
+from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, TABLETOP_HEAD, tabletop_rows
 from ezclip.text.templates import KINDS
 from ezclip.types import Document
 
@@ -189,7 +189,7 @@ def _texts(found: Found, report: Document) -> str:
 
 
 def _methods(results: Path) -> str:
-    head = ["method", *COST_HEAD, "base", "novel", "HM", "novel among all"]
+    head = ["method", *COST_HEAD, *TABLETOP_HEAD[2], "novel among all"]
     zero_shot = {name: told for name, *_, told in tabletop_rows(1, results)}
     rows = [[*row, zero_shot[row[0]]] for row in tabletop_rows(2, results)]
     table = _markdown([head, *rows]) if rows else NOT_RUN

@@ -196,10 +196,11 @@ def as_measured(number: int, place: Place, defaults: Run, shown: Shown = SHOWN) 
 def measure_costs(number: int, place: Place, defaults: Run) -> None:
     """Measure one trained model of each row of a table, timed alternately, for ``as_measured``."""
     models: dict[str, Path] = {}
-    for cell in (cell for row in cells(number, defaults)[1] for cell in row if cell.run is not None):
-        folder = place.root / "runs" / "protocols" / cell.run.name / "model"
+    runs = [(cell.row, cell.run) for row in cells(number, defaults)[1] for cell in row if cell.run is not None]
+    for row, run in runs:
+        folder = place.root / "runs" / "protocols" / run.name / "model"
         if folder.is_dir():
-            models.setdefault(cell.row, folder)
+            models.setdefault(row, folder)
     if not models:
         return
     found = measure_here([Subject(str(folder)) for folder in models.values()], batch_size=4)

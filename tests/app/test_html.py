@@ -39,6 +39,7 @@ def analysis(services: Services, movie: Path) -> Analysis:
 
 def test_methods_come_with_reasons() -> None:
     page = html.methods()
+    assert all(f"<td>{name}</td>" in page for name in ("EZ-CLIP", "ViFi-CLIP", "ActionCLIP", "A5 (Efficient-Prompt)"))
     assert page.count("<li>") == 5 and "muzairkhattak/ViFi-CLIP" in page
 
 
