@@ -9,6 +9,7 @@ the last block and used here in every one. For other models only norms relative 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -104,7 +105,7 @@ def _outliers(one: Layer) -> float:
 
 def tokens(predictor: Predictor, encoded: Encoded) -> Tokens:
     """Norms of a clip's patch tokens, and the same without prompts."""
-    model, pixels = encoded.model, encoded.pixels
+    model, pixels = cast(EZCLIP, encoded.model), encoded.pixels
     threshold = HIGH if predictor.identity.backbone.partition("/")[0] in VIT_B16 else None
     layers = [layer(norms, threshold) for norms in patch_norms(model, pixels)]
     prompted = [block for block in model.vision.blocks if isinstance(block, Block) and block.prompt is not None]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
 import numpy as np
 from matplotlib import rc_context
@@ -26,7 +26,7 @@ DPI = 300
 LEAST_FRAME = 0.5  # inches of a frame's side, where nobody chose the frames
 POINT_AREA = 11.0
 _GAP, _BETWEEN = 0.03, 0.12  # inches between frames, and between clips
-_FONTS: dict[Font, dict[str, Any]] = {
+_FONTS: dict[Font, dict[Any, Any]] = {
     "serif": {"font.family": "serif", "font.serif": ["STIXGeneral", "Times New Roman", "Times"]},
     "sans": {"font.family": "sans-serif", "font.sans-serif": ["DejaVu Sans", "Helvetica", "Arial"]},
 }
@@ -151,7 +151,7 @@ def classes(
             places: dict[str, Any] = (
                 {"ncols": 2, "width_ratios": (2.6, 1)} if wide else {"nrows": 2, "height_ratios": (tall, below)}
             )
-            left, right = np.ravel(figure.subfigures(**places))
+            left, right = np.ravel(cast(np.ndarray, figure.subfigures(**places)))
             planes = right.subplots(*((2, 1) if wide else (1, 2)))
         chart = left.subplots()
         dumbbells_on(chart, rows, names, size=POINT_AREA)

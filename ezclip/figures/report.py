@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from ezclip.files import spreadsheet_cell, write_atomically, write_json
 from ezclip.types import Document
 
-LIVE_TEXT = {"svg.fonttype": "none", "pdf.fonttype": 42}  # text that can be searched and edited
+LIVE_TEXT: dict[Any, Any] = {"svg.fonttype": "none", "pdf.fonttype": 42}  # text that can be searched and edited
 
 
 @dataclass(frozen=True)

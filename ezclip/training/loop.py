@@ -173,7 +173,7 @@ def start_accelerator(config: TrainConfig) -> Accelerator:
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
     """A new model as configured, with initialised prompts, compiled if requested."""
     match config.method:
-        case "vificlip" | "actionclip" | "a5":
+        case "vificlip" | "actionclip" | "a5" | "xclip":
             model = build_rival(config.method, backbone, config.num_frames, config.settings)
         case "clip":
             raise ConfigError("Plain CLIP has nothing to train; choose another method, such as ezclip.")

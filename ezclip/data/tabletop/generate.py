@@ -107,10 +107,10 @@ def images_again(split: Split, seed: int, label: str, number: int) -> np.ndarray
 
 
 def _job(folder: Path, split: Split, seed: int, names: Names, number: int, masks: bool) -> Job:
-    families = {"ood": list(FAMILIES), "static": list(VERSIONS)}.get(split)
+    families: list[str] = {"ood": list(FAMILIES), "static": list(VERSIONS)}.get(split, [])
     scene = number // len(VERSIONS) if split == "static" else number
     own_seed = clip_seed(seed, split, list(MOTIONS).index(names), scene)
-    return Job(folder, split, names, number, own_seed, families and families[number % len(families)], masks)
+    return Job(folder, split, names, number, own_seed, families[number % len(families)] if families else None, masks)
 
 
 def _rendered(job: Job) -> Rendered:
