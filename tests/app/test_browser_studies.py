@@ -140,7 +140,7 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     expect(page.locator("#class-faithfulness")).not_to_contain_text("no ground truth")
     expect(page.locator("#class-stage figure canvas")).to_have_count(4)
     expect(page.locator("#clip video")).to_have_count(0)  # the player keeps the user's clip
-    with page.expect_download() as download:
+    with page.expect_download(timeout=90_000) as download:  # it may measure the faithfulness first
         page.locator("#class-clip-archive").click()
     assert download.value.suggested_filename == "ezclip-report.zip"
     point = page.locator("#class-map .ez-point").first
