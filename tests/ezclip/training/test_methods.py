@@ -21,7 +21,7 @@ from ezclip.progress import finish
 from ezclip.training.batches import class_sentences, mixed
 from ezclip.training.loop import build, parameter_groups, train
 from ezclip.training.losses import contrastive_loss, in_batch_kl
-from ezclip.types import IMAGENET_PIXELS, RIVALS, Rival
+from ezclip.types import IMAGENET_PIXELS, Rival
 from tests.conftest import TINY, external, write_video
 
 ROOT = Path(__file__).parents[3]
@@ -37,7 +37,7 @@ def recipe(method: str, *settings: str) -> TrainConfig:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", RIVALS)
+@pytest.mark.parametrize("method", ["vificlip", "actionclip", "a5"])
 def test_a_trained_model_is_loaded_again(method: Rival, drawn: Path, tmp_path: Path) -> None:
     """By its own recipe, resumed half-way; then predictions and probes from what lies on disk."""
     torch.manual_seed(0)
