@@ -92,7 +92,7 @@ def index_of(place: str) -> Path:
     Raises:
         UserError: there is nothing.
     """
-    from ezclip.collection.index import ABOUT
+    from ezclip.collection.layout import ABOUT
 
     if not place.strip():
         raise UserError("No folder yet: type the path of a folder of videos, or of an index, on this machine.")
@@ -112,7 +112,8 @@ def made_index(place: str) -> str:
 
 def make_index(services: Services, place: str, model: str, seconds: float, step: float) -> Steps[Document]:
     """Make the index of a folder, or bring it up to date, with the model and windows that it has; see ``build``."""
-    from ezclip.collection.index import ABOUT, build, read_about
+    from ezclip.collection.index import build
+    from ezclip.collection.layout import ABOUT, read_about
 
     out = index_of(place)
     source = Path(place.strip()).expanduser().absolute()

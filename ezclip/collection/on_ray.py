@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from ezclip.collection.index import POLL, Engine, Task
+from ezclip.collection.shards import POLL, Engine, Task
 from ezclip.errors import ConfigError
 from ezclip.predictor import Predictor
 from ezclip.types import Document

@@ -15,7 +15,7 @@ from pyarrow.compute import IndexOptions, SetLookupOptions, call_function, field
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ezclip.collection.index import PLAN, finished, number_of, read_about, read_plan, read_windows
+from ezclip.collection.layout import PLAN, finished, number_of, read_about, read_plan, read_windows
 from ezclip.errors import ConfigError
 from ezclip.types import Document
 

@@ -37,7 +37,7 @@ def background_only(names: Names, seed: int) -> Rendered:
 
 
 def stripes(names: Names, seed: int) -> Rendered:
-    """The moving things before sinusoidal stripes (SCUBA)."""
+    """The moving objects on a background of sinusoidal stripes (SCUBA)."""
     clip, rng = render(names, seed), np.random.default_rng([seed, 2])
     y, x = np.mgrid[0:FRAME, 0:FRAME]
     angle, period, phase = rng.uniform(0, np.pi), rng.uniform(8, 32), rng.uniform(0, 2 * np.pi)
@@ -52,7 +52,7 @@ def still_stripes(names: Names, seed: int) -> Rendered:
 
 
 def conflicting_foreground(names: Names, seed: int) -> Rendered:
-    """``stripes`` with the moving things of one frame of another motion, which stand still."""
+    """``stripes`` plus static objects: the moving objects of another motion's clip, frozen in one frame."""
     other = _repeated(render(*donor(names, seed)), seed)
     held = Rendered(other.images, np.where(other.masks == MOVING, STILL, BACKGROUND).astype(np.uint8))
     clip = stripes(names, seed)
@@ -60,7 +60,7 @@ def conflicting_foreground(names: Names, seed: int) -> Rendered:
 
 
 def action_swap(names: Names, seed: int) -> Rendered:
-    """The moving things before the background of another motion's clip (HAT)."""
+    """The moving objects on the background of another motion's clip (HAT)."""
     return _before(render(names, seed), background_only(*donor(names, seed)))
 
 

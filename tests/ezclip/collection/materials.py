@@ -9,7 +9,8 @@ import torch
 from pyarrow import parquet
 from safetensors.torch import save_file
 
-from ezclip.collection.index import ABOUT, PLAN, SCHEMA, Stat, plan
+from ezclip.collection.layout import ABOUT, PLAN, SCHEMA
+from ezclip.collection.plan import Stat, plan
 from ezclip.files import write_json
 
 ABOUT_IT = {

@@ -14,7 +14,9 @@ import torch
 from pyarrow import parquet
 from safetensors.torch import load_file
 
-from ezclip.collection.index import Stat, build, plan, read_plan, scan
+from ezclip.collection.index import build
+from ezclip.collection.layout import read_plan
+from ezclip.collection.plan import Stat, plan, scan
 from ezclip.errors import ConfigError
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
@@ -109,7 +111,7 @@ def test_only_new_and_changed_files_are_embedded(
         read.append(path.relative_to(root).as_posix())
         return original(path, *more)
 
-    import ezclip.collection.index as module
+    import ezclip.collection.shards as module
 
     original = module._windows
     monkeypatch.setattr(module, "_windows", spy)

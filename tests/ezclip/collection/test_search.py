@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from ezclip.collection.clusters import clusters, duplicates
-from ezclip.collection.index import Stat, plan
+from ezclip.collection.plan import Stat, plan
 from ezclip.collection.search import Collection, open_collection
 from ezclip.errors import ConfigError
 from tests.ezclip.collection.materials import write_index
