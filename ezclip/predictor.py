@@ -20,12 +20,13 @@ from ezclip.errors import LabelError, UserError
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP, class_scores
 from ezclip.model.spread import spread
+from ezclip.model.text import trimmed
 from ezclip.text.templates import VARIED, sentences
 from ezclip.text.tokens import tokenize
 from ezclip.types import Clip, MotionStatistics, Prediction
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import static_copy, view
+from ezclip.video.transforms import static_copy, to_device, view
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +66,8 @@ class Encoded:
     @cached_property
     def pixels(self) -> Tensor:
         """The model's input, (1, T, 3, S, S) float32, normalised."""
-        pixels = self.model.normalise(view(self.clip.images, self.model.image_size))
-        return pixels.unsqueeze(0).to(self.model.logit_scale.device)
+        views = view(self.clip.images, self.model.image_size).unsqueeze(0)
+        return self.model.normalise(to_device(views, self.model.logit_scale.device))
 
     @cached_property
     @torch.inference_mode()
@@ -208,7 +209,7 @@ class Predictor:
             order = sorted(range(len(new)), key=lambda i: int(tokens[i].argmax()))  # batch by length
             for start in range(0, len(order), TEXT_BATCH):
                 rows = order[start : start + TEXT_BATCH]
-                encoded = self.model.encode_text(tokens[rows].to(self.device)).float()
+                encoded = self.model.encode_text(to_device(trimmed(tokens[rows]), self.device)).float()
                 self._texts |= {new[i]: e for i, e in zip(rows, encoded, strict=True)}
             return torch.stack([self._texts[s] for s in sentences])
 

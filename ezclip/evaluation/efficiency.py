@@ -25,6 +25,7 @@ from ezclip.model.backbone import build_backbone
 from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.text import trimmed
 from ezclip.text.tokens import tokenize
 from ezclip.types import Document, Variant
 
@@ -106,7 +107,7 @@ def measure(
         name, model = subject.name, subject.build(T)
         S, frames = model.image_size, model.num_frames
         one, many = (torch.randn(n, frames, 3, S, S, device=device) for n in (1, batch_size))
-        tokens = tokenize(["a person walks a dog"], model.context_length)[0].to(device) % model.vocab_size
+        tokens = trimmed(tokenize(["a person walks a dog"], model.context_length)[0]).to(device) % model.vocab_size
         model = model.to(device)
         count = parameters(model)
         row: Document = {

@@ -1,5 +1,7 @@
 """The whole model: two towers and the comparison between them."""
 
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,6 +10,14 @@ from ezclip.model.frame_transformer import FrameTransformer
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
 from ezclip.types import CLIP_PIXELS, Method, PixelStatistics, has_prompts
+
+
+@cache
+def _statistics(pixels: PixelStatistics, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (3, 1, 1) on a device, copied there once, since such a copy waits for the device."""
+    with torch.inference_mode(False):
+        mean, std = torch.tensor([pixels.mean, pixels.std], device=device)[..., None, None]
+    return mean, std
 
 
 class EZCLIP(nn.Module):
@@ -67,7 +77,7 @@ class EZCLIP(nn.Module):
 
     def normalise(self, views: Tensor) -> Tensor:
         """uint8 (..., 3, S, S) to float32 with the model's mean and standard deviation: what ``encode_video`` takes."""
-        mean, std = (torch.tensor(v, device=views.device).view(3, 1, 1) for v in (self.pixels.mean, self.pixels.std))
+        mean, std = _statistics(self.pixels, views.device)
         return (views.float() / 255 - mean) / std
 
     def encode_video(self, pixels: Tensor) -> Tensor:
