@@ -119,13 +119,13 @@ def score_clips(predictor: Predictor, clips: np.ndarray, texts: Tensor) -> np.nd
     import torch
 
     from ezclip.model.ezclip import class_scores
-    from ezclip.video.transforms import view
+    from ezclip.video.transforms import to_device, view
 
     model = predictor.model
     with torch.inference_mode():
         forwards = torch.stack([view(clip, model.image_size) for clip in clips])
         both = torch.stack([forwards, forwards.flip(1)], dim=1).flatten(0, 1)  # (KINDS, T, 3, S, S)
-        frames = model.encode_video(model.normalise(both.to(predictor.device))).float()
+        frames = model.encode_video(model.normalise(to_device(both, predictor.device))).float()
         return class_scores(model.logits(frames, texts), KINDS).cpu().numpy()
 
 
