@@ -128,7 +128,7 @@ def measure(
         model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
         timed[f"{name} one"] = partial(model.encode_video, one)
         timed[f"{name} many"] = partial(model.encode_video, many)
-        timed[f"{name} plain"] = _plain(model, one)
+        timed[f"{name} plain"] = partial(plain_tower(model, one).encode_image, one[0])
         rows.append(row)
     with torch.no_grad():
         seconds = interleaved(timed, repeats, device)
@@ -190,8 +190,8 @@ def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) ->
     model.zero_grad()
 
 
-def _plain(model: EZCLIP, pixels: Tensor) -> Callable[[], Tensor]:
-    """A pass of one view's frames through open_clip's own vision tower with the sizes of ``model``, random weights."""
+def plain_tower(model: EZCLIP, pixels: Tensor) -> open_clip.CLIP:
+    """open_clip's own CLIP with a vision tower of the sizes of ``model``, random weights, where ``pixels`` are."""
     vision = model.vision
     width, _, patch, _ = vision.conv1.weight.shape
     heads = cast(Block, vision.blocks[0]).attn.num_heads
@@ -202,7 +202,7 @@ def _plain(model: EZCLIP, pixels: Tensor) -> Callable[[], Tensor]:
         vision_cfg=open_clip.CLIPVisionCfg(**sizes, head_width=width // heads),
         text_cfg=open_clip.CLIPTextCfg(context_length=77, vocab_size=512, width=64, heads=1, layers=1),
     )
-    return partial(plain.to(pixels.device, pixels.dtype).eval().encode_image, pixels[0])
+    return plain.to(pixels.device, pixels.dtype).eval()
 
 
 def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
@@ -230,7 +230,7 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
         pixels = torch.randn(1, T, 3, ours.image_size, ours.image_size, device=device).to(dtype)
         name = str(dtype).removeprefix("torch.")
         sides[f"ezclip_{name}"] = partial(ours.encode_video, pixels)
-        sides[f"open_clip_{name}"] = _plain(ours, pixels)
+        sides[f"open_clip_{name}"] = partial(plain_tower(ours, pixels).encode_image, pixels[0])
     seconds = interleaved(sides, repeats, device)
     ratios = {
         "ezclip/open_clip, bfloat16": seconds["ezclip_bfloat16"] / seconds["open_clip_bfloat16"],

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import Tensor
 
 from ezclip.config import Compile
 from ezclip.errors import ConfigError
@@ -36,20 +36,6 @@ def compile_vision(model: EZCLIP, how: Compile) -> None:
     """Compile the vision tower as configured."""
     if how:
         model.vision.compile(mode="reduce-overhead" if how == "graphs" else None)
-
-
-@torch.no_grad()
-def frozen_in_bf16(model: nn.Module) -> None:
-    """Store the frozen weights of linear layers, attention and convolutions in bfloat16.
-
-    Autocast casts them at each use, so that nothing changes but the time and half of their memory; norms and
-    embeddings, which it leaves in float32, stay.
-    """
-    for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.MultiheadAttention):
-            for parameter in module.parameters():
-                if not parameter.requires_grad:
-                    parameter.data = parameter.data.bfloat16()
 
 
 class Readings:

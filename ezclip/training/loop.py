@@ -28,14 +28,14 @@ from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.backbone import Backbone
 from ezclip.model.block import Block
-from ezclip.model.builders import build_ezclip
+from ezclip.model.builders import build_ezclip, frozen_in_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.model.text import trimmed
 from ezclip.progress import Progress, Steps
 from ezclip.text.tokens import tokenize
 from ezclip.training import batches
-from ezclip.training.device import Readings, compile_vision, frozen_in_bf16, start_accelerator
+from ezclip.training.device import Readings, compile_vision, start_accelerator
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import Journal, State, claimed, known_broken, report_broken
 from ezclip.training.step import Step

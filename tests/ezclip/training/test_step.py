@@ -21,10 +21,10 @@ from ezclip.data.augmentation import Augmentation
 from ezclip.data.dataset import Item
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
-from ezclip.model.builders import build_ezclip
+from ezclip.model.builders import build_ezclip, frozen_in_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.training import batches
-from ezclip.training.device import Readings, frozen_in_bf16, start_accelerator
+from ezclip.training.device import Readings, start_accelerator
 from ezclip.training.loop import enable_activation_checkpointing, parameter_groups
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw
