@@ -139,8 +139,7 @@ class Encoder:
         """uint8 (n, T, 3, S, S) -> (n, T, E) float32 in main memory, which a GPU fills later."""
         while True:
             try:
-                parts = [self.model.normalise(to_device(part, self.device)) for part in views.split(self.size)]
-                frames = [self.model.encode_video(static_copy(p) if static else p).float() for p in parts]
+                frames = [self._forward(part, static) for part in views.split(self.size)]
                 return torch.cat(frames).to("cpu", non_blocking=self.on_gpu)
             except torch.cuda.OutOfMemoryError as error:
                 if self.size == 1:
@@ -148,6 +147,10 @@ class Encoder:
             self.size = max(1, min(self.size, len(views)) // 2)
             log.warning("the GPU's memory is too small for this batch; from here on %d views at once", self.size)
             torch.cuda.empty_cache()
+
+    def _forward(self, views: Tensor, static: bool) -> Tensor:
+        pixels = self.model.normalise(to_device(views, self.device))
+        return self.model.encode_video(static_copy(pixels) if static else pixels).float()
 
 
 def embed(
