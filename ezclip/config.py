@@ -89,6 +89,7 @@ class TrainConfig:
     batch_size: Positive = 32
     warmup: float = 0.1  # share of the steps in which the rate grows linearly from 0
     warmup_epochs: int | None = None  # the same in epochs, in place of warmup
+    lr_every: Positive = 1  # steps between updates of the rate
     weight_decay: float = 0.2
     beta1: float = 0.9
     beta2: float = 0.98

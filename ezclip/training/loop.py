@@ -86,7 +86,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     optimiser = adamw(groups, weight_decay=config.weight_decay, betas=(config.beta1, config.beta2), eps=config.eps)
     warmup = each * config.warmup_epochs if config.warmup_epochs else int(config.warmup * steps)
     starts = [int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups]
-    schedule = warmup_cosine(optimiser, warmup=max(1, warmup), steps=steps, starts=starts)
+    schedule = warmup_cosine(optimiser, warmup=max(1, warmup), steps=steps, starts=starts, every=config.lr_every)
     if accelerator.is_main_process and backbone_sha256(out / BACKBONE) != backbone.sha256:
         save_backbone(backbone, out / BACKBONE)
     if config.precision == "bf16":

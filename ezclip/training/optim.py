@@ -14,7 +14,7 @@ def adamw(groups: list[dict], *, weight_decay: float, betas: tuple[float, float]
 
 
 def warmup_cosine(
-    optimiser: torch.optim.Optimizer, *, warmup: int, steps: int, starts: list[int] | None = None
+    optimiser: torch.optim.Optimizer, *, warmup: int, steps: int, starts: list[int] | None = None, every: int = 1
 ) -> LambdaLR:
     """Factor of a group's rate: 0 before its start, linear growth over ``warmup`` steps, a cosine to 0 at ``steps``.
 
@@ -23,9 +23,11 @@ def warmup_cosine(
         warmup: number of steps, at least 1.
         steps: of the whole run.
         starts: a step for each group; None starts all at 0.
+        every: steps for which a factor is kept (10 in the release).
     """
 
     def factor(start: int, step: int) -> float:
+        step -= step % every
         if step < start:
             return 0.0
         if step < start + warmup:

@@ -21,3 +21,17 @@ def test_a_group_that_starts_later() -> None:
     assert second[:4] == (0.0, 0.0, 0.0, 0.0) and second[4:7] == (5.0, 10.0, 10.0)
     assert second[8] == pytest.approx(5.0)
     assert schedule.get_last_lr() == [0.0, 0.0]
+
+
+def test_a_rate_is_kept_for_several_steps() -> None:
+    optimiser = adamw(
+        [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1.0}], weight_decay=0.0, betas=(0.9, 0.98), eps=1e-8
+    )
+    schedule = warmup_cosine(optimiser, warmup=4, steps=20, every=3)
+    rates = []
+    for _ in range(9):
+        rates += schedule.get_last_lr()
+        optimiser.step()
+        schedule.step()
+    # those of steps 0 and 3 of the warm-up and of step 6, two of the 16 that fall
+    assert rates == pytest.approx([0.25] * 3 + [1.0] * 3 + [0.9619398] * 3)
