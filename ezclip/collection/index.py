@@ -41,6 +41,7 @@ from ezclip.progress import Progress, Steps
 from ezclip.types import Clip, Document
 from ezclip.video.read import Windows, describe, read_clip
 from ezclip.video.sampling import segment_centres
+from ezclip.video.transforms import to_device
 
 ABOUT, PLAN = "index.json", "clips.parquet"
 SHARD_BYTES = 4 << 30  # of video files in one shard, so that long videos are shared out, too
@@ -297,7 +298,7 @@ def _length(path: Path, least: float) -> float:
 
 @torch.inference_mode()
 def _embed(predictor: Predictor, views: list[Tensor]) -> Tensor:
-    pixels = predictor.model.normalise(torch.stack(views).to(predictor.device))
+    pixels = predictor.model.normalise(to_device(torch.stack(views), predictor.device))
     return video_embeddings(predictor.model.encode_video(pixels)).half().cpu()
 
 

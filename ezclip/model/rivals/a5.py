@@ -41,7 +41,7 @@ class FramedText(TextEncoder):
         """Token ids of bare names (C, L) int64 -> (C, E); L is at most the context length minus prefix and postfix."""
         n = tokens.argmax(dim=-1, keepdim=True)  # (C, 1)
         end = n + self.prefix + self.postfix
-        row = torch.arange(int(end.max()) + 1, device=tokens.device)  # (L',)
+        row = torch.arange(tokens.shape[1] + self.prefix + self.postfix, device=tokens.device)  # (L',)
         source = torch.where(row == end, n, row - self.prefix)  # row of ``tokens`` that row j shows
         named = (row == 0) | (row == end) | ((source >= 1) & (source < n))
         shown = self.token_embedding(tokens.gather(1, source.clamp(0, tokens.shape[1] - 1)))
