@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 
 from app.services import Services
 from ezclip.data.manifest import read_rows
-from ezclip.model.ezclip import video_embeddings
+from ezclip.model.interface import video_embeddings
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 from tests.app.pages import FAINT, Opener, fits
