@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -209,7 +209,7 @@ def _embedded(
     return Embedded(rows, *finish(), skipped)
 
 
-def _decoded(dataset: Views, workers: int, ahead: int) -> Iterator[Tensor | str]:
+def _decoded(dataset: Views, workers: int, ahead: int) -> Generator[Tensor | str, None, None]:
     """Its items in their order; the threads wait for decoders, which are processes of their own."""
     pool, waiting = ThreadPoolExecutor(workers, "decode"), deque[Future[Tensor | str]]()
     try:

@@ -95,7 +95,7 @@ def matmul_rate(model: EZCLIP, batch: int, repeats: int) -> float:
 
     def multiply() -> None:
         for a, b in pairs:
-            a @ b
+            torch.matmul(a, b)
 
     with torch.no_grad():
         seconds = interleaved({"matmul": multiply}, repeats, str(weight.device))["matmul"]
