@@ -15,7 +15,7 @@ from app.actions.uploads import unpacked_zip
 from app.controls import input_of
 from app.events import MODEL, client_left
 from app.services import Services
-from app.zero_gpu import on_gpu
+from app.zero_gpu import CLIP, LONG, on_gpu
 from ezclip.checkpoints.catalog import DEFAULT
 from ezclip.errors import UserError, as_user_error
 from ezclip.parameters import Declared, build, declared
@@ -35,12 +35,13 @@ def add_endpoints(services: Services) -> None:
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
         public: dict[str, Any] = {"api_visibility": "public", "api_name": name, "api_description": action.__doc__}
-        gr.Button(visible=False).click(on_gpu(action), inputs, outputs, **(MODEL | public))
+        gr.Button(visible=False).click(action, inputs, outputs, **(MODEL | public))
 
     for study in STUDIES.values():
         for alias in (None, *study.aliases):
             action, inputs = endpoint(services, study, alias)
-            add(action.__name__, action, inputs, [answer, files] if study.files else answer)
+            timed = on_gpu(action, LONG if study.long else CLIP)
+            add(action.__name__, timed, inputs, [answer, files] if study.files else answer)
 
     def on_models() -> list[Document]:
         """The cards of all models; the JSON of ``python -m ezclip models --json``."""

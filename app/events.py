@@ -13,7 +13,7 @@ from gradio.context import LocalContext
 
 from app import html
 from app.services import JOBS
-from app.zero_gpu import on_gpu
+from app.zero_gpu import LONG, on_gpu
 from ezclip.errors import UserError, as_user_error
 from ezclip.progress import Steps, Watch, with_time_left
 from ezclip.types import Clip
@@ -97,7 +97,7 @@ def start(
             yield [html.empty(str(found)), *waiting]
             raise _toast(found) from error
 
-    return begin(on_gpu(run), inputs, outputs, **MODEL, **options)
+    return begin(on_gpu(run, LONG), inputs, outputs, **MODEL, **options)
 
 
 def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, message: str = "Cancelled.") -> Any:
@@ -121,5 +121,5 @@ def download_button(label: str, elem_id: str, make: Callable[..., str], inputs: 
             raise gr.Error("There is nothing to export yet; run the analysis first.", print_exception=False)
         return make(result, *values)
 
-    job = button.click(on_gpu(guarded(made)), inputs, file, **PRIVATE)
+    job = button.click(on_gpu(guarded(made), LONG), inputs, file, **PRIVATE)
     job.success(None, file, None, js=_SAVE, **PRIVATE)

@@ -40,7 +40,7 @@ from app.tabs.motion import motion_tab
 from app.tabs.ood import ood_tab
 from app.tabs.recognise import RecogniseTab
 from app.theme import CSS, THEME
-from app.zero_gpu import on_gpu
+from app.zero_gpu import LONG, ON, on_gpu
 from ezclip import __version__
 from ezclip.checkpoints.catalog import DEFAULT, ROOT, check_model_name, own_labels
 from ezclip.errors import UserError, as_user_error
@@ -204,7 +204,7 @@ def build_app(services: Services) -> gr.Blocks:
                 ended(ready, None, run, **INSTANT)
             if not again:
                 job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
-            measure, filled = on_gpu(attention.measure), [attention.faithfulness, measured, stage_shown]
+            measure, filled = on_gpu(attention.measure, LONG), [attention.faithfulness, measured, stage_shown]
             turned = job.success(on_gpu(turn), state, [state, stage_shown], show_progress="hidden", **MODEL)
             after = turned.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND)
             measurements += [turned, after]
@@ -306,6 +306,8 @@ class App:
         own = self.host in LOOPBACK
         services = Services(self.model, self.device, typed=own, patience=None if own else PATIENCE)
         demo = build_app(services)
+        if ON:
+            services.load_before_fork()
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:

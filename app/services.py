@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import pickle
 import shutil
 import tempfile
 import threading
@@ -13,18 +16,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app import zero_gpu
 from app.fetching import Fetching
 from app.guard import STALE_SECONDS, uploads
 from ezclip.checkpoints.cards import model_card
 from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, FETCHED, check_model_name, entries
 from ezclip.errors import UserError
-from ezclip.files import shipped
+from ezclip.files import shipped, write_atomically
 from ezclip.progress import Progress, Report, Steps, Watch, finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.declaration import Study
-from ezclip.studies.host import Host, Value
+from ezclip.studies.host import MODELS, Host, Value
 from ezclip.studies.stage.document import films_of
-from ezclip.types import Document
+from ezclip.types import Clip, Document
 from ezclip.video.worker import pool
 
 if TYPE_CHECKING:
@@ -71,8 +75,35 @@ class Services(Host):
     def start(self) -> None:
         """Start a decoder, load and try the two models in the background, and keep the scratch folder small."""
         pool().start()
-        for name, work in (("clean", self._keep_clean), ("load-models", self._warm_up)):
+        works = {"clean": self._keep_clean} | ({} if zero_gpu.ON else {"load-models": self._warm_up})
+        for name, work in works.items():
             threading.Thread(target=work, name=name, daemon=True).start()
+
+    def load_before_fork(self) -> None:
+        """On a ZeroGPU Space: load the models, which each forked process then has; its locks are free."""
+        for name in self.model_names()[:MODELS]:
+            self.predictor(name)
+        os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        self.computing, self._loading = threading.Lock(), threading.Lock()
+        self._filming = ThreadPoolExecutor(max_workers=JOBS, thread_name_prefix="film")
+
+    def clip(self, path: str, T: int) -> Steps[Clip]:
+        """The frames of a video; on a ZeroGPU Space also kept in a file, since memory is not."""
+        clip = yield from super().clip(path, T)
+        if zero_gpu.ON and not (file := self._clip_file(clip.source)).exists():
+            write_atomically(file, lambda target: target.write_bytes(pickle.dumps(clip)))
+        return clip
+
+    def decoded(self, source: str) -> Clip:
+        """A clip by its ``source``; raises UserError where it was evicted."""
+        if zero_gpu.ON and (file := self._clip_file(source)).is_file():
+            return pickle.loads(file.read_bytes())  # noqa: S301 - a file of our own, in a private folder
+        return super().decoded(source)
+
+    def _clip_file(self, source: str) -> Path:
+        return Path(self._scratch.name) / "clips" / hashlib.sha256(source.encode()).hexdigest()
 
     def _warm_up(self) -> None:
         """Load the two models and analyse a sample, so that a user's first clip takes no longer than the next."""

@@ -14,6 +14,7 @@ from PIL import Image
 from app import html
 from app.html.pieces import film_strip
 from app.services import Services
+from app.zero_gpu import INSTANT, on_gpu
 from ezclip.errors import as_user_error
 from ezclip.figures.stage import script
 from ezclip.files import shipped
@@ -134,7 +135,7 @@ def patch_sources(services: Services, found: list[Sample]) -> Callable[..., Docu
         except Exception as error:
             return {"text": str(as_user_error(error))}
 
-    return reads
+    return on_gpu(reads, INSTANT)
 
 
 def _thumbnail(document: Document) -> str:

@@ -15,6 +15,8 @@ from ezclip.types import Method, PromptDepth, Reading
 
 T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
+# Let torch.compile fuse the vision tower, "graphs" also with CUDA graphs; needs a C++ compiler on a CPU.
+Compile = bool | Literal["graphs"]
 STRICT = ConfigDict(extra="forbid")
 _OLD_NAMES = {"variant": "method"}
 
@@ -38,13 +40,14 @@ class PretrainConfig:
 
     out: str  # folder that receives backbone.safetensors and the log
     init: str | None = None  # folder with the backbone.safetensors to start from; None starts from random weights
-    compile: bool = False  # let torch.compile fuse the vision tower; needs a C++ compiler on a CPU
+    compile: Compile = False
     logit_scale: float | None = None  # what exp(logit_scale) is set to at the end (CLIP: 100); None keeps the learned
     name: str = "tabletop-clip"  # id of the backbone
     seed: int = 0  # of the weights, the stills and their order
     stills: Positive = 48_000  # number of stills drawn; steps * batch_size of them are seen, with repeats
     test_stills: Positive = 2000  # others, on which the zero-shot accuracies are measured
     steps: Positive = 950
+    log_every: Positive = 10  # as in TrainConfig
     batch_size: Positive = 256
     lr: float = 1e-3
     warmup: float = 0.1
@@ -96,6 +99,7 @@ class TrainConfig:
     batch_size: Positive = 32
     warmup: float = 0.1  # share of the steps in which the rate grows linearly from 0
     warmup_epochs: int | None = None  # the same in epochs, in place of warmup
+    lr_every: Positive = 1  # steps between updates of the rate
     weight_decay: float = 0.2
     beta1: float = 0.9
     beta2: float = 0.98
@@ -121,9 +125,11 @@ class TrainConfig:
     # recompute the blocks in the backward pass instead of storing activations; about a third slower, far less memory
     checkpointing: bool = False
     precision: Literal["bf16", "fp32"] = "bf16"
-    compile: bool = False  # let torch.compile fuse the vision tower; needs a C++ compiler on a CPU
+    compile: Compile = False
     cache: str | None = None  # folder for decoded frames; None decodes in every epoch
-    workers: int = 0  # decoding processes; cropping and augmentation run on the training device
+    workers: int = 0  # processes that decode and crop; resizing and colours run on the training device
+    # steps after which the metrics of all steps so far are read from a GPU, which waits for it; on a CPU each step
+    log_every: Positive = 10
     eval_every: Positive = 100  # steps between validations and saves of the resumable state
     keep: Positive = (
         2  # number of resumable states on disk; if the newest is damaged, a run resumes from the one before

@@ -24,7 +24,7 @@ from ezclip.text.templates import VARIED, sentences
 from ezclip.types import Clip, MotionStatistics, Prediction
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
-from ezclip.video.transforms import static_copy
+from ezclip.video.transforms import static_copy, to_device
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +64,8 @@ class Encoded:
     @cached_property
     def pixels(self) -> Tensor:
         """The model's input, (1, T, 3, S, S) float32, normalised."""
-        pixels = self.model.normalise(self.model.view(self.clip.images))
-        return pixels.unsqueeze(0).to(self.model.logit_scale.device)
+        views = self.model.view(self.clip.images).unsqueeze(0)
+        return self.model.normalise(to_device(views, self.model.logit_scale.device))
 
     @cached_property
     @torch.inference_mode()
@@ -210,7 +210,7 @@ class Predictor:
             order = sorted(range(len(new)), key=lambda i: int(tokens[i].argmax()))  # batch by length
             for start in range(0, len(order), TEXT_BATCH):
                 rows = order[start : start + TEXT_BATCH]
-                encoded = self.model.encode_text(tokens[rows].to(self.device)).float()
+                encoded = self.model.encode_text(to_device(self.model.trimmed(tokens[rows]), self.device)).float()
                 self._texts |= {new[i]: e for i, e in zip(rows, encoded, strict=True)}
             return torch.stack([self._texts[s] for s in sentences])
 

@@ -39,11 +39,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked ``soak`` run only where -m names them."""
-    if "soak" not in config.option.markexpr:
-        long = [item for item in items if item.get_closest_marker("soak")]
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
+    """Tests marked ``soak`` run only where -m names them, those marked ``cuda`` only on a GPU.
+
+    Without a GPU they are skipped, and under --no-skips left out.
+    """
+    left = [] if "soak" in config.option.markexpr else [item for item in items if item.get_closest_marker("soak")]
+    of_gpu = [] if torch.cuda.is_available() else [item for item in items if item.get_closest_marker("cuda")]
+    if config.getoption("--no-skips"):
+        left += of_gpu
+    for item in of_gpu:
+        item.add_marker(pytest.mark.skip(reason="there is no NVIDIA GPU here"))
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
 
 
 @pytest.fixture(autouse=True)

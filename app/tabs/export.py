@@ -114,7 +114,8 @@ def _file(services: Services, which: int, analysis: Analysis, measured: Analysis
 
 def newest(analysis: Analysis, measured: Analysis | None) -> Analysis:
     """``measured`` if it is the same analysis with its faithfulness measured."""
-    return measured if measured is not None and measured.results is analysis.results else analysis
+    same = measured is not None and (measured.study, measured.clip.source) == (analysis.study, analysis.clip.source)
+    return measured if measured is not None and same else analysis
 
 
 def with_opacity(analysis: Analysis, opacity: float) -> Analysis:

@@ -13,7 +13,7 @@ from app.services import Services
 from app.stage import stage_box
 from app.tabs.attention import measured_faithfulness
 from app.tabs.export import complete, newest, page_and_archive
-from app.zero_gpu import on_gpu
+from app.zero_gpu import LONG, on_gpu
 from ezclip.progress import Steps, Watch
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
@@ -87,7 +87,7 @@ class OpenedClip:
         outputs = [self.shown, self.faithfulness, self.analysis, self.stage]
         opened = start(picked.success, work, [row, *inputs], outputs, show)
         measure, filled = partial(measured_faithfulness, self.services), [self.faithfulness, self.measured]
-        measuring = opened.success(on_gpu(measure), self.analysis, filled, show_progress="hidden", **BACKGROUND)
+        measuring = opened.success(on_gpu(measure, LONG), self.analysis, filled, show_progress="hidden", **BACKGROUND)
         places.select(None, None, None, cancels=[opened, measuring], **INSTANT)
         stopped = stop(self.cancel, [opened, measuring], self.shown)
         stopped.then(None, self.faithfulness, self.faithfulness, js=UNMEASURED, **INSTANT)

@@ -62,7 +62,7 @@ def command_of(study: type[Study]) -> type:
         fields.append(("top_k", option(int, "Number of predictions printed."), study.printed))
     if study.verb == "evaluate":
         fields.append(("batch_size", option(int, "Clips in one forward pass."), 16))
-        fields.append(("workers", option(int, "Decoding processes; 0 decodes in the main process."), 0))
+        fields.append(("workers", option(int, "Clips decoded at once; 0 takes all cores but one."), 0))
     out = "Folder for the report: figures, tables and one self-contained page"
     fields += [
         ("out", option(Path | None, f"{' or a file '.join([out, *study.tables])}."), None),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,13 +17,16 @@ from ezclip.errors import ConfigError, UserError
 from ezclip.progress import on_terminal
 from ezclip.types import Document, Method
 
+BENCHES = Path("results/bench")  # where the tables of GPUs lie
+
 
 @dataclass
 class Bench:
     """Parameters, operations, speed and memory next to plain open_clip on the same frames, timed alternately.
 
     Without models it measures an architecture with random weights. With --data it also measures the accuracy of the
-    models and plots it against their GFLOPs, as in the paper's Fig. 1.
+    models and plots it against their GFLOPs, as in the paper's Fig. 1. On a GPU and without models it also measures
+    batches of 1 to 64 views eager, compiled and with CUDA graphs, and writes them to results/bench/CARD.json.
 
     Example: python -m ezclip bench tabletop/base tabletop/ezclip --data data/tabletop/test/val --out results/bench
     """
@@ -62,7 +67,9 @@ class Bench:
         import torch
 
         from ezclip.evaluation.efficiency import Subject, forward_ratios, measure_here
+        from ezclip.evaluation.gpu import gpu_table, told
         from ezclip.evaluation.run import evaluate
+        from ezclip.figures.report import slug
         from ezclip.files import write_json
         from ezclip.predictor import Predictor
 
@@ -79,6 +86,13 @@ class Bench:
             predictor = Predictor.load(row["name"], device=self.device)
             report = on_terminal(evaluate(predictor, rows, labels_of(rows))).report()
             row |= {"top1": report["top1"], "clips": report["n"], "data": Path(self.data or "").name}
+        place, dtype = torch.device(found["device"]), getattr(torch, found["dtype"])
+        if place.type == "cuda" and not self.models:
+            table = on_terminal(
+                gpu_table(partial(subjects[-1].build, self.frames), device=place, dtype=dtype, repeats=self.repeats)
+            )
+            write_json((self.out or BENCHES) / f"{slug(table['card'])}.json", {"arch": self.arch, **table})
+            print(told(table), file=sys.stderr)
         if self.out is not None:
             write_json(self.out / "bench.json", found)
             if rows:

@@ -146,7 +146,7 @@ class Embed:
     batch_size: int = 16
     """Clips in one forward pass."""
     workers: int = 0
-    """Decoding processes; 0 decodes in the main process."""
+    """Clips decoded at once, each in a process of its own; 0 takes all cores but one."""
     device: str = "auto"
     """auto, cpu, cuda or mps; under a launcher each process uses its own."""
     json: bool = False
@@ -187,5 +187,8 @@ class Embed:
         if self.json:
             print_json(index)
         else:
-            print(f"{index['clips']} clips in {index['shards']} shards; read them with ezclip evaluate --data.")
+            print(
+                f"{index['clips']} clips in {index['shards']} shards; read them with ezclip evaluate --data. "
+                f"The device waited for clips in {index['device_waits']:.0%} of the time."
+            )
         return 0

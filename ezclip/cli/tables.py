@@ -42,7 +42,7 @@ class _Runs:
     views: str = "1x1"
     """Views of a tested clip in time x crops."""
     workers: int = 0
-    """Decoding processes for test clips."""
+    """Test clips decoded at once; 0 takes all cores but one."""
     set: list[str] = field(default_factory=list)
     """key=value pairs that replace values of every run's training configuration."""
     root: Path = Path(".")

@@ -1,4 +1,4 @@
-"""``python -m ezclip train``, also ``accelerate launch -m ezclip train``, and ``pretrain``."""
+"""``python -m ezclip train`` and ``pretrain``, also under ``accelerate launch -m ezclip``."""
 
 import sys
 from contextlib import redirect_stdout
@@ -63,5 +63,4 @@ class Pretrain:
         check_out(Path(config.out))
         from ezclip.training.pretrain import pretrain
 
-        print_json(on_terminal(pretrain(config)))
-        return 0
+        return run_launched(pretrain(config))

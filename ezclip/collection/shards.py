@@ -22,6 +22,7 @@ from ezclip.predictor import Predictor
 from ezclip.types import Clip, Document
 from ezclip.video.read import Windows, describe, read_clip
 from ezclip.video.sampling import segment_centres
+from ezclip.video.transforms import to_device
 
 POLL = 0.5  # seconds between looks at what other processes do
 
@@ -109,5 +110,5 @@ def _length(path: Path, least: float) -> float:
 
 @torch.inference_mode()
 def _embed(predictor: Predictor, views: list[Tensor]) -> Tensor:
-    pixels = predictor.model.normalise(torch.stack(views).to(predictor.device))
+    pixels = predictor.model.normalise(to_device(torch.stack(views), predictor.device))
     return video_embeddings(predictor.model.encode_video(pixels)).half().cpu()

@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from ezclip.data.augmentation import Augmentation
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError, VideoError
 from ezclip.progress import Progress, Steps
@@ -30,7 +31,6 @@ from ezclip.video.transforms import crops, resize_short_side
 FRAMES_PER_SEGMENT = 5  # a cached video keeps at most this many frames for each of the T segments
 
 Sampling = Literal["random", "centres"]
-Augmentation = Literal["none", "shift", "release"]
 
 
 class Frames8Bit:
@@ -144,14 +144,15 @@ class Views(Dataset):
 class Item(NamedTuple):
     """One decoded clip."""
 
-    frames: Tensor  # uint8 (T, 3, H, W), short side at training size
+    frames: Tensor  # uint8 (T, 3, h, w), cropped
+    colours: Tensor | None  # see ``Augmentation``
     seed: int  # of its augmentation
     target: int  # its class number
     unreadable: list[tuple[str, str]]  # unreadable videos that this clip replaces, and why
 
 
 class Clips(Dataset):
-    """Clips for training: item (epoch, index) -> ``Item``, which ``view`` turns into what the model sees.
+    """Clips for training: item (epoch, index) -> ``Item``.
 
     All randomness of an item comes from (seed, epoch, index), whatever the number of workers. A video that cannot be
     read is replaced by the next that can, and its name is returned with the item.
@@ -160,11 +161,9 @@ class Clips(Dataset):
         rows: the videos.
         labels: class names; a row's label is its place in this list.
         frames: source of the frames.
+        augment: crops the clips and draws their colours.
         T: frames per clip.
-        image_size: S.
-        sampling, augmentation, flip, jitter_frames: see ``TrainConfig``; without augmentation the crop is central,
-            "release" is a random resized crop in place of its corner crops at four scales, colour jitter with p 0.8
-            and grey with p 0.2, one draw a clip.
+        sampling: see ``TrainConfig``.
         seed: of all draws.
     """
 
@@ -173,25 +172,22 @@ class Clips(Dataset):
         rows: Sequence[Row],
         labels: list[str],
         frames: Frames8Bit | CachedFrames,
+        augment: Augmentation,
         *,
         T: int,
-        image_size: int,
         sampling: Sampling = "centres",
-        augmentation: Augmentation = "none",
-        flip: bool = False,
-        jitter_frames: bool = False,
         seed: int = 0,
     ):
         self.targets = [labels.index(row.label) for row in rows]
         self.rows, self.frames, self.T, self.seed, self.sampling = rows, frames, T, seed, sampling
-        self.augment = _augmentation(augmentation, image_size, flip, jitter_frames)
+        self.augment = augment
 
     def __len__(self) -> int:
         """Number of videos."""
         return len(self.rows)
 
     def __getitem__(self, item: tuple[int, int]) -> Item:
-        """Decode the chosen frames, in a loader's worker."""
+        """Decode the chosen frames and crop them, in a loader's worker."""
         epoch, index = item
         rng = np.random.default_rng([self.seed, epoch, index])
         centres = partial(segment_centres, T=self.T)
@@ -200,31 +196,10 @@ class Clips(Dataset):
         for step in range(len(self.rows)):
             i = (index + step) % len(self.rows)
             try:
-                views = self.frames(i, pick)
+                frames = self.frames(i, pick)
             except VideoError as error:
                 broken.append((str(self.rows[i].path), str(error)))
                 continue
-            return Item(views, int(rng.integers(2**31)), self.targets[i], broken)
+            seed = int(rng.integers(2**31))
+            return Item(*self.augment(frames, seed), seed, self.targets[i], broken)
         raise ConfigError("None of the videos can be read; check them in a player first.")
-
-    def view(self, frames: Tensor, seed: int) -> Tensor:
-        """Crop and augment one clip with the draws of ``seed``, uint8 (T, 3, S, S), on its device."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self.augment(frames)
-
-
-def _augmentation(kind: Augmentation, image_size: int, flip: bool, jitter_frames: bool) -> Callable[[Tensor], Tensor]:
-    if kind == "none":
-        return v2.CenterCrop(image_size)
-    if kind == "shift":
-        return v2.RandomCrop(image_size)
-    scale = v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)
-    mirror = [v2.RandomHorizontalFlip()] if flip else []
-    jitter = v2.ColorJitter(0.2, 0.2, 0.2, 0.1)
-    colour = v2.Lambda(partial(_each_frame, jitter)) if jitter_frames else jitter
-    return v2.Compose([scale, *mirror, v2.RandomApply([colour], p=0.8), v2.RandomGrayscale(p=0.2)])
-
-
-def _each_frame(transform: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:
-    return torch.stack([transform(frame) for frame in clip])

@@ -26,6 +26,7 @@ from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival, unfreeze
+from ezclip.model.text import trimmed
 from ezclip.predictor import choose_device, native_dtype
 from ezclip.text.tokens import tokenize
 from ezclip.types import Document, Method
@@ -117,7 +118,7 @@ def measure(
         name, model = subject.name, subject.build(T)
         S, frames = model.image_size, model.num_frames
         one, many = (torch.randn(n, frames, 3, S, S, device=device) for n in (1, batch_size))
-        tokens = tokenize(["a person walks a dog"], model.context_length)[0].to(device) % model.vocab_size
+        tokens = trimmed(tokenize(["a person walks a dog"], model.context_length)[0]).to(device) % model.vocab_size
         model = model.to(device)
         count = parameters(model)
         row: Document = {
@@ -140,7 +141,7 @@ def measure(
     for name, (model, one, many) in views.items():
         model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
         timed |= {f"{name} one": partial(model.encode_video, one), f"{name} many": partial(model.encode_video, many)}
-        timed[f"{name} plain"] = _plain(model, one)
+        timed[f"{name} plain"] = partial(plain_tower(model, one).encode_image, one[0])
     with torch.no_grad():
         seconds = interleaved(timed, repeats, device)
     for row in rows:
@@ -212,8 +213,8 @@ def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) ->
     model.zero_grad()
 
 
-def _plain(model: EZCLIP, pixels: Tensor) -> Callable[[], Tensor]:
-    """A pass of one view's frames through open_clip's own vision tower with the sizes of ``model``, random weights."""
+def plain_tower(model: EZCLIP, pixels: Tensor) -> open_clip.CLIP:
+    """open_clip's own CLIP with a vision tower of the sizes of ``model``, random weights, where ``pixels`` are."""
     vision = model.vision
     width, _, patch, _ = vision.conv1.weight.shape
     heads = cast(Block, vision.blocks[0]).attn.num_heads
@@ -224,7 +225,7 @@ def _plain(model: EZCLIP, pixels: Tensor) -> Callable[[], Tensor]:
         vision_cfg=open_clip.CLIPVisionCfg(**sizes, head_width=width // heads),
         text_cfg=open_clip.CLIPTextCfg(context_length=77, vocab_size=512, width=64, heads=1, layers=1),
     )
-    return partial(plain.to(pixels.device, pixels.dtype).eval().encode_image, pixels[0])
+    return plain.to(pixels.device, pixels.dtype).eval()
 
 
 def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
@@ -252,7 +253,7 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
         pixels = torch.randn(1, T, 3, ours.image_size, ours.image_size, device=device).to(dtype)
         name = str(dtype).removeprefix("torch.")
         sides[f"ezclip_{name}"] = partial(ours.encode_video, pixels)
-        sides[f"open_clip_{name}"] = _plain(ours, pixels)
+        sides[f"open_clip_{name}"] = partial(plain_tower(ours, pixels).encode_image, pixels[0])
     seconds = interleaved(sides, repeats, device)
     ratios = {
         "ezclip/open_clip, bfloat16": seconds["ezclip_bfloat16"] / seconds["open_clip_bfloat16"],

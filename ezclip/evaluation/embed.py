@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import torch
 from pyarrow import parquet
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from ezclip.checkpoints.identity import Identity
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row
-from ezclip.errors import ConfigError
+from ezclip.errors import ConfigError, UserError
 from ezclip.files import write_atomically, write_json
 from ezclip.model.interface import Video
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document
-from ezclip.video.transforms import static_copy
+from ezclip.video.transforms import static_copy, to_device
 
+log = logging.getLogger(__name__)
 INDEX = "embedding.json"
 
 
@@ -87,6 +93,78 @@ class Embedded:
         return Embedded([self.rows[i] for i in chosen], frames, context, static, skipped)
 
 
+class Encoder:
+    """Views of clips to frame embeddings; on a GPU the next batch is decoded while one is computed.
+
+    A batch that does not fit into the GPU's memory is halved until it does, and later ones begin with that size.
+
+    Args:
+        predictor: the model.
+        size: views in one forward pass at first.
+    """
+
+    def __init__(self, predictor: Predictor, size: int):
+        self.model, self.device, self.size = predictor.model, predictor.device, size
+        self.on_gpu = self.device.type == "cuda"
+        self.began, self.busy, self.seconds = time.perf_counter(), 0.0, 0.0
+
+    @property
+    def waiting(self) -> float:
+        """Share of the time so far, in [0, 1], in which the device had nothing to compute."""
+        return max(0.0, 1 - self.busy / self.seconds) if self.seconds else 0.0
+
+    @torch.inference_mode()
+    def start(self, clips: list[Tensor], static: bool) -> Callable[[], tuple[Tensor, Tensor, Tensor]]:
+        """Begin to embed clips, uint8 (V, T, 3, S, S); what is returned waits for ``Embedded``'s three tensors."""
+        nothing = torch.empty(0)
+        if not clips:
+            return lambda: (nothing, nothing, nothing)
+        begin = self._now()
+        pixels = torch.stack(clips)  # (B, V, T, 3, S, S)
+        video = self._encode(pixels.flatten(0, 1))
+        frames, context = (
+            nothing if t is None else t.unflatten(0, pixels.shape[:2]) for t in (video.frames, video.context)
+        )
+        middle = pixels[:, pixels.shape[1] // 2]
+        frozen = self._encode(middle, static=True).frames if static else nothing
+        end = self._now()
+
+        def finish() -> tuple[Tensor, Tensor, Tensor]:
+            if isinstance(begin, torch.Event) and isinstance(end, torch.Event):
+                end.synchronize()
+                self.busy += begin.elapsed_time(end) / 1000
+            else:
+                self.busy += end - begin
+            self.seconds = time.perf_counter() - self.began
+            return frames, context, frozen
+
+        return finish
+
+    def _now(self) -> Any:
+        if not self.on_gpu:
+            return time.perf_counter()
+        event = torch.Event(self.device, enable_timing=True)
+        event.record()
+        return event
+
+    def _encode(self, views: Tensor, *, static: bool = False) -> Video:
+        """uint8 (n, T, 3, S, S) -> n videos, float32 in main memory, which a GPU fills later."""
+        while True:
+            try:
+                parts = [self._forward(part, static) for part in views.split(self.size)]
+                return Video.cat(parts).to("cpu", non_blocking=self.on_gpu)
+            except torch.cuda.OutOfMemoryError as error:
+                if self.size == 1:
+                    raise UserError("Not even one view fits into the GPU's memory; use --device cpu.") from error
+            self.size = max(1, min(self.size, len(views)) // 2)
+            log.warning("the GPU's memory is too small for this batch; from here on %d views at once", self.size)
+            torch.cuda.empty_cache()
+
+    def _forward(self, views: Tensor, static: bool) -> Video:
+        pixels = self.model.normalise(to_device(views, self.device))
+        return self.model.encode(static_copy(pixels) if static else pixels).float()
+
+
 def embed(
     predictor: Predictor,
     rows: Sequence[Row],
@@ -95,42 +173,59 @@ def embed(
     views: ViewCount = ONE_VIEW,
     static: bool = False,
     workers: int = 0,
+    encoder: Encoder | None = None,
 ) -> Iterator[Embedded]:
-    """Embed clips, ``batch_size`` at a time and in their order.
+    """Embed clips, ``batch_size`` at a time and in their order; later ones are decoded meanwhile.
 
     Args:
         predictor: the model.
         rows: clips.
-        batch_size: clips decoded together, and views in one forward pass.
+        batch_size: clips that are returned together, and views in one forward pass.
         views: of each clip.
         static: also embed each clip's static copy.
-        workers: decoding processes; 0 decodes in this one.
+        workers: clips decoded at once, each in a process of its own; 0 takes all cores but one.
+        encoder: measures the time that the device waits, and keeps the size of batches; None makes a new one.
     """
-    model = predictor.model
+    model, encoder = predictor.model, encoder or Encoder(predictor, batch_size)
     dataset = Views(rows, T=model.num_frames, seen=model.preprocessing, **views._asdict())
-    loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, collate_fn=list)
-    for start, batch in zip(range(0, len(rows), batch_size), loader, strict=True):
-        read = [(rows[start + i], pixels) for i, pixels in enumerate(batch) if not isinstance(pixels, str)]
-        skipped = [(rows[start + i], why) for i, why in enumerate(batch) if isinstance(why, str)]
-        yield Embedded([row for row, _ in read], *_encode(predictor, [pixels for _, pixels in read], static), skipped)
+    decoded = _decoded(dataset, workers or _cores(), ahead=2 * batch_size)
+    started: deque[Callable[[], Embedded]] = deque()
+    with closing(decoded):
+        for start in range(0, len(rows), batch_size):
+            batch = list(zip(rows[start : start + batch_size], decoded))
+            read = [(row, pixels) for row, pixels in batch if not isinstance(pixels, str)]
+            skipped = [(row, why) for row, why in batch if isinstance(why, str)]
+            finish = encoder.start([pixels for _, pixels in read], static)
+            started.append(partial(_embedded, [row for row, _ in read], finish, skipped))
+            if len(started) > encoder.on_gpu:
+                yield started.popleft()()
+        while started:
+            yield started.popleft()()
 
 
-@torch.inference_mode()
-def _encode(predictor: Predictor, clips: list[Tensor], static: bool) -> tuple[Tensor, Tensor, Tensor]:
-    nothing = torch.empty(0)
-    if not clips:
-        return nothing, nothing, nothing
-    model = predictor.model
-    pixels = torch.stack(clips).to(predictor.device)  # (B, V, T, 3, S, S) uint8
-    parts = pixels.flatten(0, 1).split(len(clips))
-    video = Video.cat([model.encode(model.normalise(part)).float().to("cpu") for part in parts])
-    frames, context = (
-        nothing if t is None else t.unflatten(0, pixels.shape[:2]) for t in (video.frames, video.context)
-    )
-    if not static:
-        return frames, context, nothing
-    middle = model.normalise(pixels[:, pixels.shape[1] // 2])
-    return frames, context, model.encode_video(static_copy(middle)).float().cpu()
+def _embedded(
+    rows: list[Row], finish: Callable[[], tuple[Tensor, Tensor, Tensor]], skipped: list[tuple[Row, str]]
+) -> Embedded:
+    return Embedded(rows, *finish(), skipped)
+
+
+def _decoded(dataset: Views, workers: int, ahead: int) -> Generator[Tensor | str, None, None]:
+    """Its items in their order; the threads wait for decoders, which are processes of their own."""
+    pool, waiting = ThreadPoolExecutor(workers, "decode"), deque[Future[Tensor | str]]()
+    try:
+        for index in range(len(dataset)):
+            waiting.append(pool.submit(dataset.__getitem__, index))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _cores() -> int:
+    """All of this process's cores but the one that feeds the model; processes of one machine share them."""
+    return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1)
 
 
 def write_shards(
@@ -154,7 +249,8 @@ def write_shards(
     ``about`` is the source of the embeddings; a folder with another source is rejected. The rest as in ``embed``.
 
     Returns:
-        The index, as saved in embedding.json.
+        The index, as saved in embedding.json, and under "device_waits" the share of the time in which the model's
+        device had nothing to compute, in [0, 1].
 
     Raises:
         ConfigError: the folder holds other embeddings.
@@ -166,13 +262,15 @@ def write_shards(
             raise ConfigError(f"{out.name} holds embeddings of another model, list or kind; choose another folder.")
     elif rank == 0:
         write_json(out / INDEX, index)
+    encoder = Encoder(predictor, batch_size)
     for number in range(rank, shards, processes):
-        yield Progress(number / shards, f"shard {number + 1} of {shards}")
+        waits = f", the device waits {encoder.waiting:.0%} of the time" if encoder.seconds else ""
+        yield Progress(number / shards, f"shard {number + 1} of {shards}{waits}")
         tensors, table = _paths(out, number)
         if tensors.is_file():
             continue
         own = list(rows[number * shard_size : (number + 1) * shard_size])
-        parts = list(embed(predictor, own, batch_size=batch_size, views=views, workers=workers))
+        parts = list(embed(predictor, own, batch_size=batch_size, views=views, workers=workers, encoder=encoder))
         skipped = {id(row): why for part in parts for row, why in part.skipped}
         columns = {
             "path": [str(row.path) for row in own],
@@ -187,7 +285,7 @@ def write_shards(
         if contexts := [part.context for part in parts if len(part.context)]:
             held["context"] = torch.cat(contexts)
         write_atomically(tensors, partial(save_file, held))
-    return index
+    return index | {"device_waits": round(encoder.waiting, 3)}
 
 
 def read_index(folder: Path) -> Document:

@@ -18,6 +18,7 @@ from ezclip.progress import Progress, Report, Steps, silent
 from ezclip.types import Clip, Document, Frames
 from ezclip.video.read import read_frames
 from ezclip.video.sampling import segment_centres
+from ezclip.video.transforms import to_device
 
 SHUFFLES = 5
 Orders = dict[str, list[list[int]]]
@@ -99,7 +100,7 @@ def order_sensitivity(
             continue
         views = [model.view(c.images) for name in variations.orders for c in variations.clips(name)]
         with torch.inference_mode():
-            video = model.encode(model.normalise(torch.stack(views).to(predictor.device)))
+            video = model.encode(model.normalise(to_device(torch.stack(views), predictor.device)))
             found = class_scores(model.scores(video, encoded), len(labels)).cpu()
         draws = [len(draws) for draws in variations.orders.values()]
         for name, part in zip(variations.orders, found.split(draws), strict=True):

@@ -89,7 +89,7 @@ def word_relevance(predictor: Predictor, frames: Tensor, sentence: str) -> list[
     with torch.inference_mode(False), torch.enable_grad():
         blocks = [block for block in model.text.blocks[-WORD_BLOCKS:] if isinstance(block, Block)]
         with hooked([(block.mix, watch) for block in blocks]):
-            text = model.encode_text(ids.to(predictor.device))[0]
+            text = model.encode_text(model.trimmed(ids).to(predictor.device))[0]
         video = frames.clone().float().mean(dim=1)[0]
         score = F.cosine_similarity(video, text.float(), dim=0)
         gradients = torch.autograd.grad(score, [outputs for *_, outputs in seen])

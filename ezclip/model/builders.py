@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from ezclip.errors import ConfigError
@@ -112,3 +113,17 @@ def plain_vision(backbone: Backbone) -> VisionEncoder:
 def plain_text_blocks(backbone: Backbone) -> list[Block]:
     """The blocks of CLIP's text tower with nothing added."""
     return [plain_block(block, causal=True) for block in backbone.text.transformer.resblocks]
+
+
+@torch.no_grad()
+def frozen_in_bf16(model: nn.Module) -> None:
+    """Store the frozen weights of linear layers, attention and convolutions in bfloat16.
+
+    Autocast casts them at each use, so that nothing changes but the time and half of their memory; norms and
+    embeddings, which it leaves in float32, stay.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.MultiheadAttention):
+            for parameter in module.parameters():
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.bfloat16()

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ezclip.model.frame_transformer import FrameTransformer
 from ezclip.model.interface import Video, VideoText
-from ezclip.model.text import TextEncoder
+from ezclip.model.text import TextEncoder, trimmed
 from ezclip.model.vision import VisionEncoder
 from ezclip.types import Method, Preprocessing, has_prompts
 
@@ -83,6 +83,10 @@ class EZCLIP(VideoText):
     def across(self, frames: Tensor) -> Tensor:
         """Embeddings of single frames (B, T, E) after the transformer over frames, if the method has one."""
         return frames if self.temporal is None else self.temporal(frames)
+
+    def trimmed(self, tokens: Tensor) -> Tensor:
+        """Token ids (C, L) in main memory, cut after the last end-of-text."""
+        return trimmed(tokens)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Text embeddings, not normalised.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import torch
@@ -32,9 +33,10 @@ class Video:
         """The same in float32."""
         return Video(self.frames.float(), None if self.context is None else self.context.float())
 
-    def to(self, device: torch.device | str) -> Video:
-        """The same on a device."""
-        return Video(self.frames.to(device), None if self.context is None else self.context.to(device))
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> Video:
+        """The same on a device; ``non_blocking`` as in torch."""
+        context = None if self.context is None else self.context.to(device, non_blocking=non_blocking)
+        return Video(self.frames.to(device, non_blocking=non_blocking), context)
 
     def __getitem__(self, rows: slice | Tensor) -> Video:
         """Some of the videos."""
@@ -103,13 +105,16 @@ class VideoText(nn.Module, ABC):
 
     def normalise(self, views: Tensor) -> Tensor:
         """uint8 (..., 3, S, S) to float32 with the model's mean and standard deviation: what ``encode`` takes."""
-        seen = self.preprocessing
-        mean, std = (torch.tensor(v, device=views.device).view(3, 1, 1) for v in (seen.mean, seen.std))
+        mean, std = _statistics(self.preprocessing, views.device)
         return (views.float() / 255 - mean) / std
 
     def tokenize(self, sentences: list[str]) -> tuple[Tensor, list[str]]:
         """Token ids, int64 (C, L), and the sentences that were truncated to ``context_length``."""
         return tokenize(sentences, self.context_length)
+
+    def trimmed(self, tokens: Tensor) -> Tensor:
+        """Token ids (C, L) in main memory without the columns that change no embedding of ``encode_text``."""
+        return tokens
 
     def encode(self, pixels: Tensor) -> Video:
         """Videos (B, T, 3, S, S) float, from ``normalise``; raises ValueError for another shape."""
@@ -149,6 +154,14 @@ class VideoText(nn.Module, ABC):
         if pixels.ndim != 5 or pixels.shape[2:] != (3, S, S) or (fixed and pixels.shape[1] != T):
             wanted = f"(B, {T if fixed else 'T'}, 3, {S}, {S})"
             raise ValueError(f"pixels have shape {tuple(pixels.shape)}; this {self.variant} model takes {wanted}.")
+
+
+@cache
+def _statistics(seen: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (3, 1, 1) on a device, copied there once, since such a copy waits for the device."""
+    with torch.inference_mode(False):
+        mean, std = torch.tensor([seen.mean, seen.std], device=device)[..., None, None]
+    return mean, std
 
 
 def video_embeddings(frames: Tensor) -> Tensor:

@@ -8,6 +8,11 @@ from torch import Tensor, nn
 from ezclip.model.block import Block
 
 
+def trimmed(tokens: Tensor) -> Tensor:
+    """Token ids (C, L) in main memory, cut after the last end-of-text: attention is causal, so no embedding changes."""
+    return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1] if len(tokens) else tokens
+
+
 class TextEncoder(nn.Module):
     """CLIP's causal text transformer around EZ-CLIP's blocks.
 
@@ -26,10 +31,9 @@ class TextEncoder(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Token ids (C, L) int64, end-of-text the largest id of its row -> (C, E), not normalised.
 
-        The batch is cut after its last end-of-text token: attention is causal, so the result is the same.
+        Rows are not cut here, which would wait for the device; see ``trimmed``.
         """
-        end = tokens.argmax(dim=-1)  # (C,)
-        return self.read(self.token_embedding(tokens[:, : int(end.max()) + 1]), end)
+        return self.read(self.token_embedding(tokens), tokens.argmax(dim=-1))
 
     def read(self, rows: Tensor, end: Tensor) -> Tensor:
         """Embedded tokens without positions (C, L, D), the end-of-text of each in row ``end`` (C,) -> (C, E)."""

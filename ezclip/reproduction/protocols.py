@@ -117,7 +117,7 @@ class Place:
     data: Path  # holds one folder for each data set
     overrides: tuple[str, ...] = ()  # "key=value" of the training configuration, for every run
     views: ViewCount = ONE_VIEW  # of each tested clip
-    workers: int = 0  # processes that decode in a test
+    workers: int = 0  # test clips decoded at once; 0 takes all cores but one
     backbones: dict[str, str] = field(default_factory=dict)  # open_clip's ARCH -> file or folder to load it from
 
     def backbone(self, run: Run) -> str:

@@ -95,7 +95,7 @@ class Host:
     Args:
         device: "auto", "cpu", "cuda" or "mps".
         batch_size: clips in one forward pass where many are evaluated.
-        workers: processes that decode where many are evaluated.
+        workers: clips decoded at once where many are evaluated; 0 takes all cores but one.
     """
 
     def __init__(self, device: str = "auto", *, batch_size: int = 16, workers: int = 0):

@@ -15,13 +15,16 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ezclip.config import TrainConfig
+from ezclip.data.augmentation import Augmentation, resized_and_coloured
 from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, Item, cached
 from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError
+from ezclip.model.text import trimmed
 from ezclip.progress import Steps
 from ezclip.text.templates import NAME_ONLY, TEMPLATES, VARIED, describe, descriptions, fill, varied
 from ezclip.text.tokens import tokenize
 from ezclip.types import stored_size
+from ezclip.video.transforms import to_device
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +48,16 @@ def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
 
 
 def draw_tokens(config: TrainConfig, sentences: list[list[str]], step: int, batch: "Batch", length: int = 77) -> Tensor:
-    """The texts of a step, L = ``length``: under "classes" (C, L), one drawn for each class; under "in_batch", whose
-    loss compares a batch's own texts alone, (B, L), one drawn for each clip, as in the release.
+    """The texts of a step, L at most ``length``: under "classes" (C, L), one drawn for each class; under "in_batch",
+    whose loss compares a batch's own texts alone, (B, L), one drawn for each clip, as in the release.
     """
     if config.contrastive == "in_batch":
-        pairs = zip(batch.targets, batch.seeds, strict=True)
-        return tokenize([random.Random(f"text/{seed}").choice(sentences[target]) for target, seed in pairs], length)[0]
-    draw = random.Random(f"{config.seed}/{step}")
-    return tokenize([draw.choice(choices) for choices in sentences], length)[0]
+        pairs = zip(batch.targets.tolist(), batch.seeds, strict=True)
+        chosen = [random.Random(f"text/{seed}").choice(sentences[target]) for target, seed in pairs]
+    else:
+        draw = random.Random(f"{config.seed}/{step}")
+        chosen = [draw.choice(choices) for choices in sentences]
+    return trimmed(tokenize(chosen, length)[0])
 
 
 def make_clips(
@@ -63,18 +68,10 @@ def make_clips(
     frames: CachedFrames | Frames8Bit = Frames8Bit(rows, size)
     if config.cache:
         frames = yield from cached(rows, config.cache, T=config.num_frames, size=size)
-    return Clips(
-        rows,
-        labels,
-        frames,
-        T=config.num_frames,
-        image_size=image_size,
-        sampling=config.sampling if training else "centres",
-        augmentation=config.augmentation if training else "none",
-        flip=config.flip and training,
-        jitter_frames=config.jitter_frames,
-        seed=config.seed,
-    )
+    kind = config.augmentation if training else "none"
+    augment = Augmentation(kind, image_size, flip=config.flip, jitter_frames=config.jitter_frames)
+    sampling = config.sampling if training else "centres"
+    return Clips(rows, labels, frames, augment, T=config.num_frames, sampling=sampling, seed=config.seed)
 
 
 def validation_clips(config: TrainConfig, labels: list[str], image_size: int) -> Steps[Clips | None]:
@@ -128,24 +125,36 @@ def make_loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, fir
 
 
 class Batch(NamedTuple):
-    """Items of one batch as lists, see ``Item``."""
+    """Items of one batch, see ``Item``."""
 
-    frames: list[Tensor]
+    frames: Tensor  # uint8 (B, T, 3, H, W), each clip in its upper left corner
+    sizes: Tensor  # int64 (B, 2), height and width of each
+    colours: Tensor | None  # float32 (B, n, 5), see ``Augmentation``
     seeds: list[int]
-    targets: list[int]
+    targets: Tensor  # int64 (B,)
     unreadable: list[tuple[str, str]]
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """Collate items into lists; their frames may differ in size until cropped."""
+    """Items as a batch; their crops may differ in size until they are resized."""
+    sizes = torch.tensor([item.frames.shape[-2:] for item in items])
+    frames = torch.zeros(len(items), *items[0].frames.shape[:2], *sizes.amax(0).tolist(), dtype=torch.uint8)
+    for place, item in zip(frames, items, strict=True):
+        place[..., : item.frames.shape[-2], : item.frames.shape[-1]] = item.frames
+    colours = [item.colours for item in items if item.colours is not None]
     unreadable = [video for item in items for video in item.unreadable]
-    return Batch([i.frames for i in items], [i.seed for i in items], [i.target for i in items], unreadable)
+    targets = torch.tensor([item.target for item in items])
+    return Batch(
+        frames, sizes, torch.stack(colours) if colours else None, [item.seed for item in items], targets, unreadable
+    )
 
 
-def views_of(clips: Clips, batch: Batch, device: torch.device) -> Tensor:
-    """What the model sees of a batch, uint8 (B, T, 3, S, S), cropped and augmented on the device."""
-    moved = (frames.to(device, non_blocking=True) for frames in batch.frames)
-    return torch.stack([clips.view(frames, seed) for frames, seed in zip(moved, batch.seeds, strict=True)])
+def views_of(batch: Batch, image_size: int, device: torch.device) -> Tensor:
+    """What the model sees of a batch, uint8 (B, T, 3, S, S), resized and coloured on the device."""
+    frames = to_device(batch.frames, device)
+    if batch.colours is None:
+        return frames
+    return resized_and_coloured(frames, to_device(batch.sizes, device), to_device(batch.colours, device), image_size)
 
 
 def mixed(views: Tensor, targets: Tensor, C: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,6 @@ import logging
 import math
 from contextlib import nullcontext
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,19 @@ from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.backbone import Backbone
 from ezclip.model.block import Block
-from ezclip.model.builders import build_ezclip
+from ezclip.model.builders import build_ezclip, frozen_in_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import Progress, Steps
 from ezclip.text.tokens import tokenize
 from ezclip.training import batches
+from ezclip.training.device import Readings, compile_vision, start_accelerator
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import Journal, State, claimed, known_broken, report_broken
 from ezclip.training.step import Step
 from ezclip.types import Document
+from ezclip.video.transforms import to_device
 
 log = logging.getLogger(__name__)
 SHOWN = ("loss", "accuracy", "val_top1", "val_within_pairs")  # with the progress
@@ -62,7 +63,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
         ConfigError: data or settings that cannot be used; more than 5 % of the videos broken; a loss that is not
             finite.
     """
-    accelerator = start_accelerator(config)
+    accelerator = start_accelerator(config.precision, config.trackers)
+    accelerator.init_trackers("ezclip", config=dataclasses.asdict(config) | {"trackers": ", ".join(config.trackers)})
     out = Path(config.out)
     with claimed(out) if accelerator.is_main_process else nullcontext():
         return (yield from _train(config, accelerator, out, resume))
@@ -84,7 +86,14 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     optimiser = adamw(groups, weight_decay=config.weight_decay, betas=(config.beta1, config.beta2), eps=config.eps)
     warmup = each * config.warmup_epochs if config.warmup_epochs else int(config.warmup * steps)
     starts = [int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups]
-    schedule = warmup_cosine(optimiser, warmup=max(1, warmup), steps=steps, starts=starts, final=config.final_lr)
+    schedule = warmup_cosine(
+        optimiser, warmup=max(1, warmup), steps=steps, starts=starts, final=config.final_lr, every=config.lr_every
+    )
+    tuned = len(model.trainable()) > len(model.added())
+    if accelerator.is_main_process and not tuned and backbone_sha256(out / BACKBONE) != backbone.sha256:
+        save_backbone(backbone, out / BACKBONE)
+    if config.precision == "bf16":
+        frozen_in_bf16(model)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
@@ -95,50 +104,59 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     loader = batches.make_loader(clips, config, accelerator, first, steps)
     journal = Journal(out, first) if accelerator.is_main_process else None
     backward = Step(model, wrapped, accelerator, config)
+    readings = Readings(accelerator.device, config.log_every)
+    unreadable: list[tuple[str, str]] = []  # since the last reading
+    latest = dict(journal.latest) if journal is not None else {}
 
     def store(folder: str, summary: Document) -> None:
-        if tuned := len(model.trainable()) > len(model.added()):
+        if tuned:
             id = f"{backbone.id.replace('/', ' ')}, tuned as {config.method}"
-            own, file = dataclasses.replace(backbone, id=id), out / folder / BACKBONE
+            own = dataclasses.replace(backbone, id=id)
+            save_backbone(own, out / folder / BACKBONE)
         else:
-            own, file = backbone, out / BACKBONE
+            own = backbone
         save_model(model, own, out / folder, summary=summary)
-        if tuned or backbone_sha256(file) != own.sha256:
-            save_backbone(own, file)
 
     about = {"preset": config.preset, "text": config.text, "labels": labels}
     for step, batch in enumerate(loader, first):
         model.train()
-        unreadable = gather_object(batch.unreadable) if accelerator.num_processes > 1 else batch.unreadable
-        report_broken(out, unreadable, broken, len(rows), config.max_broken, write=accelerator.is_main_process)
-        tokens = batches.draw_tokens(config, sentences, step, batch, model.context_length).to(accelerator.device)
-        views, targets = batches.views_of(clips, batch, accelerator.device), torch.tensor(batch.targets)
+        unreadable += batch.unreadable
+        tokens = batches.draw_tokens(config, sentences, step, batch, model.context_length)
+        views = batches.views_of(batch, model.image_size, accelerator.device)
+        targets = to_device(batch.targets, accelerator.device)
         if config.mixup:
             seed = [config.seed, step, accelerator.process_index]
             views, targets = batches.mixed(views, targets, len(labels), seed)
-        losses = backward(step, views, tokens, targets)
-        if not math.isfinite(losses["loss"].item()):
-            raise ConfigError(f"The loss is not finite at step {step}; lower lr, or resume from the last saved state.")
+        losses = backward(step, views, to_device(tokens, accelerator.device), targets)
         if config.clip_gradient:
             accelerator.clip_grad_norm_(model.trainable().values(), config.clip_gradient)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
+        readings.add(step + 1, losses | {"lr": float(schedule.get_last_lr()[0])})
 
-        values = {name: float(value.detach()) for name, value in losses.items()}
-        values["lr"] = float(schedule.get_last_lr()[0])
         evaluates = (step + 1) % config.eval_every == 0 or step + 1 == steps
-        if validation and evaluates:
-            values |= _validate(model, validation, labels, sentences, accelerator)
-        if journal is not None:
-            journal.write(step + 1, values)
-            if values.get("val_top1", -1.0) > state.best:
-                state.best = values["val_top1"]
-                store("best", about | {"training": {"step": step + 1}, "metrics": _validation_metrics(values)})
-            if evaluates:
-                state.save(step + 1)
-        accelerator.log(values, step=step + 1)
-        latest = values if journal is None else journal.latest
+        if evaluates or readings.due(step + 1):
+            found = gather_object(unreadable) if accelerator.num_processes > 1 else unreadable
+            report_broken(out, found, broken, len(rows), config.max_broken, write=accelerator.is_main_process)
+            unreadable = []
+            for number, values in readings.read():
+                if not math.isfinite(values["loss"]):
+                    raise ConfigError(
+                        f"The loss is not finite at step {number - 1}; lower lr, or resume from the last saved state."
+                    )
+                if number == step + 1 and validation and evaluates:
+                    values |= _validate(model, validation, labels, sentences, accelerator)
+                latest |= values
+                if journal is not None:
+                    journal.write(number, values)
+                accelerator.log(values, step=number)
+        if journal is not None and evaluates:
+            if latest.get("val_top1", -1.0) > state.best:
+                state.best = latest["val_top1"]
+                summary = about | {"training": {"step": step + 1}, "metrics": _validation_metrics(latest)}
+                store("best", summary)
+            state.save(step + 1)
         shown = ", ".join(f"{name} {latest[name]:.3f}" for name in SHOWN if name in latest)
         yield Progress((step + 1) / steps, f"{config.method}, step {step + 1} of {steps}: {shown}")
 
@@ -149,25 +167,9 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     summary = about | {"training": training | {"seconds": state.seconds}}
     if journal is not None:
         journal.events.close()
-        summary["metrics"] = _validation_metrics(journal.latest)
+        summary["metrics"] = _validation_metrics(latest)
         store("model", summary)
     return summary
-
-
-def start_accelerator(config: TrainConfig) -> Accelerator:
-    """Processes, precision and trackers of a run.
-
-    Raises:
-        ConfigError: a tracker that is not installed.
-    """
-    for name in config.trackers:
-        if find_spec(name) is None:
-            raise ConfigError(f"The tracker {name} is not installed; run pip install {name}, or leave it out.")
-    precision = "no" if config.precision == "fp32" else config.precision
-    on_cpu = not torch.accelerator.is_available()  # by default, Accelerate ignores multiple CPU processes
-    accelerator = Accelerator(cpu=on_cpu, mixed_precision=precision, log_with=list(config.trackers) or None)
-    accelerator.init_trackers("ezclip", config=dataclasses.asdict(config) | {"trackers": ", ".join(config.trackers)})
-    return accelerator
 
 
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
@@ -188,8 +190,7 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
             )
     if config.checkpointing:
         enable_activation_checkpointing(model)
-    if config.compile:
-        model.vision.compile()
+    compile_vision(model, config.compile)
     if config.init is not None:
         copy_adapter(model, config.init)
     elif config.prompt_std is not None:
@@ -225,17 +226,20 @@ def _validate(
     model.eval()
     device = accelerator.device
     scores: list[Tensor] = []
-    targets: list[int] = []
+    targets: list[Tensor] = []
     with accelerator.autocast():
-        texts = model.encode_text(tokenize([s[0] for s in sentences], model.context_length)[0].to(device)).float()
+        tokens = model.trimmed(tokenize([s[0] for s in sentences], model.context_length)[0])
+        texts = model.encode_text(tokens.to(device)).float()
         for chunk in torch.arange(len(clips)).split(32):
-            batch = batches.collate([item for i in chunk if not (item := clips[0, int(i)]).unreadable])
-            if not batch.frames:
+            items = [item for i in chunk if not (item := clips[0, int(i)]).unreadable]
+            if not items:
                 continue
-            frames = model.encode_video(model.normalise(batches.views_of(clips, batch, device))).float()
+            batch = batches.collate(items)
+            views = batches.views_of(batch, model.image_size, device)
+            frames = model.encode_video(model.normalise(views)).float()
             scores.append(model.logits(frames, texts).cpu())
-            targets += batch.targets
-    found = accuracies(torch.cat(scores), torch.tensor(targets), labels, partners_of(clips.rows))
+            targets.append(batch.targets)
+    found = accuracies(torch.cat(scores), torch.cat(targets), labels, partners_of(clips.rows))
     return {f"val_{k}": found[k] for k in ("top1", "within_pairs") if k in found}
 
 

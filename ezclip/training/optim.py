@@ -20,6 +20,7 @@ def warmup_cosine(
     steps: int,
     starts: list[int] | None = None,
     final: float = 0.0,
+    every: int = 1,
 ) -> LambdaLR:
     """Factor of a group's rate: 0 before its start, linear growth over ``warmup`` steps, a cosine to ``final``.
 
@@ -29,9 +30,11 @@ def warmup_cosine(
         steps: of the whole run; the cosine ends there.
         starts: a step for each group; None starts all at 0.
         final: the last factor, in [0, 1]; 1 is a constant rate.
+        every: steps for which a factor is kept (10 in the release).
     """
 
     def factor(start: int, step: int) -> float:
+        step -= step % every
         if step < start:
             return 0.0
         if step < start + warmup:

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -16,16 +17,20 @@ from ezclip.checkpoints.catalog import BACKBONE
 from ezclip.checkpoints.store import load_backbone, save_backbone
 from ezclip.config import PretrainConfig
 from ezclip.data.tabletop.stills import stills, zero_shot_prompts
+from ezclip.errors import ConfigError
 from ezclip.files import write_json
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.text import trimmed
 from ezclip.progress import Progress, Steps, within
 from ezclip.text.tokens import tokenize
+from ezclip.training.device import Readings, compile_vision, start_accelerator
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
+from ezclip.training.step import gather
 from ezclip.types import Document, stored_size
-from ezclip.video.transforms import resize_short_side, view
+from ezclip.video.transforms import resize_short_side, to_device, view
 
 _WORKERS, _CHUNK = 2, 1000  # processes that draw stills, and how many of them each draws at a time
 DRAWN = 0.1  # fraction of the work after which the stills are drawn
@@ -34,11 +39,16 @@ DRAWN = 0.1  # fraction of the work after which the stills are drawn
 def pretrain(config: PretrainConfig) -> Steps[Document]:
     """Draw the stills, train, test and write backbone.safetensors, pretrain.json and metrics.jsonl into ``config.out``.
 
-    Equal captions in a batch are positives of each other.
+    Equal captions in a batch are positives of each other. Several processes each draw all stills, and the loss is that
+    of the global batch.
 
     Returns:
         What pretrain.json holds: the configuration, wall seconds, and the zero-shot accuracies in [0, 1].
     """
+    accelerator = start_accelerator("bf16")
+    device, main, world = accelerator.device, accelerator.is_main_process, accelerator.num_processes
+    if config.batch_size % world:
+        raise ConfigError(f"batch_size {config.batch_size} is not a multiple of {world} processes; change one.")
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
@@ -50,33 +60,41 @@ def pretrain(config: PretrainConfig) -> Steps[Document]:
     backbone = load_backbone(Path(config.init) / BACKBONE) if config.init else _fresh(config)
     model = build_ezclip(backbone, "clip", num_frames=1).train()
     torch.nn.init.constant_(model.logit_scale, float(np.log(1 / 0.07)))  # CLIP's initial value, also with init
-    if config.compile:
-        model.vision.compile()
+    compile_vision(model, config.compile)
     parameters = [p.requires_grad_() for p in model.parameters()]
     optimiser = adamw(
         [{"params": parameters, "lr": config.lr}], weight_decay=config.weight_decay, betas=(0.9, 0.98), eps=1e-6
     )
     schedule = warmup_cosine(optimiser, warmup=max(1, int(config.warmup * config.steps)), steps=config.steps)
-    with (out / "metrics.jsonl").open("w") as metrics:
-        for step, rows in enumerate(_batches(len(captions), config)):
-            pixels = model.normalise(_random_crops(pictures[rows], config.sizes.image_size))
+    wrapped, optimiser = accelerator.prepare(model, optimiser)
+    readings, shown = Readings(device, config.log_every), ""
+    own = slice(accelerator.process_index, None, world)
+    with (out / "metrics.jsonl").open("w") if main else nullcontext() as metrics:
+        for step, rows in enumerate(_batches(len(captions), config), 1):
             label = torch.from_numpy(ids[rows])
-            with torch.autocast("cpu", torch.bfloat16):
-                images = model.vision(pixels.unsqueeze(1))[:, 0]
-                texts = model.encode_text(tokens[label])
-            cosine = F.normalize(images.float(), dim=-1) @ F.normalize(texts.float(), dim=-1).T
+            crops = _random_crops(pictures, rows, config.sizes.image_size, own)
+            pixels = model.normalise(to_device(crops, device)).unsqueeze(1)
+            images, texts = wrapped(pixels, to_device(trimmed(tokens[label[own]]), device))
+            label = to_device(torch.cat([label[i::world] for i in range(world)]), device)  # in the order of ``gather``
+            images, texts = gather(images[:, 0].float()), gather(texts.float())
+            cosine = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
             of_images, of_texts = in_batch_kl(model.logit_scale.exp() * cosine, label)
             loss = (of_images + of_texts) / 2
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            accelerator.backward(loss)
+            accelerator.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
             with torch.no_grad():
                 model.logit_scale.clamp_(max=float(np.log(100)))
-            share = DRAWN + (1 - DRAWN) * (step + 1) / config.steps
-            yield Progress(share, f"pretraining, step {step + 1} of {config.steps}: loss {loss.item():.3f}")
-            metrics.write(json.dumps({"step": step, "loss": loss.item()}) + "\n")
+            readings.add(step - 1, {"loss": loss})
+            if readings.due(step) or step == config.steps:
+                for number, values in readings.read():
+                    shown = f": loss {values['loss']:.3f}"
+                    if metrics is not None:
+                        metrics.write(json.dumps({"step": number} | values) + "\n")
+            share = DRAWN + (1 - DRAWN) * step / config.steps
+            yield Progress(share, f"pretraining, step {step} of {config.steps}{shown}")
 
     model.eval()
     if config.logit_scale is not None:
@@ -86,8 +104,9 @@ def pretrain(config: PretrainConfig) -> Steps[Document]:
         "seconds": round(time.monotonic() - start, 1),
         "zero_shot": zero_shot(model, seed=config.seed + 999_983, count=config.test_stills),
     }
-    save_backbone(Backbone(config.name, backbone.config, backbone.clip), out / BACKBONE)
-    write_json(out / "pretrain.json", result)
+    if main:
+        save_backbone(Backbone(config.name, backbone.config, backbone.clip), out / BACKBONE)
+        write_json(out / "pretrain.json", result)
     return result
 
 
@@ -96,11 +115,12 @@ def zero_shot(model: EZCLIP, *, seed: int, count: int) -> dict[str, float]:
     """Top-1 accuracy for the colour and for the kind of the thing in ``count`` single-object stills, each in [0, 1]."""
     drawn = list(stills(count, seed, only_single=True))
     pictures = np.stack([np.asarray(picture) for picture, _, _ in drawn])
-    pixels = model.normalise(view(pictures, model.image_size))
-    images = torch.cat([model.vision(chunk.unsqueeze(1)) for chunk in pixels.split(100)])  # (count, 1, E)
+    device = model.logit_scale.device
+    chunks = view(pictures, model.image_size).unsqueeze(1).split(100)
+    images = torch.cat([model.encode_video(model.normalise(to_device(c, device))) for c in chunks])  # (count, 1, E)
     accuracy = {}
     for position, (what, sentences) in enumerate(zero_shot_prompts().items()):
-        best = model.logits(images, model.encode_text(tokenize(sentences)[0])).argmax(dim=1).tolist()
+        best = model.logits(images, model.encode_text(tokenize(sentences)[0].to(device))).argmax(dim=1).tolist()
         right = [name.split()[position] in sentences[b].split() for (_, _, name), b in zip(drawn, best)]
         accuracy[what] = sum(right) / count
     return accuracy
@@ -148,9 +168,9 @@ def _batches(count: int, config: PretrainConfig) -> Iterator[np.ndarray]:
         order = order[config.batch_size :]
 
 
-def _random_crops(planes: np.ndarray, size: int) -> Tensor:
-    """A crop of each picture at its own random place, drawn from torch's generator."""
-    room = planes.shape[-1] - size + 1
-    places = torch.randint(room, (len(planes), 2)).tolist()
-    crops = [plane[:, y : y + size, x : x + size] for plane, (y, x) in zip(planes, places, strict=True)]
-    return torch.from_numpy(np.stack(crops))
+def _random_crops(pictures: np.ndarray, rows: np.ndarray, size: int, own: slice) -> Tensor:
+    """A crop of each of one's ``own`` rows at its own random place, all places drawn from torch's generator."""
+    room = pictures.shape[-1] - size + 1
+    places = torch.randint(room, (len(rows), 2)).tolist()
+    pairs = zip(rows[own], places[own], strict=True)
+    return torch.from_numpy(np.stack([pictures[row, :, y : y + size, x : x + size] for row, (y, x) in pairs]))

@@ -21,7 +21,7 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.types import Document
 
 # fields of TrainConfig that do not change what is learned: a run resumes with other values
-RUNTIME = {"out", "checkpointing", "micro_batch", "cache", "workers", "keep", "max_broken", "trackers"}
+RUNTIME = {"out", "checkpointing", "micro_batch", "cache", "workers", "log_every", "keep", "max_broken", "trackers"}
 log = logging.getLogger(__name__)
 
 

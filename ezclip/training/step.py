@@ -63,6 +63,9 @@ class Step:
         parts = views.split(self.micro_batch)
         last = len(parts) - 1
         targets = self._gather_targets(targets)
+        if self.config.compile == "graphs":  # gradients of a graph lie in its memory, which the next part overwrites
+            for parameter in self.model.trainable().values():
+                parameter.grad = torch.zeros_like(parameter)
 
         def embed(i: int) -> tuple[Tensor, Tensor | None]:
             """(m, 1 or 2, T, E) of part i, 2 with static copies; with the last part also the texts."""
@@ -95,7 +98,8 @@ class Step:
         pixels = self.model.normalise(views)
         kinds = torch.stack([pixels, static_copy(pixels)] if self.calibrate else [pixels], dim=1)
         frames, texts = network(kinds.flatten(0, 1), tokens)
-        return frames.float().unflatten(0, kinds.shape[:2]), None if texts is None else texts.float()
+        frames = frames.to(torch.float32, copy=True)  # those of a CUDA graph are overwritten by the next part
+        return frames.unflatten(0, kinds.shape[:2]), None if texts is None else texts.float()
 
     def _losses(self, frames: Tensor, texts: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
         assert texts is not None

@@ -75,3 +75,8 @@ def static_copy(pixels: Tensor) -> Tensor:
     """Videos (B, T, 3, S, S) in which nothing moves: each one's middle frame T times, without a copy in memory."""
     T = pixels.shape[1]
     return pixels[:, T // 2 : T // 2 + 1].expand_as(pixels)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor in main memory on a device; a GPU copies it while the program goes on, so that nothing waits."""
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)

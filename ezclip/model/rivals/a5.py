@@ -41,12 +41,13 @@ class FramedText(TextEncoder):
         """Token ids of bare names (C, L) int64 -> (C, E); L is at most the context length minus prefix and postfix."""
         n = tokens.argmax(dim=-1, keepdim=True)  # (C, 1)
         end = n + self.prefix + self.postfix
-        row = torch.arange(int(end.max()) + 1, device=tokens.device)  # (L',)
+        length = min(tokens.shape[1] + self.prefix + self.postfix, len(self.learned))
+        row = torch.arange(length, device=tokens.device)  # (L',)
         source = torch.where(row == end, n, row - self.prefix)  # row of ``tokens`` that row j shows
         named = (row == 0) | (row == end) | ((source >= 1) & (source < n))
         shown = self.token_embedding(tokens.gather(1, source.clamp(0, tokens.shape[1] - 1)))
         shown[:, 0] = self.token_embedding(tokens[:, 0])
-        return self.read(torch.where(named.unsqueeze(-1), shown, self.learned[: len(row)]), end[:, 0])
+        return self.read(torch.where(named.unsqueeze(-1), shown, self.learned[:length]), end[:, 0])
 
 
 def build_a5(

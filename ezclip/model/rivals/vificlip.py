@@ -66,7 +66,7 @@ class PromptedText(TextEncoder):
         if self.learned is None:
             return super().forward(tokens)
         end = tokens.argmax(dim=-1)
-        rows = self.token_embedding(tokens[:, : int(end.max()) + 1])
+        rows = self.token_embedding(tokens[:, : len(self.positional_embedding) - len(self.learned)])
         learned = self.learned.expand(len(rows), -1, -1)
         return self.read(torch.cat([rows[:, :1], learned, rows[:, 1:]], dim=1), end + len(self.learned))
 

@@ -119,12 +119,13 @@ def score_clips(predictor: Predictor, clips: np.ndarray, texts: Tensor) -> np.nd
     import torch
 
     from ezclip.model.interface import class_scores
+    from ezclip.video.transforms import to_device
 
     model = predictor.model
     with torch.inference_mode():
         forwards = torch.stack([model.view(clip) for clip in clips])
         both = torch.stack([forwards, forwards.flip(1)], dim=1).flatten(0, 1)  # (KINDS, T, 3, S, S)
-        video = model.encode(model.normalise(both.to(predictor.device)))
+        video = model.encode(model.normalise(to_device(both, predictor.device)))
         return class_scores(model.scores(video, texts), KINDS).cpu().numpy()
 
 

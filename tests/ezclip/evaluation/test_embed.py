@@ -4,6 +4,9 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +15,18 @@ import torch
 
 from ezclip.cli import main
 from ezclip.data.dataset import Views
-from ezclip.data.manifest import read_rows
-from ezclip.errors import ConfigError
-from ezclip.evaluation.embed import ViewCount, embed, read_shards, write_shards
+from ezclip.data.manifest import Row, read_rows
+from ezclip.errors import ConfigError, UserError
+from ezclip.evaluation.embed import Encoder, ViewCount, embed, read_shards, write_shards
 from ezclip.evaluation.run import score
+from ezclip.model.backbone import Backbone
+from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
 from ezclip.types import Preprocessing
 from ezclip.video.sampling import segment_centres, segment_points
 from ezclip.video.transforms import crops, view
-from tests.conftest import write_video
+from tests.conftest import make_model, write_video
 
 ROOT = Path(__file__).parents[3]
 
@@ -50,6 +55,7 @@ def test_shards_hold_what_the_videos_hold_and_are_completed(
     arguments = ("embed", str(manifest), "--out", str(out), "--shard-size", "7", "--workers", "1")
     index = run_json(capsys, *arguments)
     count = len(read_rows(manifest))
+    assert 0 <= index["device_waits"] < 1
     assert (index["clips"], index["shards"]) == (count, -(-count // 7))
     from_videos = run_json(capsys, "evaluate", "--data", str(manifest))
     assert run_json(capsys, "evaluate", "--data", str(out)) == from_videos
@@ -144,3 +150,75 @@ def test_clips_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
     (part,) = read_shards(tmp_path / "out", predictor.identity)
     assert [row.path.parts[-3] for row in part.rows] == ["first"] and len(part.frames) == 1
     assert [row.path.parts[-3] for row, _ in part.skipped] == ["second"]
+
+
+ROWS = [Row(Path(f"{i}.mp4"), "waving") for i in range(16)]
+ENCODE = EZCLIP.encode_video
+
+
+def small_gpu(limit: int, sizes: list[int]) -> Callable[[EZCLIP, torch.Tensor], torch.Tensor]:
+    """``encode_video`` on a GPU whose memory holds ``limit`` views; ``sizes`` receives what it was given."""
+
+    def encode(model: EZCLIP, pixels: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(pixels))
+        if len(pixels) > limit:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory.")
+        return ENCODE(model, pixels)
+
+    return encode
+
+
+def test_a_batch_is_halved_until_it_fits(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(make_model(backbone, "ezclip"), "tiny")
+    clips = torch.randint(0, 256, (16, 1, 8, 3, 32, 32), dtype=torch.uint8)
+    monkeypatch.setattr(Views, "__getitem__", lambda _, index: clips[index])
+    (whole,) = embed(predictor, ROWS[:8], batch_size=8, static=True)
+    sizes: list[int] = []
+    monkeypatch.setattr(EZCLIP, "encode_video", small_gpu(2, sizes))
+    encoder = Encoder(predictor, 8)
+    (parts,) = embed(predictor, ROWS[:8], batch_size=8, static=True, encoder=encoder)
+    assert sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2] and encoder.size == 2, "static copies begin with the size that fits"
+    torch.testing.assert_close(parts.frames, whole.frames, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(parts.static, whole.static, atol=1e-4, rtol=1e-4)
+    monkeypatch.setattr(EZCLIP, "encode_video", small_gpu(0, sizes))
+    with pytest.raises(UserError, match="Not even one view"):
+        list(embed(predictor, ROWS[:1]))
+
+
+def test_clips_are_decoded_while_the_model_computes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = Predictor(make_model(backbone, "base"), "tiny")
+    ahead = threading.Event()
+
+    def decode(views: Views, index: int) -> torch.Tensor | str:
+        if index == 6:
+            ahead.set()
+        return "damaged" if index == 5 else torch.full((1, 8, 3, 32, 32), index, dtype=torch.uint8)
+
+    def compute(model: EZCLIP, pixels: torch.Tensor) -> torch.Tensor:
+        assert ahead.wait(20), "the second batch is not decoded before the first one is done"
+        time.sleep(0.05)
+        return pixels.mean((2, 3, 4)).unsqueeze(-1)
+
+    monkeypatch.setattr(Views, "__getitem__", decode)
+    monkeypatch.setattr(EZCLIP, "encode_video", compute)
+    encoder = Encoder(predictor, 4)
+    parts = list(embed(predictor, ROWS, batch_size=4, workers=2, encoder=encoder))
+    assert [len(part.rows) for part in parts] == [4, 3, 4, 4] and parts[1].skipped == [(ROWS[5], "damaged")]
+    assert (torch.cat([part.frames[:, 0, 0, 0] for part in parts]).diff() > 0).all(), "clips come in their order"
+    assert 4 * 0.05 <= encoder.busy <= encoder.seconds
+    assert encoder.waiting == pytest.approx(1 - encoder.busy / encoder.seconds)
+
+
+def test_leaving_early_ends_the_decoding(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[int] = []
+
+    def decode(views: Views, index: int) -> str:
+        decoded.append(index)
+        return "damaged"
+
+    monkeypatch.setattr(Views, "__getitem__", decode)
+    parts = embed(Predictor(make_model(backbone, "base"), "tiny"), ROWS * 100, batch_size=4, workers=1)
+    next(parts)
+    parts.close()  # type: ignore[attr-defined]
+    time.sleep(0.1)
+    assert len(decoded) <= 3 * 4 + 1

@@ -37,3 +37,15 @@ def test_a_cosine_that_ends_above_zero(final: float, rates: list[float]) -> None
         optimiser.step()
         schedule.step()
     assert found == pytest.approx(rates)  # warm-up, top, half of the fall, end
+
+
+def test_a_rate_is_kept_for_several_steps() -> None:
+    optimiser = adamw([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1.0}], **ADAMW)
+    schedule = warmup_cosine(optimiser, warmup=4, steps=20, every=3)
+    rates = []
+    for _ in range(9):
+        rates += schedule.get_last_lr()
+        optimiser.step()
+        schedule.step()
+    # those of steps 0 and 3 of the warm-up and of step 6, two of the 16 that fall
+    assert rates == pytest.approx([0.25] * 3 + [1.0] * 3 + [0.9619398] * 3)

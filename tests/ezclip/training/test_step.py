@@ -1,8 +1,10 @@
 """The gradients of a step: one process or two, the batch at once or in parts, always the same."""
 
+import copy
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,16 +14,22 @@ import pytest
 import torch
 from accelerate import Accelerator
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from ezclip.config import TrainConfig
+from ezclip.data.augmentation import Augmentation
+from ezclip.data.dataset import Item
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
-from ezclip.model.builders import build_ezclip
+from ezclip.model.builders import build_ezclip, frozen_in_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.training import batches
-from ezclip.training.loop import enable_activation_checkpointing
+from ezclip.training.device import Readings, start_accelerator
+from ezclip.training.loop import enable_activation_checkpointing, parameter_groups
 from ezclip.training.losses import in_batch_kl
+from ezclip.training.optim import adamw
 from ezclip.training.step import Step
+from ezclip.video.transforms import to_device
 from tests.conftest import make_model
 
 ROOT = Path(__file__).parents[3]
@@ -80,17 +88,21 @@ def test_in_batch_encodes_one_text_for_each_clip(backbone: Backbone) -> None:
     assert losses["accuracy"] == right.float().mean()
 
 
+def batch_of(seeds: list[int], targets: list[int]) -> batches.Batch:
+    return batches.Batch(torch.empty(0), torch.empty(0), None, seeds, torch.tensor(targets), [])
+
+
 def test_texts_are_drawn_for_each_clip_or_each_class() -> None:
     sentences = [[f"{word} {i}" for i in range(16)] for word in ("red", "blue")]
-    batch = batches.Batch([], list(range(40)), [0, 1] * 20, [])
+    batch = batch_of(list(range(40)), [0, 1] * 20)
     drawn = batches.draw_tokens(replace(CONFIG, contrastive="in_batch"), sentences, 0, batch)
-    assert drawn.shape == (40, 77)
+    assert drawn.shape == (40, 5), "cut after the end of the longest text"
     assert len(drawn[::2].unique(dim=0)) > 8, "clips of one class draw their own texts"
     assert not {tuple(row) for row in drawn[::2].tolist()} & {tuple(row) for row in drawn[1::2].tolist()}
-    part = batches.Batch([], [5], [1], [])
+    part = batch_of([5], [1])
     again = batches.draw_tokens(replace(CONFIG, contrastive="in_batch"), sentences, 9, part)
     assert torch.equal(again[0], drawn[5]), "a clip's draw depends on nothing else"
-    assert batches.draw_tokens(CONFIG, sentences, 0, batch).shape == (2, 77)
+    assert batches.draw_tokens(CONFIG, sentences, 0, batch).shape == (2, 5)
 
 
 def test_parts_are_embedded_again_with_the_same_dropout(backbone: Backbone) -> None:
@@ -193,3 +205,93 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
             assert done.returncode == 0, done.stderr
             grads.append(torch.load(out, weights_only=True))
         assert_close(*grads)
+
+
+def test_frozen_weights_in_bf16_change_no_number(backbone: Backbone) -> None:
+    """Autocast casts them anyway."""
+    found = []
+    for stored in (False, True):
+        model = make_model(copy.deepcopy(backbone), "ezclip").train()
+        if stored:
+            frozen_in_bf16(model)
+            kinds = {p.dtype for p in model.trainable().values()}, model.vision.blocks[0].mlp[0].weight.dtype
+            assert kinds == ({torch.float32}, torch.bfloat16)
+        accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+        wrapped = accelerator.prepare(model)
+        losses = Step(model, wrapped, accelerator, replace(CONFIG, micro_batch=4))(7, VIEWS, TOKENS, TARGETS)
+        found.append(losses | {name: p.grad for name, p in model.trainable().items() if p.grad is not None})
+    assert found[0].keys() == found[1].keys() and len(found[0]) > 20
+    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+
+
+def release_batch() -> batches.Batch:
+    """Four clips with the release's augmentation, drawn but not yet applied."""
+    augment = Augmentation("release", 32, flip=True)
+    clips = torch.randint(0, 256, (4, 8, 3, 40, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(6))
+    return batches.collate([Item(*augment(clip, i), i, int(t), []) for i, (clip, t) in enumerate(zip(clips, TARGETS))])
+
+
+def whole_step(model: EZCLIP, accelerator: Accelerator, config: TrainConfig, readings: Readings) -> Callable[[], None]:
+    """One step of the loop from a batch to its metrics, which are not read."""
+    optimiser = adamw(parameter_groups(model, config), weight_decay=0.2, betas=(0.9, 0.98), eps=1e-8)
+    wrapped, optimiser = accelerator.prepare(model, optimiser)
+    backward, batch, device = Step(model, wrapped, accelerator, config), release_batch(), accelerator.device
+
+    def step() -> None:
+        views = batches.views_of(batch, model.image_size, device)
+        losses = backward(7, views, to_device(TOKENS, device), to_device(batch.targets, device))
+        accelerator.clip_grad_norm_(model.trainable().values(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad()
+        readings.add(1, losses)
+
+    return step
+
+
+READS = {"aten::nonzero", "aten::is_nonzero", "aten::masked_select", "aten::equal"}  # besides item; all wait for a GPU
+
+
+@pytest.mark.parametrize("micro_batch", [4, 2])
+@pytest.mark.parametrize("reading", ["released", "calibrated"])
+def test_no_value_is_read_in_a_step(backbone: Backbone, micro_batch: int, reading: Any) -> None:
+    model = make_model(copy.deepcopy(backbone), "ezclip").train()
+    readings = Readings(torch.device("cuda"), every=10)
+    config = replace(CONFIG, reading=reading, micro_batch=micro_batch, clip_gradient=1.0)
+    step = whole_step(model, Accelerator(cpu=True), config, readings)
+    step()
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        step()
+    counts = {event.key: event.count for event in seen.key_averages()}
+    # AdamW's kernel for CPUs reads the step of each tensor; the one for GPUs does not
+    assert counts["aten::linear"] > 0 and counts["aten::item"] == len(model.trainable())
+    assert not counts.keys() & READS
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        values = [values for _, values in readings.read()]
+    assert len(values) == 2 and all(isinstance(v, float) for v in values[0].values())
+    assert sum(event.count for event in seen.key_averages() if event.key == "aten::stack") == 1, "one reading for all"
+
+
+def test_metrics_are_read_each_step_on_a_cpu_and_together_on_a_gpu() -> None:
+    cpu, gpu = (Readings(torch.device(kind), every=3) for kind in ("cpu", "cuda"))
+    assert [cpu.due(step) for step in (1, 2, 3)] == [True, True, True]
+    assert [gpu.due(step) for step in (1, 2, 3)] == [False, False, True]
+    for step in (1, 2):
+        gpu.add(step, {"loss": torch.tensor(0.5 * step), "lr": 0.25})
+    assert list(gpu.read()) == [(1, {"loss": 0.5, "lr": 0.25}), (2, {"loss": 1.0, "lr": 0.25})]
+    assert list(gpu.read()) == []
+
+
+@pytest.mark.cuda
+def test_no_step_waits_for_the_gpu(backbone: Backbone) -> None:
+    model = make_model(copy.deepcopy(backbone), "ezclip").train()
+    accelerator = start_accelerator("bf16")
+    frozen_in_bf16(model)
+    readings = Readings(accelerator.device, every=10)
+    step = whole_step(model, accelerator, replace(CONFIG, precision="bf16", micro_batch=2), readings)
+    step()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert [values["loss"] > 0 for _, values in readings.read()] == [True, True]
