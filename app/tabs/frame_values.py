@@ -23,7 +23,7 @@ def frame_values(services: Services, state: gr.State, stage: gr.HTML) -> None:
     """Lay out the buttons and register their handlers; the values are drawn on the stage."""
     with gr.Row():
         run = {game: gr.Button(title, size="sm", elem_id=f"frames-{game}") for game, title in BUTTONS.items()}
-        cancel = gr.Button("Cancel", size="sm", elem_id="frames-cancel", min_width=80)
+        cancel = gr.Button("Cancel", size="sm", elem_id="frame-values-cancel", min_width=80)
     told = gr.HTML("", elem_id="frames-told")
 
     def work(game: str, analysis: Analysis | None) -> Steps[Any]:

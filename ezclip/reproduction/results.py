@@ -238,13 +238,13 @@ def _static_bias(found: Found, report: Document) -> str:
         values = [_percent(found["single_frames"][name]) for found in models.values()]
         measures.append([f"original, {name.replace('_', ' ')}", *values, reference])
     note = (
-        f"{versions['original']['n']} clips of the {len(MOTIONS_OF_THINGS)} motions in which objects move, each in six versions "
-        "(`ezclip synth --split static`), classified among all classes; 95 % bootstrap intervals over clips. `stripes`: "
-        "the moving objects on a background of sinusoidal stripes (SCUBA); `still stripes`: one frame of that, repeated "
-        "(SCUFO); `conflicting foreground`: stripes plus static objects from a clip of another motion; `action swap`: "
-        "the moving objects on the background of another motion's clip (HAT). Contrasted accuracy: right on `stripes` "
-        "and wrong on `still stripes`. Any frame: at least one single frame is classified correctly, an upper bound for "
-        "any method that picks one frame."
+        f"{versions['original']['n']} clips of the {len(MOTIONS_OF_THINGS)} motions in which objects move, each in six "
+        "versions (`ezclip synth --split static`), classified among all classes; 95 % bootstrap intervals over clips. "
+        "`stripes`: the moving objects on a background of sinusoidal stripes (SCUBA); `still stripes`: one frame of "
+        "that, repeated (SCUFO); `conflicting foreground`: stripes plus static objects from a clip of another motion; "
+        "`action swap`: the moving objects on the background of another motion's clip (HAT). Contrasted accuracy: "
+        "right on `stripes` and wrong on `still stripes`. Any frame: at least one single frame is classified "
+        "correctly, an upper bound for any method that picks one frame."
     )
     sheet = "![versions of three scenes](results/tabletop/static_bias.webp)"
     return f"{title}\n\n{note}\n\n{_markdown(rows)}\n\n{_markdown(measures)}\n\n{sheet}"

@@ -122,9 +122,9 @@ def test_explain(run: Run, clip: Path, tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     assert set(answer) == {
         "clip", "model", "baseline", "label", "method", "dtype", "files", "influence", "scores", "faithfulness",
-        "shapley", "words",
+        "shapley", "words", "tokens",
     }  # fmt: skip
-    assert answer["shapley"] is answer["words"] is None
+    assert answer["shapley"] is answer["words"] is answer["tokens"] is None
     np.testing.assert_allclose(np.sum(answer["influence"], axis=1), 1, atol=1e-5)
     assert {p.name for p in tmp_path.iterdir()} == {"strip.png", "influence.png", "maps.npz"}
     maps = np.load(tmp_path / "maps.npz")

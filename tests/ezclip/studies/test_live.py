@@ -63,7 +63,7 @@ def test_a_stream_over_the_network() -> None:
     address = "tcp://127.0.0.1:17991"
 
     def send() -> None:
-        for _ in range(50):
+        for _ in range(300):  # the reader starts a process first
             try:
                 out = av.open(address, "w", format="mpegts")
                 break
