@@ -156,7 +156,7 @@ def build_app(services: Services) -> gr.Blocks:
         def turn(analysis: Analysis | None) -> Iterator[Any]:
             """The other orders of the frames, for the stage and the export."""
             if analysis is not None:
-                watch = Watch(services.in_turn(analysis.in_all_directions, long=False))
+                watch = Watch(services.in_turn(analysis.in_all_directions))
                 for step in watch:
                     yield gr.skip(), stage(step.partial) if step.partial else gr.skip()
                 yield watch.result, gr.skip()

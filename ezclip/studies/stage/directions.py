@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ezclip.explanation.methods import MapSettings
-from ezclip.progress import Progress, Steps
+from ezclip.progress import Progress, Steps, in_thread, within
 from ezclip.studies.host import Host
 from ezclip.types import Attribution, Clip, Prediction
 
@@ -57,11 +58,15 @@ def in_all_directions(host: Host, analysis: Any) -> Steps[dict[str, list[Turned]
     for i, direction in enumerate(OTHERS):
         found[direction] = []
         for result in analysis.results:
-            yield Progress(i / len(OTHERS), f"{result.name}: frames {direction}")
+            which = f"{result.name}: frames {direction}"
+            yield Progress(i / len(OTHERS), which)
             predictor = host.predictor(result.name)
             encoded, texts = host.encode(predictor, turned(clip, direction)), study.prompt_texts(predictor, names)
             options = {"method": study["method"], "settings": settings, "texts": texts[analysis.target]}
             ranked = predictor.rank(encoded.video, names, texts)
-            found[direction].append(Turned(result.name, ranked, explain_clip(predictor, encoded, **options)))
+            explain = partial(explain_clip, predictor, encoded, **options)
+            steps = in_thread(lambda report, explain=explain: explain(report=report), which)
+            attribution = yield from within(steps, i / len(OTHERS), (i + 1) / len(OTHERS))
+            found[direction].append(Turned(result.name, ranked, attribution))
         yield Progress((i + 1) / len(OTHERS), f"frames {direction}", partial=dict(found))
     return found
