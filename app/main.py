@@ -70,15 +70,22 @@ _REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
 # If the results are below the window, as on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
-# Opens a tab and remembers it, in the browser, so that quick choices stay in order. More opens what was open under it.
-_OPEN_TAB = """(chosen, under) => { const u = new URL(location), tab = chosen == 'more' ? under : chosen;
-    if ((u.searchParams.get('tab') || 'see') != tab) { u.searchParams.set('tab', tab); history.pushState(null, '', u) }
+# Opens the tab that the address names, in the browser, so that quick choices stay in order.
+_OPEN_TAB = """() => { const tab = new URL(location).searchParams.get('tab') || 'see';
     const update = values => ({__type__: 'update', ...values});
-    return [update({selected: tab}), update(chosen == 'more' ? {value: 'more'} : {})] }"""
+    return [update({selected: tab}), update({value: FIRST.includes(tab) ? tab : 'more'})] }""".replace(
+    "FIRST", json.dumps(texts.FIRST)
+)
 _ON_LOAD = """() => {
     const old = OLD_TABS, u = new URL(location), named = u.searchParams.get('tab');
     if (old[named]) { u.searchParams.set('tab', old[named]); history.replaceState(null, '', u) }
-    // The browser's Back and Forward go through the tabs.
+    // The address says which tab is open: a choice changes it first, and Back and Forward make the choice.
+    addEventListener('input', ({target}) => {
+        if (!target.matches('.ez-tabs input')) return;
+        const more = document.querySelector('#choose-more input:checked'), u = new URL(location);
+        const tab = target.value == 'more' ? more.value : target.value;
+        if ((u.searchParams.get('tab') || 'see') == tab) return;
+        u.searchParams.set('tab', tab); history.pushState(null, '', u) }, true);
     addEventListener('popstate', () => {
         const radio = value => document.querySelector(`.ez-tabs input[value="${value}"]`);
         const one = radio(new URL(location).searchParams.get('tab') || 'see');
@@ -223,9 +230,7 @@ def build_app(services: Services) -> gr.Blocks:
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)
         last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **INSTANT)
-        under = gr.Textbox("more", visible=False)
-        for event, chosen in ((choose, choose), (more, under)):
-            event.input(None, [chosen, more], [tabs_box, choose], js=_OPEN_TAB, **INSTANT)
+        gr.on([choose.input, more.input], None, None, [tabs_box, choose], js=_OPEN_TAB, **INSTANT)
 
         def recall(request: gr.Request) -> list[Any]:
             sample = restored(found, request.query_params)
@@ -246,7 +251,7 @@ def _tabs(services: Services) -> dict[str, str]:
 
 def _tab_choice(services: Services) -> tuple[gr.Radio, gr.Radio]:
     """The tabs by name: the first ones and More, and those under More."""
-    plain: dict[str, Any] = {"show_label": False, "elem_classes": "ez-tabs"}
+    plain: dict[str, Any] = {"show_label": False, "elem_classes": "ez-tabs", "interactive": True}
     first = [*((texts.TABS[tab], tab) for tab in texts.FIRST), ("More", "more")]
     rest = [(title, tab) for tab, title in _tabs(services).items() if tab not in texts.FIRST]
     choose = gr.Radio(first, value=texts.FIRST[0], label="Results", elem_id="choose-tab", **plain)

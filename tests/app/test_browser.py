@@ -289,6 +289,7 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
     expect(page.locator("#strip tbody tr")).to_have_count(3)
     page.locator("#strip tbody td[data-t='4']").first.click()
     hidden = """() => { const row = document.querySelector('#strip tbody tr'), name = row.querySelector('th');
+        document.querySelector('.ez-strip').scrollLeft = 0;
         return row.querySelector('td').getBoundingClientRect().left < name.getBoundingClientRect().right - 1 }"""
     assert not page.evaluate(hidden), "the names of rows cover the first frame"
 

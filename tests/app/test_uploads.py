@@ -10,7 +10,7 @@ import torch
 from app.actions import uploads
 from app.services import Services
 from ezclip.errors import UserError
-from ezclip.evaluation.embed import _encode, embed
+from ezclip.evaluation.embed import Encoder, embed
 from ezclip.progress import Progress, Steps, finish
 from ezclip.studies.classes import ClassStudy, Evaluate
 from tests.conftest import write_video
@@ -80,10 +80,8 @@ def test_classes_of_an_uploaded_folder(services: Services, tmp_path: Path) -> No
 def test_a_cancelled_zip_goes_on_where_it_stopped(
     services: Services, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoded = []
-    monkeypatch.setattr(
-        "ezclip.evaluation.embed._encode", lambda p, clips, static: encoded.extend(clips) or _encode(p, clips, static)
-    )
+    encoded, start = [], Encoder.start
+    monkeypatch.setattr(Encoder, "start", lambda self, clips, *rest: encoded.extend(clips) or start(self, clips, *rest))
     folder = uploads.unpacked_zip(services, str(archive))
     first = evaluate(services, folder, *PAIR)
     while not encoded:

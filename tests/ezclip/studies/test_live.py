@@ -64,14 +64,15 @@ def test_a_stream_over_the_network() -> None:
 
     def send() -> None:
         for _ in range(300):  # the reader starts a process first
+            out = av.open(address, "w", format="mpegts")
+            stream = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast"})
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             try:
-                out = av.open(address, "w", format="mpegts")
+                out.start_encoding()  # connects
                 break
             except OSError:
                 time.sleep(0.1)
         with out:
-            stream = out.add_stream("libx264", rate=25, options={"tune": "zerolatency", "preset": "ultrafast"})
-            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
             for i in range(75):
                 out.mux(stream.encode(av.VideoFrame.from_ndarray(picture(3 * i))))
                 time.sleep(0.02)
