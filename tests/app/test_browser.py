@@ -305,8 +305,12 @@ def test_every_tab_fits_a_phone_and_can_be_read(open_page: Opener, theme: str) -
         faint = page.evaluate(FAINT)
         assert not faint, (tab, faint[:5])
         if tab in FIRST:
-            found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-            severe = [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+            for _ in range(6):  # until results have faded in
+                found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+                severe = [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")]
+                if not severe:
+                    break
+                page.wait_for_timeout(500)
             assert not severe, (tab, severe[:5])
 
     walk(page, look)
