@@ -25,7 +25,7 @@ def main() -> None:
     from app.main import build_app, launch
     from app.services import Services
 
-    services = Services(device="cpu")
+    services = Services(device="cpu", typed=True)
     demo = build_app(services)
     url = launch(demo, quiet=True)
     with sync_playwright() as playwright:
