@@ -7,6 +7,7 @@ import gradio as gr
 
 from ezclip.parameters import Declared, build, declared
 from ezclip.studies.declaration import Study
+from ezclip.types import Keywords
 
 
 def find(study: type[Study], name: str) -> Declared:
@@ -19,7 +20,7 @@ def control(study: type[Study], name: str, **layout: Any) -> Any:
     one = find(study, name)
     p = one.parameter
     kind: Any = gr.Textbox
-    own: dict[str, Any] = {"label": one.title, "elem_id": name.replace("_", "-"), "value": one.default}
+    own: Keywords = {"label": one.title, "elem_id": name.replace("_", "-"), "value": one.default}
     if p.allowed:
         kind, own["choices"] = gr.Dropdown, list(p.allowed)
     elif isinstance(one.default, bool):
@@ -34,7 +35,7 @@ def control(study: type[Study], name: str, **layout: Any) -> Any:
 def input_of(one: Declared, default: Any, name: str) -> Any:
     """The invisible component that takes a parameter at an endpoint."""
     kind = one.parameter.kind
-    hidden: dict[str, Any] = {"visible": False, "label": name}
+    hidden: Keywords = {"visible": False, "label": name}
     if kind in ("clip", "archive", "example") or kind == "table" and not default:
         return gr.File(**hidden)
     if kind in ("clips", "stream"):

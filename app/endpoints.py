@@ -22,7 +22,7 @@ from ezclip.parameters import Declared, build, declared
 from ezclip.progress import Watch
 from ezclip.studies import STUDIES
 from ezclip.studies.declaration import Alias, Study
-from ezclip.types import Document
+from ezclip.types import Document, Keywords
 from ezclip.video.pictures import PICTURE_SUFFIXES
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def add_endpoints(services: Services) -> None:
     files = gr.File(visible=False, label="files", file_count="multiple")
 
     def add(name: str, action: Callable[..., Any], inputs: list[Any], outputs: Any) -> None:
-        public: dict[str, Any] = {"api_visibility": "public", "api_name": name, "api_description": action.__doc__}
+        public: Keywords = {"api_visibility": "public", "api_name": name, "api_description": action.__doc__}
         gr.Button(visible=False).click(action, inputs, outputs, **(MODEL | public))
 
     for study in STUDIES.values():

@@ -16,17 +16,17 @@ from app.services import JOBS
 from app.zero_gpu import LONG, on_gpu
 from ezclip.errors import UserError, as_user_error
 from ezclip.progress import Steps, Watch, with_time_left
-from ezclip.types import Clip
+from ezclip.types import Clip, Keywords
 
 TOAST = "Invalid input"
 # Where a measurement was cancelled, its progress is replaced.
 UNMEASURED = "html => html?.replaceAll(/measuring faithfulness[^<]*/g, 'not measured')"
 KEPT_SIDE = 480  # pixels of the short side of frames that a page's session keeps
 LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
-PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-INSTANT: dict[str, Any] = PRIVATE | {"queue": False}
-MODEL: dict[str, Any] = PRIVATE | {"concurrency_id": "model", "concurrency_limit": JOBS}
-BACKGROUND: dict[str, Any] = PRIVATE | {"concurrency_id": "background", "concurrency_limit": 1}
+PRIVATE: Keywords = {"api_visibility": "private"}
+INSTANT: Keywords = PRIVATE | {"queue": False}
+MODEL: Keywords = PRIVATE | {"concurrency_id": "model", "concurrency_limit": JOBS}
+BACKGROUND: Keywords = PRIVATE | {"concurrency_id": "background", "concurrency_limit": 1}
 # Gradio's own download button only downloads what it already holds, so a file made on demand would take two clicks.
 _SAVE = """file => { const a = document.createElement('a'); a.href = file.url; a.download = file.orig_name;
     document.body.append(a); a.click(); a.remove() }"""

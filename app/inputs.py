@@ -16,6 +16,7 @@ from app.services import Services
 from app.stage import Sample, sample_gallery
 from app.tabs.opened_clip import CHOOSE
 from ezclip.studies.analysis import Analyse
+from ezclip.types import Keywords
 
 # The player warns about a file that browsers cannot play before its copy is ready.
 _PLAYABLE_NOW = """() => document.querySelectorAll('[data-testid=toast-body]').forEach(toast =>
@@ -35,7 +36,7 @@ document.addEventListener('drop', event => {
 
 def _model_boxes(services: Services) -> tuple[gr.Dropdown, gr.Dropdown]:
     names = services.model_names()
-    free: dict[str, Any] = {"allow_custom_value": services.typed, "info": texts.TYPED if services.typed else None}
+    free: Keywords = {"allow_custom_value": services.typed, "info": texts.TYPED if services.typed else None}
     baseline = gr.Dropdown(names, value=services.baseline, label="Baseline", elem_id="baseline", **free)
     return baseline, gr.Dropdown(names, value=services.default, label="Model", elem_id="model", **free)
 
@@ -54,9 +55,9 @@ class Chooser(NamedTuple):
 
 def chooser(services: Services, found: list[Sample]) -> Chooser:
     """Lay out the row and register its handlers."""
-    as_given: dict[str, Any] = {"format": None, "include_audio": True}  # Gradio converts with ffmpeg, which may lack
+    as_given: Keywords = {"format": None, "include_audio": True}  # Gradio converts with ffmpeg, which may lack
     camera = gr.WebcamOptions(mirror=False)
-    sources: dict[str, Any] = {"sources": ["upload", "webcam"], "webcam_options": camera} | as_given
+    sources: Keywords = {"sources": ["upload", "webcam"], "webcam_options": camera} | as_given
     own = set_text(OWN_SET, services.default)
     with gr.Row(elem_id="inputs"):
         with gr.Column(scale=2, min_width=220, elem_id="own"):
@@ -74,7 +75,7 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
                 label_set = gr.Dropdown(list(SET_TITLES), label="Fill in a label set", elem_id="set")
             with gr.Accordion("Advanced", open=False, elem_id="advanced"):
                 baseline, model = _model_boxes(services)
-                kinds: dict[str, Any] = {"choices": list(TEXTS.items()), "allow_custom_value": True}
+                kinds: Keywords = {"choices": list(TEXTS.items()), "allow_custom_value": True}
                 chosen = gr.Dropdown(
                     value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds
                 )

@@ -49,6 +49,7 @@ from ezclip.progress import Watch, with_time_left
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.stage.document import stage
+from ezclip.types import Keywords
 from ezclip.video.worker import SECONDS
 
 ASSETS = shipped("assets")
@@ -224,7 +225,7 @@ def build_app(services: Services) -> gr.Blocks:
             return ready(), texts.CANCELLED
 
         watched = [controls.labels, controls.baseline, controls.model, controls.texts]
-        options: dict[str, Any] = INSTANT | {"trigger_mode": "always_last", "show_progress": "hidden"}
+        options: Keywords = INSTANT | {"trigger_mode": "always_last", "show_progress": "hidden"}
         gr.on([one.change for one in watched], outdated, [state, *controls], status, **options)
 
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
@@ -251,7 +252,7 @@ def _tabs(services: Services) -> dict[str, str]:
 
 def _tab_choice(services: Services) -> tuple[gr.Radio, gr.Radio]:
     """The tabs by name: the first ones and More, and those under More."""
-    plain: dict[str, Any] = {"show_label": False, "elem_classes": "ez-tabs", "interactive": True}
+    plain: Keywords = {"show_label": False, "elem_classes": "ez-tabs", "interactive": True}
     first = [*((texts.TABS[tab], tab) for tab in texts.FIRST), ("More", "more")]
     rest = [(title, tab) for tab, title in _tabs(services).items() if tab not in texts.FIRST]
     choose = gr.Radio(first, value=texts.FIRST[0], label="Results", elem_id="choose-tab", **plain)
@@ -338,7 +339,7 @@ class App:
 def launch(demo: gr.Blocks, **options: Any) -> str:
     """Open the port and return the page's address; ``options`` replace those of ``gr.Blocks.launch``."""
     demo.queue(default_concurrency_limit=1, max_size=QUEUE)
-    usual: dict[str, Any] = {
+    usual: Keywords = {
         "prevent_thread_lock": True,
         "theme": THEME,
         "css": CSS,

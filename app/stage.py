@@ -21,7 +21,7 @@ from ezclip.files import shipped
 from ezclip.progress import finish
 from ezclip.studies.stage.directions import FORWARD, orders
 from ezclip.studies.stage.reads import patch_reads
-from ezclip.types import Document
+from ezclip.types import Document, Keywords
 
 SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
 # The frame on the stage is marked wherever frames are listed; a click there brings it onto the stage. The page's URL
@@ -112,7 +112,7 @@ def stage_box(
     start = _LINKED.replace("STEMS", names) if reads else "const stage = ezStage(element.querySelector('.ezs-root'));"
     place = '<div class="ezs-root"></div>'
     functions = {"server_functions": [reads]} if reads else {}
-    options: dict[str, Any] = functions | {"html_template": place, "apply_default_css": False, "elem_id": elem_id}
+    options: Keywords = functions | {"html_template": place, "apply_default_css": False, "elem_id": elem_id}
     return gr.HTML(document, js_on_load=script() + start + _SHOWN, **options)
 
 

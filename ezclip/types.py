@@ -20,7 +20,8 @@ Reading = Literal["paper", "released", "calibrated"]
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 RIVALS: tuple[Rival, ...] = get_args(Rival)
-Document = dict[str, Any]  # a JSON object of the public interface, as ``as_json`` methods return it
+Document = dict[str, Any]  # a JSON object, such as ``as_json`` methods return
+Keywords = dict[str, Any]  # keyword arguments that several calls share
 METHOD_TITLES: dict[Method, str] = {
     "clip": "plain CLIP",
     "base": "adapters only",

@@ -1,7 +1,5 @@
 """Tests of motion: the verdict, scores forward and reversed as slopes, and a row of dots for each probe."""
 
-from typing import Any
-
 import numpy as np
 
 from app.html.pieces import render
@@ -42,7 +40,7 @@ def _slope(name: str, probes: list[Probe]) -> Document:
     """One model's lines from forward to reversed: of its answer and, where there is one, of the opposite."""
     by = {p.variation: p for p in probes}
     plain, turned = by["as it is"], by["reversed"]
-    lines: list[dict[str, Any]] = [{"label": plain.answer, "scores": (plain.score, turned.score)}]
+    lines: list[Document] = [{"label": plain.answer, "scores": (plain.score, turned.score)}]
     if plain.opposite:
         lines.append({"label": plain.opposite, "scores": (plain.opposite_score, turned.opposite_score)})
     for side in range(2):

@@ -17,6 +17,7 @@ from ezclip.progress import Watch
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis, save_maps, save_overlay, strip_figure
 from ezclip.studies.stage.document import trusted
+from ezclip.types import Keywords
 
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
 # Parameters of ``Analyse`` in the order of ``AttentionTab.inputs``, whose last is the box of all variants.
@@ -29,7 +30,7 @@ class AttentionTab:
     def __init__(self, services: Services, state: gr.State, measured: gr.State) -> None:
         self.services = services
         setting = partial(control, Analyse)
-        wide: dict[str, Any] = {"min_width": 260}
+        wide: Keywords = {"min_width": 260}
         gr.Markdown("## Maps frame by frame")
         with gr.Row():
             self.method = setting("method", choices=_methods(), **wide)

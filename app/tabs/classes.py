@@ -16,6 +16,7 @@ from ezclip.errors import UserError
 from ezclip.progress import Progress, Steps, finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.classes import Classes, ClassStudy, Evaluate
+from ezclip.types import Keywords
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
@@ -34,11 +35,11 @@ _FOLDER = "() => { const n = (window.ezFolder || []).join('\\n'); window.ezFolde
 def classes_tab(services: Services, controls: Controls) -> None:
     """Lay out the tab and register its handlers."""
     variants, shipped = shipped_variants(), []
-    small: dict[str, Any] = {"height": 110}
+    small: Keywords = {"height": 110}
     with gr.Tab(texts.TABS["classes"], id="classes"):
         with gr.Row():
             for role, variant in (("baseline", "base"), ("model", "ezclip")):
-                usual: dict[str, Any] = {"value": variant if variant in variants else None, "min_width": 160}
+                usual: Keywords = {"value": variant if variant in variants else None, "min_width": 160}
                 title = f"Shipped results: {role}"
                 shipped.append(gr.Dropdown(variants, label=title, elem_id=f"shipped-{role}", **usual))
             show_shipped = gr.Button("Show", elem_id="shipped-show", interactive=bool(variants))

@@ -21,7 +21,7 @@ from ezclip.progress import Steps, Watch
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.collection.clusters import Clusters
 from ezclip.studies.collection.search import Search
-from ezclip.types import Document
+from ezclip.types import Document, Keywords
 
 EMPTY = (
     "Type what happens, such as “pushing something from left to right”, and under But not its reverse: the best moment "
@@ -70,7 +70,7 @@ def collection_tab(services: Services, controls: Controls) -> None:
                 step = gr.Number(1.0, label="Seconds from one window to the next", minimum=0.1, maximum=600)
         state, ticked = gr.State(None, time_to_live=3600), gr.Textbox(visible=False)
         with gr.Row():
-            usual: dict[str, Any] = {"show_label": False, "container": False, "scale": 3, "min_width": 200}
+            usual: Keywords = {"show_label": False, "container": False, "scale": 3, "min_width": 200}
             name = gr.Textbox(label="Class name", placeholder="Class name for the ticked", elem_id="tag-name", **usual)
             tag = gr.Button("Tag the ticked", elem_id="tag", min_width=120)
             files = {"Results (CSV)": actions.results_csv, "Tags (manifest)": actions.tagged_manifest}

@@ -13,6 +13,7 @@ from app.tabs.export import StudyExport
 from ezclip.parameters import build
 from ezclip.progress import Steps
 from ezclip.studies.frames import CompareFrames, FramePlane
+from ezclip.types import Keywords
 
 MOST_SAMPLES = 7  # beside the clip in the player
 EMPTY = (
@@ -36,7 +37,7 @@ class EmbeddingsTab:
                     self.models.append(gr.Dropdown(names, value=value, label=label, elem_id=f"frames-{name}", **layout))
                 projection = control(CompareFrames, "projection", min_width=220)
             label = "Samples beside the clip in the player"
-            several: dict[str, Any] = {"multiselect": True, "max_choices": MOST_SAMPLES, "value": samples[:3]}
+            several: Keywords = {"multiselect": True, "max_choices": MOST_SAMPLES, "value": samples[:3]}
             others = gr.Dropdown([(Path(s).stem, s) for s in samples], label=label, elem_id="other-clips", **several)
             with gr.Accordion("More clips of your own", open=False):
                 label = "Clips beside the one in the player"

@@ -15,6 +15,7 @@ from app.zero_gpu import on_gpu
 from ezclip.progress import Progress, Steps, Watch
 from ezclip.studies.live import FrameBuffer, ScoreLive
 from ezclip.studies.timeline import ScoreTimeline, Timeline
+from ezclip.types import Keywords
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a window to seek to it."
 CAMERA = "Allow the camera and press Record: the newest window is scored continuously."
@@ -36,7 +37,7 @@ def long_video_tab(services: Services, controls: Controls) -> None:
         timeline = gr.HTML(html.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
         export = StudyExport(services, "timeline")
         with gr.Accordion("Camera", open=False):
-            live_view: dict[str, Any] = {"sources": ["webcam"], "streaming": True, "type": "numpy"}
+            live_view: Keywords = {"sources": ["webcam"], "streaming": True, "type": "numpy"}
             camera = gr.Image(label="Camera", height=240, elem_id="camera", **live_view)
             live_scores = gr.HTML(html.empty(CAMERA), elem_id="live")
             live = gr.State(None)

@@ -14,6 +14,7 @@ from ezclip.checkpoints.gallery import SUGGESTED, find_offer, offers
 from ezclip.errors import UserError
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.stage.document import undrawn
+from ezclip.types import Keywords
 
 _POLL = 0.5  # seconds between two looks at running downloads
 _PRESS = """element.addEventListener('click', e => { const b = e.target.closest('button[data-offer]');
@@ -55,7 +56,7 @@ def models_tab(services: Services, controls: Controls) -> None:
         jobs.adopt(find_offer(name), Path(path))
         return shown(before)
 
-    options: dict[str, Any] = INSTANT | {"show_progress": "hidden"}
+    options: Keywords = INSTANT | {"show_progress": "hidden"}
     listed.select(pressed, seen, outputs, **options)
     use.click(guarded(dropped), [which, file, seen], outputs, **options)
     timer.tick(shown, seen, outputs, **options)

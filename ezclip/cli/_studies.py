@@ -19,6 +19,7 @@ from ezclip.parameters import Declared, build, declared, values_of
 from ezclip.progress import Watch, on_terminal
 from ezclip.studies.declaration import SET_PREFIX, Study
 from ezclip.text.templates import read_descriptions
+from ezclip.types import Document
 
 if TYPE_CHECKING:
     from ezclip.studies.declaration import Result
@@ -147,7 +148,7 @@ def _run(study: type[Study], given: dict[str, Any]) -> int:
 
 def _run_each(study: Study, clips: tuple[str, ...], host: Host, given: dict[str, Any]) -> int:
     """One clip after the other; a clip that fails is reported and does not stop the others."""
-    documents: list[dict[str, Any]] = []
+    documents: list[Document] = []
     for clip in clips:
         try:
             result = on_terminal(build(type(study), values_of(study) | {"clip": clip}).run(host)).best(given["top_k"])

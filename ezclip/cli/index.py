@@ -6,7 +6,7 @@ import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -14,6 +14,7 @@ from ezclip.checkpoints.catalog import DEFAULT, check_model_name
 from ezclip.cli._shared import check_out, print_json
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
+from ezclip.types import Keywords
 from ezclip.video.sampling import SHORTEST
 
 LONGEST = 600.0
@@ -64,9 +65,7 @@ class Index:
         from ezclip.collection.index import build
         from ezclip.predictor import Predictor
 
-        options: dict[str, Any] = {
-            name: getattr(self, name) for name in ("seconds", "step", "shard_size", "batch_size")
-        }
+        options: Keywords = {name: getattr(self, name) for name in ("seconds", "step", "shard_size", "batch_size")}
         if self.engine == "ray":
             from ezclip.collection.on_ray import on_ray
 

@@ -14,7 +14,7 @@ from ezclip.cli._shared import check_project, launched, print_json
 from ezclip.cli.train import run_launched
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
-from ezclip.types import Method
+from ezclip.types import Document, Method
 
 if TYPE_CHECKING:
     from ezclip.reproduction.protocols import Place, Run
@@ -172,8 +172,8 @@ class Table(_Runs):
         return 0
 
 
-def _as_json(cell: Cell, found: dict[str, Measured | None]) -> dict[str, Any]:
-    result: dict[str, Any] = {"row": cell.row, "column": cell.column, "paper": cell.paper}
+def _as_json(cell: Cell, found: dict[str, Measured | None]) -> Document:
+    result: Document = {"row": cell.row, "column": cell.column, "paper": cell.paper}
     for epoch, value in found.items():
         result |= {
             epoch: value and value.mean,

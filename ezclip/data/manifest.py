@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import pyarrow as pa
 from pyarrow import json as arrow_json
@@ -17,6 +17,7 @@ from pyarrow.compute import call_function
 
 from ezclip.errors import ConfigError
 from ezclip.text.labels import readable
+from ezclip.types import Document
 
 MANIFEST = "manifest.jsonl"
 SUFFIXES = frozenset(".mp4 .mov .mkv .webm .avi .gif .m4v .3gp .ts".split())
@@ -99,7 +100,7 @@ def _is_frame(path: Path) -> bool:
     return re.search(r"\d\.(jpe?g|png)$", path.name, re.IGNORECASE) is not None
 
 
-def write_manifest(path: Path, rows: list[dict[str, Any]]) -> None:
+def write_manifest(path: Path, rows: list[Document]) -> None:
     """Write rows of path, label and, where known, partner and family, as JSONL or, by its suffix, as Parquet."""
     if path.suffix == ".parquet":
         parquet.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), path)

@@ -10,13 +10,15 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ezclip.types import Keywords
+
 # Okabe and Ito's colour-blind-safe palette
 COLOURS = ("#999999", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 MARKERS = "oDsv^P"
 MOST_NAMED = 120  # classes of a confusion matrix
 Bar = tuple[float, float, float]  # value, lower and upper end of its interval
 NO_INTERVAL = (float("nan"), float("nan"))
-_HEADING: dict[str, Any] = {"fontsize": 10, "parse_math": False}
+_HEADING: Keywords = {"fontsize": 10, "parse_math": False}
 
 
 def differences(rows: Sequence[tuple[str, Bar]], *, title: str, most: int = 20) -> Figure:

@@ -19,6 +19,7 @@ from ezclip.figures.charts import COLOURS, Bar, dumbbells_on, points_on
 from ezclip.figures.report import LIVE_TEXT
 from ezclip.files import write_atomically
 from ezclip.parameters import Parameter
+from ezclip.types import Keywords
 
 Font = Literal["serif", "sans"]
 WIDTHS = {1: 3.25, 2: 6.75}  # inches of one and of two columns
@@ -112,7 +113,7 @@ def strips(clips: Sequence[Strip], look: Look, scales: Sequence[tuple[ScalarMapp
                         axis.set_title(f"{clip.seconds[i]:.2f} s", pad=1.5, fontsize=0.85 * look.font_size)
                 if c % across == 0:
                     name = _in_two_lines(title, int(2.9 * side / line))
-                    style: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "center", "linespacing": 0.95}
+                    style: Keywords = {"rotation": 90, "ha": "center", "va": "center", "linespacing": 0.95}
                     figure.text(names / 2 / look.width, 1 - (y + side / 2) / height, name, parse_math=False, **style)
         room = look.width / len(scales)
         for s, (scale, meaning) in enumerate(scales):
@@ -148,7 +149,7 @@ def classes(
         figure = Figure(figsize=(look.width, tall + below), dpi=DPI, layout="constrained")
         left, planes = figure, []
         if maps:
-            places: dict[str, Any] = (
+            places: Keywords = (
                 {"ncols": 2, "width_ratios": (2.6, 1)} if wide else {"nrows": 2, "height_ratios": (tall, below)}
             )
             left, right = np.ravel(cast(np.ndarray, figure.subfigures(**places)))

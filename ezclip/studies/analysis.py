@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.errors import UserError
 from ezclip.explanation.methods import MapSettings, method_names
@@ -15,7 +15,7 @@ from ezclip.studies.analysis_report import Analysis, ModelResult
 from ezclip.studies.declaration import ClipStudy
 from ezclip.studies.faithfulness import measure_faithfulness, shares_of_truth
 from ezclip.studies.host import Host
-from ezclip.types import Clip, has_prompts
+from ezclip.types import Clip, Keywords, has_prompts
 
 if TYPE_CHECKING:
     from ezclip.predictor import Predictor
@@ -67,7 +67,7 @@ class Analyse(ClipStudy):
             ranked, motion = predictor.rank(encoded.video, names, texts), predictor.motion(encoded)
             cut = predictor.cut([text for name in names for text in texts[name]]) or cut
             target = target or ranked[0].label
-            options: dict[str, Any] = {"method": self.method, "settings": self.settings, "texts": texts[target]}
+            options: Keywords = {"method": self.method, "settings": self.settings, "texts": texts[target]}
             explain = partial(explain_clip, predictor, encoded, **options)
             steps = in_thread(lambda report, explain=explain: explain(report=report), self.method)
             attribution = yield from within(steps, start, start + part, which)

@@ -8,10 +8,11 @@ import os
 from abc import abstractmethod
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from ezclip.files import spreadsheet_cell, write_atomically
 from ezclip.studies.declaration import Result
+from ezclip.types import Document
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,7 +53,7 @@ def write_rows(table: pa.Table, path: Path, kind: str) -> None:
     if kind == ".parquet":
         parquet.write_table(table, path)
         return
-    rows: list[dict[str, Any]] = table.drop_columns("embedding").to_pylist()
+    rows: list[Document] = table.drop_columns("embedding").to_pylist()
     with path.open("w", newline="", encoding="utf-8") as file:
         if kind == ".jsonl":
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
