@@ -52,7 +52,14 @@ def clip_seed(seed: int, split: str, motion: int, number: int) -> int:
 
 
 def synthesise(
-    out: str | Path, *, clips_per_class: int, split: Split, seed: int, masks: bool = False, workers: int | None = None
+    out: str | Path,
+    *,
+    clips_per_class: int,
+    split: Split,
+    seed: int,
+    masks: bool = False,
+    motions: int | None = None,
+    workers: int | None = None,
 ) -> Steps[Path]:
     """Draw a split of the benchmark.
 
@@ -65,6 +72,7 @@ def synthesise(
         split: one of ``SPLITS``.
         seed: of the whole split, not negative.
         masks: also write ``<number>.masks.npz``.
+        motions: how many are drawn, the first; None draws all.
         workers: processes; None uses one per core.
 
     Returns:
@@ -79,10 +87,10 @@ def synthesise(
             f"of {', '.join(SPLITS)} are allowed."
         )
     folder = Path(out) / split
-    motions = MOTIONS_OF_THINGS if split == "static" else MOTIONS
-    jobs = [_job(folder, split, seed, names, number, masks) for names in motions for number in range(clips_per_class)]
+    drawn_of = list(MOTIONS_OF_THINGS if split == "static" else MOTIONS)[:motions]
+    jobs = [_job(folder, split, seed, names, number, masks) for names in drawn_of for number in range(clips_per_class)]
     rows: list[Document] = []
-    total = sum(map(len, motions)) * clips_per_class
+    total = sum(map(len, drawn_of)) * clips_per_class
     for drawn in _run(jobs, workers):
         rows += drawn
         yield Progress(len(rows) / total, f"drawing {split}, clip {len(rows)} of {total}")
