@@ -12,6 +12,8 @@ SHIPPED = (
     "assets/stage",
     "results/tabletop/study",
     "results/tabletop/methods",
+    "results/tabletop/static_bias.json",
+    "results/tabletop/static_bias.webp",
 )
 
 
@@ -23,9 +25,12 @@ class BuildWithShipped(build_py):
         super().run()
         if self.editable_mode:
             return
-        for folder in SHIPPED:
-            target = Path(self.build_lib) / "ezclip" / "shipped" / folder
-            shutil.copytree(Path(__file__).parent / folder, target, dirs_exist_ok=True)
+        for name in SHIPPED:
+            source, target = Path(__file__).parent / name, Path(self.build_lib) / "ezclip" / "shipped" / name
+            if source.is_dir():
+                shutil.copytree(source, target, dirs_exist_ok=True)
+            else:
+                shutil.copy2(source, target)
 
 
 setup(cmdclass={"build_py": BuildWithShipped})

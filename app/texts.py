@@ -34,6 +34,15 @@ MODELS = (
     "Real models, fetched only when you press a button: from the Hugging Face Hub, GitHub and Google Drive. A download "
     "that broke off is continued; it goes on while this page is closed. Afterwards choose the model under Advanced."
 )
+STATIC_BIAS = {  # version -> what is done to the clip, and what a high accuracy means
+    "original": "The ordinary clip, to compare with.",
+    "background_only": "The moving things are removed. High is bad.",
+    "stripes": "The moving things alone, on still stripes. High is good.",
+    "still_stripes": "One frame of that, repeated. High is bad.",
+    "conflicting_foreground": "Stripes with still things from a clip of another class. High is good.",
+    "action_swap": "The moving things in the scene of a clip of another class. High is good.",
+}
+BEST_FRAME = "Right in at least one frame alone: an upper bound of what needs no motion."
 EMPTY_RANKING = "All class names, ranked by both models, appear here after an analysis."
 EMPTY_MAPS = "The frames and both models' attention maps appear here after an analysis."
 EMPTY_INFLUENCE = "The influence of each frame on the others appears here."

@@ -150,11 +150,12 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-choice { display: flex; flex-direction: column; gap: 2px; text-align: left; padding: 8px; border-radius: 8px;
   border: 1px solid var(--border-color-primary); background: var(--background-fill-secondary);
   color: var(--body-text-color); cursor: pointer; font-weight: normal; }
-.ez-choice:hover, .ez-choice:focus-visible { border-color: var(--primary-500); outline: none;
+div.ez-choice { cursor: default; }
+button.ez-choice:hover, .ez-choice:focus-visible { border-color: var(--primary-500); outline: none;
   box-shadow: 0 0 0 2px var(--primary-500); }
 .ez-choice img { width: 100%; aspect-ratio: 1; border-radius: 4px; margin: 0; }
 .ez-choice b::first-letter { text-transform: uppercase; }
-.ez-choice small { min-height: 2.6em; color: var(--body-text-color-subdued); }
+.ez-choice small { flex: 1 0 auto; min-height: 2.6em; color: var(--body-text-color-subdued); }
 .ez-choice .ez-row { margin: 2px 0 0; font-size: .85rem; }
 .ez-time th { text-align: left; min-width: 150px; max-width: 220px; font-weight: 600; position: sticky; left: 0;
   z-index: 1; background: var(--background-fill-primary); overflow-wrap: anywhere; }

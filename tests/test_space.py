@@ -271,7 +271,7 @@ def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
             client.predict(handle_file(SAMPLE), "pushing, pulling", api_name="/predict")["model"] == "tabletop/ezclip"
         )
         page = httpx.get(f"http://127.0.0.1:{port}/").text
-        assert "01_pushing_left_to_right" in page
+        assert "01_pushing_left_to_right" in page and "Static bias" in page
     finally:
         server.terminate()
         server.wait(timeout=15)

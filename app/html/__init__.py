@@ -20,4 +20,4 @@ from app.html.offers import offers
 from app.html.pieces import STRIP_FRAMES, asset, busy, empty, film_strip, outdated, progress, source, verdict
 from app.html.planes import class_plane, frame_plane
 from app.html.probes import motion
-from app.html.studies import gallery, live, timeline
+from app.html.studies import Entries, gallery, live, timeline

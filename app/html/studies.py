@@ -2,7 +2,14 @@
 
 from collections.abc import Sequence
 
+from PIL import Image
+
+from app import texts
 from app.html.pieces import render, uris
+from ezclip.checkpoints.cards import STATIC_SHEET
+from ezclip.data.tabletop.classes import LABELS
+from ezclip.data.tabletop.generate import EXAMPLE, example_pictures
+from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.figures.maps import square
 from ezclip.studies.live import LiveScores
 from ezclip.studies.timeline import Timeline, evenly, thumbnail
@@ -13,20 +20,40 @@ MOST_WINDOWS = 200
 GALLERY = ("base", "ezclip")
 SHIPPED = Preprocessing(96)  # of the shipped models
 _CARD = 160
+Entries = Sequence[tuple[str, dict[str, str | None]]]  # paths of shipped clips with their ``sample_entry``
 
 
-def gallery(entries: Sequence[tuple[str, dict[str, str | None]]], accuracy: Document) -> str:
-    """A button for each shipped clip out of distribution, with the accuracies of baseline and model on its family.
+def gallery(entries: Entries, accuracy: Document, static: Document) -> str:
+    """A button for each shipped clip out of distribution, then one for each version that tests for static bias.
 
-    ``entries`` are paths with their ``sample_entry``; ``accuracy`` is variant -> family -> {"top1", "n"}.
+    Args:
+        entries: of the clips.
+        accuracy: variant -> family -> {"top1", "n"}; the cards have those of baseline and model.
+        static: ``measured_static``; the cards have all its variants.
     """
     cards = []
-    for path, entry in entries:
+    for row, (path, entry) in enumerate(entries):
         family, middle = str(entry["family"]), read_clip(path, lambda total: [total // 2]).images
         accuracies = [(v, accuracy[v][family]["top1"]) for v in GALLERY if family in accuracy.get(v, {})]
         pictures = uris(square(middle, _CARD, SHIPPED))
-        cards.append((*pictures, family.replace("_", " "), entry["label"], accuracies))
-    return render("gallery", cards=cards)
+        cards.append((row, *pictures, family.replace("_", " "), entry["label"], accuracies))
+    versions = _versions(static, len(cards)) if static else []
+    return render("gallery", cards=cards, versions=versions, classes=len(LABELS), label=EXAMPLE[0])
+
+
+def _versions(static: Document, first: int) -> list[tuple]:
+    """A card for each version, with rows from ``first``, and one without a row for the best single frame."""
+    pictures = example_pictures(Image.open(STATIC_SHEET))
+    shown = dict(zip(pictures, uris(pictures.values()), strict=True))
+    counts = next(iter(static.values()))["versions"]
+    cards = []
+    for row, version in enumerate(VERSIONS, first):
+        text = f"{texts.STATIC_BIAS[version]} {counts[version]['n']} clips."
+        accuracies = [(variant, found["versions"][version]["top1"]) for variant, found in static.items()]
+        cards.append((row, shown[version], version.replace("_", " "), text, accuracies))
+    text = f"{texts.BEST_FRAME} {counts['original']['n']} clips."
+    best = [(variant, found["single_frames"]["any_frame"]) for variant, found in static.items()]
+    return [*cards, (None, shown["original"], "best single frame", text, best)]
 
 
 def timeline(found: Timeline) -> str:

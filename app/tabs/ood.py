@@ -1,5 +1,7 @@
-"""Tab: shipped clips out of distribution by family (Fig. 7), and corruptions of the user's own clip."""
+"""Tab: clips out of distribution (Fig. 7), versions that test for static bias, and corruptions of the user's clip."""
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,7 +12,9 @@ from app.events import start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
-from ezclip.checkpoints.cards import measured, shipped_variants
+from ezclip.checkpoints.cards import measured, measured_static, shipped_variants
+from ezclip.data.tabletop.generate import EXAMPLE
+from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.data.tabletop.truth import sample_entry
 from ezclip.parameters import declared
 from ezclip.progress import Steps
@@ -21,13 +25,25 @@ from ezclip.video.corrupt import Corruption
 CORRUPT = "Move a slider: the clip in the player is corrupted and both models score it again."
 
 
+def chosen_clip(entries: html.Entries, row: int, folder: Callable[[], Path]) -> tuple[str, str, str]:
+    """Path, label, and family or version of a row of ``html.gallery``; a version is drawn into a new ``folder``."""
+    from ezclip.evaluation.shipped import draw_version
+
+    if row < len(entries):
+        path, entry = entries[row]
+        return path, str(entry["label"]), str(entry["family"])
+    version = list(VERSIONS)[row - len(entries)]
+    return str(draw_version(version, folder())), EXAMPLE[0], version
+
+
 def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
     """Lay out the tab and register its handlers."""
     entries = [(path, entry) for path in samples if (entry := sample_entry(path) or {}).get("family")]
     accuracy = {variant: measured(variant)["families"] for variant in shipped_variants()}
+    static = measured_static()
     kinds = [one.name for one in declared(Corruption)]
     with gr.Tab(texts.TABS["ood"], id="ood"):
-        gallery = gr.HTML(html.gallery(entries, accuracy), elem_id="gallery", js_on_load=CHOOSE)
+        gallery = gr.HTML(html.gallery(entries, accuracy, static), elem_id="gallery", js_on_load=CHOOSE)
         opened = OpenedClip(services, "ood")
         with gr.Accordion("Corrupt your own clip", open=False):
             sliders = [control(Corrupt, kind, elem_id=f"corrupt-{kind}") for kind in kinds]
@@ -36,11 +52,11 @@ def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
             export = StudyExport(services, "corruption")
 
     def choose(chosen: int, *values: Any) -> Choice:
-        path, entry = entries[chosen]
+        path, label, family = chosen_clip(entries, chosen, services.scratch)
         study = controls.study(Analyse, values, clip=path, labels="", texts="trained", sentences={})
-        family = str(entry["family"])
-        rows = {variant: families[family] for variant, families in accuracy.items() if family in families}
-        return Choice(study, str(entry["label"]), family, rows)
+        on_all = {variant: accuracy[variant] | static.get(variant, {}).get("versions", {}) for variant in accuracy}
+        rows = {variant: families[family] for variant, families in on_all.items() if family in families}
+        return Choice(study, label, family, rows)
 
     def work(*values: Any) -> Steps[CorruptedPredictions]:
         strengths = dict(zip(kinds, values[: len(kinds)], strict=True))

@@ -23,6 +23,8 @@ from ezclip.files import sha256_of, shipped
 from ezclip.types import Document
 
 STUDY = shipped("results") / "tabletop" / "study"
+STATIC_BIAS = STUDY.parent / "static_bias.json"
+STATIC_SHEET = STATIC_BIAS.with_suffix(".webp")  # versions of some clips
 SCOPE = "drawn table scenes (Tabletop Motion: things pushed, lifted, covered on a table)"
 MEANING = (
     "On a real video the maps show where such a model looks and whether the order of the frames matters to it, but its "
@@ -90,6 +92,11 @@ def measured(variant: str) -> Document:
     keys = ("n", "top1", "top5", "within_pairs")
     test = {key: value for key, value in report["test"][variant].items() if key in keys}
     return {"test": test, "families": report.get("ood", {}).get(variant, {}).get("families", {})}
+
+
+def measured_static() -> Document:
+    """By variant, its "versions" and "single_frames" of ``reproduction.static_bias.measures``; empty if not shipped."""
+    return json.loads(STATIC_BIAS.read_text("utf-8"))["models"] if STATIC_BIAS.is_file() else {}
 
 
 def trained_on(card: Document) -> str:

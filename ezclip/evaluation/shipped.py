@@ -11,7 +11,8 @@ import numpy as np
 from ezclip.checkpoints.cards import predictions_file, shipped_report, shipped_variants
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.classes import LABELS, PARTNER
-from ezclip.data.tabletop.generate import draw_again, images_again
+from ezclip.data.tabletop.generate import EXAMPLE, draw_again, images_again
+from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.errors import UserError
 from ezclip.evaluation.classwise import ClassMap, read_class_map
 from ezclip.evaluation.run import Evaluation, read_predictions
@@ -57,6 +58,13 @@ def draw_test_images(row: Row) -> np.ndarray:
         UserError: not a clip of Tabletop Motion.
     """
     return images_again("val", TEST_SEED, row.label, _number(row))
+
+
+def draw_version(version: str, folder: Path) -> Path:
+    """Redraw ``EXAMPLE`` in a version of ``data.tabletop.static_bias``, one of the clips measured, below ``folder``."""
+    label, scene = EXAMPLE
+    number = scene * len(VERSIONS) + list(VERSIONS).index(version)
+    return draw_again(folder, split="static", seed=TEST_SEED, label=label, number=number)
 
 
 def _number(row: Row) -> int:

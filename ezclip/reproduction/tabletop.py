@@ -63,7 +63,7 @@ class Scale:
     watched: int = 8  # for validation, of each class
     test: int = 16  # of each class, drawn with a seed of their own
     ood: int = 18  # out of distribution, of each class; the families take turns
-    ood_stride: int = 1  # of those, one in this many is evaluated
+    ood_motions: int | None = None  # of which motions, the first; None takes all
     static: int = 4  # scenes of each class that the test of static bias shows in all versions
     pretraining: tuple[str, ...] = ()  # overrides of configs/pretrain_tabletop.yaml and its sequel
     training: tuple[str, ...] = ()  # overrides of configs/tabletop.yaml
@@ -78,7 +78,7 @@ FAST = Scale(
     watched=1,
     test=1,
     ood=9,
-    ood_stride=10,
+    ood_motions=1,
     static=1,
     pretraining=(
         "stills=64",
@@ -119,8 +119,10 @@ class Reproduction:
         s = self.scale
         yield from synthesise(self.data, clips_per_class=s.clips, split="train", seed=0)
         yield from synthesise(self.data, clips_per_class=s.watched, split="val", seed=0)
-        yield from synthesise(self.data / "test", clips_per_class=s.test, split="val", seed=TEST_SEED, masks=True)
-        yield from synthesise(self.data / "test", clips_per_class=s.ood, split="ood", seed=TEST_SEED, masks=True)
+        test = self.data / "test"
+        yield from synthesise(test, clips_per_class=s.test, split="val", seed=TEST_SEED, masks=True)
+        options = {"seed": TEST_SEED, "masks": True, "motions": s.ood_motions}
+        yield from synthesise(test, clips_per_class=s.ood, split="ood", **options)
         folder = self.data / "train"
         rows = _json_lines(folder / MANIFEST)
         write_manifest(folder / "base_classes.jsonl", [row for row in rows if row["label"] not in NOVEL])
@@ -235,7 +237,7 @@ class Reproduction:
         report = yield from study(
             models,
             test,
-            ood[:: self.scale.ood_stride],
+            ood,
             faithful_classes=self.scale.faithful_classes,
             provenance={"command": "python -m ezclip reproduce tabletop", "test seed": str(TEST_SEED)},
         )

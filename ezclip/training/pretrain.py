@@ -150,7 +150,7 @@ def _draw(config: PretrainConfig) -> Steps[tuple[np.ndarray, list[str]]]:
     pictures = np.empty((config.stills, 3, size, size), np.uint8)
     captions: list[str] = []
     with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
-        for planes, lines in pool.map(_draw_chunk, jobs):
+        for planes, lines in (pool.map if len(jobs) > 1 else map)(_draw_chunk, jobs):
             pictures[len(captions) : len(captions) + len(lines)] = planes
             captions += lines
             yield Progress(len(captions) / config.stills, f"drawing stills, {len(captions)} of {config.stills}")

@@ -13,10 +13,14 @@ from torch import tensor
 
 from app import html
 from app.services import Services
-from ezclip.checkpoints.cards import measured, shipped_variants
+from app.tabs.ood import chosen_clip
+from ezclip.checkpoints.cards import STATIC_SHEET, measured, measured_static, shipped_variants
 from ezclip.checkpoints.identity import Identity
 from ezclip.data.manifest import Row
-from ezclip.data.tabletop.truth import sample_entry
+from ezclip.data.tabletop.generate import example_pictures
+from ezclip.data.tabletop.scene import MOVING
+from ezclip.data.tabletop.static_bias import VERSIONS
+from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.evaluation.evidence import MEANING, told
 from ezclip.evaluation.run import Evaluation
 from ezclip.progress import finish
@@ -27,6 +31,7 @@ from ezclip.studies.corruption import Corrupt
 from ezclip.studies.frames import CompareFrames
 from ezclip.studies.motion import MotionProbes, Probe, ProbeMotion
 from ezclip.studies.timeline import Moment, ScoreTimeline, Timeline
+from ezclip.video.read import read_clip
 
 SAMPLES = sorted((Path(__file__).parents[2] / "assets" / "samples").glob("*.mp4"))
 LABELS = 'pushing something, "<b>lifting</b>, slowly"'
@@ -167,10 +172,34 @@ def test_a_film_strip_has_eight_frames_from_first_to_last() -> None:
 
 def test_the_gallery_names_every_family() -> None:
     entries = [(str(path), entry) for path in SAMPLES if (entry := sample_entry(path) or {}).get("family")]
-    page = html.gallery(entries, {v: measured(v)["families"] for v in shipped_variants()})
-    assert page.count("<button") == len(entries) == 9
+    accuracy, static = {v: measured(v)["families"] for v in shipped_variants()}, measured_static()
+    page = html.gallery(entries, accuracy, {})
+    assert page.count("<button") == len(entries) == 9 and "Static bias" not in page
     told = measured("ezclip")["families"]["night"]["top1"]
     assert "night" in page and f"{told:.0%}" in page
+    before, versions = html.gallery(entries, accuracy, static).split("<h2>Static bias")
+    assert before.strip() == page.strip()
+    assert re.findall(r'data-row="(\d+)"', versions) == [str(9 + i) for i in range(len(VERSIONS))]
+    for variant, found in static.items():
+        shares = [one["top1"] for one in (found["versions"][version] for version in VERSIONS)]
+        shares.append(found["single_frames"]["any_frame"])
+        shown = re.findall(rf'<span>{variant}</span><span class="ez-number">(\d+%)', versions)
+        assert shown == [f"{share:.0%}" for share in shares]
+    assert versions.count("100 clips.") == len(VERSIONS) + 1 and "(chance 3%)" in versions
+
+
+def test_a_version_is_one_of_the_clips_that_were_measured(tmp_path: Path) -> None:
+    entries = [("a.mp4", {"label": "Closing something", "family": "night"})]
+    assert chosen_clip(entries, 0, lambda: tmp_path) == ("a.mp4", "Closing something", "night")
+    pictures = example_pictures(Image.open(STATIC_SHEET))
+    for version in ("background_only", "still_stripes", "action_swap"):
+        path, label, family = chosen_clip(entries, 1 + list(VERSIONS).index(version), lambda: tmp_path)
+        assert label == "Opening something" and family == version
+        middle = read_clip(path, lambda total: [total // 2]).images[0]
+        off = {name: np.abs(picture - middle.astype(float)).mean() for name, picture in pictures.items()}
+        assert min(off, key=off.__getitem__) == version and off[version] < 6, "the picture is of this clip"
+        moving = find_masks(path)
+        assert moving is not None and (moving == MOVING).any() == (version != "background_only")
 
 
 def probe(variation: str, answer: str, score: float, against: float) -> Probe:

@@ -29,6 +29,8 @@ Split = Literal["train", "val", "ood", "static"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHEET = "contact_sheet.png"
 SHEET_FRAMES = [2, 10, 20, 30, 37]  # of a clip on the contact sheet
+_COLUMNS, _CELL = 3, (FRAME * len(SHEET_FRAMES) + 12, FRAME + 34)
+EXAMPLE = ("Opening something", 1)  # class and scene of the last clip in each row of the static split's contact sheet
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,14 @@ def clip_seed(seed: int, split: str, motion: int, number: int) -> int:
 
 
 def synthesise(
-    out: str | Path, *, clips_per_class: int, split: Split, seed: int, masks: bool = False, workers: int | None = None
+    out: str | Path,
+    *,
+    clips_per_class: int,
+    split: Split,
+    seed: int,
+    masks: bool = False,
+    motions: int | None = None,
+    workers: int | None = None,
 ) -> Steps[Path]:
     """Draw a split of the benchmark.
 
@@ -63,6 +72,7 @@ def synthesise(
         split: one of ``SPLITS``.
         seed: of the whole split, not negative.
         masks: also write ``<number>.masks.npz``.
+        motions: how many are drawn, the first; None draws all.
         workers: processes; None uses one per core.
 
     Returns:
@@ -77,10 +87,10 @@ def synthesise(
             f"of {', '.join(SPLITS)} are allowed."
         )
     folder = Path(out) / split
-    motions = MOTIONS_OF_THINGS if split == "static" else MOTIONS
-    jobs = [_job(folder, split, seed, names, number, masks) for names in motions for number in range(clips_per_class)]
+    drawn_of = list(MOTIONS_OF_THINGS if split == "static" else MOTIONS)[:motions]
+    jobs = [_job(folder, split, seed, names, number, masks) for names in drawn_of for number in range(clips_per_class)]
     rows: list[Document] = []
-    total = sum(map(len, motions)) * clips_per_class
+    total = sum(map(len, drawn_of)) * clips_per_class
     for drawn in _run(jobs, workers):
         rows += drawn
         yield Progress(len(rows) / total, f"drawing {split}, clip {len(rows)} of {total}")
@@ -128,16 +138,24 @@ def _contact_sheet(jobs: list[Job]) -> Image.Image:
         picked = [group[i * len(group) // 3] for group in groups for i in range(3)]
     else:
         picked = [next(job for job in jobs if job.names == names) for names in MOTIONS]
-    columns, width, height = 3, FRAME * len(SHEET_FRAMES) + 12, FRAME + 34
-    sheet = Image.new("RGB", (columns * width, -(-len(picked) // columns) * height), "white")
+    width, height = _CELL
+    sheet = Image.new("RGB", (_COLUMNS * width, -(-len(picked) // _COLUMNS) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for i, job in enumerate(picked):
-        x, y = i % columns * width, i // columns * height
+        x, y = i % _COLUMNS * width, i // _COLUMNS * height
         images = _rendered(job).images[SHEET_FRAMES]
         sheet.paste(Image.fromarray(np.concatenate(list(images), axis=1)), (x, y + 30))
         pen.text((x + 2, y), f"{job.family}: {job.names[0]}" if job.family else job.names[0], fill="black", font=font)
         pen.text((x + 2, y + 14), f"backwards: {job.names[1]}" if len(job.names) > 1 else "", fill="grey", font=font)
     return sheet
+
+
+def example_pictures(sheet: Image.Image) -> dict[str, np.ndarray]:
+    """The middle frame of each version of ``EXAMPLE``, uint8 (FRAME, FRAME, 3), cut from the static split's sheet."""
+    width, height = _CELL
+    x = (_COLUMNS - 1) * width + len(SHEET_FRAMES) // 2 * FRAME
+    tops = {version: row * height + 30 for row, version in enumerate(VERSIONS)}
+    return {version: np.asarray(sheet.crop((x, y, x + FRAME, y + FRAME)).convert("RGB")) for version, y in tops.items()}
 
 
 def _run(jobs: list[Job], workers: int | None) -> Iterator[list[Document]]:

@@ -1,12 +1,11 @@
 """``reproduce tabletop --fast`` from the data to the study, and its tables."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from ezclip.cli import main
 from ezclip.reproduction.results import write_results
 from ezclip.reproduction.tabletop import NOVEL, STAGES
 
@@ -34,27 +33,18 @@ def test_tables_say_what_was_not_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_fast_reproduction_resumes(tmp_path: Path) -> None:
+def test_fast_reproduction_resumes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "configs").symlink_to(ROOT / "configs")
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "ezclip",
-            "reproduce",
-            "tabletop",
-            "--fast",
-            "--resume",
-            "--root",
-            str(tmp_path),
-        ]
-        return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=900)
+    def run(until: str) -> tuple[int, str, str]:
+        command = ["reproduce", "tabletop", "--fast", "--resume", "--root", str(tmp_path), "--until", until]
+        return main(command), *capfd.readouterr()
 
-    assert "no stage 'dinner'" in run("--until", "dinner").stderr
-    done = run("--until", "study")
-    assert "7 stages done: data, backbone, ezclip, base, prompts, motion, study" in done.stdout, done.stderr
-    assert "0 stages done" in run("--until", "study").stdout
+    status, _, told = run("dinner")
+    assert status == 2 and "no stage 'dinner'" in told
+    status, out, told = run("study")
+    assert status == 0 and "7 stages done: data, backbone, ezclip, base, prompts, motion, study" in out, told
+    assert "0 stages done" in run("study")[1]
     base = tmp_path / "runs" / "fast"
     study = json.loads((base / "results" / "tabletop" / "study" / "report.json").read_text())
     assert study["test"]["base"]["within_pairs"] == pytest.approx(0.5, abs=0.1)  # equal but for bf16

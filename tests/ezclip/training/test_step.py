@@ -1,6 +1,7 @@
 """The gradients of a step: one process or two, the batch at once or in parts, always the same."""
 
 import copy
+import os
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,7 @@ from ezclip.config import TrainConfig
 from ezclip.data.augmentation import Augmentation
 from ezclip.data.dataset import Item
 from ezclip.errors import ConfigError
-from ezclip.model.backbone import Backbone
+from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.builders import build_ezclip, frozen_in_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.training import batches
@@ -30,7 +31,7 @@ from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw
 from ezclip.training.step import Step
 from ezclip.video.transforms import to_device
-from tests.conftest import make_model
+from tests.conftest import TINY, make_model
 
 ROOT = Path(__file__).parents[3]
 CONFIG = TrainConfig(method="ezclip", backbone="", out="", data="", precision="fp32")
@@ -158,53 +159,55 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(backbone: Backbone, mon
         gradients(model, CONFIG)
 
 
+WAYS: list[Any] = [("released", "in_batch", None), ("paper", "classes", 1)]
+
+
+def own_gradients(accelerator: Accelerator) -> list[dict[str, Tensor]]:
+    """Gradients of the second step in each of ``WAYS``, of a process's own share of the batch."""
+    own = slice(accelerator.process_index, None, accelerator.num_processes)
+    found = []
+    for reading, contrastive, micro_batch in WAYS:
+        torch.manual_seed(0)
+        model = make_model(build_backbone("tiny", TINY), "ezclip")
+        wrapped = accelerator.prepare(model)
+        config = replace(CONFIG, reading=reading, contrastive=contrastive, micro_batch=micro_batch)
+        for number in (0, 1):  # the second finds the first one's hooks
+            model.zero_grad()
+            tokens = TOKENS if contrastive == "classes" else TOKENS[TARGETS[own]]
+            Step(model, wrapped, accelerator, config)(number, VIEWS[own], tokens, TARGETS[own])
+        found.append({k: p.grad for k, p in model.trainable().items() if p.grad is not None})
+    return found
+
+
 @pytest.mark.slow
 def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
-    script = tmp_path / "gradients.py"
+    script, out = tmp_path / "gradients.py", tmp_path / "two.pt"
     script.write_text(
         textwrap.dedent(
             """
             import gc, sys, torch
             from accelerate import Accelerator
-            from dataclasses import replace
-            from tests.conftest import TINY, make_model
-            from tests.ezclip.training.test_step import CONFIG, TARGETS, TOKENS, VIEWS
-            from ezclip.model.backbone import build_backbone
-            from ezclip.training.step import Step
-            out, reading, contrastive, micro_batch = sys.argv[1:]
+            from tests.ezclip.training.test_step import own_gradients
             accelerator = Accelerator(cpu=True)
-            torch.manual_seed(0)
-            model = make_model(build_backbone("tiny", TINY), "ezclip")
-            wrapped = accelerator.prepare(model)
-            own = slice(accelerator.process_index, None, accelerator.num_processes)
-            config = replace(CONFIG, reading=reading, contrastive=contrastive, micro_batch=int(micro_batch) or None)
-            for number in (0, 1):  # the second finds the first one's hooks
-                model.zero_grad()
-                tokens = TOKENS if contrastive == "classes" else TOKENS[TARGETS[own]]
-                Step(model, wrapped, accelerator, config)(number, VIEWS[own], tokens, TARGETS[own])
+            found = own_gradients(accelerator)
             if accelerator.is_main_process:
-                torch.save({k: p.grad for k, p in model.trainable().items()}, out)
+                torch.save((accelerator.num_processes, found), sys.argv[1])
             accelerator.wait_for_everyone()
-            del wrapped
             gc.collect()
-            if torch.distributed.is_initialized():
-                torch.distributed.destroy_process_group()
+            torch.distributed.destroy_process_group()
             """
         )
     )
-    for reading, contrastive, micro_batch in (("released", "in_batch", 0), ("paper", "classes", 1)):
-        grads = []
-        for processes in (1, 2):
-            out = tmp_path / f"{processes}.pt"
-            launch = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
-            done = subprocess.run(
-                [*launch, str(script), str(out), reading, contrastive, str(micro_batch)],
-                capture_output=True, text=True, cwd=ROOT, timeout=240,
-                env={**__import__("os").environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            )  # fmt: skip
-            assert done.returncode == 0, done.stderr
-            grads.append(torch.load(out, weights_only=True))
-        assert_close(*grads)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    done = subprocess.run(
+        [*launch, str(script), str(out)], capture_output=True, text=True, cwd=ROOT, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    processes, found = torch.load(out, weights_only=True)
+    assert processes == 2
+    for one, two in zip(own_gradients(Accelerator(cpu=True)), found, strict=True):
+        assert_close(one, two)
 
 
 def test_frozen_weights_in_bf16_change_no_number(backbone: Backbone) -> None:
