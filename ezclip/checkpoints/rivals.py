@@ -19,7 +19,7 @@ from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival
-from ezclip.types import IMAGENET_PIXELS, RIVALS, Document, Rival
+from ezclip.types import RIVALS, Document, Rival
 
 _TABLE = "token_embedding.weight"
 # The class texts of the training, embedded: class by class (K, 77, D), or without the learned vectors.
@@ -70,8 +70,6 @@ def build_from(
         config, layers = infer_config(state, name)
     except (ValueError, IndexError, ZeroDivisionError, TypeError, KeyError) as error:
         raise CheckpointError(f"{name} has tensors of unexpected shapes; give the authors' own file.") from error
-    if method == "xclip":
-        config["pixels"] = IMAGENET_PIXELS
     backbone = build_backbone(f"{method} {name.rpartition('.')[0] or name}", config, state)
     if method in ("a5", "xclip") and num_frames not in (None, stated):
         raise CheckpointError(f"{name} has learned positions for T = {stated} frames; it cannot take {num_frames}.")

@@ -208,7 +208,7 @@ def _peak(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.d
 def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) -> None:
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         frames, texts = model(pixels, tokens)
-    labels = torch.arange(len(frames), device=frames.device) % len(texts)
+    labels = torch.arange(len(frames), device=frames.device) % len(tokens)
     nn.functional.cross_entropy(model.logits(frames, texts), labels).backward()
     model.zero_grad()
 

@@ -193,6 +193,7 @@ def evidence(
     videos = {o.variation: o.video for o in observed}
     plain, model = videos["as it is"], predictor.model
 
+    @torch.inference_mode()
     def scores(video: Video, names: list[str]) -> Tensor:
         texts = predictor.encode_texts([text for name in names for text in sentences[name]])
         return class_scores(model.scores(video.to(texts.device), texts), len(names)).cpu()

@@ -41,8 +41,11 @@ def unfreeze(model: EZCLIP) -> EZCLIP:
     """Also make trainable what a method's authors train of CLIP, and return the model.
 
     ActionCLIP trains all of it, its scale from 100 on (CLIP's own) although its tests keep 100. ViFi-CLIP trains all
-    but the token table, or nothing where it has prompts. A5 and EZ-CLIP leave CLIP frozen.
+    but the token table, or nothing where it has prompts. X-CLIP trains the vision tower. A5 and EZ-CLIP leave CLIP
+    frozen.
     """
+    if model.variant == "xclip":
+        model.vision.requires_grad_()
     if model.variant == "actionclip" or (model.variant == "vificlip" and not model.added()):
         model.requires_grad_()
         model.text.token_embedding.requires_grad_(model.variant == "actionclip")
