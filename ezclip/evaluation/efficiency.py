@@ -58,7 +58,7 @@ class Subject(NamedTuple):
         torch.manual_seed(0)
         backbone = build_backbone(self.arch, config)
         match self.method:
-            case "vificlip" | "actionclip" | "a5" | "xclip":
+            case "vificlip" | "actionclip" | "a5" | "xclip" | "mote":
                 return unfreeze(build_rival(self.method, backbone, T, {})).eval()
             case variant:
                 return build_ezclip(backbone, variant, num_frames=T).eval()

@@ -203,7 +203,7 @@ def evidence(
     values["curvature"] = float(curvature(plain.frames)[0])
     if model.order_blind:
         values["order_blind"] = 1.0
-    elif opposite:
+    elif opposite and model.fewest <= 2:
         both = [scores(videos[variation], [label, opposite]) for variation in ("as it is", "reversed")]
         shares = opposite_text(*both)
         values |= dict(zip(("opposite_text_v2t", "opposite_text_t2v"), shares, strict=True))

@@ -179,6 +179,8 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
             model = build_rival(config.method, backbone, config.num_frames, config.settings)
         case "clip":
             raise ConfigError("Plain CLIP has nothing to train; choose another method, such as ezclip.")
+        case "mote":
+            raise ConfigError("MoTE is only read from its authors' files; choose another method to train.")
         case variant:
             model = build_ezclip(
                 backbone,

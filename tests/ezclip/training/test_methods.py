@@ -163,7 +163,7 @@ def test_losses_of_actionclips_training_step(name: str) -> None:
     """What the official code computed for a batch with one text for each clip."""
     path = external(f"parity/rivals/{name}_official.pt")
     expected: dict[str, Any] = torch.load(external(f"parity/rivals/{name}_expected.pt"), weights_only=True)
-    model, *_ = build_from(read_layout(path), num_frames=expected["T"], table=lambda _: torch.empty(0))
+    model, *_ = build_from(read_layout(path), num_frames=expected["T"], clip=lambda _: {})
     scale = torch.load(path, weights_only=True)["model_state_dict"]["logit_scale"]  # trained, but not used in tests
     model.logit_scale.data = scale.float()
     with torch.no_grad():
