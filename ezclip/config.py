@@ -86,8 +86,9 @@ class TrainConfig:
     # Share of the steps in which the text tower's adapters stay frozen. As long as videos do not show the order of
     # frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
     text_delay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    prompt_lr: float | None = None  # of the prompts; None uses lr
-    temporal_lr: float | None = None  # of a rival's transformer over frames; None uses lr
+    prompt_lr: float | None = None  # of the prompts, or of X-CLIP's messages; None uses lr
+    # of a rival's transformer over frames and of what reads X-CLIP's texts on the video; None uses lr
+    temporal_lr: float | None = None
     final_lr: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0  # share of the peak rates at which the cosine ends
     prompt_std: float | None = None  # prompts start at N(0, prompt_std); None keeps the release's uniform start
     # Let that deviation fall linearly to 0 at the last frame. The layer norm then hides the content of early frames
@@ -101,6 +102,7 @@ class TrainConfig:
     warmup_epochs: int | None = None  # the same in epochs, in place of warmup
     lr_every: Positive = 1  # steps between updates of the rate
     weight_decay: float = 0.2
+    decay_all: bool = True  # False leaves norms, biases and positions without decay
     beta1: float = 0.9
     beta2: float = 0.98
     eps: float = 1e-8
@@ -139,8 +141,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Check what depends on two fields."""
-        if self.contrastive == "in_batch" and (self.mixup or self.label_smoothing):
-            raise ValueError('mixup and label_smoothing need contrastive "classes"')
+        if self.contrastive == "in_batch" and (self.mixup or self.label_smoothing or self.method == "xclip"):
+            raise ValueError('mixup, label_smoothing and X-CLIP, whose texts depend on the video, need "classes"')
 
 
 def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:

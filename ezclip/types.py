@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]  # the five models of the paper
-Rival = Literal["vificlip", "actionclip", "a5", "xclip"]  # other methods, see ``model.rivals``
+Rival = Literal["vificlip", "actionclip", "a5", "xclip", "mote"]  # other methods, see ``model.rivals``
 Method = Literal[Variant, Rival]  # what a model is
 MapKind = Literal["score", "attention", "blocks"]  # what an explanation method needs of a model
 PromptDepth = Literal["deep", "shallow", "none"]
@@ -32,6 +32,7 @@ METHOD_TITLES: dict[Method, str] = {
     "actionclip": "ActionCLIP",
     "a5": "A5 (Efficient-Prompt)",
     "xclip": "X-CLIP",
+    "mote": "MoTE",
 }
 
 

@@ -33,9 +33,6 @@ from ezclip.types import RIVALS, Document, PromptDepth, Variant
 _ADAPTER = re.compile(r"(visual\.)?transformer\.resblocks\.(\d+)\.Adapter\.D_fc([12])\.(weight|bias)")
 _PROMPTS = "visual.transformer.T_prompt_embeddings"
 _TEMPORAL = "visual.temporal_embedding"
-_REASONS = {  # why a method that is recognised cannot be converted
-    "mote": "its file lacks the text tower, and its scores depend on which classes are compared: it is not supported",
-}
 _OPENAI_FILES = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 
@@ -66,8 +63,9 @@ def read_official(path: str | Path) -> dict[str, Tensor]:
 
 def _own(layout: Layout) -> Layout:
     if layout.method not in ("ezclip", "clip"):
-        why = _REASONS.get(layout.method, "make a model of it with ezclip convert")
-        raise CheckpointError(f"{layout.name} is {TITLES[layout.method]} checkpoint; {why}.")
+        raise CheckpointError(
+            f"{layout.name} is {TITLES[layout.method]} checkpoint; make a model of it with ezclip convert."
+        )
     return layout
 
 
@@ -141,14 +139,14 @@ def convert(
 
     EZ-CLIP and T2L trained with a description of each class: "trained" texts are those of ``text.descriptions``. With
     another T, ``num_frames`` (1 to 64), their prompts are interpolated linearly between segment centres. ActionCLIP,
-    ViFi-CLIP, A5 and X-CLIP are recognised by their tensors and written with the texts of their tests.
+    ViFi-CLIP, A5, X-CLIP and MoTE are recognised by their tensors and written with the texts of their tests.
 
     Args:
         official: the file.
         out: the folder.
-        num_frames: T; for ActionCLIP, whose files do not tell it, that of the training, 8 by default.
-        clip: the CLIP that a ViFi-CLIP was trained from, for its token table: a folder or file with a backbone, or
-            clip:ARCH/TAG; by default OpenAI's of the same sizes, if it is on this machine.
+        num_frames: T; for ActionCLIP and MoTE, whose files do not tell it, that of the training, 8 by default.
+        clip: the CLIP that a ViFi-CLIP or MoTE was trained from, for its token table or text tower: a folder or file
+            with a backbone, or clip:ARCH/TAG; by default OpenAI's of the same sizes, if it is on this machine.
         prefix: A5's learned vectors before a class name; its files do not tell it.
         postfix: those after it.
 
@@ -161,8 +159,8 @@ def convert(
     layout = read_layout(official)
     if layout.method in TEXTS:
         framing = {"prefix": prefix, "postfix": postfix} if layout.method == "a5" else {}
-        table = partial(_token_table, layout, clip)
-        model, backbone, found, text = build_from(layout, num_frames=num_frames, table=table, **framing)
+        started = partial(_started_from, layout, clip)
+        model, backbone, found, text = build_from(layout, num_frames=num_frames, clip=started, **framing)
     else:
         state, text = _own(layout).state, "descriptions"
         if num_frames is not None and _PROMPTS in state:
@@ -178,18 +176,23 @@ def convert(
     return found | {"files": [str(f) for f in files]}
 
 
-def _token_table(layout: Layout, clip: str | None, config: dict[str, Any]) -> Tensor:
-    """CLIP's token table for a file without one; raises CheckpointError where none is at hand."""
+_LACKS = {"vificlip": ("token table", ("width", "layers")), "mote": ("text tower", ())}  # and the sizes of text it has
+
+
+def _started_from(layout: Layout, clip: str | None, config: dict[str, Any]) -> dict[str, Tensor]:
+    """CLIP's tensors for a file without all of them; raises CheckpointError where it is not at hand."""
     if clip is not None:
-        return resolve_backbone(clip).text.token_embedding.weight.detach()
-    arch = _openai_arch(config, vocabulary=False)
+        found = resolve_backbone(clip).clip.state_dict()
+        return {key.removeprefix("text."): tensor for key, tensor in found.items()}
+    lacks, of_text = _LACKS[layout.method]
+    arch = _openai_arch(config, of_text)
     if arch is None or not _at_hand(arch):
         which = f"clip:{arch}/openai" if arch else "the CLIP that it was trained from"
         raise CheckpointError(
-            f"{layout.name} is {TITLES[layout.method]} checkpoint, which has no token table, and OpenAI's is not on "
+            f"{layout.name} is {TITLES[layout.method]} checkpoint, which has no {lacks}, and OpenAI's is not on "
             f"this machine; give --clip {which}."
         )
-    return load_open_clip(arch, "openai").text.token_embedding.weight.detach()
+    return load_open_clip(arch, "openai").clip.state_dict()
 
 
 def compare_with_openai(backbone: Backbone) -> str:
@@ -203,15 +206,15 @@ def compare_with_openai(backbone: Backbone) -> str:
     return f"{'equal' if same else 'not equal'} to OpenAI's {arch}"
 
 
-def _openai_arch(config: dict[str, Any], *, vocabulary: bool = True) -> str | None:
-    """open_clip's name of OpenAI's CLIP with the sizes of ``config``; None where there is none."""
+def _openai_arch(config: dict[str, Any], of_text: tuple[str, ...] = ("width", "layers", "vocab_size")) -> str | None:
+    """open_clip's name of OpenAI's CLIP with the sizes of ``config``, of its text ``of_text``; None without one."""
 
     def sizes(config: dict[str, Any] | None) -> list[object]:
         if config is None:
             return []
         image, text = config["vision_cfg"], config["text_cfg"]
         told = [image.get(key) for key in ("image_size", "width", "layers", "patch_size")]
-        told += [text.get(key) for key in ("width", "layers", *(["vocab_size"] if vocabulary else []))]
+        told += [text.get(key) for key in of_text]
         return [config["embed_dim"], config.get("quick_gelu", False), *told]
 
     listed = (arch for arch, tag in open_clip.list_pretrained() if tag == "openai")

@@ -15,7 +15,7 @@ from huggingface_hub.file_download import repo_folder_name
 
 from ezclip.checkpoints import download
 from ezclip.checkpoints.download import HOSTS, Hosts, Missing, Remote, check_space, kept, partial, transfer
-from ezclip.checkpoints.gallery import REVISION, Offer, checkpoints
+from ezclip.checkpoints.gallery import REVISION, Offer, checkpoints, find_offer
 from ezclip.errors import CheckpointError, UserError
 from ezclip.files import PARTIAL, sha256_of
 from ezclip.progress import Report, Steps, T, Watch, in_thread, within
@@ -25,6 +25,7 @@ _ANSWER_SECONDS = 5.0  # for a host to answer, name server included
 _CONVERTED = 0.52  # size of a converted folder over that of its .pt file: half precision, and the adapters
 _UNKNOWN_COMMIT = "0" * 40  # of a file that a browser downloaded
 _CONVERTING = 0.9  # share at which the conversion begins
+_BASE = 0.4  # share at which the CLIP that a model is built on is here
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class Fetched:
 
 
 def fetch(offer: Offer, hosts: Hosts | None = None) -> Steps[Fetched]:
-    """Download a model and, if it is an official EZ-CLIP file, convert it; closing the generator keeps what came.
+    """Download a model, with the CLIP that it is built on, and convert a .pt file; closing the generator keeps what
+    came.
 
     Raises:
         CheckpointError: in a sentence, with the address for a browser and the place of the file.
@@ -70,7 +72,10 @@ def by_hand(offer: Offer) -> str:
 def _fetched(offer: Offer, hosts: Hosts) -> Steps[Fetched]:
     if offer.here():
         return Fetched(offer, "")
-    if offer.host == "drive" and offer.download().is_file():  # it was not converted yet
+    if offer.base and not find_offer(offer.base).here():
+        yield from within(_fetched(find_offer(offer.base), hosts), 0.0, _BASE, f"{offer.base}: ")
+        return (yield from within(_fetched(offer, hosts), _BASE, 1.0, f"{offer.name}: "))
+    if offer.converted and offer.download().is_file():  # it was not converted yet
         return (yield from _converted(offer, offer.download(), "", own=True))
     with download.client() as http:
         remotes = yield from _in_time(lambda: _ask(http, offer, hosts), offer.host)
@@ -78,9 +83,9 @@ def _fetched(offer: Offer, hosts: Hosts) -> Steps[Fetched]:
         _remove_other_versions(offer, {partial(remote, p) for remote, p in zip(remotes.values(), places, strict=True)})
         sizes = [remote.size or 1e6 * (offer.mb or 0) for remote in remotes.values()]
         left = sum(size - kept(r, p) for size, r, p in zip(sizes, remotes.values(), places) if not p.is_file())
-        check_space(places[0].parent, left * download.MARGIN + (sizes[0] * _CONVERTED if offer.host == "drive" else 0))
+        check_space(places[0].parent, left * download.MARGIN + (sizes[0] * _CONVERTED if offer.converted else 0))
         start = download.ZIP if offer.host != "hub" else b""
-        end, done, digest = _CONVERTING if offer.host == "drive" else 1.0, 0.0, ""
+        end, done, digest = _CONVERTING if offer.converted else 1.0, 0.0, ""
         for (name, remote), place, size in zip(remotes.items(), places, sizes, strict=True):
             share = size / max(sum(sizes), 1)
             if not place.is_file():
@@ -91,7 +96,7 @@ def _fetched(offer: Offer, hosts: Hosts) -> Steps[Fetched]:
             if offer.host == "hub":
                 _link(offer, remote.commit, place, name)
             done += share
-    if offer.host == "drive":
+    if offer.converted:
         return (yield from within(_converted(offer, places[0], digest, own=True), end, 1.0))
     return Fetched(offer, digest)
 
@@ -180,7 +185,11 @@ def adopt(offer: Offer, file: Path) -> Steps[Fetched]:
     """
     if not file.is_file():
         raise CheckpointError(f"There is no file {file.name}; give the one that was downloaded.")
-    if offer.host == "drive":
+    if offer.base and not find_offer(offer.base).here():
+        raise CheckpointError(
+            f"{offer.name} is built on {offer.base}; fetch that first: python -m ezclip get {offer.base}"
+        )
+    if offer.converted:
         return (yield from _converted(offer, file, "", own=False))
     names = offer.files[0].split("|")
     name = next((name for name in names if Path(name).suffix == file.suffix), None)
@@ -213,7 +222,7 @@ def _converted(offer: Offer, file: Path, digest: str, *, own: bool) -> Steps[Fet
 
         found = digest or sha256_of(file)
         try:
-            convert(file, checkpoints() / offer.name)
+            convert(file, checkpoints() / offer.name, clip=offer.base or None)
         except CheckpointError as error:
             if not own:
                 raise

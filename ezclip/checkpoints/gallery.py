@@ -36,6 +36,7 @@ class Offer:
     loads: bool
     source: str = ""  # of the accuracy
     maps: str = "not stated"  # the attention maps that it has
+    base: str = ""  # the CLIP that is fetched with it
     params: float | None = None
     mb: float | None = None
     gmac: float | None = None
@@ -55,13 +56,16 @@ class Offer:
         """The size in words."""
         return f"{self.mb:.0f} MB" if self.mb else "about 600 MB" if self.host == "drive" else "size not published"
 
+    @property
+    def converted(self) -> bool:
+        """Whether its file is made into a folder of ours, which remains alone."""
+        return self.files[0].endswith(".pt")
+
     def here(self) -> bool:
         """Whether it is on this machine, so that it needs no network."""
         if self.host == "hub":
             needed = [file.split("|") for file in self.files if not file.endswith("?")]
             return all(any(self._cached(name) for name in names) for names in needed)
-        if self.host == "github":
-            return self.download().is_file()
         return any((root / self.name / CONFIG).is_file() for root in roots())
 
     def _cached(self, name: str) -> bool:

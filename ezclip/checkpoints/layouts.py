@@ -118,7 +118,7 @@ def _recognise(state: dict[str, Tensor], fusion: dict[str, Tensor] | None) -> st
 
 
 def _check_fusion(layout: Layout) -> None:
-    """Refuse a module on the frame embeddings that is not ActionCLIP's "Transf" (MoTE is refused as a whole)."""
+    """Refuse a module on the frame embeddings that is not ActionCLIP's "Transf", or is beside EZ-CLIP."""
     keys = sorted(layout.fusion)
     if layout.method not in ("ezclip", "actionclip") or not keys:
         return

@@ -1,8 +1,9 @@
-"""Builds ActionCLIP, ViFi-CLIP, A5 and X-CLIP from the files that their authors' code writes.
+"""Builds ActionCLIP, ViFi-CLIP, A5, X-CLIP and MoTE from the files that their authors' code writes.
 
-Sizes are inferred from the tensors and every tensor must find its place. Left out on purpose: ActionCLIP's trained
-logit scale and A5's, which their tests do not use (both stay in the backbone), and the embedded class texts of
-ViFi-CLIP's training, from which nothing but the token table is checked.
+Sizes are inferred from the tensors and every tensor must find its place. Left out on purpose: the trained logit scales
+of ActionCLIP, A5 and MoTE, which their tests do not use (they stay in the backbone), and the embedded class texts of
+ViFi-CLIP's training, from which nothing but the token table is checked. MoTE's image tower is that of its tests on
+other classes than the training's: 0.99 of the file and 0.01 of the CLIP that gives the text tower.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone, build_backbone, copy_strictly
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival
-from ezclip.types import IMAGENET_PIXELS, RIVALS, Document, Rival
+from ezclip.types import RIVALS, Document, Rival
 
 _TABLE = "token_embedding.weight"
 # The class texts of the training, embedded: class by class (K, 77, D), or without the learned vectors.
@@ -29,18 +30,20 @@ TEXTS: dict[Rival, str] = {
     "vificlip": "a photo of a {}.",
     "a5": "names",
     "xclip": "names",
+    "mote": "names",
 }  # of their tests
 
 
 def build_from(
-    layout: Layout, *, num_frames: int | None, table: Callable[[dict[str, Any]], Tensor], **framing: int
+    layout: Layout, *, num_frames: int | None, clip: Callable[[dict[str, Any]], Mapping[str, Tensor]], **framing: int
 ) -> tuple[EZCLIP, Backbone, Document, str]:
     """The model of a rival's file, its backbone, what was found in it, and its prompt texts.
 
     Args:
         layout: of a rival's method.
         num_frames: T where the file does not tell it; None takes the file's, else 8.
-        table: returns CLIP's token table (vocabulary, D) for an open_clip configuration; ViFi-CLIP's files lack it.
+        clip: returns the tensors of the CLIP that the training started from for open_clip's configuration of the file,
+            of whose text it may lack sizes: ViFi-CLIP's files lack the token table, MoTE's the text tower.
         framing: A5's "prefix" and "postfix", which its files lack; 16 each by default.
 
     Raises:
@@ -56,6 +59,9 @@ def build_from(
             settings, own, stated = _a5(state, framing)
         elif method == "xclip":
             settings, own, stated = _xclip(state)
+        elif method == "mote":
+            settings, own = _mote(dict(layout.fusion))
+            state = _with_text(state, clip, name)
         else:
             settings, own = _vificlip(state)
             stated = _stated_frames(layout.config)
@@ -65,21 +71,22 @@ def build_from(
         if method == "vificlip":
             own_texts = {key: state.pop(key) for key in _OWN_TEXTS if key in state}
             state[_TABLE] = torch.empty(1, len(state["ln_final.weight"]))  # so that sizes can be inferred
-            state[_TABLE] = table(infer_config(state, name)[0])
+            state[_TABLE] = clip(infer_config(state, name)[0])[_TABLE]
             _check_table(own_texts, state[_TABLE], name)
         config, layers = infer_config(state, name)
     except (ValueError, IndexError, ZeroDivisionError, TypeError, KeyError) as error:
         raise CheckpointError(f"{name} has tensors of unexpected shapes; give the authors' own file.") from error
-    if method == "xclip":
-        config["pixels"] = IMAGENET_PIXELS
     backbone = build_backbone(f"{method} {name.rpartition('.')[0] or name}", config, state)
     if method in ("a5", "xclip") and num_frames not in (None, stated):
         raise CheckpointError(f"{name} has learned positions for T = {stated} frames; it cannot take {num_frames}.")
     model = build_rival(method, backbone, num_frames or stated or 8, settings).eval()
     copy_strictly(model.added(), own, name)
     whole = sum(tensor.numel() for tensor in state.values()) if method != "a5" else 0
-    if method == "xclip":
+    if method in ("xclip", "mote"):
         whole = sum(tensor.numel() for key, tensor in state.items() if key.startswith("visual."))
+    if method == "mote":  # with its scale, and the experts before they are merged
+        fixed = ("spe_cls_feature", "mote_fusion_weight")
+        own, whole = {key: t for key, t in layout.fusion.items() if not key.endswith(fixed)}, whole + 1
     if method == "vificlip":
         whole = 0 if own else whole - state[_TABLE].numel()  # the table is not part of the model that is trained
     found: Document = {
@@ -116,6 +123,35 @@ def _actionclip(fusion: dict[str, Tensor]) -> tuple[dict[str, int], dict[str, Te
     if positions is not None:
         own["temporal.positions"] = positions
     return {"positions": 0 if positions is None else len(positions), "layers": layers}, own | fusion
+
+
+_MIXED = 0.99  # share of MoTE's file in the image tower
+
+
+def _with_text(state: dict[str, Tensor], clip: Callable[..., Mapping[str, Tensor]], name: str) -> dict[str, Tensor]:
+    """MoTE's tensors mixed with those of CLIP, and CLIP's text tower."""
+    embed, nothing = state["visual.proj"].shape[1], torch.empty(1, 64)
+    text = {_TABLE: nothing, "positional_embedding": nothing, "text_projection": torch.empty(64, embed)}
+    plain = clip(infer_config(state | text, name)[0])
+    image = [key for key in plain if key.startswith("visual.") or key == "logit_scale"]
+    copy_strictly({key: torch.empty_like(plain[key]) for key in image}, state, f"{name} beside this CLIP")
+    return {key: _MIXED * state[key] + (1 - _MIXED) * plain[key] if key in image else plain[key] for key in plain}
+
+
+def _mote(fusion: dict[str, Tensor]) -> tuple[dict[str, int], dict[str, Tensor]]:
+    """The experts of a block merged into one, by the softmax of their weights."""
+    own, layers = _blocks(fusion, "transformer.")
+    own["training_texts"] = fusion.pop("spe_cls_feature")
+    own["temporal.positions"] = fusion.pop("frame_position_embeddings.weight")
+    for k in range(layers):
+        mlp = f"temporal.blocks.{k}.mlp."
+        shares = own.pop(f"{mlp}mote_fusion_weight").softmax(dim=0)
+        for theirs, ours in (("fc_up", "c_fc"), ("fc_dn", "c_proj")):
+            for part in ("weight", "bias"):
+                experts = torch.stack([own.pop(f"{mlp}{theirs}.{j}.{part}") for j in range(len(shares))])
+                own[f"{mlp}{ours}.{part}"] = torch.tensordot(shares, experts, 1)
+    sizes = {"positions": len(own["temporal.positions"]), "layers": layers, "classes": len(own["training_texts"])}
+    return sizes, own | fusion
 
 
 def _a5(state: dict[str, Tensor], framing: dict[str, int]) -> tuple[dict[str, int], dict[str, Tensor], int]:

@@ -119,7 +119,7 @@ def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
             f"{backbone.id} ({backbone.sha256[:12]}) was given."
         )
     match config.variant:
-        case "vificlip" | "actionclip" | "a5" | "xclip":
+        case "vificlip" | "actionclip" | "a5" | "xclip" | "mote":
             model = build_rival(config.variant, backbone, config.num_frames, config.settings)
         case variant:
             model = build_ezclip(backbone, variant, num_frames=config.num_frames, prompt_depth=config.prompt_depth)

@@ -69,13 +69,13 @@ def load_xclip(name: str) -> tuple[EZCLIP, Backbone, str]:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{name} has damaged files ({type(error).__name__}); fetch it again.") from error
     layout = Layout(repository.rpartition("/")[2], "xclip", authors_names(state), {}, {})
-    model, backbone, _, texts = build_from(layout, num_frames=None, table=_no_table)
+    model, backbone, _, texts = build_from(layout, num_frames=None, clip=_no_clip)
     model.preprocessing = replace(model.preprocessing, mean=mean, std=std)
     return model, backbone, texts
 
 
-def _no_table(_: Document) -> Tensor:
-    raise AssertionError("an X-CLIP's file has its token table")
+def _no_clip(_: Document) -> dict[str, Tensor]:
+    raise AssertionError("an X-CLIP's file holds a whole CLIP")
 
 
 def _find(repository: str, file: str) -> Path:

@@ -36,7 +36,7 @@ class Bench:
     arch: str = "ViT-B-16-quickgelu"
     """open_clip architecture for random weights, if no model is given."""
     methods: tuple[Method, ...] = ("base", "ezclip")
-    """Methods on that architecture, also vificlip, actionclip and a5."""
+    """Methods on that architecture, also vificlip, actionclip, a5 and xclip."""
     frames: int = 8
     """Frames per view, for random weights."""
     batch_size: int = 4

@@ -118,8 +118,8 @@ class Get:
 
 @dataclass
 class Convert:
-    """Convert a .pt file of EZ-CLIP, T2L, ActionCLIP, ViFi-CLIP or A5 into a model folder; or a folder of EZ-CLIP into
-    a file of its release.
+    """Convert a .pt file of EZ-CLIP, T2L, ActionCLIP, ViFi-CLIP, A5, X-CLIP or MoTE into a model folder; or a folder
+    of EZ-CLIP into a file of its release.
 
     Example: python -m ezclip convert K400_ViT-B-16.pt checkpoints/k400
     """
@@ -129,10 +129,11 @@ class Convert:
     out: Annotated[Path, tyro.conf.Positional]
     """Folder for config.json, adapter.safetensors and backbone.safetensors; or a .pt file in the release's layout."""
     frames: int | None = None
-    """T, if not the file's: prompts are interpolated, which only approximates the trained model. ActionCLIP's files do
-    not tell it; 8 is assumed."""
+    """T, if not the file's: prompts are interpolated, which only approximates the trained model. ActionCLIP's and
+    MoTE's files do not tell it; 8 is assumed."""
     clip: str | None = None
-    """The CLIP that a ViFi-CLIP was trained from, as its file lacks the token table: a folder or clip:ARCH/TAG."""
+    """The CLIP that a ViFi-CLIP or MoTE was trained from, as its file lacks the token table or the text tower: a folder
+    or clip:ARCH/TAG; by default OpenAI's, if it is on this machine."""
     prefix: int = 16
     """Learned vectors before a class name in an A5 file, which does not tell."""
     postfix: int = 16
@@ -163,7 +164,7 @@ class Convert:
                 postfix=self.postfix,
             )
             told = found | {"backbone": read_config(self.out).openai}
-            if found.get("method") == "actionclip" and self.frames is None:
+            if found.get("method") in ("actionclip", "mote") and self.frames is None:
                 warn([f"The file does not tell T; {found['T']} is assumed. Give --frames if it was another."])
             if self.frames is not None and "variant" in found:
                 warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])

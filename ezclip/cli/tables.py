@@ -118,7 +118,7 @@ class Table(_Runs):
     """Make the missing runs."""
     measured: bool = False
     """Tables 1, 2 and 7: print the methods that were trained here, with costs and intervals; with --run, also train
-    ViFi-CLIP, ActionCLIP and A5, and measure all models."""
+    rivals, and measure all models."""
     sets: str | None = None
     """Train on these sets only, for example hmdb51,ucf101."""
     epoch: Literal["last", "best"] = "last"

@@ -56,13 +56,13 @@ def build(
         "index", "model", "clips", "windows", and "skipped": the reason by path.
 
     Raises:
-        ConfigError: no videos, the folder holds an index of another model, source or length, or a model whose texts
-            depend on the video, so that no index can be searched by text.
+        ConfigError: no videos, the folder holds an index of another model, source or length, or a model without a
+            common space of videos and texts, so that no index can be searched by text.
     """
     if not predictor.model.common_space:
         raise ConfigError(
-            f"{predictor.name} reads the text of a class on each video, so videos and texts have no common space to "
-            "search; choose another model."
+            f"{predictor.name} compares a text with a video in the light of that video or of other texts, so they have "
+            "no common space to search; choose another model."
         )
     about: Document = {"schema": 1, "model": predictor.name, "weights": predictor.identity.weights}
     root = source if source.is_dir() else source.parent

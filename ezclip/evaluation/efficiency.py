@@ -58,7 +58,7 @@ class Subject(NamedTuple):
         torch.manual_seed(0)
         backbone = build_backbone(self.arch, config)
         match self.method:
-            case "vificlip" | "actionclip" | "a5" | "xclip":
+            case "vificlip" | "actionclip" | "a5" | "xclip" | "mote":
                 return unfreeze(build_rival(self.method, backbone, T, {})).eval()
             case variant:
                 return build_ezclip(backbone, variant, num_frames=T).eval()
@@ -208,7 +208,7 @@ def _peak(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.d
 def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) -> None:
     with torch.autocast(pixels.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
         frames, texts = model(pixels, tokens)
-    labels = torch.arange(len(frames), device=frames.device) % len(texts)
+    labels = torch.arange(len(frames), device=frames.device) % len(tokens)
     nn.functional.cross_entropy(model.logits(frames, texts), labels).backward()
     model.zero_grad()
 

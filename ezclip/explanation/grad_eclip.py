@@ -69,11 +69,11 @@ def weighed(q: Tensor, k: Tensor, v: Tensor, gradient: Tensor) -> Tensor:
 def word_relevance(predictor: Predictor, frames: Tensor, sentence: str) -> list[tuple[str, float]]:
     """Each word of a sentence with its share of the cosine with a clip, frame embeddings (1, T, E); they sum to 1.
 
-    All shares are 0 where no word speaks for the clip; the list is empty for a sentence of one piece, and for rivals
-    that put learned tokens among those of the sentence.
+    All shares are 0 where no word speaks for the clip; the list is empty for a sentence of one piece, for rivals that
+    put learned tokens among those of the sentence, and for models without a score of one text alone.
     """
     model = predictor.model
-    if not isinstance(model, EZCLIP) or type(model.text) is not TextEncoder:
+    if not isinstance(model, EZCLIP) or type(model.text) is not TextEncoder or "score" in model.lacks:
         return []
     ids, _ = model.tokenize([sentence])
     listed = words(ids[0].tolist())

@@ -23,7 +23,7 @@ class Video:
 
     Attributes:
         frames: (B, T, E) frame embeddings, not normalised; the video embedding is their mean.
-        context: (B, N, E) what the text of a class further depends on; None where it does not depend on the video.
+        context: (B, N, E) what the score of a class further depends on; None where frames and text are all.
     """
 
     frames: Tensor
@@ -71,6 +71,7 @@ class VideoText(nn.Module, ABC):
         logit_scale: scalar parameter; logits are exp(logit_scale) * cosine.
         grid: cells of a map along one side of the input.
         layers: blocks whose attention can be followed; 0 without.
+        fewest: texts that ``scores`` compares a video with at least.
         lacks: kinds of maps that it cannot have, each with the reason as a clause.
     """
 
@@ -82,6 +83,7 @@ class VideoText(nn.Module, ABC):
     logit_scale: nn.Parameter
     grid: int
     layers: int = 0
+    fewest: int = 1
     lacks: Mapping[MapKind, str] = {}
 
     @property

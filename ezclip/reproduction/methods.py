@@ -11,6 +11,7 @@ from ezclip.files import shipped
 from ezclip.types import METHOD_TITLES, Document, Method
 
 RESULTS = shipped("results/tabletop/methods")
+TRAINED_ALIKE: tuple[Method, ...] = ("ezclip", "vificlip", "actionclip", "a5", "xclip")
 COST = "cost"  # of the file that holds what all the models cost
 COST_HEAD = ("tunable (M)", "GMAC a view", "views/s", "training step (s)", "memory (MiB)")
 TABLETOP_HEAD: dict[int, tuple[str, ...]] = {  # columns of Tabletop in the paper's tables
@@ -74,23 +75,31 @@ def cost_cells(row: Document | None) -> list[str]:
 
 
 def tabletop_rows(number: int, results: Path = RESULTS) -> list[list[str]]:
-    """A row for each method that was trained on Tabletop: its name, ``COST_HEAD`` and ``TABLETOP_HEAD[number]``."""
+    """A row for each of ``TRAINED_ALIKE``: its name, ``COST_HEAD`` and ``TABLETOP_HEAD[number]``.
+
+    A method without a result has "not run" in place of its accuracies; there are no rows where none has one.
+    """
     costs = {row["variant"]: row for row in _read(results, COST).get("rows", [])}
-    rows = []
-    for method in METHOD_TITLES:
-        if found := _read(results, method):
-            cells = {
-                1: [_told(found["novel_among_all"])],
-                2: [
-                    _told(found["result"]),
-                    accuracy(found["result"]["within_pairs"]),
-                    _told(found["novel"]),
-                    accuracy(found["harmonic_mean"]),
-                ],
-                7: [_told(found["result"])],
-            }[number]
-            rows.append([title(method), *cost_cells(costs.get(method)), *cells])
-    return rows
+    reports = {method: _read(results, method) for method in TRAINED_ALIKE}
+    if not any(reports.values()):
+        return []
+    return [[title(m), *cost_cells(costs.get(m)), *_cells(number, found)] for m, found in reports.items()]
+
+
+def _cells(number: int, found: Document) -> list[str]:
+    """The cells below ``TABLETOP_HEAD[number]``."""
+    if not found:
+        return ["not run"] * len(TABLETOP_HEAD[number])
+    return {
+        1: [_told(found["novel_among_all"])],
+        2: [
+            _told(found["result"]),
+            accuracy(found["result"]["within_pairs"]),
+            _told(found["novel"]),
+            accuracy(found["harmonic_mean"]),
+        ],
+        7: [_told(found["result"])],
+    }[number]
 
 
 def _told(report: Document) -> str:

@@ -52,6 +52,7 @@ RATES: dict[Method, tuple[str, ...]] = {
     "vificlip": ("lr=2.0e-4",),
     "actionclip": ("lr=2.0e-4", "temporal_lr=2.0e-3"),
     "a5": ("lr=2.0e-3",),
+    "xclip": ("lr=2.0e-4", "prompt_lr=2.0e-3", "temporal_lr=2.0e-3"),
 }
 
 

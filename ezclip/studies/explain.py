@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import UserError
-from ezclip.explanation.methods import MapSettings
+from ezclip.explanation.methods import METHODS, MapSettings
 from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report, Table
 from ezclip.parameters import Parameter, build, values_of
@@ -60,7 +60,9 @@ class Explain(Study):
         study = build(Analyse, values_of(self) | {"labels": labels, "target": target})
         analysis = yield from within(study.run(host), 0.0, 0.5 if self.shapley else 1.0)
         if (attribution := analysis.model.attribution).absent:
-            raise UserError(f"{self.model}: {attribution.note} Choose another, such as --method occlusion.")
+            lacking = host.predictor(self.model).model.lacks
+            other = next(name for name in ("occlusion", *METHODS) if METHODS[name].needs not in lacking)
+            raise UserError(f"{self.model}: {attribution.note} Choose another, such as --method {other}.")
         values, words, norms = {}, {}, {}
         if self.shapley:
             values = yield from within(values_of_frames(host, analysis), 0.5, 1.0)

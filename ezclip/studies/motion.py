@@ -193,6 +193,7 @@ def evidence(
     videos = {o.variation: o.video for o in observed}
     plain, model = videos["as it is"], predictor.model
 
+    @torch.inference_mode()
     def scores(video: Video, names: list[str]) -> Tensor:
         texts = predictor.encode_texts([text for name in names for text in sentences[name]])
         return class_scores(model.scores(video.to(texts.device), texts), len(names)).cpu()
@@ -202,7 +203,7 @@ def evidence(
     values["curvature"] = float(curvature(plain.frames)[0])
     if model.order_blind:
         values["order_blind"] = 1.0
-    elif opposite:
+    elif opposite and model.fewest <= 2:
         both = [scores(videos[variation], [label, opposite]) for variation in ("as it is", "reversed")]
         shares = opposite_text(*both)
         values |= dict(zip(("opposite_text_v2t", "opposite_text_t2v"), shares, strict=True))

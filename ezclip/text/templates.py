@@ -34,6 +34,15 @@ TEMPLATES: tuple[str, ...] = (
     "The man is {}",
     "The woman is {}",
 )
+# Open-VCLIP's 28, those of CLIP's authors for actions, "a example" included; their unit vectors are averaged.
+OPEN_VCLIP: tuple[str, ...] = tuple(
+    f"a {kind} of {person}{{}}."
+    for kind in ("photo", "video", "example", "demonstration")
+    for person in (
+        "",
+        *(f"a person {doing}" for doing in ("", "using ", "doing ", "during ", "performing ", "practicing ")),
+    )
+)
 NAME_ONLY: tuple[str, ...] = ("{}",)
 
 

@@ -179,6 +179,8 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
             model = build_rival(config.method, backbone, config.num_frames, config.settings)
         case "clip":
             raise ConfigError("Plain CLIP has nothing to train; choose another method, such as ezclip.")
+        case "mote":
+            raise ConfigError("MoTE is only read from its authors' files; choose another method to train.")
         case variant:
             model = build_ezclip(
                 backbone,
@@ -209,13 +211,21 @@ def enable_activation_checkpointing(model: EZCLIP) -> None:
 
 def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]:
     """What is trained in the vision tower, in the text tower, prompts, a rival's parts, each with its learning rate."""
-    own = {"text": config.text_lr, "prompt": config.prompt_lr, "temporal": config.temporal_lr}
-    kinds = ("vision", "text", "prompt", "temporal", "logit_scale")
+    own = {"text": config.text_lr, "prompt": config.prompt_lr}
+    own |= {"temporal": config.temporal_lr, "reader": config.temporal_lr}
+    kinds = ("vision", "text", "prompt", "temporal", "reader", "logit_scale")
     rates = {kind: own.get(kind) or config.lr for kind in kinds}
-    groups: dict[str, list[torch.nn.Parameter]] = {kind: [] for kind in rates}
+    groups: dict[tuple[str, bool], list[torch.nn.Parameter]] = {
+        (k, decays): [] for k in kinds for decays in (True, False)
+    }
     for name, parameter in model.trainable().items():
-        groups["prompt" if name.endswith("prompt.embedding") else name.split(".")[0]].append(parameter)
-    return [{"name": kind, "params": some, "lr": rates[kind]} for kind, some in groups.items() if some]
+        decays = config.decay_all or (parameter.ndim > 1 and "position" not in name)
+        groups["prompt" if ".prompt." in name else name.split(".")[0], decays].append(parameter)
+    return [
+        {"name": kind, "params": some, "lr": rates[kind]} | ({} if decays else {"weight_decay": 0.0})
+        for (kind, decays), some in groups.items()
+        if some
+    ]
 
 
 @torch.no_grad()
@@ -236,8 +246,7 @@ def _validate(
                 continue
             batch = batches.collate(items)
             views = batches.views_of(batch, model.image_size, device)
-            frames = model.encode_video(model.normalise(views)).float()
-            scores.append(model.logits(frames, texts).cpu())
+            scores.append(model.scores(model.encode(model.normalise(views)).float(), texts).cpu())
             targets.append(batch.targets)
     found = accuracies(torch.cat(scores), torch.cat(targets), labels, partners_of(clips.rows))
     return {f"val_{k}": found[k] for k in ("top1", "within_pairs") if k in found}

@@ -42,6 +42,7 @@ class Step:
     def __init__(self, model: EZCLIP, wrapped: nn.Module, accelerator: Accelerator, config: TrainConfig):
         self.model, self.wrapped, self.accelerator, self.config = model, wrapped, accelerator, config
         self.micro_batch = config.micro_batch
+        self.texts_on_videos = not model.common_space  # each part then has texts of its own, (m, C, E)
         self.calibrate = trains_motion(config.method) and config.reading == "calibrated"
 
     def __call__(self, number: int, views: Tensor, tokens: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -68,10 +69,11 @@ class Step:
                 parameter.grad = torch.zeros_like(parameter)
 
         def embed(i: int) -> tuple[Tensor, Tensor | None]:
-            """(m, 1 or 2, T, E) of part i, 2 with static copies; with the last part also the texts."""
+            """(m, 1 or 2, T, E) of part i, 2 with static copies; the texts with the last, or of each part its own."""
             draws = np.random.default_rng([self.config.seed, number, self.accelerator.process_index, i])
             torch.manual_seed(int(draws.integers(2**63)))
-            return self._embed(self.wrapped, parts[i], tokens) if i == last else self._embed(self.model, parts[i])
+            network = self.wrapped if i == last else self.model
+            return self._embed(network, parts[i], tokens if i == last or self.texts_on_videos else None)
 
         if last == 0:
             frames, texts = embed(0)
@@ -81,16 +83,16 @@ class Step:
         with torch.no_grad():
             first_look = [embed(i) for i in range(len(parts))]
         frames = torch.cat([frames for frames, _ in first_look]).requires_grad_()
-        texts = first_look[last][1]
-        assert texts is not None
+        texts = torch.cat([texts for _, texts in first_look if texts is not None])
         losses = self._losses(frames, texts.requires_grad_(), targets)
         losses["loss"].backward()
         assert frames.grad is not None and texts.grad is not None
+        of_texts = texts.grad.split(self.micro_batch) if self.texts_on_videos else [texts.grad] * len(parts)
         for i, gradient in enumerate(frames.grad.split(self.micro_batch)):
             again, texts_again = embed(i)
             carried = (again * gradient).sum()
             if texts_again is not None:
-                carried = carried + (texts_again * texts.grad).sum()
+                carried = carried + (texts_again * of_texts[i]).sum()
             self.accelerator.backward(carried)
         return losses
 
@@ -103,7 +105,7 @@ class Step:
 
     def _losses(self, frames: Tensor, texts: Tensor | None, targets: Tensor) -> dict[str, Tensor]:
         assert texts is not None
-        if self.config.contrastive == "in_batch":
+        if self.config.contrastive == "in_batch" or self.texts_on_videos:
             texts = gather(texts)
         seen, *frozen = gather(frames).unbind(1)
         return total_loss(self.model, seen, texts, targets, self.config, *frozen)
@@ -153,7 +155,7 @@ def total_loss(
     Args:
         model: supplies logits.
         frames: (B, T, E) of the global batch.
-        texts: (C, E) of all classes; under "in_batch" (B, E), of each clip.
+        texts: (C, E) of all classes, (B, C, E) where they depend on the video; under "in_batch" (B, E), of each clip.
         targets: (B,) int64, or (B, C) of mixed clips.
         config: method, loss weights and formulations.
         frozen: (B, T, E) of the static copies, for the calibrated motion loss.

@@ -8,6 +8,7 @@ from ezclip.model.builders import MAX_FRAMES
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.a5 import build_a5
 from ezclip.model.rivals.actionclip import build_actionclip
+from ezclip.model.rivals.mote import build_mote
 from ezclip.model.rivals.vificlip import build_vificlip
 from ezclip.model.rivals.xclip import build_xclip
 from ezclip.types import Rival
@@ -17,6 +18,7 @@ _BUILDERS: dict[Rival, Callable[..., EZCLIP]] = {
     "vificlip": build_vificlip,
     "a5": build_a5,
     "xclip": build_xclip,
+    "mote": build_mote,
 }
 
 
@@ -41,8 +43,11 @@ def unfreeze(model: EZCLIP) -> EZCLIP:
     """Also make trainable what a method's authors train of CLIP, and return the model.
 
     ActionCLIP trains all of it, its scale from 100 on (CLIP's own) although its tests keep 100. ViFi-CLIP trains all
-    but the token table, or nothing where it has prompts. A5 and EZ-CLIP leave CLIP frozen.
+    but the token table, or nothing where it has prompts. X-CLIP trains the vision tower. A5 and EZ-CLIP leave CLIP
+    frozen. MoTE is not trained here.
     """
+    if model.variant == "xclip":
+        model.vision.requires_grad_()
     if model.variant == "actionclip" or (model.variant == "vificlip" and not model.added()):
         model.requires_grad_()
         model.text.token_embedding.requires_grad_(model.variant == "actionclip")

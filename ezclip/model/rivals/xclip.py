@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from ezclip.model.frame_transformer import FrameTransformer
 from ezclip.model.interface import Video
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
+from ezclip.types import IMAGENET_PIXELS
 
 
 class Message(nn.Module):
@@ -39,11 +41,11 @@ class Message(nn.Module):
 
 
 class TextLayer(nn.Module):
-    """t + attention(norm1 t, k, k), then t + MLP(norm3 t); q, k and v without bias, E // 64 heads."""
+    """t + attention(norm1 t, k, k), then t + MLP(norm3 t); q, k and v without bias, E // 64 heads, or 1."""
 
     def __init__(self, width: int):
         super().__init__()
-        self.heads = width // 64
+        self.heads = max(1, width // 64)
         self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
         self.out = nn.Linear(width, width)
         self.norm1, self.norm3 = LayerNorm(width), LayerNorm(width)
@@ -99,6 +101,11 @@ class XCLIP(EZCLIP):
         """Never: a text has another embedding for each video."""
         return False
 
+    def forward(self, pixels: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """The form that training wraps: (B, T, E) and, with tokens, each text on each video, (B, C, E)."""
+        video = self.encode(pixels)
+        return video.frames, None if tokens is None else self.texts_for(video, self.encode_text(tokens))
+
     def encode(self, pixels: Tensor) -> Video:
         """Frame embeddings after the transformer over frames, and what texts are read on."""
         self._check(pixels)
@@ -106,19 +113,21 @@ class XCLIP(EZCLIP):
         return Video(self.across(frames), self.reader.context(patches))
 
     def texts_for(self, video: Video, texts: Tensor) -> Tensor:
-        """The texts (C, E) on each video, (B, C, E)."""
+        """The texts (C, E) on each video, (B, C, E), which are returned as they are where ``forward`` read them."""
+        if texts.ndim == 3:
+            return texts
         assert video.context is not None
         return self.reader(texts.to(self.dtype), video.context.to(self.dtype))
 
 
-def build_xclip(backbone: Backbone, *, num_frames: int, layers: int, text_layers: int) -> XCLIP:
-    """X-CLIP on its fine-tuned CLIP.
+def build_xclip(backbone: Backbone, *, num_frames: int, layers: int = 1, text_layers: int = 2) -> XCLIP:
+    """X-CLIP on its fine-tuned CLIP; linear layers behind the vision tower start at N(0, 0.02) cut at 2, as theirs.
 
     Args:
-        backbone: whose pixels are normalised with ImageNet's mean and deviation.
+        backbone: CLIP; whatever it was pretrained with, pixels are normalised with ImageNet's mean and deviation.
         num_frames: T, binding.
-        layers: of the transformer over frames, 1 in the authors' code.
-        text_layers: of the text's reading of the video, 2 there.
+        layers: of the transformer over frames.
+        text_layers: of the text's reading of the video.
     """
     backbone.clip.requires_grad_(False)
     visual, text = backbone.clip.visual, backbone.text
@@ -133,12 +142,20 @@ def build_xclip(backbone: Backbone, *, num_frames: int, layers: int, text_layers
         )
         for block in visual.transformer.resblocks
     ]
+    temporal = FrameTransformer(positions=num_frames, width=embed, layers=layers, heads=max(1, embed // 64))
+    reader = TextReader(width=width, embed=embed, layers=text_layers)
+    for linear in (part for part in [*temporal.modules(), *reader.modules()] if isinstance(part, nn.Linear)):
+        nn.init.trunc_normal_(linear.weight, std=0.02)
+        if linear.bias is not None:
+            nn.init.zeros_(linear.bias)
+    told = told_by(backbone)
+    told["preprocessing"] = replace(backbone.preprocessing, **IMAGENET_PIXELS)
     return XCLIP(
         vision=VisionEncoder(visual=visual, blocks=blocks),
         text=TextEncoder(text=text, blocks=plain_text_blocks(backbone)),
         num_frames=num_frames,
-        temporal=FrameTransformer(positions=num_frames, width=embed, layers=layers, heads=embed // 64),
-        reader=TextReader(width=width, embed=embed, layers=text_layers),
+        temporal=temporal,
+        reader=reader,
         settings={"layers": layers, "text_layers": text_layers},
-        **told_by(backbone),
+        **told,
     )

@@ -17,6 +17,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from ezclip.checkpoints import download
+from ezclip.checkpoints import fetch as fetching
 from ezclip.checkpoints.download import Hosts
 from ezclip.checkpoints.fetch import adopt, fetch
 from ezclip.checkpoints.gallery import Offer, find_offer
@@ -26,12 +27,13 @@ from ezclip.files import PARTIAL
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.progress import Watch, finish
 from tests.conftest import FIXTURES, TINY
+from tests.ezclip.checkpoints.test_mote import written
 from tests.hosts import COMMIT, CONFIRM, LOGIN, OTHER, QUOTA, StandIn, stand_in
 
 WEIGHTS = "open_clip_model.safetensors"
 OFFICIAL = find_offer("official/zero-shot")
 HUB = replace(find_offer("clip:ViT-B-32-256/datacomp_s34b_b86k"), name="clip:tiny/standin", address="org/tiny", mb=None)
-GITHUB = find_offer("mote/MoTE_B16")
+GITHUB = replace(find_offer("mote/MoTE_B16"), base="")
 
 
 @pytest.fixture
@@ -219,10 +221,22 @@ def test_another_file_is_not_loaded_and_not_kept(hosts: StandIn, here: Path, con
     assert not OFFICIAL.here() and not list(here.rglob("*.pt"))
 
 
-def test_a_release_of_github(hosts: StandIn) -> None:
-    hosts.content.files["MoTE_B16.pt"] = b"PK\x03\x04 weights"
-    assert "cannot load" in finish(fetch(GITHUB, hosts.hosts)).use
-    assert GITHUB.here() and GITHUB.download().read_bytes() == b"PK\x03\x04 weights"
+def test_a_release_of_github_and_the_clip_that_it_is_built_on(
+    hosts: StandIn, here: Path, tiny_clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer = replace(find_offer("mote/MoTE_B16"), base=HUB.name)
+    monkeypatch.setattr(fetching, "find_offer", {HUB.name: HUB}.get)
+    written(here / "o.pt", sizes=TINY)
+    hosts.content.files |= {"MoTE_B16.pt": (here / "o.pt").read_bytes(), WEIGHTS: tiny_clip}
+    with pytest.raises(CheckpointError, match="built on clip:tiny/standin; fetch that first"):
+        finish(adopt(offer, here / "o.pt"))
+    assert offer.name in finish(fetch(offer, hosts.hosts)).use
+    assert offer.here() and HUB.here() and not offer.download().exists()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert load_model(offer.name).variant == "mote"
+    shutil.rmtree(here / "checkpoints" / "mote")
+    finish(adopt(offer, here / "o.pt"))
+    assert offer.here() and (here / "o.pt").is_file()
 
 
 @pytest.mark.parametrize(

@@ -56,8 +56,8 @@ def without_placeholders(tokens: Tensor, count: int) -> Tensor:
 def build(name: str, tmp_path: Path) -> tuple[EZCLIP, dict[str, Any]]:
     official, expected = given(name)
     framing = {key: expected[key] for key in ("prefix", "postfix") if key in expected}
-    table = expected.get("token_embedding.weight")
-    model, *_ = build_from(read_layout(official), num_frames=expected["T"], table=lambda _: table, **framing)
+    plain = {key: expected[key] for key in expected if key == "token_embedding.weight"}
+    model, *_ = build_from(read_layout(official), num_frames=expected["T"], clip=lambda _: plain, **framing)
     return model, expected
 
 
@@ -199,7 +199,7 @@ def test_tensors_that_do_not_fit_are_named(
 
 
 def test_what_cannot_be_converted_is_refused_with_its_method(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="a MoTE checkpoint; its file lacks the text tower"):
+    with pytest.raises(CheckpointError, match="a MoTE checkpoint, which has no text tower"):
         convert(given("mote")[0], tmp_path / "out")
     with pytest.raises(CheckpointError, match="a ViFi-CLIP checkpoint, which has no token table"):
         convert(given("vificlip")[0], tmp_path / "out")

@@ -40,12 +40,13 @@ def place(tmp_path: Path) -> Place:
 def test_rows_of_tabletop(place: Place) -> None:
     folder = place.root / "results" / "tabletop" / "methods"
     # Wilson, z = 1.96: centre (p + z^2/2n) / (1 + z^2/n), here for 16 of 32 and for 0 of 32
-    assert tabletop_rows(2, folder) == [
-        ["ViFi-CLIP", *COST_CELLS, "25.0 [21.3, 29.1]", "62.5", "50.0 [33.6, 66.4]", "33.3"]
-    ]
-    assert tabletop_rows(1, folder) == [["ViFi-CLIP", *COST_CELLS, "0.0 [0.0, 10.7]"]]
+    ezclip, vificlip, *others = tabletop_rows(2, folder)
+    assert vificlip == ["ViFi-CLIP", *COST_CELLS, "25.0 [21.3, 29.1]", "62.5", "50.0 [33.6, 66.4]", "33.3"]
+    assert ezclip == ["EZ-CLIP", *COST_CELLS, *["not run"] * 4]
+    assert others == [[name, *[""] * 5, *["not run"] * 4] for name in ("ActionCLIP", "A5 (Efficient-Prompt)", "X-CLIP")]
+    assert tabletop_rows(1, folder)[1] == ["ViFi-CLIP", *COST_CELLS, "0.0 [0.0, 10.7]"]
     (folder / "cost.json").unlink()
-    assert tabletop_rows(7, folder) == [["ViFi-CLIP", *[""] * 5, "25.0 [21.3, 29.1]"]]
+    assert tabletop_rows(7, folder)[1] == ["ViFi-CLIP", *[""] * 5, "25.0 [21.3, 29.1]"]
     assert tabletop_rows(7, place.root) == []
 
 
@@ -63,7 +64,7 @@ def test_runs_stand_below_tabletop(place: Place) -> None:
     bench = place.root / "results" / "bench" / "table_1" / "bench.json"
     bench.parent.mkdir(parents=True)
     bench.write_text(json.dumps({"table": 1, "rows": [{"name": "A5", **COST}]}))
-    head, vificlip, a5 = as_measured(1, place, defaults)[1]
+    head, _, vificlip, *_, a5 = as_measured(1, place, defaults)[1]
     assert head[-3:] == ["HMDB-51", "UCF-101", "K-600"] and vificlip[0] == "ViFi-CLIP"
     assert a5 == ["A5", *COST_CELLS, "", "50.0 [40.4, 59.6]", "60.0", ""]
     path.with_name(path.name.replace("seed0", "seed1")).write_text(

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from ezclip.cli import main
+from ezclip.reproduction.methods import TRAINED_ALIKE
 from ezclip.reproduction.results import write_results
-from ezclip.reproduction.tabletop import NOVEL, STAGES
+from ezclip.reproduction.tabletop import NOVEL, RATES, STAGES
 
 ROOT = Path(__file__).parents[3]
 
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[3]
 def test_stages_have_names_of_their_own() -> None:
     names = [stage.name for stage in STAGES]
     assert len(set(names)) == len(names) and names[:2] == ["data", "backbone"]
+    assert TRAINED_ALIKE == tuple(RATES) and {f"methods/{method}" for method in RATES} < set(names)
     assert NOVEL == ("Pushing something from right to left", "Pulling something from left to right")
 
 
