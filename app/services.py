@@ -140,7 +140,9 @@ class Services(Host):
         offered = dict.fromkeys([*self.model_names(), self.baseline])
         folder = len(name) < LONGEST_NAME and Path(name, CONFIG).is_file()
         if name not in offered and not (self.typed and (folder or name.startswith((*FETCHED, "hf:")))):
-            typed = "also clip:ARCH/TAG, xclip:organisation/name, hf:organisation/name and folders of models"
+            typed = (
+                "also clip:ARCH/TAG, xclip: or videoprism:organisation/name, hf:organisation/name and folders of models"
+            )
             more = typed if self.typed else "start it with --model for another"
             raise UserError(f"There is no model {name[:80]!r} here. This app offers {', '.join(offered)}; {more}.")
         check_model_name(name)

@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
 from ezclip.errors import ConfigError
-from ezclip.types import Method, PromptDepth, Reading
+from ezclip.types import Built, PromptDepth, Reading
 
 T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
@@ -59,7 +59,7 @@ class PretrainConfig:
 class TrainConfig:
     """How a model is trained. The presets under configs/ say where each value comes from."""
 
-    method: Method  # also called variant; "motion" and "ezclip" are trained with the motion loss, the others without
+    method: Built  # also called variant; "motion" and "ezclip" are trained with the motion loss, the others without
     backbone: str  # folder with backbone.safetensors, or "clip:ARCH/TAG"
     out: str  # folder of the run: log, resumable state, and the finished model under out/model
     data: str  # manifest (JSONL) of the training clips
@@ -142,7 +142,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Check what depends on two fields."""
         if self.contrastive == "in_batch" and (self.mixup or self.label_smoothing or self.method == "xclip"):
-            raise ValueError('mixup, label_smoothing and X-CLIP, whose texts depend on the video, need "classes"')
+            raise ValueError(
+                'mixup, label_smoothing and X-CLIP, whose texts depend on the video, need contrastive "classes"'
+            )
 
 
 def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:

@@ -13,7 +13,8 @@ from PIL import Image
 
 Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]  # the five models of the paper
 Rival = Literal["vificlip", "actionclip", "a5", "xclip", "mote"]  # other methods, see ``model.rivals``
-Method = Literal[Variant, Rival]  # what a model is
+Built = Literal[Variant, Rival]  # those that are built here, of CLIP's blocks
+Method = Literal[Built, "videoprism"]  # what a model is
 MapKind = Literal["score", "attention", "blocks"]  # what an explanation method needs of a model
 PromptDepth = Literal["deep", "shallow", "none"]
 Reading = Literal["paper", "released", "calibrated"]
@@ -33,6 +34,7 @@ METHOD_TITLES: dict[Method, str] = {
     "a5": "A5 (Efficient-Prompt)",
     "xclip": "X-CLIP",
     "mote": "MoTE",
+    "videoprism": "VideoPrism",
 }
 
 

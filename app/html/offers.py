@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 
 def offers(jobs: dict[str, Job]) -> str:
-    """A table with one button for each model, those apart that this version cannot load."""
+    """A table with one button for each model."""
     rows = [(offer, offer.here(), jobs.get(offer.name)) for offer in gallery.offers()]
-    loadable = [row for row in rows if row[0].loads]
-    return render("offers", loadable=loadable, others=[row for row in rows if not row[0].loads])
+    return render("offers", rows=rows)

@@ -32,7 +32,7 @@ def models_tab(services: Services, controls: Controls) -> None:
         gr.Markdown(texts.MODELS)
         listed = gr.HTML(html.offers(jobs.jobs), elem_id="offers", js_on_load=_PRESS)
         with gr.Accordion("Use a file that you downloaded in a browser", open=False):
-            names = [(f"{offer.title} ({offer.name})", offer.name) for offer in offers() if offer.loads]
+            names = [(f"{offer.title} ({offer.name})", offer.name) for offer in offers()]
             which = gr.Dropdown(names, value=None, label="The model of the file", elem_id="offer-of-file")
             file = gr.File(label="Its weights (.pt, .safetensors or .bin)", elem_id="offer-file", height=110)
             use = gr.Button("Use this file", elem_id="offer-use")

@@ -12,7 +12,6 @@ from ezclip.checkpoints.catalog import (
     ADAPTER,
     CONFIG,
     FETCHED,
-    XCLIP_PREFIX,
     backbones_beside,
     model_folder,
     read_config,
@@ -44,8 +43,8 @@ def model_card(name: str) -> Document:
         one "measured" on Tabletop Motion: "test", and by name the out-of-distribution "families".
     """
     if name.startswith(FETCHED):
-        variant = "xclip" if name.startswith(XCLIP_PREFIX) else "clip"
-        return {"name": name, "variant": variant, "backbone": {"id": name.partition(":")[2]}}
+        variant, _, id = name.partition(":")
+        return {"name": name, "variant": variant, "backbone": {"id": id}}
     folder = pull(name, (CONFIG,)) if name.startswith(PREFIX) else model_folder(name)
     config = read_config(folder)
     backbone: Document = {"id": config.backbone, "sha256": config.backbone_sha256[:DIGITS]}

@@ -12,15 +12,18 @@ from ezclip.checkpoints.hub import PREFIX, check_hub_name, pull
 from ezclip.errors import CheckpointError
 from ezclip.files import shipped
 from ezclip.text.labels import label_set
-from ezclip.types import RIVALS, VARIANTS, Document, Method, PromptDepth
+from ezclip.types import RIVALS, VARIANTS, Built, Document, PromptDepth
 
 SCHEMA = 1
 CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
 BACKBONE_KEY = "ezclip_backbone"  # of a backbone file's metadata
 DEFAULT, BASELINE = "tabletop/ezclip", "tabletop/base"
-CLIP_PREFIX, XCLIP_PREFIX = "clip:", "xclip:"
-FETCHED = (CLIP_PREFIX, XCLIP_PREFIX)  # models without a config.json of ours
-_XCLIP = "xclip:microsoft/xclip-base-patch16-zero-shot"
+CLIP_PREFIX, XCLIP_PREFIX, VIDEOPRISM_PREFIX = "clip:", "xclip:", "videoprism:"
+FETCHED = (CLIP_PREFIX, XCLIP_PREFIX, VIDEOPRISM_PREFIX)  # models without a config.json of ours
+_EXAMPLES = {
+    XCLIP_PREFIX: "xclip:microsoft/xclip-base-patch16-zero-shot",
+    VIDEOPRISM_PREFIX: "videoprism:google/videoprism-lvt-base-f16r288",
+}
 ROOT = shipped("checkpoints")
 
 
@@ -28,7 +31,7 @@ ROOT = shipped("checkpoints")
 class ModelConfig:
     """config.json of a model folder."""
 
-    variant: Method  # "variant" of EZ-CLIP's five, "method" of a rival
+    variant: Built  # "variant" of EZ-CLIP's five, "method" of a rival
     num_frames: int  # T
     prompt_depth: PromptDepth
     backbone: str  # its id
@@ -151,9 +154,9 @@ def check_model_name(name: str) -> None:
     """Raise CheckpointError for an invalid model name, without loading anything."""
     if name.startswith(CLIP_PREFIX):
         clip_tag(name)
-    elif name.startswith(XCLIP_PREFIX):
-        if not name.removeprefix(XCLIP_PREFIX):
-            raise CheckpointError(f"{name!r} is not xclip:ORGANISATION/NAME, for example {_XCLIP}.")
+    elif name.startswith(tuple(_EXAMPLES)):
+        if name in _EXAMPLES:
+            raise CheckpointError(f"{name!r} is not {name}ORGANISATION/NAME, for example {_EXAMPLES[name]}.")
     elif name.startswith(PREFIX):
         check_hub_name(name)
     else:

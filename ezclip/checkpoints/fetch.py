@@ -37,14 +37,12 @@ class Fetched:
 
     @property
     def use(self) -> str:
-        """A command that uses it, or why there is none."""
-        if not self.offer.loads:
-            return f"This version of ezclip cannot load {self.offer.title} yet."
+        """A command that uses it."""
         return f'python -m ezclip predict CLIP --labels "waving, clapping" --model {self.offer.name}'
 
     def as_json(self) -> Document:
         """What ``ezclip get --json`` prints."""
-        return {"name": self.offer.name, "sha256": self.sha256, "loads": self.offer.loads, "use": self.use}
+        return {"name": self.offer.name, "sha256": self.sha256, "use": self.use}
 
 
 def fetch(offer: Offer, hosts: Hosts | None = None) -> Steps[Fetched]:

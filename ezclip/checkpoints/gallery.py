@@ -33,7 +33,6 @@ class Offer:
     host: Literal["hub", "github", "drive"]
     address: str  # repository on the Hub, path on GitHub, or file id on Drive
     files: list[str]
-    loads: bool
     source: str = ""  # of the accuracy
     maps: str = "not stated"  # the attention maps that it has
     base: str = ""  # the CLIP that is fetched with it
@@ -78,7 +77,7 @@ class Offer:
     def as_json(self) -> Document:
         """The public row."""
         keys = ("name", "title", "role", "params", "mb", "licence", "commercial", "accuracy", "source", "maps", "gmac")
-        row = {key: getattr(self, key) for key in (*keys, "host", "loads")}
+        row = {key: getattr(self, key) for key in (*keys, "host")}
         return row | {"page": self.page, "here": self.here()}
 
 

@@ -8,15 +8,25 @@ from typing import TypeVar
 
 import torch
 
-from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CLIP_PREFIX, XCLIP_PREFIX, clip_tag, model_folder, read_config
+from ezclip.checkpoints.catalog import (
+    ADAPTER,
+    BACKBONE,
+    CLIP_PREFIX,
+    VIDEOPRISM_PREFIX,
+    XCLIP_PREFIX,
+    clip_tag,
+    model_folder,
+    read_config,
+)
 from ezclip.checkpoints.identity import Identity
 from ezclip.checkpoints.store import assemble, find_backbone, load_backbone
-from ezclip.checkpoints.xclip import load_xclip
+from ezclip.checkpoints.xclip import FILES, fetched_file, load_xclip
 from ezclip.files import sha256_of
-from ezclip.model.backbone import Backbone, load_open_clip, unsupported
+from ezclip.model.backbone import Backbone, fingerprint, load_open_clip, unsupported
 from ezclip.model.builders import build_ezclip
 from ezclip.model.framewise import build_framewise
 from ezclip.model.interface import VideoText
+from ezclip.model.rivals.videoprism import PROMPT, load_videoprism
 
 Model = TypeVar("Model", bound=VideoText)
 
@@ -31,7 +41,8 @@ def load_model(
     """Load a model in evaluation mode.
 
     Args:
-        name: "tabletop/ezclip", another name under checkpoints/, a model folder, or "clip:ARCH/TAG".
+        name: "tabletop/ezclip", another name under checkpoints/, a model folder, "clip:ARCH/TAG",
+            "xclip:ORGANISATION/NAME" or "videoprism:ORGANISATION/NAME".
         device: of the model.
         dtype: of all parameters but the logit scale, which stays float32; the model computes in it.
         backbones: loaded backbones by fingerprint, filled here, so that models loaded one after another share one
@@ -59,6 +70,10 @@ def load(
     elif name.startswith(XCLIP_PREFIX):
         model, backbone, texts = load_xclip(name)
         identity = Identity(name, model.variant, model.num_frames, backbone.id, backbone.sha256, text=texts)
+    elif name.startswith(VIDEOPRISM_PREFIX):
+        model = load_videoprism(fetched_file(name, FILES[0]).parent, name)
+        weights = name.removeprefix(VIDEOPRISM_PREFIX), fingerprint(model.clip.state_dict())
+        identity = Identity(name, model.variant, model.num_frames, *weights, text=PROMPT)
     else:
         folder = model_folder(name)
         config = read_config(folder)

@@ -61,7 +61,7 @@ def load_xclip(name: str) -> tuple[EZCLIP, Backbone, str]:
     """
     repository = name.removeprefix(XCLIP_PREFIX)
     try:
-        weights, config, pixels = (_find(repository, file) for file in FILES)
+        weights, config, pixels = (fetched_file(name, file) for file in FILES)
         state = load_file(weights)
         described, seen = (json.loads(path.read_text("utf-8")) for path in (config, pixels))
         mean, std = (tuple(float(v) for v in seen[key]) for key in ("image_mean", "image_std"))
@@ -78,15 +78,14 @@ def _no_clip(_: Document) -> dict[str, Tensor]:
     raise AssertionError("an X-CLIP's file holds a whole CLIP")
 
 
-def _find(repository: str, file: str) -> Path:
+def fetched_file(name: str, file: str) -> Path:
+    """A file of KIND:ORGANISATION/NAME in the Hub's cache, or of KIND:FOLDER; raises CheckpointError without it."""
+    repository = name.partition(":")[2]
     if Path(repository).is_dir():
         return Path(repository, file)
     found = try_to_load_from_cache(repository, file)
     if not isinstance(found, str):
-        raise CheckpointError(
-            f"{XCLIP_PREFIX}{repository} is not on this machine; fetch it with: "
-            f"python -m ezclip get {XCLIP_PREFIX}{repository}"
-        )
+        raise CheckpointError(f"{name} is not on this machine; fetch it with: python -m ezclip get {name}")
     return Path(found)
 
 

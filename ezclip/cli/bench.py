@@ -15,7 +15,7 @@ from ezclip.cli._shared import check_out, print_json
 from ezclip.data.manifest import labels_of, read_rows
 from ezclip.errors import ConfigError, UserError
 from ezclip.progress import on_terminal
-from ezclip.types import Document, Method
+from ezclip.types import Built, Document
 
 BENCHES = Path("results/bench")  # where the tables of GPUs lie
 
@@ -35,7 +35,7 @@ class Bench:
     """Names, folders or clip:ARCH/TAG."""
     arch: str = "ViT-B-16-quickgelu"
     """open_clip architecture for random weights, if no model is given."""
-    methods: tuple[Method, ...] = ("base", "ezclip")
+    methods: tuple[Built, ...] = ("base", "ezclip")
     """Methods on that architecture, also vificlip, actionclip, a5 and xclip."""
     frames: int = 8
     """Frames per view, for random weights."""

@@ -71,7 +71,7 @@ class Models:
             return 0
         table = []
         for offer, row in zip(offers(), rows, strict=True):
-            state = "yes" if row["here"] else "no" if offer.loads else "no; not loadable yet"
+            state = "yes" if row["here"] else "no"
             licence = f"{offer.licence} (commercial: {offer.commercial})"
             accuracy = f"{offer.accuracy} ({offer.source})" if offer.source else offer.accuracy
             table.append([offer.name, offer.role, offer.params, offer.size, licence, accuracy, offer.maps, state])

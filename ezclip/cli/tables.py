@@ -14,7 +14,7 @@ from ezclip.cli._shared import check_project, launched, print_json
 from ezclip.cli.train import run_launched
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
-from ezclip.types import Document, Method
+from ezclip.types import Built, Document
 
 if TYPE_CHECKING:
     from ezclip.reproduction.protocols import Place, Run
@@ -87,7 +87,7 @@ class Protocol(_Runs):
     """Data set, a folder of --data."""
     shots: int | None = None
     """Clips per class; by default all."""
-    method: Annotated[Method, tyro.conf.arg(aliases=["--variant"])] = "ezclip"
+    method: Annotated[Built, tyro.conf.arg(aliases=["--variant"])] = "ezclip"
     """What to train; clip is only tested. Other methods than EZ-CLIP's have recipes of their own."""
     prompt_depth: Literal["deep", "shallow"] = "deep"
     """Prompts in every layer or in the first."""

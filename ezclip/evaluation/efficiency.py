@@ -29,7 +29,7 @@ from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.model.text import trimmed
 from ezclip.predictor import choose_device, native_dtype
 from ezclip.text.tokens import tokenize
-from ezclip.types import Document, Method
+from ezclip.types import Built, Document
 
 TEXTS = 10  # class texts of a training step
 
@@ -38,7 +38,7 @@ class Subject(NamedTuple):
     """A model to measure: a loadable one by name, or a method on an architecture of open_clip with random weights."""
 
     name: str
-    method: Method | None = None
+    method: Built | None = None
     arch: str | None = None
 
     def build(self, T: int) -> EZCLIP:

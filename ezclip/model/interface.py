@@ -97,6 +97,11 @@ class VideoText(nn.Module, ABC):
         return True
 
     @property
+    def dtype(self) -> torch.dtype:
+        """What the model computes in."""
+        return next(p.dtype for name, p in self.named_parameters() if name != "logit_scale")
+
+    @property
     def image_size(self) -> int:
         """S, the side of its input in pixels."""
         return self.preprocessing.size

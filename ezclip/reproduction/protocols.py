@@ -31,7 +31,7 @@ from ezclip.progress import Steps, within
 from ezclip.reproduction.splits import Unseen, base_classes, shots_of, unseen_classes
 from ezclip.training.batches import steps_per_epoch
 from ezclip.training.loop import train
-from ezclip.types import RIVALS, Document, Method, PromptDepth, Rival
+from ezclip.types import RIVALS, Built, Document, PromptDepth, Rival
 
 log = logging.getLogger(__name__)
 Preset = Literal["paper", "released"]
@@ -76,7 +76,7 @@ class Run:
     protocol: str  # name of a file in configs/protocols
     trained_on: str  # data set
     shots: int | None = None  # clips a class; None takes all
-    method: Method = "ezclip"  # "clip" is tested as it is
+    method: Built = "ezclip"  # "clip" is tested as it is
     prompt_depth: PromptDepth = "deep"
     backbone: str = "clip:ViT-B-16-quickgelu/openai"  # "clip:ARCH/TAG" or a folder
     num_frames: int = 8  # T

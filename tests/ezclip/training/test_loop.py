@@ -127,7 +127,7 @@ def test_configurations_that_do_not_fit_name_the_key(tmp_path: Path) -> None:
         load_config(TrainConfig, file, [])
     with pytest.raises(ConfigError, match="method: Input should be 'clip', 'base'"):
         load_config(TrainConfig, ROOT / "configs" / "paper.yaml", ["variant=best"])
-    with pytest.raises(ConfigError, match='mixup and label_smoothing need contrastive "classes"'):
+    with pytest.raises(ConfigError, match='mixup, label_smoothing .* need contrastive "classes"'):
         load_config(TrainConfig, ROOT / "configs" / "methods" / "actionclip.yaml", ["mixup=true"])
     with pytest.raises(ConfigError, match="key=value"):
         load_config(TrainConfig, ROOT / "configs" / "paper.yaml", ["lr"])
