@@ -142,7 +142,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Check what depends on two fields."""
         if self.contrastive == "in_batch" and (self.mixup or self.label_smoothing or self.method == "xclip"):
-            raise ValueError('mixup, label_smoothing and X-CLIP, whose texts depend on the video, need "classes"')
+            raise ValueError(
+                'mixup, label_smoothing and X-CLIP, whose texts depend on the video, need contrastive "classes"'
+            )
 
 
 def load_config(kind: type[T], path: str | Path, overrides: list[str]) -> T:
