@@ -80,7 +80,7 @@ def tabletop_rows(number: int, results: Path = RESULTS) -> list[list[str]]:
     A method without a result has "not run" in place of its accuracies; there are no rows where none has one.
     """
     costs = {row["variant"]: row for row in _read(results, COST).get("rows", [])}
-    reports = {method: _read(results, method) for method in TRAINED_ALIKE}
+    reports: dict[Method, Document] = {method: _read(results, method) for method in TRAINED_ALIKE}
     if not any(reports.values()):
         return []
     return [[title(m), *cost_cells(costs.get(m)), *_cells(number, found)] for m, found in reports.items()]

@@ -44,8 +44,10 @@ def unfreeze(model: EZCLIP) -> EZCLIP:
 
     ActionCLIP trains all of it, its scale from 100 on (CLIP's own) although its tests keep 100. ViFi-CLIP trains all
     but the token table, or nothing where it has prompts. X-CLIP trains the vision tower. A5 and EZ-CLIP leave CLIP
-    frozen. MoTE is not trained here.
+    frozen. MoTE is not trained here: nothing is trainable.
     """
+    if model.variant == "mote":
+        model.requires_grad_(False)
     if model.variant == "xclip":
         model.vision.requires_grad_()
     if model.variant == "actionclip" or (model.variant == "vificlip" and not model.added()):

@@ -100,8 +100,9 @@ def load_videoprism(folder: Path, name: str) -> VideoPrism:
             f'{name} needs the package transformers, 5.13 or later: pip install "ezclip[local]".'
         ) from error
     logging.disable_progress_bar()
+    read: Any = VideoPrismClipModel.from_pretrained
     try:
-        clip, found = VideoPrismClipModel.from_pretrained(
+        clip, found = read(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
         tokenizer = VideoPrismTokenizer.from_pretrained(folder, local_files_only=True)

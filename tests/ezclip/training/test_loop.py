@@ -108,7 +108,7 @@ def test_order_of_clips_does_not_depend_on_where_a_run_starts(config: TrainConfi
 
 
 @pytest.mark.parametrize(
-    "name", ["paper", "released", "tabletop", "methods/vificlip", "methods/actionclip", "methods/a5"]
+    "name", ["paper", "released", "tabletop", "methods/vificlip", "methods/actionclip", "methods/a5", "methods/xclip"]
 )
 def test_presets_are_valid(name: str) -> None:
     config = load_config(TrainConfig, ROOT / "configs" / f"{name}.yaml", ["lr=0.5", "out=somewhere"])

@@ -114,7 +114,7 @@ def test_xclip_trains_what_its_authors_train() -> None:
         model = unfreeze(build_xclip(build_backbone(arch, open_clip.get_model_config(arch)), num_frames=8))
     assert sum(p.numel() for p in model.trainable().values()) == 131_501_056
     assert {name.split(".")[0] for name in model.trainable()} == {"vision", "temporal", "reader"}
-    with pytest.raises(ConfigError, match='X-CLIP, whose texts depend on the video, need "classes"'):
+    with pytest.raises(ConfigError, match='X-CLIP, whose texts depend on the video, need contrastive "classes"'):
         recipe("xclip", "contrastive=in_batch", "mixup=false", "label_smoothing=0.0")
 
 
