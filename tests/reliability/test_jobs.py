@@ -116,7 +116,9 @@ def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_pa
     host = urllib.parse.urlparse(url)
     with socket.create_connection((host.hostname, host.port)) as listening:
         listening.sendall(f"GET /gradio_api/call/predict/{answer['event_id']} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-        time.sleep(1.5)
+        asked_at = time.monotonic()
+        while not worker.busy and time.monotonic() - asked_at < 30:
+            time.sleep(0.05)
         assert status == 200 and worker.process.poll() is None and worker.busy
     began = time.monotonic()
     while worker.process.poll() is None and time.monotonic() - began < 5:
