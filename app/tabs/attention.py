@@ -1,5 +1,6 @@
 """Under the stage: frames and maps of the models in rows, with their faithfulness, settings and files."""
 
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,7 @@ from ezclip.studies.analysis_report import Analysis, save_maps, save_overlay, st
 from ezclip.studies.stage.document import trusted
 from ezclip.types import Keywords
 
+PAUSE = 2.0  # seconds of quiet before the faithfulness is measured, so that a quick next step finds the machine free
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
 # Parameters of ``Analyse`` in the order of ``AttentionTab.inputs``, whose last is the box of all variants.
 _SETTINGS = ("method", "target", "fusion", "start_layer", "discard", "opacity", "difference")
@@ -64,6 +66,9 @@ class AttentionTab:
     def measure(self, current: Analysis | None, known: Analysis | None) -> Iterator[Any]:
         """Measure the maps' faithfulness in the background, once for each analysis; shown here and on the stage."""
         if current is not None and newest(current, known) is current:
+            for _ in range(5):
+                time.sleep(PAUSE / 5)
+                yield gr.skip(), gr.skip(), gr.skip()
             for table, found in measured_faithfulness(self.services, current):
                 yield table, found, trusted(found) if isinstance(found, Analysis) else gr.skip()
 
