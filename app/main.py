@@ -1,6 +1,5 @@
 """The page: clip and class names above, results in tabs below; and how it is served."""
 
-import json
 import os
 import signal
 import socket
@@ -21,6 +20,7 @@ from starlette.middleware import Middleware
 
 from app import html, texts
 from app.actions.labels import names_of, set_or_names
+from app.address import OLD_TABS, ON_LOAD, OPEN_TAB, REMEMBER
 from app.endpoints import add_endpoints
 from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED, light
 from app.guard import Guard
@@ -61,42 +61,10 @@ PATIENCE = 60.0  # seconds that a job of others may compute, and
 DECODING = "10"  # seconds that a decoder may take for one answer
 SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
-OLD_TABS = {"evidence": "motion", "recognise": "see", "attention": "see"}
 PACKAGES = ("torch", "open_clip_torch", "gradio", "captum", "av")  # whose versions the page shows
-# The page's URL stores the choices, so that it can be shared.
-_REMEMBER = """(labels, baseline, model) => { const u = new URL(location);
-    for (const [k, v] of Object.entries({labels, baseline, model}))
-        v && v.length < 1500 ? u.searchParams.set(k, v) : u.searchParams.delete(k);
-    history.replaceState(null, '', u) }"""
 # If the results are below the window, as on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
-# Opens the tab that the address names, in the browser, so that quick choices stay in order.
-_OPEN_TAB = """() => { const tab = new URL(location).searchParams.get('tab') || 'see';
-    const update = values => ({__type__: 'update', ...values});
-    return [update({selected: tab}), update({value: FIRST.includes(tab) ? tab : 'more'})] }""".replace(
-    "FIRST", json.dumps(texts.FIRST)
-)
-_ON_LOAD = """() => {
-    const old = OLD_TABS, u = new URL(location), named = u.searchParams.get('tab');
-    if (old[named]) { u.searchParams.set('tab', old[named]); history.replaceState(null, '', u) }
-    // The address says which tab is open: a choice changes it first, and Back and Forward make the choice.
-    addEventListener('input', ({target}) => {
-        if (!target.matches('.ez-tabs input')) return;
-        const more = document.querySelector('#choose-more input:checked'), u = new URL(location);
-        const tab = target.value == 'more' ? more.value : target.value;
-        if ((u.searchParams.get('tab') || 'see') == tab) return;
-        u.searchParams.set('tab', tab); history.pushState(null, '', u) }, true);
-    addEventListener('popstate', () => {
-        const radio = value => document.querySelector(`.ez-tabs input[value="${value}"]`);
-        const one = radio(new URL(location).searchParams.get('tab') || 'see');
-        (one?.checked ? radio('more') : one)?.click() });
-    // Gradio gives each radio button a name of its own; with one name, the arrow keys go through them.
-    new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
-        box.querySelectorAll('input').forEach(one => { if (one.name != box.id) one.name = box.id })))
-        .observe(document.querySelector('.gradio-container'), {subtree: true, childList: true}) }""".replace(
-    "OLD_TABS", json.dumps(OLD_TABS)
-)
 
 
 def build_app(services: Services) -> gr.Blocks:
@@ -206,7 +174,7 @@ def build_app(services: Services) -> gr.Blocks:
         for begin, again in begins.items():
             begun = begin(busy, None, run, **INSTANT)
             named = begun.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
-            named.then(None, [address, controls.baseline, controls.model], None, js=_REMEMBER, **INSTANT)
+            named.then(None, [address, controls.baseline, controls.model], None, js=REMEMBER, **INSTANT)
             job = begun.then(on_gpu(partial(analyse, again=again)), inputs, [status, *outputs], **MODEL)
             for ended in (job.then, job.failure):
                 ended(ready, None, run, **INSTANT)
@@ -231,7 +199,7 @@ def build_app(services: Services) -> gr.Blocks:
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)
         last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **INSTANT)
-        gr.on([choose.input, more.input], None, None, [tabs_box, choose], js=_OPEN_TAB, **INSTANT)
+        gr.on([choose.input, more.input], None, None, [tabs_box, choose], js=OPEN_TAB, **INSTANT)
 
         def recall(request: gr.Request) -> list[Any]:
             sample = restored(found, request.query_params)
@@ -240,7 +208,7 @@ def build_app(services: Services) -> gr.Blocks:
 
         models = [controls.baseline, controls.model]
         recalled = [controls.labels, *models, choose, more, tabs_box, *embeddings.models, *row.offer, *player, asked]
-        demo.load(recall, None, recalled, js=_ON_LOAD, show_progress="hidden", **PRIVATE)
+        demo.load(recall, None, recalled, js=ON_LOAD, show_progress="hidden", **PRIVATE)
         add_endpoints(services)
     return demo
 

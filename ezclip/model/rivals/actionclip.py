@@ -15,6 +15,12 @@ SCALE = 100.0  # of the authors' test; the scale that is trained is not used the
 EPS = 1e-12  # of the layer norms of the transformer over frames
 
 
+def frame_transformer(backbone: Backbone, *, positions: int, layers: int) -> FrameTransformer:
+    """ActionCLIP's and MoTE's transformer over the frame embeddings, with as many heads as CLIP's text tower."""
+    width, heads = backbone.text.text_projection.shape[1], backbone.text.token_embedding.embedding_dim // 64
+    return FrameTransformer(positions=positions, width=width, layers=layers, heads=heads, eps=EPS)
+
+
 def build_actionclip(backbone: Backbone, *, num_frames: int, positions: int = 77, layers: int = 6) -> EZCLIP:
     """ActionCLIP with the header "Transf", or with "meanP" where ``layers`` is 0.
 
@@ -27,15 +33,8 @@ def build_actionclip(backbone: Backbone, *, num_frames: int, positions: int = 77
         positions: rows of learned positions, 77 in the authors' code.
         layers: of the transformer, 6 in theirs.
     """
-    text, temporal = backbone.text, None
-    if layers:
-        temporal = FrameTransformer(
-            positions=positions,
-            width=text.text_projection.shape[1],
-            layers=layers,
-            heads=text.token_embedding.embedding_dim // 64,
-            eps=EPS,
-        )
+    text = backbone.text
+    temporal = frame_transformer(backbone, positions=positions, layers=layers) if layers else None
     told = told_by(backbone)
     told["logit_scale"] = nn.Parameter(torch.tensor(math.log(SCALE)), requires_grad=False)
     return EZCLIP(

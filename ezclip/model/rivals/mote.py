@@ -14,13 +14,12 @@ from ezclip.errors import LabelError
 from ezclip.model.backbone import Backbone
 from ezclip.model.builders import plain_text_blocks, plain_vision, told_by
 from ezclip.model.ezclip import EZCLIP
-from ezclip.model.frame_transformer import FrameTransformer
 from ezclip.model.interface import Video, video_embeddings
+from ezclip.model.rivals.actionclip import frame_transformer
 from ezclip.model.text import TextEncoder
 from ezclip.text.templates import OPEN_VCLIP, fill
 
 SCALE = 100.0  # of the second of the two scores in the authors' test; the first is the bare cosine
-EPS = 1e-12  # of the layer norms of the transformer over frames
 NEAREST = 5  # texts that are compared with the training's
 TEMPERATURE = 0.05  # of the modulation
 _ROWS = 512  # texts in one pass
@@ -116,13 +115,7 @@ def build_mote(
         classes: number of the training's texts.
     """
     text = backbone.text
-    temporal = FrameTransformer(
-        positions=positions,
-        width=text.text_projection.shape[1],
-        layers=layers,
-        heads=text.token_embedding.embedding_dim // 64,
-        eps=EPS,
-    )
+    temporal = frame_transformer(backbone, positions=positions, layers=layers)
     told = told_by(backbone)
     told["preprocessing"] = replace(backbone.preprocessing, resize="shortest")
     told["logit_scale"] = nn.Parameter(torch.tensor(math.log(SCALE)), requires_grad=False)

@@ -221,7 +221,7 @@ class PaperFigure(Study):
             f"{found.trust}); {found.difference}. One colour per clip, frames joined in time, 1 is the first frame; "
             f"hollow: the same clip standing still. {found.verdict}"
         )
-        paths = {clip.name: path for clip, path in zip(found.clips, found.study.clips, strict=False)}
+        paths = {Path(path).name: path for path in found.study.clips}
         return self._drawn(drawn, caption, found.identities, paths)
 
     def _drawn(self, figure: Figure, caption: str, models: list[Identity], paths: dict[str, str]) -> Drawn:
