@@ -119,3 +119,11 @@ def test_frames_in_a_plane(host: Host) -> None:
     assert {"tabletop/prompts", "tabletop/ezclip", f"A. {SAMPLES[0].stem}"} <= words(drawn)
     assert found.verdict in drawn.caption and len(drawn.clips) == 2
     assert "--projection PCA" in drawn.made_of["command"] and "--font sans" in drawn.made_of["command"]
+
+
+def test_a_clip_given_twice_keeps_the_other_ones_hash(host: Host) -> None:
+    """The frames of a clip are projected once however often it is given."""
+    first, second = SAMPLES[:2]
+    found = finish(CompareFrames(clips=(str(first), str(first), str(second))).run(host))
+    drawn = PaperFigure(figure="8").of_frames(found)
+    assert drawn.clips == {Path(path).name: sha256_of(Path(path)) for path in (first, second)}
