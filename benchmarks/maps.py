@@ -61,8 +61,8 @@ def measure(
     """Method -> share of heat on what moves, SRG, cost."""
     clip = read_clip(path, partial(segment_centres, T=predictor.model.num_frames))
     masks, encoded, model = find_masks(path), predictor.encode(clip), predictor.model
-    assert masks is not None
-    target = labels.index(predictor.rank(encoded.frames, labels)[0].label)
+    assert masks is not None and isinstance(model, EZCLIP)
+    target = labels.index(predictor.rank(encoded.video, labels)[0].label)
     text = texts.unflatten(0, (len(labels), -1))[target].mean(dim=0)
     found = {}
     for method in methods:
@@ -71,13 +71,13 @@ def measure(
         share = faithfulness.heat_shares(a, masks[clip.indices]).heat[2]
         curves = finish(faithfulness.measure(model, encoded.pixels, a.heat, texts, len(labels), target)).score
         found[method] = (share, curves.srg, sum(costs))
-    uniform = faithfulness.patch_fractions(masks[clip.indices], model.vision.grid, model.image_size)[2].mean()
+    uniform = faithfulness.patch_fractions(masks[clip.indices], model.vision.grid, model.preprocessing)[2].mean()
     return {"(uniform)": (float(uniform), float("nan"), 0.0)} | found
 
 
 def main() -> None:
     """Draw the clips, measure, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default=DEFAULT)
     parser.add_argument("--each", type=int, default=2, help="clips of each class")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
