@@ -86,7 +86,7 @@ def one_pass(mlp: nn.Sequential) -> nn.Sequential:
         return mlp
     parts = {
         "c_fc": ScaledLinear(c_fc, alpha=_SLOPE, beta=_SLOPE),
-        "gelu": nn.SiLU(),
+        "gelu": nn.SiLU(inplace=True),
         "c_proj": ScaledLinear(c_proj, alpha=1 / _SLOPE, beta=1.0),
     }
     return nn.Sequential(OrderedDict(parts))
