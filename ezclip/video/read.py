@@ -62,14 +62,15 @@ class Windows:
         self._lease = pool().lease(silent)
         self._worker = self._lease.__enter__()
         try:
-            self._worker.open(Path(path).name, path, "sliding", T, seconds, step, report=silent)
+            self._first = self._worker.open(Path(path).name, path, "sliding", T, seconds, step, report=silent)
         except BaseException:
             self.close()
             raise
 
     def next(self, report: Report = silent) -> Clip | None:
         """The next window; None after the last one."""
-        return self._worker.send(None, report)
+        first, self._first = self._first, None
+        return first or self._worker.send(None, report)
 
     def close(self) -> None:
         """Give the decoder back."""

@@ -91,7 +91,6 @@ def frames(channel: Channel, path: str, side: int | None = None) -> Session:
 
 def sliding(_: Channel, path: str, T: int, seconds: float, step: float) -> Session:
     """Answers one window after the other."""
-    yield None
     yield from windows(path, T=T, seconds=seconds, step=step)
 
 

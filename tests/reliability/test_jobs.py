@@ -245,11 +245,12 @@ def test_many_sessions_with_huge_clips(url: str, tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_two_thousand_analyses(client: Client, clip: Path) -> None:
     """Memory after the first hundred and after all."""
-    process = psutil.Process()
+    process, held = psutil.Process(), []
     for i in range(2000):
         client.predict(handle_file(clip), f"a, b, {i % 7}", api_name="/explain")
-        if i == 100:
-            before = process.memory_info().rss
-    growth = (process.memory_info().rss - before) / 2**20
+        if i % 100 == 99:
+            held.append(process.memory_info().rss / 2**20)
+            print(f"{i + 1} analyses, {held[-1]:.0f} MiB")
+    growth = held[-1] - held[0]
     print(f"{growth:.0f} MiB")
     assert growth < 100
