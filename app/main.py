@@ -175,7 +175,8 @@ def build_app(services: Services) -> gr.Blocks:
             begun = begin(None, None, run, js=_SET.format("false"), **INSTANT)
             named = begun.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
             named.then(None, [address, controls.baseline, controls.model], None, js=REMEMBER, **INSTANT)
-            job = begun.then(on_gpu(partial(analyse, again=again)), inputs, [status, *outputs], show_progress="hidden", **MODEL)
+            work = on_gpu(partial(analyse, again=again))
+            job = begun.then(work, inputs, [status, *outputs], show_progress="hidden", **MODEL)
             for ended in (job.then, job.failure):
                 ended(None, None, run, js=_SET.format("true"), **INSTANT)
             if not again:

@@ -188,3 +188,14 @@ def test_values_of_the_frames_are_drawn_on_request(open_page: Opener, movie: Pat
         assert sum(one["values"]) == pytest.approx(one["all"])
     page.locator("#stage [data-direction=reversed]").click()
     expect(page.locator("#stage .ezs-values")).to_be_hidden()
+
+
+def test_a_clip_does_not_fetch_the_converter_that_trims(open_page: Opener, movie: Path) -> None:
+    page = open_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    upload(page, movie)
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    assert not [url for url in asked if "/static/ffmpeg/" in url]
+    with page.expect_request("**/static/ffmpeg/ffmpeg-core.js"):
+        page.get_by_label("Trim video").click()
