@@ -45,9 +45,14 @@ class PretrainConfig:
     name: str = "tabletop-clip"  # id of the backbone
     seed: int = 0  # of the weights, the stills and their order
     stills: Positive = 48_000  # number of stills drawn; steps * batch_size of them are seen, with repeats
+    surfaces: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the stills over surfaces; needs ``pairs``
+    # Share of the steps with pairs of views, see ezclip.training.views, in the first 70 % of the run; a third of it
+    # afterwards, so that captions come last. 0 trains on captions alone.
+    pairs: Annotated[float, Field(ge=0, le=1)] = 0.0
     test_stills: Positive = 2000  # others, on which the zero-shot accuracies are measured
     steps: Positive = 950
     log_every: Positive = 10  # as in TrainConfig
+    save_every: Positive = 100  # steps between saves of the resumable state
     batch_size: Positive = 256
     lr: float = 1e-3
     warmup: float = 0.1
