@@ -89,7 +89,8 @@ class TrainConfig:
     lr: float = 3e-3  # peak learning rate of the adapters, or of CLIP where it is trained
     text_lr: float | None = None  # of the text tower's adapters; None uses lr
     # Share of the steps in which the text tower's adapters stay frozen. As long as videos do not show the order of
-    # frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
+    # frames, the loss draws the texts of twin classes together, which hides the order from the prompts. "varied" texts
+    # are names until then: from the start on, they draw all scores together.
     text_delay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     prompt_lr: float | None = None  # of the prompts, or of X-CLIP's messages; None uses lr
     # of a rival's transformer over frames and of what reads X-CLIP's texts on the video; None uses lr
