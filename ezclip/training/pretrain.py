@@ -33,7 +33,7 @@ from ezclip.training.device import Readings, compile_vision, start_accelerator
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.step import gather
-from ezclip.training.views import WithHeads, auxiliary, crops, cut, draw_pairs
+from ezclip.training.views import WEIGHTS, WithHeads, auxiliary, crops, cut, draw_pairs
 from ezclip.types import Document, stored_size
 from ezclip.video.transforms import resize_short_side, to_device, view
 
@@ -70,7 +70,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
     start = time.monotonic()
     saved = out / STATE
     state = torch.load(saved, weights_only=True) if resume and saved.is_file() else None
-    drawn = yield from within(_stills(config, out if main else None, kept=state is not None), 0.0, DRAWN)
+    drawn = yield from within(_stills(config, out if main else None, kept=resume), 0.0, DRAWN)
     names, ids = np.unique(drawn.captions, return_inverse=True)
     tokens, _ = tokenize(names.tolist())
 
@@ -115,8 +115,8 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
             texts = to_device(trimmed(tokens[ids[own]]), device)
             further: dict[str, Tensor] = {}
             if config.pairs:
-                images, texts, seen, moved = wrapped(pixels, texts, paired)
-                further = auxiliary(pixels, seen, moved, pairs)
+                images, texts, seen = wrapped(pixels, texts, paired)
+                further = auxiliary(pixels, seen, pairs)
             else:
                 images, texts = wrapped(pixels.unsqueeze(1), texts)
                 images = images[:, 0]
@@ -126,7 +126,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
             cosine = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
             of_images, of_texts = in_batch_kl(model.logit_scale.exp() * cosine, label)
             contrastive = (of_images + of_texts) / 2
-            loss = sum(further.values(), contrastive)
+            loss = sum((WEIGHTS[name] * value for name, value in further.items()), contrastive)
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(parameters, 1.0)
             optimiser.step()
@@ -135,7 +135,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
             with torch.no_grad():
                 model.logit_scale.clamp_(max=float(np.log(100)))
             if not paired:
-                further.pop("moved", None)
+                further = {name: value for name, value in further.items() if name == "thumbnails"}
             readings.add(step, {"loss": loss, "contrastive": contrastive, **further})
             if readings.due(step) or step == config.steps:
                 for number, values in readings.read():
@@ -213,9 +213,11 @@ def _draw_chunk(arguments: tuple[int, int, PretrainConfig]) -> tuple[np.ndarray,
 
 def _stills(config: PretrainConfig, out: Path | None, *, kept: bool) -> Steps[_Drawn]:
     """Draw the stills and keep them in the folder ``out``, or read those that were ``kept`` there."""
+    key = str([config.seed, config.stills, config.sizes.image_size, config.surfaces, bool(config.pairs)])
     if out is not None and kept and (out / _STILLS).is_file():
         with np.load(out / _STILLS) as held:
-            return _Drawn(held["pictures"], held["windows"], held["captions"].tolist())
+            if str(held["key"]) == key:
+                return _Drawn(held["pictures"], held["windows"], held["captions"].tolist())
     starts = range(0, config.stills, _CHUNK)
     jobs = [(min(_CHUNK, config.stills - i), config.seed * 1_000_003 + i, config) for i in starts]
     chunks: list[tuple[np.ndarray, np.ndarray, list[str]]] = []
@@ -227,13 +229,13 @@ def _stills(config: PretrainConfig, out: Path | None, *, kept: bool) -> Steps[_D
     pictures, windows, captions = zip(*chunks, strict=True)
     drawn = _Drawn(np.concatenate(pictures), np.concatenate(windows), [c for chunk in captions for c in chunk])
     if out is not None:
-        write_atomically(out / _STILLS, partial(_save_stills, drawn))
+        write_atomically(out / _STILLS, partial(_save_stills, drawn, key))
     return drawn
 
 
-def _save_stills(drawn: _Drawn, path: Path) -> None:
+def _save_stills(drawn: _Drawn, key: str, path: Path) -> None:
     with path.open("wb") as file:
-        np.savez(file, pictures=drawn.pictures, windows=drawn.windows, captions=np.array(drawn.captions))
+        np.savez(file, key=key, pictures=drawn.pictures, windows=drawn.windows, captions=np.array(drawn.captions))
 
 
 def _state(step: int, trained: WithHeads, optimiser: Any, schedule: Any) -> Document:

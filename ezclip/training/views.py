@@ -3,8 +3,9 @@
 Frames meet in EZ-CLIP only through one appended token a block, which carries frame means (Eq. 2 and 3). A CLIP that is
 pretrained on single pictures hardly attends to such a token. Here it learns to: in steps with pairs, the token of each
 view carries the mean of the other view through the block's own attention, as Eq. 2 and 3 do with one frame and p = 0,
-and the class token predicts how the views differ. Linear heads predict small thumbnails from the class token and from
-the means that enter the blocks. Squares are (x and y of the centre, side).
+and the class token predicts how the views differ. Linear heads predict small thumbnails of a view from the means that
+enter the blocks, and thumbnails of both views from the class tokens that enter the earlier blocks: that opens the way
+first, which displacements alone did not do in 400 steps. Squares are (x and y of the centre, side).
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from ezclip.model.ezclip import EZCLIP
 
 SEEN = 7 / 8  # share of a window's side that a model sees
 GREY, COLOUR = 8, 4  # sides of the thumbnails
-SPREAD = 0.35  # about the standard deviation of the displacements, which are divided by it
-_MOVED = 6  # displacements of the camera and of a thing, three each
+# About the standard deviations of the displacements of camera and thing, by which they are divided.
+SPREAD = (0.19, 0.19, 0.22, 0.19, 0.19, 0.38)
+WEIGHTS = {"thumbnails": 3.0, "carried": 2.0, "moved": 2.0}  # of the losses beside that of the captions
 
 
 class Pairs(NamedTuple):
@@ -125,6 +127,14 @@ def _moved(squares: np.ndarray, C: float, reach: float, zoom: float, rng: np.ran
     return np.hstack([np.clip(centres, sides / 2, C - sides / 2), sides])
 
 
+class Seen(NamedTuple):
+    """What the linear heads predict of B views."""
+
+    own: Tensor  # (n, B, 112), a view's thumbnail from the means that enter blocks
+    both: Tensor  # (n, B, 224), its own and the other view's from the class tokens that enter the earlier ones
+    moved: Tensor  # (B, 6), displacements over ``SPREAD``
+
+
 class Carry(nn.Module):
     """In place of a block's temporal prompt: one token for each view, made of the other view's mean."""
 
@@ -145,11 +155,12 @@ class WithHeads(nn.Module):
         super().__init__()
         self.model = model
         width, thumbnail = model.vision.class_embedding.shape[-1], GREY**2 + 3 * COLOUR**2
-        self.carry = Carry()
-        self.thumbnails = nn.ModuleList(nn.Linear(width, thumbnail) for _ in model.vision.blocks)
-        self.moved = nn.Linear(width, _MOVED)
+        self.carry, layers = Carry(), model.layers
+        self.own = nn.ModuleList(nn.Linear(width, thumbnail) for _ in range(1, layers))  # from the means
+        self.both = nn.ModuleList(nn.Linear(width, 2 * thumbnail) for _ in range(1, layers // 2 + 1))
+        self.moved = nn.Linear(width, len(SPREAD))
 
-    def forward(self, pixels: Tensor, tokens: Tensor, paired: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, pixels: Tensor, tokens: Tensor, paired: bool) -> tuple[Tensor, Tensor, Seen]:
         """Both encoders and the heads.
 
         Args:
@@ -158,19 +169,21 @@ class WithHeads(nn.Module):
             paired: whether each picture's blocks see the mean of the picture half a batch away.
 
         Returns:
-            Embeddings (B, E) and (C, E), thumbnails (blocks, B, 112) and displacements (B, 6) over ``SPREAD``.
+            Embeddings (B, E) and (C, E), and what the heads predict.
         """
-        vision, means = self.model.vision, []
+        vision, means, classes = self.model.vision, [], []
         x = vision.ln_pre(vision.embed(pixels))
         for block in vision.blocks:
             assert isinstance(block, Block)
             block.prompt = self.carry if paired else None
             means.append(block.ln_1(x.mean(dim=1)))
+            classes.append(block.ln_1(x[:, 0]))
             x = block(x)
             block.prompt = None
         token = vision.ln_post(x[:, 0])
-        seen = torch.stack([head(m) for head, m in zip(self.thumbnails, [*means[1:], token], strict=True)])
-        return token @ vision.proj, self.model.encode_text(tokens), seen, self.moved(token)
+        own = torch.stack([head(mean) for head, mean in zip(self.own, means[1:])])
+        both = torch.stack([head(one) for head, one in zip(self.both, classes[1:])])
+        return token @ vision.proj, self.model.encode_text(tokens), Seen(own, both, self.moved(token))
 
 
 def thumbnails(pixels: Tensor) -> Tensor:
@@ -179,16 +192,22 @@ def thumbnails(pixels: Tensor) -> Tensor:
     return torch.cat([grey.flatten(1), F.adaptive_avg_pool2d(pixels, COLOUR).flatten(1)], dim=1)
 
 
-def auxiliary(pixels: Tensor, seen: Tensor, moved: Tensor, pairs: Pairs | None) -> dict[str, Tensor]:
-    """The losses beside that of the captions, of ``WithHeads``' outputs for views from ``normalise``.
+def auxiliary(pixels: Tensor, seen: Seen, pairs: Pairs | None) -> dict[str, Tensor]:
+    """The losses beside that of the captions, of ``WithHeads``' predictions for views from ``normalise``.
 
     Returns:
-        "thumbnails", mean squared error over all heads; "moved", twice the mean squared error of the displacements that
-        are to be predicted over ``SPREAD`` squared, 0 without pairs.
+        Mean squared errors by the names of ``WEIGHTS``: "thumbnails" of a view's own from all heads, "carried" of the
+        other view's, "moved" of the displacements that are to be predicted; without pairs the last two are 0.
     """
-    of_thumbnails = F.mse_loss(seen.float(), thumbnails(pixels).expand_as(seen))
+    target = thumbnails(pixels)
+    own, other = seen.both.float().chunk(2, dim=-1)
+    of_own = torch.cat([seen.own.float(), own])
+    found = {"thumbnails": F.mse_loss(of_own, target.expand_as(of_own))}
     if pairs is None:
-        return {"thumbnails": of_thumbnails, "moved": 0 * moved.float().sum()}
-    known = pairs.known.to(moved.device)
-    errors = known * (moved.float() - pairs.moved.to(moved.device) / SPREAD) ** 2
-    return {"thumbnails": of_thumbnails, "moved": 2 * errors.sum() / known.sum()}
+        return found | {"carried": 0 * other.sum(), "moved": 0 * seen.moved.float().sum()}
+    known = pairs.known.to(pixels.device)
+    errors = (
+        known * (seen.moved.float() - pairs.moved.to(pixels.device) / torch.tensor(SPREAD, device=pixels.device)) ** 2
+    )
+    carried = F.mse_loss(other, target.roll(len(target) // 2, 0).expand_as(other))
+    return found | {"carried": carried, "moved": errors.sum() / known.sum()}

@@ -77,7 +77,8 @@ def test_each_view_carries_the_others_mean() -> None:
     changed = pixels.clone()
     changed[2] = 0
     with torch.no_grad():
-        alone, together = ([heads(views, tokens, paired)[3] for views in (pixels, changed)] for paired in (False, True))
+        found = [[heads(views, tokens, paired)[2].moved for views in (pixels, changed)] for paired in (False, True)]
+    alone, together = found
     assert torch.equal(alone[0][0], alone[1][0]) and not torch.equal(together[0][0], together[1][0])
     assert torch.equal(together[0][[1, 3]], together[1][[1, 3]])
     assert thumbnails(pixels).shape == (4, 112)
