@@ -39,7 +39,9 @@ class PretrainConfig:
     """How the compact CLIP backbone is trained on captioned stills."""
 
     out: str  # folder that receives backbone.safetensors and the log
-    init: str | None = None  # folder with the backbone.safetensors to start from; None starts from random weights
+    # Folder with the backbone.safetensors to start from, see ezclip.training.grow where sizes differ; None starts from
+    # random weights.
+    init: str | None = None
     compile: Compile = False
     logit_scale: float | None = None  # what exp(logit_scale) is set to at the end (CLIP: 100); None keeps the learned
     name: str = "tabletop-clip"  # id of the backbone

@@ -30,6 +30,7 @@ from ezclip.model.text import trimmed
 from ezclip.progress import Progress, Steps, within
 from ezclip.text.tokens import tokenize
 from ezclip.training.device import Readings, compile_vision, start_accelerator
+from ezclip.training.grow import grow
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.step import gather
@@ -74,7 +75,10 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
     names, ids = np.unique(drawn.captions, return_inverse=True)
     tokens, _ = tokenize(names.tolist())
 
-    backbone = load_backbone(Path(config.init) / BACKBONE) if config.init else _fresh(config)
+    if config.init:
+        backbone = grow(load_backbone(Path(config.init) / BACKBONE), config.name, architecture(config))
+    else:
+        backbone = build_backbone(config.name, architecture(config))
     model = build_ezclip(backbone, "clip", num_frames=1).train()
     torch.nn.init.constant_(model.logit_scale, float(np.log(1 / 0.07)))  # CLIP's initial value, also with init
     compile_vision(model, config.compile)
@@ -180,13 +184,13 @@ def zero_shot(model: EZCLIP, *, seed: int, count: int) -> dict[str, float]:
     return accuracy
 
 
-def _fresh(config: PretrainConfig) -> Backbone:
+def architecture(config: PretrainConfig) -> Document:
+    """open_clip's model configuration of the configured sizes."""
     s = config.sizes
     vision = dict(image_size=s.image_size, layers=s.layers, width=s.width, head_width=64, patch_size=s.patch_size)
     heads = s.text_width // 64
     text = dict(context_length=77, vocab_size=49408, width=s.text_width, heads=heads, layers=s.text_layers)
-    architecture = {"embed_dim": s.embed_dim, "quick_gelu": False, "vision_cfg": vision, "text_cfg": text}
-    return build_backbone(config.name, architecture)
+    return {"embed_dim": s.embed_dim, "quick_gelu": False, "vision_cfg": vision, "text_cfg": text}
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from ezclip.config import PretrainConfig
+from ezclip.model.backbone import build_backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import finish
-from ezclip.training.pretrain import STATE, _fresh, pretrain
+from ezclip.training.pretrain import STATE, architecture, pretrain
 from ezclip.training.views import Carry, WithHeads, crops, cut, displacement, draw_pairs, paste, thumbnails
 
 TINY = {"image_size": 16, "patch_size": 8, "width": 64, "layers": 2, "text_width": 64, "text_layers": 1, "embed_dim": 8}
@@ -63,7 +64,7 @@ def test_pairs_show_what_they_say() -> None:
 
 def test_each_view_carries_the_others_mean() -> None:
     """As a temporal prompt of one frame and p = 0 would make it from the other view's tokens."""
-    backbone = _fresh(PretrainConfig(out="", sizes=TINY))  # type: ignore[arg-type]
+    backbone = build_backbone("tiny", architecture(PretrainConfig(out="", sizes=TINY)))  # type: ignore[arg-type]
     model = build_ezclip(backbone, "clip", num_frames=1)
     block, x = model.vision.blocks[0], torch.randn(6, 5, 64)
     prompt = TemporalPrompt(num_frames=1, width=64)
