@@ -1,4 +1,4 @@
-"""The page's address in the browser: it stores the choices and says which tab is open."""
+"""What the page runs when it loads, first of all its address: it stores the choices and says which tab is open."""
 
 import json
 
@@ -30,6 +30,12 @@ ON_LOAD = """() => {
         const radio = value => document.querySelector(`.ez-tabs input[value="${value}"]`);
         const one = radio(new URL(location).searchParams.get('tab') || 'see');
         (one?.checked ? radio('more') : one)?.click() });
+    // Gradio fetches 32 MB for trimming with every clip; they wait for a click on its button.
+    const fetched = window.fetch, trimming = new Promise(go => addEventListener('click', ({target}) =>
+        target.closest('[aria-label^="Trim video"]') && go(), true));
+    window.fetch = async (what, how) => {
+        if (String(what?.url ?? what).includes('/static/ffmpeg/')) await trimming;
+        return fetched(what, how) };
     // Gradio gives each radio button a name of its own; with one name, the arrow keys go through them.
     new MutationObserver(() => document.querySelectorAll('.ez-tabs').forEach(box =>
         box.querySelectorAll('input').forEach(one => { if (one.name != box.id) one.name = box.id })))

@@ -62,6 +62,7 @@ DECODING = "10"  # seconds that a decoder may take for one answer
 SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 PACKAGES = ("torch", "open_clip_torch", "gradio", "captum", "av")  # whose versions the page shows
+_SET = "() => ({{__type__: 'update', interactive: {}}})"  # of a button
 # If the results are below the window, as on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
@@ -160,7 +161,6 @@ def build_app(services: Services) -> gr.Blocks:
         player = [controls.video, controls.shown, stage_shown]
         picked = row.gallery.select(open_sample, None, player, **INSTANT)
         asked = gr.State("")  # the sample that the page's address named
-        busy, ready = (lambda: gr.Button(interactive=False)), (lambda: gr.Button(interactive=True))
         jobs, measurements = [], []
         address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
         begins = {
@@ -172,12 +172,12 @@ def build_app(services: Services) -> gr.Blocks:
             recognise.edited.success: True,
         }
         for begin, again in begins.items():
-            begun = begin(busy, None, run, **INSTANT)
+            begun = begin(None, None, run, js=_SET.format("false"), **INSTANT)
             named = begun.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
             named.then(None, [address, controls.baseline, controls.model], None, js=REMEMBER, **INSTANT)
             job = begun.then(on_gpu(partial(analyse, again=again)), inputs, [status, *outputs], **MODEL)
             for ended in (job.then, job.failure):
-                ended(ready, None, run, **INSTANT)
+                ended(None, None, run, js=_SET.format("true"), **INSTANT)
             if not again:
                 job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
             measure, filled = on_gpu(attention.measure, LONG), [attention.faithfulness, measured, stage_shown]
@@ -190,7 +190,7 @@ def build_app(services: Services) -> gr.Blocks:
 
         def cancelled() -> tuple[Any, ...]:
             time.sleep(LAST_WORDS)
-            return ready(), texts.CANCELLED
+            return gr.Button(interactive=True), texts.CANCELLED
 
         watched = [controls.labels, controls.baseline, controls.model, controls.texts]
         options: Keywords = INSTANT | {"trigger_mode": "always_last", "show_progress": "hidden"}

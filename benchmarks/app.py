@@ -52,7 +52,7 @@ _SCRUBBED = """() => new Promise(done => { const range = document.querySelector(
 
 def main() -> None:
     """Parse, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--random", help="benchmark base and ezclip with random weights on this open_clip architecture")
     parser.add_argument("--rounds", type=int, default=100, help="number of consecutive analyses")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
@@ -102,7 +102,7 @@ def random_pair(architecture: str, folder: Path) -> tuple[str, str]:
     import torch
 
     torch.manual_seed(0)
-    config = open_clip.get_model_config(architecture)
+    config = open_clip.get_model_config(architecture) or {}
     backbone = build_backbone(f"random {architecture}", config)
     save_backbone(backbone, folder / BACKBONE)
     for variant in ("base", "ezclip"):

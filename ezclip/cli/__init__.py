@@ -72,6 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There is no verb {verb!r}; choose one of {', '.join([*STUDY_VERBS, *OTHER_VERBS])}.", file=sys.stderr)
         return 2
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    # OpenMP's threads wait by spinning, by default for milliseconds; on busy cores that slows the others several times
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     traces = Path(tempfile.gettempdir()) / "ezclip-errors.log"
     logging.getLogger("ezclip.errors").addHandler(logging.FileHandler(traces, delay=True))

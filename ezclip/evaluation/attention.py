@@ -32,7 +32,7 @@ def attention_shares(predictor: Predictor, rows: Sequence[Row]) -> Steps[list[Sh
         if masks is None:
             raise ValueError(f"{row.path.name} has no masks")
         encoded = _encode(predictor, row)
-        found.append(heat_shares(explain_clip(predictor, encoded), masks[encoded.clip.indices]))
+        found.append(heat_shares(explain_clip(predictor, encoded, method="rollout"), masks[encoded.clip.indices]))
     return found
 
 

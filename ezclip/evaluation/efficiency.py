@@ -20,10 +20,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ezclip.checkpoints.load import load_model
 from ezclip.errors import UserError
-from ezclip.explanation.trace import hooked
+from ezclip.explanation.rollout import roll_out
+from ezclip.explanation.trace import hooked, traced
 from ezclip.model.backbone import build_backbone
-from ezclip.model.block import Block
-from ezclip.model.builders import build_ezclip
+from ezclip.model.block import Block, ScaledLinear
+from ezclip.model.builders import build_ezclip, frozen_in_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.model.text import trimmed
@@ -32,6 +33,7 @@ from ezclip.text.tokens import tokenize
 from ezclip.types import Built, Document
 
 TEXTS = 10  # class texts of a training step
+_COUNTED = (nn.Linear, ScaledLinear, nn.Conv2d)  # as thop counts them, exactly these types
 
 
 class Subject(NamedTuple):
@@ -66,7 +68,7 @@ class Subject(NamedTuple):
 
 def parameters(model: nn.Module) -> dict[str, int]:
     """Numbers of parameters: all, those that are trained, and those in Linear and Conv layers, as thop counts."""
-    simple = [m for m in model.modules() if type(m) in (nn.Linear, nn.Conv2d)]
+    simple = [m for m in model.modules() if type(m) in _COUNTED]
     return {
         "total": sum(p.numel() for p in model.parameters()),
         "tunable": sum(p.numel() for p in model.parameters() if p.requires_grad),
@@ -86,7 +88,7 @@ def gmac(forward: Callable[[], Any], model: nn.Module) -> dict[str, float]:
         per_value = layer.weight[0].numel()  # of a Linear: inputs; of a Conv2d: inputs times the kernel
         counted[0] += output.numel() * per_value
 
-    hooks = [(m, count) for m in model.modules() if type(m) in (nn.Linear, nn.Conv2d)]
+    hooks = [(m, count) for m in model.modules() if type(m) in _COUNTED]
     with hooked(hooks), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         forward()
     return {"all": counter.get_total_flops() / 2e9, "linear_and_conv": counted[0] / 1e9}
@@ -239,26 +241,36 @@ def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) 
     return {name: statistics.median(times[name] for times in rounds) for name in sides}
 
 
-@torch.no_grad()
 def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
     """Time one view (T frames) through EZ-CLIP and through plain open_clip on the same frames, random weights.
 
     Returns:
         Median "seconds" of each side over ``repeats``, and "ratios": ours to open_clip in one dtype, our float32 to our
-        bfloat16.
+        bfloat16, and in bfloat16 our operations a second to those of the blocks' matrix products alone, a forward pass
+        with its rollout, and a training step of one clip, both to the forward pass.
     """
     sides: dict[str, Callable[[], Any]] = {}
-    for dtype in (torch.bfloat16, torch.float32):
+    for dtype in (torch.float32, torch.bfloat16):
         ours = Subject("", "ezclip", arch).build(T).to(device, dtype)
         pixels = torch.randn(1, T, 3, ours.image_size, ours.image_size, device=device).to(dtype)
         name = str(dtype).removeprefix("torch.")
-        sides[f"ezclip_{name}"] = partial(ours.encode_video, pixels)
-        sides[f"open_clip_{name}"] = partial(plain_tower(ours, pixels).encode_image, pixels[0])
+        sides[f"ezclip_{name}"] = torch.no_grad()(partial(ours.encode_video, pixels))
+        sides[f"open_clip_{name}"] = torch.no_grad()(partial(plain_tower(ours, pixels).encode_image, pixels[0]))
+    sides["rollout"] = lambda: roll_out(traced(ours, pixels))
+    trained = Subject("", "ezclip", arch).build(T).to(device)
+    frozen_in_bf16(trained)
+    tokens = tokenize(["a person walks a dog"], ours.context_length)[0].to(device) % ours.vocab_size
+    sides["training_step"] = partial(_train, trained, pixels.float(), trimmed(tokens), torch.bfloat16)
     seconds = interleaved(sides, repeats, device)
+    forward = seconds["ezclip_bfloat16"]
+    rate = 2 * gmac(sides["ezclip_bfloat16"], ours)["all"] / forward / 1e3
     ratios = {
-        "ezclip/open_clip, bfloat16": seconds["ezclip_bfloat16"] / seconds["open_clip_bfloat16"],
+        "ezclip/open_clip, bfloat16": forward / seconds["open_clip_bfloat16"],
         "ezclip/open_clip, float32": seconds["ezclip_float32"] / seconds["open_clip_float32"],
-        "float32/bfloat16, ezclip": seconds["ezclip_float32"] / seconds["ezclip_bfloat16"],
+        "float32/bfloat16, ezclip": seconds["ezclip_float32"] / forward,
+        "forward/matrix products alone, operations a second": rate / matmul_rate(ours, 1, repeats),
+        "forward with rollout/forward": seconds["rollout"] / forward,
+        "training step/forward": seconds["training_step"] / forward,
     }
     return {
         "arch": arch,
@@ -267,3 +279,19 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
         "seconds": {name: round(value, 4) for name, value in seconds.items()},
         "ratios": {name: round(value, 3) for name, value in ratios.items()},
     }
+
+
+def matmul_rate(model: EZCLIP, batch: int, repeats: int) -> float:
+    """10^12 operations a second in the four products of one block, one after the other, for ``batch`` views."""
+    D, weight = model.vision.conv1.out_channels, model.vision.class_embedding
+    rows = batch * model.num_frames * (model.vision.grid**2 + 1)
+    shapes = [(D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)]
+    pairs = [[weight.new_empty(size).normal_() for size in ((rows, a), (a, b))] for a, b in shapes]
+
+    def multiply() -> None:
+        for a, b in pairs:
+            torch.matmul(a, b)
+
+    with torch.no_grad():
+        seconds = interleaved({"matmul": multiply}, repeats, str(weight.device))["matmul"]
+    return sum(2 * rows * inner * outer for inner, outer in shapes) / seconds / 1e12

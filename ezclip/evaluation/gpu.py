@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ezclip.evaluation.efficiency import gmac, interleaved, plain_tower
+from ezclip.evaluation.efficiency import gmac, interleaved, matmul_rate, plain_tower
 from ezclip.model.builders import frozen_in_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.interface import video_embeddings
@@ -84,22 +84,6 @@ def gpu_table(
         "inference": rows,
         "training": _training(build().to(device), training_batch, dtype, repeats),
     }
-
-
-def matmul_rate(model: EZCLIP, batch: int, repeats: int) -> float:
-    """10^12 operations a second in the four products of one block, one after the other, for ``batch`` views."""
-    D, weight = model.vision.conv1.out_channels, model.vision.class_embedding
-    rows = batch * model.num_frames * (model.vision.grid**2 + 1)
-    shapes = [(D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)]
-    pairs = [[weight.new_empty(size).normal_() for size in ((rows, a), (a, b))] for a, b in shapes]
-
-    def multiply() -> None:
-        for a, b in pairs:
-            torch.matmul(a, b)
-
-    with torch.no_grad():
-        seconds = interleaved({"matmul": multiply}, repeats, str(weight.device))["matmul"]
-    return sum(2 * rows * inner * outer for inner, outer in shapes) / seconds / 1e12
 
 
 def _training(model: EZCLIP, batch: int, dtype: torch.dtype, repeats: int) -> Document:

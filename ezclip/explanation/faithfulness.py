@@ -103,9 +103,10 @@ def measure(
     target: int,
     *,
     batch: int = 8,
+    orders: int = ORDERS,
     seed: int = 0,
 ) -> Steps[Faithfulness]:
-    """Delete and insert patches of one clip in the order of a map and in 16 random orders, at six levels.
+    """Delete and insert patches of one clip in the order of a map and in random orders, at six levels.
 
     Args:
         model: in evaluation mode.
@@ -115,6 +116,7 @@ def measure(
         classes: C.
         target: index of the class that is measured: its score, see ``class_scores``, and its mean logit.
         batch: clips in one forward pass.
+        orders: R, number of random orders; SRG needs none.
         seed: of the random orders, and of the order of equal patches.
 
     Returns:
@@ -123,7 +125,7 @@ def measure(
     T, grid, count = heat.shape[0], heat.shape[-1], heat.size
     rng = np.random.default_rng(seed)
     by_heat = np.lexsort((rng.random(count), -heat.ravel()))  # equal patches in random order
-    ranks = np.argsort([by_heat, by_heat[::-1], *(rng.permutation(count) for _ in range(ORDERS))], axis=1)
+    ranks = np.argsort([by_heat, by_heat[::-1], *(rng.permutation(count) for _ in range(orders))], axis=1)
     shares = np.linspace(0, 1, LEVELS + 1)
     deleted = ranks[:, None] < np.round(shares[1:-1] * count)[:, None]  # (2+R, L-1, T*N)
     ends = np.stack([np.zeros(count, bool), np.ones(count, bool)])  # the whole clip and the blank one, for all orders

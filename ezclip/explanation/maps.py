@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ezclip.errors import UserError
-from ezclip.explanation.methods import DEFAULT, METHODS, Fusion, MapSettings
+from ezclip.explanation.methods import DEFAULT, DEFAULT_METHOD, METHODS, Fusion, MapSettings
 from ezclip.explanation.rollout import roll_out
 from ezclip.explanation.trace import AttentionTrace, trace_of, traced
 from ezclip.model.interface import VideoText
@@ -73,9 +73,9 @@ def rollout(inputs: Inputs) -> Map:
 
 
 def rollout_own_frame(inputs: Inputs) -> Map:
-    """Each frame's class token on its own patches."""
+    """Each frame's class token on its own patches, divided by T: a share of the whole as in ``rollout``."""
     result = roll_out(inputs.trace, inputs.settings)
-    return Map(result.own_frame, result.influence)
+    return Map(result.own_frame / len(result.own_frame), result.influence)
 
 
 def last_layer(inputs: Inputs) -> Map:
@@ -108,7 +108,7 @@ def explain(
     seconds: np.ndarray,
     *,
     name: str,
-    method: str = "rollout",
+    method: str = DEFAULT_METHOD,
     settings: MapSettings = DEFAULT,
     text: Tensor | None = None,
     report: Report = silent,
@@ -153,7 +153,7 @@ def explain_clip(
     predictor: Predictor,
     encoded: Encoded,
     *,
-    method: str = "rollout",
+    method: str = DEFAULT_METHOD,
     settings: MapSettings = DEFAULT,
     label: str | None = None,
     texts: list[str] | None = None,

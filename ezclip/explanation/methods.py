@@ -63,17 +63,19 @@ class Method:
 _HEADS = frozenset({"fusion"})
 _START = frozenset({"start_layer"})
 _LAYERS = _START | {"discard"}
+# Of all maps at up to three forward passes the one with the best SRG, see docs/MAPS.md.
+DEFAULT_METHOD = "rollout-own-frame"
 METHODS: dict[str, Method] = {
-    "rollout": Method(
-        "maps:rollout",
-        "Attention rollout",
-        "multiplies the attention of all blocks through frames and prompts, half of each step the skip connection",
-        settings=_HEADS | _LAYERS,
-    ),
     "rollout-own-frame": Method(
         "maps:rollout_own_frame",
         "Rollout, own frame only",
         "is the part of the rollout from each frame's class token to its own frame",
+        settings=_HEADS | _LAYERS,
+    ),
+    "rollout": Method(
+        "maps:rollout",
+        "Attention rollout",
+        "multiplies the attention of all blocks through frames and prompts, half of each step the skip connection",
         settings=_HEADS | _LAYERS,
     ),
     "last-layer": Method(

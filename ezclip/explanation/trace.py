@@ -103,7 +103,7 @@ def attention_hooks(
 
 def probabilities(q: Tensor, k: Tensor) -> Tensor:
     """Attention probabilities in float32 whatever the model's dtype, (..., queries, keys)."""
-    return (q.float() @ k.float().transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(dim=-1)
+    return (q.float() * q.shape[-1] ** -0.5 @ k.float().transpose(-1, -2)).softmax(dim=-1)
 
 
 @contextmanager

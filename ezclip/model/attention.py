@@ -25,7 +25,10 @@ class Mix(nn.Module):
         """q, k, v (B, heads, n, d) -> (B, heads, n, d)."""
         dropout = self.dropout if self.training else 0.0
         if q.device.type == "cpu" and q.dtype == torch.bfloat16 and not (self.causal or dropout):
-            return (q * q.shape[-1] ** -0.5 @ k.transpose(-1, -2)).softmax(dim=-1) @ v
+            heads, scale = q.shape[:2], q.shape[-1] ** -0.5
+            q, k, v = (part.flatten(0, 1) for part in (q, k, v))
+            product = torch.baddbmm(q.new_empty(1), q, k.transpose(1, 2), beta=0, alpha=scale)  # beta 0: not read
+            return (product.softmax(dim=-1) @ v).unflatten(0, heads)
         return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, dropout_p=dropout)
 
 
@@ -46,5 +49,5 @@ def attend(attention: nn.MultiheadAttention, x: Tensor, mix: Mix, keep: int | No
     """
     qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)  # (B, n, 3D)
     q, k, v = qkv.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, n, d)
-    mixed = mix(q, k, v).transpose(1, 2).flatten(2)[:, :keep]  # (B, keep, D)
+    mixed = mix(q, k, v)[:, :, :keep].transpose(1, 2).flatten(2)  # (B, keep, D), contiguous for the product below
     return F.linear(mixed, attention.out_proj.weight, attention.out_proj.bias)

@@ -1,11 +1,15 @@
 """One transformer block of either tower: frozen parts of CLIP with what EZ-CLIP adds between them."""
 
+from collections import OrderedDict
 from typing import Any
 
 import torch
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
 from ezclip.model.attention import Mix, attend
+
+_SLOPE = 1.702  # of QuickGELU
 
 
 class Block(nn.Module):
@@ -27,7 +31,7 @@ class Block(nn.Module):
     ):
         super().__init__()
         self.ln_1, self.attn, self.ls_1 = clip_block.ln_1, clip_block.attn, clip_block.ls_1
-        self.ln_2, self.mlp, self.ls_2 = clip_block.ln_2, clip_block.mlp, clip_block.ls_2
+        self.ln_2, self.mlp, self.ls_2 = clip_block.ln_2, one_pass(clip_block.mlp), clip_block.ls_2
         self.adapter = adapter
         self.prompt = prompt
         self.mix = mix
@@ -46,3 +50,43 @@ class Block(nn.Module):
         attended = attend(self.attn, self.ln_1(tokens), self.mix, keep)
         x = self.adapter(x[:, :keep] + self.drop_path(self.ls_1(attended)))
         return x + self.drop_path(self.ls_2(self.mlp(self.ln_2(x))))
+
+
+class ScaledLinear(nn.Linear):
+    """``alpha x W^T + beta b`` with the parameters of ``linear``; the matrix product applies the factors itself.
+
+    Args:
+        linear: its parameters are shared, not copied.
+        alpha: factor of the product.
+        beta: factor of the bias.
+    """
+
+    def __init__(self, linear: nn.Linear, *, alpha: float, beta: float):
+        nn.Module.__init__(self)
+        self.in_features, self.out_features = linear.in_features, linear.out_features
+        self.weight, self.bias = linear.weight, linear.bias
+        self.alpha, self.beta = alpha, beta
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., in_features) -> (..., out_features)."""
+        rows = torch.addmm(self.bias, input.flatten(0, -2), self.weight.t(), alpha=self.alpha, beta=self.beta)
+        return rows.view(*input.shape[:-1], -1)
+
+
+def one_pass(mlp: nn.Sequential) -> nn.Sequential:
+    """The same function of the same parameters: with a = 1.702, x sigmoid(a x) = silu(a x) / a.
+
+    Both factors go into the products before and after. An MLP with another activation is returned as it is.
+
+    Args:
+        mlp: open_clip's c_fc, gelu, c_proj.
+    """
+    c_fc, gelu, c_proj = mlp
+    if not (isinstance(gelu, QuickGELU) and isinstance(c_fc, nn.Linear) and isinstance(c_proj, nn.Linear)):
+        return mlp
+    parts = {
+        "c_fc": ScaledLinear(c_fc, alpha=_SLOPE, beta=_SLOPE),
+        "gelu": nn.SiLU(inplace=True),
+        "c_proj": ScaledLinear(c_proj, alpha=1 / _SLOPE, beta=1.0),
+    }
+    return nn.Sequential(OrderedDict(parts))

@@ -212,7 +212,9 @@ def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture
     row = next((r for r in ood if r.family == "unseen_backgrounds" and "Pushing" in r.label), ood[0])
     T = next(iter(models.values())).model.num_frames
     clip = read_clip(row.path, partial(segment_centres, T=T))
-    maps = {name: explain_clip(predictor, predictor.encode(clip)) for name, predictor in models.items()}
+    maps = {
+        name: explain_clip(predictor, predictor.encode(clip), method="rollout") for name, predictor in models.items()
+    }
     figure = draw_strip(clip, maps, limit=shared_limit(list(maps.values())))
     return Picture("attention_ood", "Attention out of distribution (Figs. 4, 7)", figure, f"{row.family}: {row.label}")
 

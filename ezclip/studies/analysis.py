@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.errors import UserError
-from ezclip.explanation.methods import MapSettings, method_names
+from ezclip.explanation.methods import DEFAULT_METHOD, MapSettings, method_names
 from ezclip.figures.maps import shared_limit
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps, in_thread, within
@@ -37,7 +37,7 @@ class Analyse(ClipStudy):
     old_flags: ClassVar[dict[str, str]] = {"--prove": "--faithfulness"}
     files: ClassVar[bool] = True
     target: Annotated[str, Parameter("Class name to explain; empty uses the model's best.", "Label")] = ""
-    method: MethodName = "rollout"
+    method: MethodName = DEFAULT_METHOD
     settings: MapSettings = MapSettings()
     further: Annotated[tuple[str, ...], Parameter("More models, drawn below.", kind="models")] = ()
     faithfulness: Faithful = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import UserError
-from ezclip.explanation.methods import METHODS, MapSettings
+from ezclip.explanation.methods import DEFAULT_METHOD, METHODS, MapSettings
 from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report, Table
 from ezclip.parameters import Parameter, build, values_of
@@ -42,7 +42,7 @@ class Explain(Study):
     model: Model = DEFAULT
     baseline: Baseline = BASELINE
     label: Annotated[str, Parameter("Class to explain, added to the class names; empty uses the model's best.")] = ""
-    method: MethodName = "rollout"
+    method: MethodName = DEFAULT_METHOD
     settings: MapSettings = MapSettings()
     faithfulness: Faithful = False
     shapley: Annotated[bool, Parameter("Also measure each frame's Shapley value for the label.")] = False

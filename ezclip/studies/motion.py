@@ -140,7 +140,7 @@ def observe(predictor: Predictor, variations: Variations) -> Steps[list[Observat
         for clip in variations.clips(name):
             encoded = predictor.encode(clip)
             videos.append(encoded.video)
-            heat = explain_clip(predictor, encoded).heat
+            heat = explain_clip(predictor, encoded, method="rollout").heat
             maps = heat / heat.sum(axis=(1, 2), keepdims=True).clip(1e-12)
             shown = list(zip(clip.indices.tolist(), maps, strict=True))
             plain = plain or dict(shown)

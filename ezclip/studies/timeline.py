@@ -145,7 +145,7 @@ def observe(predictors: list[Predictor], clip: Clip) -> Window:
     videos = {name: e.video.averaged() for name, e in encoded.items()}
     middle = len(clip) // 2
     picture = square(clip.images[middle][None], SIDE, model.model.preprocessing)[0]
-    heat = explain_clip(model, encoded[model.name]).heat[middle]
+    heat = explain_clip(model, encoded[model.name], method="rollout").heat[middle]
     return Window(float(clip.seconds[0]), float(clip.seconds[-1]), videos, picture, heat)
 
 

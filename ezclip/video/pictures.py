@@ -39,5 +39,5 @@ def shrunk(image: np.ndarray, side: int) -> np.ndarray:
     if max(image.shape[:2]) <= side:
         return image
     smaller = Image.fromarray(image)
-    smaller.thumbnail((side, side))
+    smaller.thumbnail((side, side), Image.Resampling.BILINEAR)  # half the time of the default
     return np.asarray(smaller)

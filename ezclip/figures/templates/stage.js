@@ -4,7 +4,7 @@
    hooks.reads(model, direction, t, patch) resolves to what a patch draws on, or is absent. */
 function ezStage(root, hooks = {}) {
   const DIRECTIONS = {forward: "Forward", reversed: "Reversed", shuffled: "Shuffled", static: "Static"};
-  const SPEEDS = [0.25, 0.5, 1, 2], PERCENTILES = [95, 98, 99, 100];
+  const SPEEDS = [0.25, 0.5, 1, 2], PERCENTILES = [95, 98, 99, 100], BETWEEN = 30;  // ms from one painting to the next
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const state = {doc: null, direction: "forward", at: 0, playing: false, speed: 1, loop: true, wipe: 0.5, view: "panels",
     difference: true, map: 0, percentile: 99, strength: 0.85, demo: false, reads: null, sample: -1, rest: null, film: null,
@@ -353,6 +353,8 @@ function ezStage(root, hooks = {}) {
   let last = 0, frame = 0;
   function tick(time) {
     if (!state.playing || !group.isConnected) return;
+    frame = requestAnimationFrame(tick);
+    if (time - last < BETWEEN) return;
     const passed = Math.min(0.1, (time - last) / 1000);
     last = time;
     if (group.offsetParent !== null && state.film) {
@@ -364,7 +366,6 @@ function ezStage(root, hooks = {}) {
       }
       paint();
     }
-    frame = requestAnimationFrame(tick);
   }
   function key(event) {
     if (!state.doc || ["SELECT", "INPUT"].includes(event.target.tagName) && event.key !== "r") return;

@@ -18,7 +18,7 @@ from ezclip.checkpoints.catalog import ADAPTER, BASELINE, DEFAULT, model_folder,
 from ezclip.checkpoints.identity import Identity
 from ezclip.data.tabletop.truth import SAMPLES
 from ezclip.errors import UserError
-from ezclip.explanation.methods import MapSettings
+from ezclip.explanation.methods import DEFAULT_METHOD, MapSettings
 from ezclip.explanation.projection import PROJECTIONS, Projection
 from ezclip.figures import charts, maps, paper
 from ezclip.figures.paper import Look
@@ -88,7 +88,7 @@ class PaperFigure(Study):
     texts: Texts = "trained"
     sentences: Sentences = field(default_factory=dict)
     target: Annotated[str, Parameter("Class name to explain; empty uses the model's best.", "Label")] = ""
-    method: MethodName = "rollout"
+    method: MethodName = DEFAULT_METHOD
     settings: MapSettings = MapSettings()
     projection: Annotated[Projection, Parameter("The projection of figure 8.", choices=PROJECTIONS)] = "t-SNE"
     rows: Annotated[tuple[str, ...], _Rows] = ()
@@ -159,7 +159,9 @@ class PaperFigure(Study):
             scales.append((ScalarMappable(ends, maps.DIFFERENCE), f"model minus baseline, {meaning}"))
         drawn = paper.strips(strips, self.look, scales)
         models = [row for row in rows if row not in (INPUT, DIFFERENCE)]
-        parts = [f"{'Attention maps' if self.method == 'rollout' else f'Maps ({self.method})'} of {_listed(models)}"]
+        parts = [
+            f"{'Attention maps' if self.method == DEFAULT_METHOD else f'Maps ({self.method})'} of {_listed(models)}"
+        ]
         parts[0] += f"; rows: {', '.join(rows)}. Brighter and more opaque is more heat, on one scale for all maps."
         for letter, one in zip("abcdefghijklmnopqrstuvwxyz", found):
             parts.append(f"({letter}) {one.verdict}" if len(found) > 1 else one.verdict)

@@ -11,7 +11,7 @@ from ezclip.checkpoints.load import load_model
 from ezclip.checkpoints.store import save_backbone, save_model
 from ezclip.cli import main
 from ezclip.data.tabletop.generate import synthesise
-from ezclip.evaluation.efficiency import Subject, gmac, interleaved, parameters
+from ezclip.evaluation.efficiency import Subject, forward_ratios, gmac, interleaved, parameters
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.rivals.build import build_rival
 from ezclip.progress import finish
@@ -70,6 +70,16 @@ def test_bench_measures_models_and_their_accuracy(tmp_path: Path, capsys: Captur
     assert (tmp_path / "bench" / "bubbles.png").read_bytes().startswith(b"\x89PNG")
     assert main(["bench", "--data", str(manifest)]) == 2
     assert "name them" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ratios_are_those_of_the_printed_seconds() -> None:
+    found = forward_ratios("ViT-S-32", T=2, repeats=1, device="cpu")
+    seconds, ratios = found["seconds"], found["ratios"]
+    forward = pytest.approx(seconds["ezclip_bfloat16"], rel=0.05)
+    assert seconds["rollout"] / ratios["forward with rollout/forward"] == forward
+    assert seconds["training_step"] / ratios["training step/forward"] == forward
+    assert 0 < ratios["forward/matrix products alone, operations a second"] < 2
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

@@ -27,6 +27,6 @@ def test_is_the_map_minus_that_of_each_frame_held_still(backbone: Backbone, pixe
     found, model = motion(backbone, "ezclip", pixels[:1]), make_model(backbone, "ezclip")
     assert found.signed is not None and found.signed.min() < 0 < found.signed.max()
     assert np.array_equal(found.heat, found.signed.clip(0))
-    clip = explain(model, pixels[:1], np.arange(8.0), name="m").heat
-    held = explain(model, pixels[:1, 5:6].expand(-1, 8, -1, -1, -1), np.arange(8.0), name="m").heat
+    clip = explain(model, pixels[:1], np.arange(8.0), name="m", method="rollout").heat
+    held = explain(model, pixels[:1, 5:6].expand(-1, 8, -1, -1, -1), np.arange(8.0), name="m", method="rollout").heat
     np.testing.assert_allclose(found.signed[5], clip[5] - held[5], atol=1e-7)

@@ -1,5 +1,6 @@
 """Rollout: by hand, downwards against the dense matrix, and what must hold for every model."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from ezclip.explanation.methods import METHODS, MapSettings
 from ezclip.explanation.rollout import Rollout, roll_out
 from ezclip.explanation.trace import AttentionTrace, trace_attention, traced
 from ezclip.model.backbone import Backbone
+from ezclip.types import Variant
 from tests.conftest import make_model
 
 
@@ -109,3 +111,14 @@ def test_settings_out_of_range(backbone: Backbone, pixels: Tensor) -> None:
         traced(model, pixels[:1], "median")
     with pytest.raises(UserError, match="gradcam"):
         explain(model, pixels[:1], torch.arange(8).numpy(), name="m", method="gradcam")
+
+
+def test_own_frame_is_the_rollouts_part_without_the_other_frames(backbone: Backbone, pixels: Tensor) -> None:
+    """The whole rollout where frames do not meet; less than it where they do."""
+
+    def heat(variant: Variant, method: str) -> np.ndarray:
+        model = make_model(backbone, variant)
+        return explain(model, pixels[:1], np.arange(8.0), name="m", method=method).heat
+
+    np.testing.assert_allclose(heat("base", "rollout-own-frame"), heat("base", "rollout"), rtol=1e-5)
+    assert (heat("ezclip", "rollout-own-frame") < heat("ezclip", "rollout")).all()

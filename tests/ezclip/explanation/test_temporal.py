@@ -47,7 +47,7 @@ def test_maps_are_computed_once_for_a_clip(backbone: Backbone, clip: Clip, monke
     monkeypatch.setattr(type(predictor.model), "encode_video", lambda *_: pytest.fail("encoded again"))
     assert explain_clip(predictor, encoded, label="a") is plain and temporal_view(encoded) is view
     assert explain_clip(predictor, encoded, method="grad-cam", label="a") is for_a
-    for method in ("rollout-own-frame", "last-layer", "released"):
+    for method in ("rollout", "last-layer", "released"):
         explain_clip(predictor, encoded, method=method, settings=MapSettings(discard=0.5))
     with pytest.raises(pytest.fail.Exception, match="encoded again"):
         explain_clip(predictor, encoded, settings=MapSettings("max"))

@@ -5,6 +5,7 @@ from pathlib import Path
 import open_clip
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from ezclip.checkpoints.store import load_backbone, save_backbone
@@ -12,6 +13,7 @@ from ezclip.errors import CheckpointError, ConfigError
 from ezclip.model.adapter import Adapter, TokenDropPath
 from ezclip.model.attention import Mix, attend
 from ezclip.model.backbone import Backbone, build_backbone, check_supported, load_open_clip
+from ezclip.model.block import one_pass
 from ezclip.model.builders import build_ezclip
 from ezclip.text.tokens import tokenize
 from tests.conftest import TINY, make_model
@@ -184,3 +186,24 @@ def test_weights_that_cannot_be_had_say_how_to_give_them() -> None:
         load_open_clip("ViT-B-16-quickgelu", "openai")
     with pytest.raises(CheckpointError, match="no pretrained weights 'nonsense'"):
         load_open_clip("ViT-B-16-quickgelu", "nonsense")
+
+
+def test_the_mlp_in_one_pass_is_open_clips(backbone: Backbone) -> None:
+    """Values and gradients of x sigmoid(1.702 x), of the same parameters; another activation is left alone."""
+    torch.manual_seed(0)
+    plain = backbone.clip.visual.transformer.resblocks[0].mlp.requires_grad_()
+    mlp, x = one_pass(plain), torch.randn(2, 5, 64)
+    assert mlp is not plain and mlp.c_fc.weight is plain.c_fc.weight and mlp.c_proj.bias is plain.c_proj.bias
+    y, expected = mlp(x), plain(x)
+    torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-6)
+    wanted = torch.autograd.grad(expected.square().sum(), list(plain.parameters()))
+    for found, gradient in zip(torch.autograd.grad(y.square().sum(), list(plain.parameters())), wanted, strict=True):
+        torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-5)
+    plain.gelu = nn.GELU()
+    assert one_pass(plain) is plain
+
+
+def test_attention_in_bfloat16_on_a_cpu_is_that_of_the_fused_kernel() -> None:
+    q, k, v = torch.randn(3, 2, 2, 7, 32, generator=torch.Generator().manual_seed(0)).bfloat16()
+    expected = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
+    torch.testing.assert_close(Mix()(q, k, v).float(), expected, rtol=0.03, atol=0.01)

@@ -1,0 +1,105 @@
+"""Every explanation method on Tabletop's test clips, where the true masks are known; run by ``benchmarks/maps.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from ezclip.data.tabletop.truth import find_masks
+from ezclip.evaluation.metrics import mean_interval
+from ezclip.explanation import faithfulness
+from ezclip.explanation.maps import explain
+from ezclip.explanation.trace import hooked
+from ezclip.model.ezclip import EZCLIP
+from ezclip.predictor import Predictor
+from ezclip.progress import finish
+from ezclip.types import Document
+from ezclip.video.read import read_clip
+from ezclip.video.sampling import segment_centres
+
+HEAD = ["map", "on what moves", "95 %", "SRG", "95 %", "below the best, 95 %", "cost in forwards"]
+UNIFORM = "(uniform)"
+Measured = dict[str, tuple[float, float, float]]  # method -> share of heat on what moves, SRG, cost in forward passes
+
+
+@contextmanager
+def counted(model: EZCLIP, T: int) -> Iterator[list[float]]:
+    """Costs to be added up: in units of a clip's forward pass, each block's forwards, and its backwards twice."""
+    costs: list[float] = []
+    blocks = model.vision.blocks
+
+    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        passes = len(inputs[0]) / (T * len(blocks))
+        costs.append(passes)
+        if output.requires_grad:
+            output.register_hook(lambda gradient: costs.append(2 * passes))
+
+    with hooked([(block, watch) for block in blocks]):
+        yield costs
+
+
+def measure_maps(predictor: Predictor, path: Path, methods: list[str], labels: list[str], texts: Tensor) -> Measured:
+    """Measure maps of the label that the model chooses on a clip with masks.
+
+    Args:
+        predictor: an EZ-CLIP model.
+        path: the clip.
+        methods: of ``METHODS``.
+        labels: C names.
+        texts: (C*K, E), their embeddings.
+    """
+    clip = read_clip(path, partial(segment_centres, T=predictor.model.num_frames))
+    masks, encoded, model = find_masks(path), predictor.encode(clip), predictor.model
+    if masks is None or not isinstance(model, EZCLIP):
+        raise ValueError("maps are measured on clips with masks and models of EZ-CLIP's blocks")
+    target = labels.index(predictor.rank(encoded.video, labels)[0].label)
+    text = texts.unflatten(0, (len(labels), -1))[target].mean(dim=0)
+    area = faithfulness.patch_fractions(masks[clip.indices], model.vision.grid, model.preprocessing)[2].mean()
+    found = {UNIFORM: (float(area), float("nan"), 0.0)}
+    for method in methods:
+        with counted(model, len(clip)) as costs:
+            a = explain(model, encoded.pixels, clip.seconds, name=predictor.name, method=method, text=text)
+        share = faithfulness.heat_shares(a, masks[clip.indices]).heat[2]
+        steps = faithfulness.measure(model, encoded.pixels, a.heat, texts, len(labels), target, orders=0)
+        found[method] = (share, finish(steps).score.srg, sum(costs))
+    return found
+
+
+def summary(clips: list[Measured]) -> list[Document]:
+    """One row a method, best SRG first and a uniform map last.
+
+    Returns:
+        "map", and as [mean, low, high], 95 % bootstrap intervals over clips, "moving", "srg", and "below", how much
+        less SRG than the first row on the same clips; and "forwards".
+    """
+    measured = {name: np.array([clip[name] for clip in clips]) for name in clips[0]}  # (clips, 3)
+    order = sorted(measured, key=lambda name: -np.nan_to_num(measured[name][:, 1].mean(), nan=-np.inf))
+    best = measured[order[0]][:, 1]
+    rows: list[Document] = []
+    for name in order:
+        moving, srg, costs = measured[name].T
+        row: Document = {"map": name, "moving": mean_interval(moving).bar, "forwards": float(costs.mean())}
+        rows.append(
+            row if name == UNIFORM else row | {"srg": mean_interval(srg).bar, "below": mean_interval(best - srg).bar}
+        )
+    return rows
+
+
+def maps_table(rows: list[Document]) -> list[list[str]]:
+    """The cells of ``summary``, with their head."""
+
+    def cells(bar: list[float], form: str) -> list[str]:
+        mean, low, high = (format(value, form) for value in bar)
+        return [mean, f"{low} to {high}"]
+
+    table = [HEAD]
+    for i, row in enumerate(rows):
+        gain = cells(row["srg"], "+.3f") if "srg" in row else ["", ""]
+        below = cells(row["below"], ".3f")[1] if i and "below" in row else ""
+        table.append([row["map"], *cells(row["moving"], ".3f"), *gain, below, f"{row['forwards']:.1f}"])
+    return table
