@@ -39,15 +39,22 @@ class PretrainConfig:
     """How the compact CLIP backbone is trained on captioned stills."""
 
     out: str  # folder that receives backbone.safetensors and the log
-    init: str | None = None  # folder with the backbone.safetensors to start from; None starts from random weights
+    # Folder with the backbone.safetensors to start from, see ezclip.training.grow where sizes differ; None starts from
+    # random weights.
+    init: str | None = None
     compile: Compile = False
     logit_scale: float | None = None  # what exp(logit_scale) is set to at the end (CLIP: 100); None keeps the learned
     name: str = "tabletop-clip"  # id of the backbone
     seed: int = 0  # of the weights, the stills and their order
     stills: Positive = 48_000  # number of stills drawn; steps * batch_size of them are seen, with repeats
+    surfaces: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the stills over surfaces; needs ``pairs``
+    # Share of the steps with pairs of views, see ezclip.training.views, in the first 70 % of the run; a third of it
+    # afterwards, so that captions come last. 0 trains on captions alone.
+    pairs: Annotated[float, Field(ge=0, le=1)] = 0.0
     test_stills: Positive = 2000  # others, on which the zero-shot accuracies are measured
     steps: Positive = 950
     log_every: Positive = 10  # as in TrainConfig
+    save_every: Positive = 100  # steps between saves of the resumable state
     batch_size: Positive = 256
     lr: float = 1e-3
     warmup: float = 0.1
@@ -84,7 +91,8 @@ class TrainConfig:
     lr: float = 3e-3  # peak learning rate of the adapters, or of CLIP where it is trained
     text_lr: float | None = None  # of the text tower's adapters; None uses lr
     # Share of the steps in which the text tower's adapters stay frozen. As long as videos do not show the order of
-    # frames, the loss draws the texts of twin classes together, which hides the order from the prompts.
+    # frames, the loss draws the texts of twin classes together, which hides the order from the prompts. "varied" texts
+    # are names until then: from the start on, they draw all scores together.
     text_delay: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     prompt_lr: float | None = None  # of the prompts, or of X-CLIP's messages; None uses lr
     # of a rival's transformer over frames and of what reads X-CLIP's texts on the video; None uses lr

@@ -30,6 +30,8 @@ class Synth:
     """Same seed, same clips."""
     masks: bool = False
     """Also write <number>.masks.npz: 0 background, 1 other objects, 2 moving objects."""
+    surfaces: float = 0.0
+    """Share of the train or val clips drawn over procedural surfaces with the statistics of natural images."""
     samples: bool = False
     """Write the app's sample clips straight into OUT instead of a split."""
 
@@ -42,7 +44,7 @@ class Synth:
             print(*write_samples(self.out), sep="\n")
             return 0
         options = {"clips_per_class": self.clips_per_class, "seed": self.seed, "masks": self.masks}
-        print(on_terminal(synthesise(self.out, split=self.split, **options)))
+        print(on_terminal(synthesise(self.out, split=self.split, surfaces=self.surfaces, **options)))
         return 0
 
 

@@ -56,6 +56,8 @@ class Pretrain:
     """YAML file, see ezclip.config.PretrainConfig."""
     set: list[str] = field(default_factory=list)
     """key=value pairs that replace values of the file."""
+    resume: Literal["no", "auto"] = "no"
+    """auto continues from the saved state in the run's folder, if there is one."""
 
     def run(self) -> int:
         """Train and print the content of pretrain.json."""
@@ -63,4 +65,4 @@ class Pretrain:
         check_out(Path(config.out))
         from ezclip.training.pretrain import pretrain
 
-        return run_launched(pretrain(config))
+        return run_launched(pretrain(config, resume=self.resume == "auto"))

@@ -149,9 +149,15 @@ class Track:
     start: tuple[float, float, float]
     end: tuple[float, float, float]
 
-    def at(self, T: int) -> np.ndarray:
-        """The square in T frames, first and last at the ends (the middle for T = 1); float64 (T, 3)."""
-        s = np.linspace(0, 1, T)[:, None] if T > 1 else np.full((1, 1), 0.5)
+    def at(self, when: int | np.ndarray) -> np.ndarray:
+        """The square in each frame, float64 (T, 3).
+
+        Args:
+            when: T evenly spaced frames, first and last at the ends (the middle for T = 1), or the share of the way
+                (T,) that is done in each.
+        """
+        done = when if isinstance(when, np.ndarray) else np.linspace(0, 1, when) if when > 1 else np.full(1, 0.5)
+        s = done[:, None]
         start, end = np.array(self.start), np.array(self.end)
         centres = start[:2] + s * (end - start)[:2]
         return np.hstack([centres, start[2] * (end[2] / start[2]) ** s])
@@ -198,21 +204,21 @@ def _back(axis: int, way: float, side: float, reach: float, size: np.ndarray, rn
     return Track((x + dx, y + dy, side), (x - dx, y - dy, side))
 
 
-def camera_frames(image: np.ndarray, track: Track, T: int) -> np.ndarray:
-    """What a camera sees whose window moves over a photograph (H, W, 3); uint8 (T, SIDE, SIDE, 3)."""
+def camera_frames(image: np.ndarray, track: Track, when: int | np.ndarray) -> np.ndarray:
+    """What a camera sees whose window moves over a photograph (H, W, 3), see ``Track.at``; uint8 (T, SIDE, SIDE, 3)."""
     picture = Image.fromarray(image)
     frames = []
-    for x, y, side in track.at(T):
+    for x, y, side in track.at(when):
         left, top = max(x - side / 2, 0), max(y - side / 2, 0)
         box = (left, top, min(left + side, picture.width), min(top + side, picture.height))
         frames.append(np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)))
     return np.stack(frames)
 
 
-def thing_frames(background: np.ndarray, thing: Image.Image, track: Track, T: int) -> np.ndarray:
+def thing_frames(background: np.ndarray, thing: Image.Image, track: Track, when: int | np.ndarray) -> np.ndarray:
     """A cut-out (RGBA, square) that moves over a background (SIDE, SIDE, 3), at whole pixels; (T, SIDE, SIDE, 3)."""
     frames = []
-    for x, y, side in track.at(T):
+    for x, y, side in track.at(when):
         frame, size = Image.fromarray(background), round(side)
         scaled = thing.resize((size, size), Image.Resampling.BICUBIC)
         frame.paste(scaled.convert("RGB"), (round(x - size / 2), round(y - size / 2)), scaled.getchannel("A"))

@@ -47,10 +47,16 @@ def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
     return [[sentence] for sentence in sentences]
 
 
-def draw_tokens(config: TrainConfig, sentences: list[list[str]], step: int, batch: "Batch", length: int = 77) -> Tensor:
+def draw_tokens(
+    config: TrainConfig, sentences: list[list[str]], step: int, batch: "Batch", length: int = 77, delay: int = 0
+) -> Tensor:
     """The texts of a step, L at most ``length``: under "classes" (C, L), one drawn for each class; under "in_batch",
     whose loss compares a batch's own texts alone, (B, L), one drawn for each clip, as in the release.
+
+    Before step ``delay``, varied texts are names.
     """
+    if config.text == VARIED and step < delay:
+        sentences = [choices[:1] for choices in sentences]
     if config.contrastive == "in_batch":
         pairs = zip(batch.targets.tolist(), batch.seeds, strict=True)
         chosen = [random.Random(f"text/{seed}").choice(sentences[target]) for target, seed in pairs]

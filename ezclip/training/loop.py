@@ -85,7 +85,8 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     groups = parameter_groups(model, config)
     optimiser = adamw(groups, weight_decay=config.weight_decay, betas=(config.beta1, config.beta2), eps=config.eps)
     warmup = each * config.warmup_epochs if config.warmup_epochs else int(config.warmup * steps)
-    starts = [int(config.text_delay * steps) if group["name"] == "text" else 0 for group in groups]
+    delay = int(config.text_delay * steps)
+    starts = [delay if group["name"] == "text" else 0 for group in groups]
     schedule = warmup_cosine(
         optimiser, warmup=max(1, warmup), steps=steps, starts=starts, final=config.final_lr, every=config.lr_every
     )
@@ -121,7 +122,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     for step, batch in enumerate(loader, first):
         model.train()
         unreadable += batch.unreadable
-        tokens = batches.draw_tokens(config, sentences, step, batch, model.context_length)
+        tokens = batches.draw_tokens(config, sentences, step, batch, model.context_length, delay)
         views = batches.views_of(batch, model.image_size, accelerator.device)
         targets = to_device(batch.targets, accelerator.device)
         if config.mixup:

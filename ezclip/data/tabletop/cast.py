@@ -6,6 +6,7 @@ import numpy as np
 
 from ezclip.data.tabletop.scene import Placement, depth_scale
 from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, thing
+from ezclip.data.tabletop.surfaces import patterned
 
 
 @dataclass
@@ -15,16 +16,21 @@ class Cast:
     Attributes:
         rng: the clip's source of randomness.
         kinds: names of things to draw from.
+        patterned: share of the things that are textured with surfaces.
     """
 
     rng: np.random.Generator
     kinds: tuple[str, ...] = tuple(THINGS)
+    patterned: float = 0.0
 
     def things(self, count: int, among: tuple[str, ...] = ()) -> list[Sprite]:
         """``count`` things of different kinds and colours, of the kinds in ``among`` where the cast has them."""
         kinds = self.rng.permutation([k for k in among if k in self.kinds] or self.kinds)[:count]
         colours = self.rng.permutation(list(COLOURS))[:count]
-        return [thing(kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
+        drawn = [thing(kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
+        if not self.patterned:
+            return drawn
+        return [patterned(one, self.rng) if self.rng.random() < self.patterned else one for one in drawn]
 
     def colour(self) -> str:
         """Any colour."""

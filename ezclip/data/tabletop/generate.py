@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, get_args
@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ezclip.data.manifest import MANIFEST
 from ezclip.data.tabletop.classes import MOTIONS, PARTNER, Names
 from ezclip.data.tabletop.families import FAMILIES
+from ezclip.data.tabletop.plain import plain_pair, render_plain
 from ezclip.data.tabletop.render import FPS, Rendered, render
 from ezclip.data.tabletop.scene import FRAME
 from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
@@ -44,6 +45,7 @@ class Job:
     seed: int
     family: str | None
     masks: bool
+    surfaces: bool = False
 
 
 def clip_seed(seed: int, split: str, motion: int, number: int) -> int:
@@ -58,6 +60,7 @@ def synthesise(
     split: Split,
     seed: int,
     masks: bool = False,
+    surfaces: float = 0.0,
     motions: int | None = None,
     workers: int | None = None,
 ) -> Steps[Path]:
@@ -72,6 +75,7 @@ def synthesise(
         split: one of ``SPLITS``.
         seed: of the whole split, not negative.
         masks: also write ``<number>.masks.npz``.
+        surfaces: share of the clips of "train" and "val" that are drawn over surfaces.
         motions: how many are drawn, the first; None draws all.
         workers: processes; None uses one per core.
 
@@ -81,6 +85,8 @@ def synthesise(
     Raises:
         ConfigError: a number out of range or an unknown split.
     """
+    if not 0 <= surfaces <= 1 or (surfaces and split not in ("train", "val")):
+        raise ConfigError(f"surfaces {surfaces} of split {split!r}: 0 to 1 is allowed, and only of train and val.")
     if clips_per_class < 1 or seed < 0 or split not in SPLITS:
         raise ConfigError(
             f"clips per class {clips_per_class}, seed {seed}, split {split!r}: at least 1 clip, a seed from 0, and one "
@@ -89,6 +95,7 @@ def synthesise(
     folder = Path(out) / split
     drawn_of = list(MOTIONS_OF_THINGS if split == "static" else MOTIONS)[:motions]
     jobs = [_job(folder, split, seed, names, number, masks) for names in drawn_of for number in range(clips_per_class)]
+    jobs = [replace(job, surfaces=(job.number + 1) * surfaces // 1 > job.number * surfaces // 1) for job in jobs]
     rows: list[Document] = []
     total = sum(map(len, drawn_of)) * clips_per_class
     for drawn in _run(jobs, workers):
@@ -127,7 +134,10 @@ def _rendered(job: Job) -> Rendered:
     """The clip of the motion's first class."""
     if job.split == "static" and job.family:
         return VERSIONS[job.family](job.names, job.seed)
-    return render(job.names, job.seed, job.family)
+    pair = plain_pair(job.names)
+    if job.surfaces and pair and job.seed % 2:
+        return render_plain(pair, job.names, job.seed)
+    return render(job.names, job.seed, job.family, surfaces=job.surfaces)
 
 
 def _contact_sheet(jobs: list[Job]) -> Image.Image:
@@ -137,7 +147,7 @@ def _contact_sheet(jobs: list[Job]) -> Image.Image:
         groups = [[job for job in jobs if job.family == family] for family in families]
         picked = [group[i * len(group) // 3] for group in groups for i in range(3)]
     else:
-        picked = [next(job for job in jobs if job.names == names) for names in MOTIONS]
+        picked = [next(job for job in jobs if job.names == names) for names in dict.fromkeys(j.names for j in jobs)]
     width, height = _CELL
     sheet = Image.new("RGB", (_COLUMNS * width, -(-len(picked) // _COLUMNS) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
@@ -181,7 +191,7 @@ def _write(job: Job, label: str, clip: Rendered) -> Document:
         "label": label,
         "partner": PARTNER.get(label),
         "split": job.split,
-        "family": job.family,
+        "family": "surfaces" if job.surfaces else job.family,
         "seed": job.seed,
     }
 

@@ -7,7 +7,8 @@ import numpy as np
 from ezclip.data.tabletop.cast import Cast, standing
 from ezclip.data.tabletop.classes import MOTIONS, Names
 from ezclip.data.tabletop.families import FAMILIES, ORDINARY
-from ezclip.data.tabletop.scene import FRAME, Placement, Scene, compose
+from ezclip.data.tabletop.scene import CANVAS, FRAME, Placement, Scene, compose
+from ezclip.data.tabletop.surfaces import surface
 
 NUM_FRAMES = 40  # 8 segments of 5: an odd number, so that segment centres are symmetric in time
 FPS = 20
@@ -30,7 +31,9 @@ class Rendered:
         return Rendered(self.images[::-1], self.masks[::-1])
 
 
-def render(names: Names, seed: int, family: str | None = None, *, foreground: bool = True) -> Rendered:
+def render(
+    names: Names, seed: int, family: str | None = None, *, foreground: bool = True, surfaces: bool = False
+) -> Rendered:
     """Draw a clip of a motion's first class; its reverse is one of its second, if there is one.
 
     Scene, things, distractors, light, camera jitter, speed and pauses come from ``seed`` alone.
@@ -40,11 +43,12 @@ def render(names: Names, seed: int, family: str | None = None, *, foreground: bo
         seed: any non-negative integer.
         family: a key of ``families.FAMILIES`` for an out-of-distribution clip, or None.
         foreground: whether to draw the moving things; the rest is the same without them.
+        surfaces: whether a surface takes the place of table and wall, and most things are textured with others.
     """
     rng = np.random.default_rng(seed)
     kind = FAMILIES[family] if family else ORDINARY
-    background = kind.backdrop(rng)
-    timeline = MOTIONS[names](rng, Cast(rng, kind.things))
+    background = surface(rng, CANVAS) if surfaces else kind.backdrop(rng)
+    timeline = MOTIONS[names](rng, Cast(rng, kind.things, patterned=0.7 if surfaces else 0.0))
     bystanders = _crowd(rng) if kind.crowd else _distractors(rng)
     time = np.linspace(-1, 1, NUM_FRAMES)
     light = rng.uniform(0.6, 1.15) + rng.uniform(-0.1, 0.1) * time  # of lamps and of passing clouds
@@ -55,7 +59,7 @@ def render(names: Names, seed: int, family: str | None = None, *, foreground: bo
 
     images = np.empty((NUM_FRAMES, FRAME, FRAME, 3), np.uint8)
     masks = np.empty((NUM_FRAMES, FRAME, FRAME), np.uint8)
-    for t, s in enumerate(_progress(rng, kind.span)):
+    for t, s in enumerate(progress(rng, kind.span)):
         scene = timeline(s)
         camera = replace(scene.camera, x=scene.camera.x + jitter[t, 0], y=scene.camera.y + jitter[t, 1])
         others = [replace(p, x=p.x + speed * time[t]) for p, speed in bystanders]
@@ -69,7 +73,7 @@ def render(names: Names, seed: int, family: str | None = None, *, foreground: bo
     return Rendered(images, masks)
 
 
-def _progress(rng: np.random.Generator, span: tuple[float, float]) -> np.ndarray:
+def progress(rng: np.random.Generator, span: tuple[float, float]) -> np.ndarray:
     """Progress s of the motion in each frame: a pause, a more or less eased run, a pause."""
     start, end = rng.uniform(0, 0.18), 1 - rng.uniform(0, 0.18)
     s = np.clip((np.arange(NUM_FRAMES) / (NUM_FRAMES - 1) - start) / (end - start), 0, 1)

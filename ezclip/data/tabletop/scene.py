@@ -101,9 +101,25 @@ def compose(background: Image.Image, scene: Scene) -> tuple[Image.Image, np.ndar
     Returns:
         The frame, RGB FRAME x FRAME, and its mask, uint8 (FRAME, FRAME) of BACKGROUND, STILL and MOVING.
     """
+    canvas, mask = paint(background, scene.placements)
+    box = window(scene.camera)
+    frame = canvas.resize((FRAME, FRAME), Image.Resampling.BILINEAR, box=box)
+    small = mask.resize((FRAME, FRAME), Image.Resampling.NEAREST, box=box)
+    return frame, np.asarray(small)
+
+
+def window(camera: Camera) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of what the camera sees of the canvas; it never looks beyond."""
+    half = VIEW / camera.zoom / 2
+    x, y = (min(max(v, half), CANVAS - half) for v in (camera.x, camera.y))
+    return x - half, y - half, x + half, y + half
+
+
+def paint(background: Image.Image, placements: list[Placement]) -> tuple[Image.Image, Image.Image]:
+    """The whole canvas with its things and their shadows, and its mask."""
     canvas = background.copy()
     mask = Image.new("L", canvas.size, BACKGROUND)
-    for p in scene.placements:
+    for p in placements:
         if p.shadow:
             spread = 1 + p.lift / 120
             xs, _ = _corners(p)
@@ -113,17 +129,11 @@ def compose(background: Image.Image, scene: Scene) -> tuple[Image.Image, np.ndar
                 soft = soft.point([int(a / spread) for a in range(256)])
             middle = (xs.max() + xs.min()) / 2
             canvas.paste((12, 10, 16), (round(middle - size[0] / 2), round(p.y - size[1] * 0.6)), soft)
-    for p in scene.placements:
+    for p in placements:
         picture, corner = _place(p)
         canvas.paste(picture, corner, picture)
         mask.paste(MOVING if p.moving else STILL, corner, picture.getchannel("A").point(_SOLID))
-    half = VIEW / scene.camera.zoom / 2
-    x = min(max(scene.camera.x, half), CANVAS - half)
-    y = min(max(scene.camera.y, half), CANVAS - half)
-    box = (x - half, y - half, x + half, y + half)
-    frame = canvas.resize((FRAME, FRAME), Image.Resampling.BILINEAR, box=box)
-    small = mask.resize((FRAME, FRAME), Image.Resampling.NEAREST, box=box)
-    return frame, np.asarray(small)
+    return canvas, mask
 
 
 _SOLID = [255 if a > 100 else 0 for a in range(256)]

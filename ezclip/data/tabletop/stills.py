@@ -12,10 +12,24 @@ import numpy as np
 from PIL import Image
 
 from ezclip.data.tabletop.cast import Cast, standing
-from ezclip.data.tabletop.scene import CANVAS, VIEW, Camera, Placement, Scene, compose, depth_scale, table
+from ezclip.data.tabletop.scene import (
+    CANVAS,
+    VIEW,
+    Camera,
+    Placement,
+    Scene,
+    compose,
+    depth_scale,
+    paint,
+    table,
+    window,
+)
 from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, chest, cloth, container, hand
+from ezclip.data.tabletop.surfaces import surface
 
 Still = tuple[list[Placement], Camera, list[str]]
+Square = tuple[float, float, float]
+_Scene = tuple[Image.Image, list[Placement], Camera, list[str], np.random.Generator]
 _TABLES = 48  # tables drawn at a time; each serves many stills
 _CENTRE = Camera()
 
@@ -27,9 +41,10 @@ def _name(sprite: Sprite, rng: np.random.Generator) -> str:
     return str(rng.choice(choices, p=[0.7, 0.1, 0.12, 0.08])).replace("a orange", "an orange")
 
 
-def single(rng: np.random.Generator) -> Still:
+def single(cast: Cast) -> Still:
     """One thing anywhere in the picture, near or far, left or right."""
-    (sprite,) = Cast(rng).things(1)
+    rng = cast.rng
+    (sprite,) = cast.things(1)
     x, y = 112 + rng.uniform(-50, 50), rng.uniform(104, 176)
     zoom, scale = rng.uniform(0.8, 1.9), depth_scale(y)
     room = max(0.87 * VIEW / zoom / 2 - 27 * scale, 2)  # from the middle of the picture, the thing still in it
@@ -53,9 +68,10 @@ def single(rng: np.random.Generator) -> Still:
     return [standing(sprite, x, y)], camera, captions
 
 
-def two(rng: np.random.Generator) -> Still:
+def two(cast: Cast) -> Still:
     """Two things side by side, close or far."""
-    a, b = Cast(rng).things(2)
+    rng = cast.rng
+    a, b = cast.things(2)
     y, gap = rng.uniform(128, 174), rng.choice([rng.uniform(32, 44), rng.uniform(74, 104)])
     middle = 112 + rng.uniform(-16, 16)
     first, second = _name(a, rng), _name(b, rng)
@@ -70,9 +86,10 @@ def two(rng: np.random.Generator) -> Still:
     return [standing(a, middle - gap / 2, y), standing(b, middle + gap / 2, y)], _CENTRE, captions
 
 
-def before(rng: np.random.Generator) -> Still:
+def before(cast: Cast) -> Still:
     """One thing behind another, half hidden, or beside it."""
-    a, b = Cast(rng).things(2)
+    rng = cast.rng
+    a, b = cast.things(2)
     y = rng.uniform(150, 176)
     x, aside = 112 + rng.uniform(-24, 24), rng.choice([-1, 1]) * rng.uniform(4, 26)
     back = y - rng.uniform(12, 18)
@@ -82,9 +99,10 @@ def before(rng: np.random.Generator) -> Still:
     return [hidden, Placement(b, x, y, scale=1.35 * depth_scale(y))], _CENTRE, captions
 
 
-def held(rng: np.random.Generator) -> Still:
+def held(cast: Cast) -> Still:
     """A fist beside a thing, or holding it up or down on the table."""
-    (sprite,) = Cast(rng).things(1)
+    rng = cast.rng
+    (sprite,) = cast.things(1)
     side = str(rng.choice(["left", "right", "above"]))
     fist, name = hand(side, rng), _name(sprite, rng)
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(134, 176)
@@ -116,9 +134,10 @@ def held(rng: np.random.Generator) -> Still:
     )
 
 
-def lying(rng: np.random.Generator) -> Still:
+def lying(cast: Cast) -> Still:
     """A thing that stands upright, or has been tipped over."""
-    (sprite,) = Cast(rng).things(1, ("bottle", "cone", "mug"))
+    rng = cast.rng
+    (sprite,) = cast.things(1, ("bottle", "cone", "mug"))
     angle, name = float(rng.choice([0, 90])), _name(sprite, rng)
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
     turned = replace(sprite, pivot=sprite.right - 4)
@@ -130,9 +149,10 @@ def lying(rng: np.random.Generator) -> Still:
     return [Placement(turned, x, y, scale=1.1 * depth_scale(y), angle=angle)], _CENTRE, captions
 
 
-def lidded(rng: np.random.Generator) -> Still:
+def lidded(cast: Cast) -> Still:
     """A chest that is open or closed."""
-    colour = Cast(rng).colour()
+    rng = cast.rng
+    colour = cast.colour()
     body, lid = chest(colour, rng)
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
     scale, angle = 1.1 * depth_scale(y), float(rng.choice([0, rng.uniform(30, 100)]))
@@ -144,10 +164,11 @@ def lidded(rng: np.random.Generator) -> Still:
     return [Placement(body, x, y, scale=scale), flap], _CENTRE, captions
 
 
-def covered(rng: np.random.Generator) -> Still:
+def covered(cast: Cast) -> Still:
     """A cloth above a thing, or lying over it."""
-    (sprite,) = Cast(rng).things(1)
-    sheet = cloth(Cast(rng).colour(), rng)
+    rng = cast.rng
+    (sprite,) = cast.things(1)
+    sheet = cloth(cast.colour(), rng)
     x, y = 112 + rng.uniform(-34, 34), rng.uniform(138, 174)
     lift = float(rng.choice([0.0, rng.uniform(46, 80)]))
     over = Placement(sheet, x + rng.uniform(-16, 16) * (lift > 0), y + 2, lift=lift, scale=1.12 * depth_scale(y))
@@ -161,10 +182,11 @@ def covered(rng: np.random.Generator) -> Still:
     return [standing(sprite, x, y), over], _CENTRE, captions
 
 
-def bowl(rng: np.random.Generator) -> Still:
+def bowl(cast: Cast) -> Still:
     """A thing in a bowl, above it, or beside it."""
-    (sprite,) = Cast(rng).things(1)
-    colour, name = Cast(rng).colour(), _name(sprite, rng)
+    rng = cast.rng
+    (sprite,) = cast.things(1)
+    colour, name = cast.colour(), _name(sprite, rng)
     back, front = container(colour, rng)
     x, y = 112 + rng.uniform(-26, 26), rng.uniform(146, 176)
     size, scale = 1.1 * depth_scale(y), 0.74 * depth_scale(y)
@@ -182,7 +204,7 @@ def bowl(rng: np.random.Generator) -> Still:
     return placements, _CENTRE, captions
 
 
-_KINDS: list[tuple[Callable[[np.random.Generator], Still], float]] = [
+_KINDS: list[tuple[Callable[[Cast], Still], float]] = [
     (single, 0.42),
     (two, 0.14),
     (before, 0.06),
@@ -205,18 +227,47 @@ def stills(count: int, seed: int, *, only_single: bool = False) -> Iterator[tupl
     Yields:
         The picture (FRAME x FRAME), a caption, and the name of the first thing drawn, for example "red mug".
     """
+    for background, placements, camera, captions, rng in _scenes(count, seed, 0.0, only_single=only_single):
+        frame, _ = compose(background, Scene(placements, camera))
+        yield Image.fromarray(_lit(frame, rng)), str(rng.choice(captions)), placements[0].sprite.name
+
+
+def wide_stills(count: int, seed: int, surfaces: float) -> Iterator[tuple[np.ndarray, Square, str]]:
+    """Draw still scenes with what lies beside the camera's window.
+
+    Args:
+        count: how many.
+        seed: any non-negative integer.
+        surfaces: share of the scenes that are drawn over surfaces, with most things textured.
+
+    Yields:
+        The canvas, uint8 (CANVAS, CANVAS, 3); the window that the caption is about, x and y of its centre and side in
+        canvas pixels; the caption.
+    """
+    for background, placements, camera, captions, rng in _scenes(count, seed, surfaces):
+        canvas, _ = paint(background, placements)
+        left, top, right, _ = window(camera)
+        side = right - left
+        yield _lit(canvas, rng), (left + side / 2, top + side / 2, side), str(rng.choice(captions))
+
+
+def _scenes(count: int, seed: int, surfaces: float, *, only_single: bool = False) -> Iterator[_Scene]:
     rng = np.random.default_rng(seed)
     tables: list[Image.Image] = []
     for i in range(count):
         if i % (_TABLES * 8) == 0:
             tables = [table(rng) for _ in range(_TABLES)]
         kind = 0 if only_single else rng.choice(len(_KINDS), p=[p for _, p in _KINDS])
-        placements, camera, captions = _KINDS[kind][0](rng)
-        frame, _ = compose(tables[rng.integers(_TABLES)], Scene(placements, camera))
-        light = rng.uniform(0.5, 1.2) * (1 + rng.uniform(-0.1, 0.1, 3))
-        lit = np.asarray(frame, np.float32) * light + rng.normal(0, rng.uniform(1, 5), (*frame.size, 1))
-        named = placements[0].sprite.name
-        yield Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8)), str(rng.choice(captions)), named
+        over_surface = bool(surfaces) and rng.random() < surfaces
+        still = _KINDS[kind][0](Cast(rng, patterned=0.7 if over_surface else 0.0))
+        yield (surface(rng, CANVAS) if over_surface else tables[rng.integers(_TABLES)], *still, rng)
+
+
+def _lit(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
+    """The picture under a light of some strength and colour, with noise."""
+    light = rng.uniform(0.5, 1.2) * (1 + rng.uniform(-0.1, 0.1, 3))
+    lit = np.asarray(picture, np.float32) * light + rng.normal(0, rng.uniform(1, 5), (*picture.size, 1))
+    return np.clip(lit, 0, 255).astype(np.uint8)
 
 
 def zero_shot_prompts() -> dict[str, list[str]]:

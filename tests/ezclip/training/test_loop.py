@@ -45,6 +45,15 @@ def test_varied_texts_are_drawn_for_each_step(config: TrainConfig) -> None:
         assert 15 <= len({tuple(filter(None, row)) for row in rows}) <= 22  # of 22 texts
 
 
+def test_varied_texts_are_names_before_the_delay_is_over(config: TrainConfig) -> None:
+    own = replace(config, text="varied")
+    texts = class_sentences("varied", ["Opening something", "Closing something"])
+    names = draw_tokens(replace(config, text="names"), [[choices[0]] for choices in texts], 0, batch_of([], []))
+    drawn = [draw_tokens(own, texts, step, batch_of([], []), delay=20) for step in range(40)]
+    assert all(torch.equal(tokens, names) for tokens in drawn[:20])
+    assert len({str(tokens.tolist()) for tokens in drawn[20:]}) > 15
+
+
 def metrics(out: str) -> list[dict]:
     return [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text().splitlines()]
 

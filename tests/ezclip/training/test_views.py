@@ -1,0 +1,105 @@
+"""Pairs of views: geometry by hand, what the carried token does, resumed runs equal uninterrupted ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ezclip.config import PretrainConfig
+from ezclip.model.backbone import build_backbone
+from ezclip.model.builders import build_ezclip
+from ezclip.model.temporal_prompt import TemporalPrompt
+from ezclip.progress import finish
+from ezclip.training.pretrain import STATE, architecture, pretrain
+from ezclip.training.views import Carry, WithHeads, crops, cut, displacement, draw_pairs, paste, thumbnails
+
+TINY = {"image_size": 16, "patch_size": 8, "width": 64, "layers": 2, "text_width": 64, "text_layers": 1, "embed_dim": 8}
+
+
+def centre_of_light(picture: torch.Tensor) -> tuple[float, float]:
+    light = picture.float().sum(dim=0)
+    at = torch.arange(picture.shape[-1]) + 0.5
+    total = light.sum()
+    return float((light.sum(dim=0) @ at) / total), float((light.sum(dim=1) @ at) / total)
+
+
+def test_a_crop_shifted_by_pixels_has_the_stated_displacement() -> None:
+    """20 pixels right and 10 down are 1/4 and 1/8 of a side of 80, and 16 and 8 pixels of a view of 64."""
+    canvas = torch.zeros(1, 3, 160, 160, dtype=torch.uint8)
+    canvas[..., 78:82, 98:102] = 255
+    own, other = np.array([[80.0, 80, 80]]), np.array([[100.0, 90, 80]])
+    assert displacement(own, other)[0] == pytest.approx([0.25, 0.125, 0])
+    (x, y), (there_x, there_y) = (centre_of_light(cut(canvas, square, 64)[0]) for square in (own, other))
+    assert (x, y) == pytest.approx((48, 32), abs=0.3)
+    assert (x - there_x, y - there_y) == pytest.approx((16, 8), abs=0.3)
+
+
+def test_displacements_are_in_sides_of_ones_own_view() -> None:
+    own, other = np.array([[50.0, 50, 40]]), np.array([[70.0, 45, 80]])
+    assert displacement(own, other)[0] == pytest.approx([0.5, -0.125, np.log(2)])
+    assert displacement(other, own)[0] == pytest.approx([-0.25, 0.0625, -np.log(2)])
+
+
+def test_pasted_shapes_are_where_their_square_says() -> None:
+    views, white = torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.full((1, 3, 80, 80), 255, dtype=torch.uint8)
+    square, texture = np.array([[0.25, 0.75, 0.25]]), np.array([[0.5, 0.5, 0.3]])
+    seen = paste(views, white, square, texture, np.zeros((1, 2, 3)))[0]
+    assert centre_of_light(seen) == pytest.approx((16, 48), abs=0.05)
+    assert float(seen[0].float().sum() / 255) == pytest.approx(np.pi * 8**2, rel=0.02)  # a circle of radius 8
+
+
+def test_pairs_show_what_they_say() -> None:
+    scenes = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (8, 3, 160, 160)).astype(np.uint8))
+    windows = np.tile([80.0, 80, 100], (8, 1))
+    one, again, other = (draw_pairs(scenes, windows, 32, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one.pixels, again.pixels) and not torch.equal(one.pixels, other.pixels)
+    assert one.pixels.shape == (16, 3, 32, 32) and one.moved.shape == one.known.shape == (16, 6)
+    assert (one.moved[1::2, :3] == 0).all() and (one.known[::2, 3:] == 0).all() and one.known[1::2].all()
+    assert torch.allclose(one.moved[:8, 3:], -one.moved[8:, 3:])
+    squares = crops(windows, np.random.default_rng(3))
+    assert squares[:, 2] == pytest.approx(87.5)
+    assert np.abs(squares[:, :2] - 80).max() <= 6.25
+
+
+def test_each_view_carries_the_others_mean() -> None:
+    """As a temporal prompt of one frame and p = 0 would make it from the other view's tokens."""
+    backbone = build_backbone("tiny", architecture(PretrainConfig(out="", sizes=TINY)))  # type: ignore[arg-type]
+    model = build_ezclip(backbone, "clip", num_frames=1)
+    block, x = model.vision.blocks[0], torch.randn(6, 5, 64)
+    prompt = TemporalPrompt(num_frames=1, width=64)
+    torch.nn.init.zeros_(prompt.embedding)
+    carried = Carry()(x, block.ln_1, block.attn)  # type: ignore[arg-type]
+    expected = prompt(x.roll(3, 0), block.ln_1, block.attn)  # type: ignore[arg-type]
+    assert torch.allclose(carried, expected, atol=1e-6)
+
+    heads, tokens = WithHeads(model), torch.tensor([[49406, 320, 49407]])
+    pixels = torch.randn(4, 3, 16, 16)
+    changed = pixels.clone()
+    changed[2] = 0
+    with torch.no_grad():
+        found = [[heads(views, tokens, paired)[2].moved for views in (pixels, changed)] for paired in (False, True)]
+    alone, together = found
+    assert torch.equal(alone[0][0], alone[1][0]) and not torch.equal(together[0][0], together[1][0])
+    assert torch.equal(together[0][[1, 3]], together[1][[1, 3]])
+    assert thumbnails(pixels).shape == (4, 112)
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    options = {"stills": 24, "test_stills": 4, "steps": 6, "batch_size": 8, "save_every": 2, "surfaces": 0.5}
+
+    def config(name: str) -> PretrainConfig:
+        return PretrainConfig(out=str(tmp_path / name), pairs=0.6, sizes=TINY, **options)  # type: ignore[arg-type]
+
+    finish(pretrain(config("whole")))
+    steps = pretrain(config("cut"))
+    while "step 5 " not in next(steps).doing:
+        pass
+    steps.close()
+    assert (tmp_path / "cut" / STATE).is_file()
+    finish(pretrain(config("cut"), resume=True))
+    one, two = ((tmp_path / name / "backbone.safetensors").read_bytes() for name in ("whole", "cut"))
+    assert one == two
+    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == [
+        "backbone.safetensors", "metrics.jsonl", "pretrain.json",
+    ]  # fmt: skip
