@@ -86,6 +86,13 @@ def tabletop_rows(number: int, results: Path = RESULTS) -> list[list[str]]:
     return [[title(m), *cost_cells(costs.get(m)), *_cells(number, found)] for m, found in reports.items()]
 
 
+def bench_table(bench: Path) -> list[list[str]]:
+    """Cost of random weights on an architecture, from ``ezclip bench --out BENCH``; empty where it was not run."""
+    found = _read(bench, "bench")
+    rows = [[row["name"], *cost_cells(row), f"{row['open_clip']['time_ratio']:.2f}"] for row in found.get("rows", [])]
+    return [["model", *COST_HEAD, "time / plain open_clip's"], *rows] if rows else []
+
+
 def _cells(number: int, found: Document) -> list[str]:
     """The cells below ``TABLETOP_HEAD[number]``."""
     if not found:
