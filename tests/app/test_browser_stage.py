@@ -79,6 +79,20 @@ def test_scrubbing_steps_and_keys(open_page: Opener) -> None:
     page.wait_for_function("document.querySelector('#stage .ezs-root').stage.state.playing")
 
 
+def test_arrows_on_the_switch_choose_the_direction(open_page: Opener) -> None:
+    page = open_page()
+    pause(page)
+    group, chosen = page.locator("#stage .ezs"), page.locator("#stage [role=radio][tabindex='0']")
+    chosen.focus()
+    ways = [("ArrowRight", d) for d in ("reversed", "shuffled", "static", "forward")]
+    for key, direction in [*ways, ("ArrowLeft", "static"), ("ArrowUp", "shuffled"), ("ArrowDown", "static")]:
+        page.keyboard.press(key)
+        expect(group).to_have_attribute("data-shown", direction)
+        expect(chosen).to_be_focused()
+        expect(chosen).to_have_attribute("data-direction", direction)
+        expect(chosen).to_have_attribute("aria-checked", "true")
+
+
 def test_what_the_pointer_reads_is_the_map(open_page: Opener) -> None:
     page = open_page()
     pause(page)

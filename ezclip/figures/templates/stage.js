@@ -368,6 +368,12 @@ function ezStage(root, hooks = {}) {
     }
   }
   function key(event) {
+    const at = directions.indexOf(event.target), by = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    if (at >= 0 && by) {
+      const next = directions.at((at + by) % directions.length);
+      event.preventDefault(); next.focus(); next.click();
+      return;
+    }
     if (!state.doc || ["SELECT", "INPUT"].includes(event.target.tagName) && event.key !== "r") return;
     const does = {" ": toggle, ArrowLeft: () => step(-1), ArrowRight: () => step(1), Escape: () => {
       state.reads = null; readout.textContent = ""; paint(); },
