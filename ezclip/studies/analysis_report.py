@@ -11,6 +11,7 @@ import numpy as np
 from ezclip.checkpoints.cards import provenance
 from ezclip.figures import maps
 from ezclip.figures.charts import NO_INTERVAL, by_class
+from ezclip.figures.overlay_video import overlay_frames
 from ezclip.figures.report import Picture, Report, Table, slug
 from ezclip.figures.stage import element
 from ezclip.parameters import declared
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from ezclip.explanation.maps import TemporalView
 
 TOP = 10
-VIDEO_SIDE = 224
 HOLD = 4  # frames of the overlay video for each of the T frames
 VIDEO_FPS = 8
 
@@ -295,19 +295,16 @@ def _gains(f: MapFaithfulness) -> list[list[tuple[float, ...]]]:
 
 
 def save_overlay(path: Path, analysis: Analysis) -> Path:
-    """The chosen frames with all models' maps side by side, input first, the difference last, as H.264."""
-    opacity, images = analysis.study["opacity"], analysis.clip.images
-    rows = [maps.square(images, VIDEO_SIDE, analysis.model.attribution.seen)]
-    for r in analysis.results:
-        frames = maps.square(images, VIDEO_SIDE, r.attribution.seen)
-        if r.attribution.absent:
-            rows.append(frames)
-            continue
-        values, cmap = maps.coloured(r.attribution, analysis.limit)
-        rows.append(maps.overlay(frames, values, 1.0, opacity, cmap))
-    if analysis.difference is not None:
-        rows.append(maps.draw_difference(rows[0], analysis.difference, opacity))
-    write_mp4(path, np.concatenate(rows, axis=2).repeat(HOLD, axis=0), fps=VIDEO_FPS)
+    """The chosen frames with all models' maps side by side as H.264, see ``figures.overlay_video``."""
+    frames = overlay_frames(
+        analysis.clip,
+        {r.name: r.attribution for r in analysis.results},
+        limit=analysis.limit,
+        opacity=analysis.study["opacity"],
+        difference=analysis.difference,
+        seen=analysis.model.attribution.seen,
+    )
+    write_mp4(path, frames.repeat(HOLD, axis=0), fps=VIDEO_FPS)
     return path
 
 

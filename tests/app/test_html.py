@@ -117,9 +117,10 @@ def test_a_long_timeline_is_drawn_in_part(services: Services) -> None:
     scores = {name: np.array([[0.6, 1.0], [0.4, 0.5]]) for name in study.models()}
     moments = [Moment(float(i), i + 2.0, ["a", "b"], scores, picture, heat) for i in range(1000)]
     identities = [services.predictor(name).identity for name in study.models()]
-    page = html.timeline(Timeline(study, identities, moments))
+    page = html.timeline(Timeline(study, identities, moments), "digest")
     assert page.count("<button") == 200 and "200 of 1000 windows are drawn" in page
-    assert 'data-second="0.00"' in page and 'data-second="999.00"' in page
+    assert 'data-second="0.0000" data-end="2.0000"' in page and 'data-second="999.0000"' in page
+    assert 'data-film="digest"' in page
 
 
 def test_shipped_classes_as_html(services: Services) -> None:
