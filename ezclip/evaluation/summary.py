@@ -7,11 +7,13 @@ from collections import Counter
 from matplotlib.figure import Figure
 
 from ezclip.evaluation.classwise import Comparison
+from ezclip.evaluation.evidence import evidence_rows
 from ezclip.evaluation.metrics import confusion_matrix, mean_interval
 from ezclip.evaluation.run import Evaluation
 from ezclip.figures import charts
 from ezclip.figures.charts import Bar
 from ezclip.figures.report import Picture, Table, slug
+from ezclip.types import Document
 
 
 def confusion_parts(e: Evaluation) -> list[Table | Picture]:
@@ -42,6 +44,12 @@ def accuracy_table(evaluations: list[Evaluation]) -> Table:
     columns = ["model", "clips", "top-1", "95 % from", "to", "top-5", "within pairs"]
     note = "Within pairs: share of clips whose own class outscores the class that differs by order or direction alone."
     return Table("accuracy", "Accuracy", columns, rows, note)
+
+
+def evidence_table(evidence: dict[str, Document], title: str, note: str) -> Table:
+    """A row for each measure of ``evidence.told`` by model: its values, its meaning and a reference value."""
+    rows = [[name, *values, one["meaning"], one["reference"]] for name, one, values in evidence_rows(evidence)]
+    return Table("evidence", title, ["measure", *evidence, "meaning", "reference"], rows, note)
 
 
 def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
