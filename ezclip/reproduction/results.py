@@ -8,7 +8,7 @@ from ezclip.files import write_atomically
 from ezclip.reproduction.maps import maps_section
 from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, TABLETOP_HEAD, bench_table, tabletop_rows
 from ezclip.text.templates import KINDS
-from ezclip.types import Document
+from ezclip.types import WITHIN_PAIRS, Document
 
 Found = dict[str, Document]
 NOT_RUN = "not run"
@@ -58,11 +58,11 @@ def _intro(found: Found, report: Document) -> str:
         lines.append(
             f"- The `calibrated` motion loss rewards only spread beyond that of a static copy: {calibrated} of its "
             f"spread remains without motion, against {released} with the release's formulation, at "
-            f"{_percent(both[1]['within_pairs'])} within pairs and {_percent(both[1]['top1'])} top-1."
+            f"{_percent(both[1]['within_pairs'])} {WITHIN_PAIRS} and {_percent(both[1]['top1'])} top-1."
         )
     if versions := found.get("static_bias", {}).get("models", {}).get("ezclip", {}).get("versions"):
         first, swap, stripes = (
-            f"{_percent(versions[name]['top1'])} top-1, {_percent(versions[name]['within_pairs'])} within pairs"
+            f"{_percent(versions[name]['top1'])} top-1, {_percent(versions[name]['within_pairs'])} {WITHIN_PAIRS}"
             for name in ("original", "action_swap", "stripes")
         )
         lines.append(
@@ -79,9 +79,9 @@ def verdicts(report: Document) -> list[str]:
         if name in test:
             blind = abs(test[name]["within_pairs"] - 0.5) < 0.01  # twins are equal up to rounding
             state = "blind to order, as expected" if blind else "NOT at chance: the benchmark leaks order"
-            lines.append(f"- `{name}` scores {_percent(test[name]['within_pairs'])} within pairs: {state}.")
+            lines.append(f"- `{name}` scores {_percent(test[name]['within_pairs'])} {WITHIN_PAIRS}: {state}.")
     lines.append(
-        f"- `ezclip` reaches {_percent(test['ezclip']['within_pairs'])} within pairs and "
+        f"- `ezclip` reaches {_percent(test['ezclip']['within_pairs'])} {WITHIN_PAIRS} and "
         f"{_percent(test['ezclip']['top1'])} top-1 over {len(test['ezclip']['per_class'])} classes "
         f"(`base`: {_percent(test['base']['top1'])})."
     )
@@ -115,7 +115,7 @@ def verdicts(report: Document) -> list[str]:
 
 
 def _ablation(found: Found, report: Document) -> str:
-    rows = [["TVP", "motion loss", "variant", "top-1", "within pairs", "spread", "static share", "seeds"]]
+    rows = [["TVP", "motion loss", "variant", "top-1", WITHIN_PAIRS, "spread", "static share", "seeds"]]
     rows[0] += ["paper, SSv2 base", "novel", "paper, UCF"]
     cells = {
         "base": ("no", "no", "base"),
@@ -140,7 +140,7 @@ def _ablation(found: Found, report: Document) -> str:
 
 
 def _base_to_novel(found: Found, report: Document) -> str:
-    rows = [["variant", "base classes", "novel", "harmonic mean", "novel within pairs", "novel among all classes"]]
+    rows = [["variant", "base classes", "novel", "harmonic mean", f"novel, {WITHIN_PAIRS}", "novel among all classes"]]
     for variant in ("base", "ezclip"):
         run = found.get(f"base_to_novel_{variant}")
         if run is None:
@@ -215,7 +215,7 @@ def _cost(bench: Path) -> str:
 def _families(found: Found, report: Document) -> str:
     if not report:
         return f"## Out of distribution (Fig. 7)\n\n{NOT_RUN}"
-    rows = [["family", *(f"{model}, {what}" for model in report["ood"] for what in ("top-1", "within pairs"))]]
+    rows = [["family", *(f"{model}, {what}" for model in report["ood"] for what in ("top-1", WITHIN_PAIRS))]]
     for family in ["ordinary", *report["ood"]["ezclip"]["families"]]:
         rows.append([family.replace("_", " ")])
         for model, ood in report["ood"].items():
@@ -229,7 +229,7 @@ def _static_bias(found: Found, report: Document) -> str:
     if not (models := found.get("static_bias", {}).get("models")):
         return f"{title}\n\n{NOT_RUN}"
     versions = next(iter(models.values()))["versions"]
-    rows = [["version", *(f"{model}, {what}" for model in models for what in ("top-1", "within pairs"))]]
+    rows = [["version", *(f"{model}, {what}" for model in models for what in ("top-1", WITHIN_PAIRS))]]
     for version in VERSIONS:
         row = [version.replace("_", " ")]
         for one in (found["versions"][version] for found in models.values()):

@@ -179,14 +179,7 @@ class Analysis(Result):
         notes = " ".join(r.attribution.note for r in self.results if r.attribution.note)
         note = f"Method {study['method']}, label {self.target}. {notes}"
         parts.append(Picture("strip", "Maps on one colour scale", strip_figure(self), note))
-        rows = [
-            [f.name, *f.cells("not measured")] + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
-            for f in self.faithfulness
-        ]
-        columns = ["map of", *GAIN_COLUMNS, "heat on what moves", "area that moves"]
-        told = " ".join(f"{f.name}: {f.warning}" for f in self.faithfulness if f.warning)
-        note = f"Gains over 16 random orders with their 95 % interval; 0 is chance. {told}".strip()
-        parts.append(Table("proof", "Faithfulness of the maps", columns, rows, note))
+        parts.append(proof_table(self))
         parts += _prompt_parts(self, self.view) if self.view is not None else []
         rows = [
             [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
@@ -219,6 +212,18 @@ class Analysis(Result):
             files[name] = out / name
             files[name].write_text(text, "utf-8")
         return files
+
+
+def proof_table(analysis: Analysis) -> Table:
+    """Gains of every map over random orders, and its heat on what moves."""
+    rows = [
+        [f.name, *f.cells("not measured")] + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
+        for f in analysis.faithfulness
+    ]
+    columns = ["map of", *GAIN_COLUMNS, "heat on what moves", "area that moves"]
+    told = " ".join(f"{f.name}: {f.warning}" for f in analysis.faithfulness if f.warning)
+    note = f"Gains over 16 random orders with their 95 % interval; 0 is chance. {told}".strip()
+    return Table("proof", "Faithfulness of the maps", columns, rows, note)
 
 
 def commands(analysis: Analysis) -> str:
