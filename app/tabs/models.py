@@ -48,7 +48,8 @@ def models_tab(services: Services, controls: Controls, further: list[Any]) -> No
         """The list, whether to look again, and after a download the models to choose from, the new one chosen."""
         now, boxes = len(jobs.fetched), [gr.skip() for _ in lists]
         if now > before:
-            names, chosen = services.model_names(), {"value": jobs.fetched[-1]} if select else {}
+            names = services.model_names()
+            chosen: Keywords = {"value": jobs.fetched[-1]} if select else {}
             boxes = [gr.Dropdown(names, **chosen), *(gr.Dropdown(names) for _ in lists[1:])]
         return [html.offers(jobs.jobs), gr.Timer(active=jobs.running()), now, *boxes]
 

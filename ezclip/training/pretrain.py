@@ -29,7 +29,7 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.model.text import trimmed
 from ezclip.progress import Progress, Steps, within
 from ezclip.text.tokens import tokenize
-from ezclip.training.device import Readings, compile_vision, start_accelerator
+from ezclip.training.device import Readings, check_finite, compile_vision, start_accelerator
 from ezclip.training.grow import grow
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
@@ -57,6 +57,10 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
 
     Returns:
         What pretrain.json holds: the configuration, wall seconds, and the zero-shot accuracies in [0, 1].
+
+    Raises:
+        ConfigError: a batch size that cannot be shared; another process trains into ``config.out``; a loss or gradient
+            that is not finite.
     """
     accelerator = start_accelerator("bf16")
     device, main, world = accelerator.device, accelerator.is_main_process, accelerator.num_processes
@@ -132,7 +136,8 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
             contrastive = (of_images + of_texts) / 2
             loss = sum((WEIGHTS[name] * value for name, value in further.items()), contrastive)
             accelerator.backward(loss)
-            accelerator.clip_grad_norm_(parameters, 1.0)
+            norm = accelerator.clip_grad_norm_(parameters, 1.0)
+            assert norm is not None
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
@@ -140,14 +145,16 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
                 model.logit_scale.clamp_(max=float(np.log(100)))
             if not paired:
                 further = {name: value for name, value in further.items() if name == "thumbnails"}
-            readings.add(step, {"loss": loss, "contrastive": contrastive, **further})
-            if readings.due(step) or step == config.steps:
+            readings.add(step, {"loss": loss, "contrastive": contrastive, "gradient_norm": norm, **further})
+            saves = step % config.save_every == 0
+            if readings.due(step) or saves or step == config.steps:
                 for number, values in readings.read():
+                    check_finite(number, values)
                     shown = "".join(f", {name} {value:.3f}" for name, value in values.items())
                     if metrics is not None:
                         metrics.write(json.dumps({"step": number} | values) + "\n")
                         metrics.flush()
-            if main and step % config.save_every == 0:
+            if main and saves:
                 write_atomically(saved, partial(torch.save, _state(step, trained, optimiser, schedule)))
             done = DRAWN + (1 - DRAWN) * step / config.steps
             yield Progress(done, f"pretraining, step {step} of {config.steps}{shown}")

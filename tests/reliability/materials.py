@@ -275,7 +275,14 @@ def not_videos(folder: Path, neighbour: Path, port: int) -> list[Path]:
         "random": np.random.default_rng(0).bytes(5000),
     }
     contents = {name: text.encode() for name, text in texts.items()} | binaries
-    suffixes = {"text": ".txt", "concat": ".ffconcat", "playlist": ".m3u8", "playlist_web": ".m3u8", "sdp": ".sdp", "page": ".html"}
+    suffixes = {
+        "text": ".txt",
+        "concat": ".ffconcat",
+        "playlist": ".m3u8",
+        "playlist_web": ".m3u8",
+        "sdp": ".sdp",
+        "page": ".html",
+    }
     return [
         write_bytes(folder / f"{name}{suffix}", content)
         for name, content in contents.items()
