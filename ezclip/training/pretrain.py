@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import Tensor
 
 from ezclip.checkpoints.catalog import BACKBONE
@@ -33,6 +34,7 @@ from ezclip.training.device import Readings, check_finite, compile_vision, start
 from ezclip.training.grow import grow
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
+from ezclip.training.records import claimed
 from ezclip.training.step import gather
 from ezclip.training.views import WEIGHTS, WithHeads, auxiliary, crops, cut, draw_pairs
 from ezclip.types import Document, stored_size
@@ -63,14 +65,18 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
             that is not finite.
     """
     accelerator = start_accelerator("bf16")
+    out = Path(config.out)
+    with claimed(out) if accelerator.is_main_process else nullcontext():
+        return (yield from _pretrain(config, accelerator, out, resume))
+
+
+def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resume: bool) -> Steps[Document]:
     device, main, world = accelerator.device, accelerator.is_main_process, accelerator.num_processes
     if config.batch_size % (4 * world if config.pairs else world):
         raise ConfigError(
             f"batch_size {config.batch_size} is not a multiple of {world} processes, or with pairs of four times as "
             "many; change one."
         )
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     start = time.monotonic()
     saved = out / STATE
