@@ -18,7 +18,7 @@ from ezclip.collection.layout import ABOUT, PLAN, read_about, read_plan, summary
 from ezclip.collection.plan import plan, scan, stat_of
 from ezclip.collection.shards import POLL, Engine, Task
 from ezclip.errors import ConfigError
-from ezclip.files import write_json
+from ezclip.files import remove_partial, write_json
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document
@@ -95,6 +95,7 @@ def _planned(source: Path, out: Path, shard_size: int, stale: float) -> Steps[pa
     while True:
         with claimed(out / "plan.claim", stale) as mine:
             if mine:
+                remove_partial(out, PLAN)
                 yield Progress(0.0, "listing the videos")
                 return read_plan(out) if stat_of(out / PLAN) != before else plan(out, scan(source)[1], shard_size)
         yield Progress(0.0, "waiting for the list of another process")

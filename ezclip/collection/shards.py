@@ -16,7 +16,7 @@ from torch import Tensor
 from ezclip.collection.claims import claimed
 from ezclip.collection.layout import SCHEMA, tensors_of
 from ezclip.errors import VideoError
-from ezclip.files import write_atomically
+from ezclip.files import remove_partial, write_atomically
 from ezclip.model.interface import video_embeddings
 from ezclip.predictor import Predictor
 from ezclip.types import Clip, Document
@@ -50,6 +50,9 @@ class Task:
                     yield from self._write(predictor, number, clips)
 
     def _write(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
+        tensors = tensors_of(self.out, number)
+        listed = tensors.with_suffix(".parquet")
+        remove_partial(self.out, tensors.name, listed.name)
         T = predictor.model.num_frames
         weights = predictor.identity.weights
         rows: list[Document] = []
@@ -78,10 +81,10 @@ class Task:
         if waiting:
             videos.append(_embed(predictor, waiting))
         table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"model": predictor.name, "weights": weights}))
-        write_atomically(tensors_of(self.out, number).with_suffix(".parquet"), partial(parquet.write_table, table))
+        write_atomically(listed, partial(parquet.write_table, table))
         held = torch.cat(videos or [torch.empty(0, 0, dtype=torch.half)])
         # written last: if it exists, the shard is complete
-        write_atomically(tensors_of(self.out, number), partial(save_file, {"videos": held}))
+        write_atomically(tensors, partial(save_file, {"videos": held}))
 
 
 # Runs the shards that are not done, by number; yields how many it has done of them, and what it does.

@@ -160,6 +160,20 @@ def test_two_that_run_side_by_side_share_the_shards(
     assert content(tmp_path / "shared") == content(tmp_path / "alone")
 
 
+def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(
+    predictor: Predictor, films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "i"
+    out.mkdir()
+    names = ("clips.parquet", "shard-00000.parquet", "shard-00002.safetensors")
+    left = [out / f".{name}.0123abcd.partial" for name in names]
+    others = out / ".shard-00001.claim.0123abcd.partial"  # the clock of another process
+    for path in (*left, others):
+        path.write_bytes(b"half")
+    finish(build(predictor, films, out, seconds=0, shard_size=5))
+    assert others.is_file() and not any(path.is_file() for path in left)
+
+
 def start(films: Path, out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "ezclip", "index", films, "--out", out, "--shard-size", "4", "--device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
