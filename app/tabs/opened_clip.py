@@ -86,7 +86,8 @@ class OpenedClip:
 
         outputs = [self.shown, self.faithfulness, self.analysis, self.stage]
         opened = start(picked.success, work, [row, *inputs], outputs, show)
-        measure, filled = partial(measured_faithfulness, self.services), [self.faithfulness, self.measured]
+        measure = partial(measured_faithfulness, self.services)
+        filled = [self.faithfulness, self.measured, self.stage]
         measuring = opened.success(on_gpu(measure, LONG), self.analysis, filled, show_progress="hidden", **BACKGROUND)
         places.select(None, None, None, cancels=[opened, measuring], **INSTANT)
         stopped = stop(self.cancel, [opened, measuring], self.shown)
