@@ -81,7 +81,7 @@ def build_app(services: Services) -> gr.Blocks:
         choose, more = _tab_choice(services)
         with gr.Tabs(elem_id="tabs") as tabs_box:  # their own header has an overflow menu that drops some of them
             with gr.Tab(texts.TABS["see"], id="see"):
-                stage_shown = stage_box(first, "stage", found, patch_sources(services, found))
+                stage_shown = stage_box(first, "stage", patch_sources(services, found), found)
                 frame_values(services, state, stage_shown)
                 suggestion = Suggestion(services)
                 recognise = RecogniseTab(services, controls, state)

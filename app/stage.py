@@ -24,6 +24,10 @@ from ezclip.studies.stage.reads import patch_reads
 from ezclip.types import Document, Keywords
 
 SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
+_READS = """
+const reads = (doc, i, direction, t, patch) => server.reads([doc.key, doc.models[i].name, direction, t, patch]);
+"""
+_ALONE = "const stage = ezStage(element.querySelector('.ezs-root'), {reads});"
 # The frame on the stage is marked wherever frames are listed, and the window of the time line whose middle is nearest
 # among those that hold it; a click there brings it, or the frame nearest to the window's middle, onto the stage. The
 # page's URL stores the sample that is on the stage, its direction and, while it stands still, its frame.
@@ -44,8 +48,8 @@ const mark = () => {
         const holds = all.filter(w => same && +w.dataset.second <= second && second <= +w.dataset.end);
         const best = holds.sort((a, b) => apart(a, second) - apart(b, second))[0]?.dataset.second;
         all.forEach(w => w.classList.toggle('ez-on', w.dataset.second === best)) }) };
-const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t => { shown = t; mark() }, onRest: remember,
-    reads: (doc, i, direction, t, patch) => server.reads([doc.key, doc.models[i].name, direction, t, patch])});
+const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t => { shown = t; mark() },
+    onRest: remember, reads});
 document.addEventListener('click', event => {
     const cell = event.target.closest('.ez-linked [data-t]');
     if (cell) stage.go(+cell.dataset.t);
@@ -119,19 +123,22 @@ def restored(found: list[Sample], asked: Mapping[str, str]) -> Sample | None:
 
 
 def stage_box(
-    document: Document | None, elem_id: str, found: Sequence[Sample] = (), reads: Callable[..., Document] | None = None
+    document: Document | None, elem_id: str, reads: Callable[..., Document], found: Sequence[Sample] | None = None
 ) -> gr.HTML:
     """The component; its values are documents of ``studies.stage.document``.
 
-    The one with ``reads``, see ``patch_sources``, is linked with the other lists of frames on the page and, where it
-    plays one of the samples ``found``, with the address.
+    Args:
+        document: its first value.
+        elem_id: of the component.
+        reads: see ``patch_sources``.
+        found: the samples, for the one stage that is linked with the other lists of frames on the page and, where it
+            plays a sample, with the address.
     """
-    names = json.dumps({one.stage["film"]: Path(one.path).stem for one in found})
-    start = _LINKED.replace("STEMS", names) if reads else "const stage = ezStage(element.querySelector('.ezs-root'));"
+    names = json.dumps({one.stage["film"]: Path(one.path).stem for one in found or ()})
+    start = _READS + (_ALONE if found is None else _LINKED.replace("STEMS", names))
     place = '<div class="ezs-root"></div>'
-    functions = {"server_functions": [reads]} if reads else {}
-    options: Keywords = functions | {"html_template": place, "apply_default_css": False, "elem_id": elem_id}
-    return gr.HTML(document, js_on_load=script() + start + _SHOWN, **options)
+    options: Keywords = {"html_template": place, "apply_default_css": False, "elem_id": elem_id}
+    return gr.HTML(document, js_on_load=script() + start + _SHOWN, server_functions=[reads], **options)
 
 
 def sample_gallery(found: list[Sample], choose: str) -> gr.HTML:
@@ -141,7 +148,7 @@ def sample_gallery(found: list[Sample], choose: str) -> gr.HTML:
     return gr.HTML(html.samples(right, wrong), elem_id="samples", apply_default_css=False, js_on_load=_PLAYED + choose)
 
 
-def patch_sources(services: Services, found: list[Sample]) -> Callable[..., Document]:
+def patch_sources(services: Services, found: Sequence[Sample] = ()) -> Callable[..., Document]:
     """What a click on a patch asks for: [key of a stage, model, direction, t, patch] -> ``patch_reads``."""
 
     def reads(asked: list[Any]) -> Document:

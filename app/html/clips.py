@@ -145,4 +145,4 @@ def corrupted(found: CorruptedPredictions) -> str:
     """The corrupted frames and both models' rankings."""
     frames = uris(square(found.clip.images, _FRAME, found.seen))
     models = [{"name": name, "rows": _ranked(ranked, [])} for name, ranked in found.predictions.items()]
-    return render("corrupted", frames=frames, models=models)
+    return render("corrupted", frames=frames, models=models, caveat=found.caveat)

@@ -73,9 +73,9 @@ def timeline(found: Timeline, film: str = "") -> str:
     pictures = uris(thumbnail(m, limit) for m in moments)
     thumbs = [(m.start, m.end, picture) for m, picture in zip(moments, pictures, strict=True)]
     left = len(found.moments) if len(moments) < len(found.moments) else 0
-    return render("timeline", film=film, model=models[0], rows=rows, thumbs=thumbs, left=left)
+    return render("timeline", film=film, caveat=found.caveat, model=models[0], rows=rows, thumbs=thumbs, left=left)
 
 
 def live(found: LiveScores) -> str:
     """Both models' best names of the newest window."""
-    return render("live", predictions=found.predictions)
+    return render("live", predictions=found.predictions, caveat=found.caveat)

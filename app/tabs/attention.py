@@ -69,8 +69,7 @@ class AttentionTab:
             for _ in range(5):
                 time.sleep(PAUSE / 5)
                 yield gr.skip(), gr.skip(), gr.skip()
-            for table, found in measured_faithfulness(self.services, current):
-                yield table, found, trusted(found) if isinstance(found, Analysis) else gr.skip()
+            yield from measured_faithfulness(self.services, current)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """The strip, the maps' faithfulness, and the settings with the labels that can be explained."""
@@ -94,12 +93,12 @@ def _methods() -> list[tuple[str, str]]:
     return [(method.title, name) for name, method in METHODS.items()]
 
 
-def measured_faithfulness(services: Services, analysis: Analysis) -> Iterator[tuple[str, Any]]:
-    """The faithfulness table, as HTML, while it is measured; with the last one the completed analysis."""
+def measured_faithfulness(services: Services, analysis: Analysis) -> Iterator[tuple[str, Any, Any]]:
+    """The faithfulness table, as HTML, while it is measured; at the end with the analysis and what its stage shows."""
     watch = Watch(services.in_turn(analysis.measured))
     for step in watch:
-        yield html.faithfulness(analysis, doing=f"measuring faithfulness, {step.share:.0%}"), gr.skip()
-    yield html.faithfulness(watch.result), watch.result
+        yield html.faithfulness(analysis, doing=f"measuring faithfulness, {step.share:.0%}"), gr.skip(), gr.skip()
+    yield html.faithfulness(watch.result), watch.result, trusted(watch.result)
 
 
 def _file(services: Services, suffix: str, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:

@@ -10,7 +10,7 @@ import gradio as gr
 from app import html
 from app.events import BACKGROUND, INSTANT, UNMEASURED, download_button, start, stop
 from app.services import Services
-from app.stage import stage_box
+from app.stage import patch_sources, stage_box
 from app.tabs.attention import measured_faithfulness
 from app.tabs.export import complete, newest, page_and_archive
 from app.zero_gpu import LONG, on_gpu
@@ -51,7 +51,7 @@ class OpenedClip:
         with gr.Column(visible=False) as self.box:
             self.cancel = gr.Button("Cancel", size="sm", elem_id=f"{name}-clip-cancel")
             self.shown = gr.HTML("", elem_id=f"{name}-clip")
-            self.stage = stage_box(None, f"{name}-stage")
+            self.stage = stage_box(None, f"{name}-stage", patch_sources(services))
             self.faithfulness = gr.HTML("", elem_id=f"{name}-faithfulness")
             self.analysis, self.measured = (gr.State(None, time_to_live=3600) for _ in range(2))
 
@@ -86,7 +86,8 @@ class OpenedClip:
 
         outputs = [self.shown, self.faithfulness, self.analysis, self.stage]
         opened = start(picked.success, work, [row, *inputs], outputs, show)
-        measure, filled = partial(measured_faithfulness, self.services), [self.faithfulness, self.measured]
+        measure = partial(measured_faithfulness, self.services)
+        filled = [self.faithfulness, self.measured, self.stage]
         measuring = opened.success(on_gpu(measure, LONG), self.analysis, filled, show_progress="hidden", **BACKGROUND)
         places.select(None, None, None, cancels=[opened, measuring], **INSTANT)
         stopped = stop(self.cancel, [opened, measuring], self.shown)

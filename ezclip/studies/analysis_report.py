@@ -120,7 +120,7 @@ class Analysis(Result):
         """The verdict, each model's best names, and the nearest class names."""
         lines = [self.verdict]
         for result in self.results:
-            lines += [result.name, *ranking_lines(result.predictions[:5])]
+            lines += [result.name, *ranking_lines(result.predictions[:5], self.caveat)]
         return "\n".join([*lines, f"Nearest to {self.target}: " + ", ".join(f"{n} ({c:.3f})" for n, c in self.nearest)])
 
     def measured(self, host: Host) -> Steps[Analysis]:

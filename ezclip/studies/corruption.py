@@ -10,7 +10,8 @@ from ezclip.figures.report import Picture, Report
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host
-from ezclip.studies.predict import ranking_lines, rankings_table
+from ezclip.studies.predict import caveat_lines, ranking_lines, rankings_table
+from ezclip.studies.stage.document import caveat
 from ezclip.types import Clip, Document, Prediction, Preprocessing
 from ezclip.video.corrupt import Corruption, corrupt
 
@@ -42,7 +43,9 @@ class Corrupt(ClipStudy):
             encoded = host.encode(predictor, clips[T])
             ranked[name] = predictor.rank(encoded.video, names, self.prompt_texts(predictor, names))
         identities = [p.identity for p in predictors.values()]
-        return CorruptedPredictions(self, identities, clips[model.model.num_frames], ranked, model.model.preprocessing)
+        guesses = caveat(self.clip, names, identities, model.identity)
+        shown = clips[model.model.num_frames]
+        return CorruptedPredictions(self, identities, shown, ranked, model.model.preprocessing, guesses)
 
 
 def frames_beside(predictor: Predictor, model: Predictor) -> int:
@@ -57,6 +60,7 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
     clip: Clip
     predictions: dict[str, list[Prediction]]
     seen: Preprocessing
+    caveat: str = ""  # why the answers are guesses; empty where clip and names are like the training data
 
     def as_json(self) -> Document:
         """The clip, the corruption, and each model's ranking."""
@@ -64,10 +68,11 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
         return {"clip": self.clip.name, "damage": vars(self.study.corruption), "models": ranked}
 
     def text(self) -> str:
-        """Each model's five best names."""
-        return "\n".join(
-            line for name, ranked in self.predictions.items() for line in [name, *ranking_lines(ranked[:5])]
-        )
+        """Each model's five best names; where they are guesses, why, and no scores."""
+        lines = caveat_lines(self.caveat)
+        for name, ranked in self.predictions.items():
+            lines += [name, *ranking_lines(ranked[:5], self.caveat)]
+        return "\n".join(lines)
 
     def report(self) -> Report:
         """The frames and the rankings."""
@@ -75,5 +80,5 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
         applied = ", ".join(f"{kind} {value:g}" for kind, value in kinds if value) or "none"
         strip = draw_strip(self.clip, {}, limit=1.0, seen=self.seen)
         parts = [Picture("frames", "The corrupted frames", strip), rankings_table(self.predictions)]
-        title, lead = f"{self.clip.name}, corrupted", f"Corruption: {applied}."
+        title, lead = f"{self.clip.name}, corrupted", f"{self.caveat}Corruption: {applied}."
         return self._report(title, lead, parts, clip=self.clip.name, texts=self.study.texts)

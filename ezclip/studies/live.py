@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from time import monotonic
 from typing import Annotated, ClassVar
@@ -14,6 +15,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
+from ezclip.data.tabletop.truth import find_masks
 from ezclip.errors import VideoError
 from ezclip.figures.report import Report
 from ezclip.parameters import Parameter
@@ -21,7 +23,8 @@ from ezclip.progress import Progress, Steps
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Baseline, Labels, Model, ModelsResult, Sentences, Study, Texts
 from ezclip.studies.host import Host
-from ezclip.studies.predict import rankings_table
+from ezclip.studies.predict import caveat_lines, rankings_table
+from ezclip.studies.stage.document import caveat
 from ezclip.types import Clip, Document, Prediction
 from ezclip.video.pictures import PICTURE_SUFFIXES, shrunk
 from ezclip.video.read import read_picture
@@ -85,7 +88,14 @@ class ScoreLive(Study):
         for name, predictor in predictors.items():
             encoded = predictor.encode(window.clip(frames_beside(predictor, model)))
             ranked[name] = predictor.rank(encoded.video, names, self.prompt_texts(predictor, names))
-        return LiveScores(self, [p.identity for p in predictors.values()], ranked)
+        identities = [p.identity for p in predictors.values()]
+        guesses = caveat(self._drawn, names, identities, model.identity)
+        return LiveScores(self, identities, ranked, caveat=guesses)
+
+    @cached_property
+    def _drawn(self) -> str:
+        """The source if it is a clip that was drawn like the training data of the shipped models, else empty."""
+        return next((path for path in self.frames if len(self.frames) == 1 and find_masks(path) is not None), "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +104,7 @@ class LiveScores(ModelsResult[ScoreLive]):
 
     predictions: dict[str, list[Prediction]]  # model -> ranking
     seconds: float = 0.0  # since the start, when the window was scored
+    caveat: str = ""  # why the answers are guesses; empty where clip and names are like the training data
 
     def best(self, count: int) -> LiveScores:
         """The same with the best ``count`` predictions of each model."""
@@ -105,15 +116,18 @@ class LiveScores(ModelsResult[ScoreLive]):
         return {"seconds": self.seconds, "models": models}
 
     def text(self) -> str:
-        """A line for each model."""
-        best = {
-            name: ", ".join(f"{p.label} {p.score:.0%}" for p in ranked) for name, ranked in self.predictions.items()
-        }
-        return "\n".join(f"{self.seconds:8.1f} s  {name}  {labels}" for name, labels in best.items())
+        """A line for each model; where its answers are guesses, why, and no scores."""
+        lines = caveat_lines(self.caveat)
+        for name, ranked in self.predictions.items():
+            labels = ", ".join(p.label if self.caveat else f"{p.label} {p.score:.0%}" for p in ranked)
+            lines.append(f"{self.seconds:8.1f} s  {name}  {'guess: ' if self.caveat else ''}{labels}")
+        return "\n".join(lines)
 
     def report(self) -> Report:
         """The last window's rankings."""
-        return self._report("The newest window", f"After {self.seconds:.1f} s.", [rankings_table(self.predictions)])
+        return self._report(
+            "The newest window", f"{self.caveat}After {self.seconds:.1f} s.", [rankings_table(self.predictions)]
+        )
 
 
 @dataclass

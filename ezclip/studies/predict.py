@@ -10,6 +10,7 @@ from ezclip.figures.report import Report, Table
 from ezclip.progress import Progress, Steps
 from ezclip.studies.declaration import ClipFile, Labels, Model, ModelsResult, Sentences, Study, Texts
 from ezclip.studies.host import Host
+from ezclip.studies.stage.document import caveat
 from ezclip.types import Clip, Document, MotionStatistics, Prediction
 from ezclip.video.corrupt import Corruption, corrupt
 
@@ -40,7 +41,8 @@ class Predict(Study):
             clip = corrupt(clip, self.corruption)
         encoded = host.encode(predictor, clip)
         ranked = predictor.rank(encoded.video, names, self.prompt_texts(predictor, names))
-        return Predictions(self, [predictor.identity], clip, ranked, predictor.motion(encoded))
+        guesses = caveat(self.clip, names, [predictor.identity], predictor.identity)
+        return Predictions(self, [predictor.identity], clip, ranked, predictor.motion(encoded), guesses)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,7 @@ class Predictions(ModelsResult[Predict]):
     clip: Clip
     predictions: list[Prediction]
     motion: MotionStatistics
+    caveat: str = ""  # why the answers are guesses; empty where clip and names are like the training data
 
     def best(self, count: int) -> Predictions:
         """The same with the best ``count`` predictions."""
@@ -66,13 +69,13 @@ class Predictions(ModelsResult[Predict]):
         }
 
     def text(self) -> str:
-        """The clip and the predictions."""
-        return "\n".join([self.clip.name, *ranking_lines(self.predictions)])
+        """The clip and the predictions; where they are guesses, why, and no scores."""
+        return "\n".join([*caveat_lines(self.caveat), self.clip.name, *ranking_lines(self.predictions, self.caveat)])
 
     def report(self) -> Report:
         """The ranking as a table."""
         table = rankings_table({self.models[0]: self.predictions})
-        return self._report(self.clip.name, f"{self.predictions[0].label}.", [table], clip=self.clip.name)
+        return self._report(self.clip.name, f"{self.caveat}{self.predictions[0].label}.", [table], clip=self.clip.name)
 
 
 def frames_of(clip: Clip) -> list[Document]:
@@ -80,9 +83,19 @@ def frames_of(clip: Clip) -> list[Document]:
     return [{"index": int(i), "seconds": round(float(s), 4)} for i, s in zip(clip.indices, clip.seconds, strict=True)]
 
 
-def ranking_lines(predictions: list[Prediction]) -> list[str]:
-    """A line for each prediction, for a terminal."""
-    return [f"  {p.score:6.1%}  {p.label}" for p in predictions]
+def caveat_lines(caveat: str) -> list[str]:
+    """A caveat as the first line of a text; none where it is empty."""
+    return [caveat.strip()] if caveat else []
+
+
+def ranking_lines(predictions: list[Prediction], caveat: str = "") -> list[str]:
+    """A line for each prediction, for a terminal; with a caveat without scores."""
+    return [f"  {sure(p.score, caveat):>6}  {p.label}" for p in predictions]
+
+
+def sure(score: float, caveat: str) -> str:
+    """A score as a percentage, or that it is a guess."""
+    return "guess" if caveat else f"{score:.1%}"
 
 
 def rankings_table(predictions: dict[str, list[Prediction]]) -> Table:

@@ -17,6 +17,8 @@ from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps, within
 from ezclip.studies.declaration import Alias, Baseline, ClipStudy, ModelsResult
 from ezclip.studies.host import Host, digest
+from ezclip.studies.predict import caveat_lines, sure
+from ezclip.studies.stage.document import caveat
 from ezclip.types import Clip, Document, Prediction
 from ezclip.video.read import Windows, describe
 from ezclip.video.sampling import SHORTEST
@@ -56,9 +58,10 @@ class ScoreTimeline(ClipStudy):
         video is not redrawn too often.
         """
         length = describe(self.clip)["seconds"] if self.clip else None
-        by_name, _, names, _ = yield from self.prepare(host)
+        by_name, model, names, _ = yield from self.prepare(host)
         predictors = list(by_name.values())
         identities = [p.identity for p in predictors]
+        guesses = caveat(self.clip, names, identities, model.identity)
         texts = {name: self.prompt_texts(p, names) for name, p in by_name.items()}
         known: list[Window] = host.kept(*by_name, "windows", digest(self.clip), self.seconds, self.step)
         seen: list[Window] = []
@@ -87,11 +90,11 @@ class ScoreTimeline(ClipStudy):
                 partial = None
                 if not known and len(moments) > 1.1 * drawn:
                     drawn = len(moments)
-                    partial = Timeline(self, identities, list(moments))
+                    partial = Timeline(self, identities, list(moments), guesses)
                 yield Progress(share, f"window {len(moments)}, up to {window.end:.0f} s{of_all}", partial)
         if len(moments) <= MOST_KEPT:
             known[:] = seen
-        return Timeline(self, identities, moments)
+        return Timeline(self, identities, moments, guesses)
 
     def _windows(self, predictors: list[Predictor]) -> Windows:
         from ezclip.studies.analysis import shared_frames
@@ -166,6 +169,7 @@ class Timeline(ModelsResult[ScoreTimeline]):
     """The windows of a video, or those so far."""
 
     moments: list[Moment]
+    caveat: str = ""  # why the answers are guesses; empty where clip and names are like the training data
 
     def winners(self, model: str, most: int = 5) -> list[str]:
         """The labels that won most windows under a model, the most frequent first."""
@@ -182,12 +186,12 @@ class Timeline(ModelsResult[ScoreTimeline]):
         return {"clip": Path(self.study.clip).name, "model": self.study.model, "windows": windows}
 
     def text(self) -> str:
-        """A line for each window and model."""
-        lines = []
+        """A line for each window and model; where they are guesses, why, and no scores."""
+        lines = caveat_lines(self.caveat)
         for moment in self.moments:
             for name in self.models:
                 best, model = moment.ranked(name, 1)[0], f"  {name}" if self.study.baseline else ""
-                lines.append(f"{moment.start:8.2f} s  {best.score:6.1%}  {best.label}{model}")
+                lines.append(f"{moment.start:8.2f} s  {sure(best.score, self.caveat):>6}  {best.label}{model}")
         return "\n".join(lines)
 
     def report(self) -> Report:
@@ -205,7 +209,7 @@ class Timeline(ModelsResult[ScoreTimeline]):
         note = f"The middle frame of {len(shown)} of {len(moments)} windows with its rollout, on one colour scale."
         parts.append(Picture("attention", f"Attention of {models[-1]}", draw_thumbnails(pictures), note))
         parts.append(Table("windows", "Every window", ["model", "start", "end", *labels], rows, on_page=False))
-        lead = f"{len(moments)} windows from {starts[0]:.2f} to {moments[-1].end:.2f} s."
+        lead = f"{self.caveat}{len(moments)} windows from {starts[0]:.2f} to {moments[-1].end:.2f} s."
         data = {"windows": [m.as_json(TOP) for m in moments]}
         clip = Path(self.study.clip).name
         return self._report("Scores over time", lead, parts, data, clip=clip, texts=self.study.texts)

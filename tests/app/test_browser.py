@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from app.texts import FIRST, TABS
 from docs.make_screenshots import open_tab, walk
@@ -294,6 +294,27 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
     assert not page.evaluate(hidden), "the names of rows cover the first frame"
 
 
+def severe(page: Page) -> list[tuple[str, str]]:
+    """Serious findings of axe, once results have faded in."""
+    found: list[tuple[str, str]] = []
+    for _ in range(6):
+        violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+        found = [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")]
+        if not found:
+            break
+        page.wait_for_timeout(500)
+    return found
+
+
+def test_a_wide_page_has_no_serious_finding(open_page: Opener) -> None:
+    page = open_page(viewport={"width": 1366, "height": 768})
+    page.get_by_text("pushing left to right").first.click()
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    for tab in ("see", "across"):
+        open_tab(page, tab)
+        assert not (found := severe(page)), (tab, found[:5])
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_tab_fits_a_phone_and_can_be_read(open_page: Opener, theme: str) -> None:
     page = open_page(f"?__theme={theme}", viewport={"width": 393, "height": 851}, is_mobile=True, has_touch=True)
@@ -305,13 +326,7 @@ def test_every_tab_fits_a_phone_and_can_be_read(open_page: Opener, theme: str) -
         faint = page.evaluate(FAINT)
         assert not faint, (tab, faint[:5])
         if tab in FIRST:
-            for _ in range(6):  # until results have faded in
-                found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-                severe = [(v["id"], v["nodes"][0]["html"]) for v in found if v["impact"] in ("serious", "critical")]
-                if not severe:
-                    break
-                page.wait_for_timeout(500)
-            assert not severe, (tab, severe[:5])
+            assert not (found := severe(page)), (tab, found[:5])
 
     walk(page, look)
     assert seen == list(TABS)

@@ -54,7 +54,14 @@ def test_every_other_tab(open_page: Opener) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#ood-clip")).to_contain_text("Measured on night", timeout=30_000)
     expect(page.locator("#ood-faithfulness tbody, #ood-faithfulness table").first).to_contain_text("+", timeout=30_000)
+    expect(page.locator("#ood-stage .ezs-trust")).to_have_count(2)
+    gains = page.locator("#ood-stage .ezs-trust").first.inner_text()
+    assert gains.split("gain ")[1].split()[0] in page.locator("#ood-faithfulness").inner_text(), "of the same clip"
     assert page.locator("#clip video").first.get_attribute("src") == own, "the player keeps the user's clip"
+    played = page.locator("#ood-stage figure[data-panel='model-1'] canvas")
+    assert played.evaluate("c => getComputedStyle(c).cursor") == "crosshair"
+    played.click()
+    expect(page.locator("#ood-stage .ezs-readout")).to_contain_text("through the prompts", timeout=20_000)
     page.get_by_text("Corrupt your own clip").click()
     page.locator("#corrupt-darkness input[type=number]").fill("0.9")
     page.locator("#corrupt-darkness input[type=number]").press("Enter")

@@ -29,8 +29,10 @@ from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.classes import Classes, ClassStudy
 from ezclip.studies.corruption import Corrupt
 from ezclip.studies.frames import CompareFrames
+from ezclip.studies.live import LiveScores, ScoreLive
 from ezclip.studies.motion import MotionProbes, Probe, ProbeMotion
 from ezclip.studies.timeline import Moment, ScoreTimeline, Timeline
+from ezclip.types import Prediction
 from ezclip.video.read import read_clip
 
 SAMPLES = sorted((Path(__file__).parents[2] / "assets" / "samples").glob("*.mp4"))
@@ -108,7 +110,15 @@ def test_studies_as_html(services: Services, movie: Path) -> None:
     assert page.index(plane.verdict) < page.index("ez-linked") < page.index('data-t="0"')
     assert set(re.findall(r'data-picture="([^"]+)"', page)) == set(re.findall(r'data-key="([^"]+)"', page))
     assert page.count('data-picture="1-4"') == 2 * (8 + 1), "the middle frame, in every place of the static copy"
-    assert html.corrupted(finish(Corrupt(str(movie), "a, b").run(services))).count("<img") == 8
+    page = html.corrupted(finish(Corrupt(str(movie), "a, b").run(services)))
+    assert page.count("<img") == 8 and page.index("These are guesses") < page.index("<img")
+    assert page.count('"ez-number">guess') == 4 and '"ez-number">guess' not in html.corrupted(
+        finish(Corrupt(str(SAMPLES[0])).run(services))
+    )
+    ranked = {"base": [Prediction("<b>", 0.75, 1.0)]}
+    assert "75%" in html.live(LiveScores(ScoreLive(), [], ranked))
+    page = html.live(LiveScores(ScoreLive(), [], ranked, caveat="These are guesses: x. "))
+    assert "These are guesses: x." in page and '"ez-number">guess' in page and "75%" not in page
 
 
 def test_a_long_timeline_is_drawn_in_part(services: Services) -> None:
@@ -120,7 +130,10 @@ def test_a_long_timeline_is_drawn_in_part(services: Services) -> None:
     page = html.timeline(Timeline(study, identities, moments), "digest")
     assert page.count("<button") == 200 and "200 of 1000 windows are drawn" in page
     assert 'data-second="0.0000" data-end="2.0000"' in page and 'data-second="999.0000"' in page
-    assert 'data-film="digest"' in page
+    assert 'data-film="digest"' in page and "guess" not in page
+    page = html.timeline(Timeline(study, identities, moments, "These are guesses: x. "))
+    assert page.count("guess</td>") == 2 * 200 and "%" not in re.sub("style=.*?>", "", page)
+    assert page.index("These are guesses: x.") < page.index("<table")
 
 
 def test_shipped_classes_as_html(services: Services) -> None:

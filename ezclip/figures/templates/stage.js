@@ -62,6 +62,7 @@ function ezStage(root, hooks = {}) {
         "aria-label": "Strength of the maps",
         oninput: event => { state.strength = +event.target.value; paint(); }})))),
     make("div", {class: "ezs-foot"}, scale, readout), spoken);
+  group.classList.toggle("ezs-reads", Boolean(hooks.reads));
   root.replaceChildren(group);
 
   const picture = new Image();

@@ -10,6 +10,7 @@ from ezclip.progress import finish
 from ezclip.studies.corruption import Corrupt
 from ezclip.studies.host import Host
 from ezclip.video.corrupt import Corruption, corrupt
+from tests.ezclip.studies.conftest import SAMPLES
 
 
 def test_corruptions(host: Host, movie: Path) -> None:
@@ -27,3 +28,11 @@ def test_both_models_score_the_corrupted_clip(host: Host, movie: Path) -> None:
     found = finish(Corrupt(str(movie), "a, b", corruption=Corruption(noise=0.5)).run(host))
     assert set(found.predictions) == {"tabletop/base", "tabletop/ezclip"}
     assert found.as_json()["damage"]["noise"] == 0.5 and len(found.clip) == 8
+    assert found.caveat and found.report().lead.startswith(f"{found.caveat}Corruption: noise 0.5")
+    lines = found.text().splitlines()
+    assert lines[0] == found.caveat.strip() and lines[2].split()[0] == "guess" and "%" not in found.text()
+
+
+def test_a_drawn_clip_has_scores(host: Host) -> None:
+    found = finish(Corrupt(str(SAMPLES[0])).run(host))
+    assert found.caveat == "" and found.text().count("%") == 10 and found.report().lead.startswith("Corruption")

@@ -14,6 +14,7 @@ from ezclip.errors import UserError, VideoError
 from ezclip.progress import finish
 from ezclip.studies.host import Host
 from ezclip.studies.live import MOST_FRAMES, FrameBuffer, ScoreLive, watch
+from tests.ezclip.studies.conftest import SAMPLES
 
 
 def picture(value: int) -> np.ndarray:
@@ -98,7 +99,12 @@ def test_the_newest_frames_alone_are_kept(host: Host) -> None:
     clip = live.clip(8)
     assert clip.images[-1, 0, 0, 0] == 199 and clip.images[0, 0, 0, 0] in range(97, 103)
     study = ScoreLive(labels="a, b")
-    assert set(study.score(host, live).predictions) == {"tabletop/base", "tabletop/ezclip"}
+    found = study.score(host, live)
+    assert set(found.predictions) == {"tabletop/base", "tabletop/ezclip"}
+    assert found.text().startswith("These are guesses") and found.report().lead.startswith(found.caveat)
+    assert found.text().count("guess: ") == 2 and "%" not in found.text()
+    drawn = ScoreLive((str(SAMPLES[0]),)).score(host, live)
+    assert drawn.caveat == "" and "guess" not in drawn.text() and drawn.text().count("%") == 2 * 31
     live.add(picture(0), seconds=2, now=live.frames[-1][0] + 10)
     assert len(live.frames) == 1, "older than the window"
     live.add(picture(0), seconds=2, now=0.0)

@@ -10,6 +10,7 @@ from ezclip.studies.host import Host
 from ezclip.studies.predict import Predict
 from ezclip.text.labels import label_set
 from ezclip.video.corrupt import Corruption
+from tests.ezclip.studies.conftest import SAMPLES
 
 
 def test_scores_sum_to_one_and_are_in_order(host: Host, movie: Path) -> None:
@@ -18,6 +19,14 @@ def test_scores_sum_to_one_and_are_in_order(host: Host, movie: Path) -> None:
     assert scores == sorted(scores, reverse=True) and sum(scores) == pytest.approx(1, abs=1e-5)
     assert found.as_json()["frames"][0] == {"index": 1, "seconds": pytest.approx(1 / 12, abs=2e-3)}
     assert len(found.best(2).predictions) == 2
+
+
+def test_answers_of_a_foreign_clip_are_guesses(host: Host, movie: Path) -> None:
+    found = finish(Predict(str(movie), "one, two").run(host))
+    assert found.text().splitlines()[0] == found.caveat.strip() != "" and "%" not in found.text()
+    assert found.text().count("   guess  ") == 2 and found.report().lead.startswith(found.caveat)
+    drawn = finish(Predict(str(SAMPLES[0])).run(host)).best(5)
+    assert drawn.caveat == "" and drawn.text().count("%") == 5 and "guess" not in drawn.text()
 
 
 def test_labels_are_names_a_set_or_those_of_the_model(host: Host, movie: Path) -> None:

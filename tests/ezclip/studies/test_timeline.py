@@ -28,6 +28,8 @@ def test_windows_over_a_long_video(host: Host, tmp_path: Path, monkeypatch: pyte
     starts = [m.start for m in found.moments]
     assert len(starts) == 9 and np.allclose(np.diff(starts), 1.0, atol=0.1)
     assert all(m.end - m.start < 2.0 for m in found.moments)
+    assert found.text().startswith("These are guesses") and "%" not in found.text()
+    assert found.text().count("   guess  ") == 2 * 9 and found.report().lead.startswith(f"{found.caveat}9 windows")
     monkeypatch.setattr("ezclip.studies.timeline.Windows", lambda *_, **__: pytest.fail("decoded again"))
     other = finish(replace(study, labels="c, b, d").run(host))
     assert other.moments[0].labels == ["c", "b", "d"]
