@@ -4,6 +4,7 @@ import numpy as np
 from markupsafe import Markup
 
 from app.html.pieces import heat_uris, render, uris
+from ezclip.explanation.methods import METHODS
 from ezclip.figures.maps import CMAP, DIFFERENCE, coloured, difference_limit, square
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
@@ -76,7 +77,8 @@ def strip(analysis: Analysis) -> str:
         scales.append((DIFFERENCE, f"−{limit:.1e}: the baseline has more", f"+{limit:.1e}: the model has more"))
     notes = " ".join(f"{r.name}: {r.attribution.note}" for r in analysis.results if r.attribution.note)
     seconds, opacity = analysis.clip.seconds.tolist(), analysis.study["opacity"]
-    return render("strip", rows=rows, seconds=seconds, opacity=opacity, scales=scales, notes=notes)
+    method = METHODS[analysis.study["method"]].described
+    return render("strip", rows=rows, seconds=seconds, opacity=opacity, scales=scales, notes=notes, method=method)
 
 
 def faithfulness(analysis: Analysis, *, doing: str = "") -> str:

@@ -17,7 +17,7 @@ from ezclip.studies.analysis import Analyse, Faithful, MethodName
 from ezclip.studies.analysis_report import Analysis, proof_table, save_maps, strip_figure
 from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Study
 from ezclip.studies.host import Host
-from ezclip.studies.stage.frames import MEANING, values_of_frames
+from ezclip.studies.stage.frames import MEANING, SOURCE, values_of_frames
 from ezclip.text.labels import check_labels
 from ezclip.types import Document
 
@@ -154,7 +154,7 @@ class Maps(Result):
             ]
             columns = ["model", "frame", "readout", "± 95 %", "removal", "removal, ± 95 %", "answer of the frame alone"]
             title = f"Shapley values of the frames for “{self.analysis.target}”"
-            found.append(Table("shapley", title, columns, rows, " ".join(MEANING.values())))
+            found.append(Table("shapley", title, columns, rows, " ".join([*MEANING.values(), SOURCE])))
         if self.tokens:
             found.append(self._tokens())
         return found

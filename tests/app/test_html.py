@@ -23,6 +23,7 @@ from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.evaluation.evidence import MEANING, told
 from ezclip.evaluation.run import Evaluation
+from ezclip.explanation.methods import METHODS
 from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
@@ -53,6 +54,7 @@ def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None
         assert "<b>lifting" not in page
     assert "&lt;b&gt;lifting" in html.rankings(analysis)
     strip = html.strip(finish(analysis.study.but(difference=True, faithfulness=False).run(services)))
+    assert f"({METHODS[analysis.study['method']].source})" in strip
     assert strip.count("<tr>") == 5 and strip.count('class="ez-heat"') == 24
 
 
