@@ -6,6 +6,7 @@ from markupsafe import Markup
 from app.html.pieces import heat_uris, render, uris
 from ezclip.explanation.methods import METHODS
 from ezclip.figures.maps import CMAP, DIFFERENCE, coloured, difference_limit, square
+from ezclip.figures.report import Table
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
 from ezclip.studies.faithfulness import GAIN_COLUMNS
@@ -90,6 +91,12 @@ def faithfulness(analysis: Analysis, *, doing: str = "") -> str:
     warnings = [f"{f.name}: {f.warning}" for f in analysis.faithfulness if f.warning]
     found = {"columns": GAIN_COLUMNS, "rows": rows, "target": analysis.target, "warnings": warnings}
     return render("faithfulness", doing=doing, **found)
+
+
+def tokens(found: Table) -> str:
+    """The norms of patch tokens, a row for each layer of each model, and how to read them."""
+    rows = [["" if v is None else f"{v:.2f}" if isinstance(v, float) else v for v in row] for row in found.rows]
+    return render("tokens", found=found, rows=rows)
 
 
 def temporal(analysis: Analysis, layer: int = 0) -> str:
