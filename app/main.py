@@ -90,7 +90,7 @@ def build_app(services: Services) -> gr.Blocks:
             motion_tab(services, controls)
             classes_tab(services, controls)
             embeddings = EmbeddingsTab(services, controls, paths)
-            across = AcrossFramesTab(state)
+            across = AcrossFramesTab(services, state)
             ood_tab(services, controls, paths)
             long_video_tab(services, controls)
             if services.typed:

@@ -36,11 +36,11 @@ MODELS = (
 )
 STATIC_BIAS = {  # version -> what is done to the clip, and what a high accuracy means
     "original": "The ordinary clip, to compare with.",
-    "background_only": "The moving things are removed. High is bad.",
-    "stripes": "The moving things alone, on still stripes. High is good.",
-    "still_stripes": "One frame of that, repeated. High is bad.",
-    "conflicting_foreground": "Stripes with still things from a clip of another class. High is good.",
-    "action_swap": "The moving things in the scene of a clip of another class. High is good.",
+    "background_only": "The moving things are removed; HAT, background only. High is bad.",
+    "stripes": "SCUBA (arXiv 2211.12883): the moving things alone, on still stripes. High is good.",
+    "still_stripes": "SCUFO (arXiv 2211.12883): one frame of that, repeated. High is bad.",
+    "conflicting_foreground": "SCUBA (arXiv 2211.12883), with still things from a clip of another class. High is good.",
+    "action_swap": "HAT, action swap: the moving things in the scene of a clip of another class. High is good.",
 }
 BEST_FRAME = "Right in at least one frame alone: an upper bound of what needs no motion."
 EMPTY_RANKING = "All class names, ranked by both models, appear here after an analysis."
@@ -48,7 +48,7 @@ EMPTY_MAPS = "The frames and both models' attention maps appear here after an an
 EMPTY_INFLUENCE = "The influence of each frame on the others appears here."
 CANCELLED = "Cancelled. Earlier results stay; press Analyse to start again."
 
-_MAPS = "; ".join(f"*{method.title}* {method.about}" for method in METHODS.values())
+_MAPS = "; ".join(f"*{method.title}* {method.about} ({method.source})" for method in METHODS.values())
 ABOUT = f"""
 ## How to read the figures
 **Ranking.** The percentage is a softmax over the class names that you typed: it shows which of *these* fits best, and
@@ -61,8 +61,11 @@ darker row really has less heat. *Difference maps* are violet or orange on a sca
 
 **Gains under the maps.** Patches are removed (deletion) or restored (insertion) in the order of the map and in random
 orders; the gain is the area between the two curves of the label's score, with the 95 % interval that 16 random orders
-leave. An interval that holds 0 is no better than chance. SRG is the area of insertion minus that of deletion. The logit
-has no ceiling: read it where a blank clip already scores high.
+leave. An interval that holds 0 is no better than chance. SRG (symmetric relevance gain, arXiv 2401.06654) is the area
+of insertion minus that of deletion. The logit has no ceiling: read it where a blank clip already scores high.
+
+**Frames and words.** Shapley values of the frames are the element Shapley values of *Play Fair* (arXiv 2011.12372);
+the relevance of words is Grad-ECLIP's (arXiv 2502.18816).
 
 **Across frames.** Row t shows how much frame t attends to each other frame through the temporal prompts. The base model
 has no prompts: its frames exchange no information, and shuffling them changes nothing.

@@ -13,6 +13,7 @@ from app.html.clips import (
     spread,
     strip,
     temporal,
+    tokens,
     words,
 )
 from app.html.moments import moments

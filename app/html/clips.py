@@ -4,7 +4,9 @@ import numpy as np
 from markupsafe import Markup
 
 from app.html.pieces import heat_uris, render, uris
+from ezclip.explanation.methods import METHODS
 from ezclip.figures.maps import CMAP, DIFFERENCE, coloured, difference_limit, square
+from ezclip.figures.report import Table
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.corruption import CorruptedPredictions
 from ezclip.studies.faithfulness import GAIN_COLUMNS
@@ -76,7 +78,8 @@ def strip(analysis: Analysis) -> str:
         scales.append((DIFFERENCE, f"−{limit:.1e}: the baseline has more", f"+{limit:.1e}: the model has more"))
     notes = " ".join(f"{r.name}: {r.attribution.note}" for r in analysis.results if r.attribution.note)
     seconds, opacity = analysis.clip.seconds.tolist(), analysis.study["opacity"]
-    return render("strip", rows=rows, seconds=seconds, opacity=opacity, scales=scales, notes=notes)
+    method = METHODS[analysis.study["method"]].described
+    return render("strip", rows=rows, seconds=seconds, opacity=opacity, scales=scales, notes=notes, method=method)
 
 
 def faithfulness(analysis: Analysis, *, doing: str = "") -> str:
@@ -88,6 +91,12 @@ def faithfulness(analysis: Analysis, *, doing: str = "") -> str:
     warnings = [f"{f.name}: {f.warning}" for f in analysis.faithfulness if f.warning]
     found = {"columns": GAIN_COLUMNS, "rows": rows, "target": analysis.target, "warnings": warnings}
     return render("faithfulness", doing=doing, **found)
+
+
+def tokens(found: Table) -> str:
+    """The norms of patch tokens, a row for each layer of each model, and how to read them."""
+    rows = [["" if v is None else f"{v:.2f}" if isinstance(v, float) else v for v in row] for row in found.rows]
+    return render("tokens", found=found, rows=rows)
 
 
 def temporal(analysis: Analysis, layer: int = 0) -> str:

@@ -1,28 +1,44 @@
-"""Tab: influence between frames through the temporal prompts, layer by layer, and the spread of the frames."""
+"""Tab: influence between frames through the prompts, layer by layer, the spread of frames, and tokens of high norm."""
+
+from functools import partial
 
 import gradio as gr
 
 from app import html, texts
-from app.events import INSTANT
+from app.events import INSTANT, start
+from app.services import Services
+from ezclip.errors import UserError
+from ezclip.progress import Steps
 from ezclip.studies.analysis_report import Analysis
+from ezclip.studies.explain import tokens_of, tokens_table
 
 
 class AcrossFramesTab:
     """The T x T matrix, attention to the prompt, and the spread; ``show`` gives the new values of ``outputs``."""
 
-    def __init__(self, state: gr.State) -> None:
+    def __init__(self, services: Services, state: gr.State) -> None:
         with gr.Tab(texts.TABS["across"], id="across"):
             self.layer = gr.Dropdown([("All layers (rollout)", 0)], value=0, label="Layer", elem_id="layer")
             self.matrix = gr.HTML(html.empty(texts.EMPTY_INFLUENCE), elem_id="influence")
             self.spread = gr.HTML("", elem_id="spread")
-        self.outputs = [self.layer, self.matrix, self.spread]
+            tokens = gr.Button("List tokens of high norm", size="sm", elem_id="tokens-run")
+            self.tokens = gr.HTML("", elem_id="tokens")
+
+        def work(analysis: Analysis | None) -> Steps[str]:
+            if analysis is None:
+                raise UserError("Analyse a clip first; then the norms of its tokens can be measured.")
+            found = yield from services.in_turn(partial(tokens_of, analysis=analysis))
+            return html.tokens(tokens_table(found))
+
+        start(tokens.click, work, [state], [self.tokens], lambda page: [page], show_progress="hidden")
+        self.outputs = [self.layer, self.matrix, self.spread, self.tokens]
         self.layer.input(_draw, [state, self.layer], self.matrix, **INSTANT)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """The layers to choose from, the matrix over all layers, and the table of spreads."""
+        """The layers to choose from, the matrix over all layers, the table of spreads, no tokens yet."""
         view = analysis.view
         layers = [("All layers (rollout)", 0), *((f"Layer {k}", k) for k in (view.layers if view else []))]
-        return [gr.Dropdown(layers, value=0), html.temporal(analysis), html.spread(analysis)]
+        return [gr.Dropdown(layers, value=0), html.temporal(analysis), html.spread(analysis), ""]
 
 
 def _draw(analysis: Analysis | None, layer: int) -> str:

@@ -12,39 +12,44 @@ from ezclip.types import WITHIN_PAIRS, Document
 
 MEANING: dict[str, tuple[str, str]] = {
     "chiral_accuracy": (
-        "share of clips whose own label outscores its temporal opposite (TARA, Chirality in Action)",
+        "share of clips whose own label outscores its temporal opposite (TARA, arXiv 2512.13511; Chirality in "
+        "Action, 2509.08502)",
         "chance 0.5",
     ),
     "opposite_text_v2t": (
-        "right text of two, a label and its opposite, for a clip and for its reverse (RTime-Binary, video to text)",
+        "right text of two, a label and its opposite, for a clip and for its reverse (RTime-Binary, video to "
+        "text; arXiv 2412.19178)",
         "chance 0.5; CLIP 0.495, InternVideo2-1B 0.520 on RTime",
     ),
     "opposite_text_t2v": (
-        "right video of two, a clip and its reverse, for a label and for its opposite (RTime-Binary, text to video)",
+        "right video of two, a clip and its reverse, for a label and for its opposite (RTime-Binary, text to "
+        "video; arXiv 2412.19178)",
         "chance 0.5; CLIP 0.491, InternVideo2-1B 0.510 on RTime",
     ),
     "reverse_drop": (
-        "accuracy minus that of the reversed clips with the labels of the clips in order (TVBench)",
+        "accuracy minus that of the reversed clips with the labels of the clips in order (TVBench, arXiv 2410.07752)",
         "0 for a model that is blind to order",
     ),
     "multi_frame_gain": (
-        "accuracy over that of the static middle frame, minus 1; null where either is at chance (TOMATO, kappa)",
+        "accuracy over that of the static middle frame, minus 1; null where either is at chance (kappa of "
+        "TOMATO, arXiv 2410.23266)",
         "below 0.05 on older benchmarks, up to 0.663 on TOMATO",
     ),
     "frame_order_sensitivity": (
-        "accuracy over that of shuffled frames, minus 1; null where either is at chance (TOMATO, tau)",
+        "accuracy over that of shuffled frames, minus 1; null where either is at chance (tau of TOMATO, arXiv "
+        "2410.23266)",
         "0 for a model that is blind to order; below 0.08 on older benchmarks, up to 0.341 on TOMATO",
     ),
     "frame_information_disparity": (
         "score of the label by the best single frame minus that by the mean single frame, mean over clips; low where "
-        "information is evenly spread (after TOMATO, whose exact form is not public)",
+        "information is evenly spread (after TOMATO, arXiv 2410.23266, whose exact form is not public)",
         "0 where all frames are equal",
     ),
     "mean_frame": ("accuracy of single frames", "chance 1/C"),
     "most_confident_frame": ("accuracy of the frame with the highest score of any label", "chance 1/C"),
     "any_frame": (
         "share of clips with at least one frame that alone ranks the label first: an upper bound of any choice of one "
-        "frame (the oracle behind ATP, which is a trained choice)",
+        "frame (the oracle behind ATP, arXiv 2206.01720, which is a trained choice)",
         "the accuracy of the whole clips; what lies above the bound needs more than one frame",
     ),
     "order_blind": (

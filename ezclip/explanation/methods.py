@@ -41,6 +41,7 @@ class Method:
         needs: of a model: attention that a trace can observe, EZ-CLIP's own blocks, or nothing but scores.
         settings: the fields of ``MapSettings`` that it uses.
         signed: whether its values may be negative; such a map is drawn in colours symmetric around 0.
+        source: where it comes from, as the page and the README name it.
     """
 
     function: str | Callable[[Any], Any]
@@ -50,6 +51,12 @@ class Method:
     needs_label: bool = False
     settings: frozenset[str] = frozenset()
     signed: bool = False
+    source: str = ""
+
+    @property
+    def described(self) -> str:
+        """Title, what it shows, and its source."""
+        return f"{self.title} {self.about}{f' ({self.source})' if self.source else ''}."
 
     @property
     def compute(self) -> Callable[[Any], Any]:
@@ -71,24 +78,28 @@ METHODS: dict[str, Method] = {
         "Rollout, own frame only",
         "is the part of the rollout from each frame's class token to its own frame",
         settings=_HEADS | _LAYERS,
+        source="a part of rollout, arXiv 2005.00928",
     ),
     "rollout": Method(
         "maps:rollout",
         "Attention rollout",
         "multiplies the attention of all blocks through frames and prompts, half of each step the skip connection",
         settings=_HEADS | _LAYERS,
+        source="after arXiv 2005.00928",
     ),
     "last-layer": Method(
         "maps:last_layer",
         "Last layer, class token",
         "is the class token's attention in the last block",
         settings=_HEADS,
+        source="the model's own attention",
     ),
     "released": Method(
         "maps:released",
         "The release's map",
         "is drawn by the authors' code: last block, mean over heads and all queries",
         settings=_HEADS,
+        source="the release of arXiv 2312.08010",
     ),
     "gradient-rollout": Method(
         "gradients:gradient_rollout",
@@ -97,6 +108,7 @@ METHODS: dict[str, Method] = {
         needs="blocks",
         needs_label=True,
         settings=_LAYERS,
+        source="after arXiv 2103.15679, rows normalised",
     ),
     "grad-cam": Method(
         "gradients:grad_cam",
@@ -104,6 +116,7 @@ METHODS: dict[str, Method] = {
         "weights the channels before the last block by the gradient of the label's score",
         needs="blocks",
         needs_label=True,
+        source="arXiv 1610.02391",
     ),
     "integrated-gradients": Method(
         "gradients:integrated_gradients",
@@ -111,6 +124,7 @@ METHODS: dict[str, Method] = {
         "integrates gradients from the clip's mean colour to the clip",
         needs="score",
         needs_label=True,
+        source="arXiv 1703.01365",
     ),
     "occlusion": Method(
         "gradients:occlusion",
@@ -118,6 +132,7 @@ METHODS: dict[str, Method] = {
         "covers cells of 2x2 patches and measures how the label's score drops",
         needs="score",
         needs_label=True,
+        source="after arXiv 1311.2901",
     ),
     "chefer": Method(
         "chefer:chefer",
@@ -126,6 +141,7 @@ METHODS: dict[str, Method] = {
         needs="blocks",
         needs_label=True,
         settings=_START,
+        source="arXiv 2103.15679",
     ),
     "motion-only": Method(
         "motion_only:motion_only",
@@ -133,6 +149,7 @@ METHODS: dict[str, Method] = {
         "is the rollout minus that of each frame held still: positive where the other frames add heat",
         settings=_HEADS | _LAYERS,
         signed=True,
+        source="after arXiv 1908.01536",
     ),
     "grad-eclip": Method(
         "grad_eclip:grad_eclip",
@@ -140,6 +157,7 @@ METHODS: dict[str, Method] = {
         "weights the last block's values by the gradient of the label's score and their keys' closeness to the query",
         needs="blocks",
         needs_label=True,
+        source="arXiv 2502.18816",
     ),
     "patch-text": Method(
         "patch_text:patch_text",
@@ -147,6 +165,7 @@ METHODS: dict[str, Method] = {
         "compares each patch with the label: where its words fit, not why the model chose it",
         needs="blocks",
         needs_label=True,
+        source="MaskCLIP, arXiv 2112.01071",
     ),
     "legrad": Method(
         "legrad:legrad",
@@ -154,6 +173,7 @@ METHODS: dict[str, Method] = {
         "adds up the gradients of every block's attention for the label's score as read from that block",
         needs="blocks",
         needs_label=True,
+        source="arXiv 2404.03214",
     ),
 }
 

@@ -12,12 +12,12 @@ from ezclip.explanation.methods import DEFAULT_METHOD, METHODS, MapSettings
 from ezclip.figures.maps import draw_influence
 from ezclip.figures.report import Report, Table
 from ezclip.parameters import Parameter, build, values_of
-from ezclip.progress import Steps, within
+from ezclip.progress import Progress, Steps, within
 from ezclip.studies.analysis import Analyse, Faithful, MethodName
 from ezclip.studies.analysis_report import Analysis, proof_table, save_maps, strip_figure
 from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Study
 from ezclip.studies.host import Host
-from ezclip.studies.stage.frames import MEANING, values_of_frames
+from ezclip.studies.stage.frames import MEANING, SOURCE, values_of_frames
 from ezclip.text.labels import check_labels
 from ezclip.types import Document
 
@@ -66,6 +66,8 @@ class Explain(Study):
         values, words, norms = {}, {}, {}
         if self.shapley:
             values = yield from within(values_of_frames(host, analysis), 0.5, 1.0)
+        if self.tokens:
+            norms = yield from within(tokens_of(host, analysis), 1.0, 1.0)
         for r in analysis.results:
             predictor = host.predictor(r.name)
             encoded, texts = host.encode(predictor, analysis.clip), study.prompt_texts(predictor, [analysis.target])
@@ -74,11 +76,40 @@ class Explain(Study):
                 raise UserError(f"{r.name} has no relevance of words: {lacks}. Leave out --words.")
             if self.words and not lacks:
                 words[r.name] = _words(predictor, encoded, texts[analysis.target])
-            if self.tokens and not lacks:
-                from ezclip.evaluation.tokens import tokens
-
-                norms[r.name] = tokens(predictor, encoded)
         return Maps(self, analysis, str(host.predictor(self.model).model.dtype), values, words, norms)
+
+
+def tokens_of(host: Host, analysis: Analysis) -> Steps[dict[str, Tokens]]:
+    """By model, the norms of its patch tokens on the clip of an analysis; without models that have no blocks."""
+    from ezclip.evaluation.tokens import tokens
+
+    clip = yield from host.clip(analysis.study["clip"], len(analysis.clip))  # the analysis may hold smaller frames
+    found = {}
+    for i, r in enumerate(analysis.results):
+        predictor = host.predictor(r.name)
+        yield Progress(i / len(analysis.results), f"{r.name}: norms of its tokens")
+        if not predictor.model.lacks.get("blocks"):
+            found[r.name] = tokens(predictor, host.encode(predictor, clip))
+    return found
+
+
+def tokens_table(found: dict[str, Tokens]) -> Table:
+    """A row for each layer of each model."""
+    rows = [
+        [name, k, one.median, one.largest, one.ratio, one.high, str(one.at)]
+        + ([prompt.attention, prompt.even, prompt.without.ratio, prompt.without.high] if prompt else [None] * 4)
+        for name, own in found.items()
+        for k, (one, prompt) in enumerate(zip(own.layers, own.prompts, strict=True), 1)
+    ]
+    columns = ["model", "layer", "median norm", "largest", "ratio", "above 30", "frame, row, column of the largest"]
+    columns += ["attention on the prompt", "if even", "ratio without prompts", "above 30 without prompts"]
+    registers = [f"{name}: {own.register}" for name, own in found.items() if own.register is not None]
+    note = (
+        "Norms of the patch tokens that each block returns; the threshold of 30 is known for ViT-B/16 alone. A "
+        "prompt acts as a register if it takes more than an even share of attention and, without prompts, patches "
+        f"have more outliers. {'; '.join(registers)}"
+    )
+    return Table("tokens", "Tokens of high norm", columns, rows, note.strip())
 
 
 def _words(predictor: Predictor, encoded: Encoded, sentences: list[str]) -> list[Document]:
@@ -154,9 +185,9 @@ class Maps(Result):
             ]
             columns = ["model", "frame", "readout", "± 95 %", "removal", "removal, ± 95 %", "answer of the frame alone"]
             title = f"Shapley values of the frames for “{self.analysis.target}”"
-            found.append(Table("shapley", title, columns, rows, " ".join(MEANING.values())))
+            found.append(Table("shapley", title, columns, rows, " ".join([*MEANING.values(), SOURCE])))
         if self.tokens:
-            found.append(self._tokens())
+            found.append(tokens_table(self.tokens))
         return found
 
     def text(self) -> str:
@@ -168,24 +199,6 @@ class Maps(Result):
         report, own = self.analysis.report(), {table.name: table for table in self.tables}
         report.parts = [own.pop(part.name, part) for part in report.parts] + list(own.values())
         return report
-
-    def _tokens(self) -> Table:
-        """A row for each layer of each model."""
-        rows = [
-            [name, k, one.median, one.largest, one.ratio, one.high, str(one.at)]
-            + ([prompt.attention, prompt.even, prompt.without.ratio, prompt.without.high] if prompt else [None] * 4)
-            for name, found in self.tokens.items()
-            for k, (one, prompt) in enumerate(zip(found.layers, found.prompts, strict=True), 1)
-        ]
-        columns = ["model", "layer", "median norm", "largest", "ratio", "above 30", "frame, row, column of the largest"]
-        columns += ["attention on the prompt", "if even", "ratio without prompts", "above 30 without prompts"]
-        registers = [f"{name}: {found.register}" for name, found in self.tokens.items() if found.register is not None]
-        note = (
-            "Norms of the patch tokens that each block returns; the threshold of 30 is known for ViT-B/16 alone. A "
-            "prompt acts as a register if it takes more than an even share of attention and, without prompts, patches "
-            f"have more outliers. {'; '.join(registers)}"
-        )
-        return Table("tokens", "Tokens of high norm", columns, rows, note.strip())
 
     def write(self, out: str | Path) -> dict[str, Path]:
         """Write strip.png, maps.npz, influence.png where frames exchange information, and the tables on request."""

@@ -41,6 +41,8 @@ def test_own_clip(open_page: Opener, movie: Path) -> None:
     page.locator("#layer input").click()
     page.get_by_role("option", name="Layer 1", exact=True).click()
     expect(page.locator("#influence")).to_contain_text("goes to the prompts of other frames")
+    page.locator("#tokens-run").click()
+    expect(page.locator("#tokens")).to_contain_text("above 30 without prompts", timeout=30_000)
     assert "tab=across" in page.url and "waving" in page.url
 
 

@@ -23,11 +23,13 @@ from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.evaluation.evidence import MEANING, told
 from ezclip.evaluation.run import Evaluation
+from ezclip.explanation.methods import METHODS
 from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.classes import Classes, ClassStudy
 from ezclip.studies.corruption import Corrupt
+from ezclip.studies.explain import tokens_of, tokens_table
 from ezclip.studies.frames import CompareFrames
 from ezclip.studies.live import LiveScores, ScoreLive
 from ezclip.studies.motion import MotionProbes, Probe, ProbeMotion
@@ -55,6 +57,7 @@ def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None
         assert "<b>lifting" not in page
     assert "&lt;b&gt;lifting" in html.rankings(analysis)
     strip = html.strip(finish(analysis.study.but(difference=True, faithfulness=False).run(services)))
+    assert f"({METHODS[analysis.study['method']].source})" in strip
     assert strip.count("<tr>") == 5 and strip.count('class="ez-heat"') == 24
 
 
@@ -66,6 +69,13 @@ def test_what_moved_since_the_last_analysis(services: Services, movie: Path) -> 
     assert "▲ 2" in page and "▼ 2" in page and "▲" not in html.rankings(after)
     own = html.own_sentences({"<i>": "a <b> b"})
     assert "&lt;i&gt; → “a &lt;b&gt; b”" in own
+
+
+def test_tokens_of_high_norm(analysis: Analysis, services: Services) -> None:
+    table = tokens_table(finish(services.in_turn(lambda host: tokens_of(host, analysis))))
+    page = html.tokens(table)
+    assert len(table.rows) == 4 * len(analysis.results) and page.count("<tr>") >= len(table.rows)
+    assert "above 30 without prompts" in page and "even share" in page
 
 
 def test_words_stand_by_their_relevance() -> None:

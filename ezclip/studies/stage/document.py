@@ -37,12 +37,15 @@ def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
 
     Without ``films`` the component uses the one that it has already. Heat is in multiples of an even spread over all
     patches and frames: 1 is the same everywhere. For maps that do not sum to at most one it is in multiples of the mean
-    of all maps on show.
+    of all maps on show. A signed map plays its positive part, which the unit then says.
     """
     clip, T = analysis.clip, len(analysis.clip)
     directions = analysis.directions or as_it_is(analysis)
     heats = [one.attribution.heat for one in directions[FORWARD] if not one.attribution.absent] or [np.zeros(1)]
     shares = all(heat.sum() <= 1.001 for heat in heats)
+    unit = "× uniform" if shares else "× the mean"
+    if any(one.attribution.signed is not None for one in directions[FORWARD]):
+        unit += ", positive part (below 0 shown as 0)"
     mean = max(float(np.mean([heat.mean() for heat in heats])), 1e-12)
     height, width = clip.images.shape[1:3]
     models = []
@@ -60,7 +63,7 @@ def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
         "seconds": [round(float(s), 4) for s in clip.seconds],
         "orders": orders(T),
         "models": models,
-        "unit": "× uniform" if shares else "× the mean",
+        "unit": unit,
         "maps": colour_maps(),
         "results": {
             direction: [

@@ -17,6 +17,7 @@ MEANING = {
     "readout": "Which frame's vector speaks for the label, all frames in place?",
     "removal": "Which frame is needed? The others are hidden from its prompts.",
 }
+SOURCE = "Element Shapley values (Play Fair, arXiv 2011.12372)."
 
 
 def values_of_frames(host: Host, analysis: Any, *, removed: bool = True) -> Steps[dict[str, FrameValues]]:
@@ -49,7 +50,7 @@ def drawn_values(analysis: Any, found: dict[str, FrameValues], game: str) -> Doc
         getattr(values, game).as_json() | {"alone": [answer == values.label for answer in values.answers]}
         for values in found.values()
     ]
-    frames = {"label": analysis.target, "game": game, "meaning": MEANING[game], "models": models}
+    frames = {"label": analysis.target, "game": game, "meaning": f"{MEANING[game]} {SOURCE}", "models": models}
     return {"key": analysis.clip.source, "partial": {"frames": frames}}
 
 

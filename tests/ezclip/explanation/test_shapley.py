@@ -95,3 +95,17 @@ def test_games_of_a_clip(backbone: Backbone, pixels: Tensor) -> None:
     full = frame_values(encoded(make_model(backbone, "ezclip"), pixels[:1]), TEXT, ["a"] * 7 + ["b"], "b")
     assert full.any_frame and full.removal.total == pytest.approx(full.readout.total, abs=1e-6)
     assert np.abs(full.removal.values - full.readout.values).max() > 1e-4
+
+
+def test_long_clips_have_intervals(backbone: Backbone) -> None:
+    """Removal is drawn above 10 frames, readout above 16; what is drawn has an interval and keeps the sum."""
+    clip = torch.randn(1, 17, 3, 32, 32, generator=torch.Generator().manual_seed(4))
+    twelve = frame_values(encoded(make_model(backbone, "ezclip", T=12), clip[:, :12]), TEXT, ["a"] * 12, "b")
+    assert twelve.readout.margin is None and twelve.removal.margin.shape == (12,) and (twelve.removal.margin > 0).all()
+    assert twelve.removal.values.sum() == pytest.approx(twelve.removal.total, abs=1e-6)
+    assert len(twelve.as_json()["removal"]["margin"]) == 12
+    base = encoded(make_model(backbone, "base", T=17), clip)
+    long, true = frame_values(base, TEXT, ["a"] * 17, "b"), exact(readout(base.frames[0], TEXT), 17)
+    assert long.removal is long.readout and (long.readout.margin > 0).all()
+    assert np.abs(long.readout.values - true.values).max() < long.readout.margin.max()
+    assert long.readout.values.sum() == pytest.approx(long.readout.total, abs=1e-6)

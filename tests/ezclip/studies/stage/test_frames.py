@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ezclip.explanation.shapley import FrameValues, Shapley
-from ezclip.studies.stage.frames import MEANING, drawn_values, told_values
+from ezclip.studies.stage.frames import MEANING, SOURCE, drawn_values, told_values
 
 
 def test_values_and_the_any_frame_bound() -> None:
@@ -17,7 +17,7 @@ def test_values_and_the_any_frame_bound() -> None:
     analysis = SimpleNamespace(target="a", clip=SimpleNamespace(source="s"))
     drawn = drawn_values(analysis, found, "readout")
     frames = drawn["partial"]["frames"]
-    assert drawn["key"] == "s" and (frames["label"], frames["meaning"]) == ("a", MEANING["readout"])
+    assert drawn["key"] == "s" and (frames["label"], frames["meaning"]) == ("a", f"{MEANING['readout']} {SOURCE}")
     base, model = frames["models"]
     assert base["values"] == [0.5, -0.25] and base["margin"] is None and base["all"] == 0.25
     assert base["alone"] == [True, False] and model["alone"] == [False, False] and model["margin"] == [0.1, 0.2]
