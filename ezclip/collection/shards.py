@@ -37,6 +37,7 @@ class Task:
     step: float
     batch_size: int
     stale: float
+    frames: bool = False  # whether the frames' embeddings are kept, too
 
     def is_done(self, number: int) -> bool:
         """Whether a shard is finished."""
@@ -57,7 +58,7 @@ class Task:
         weights = predictor.identity.weights
         rows: list[Document] = []
         waiting: list[Tensor] = []  # views of the next batch, (T, 3, S, S) each
-        videos: list[Tensor] = []
+        embedded: list[Tensor] = []  # frames of each batch, (n, T, E)
         for i, clip in enumerate(clips):
             own: list[Document] = []
             length = reason = None
@@ -67,7 +68,7 @@ class Task:
                     own.append(clip | times | {"frames": window.indices.tolist()})
                     waiting.append(predictor.model.view(window.images))
                     if len(waiting) == self.batch_size:
-                        videos.append(_embed(predictor, waiting))
+                        embedded.append(_embed(predictor, waiting))
                         waiting.clear()
                     yield i / len(clips)
                 length = own[-1]["end"] if self.seconds else _length(self.root / clip["path"], own[-1]["end"])
@@ -79,12 +80,13 @@ class Task:
                     row |= {"start": 0.0, "end": row["length"]}
             rows += own if reason is None else [*own, clip | {"skipped": reason}]
         if waiting:
-            videos.append(_embed(predictor, waiting))
+            embedded.append(_embed(predictor, waiting))
         table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"model": predictor.name, "weights": weights}))
         write_atomically(listed, partial(parquet.write_table, table))
-        held = torch.cat(videos or [torch.empty(0, 0, dtype=torch.half)])
+        frames = torch.cat(embedded or [torch.empty(0, T, 0)])
+        held = {"videos": video_embeddings(frames).half()} | ({"frames": frames.half()} if self.frames else {})
         # written last: if it exists, the shard is complete
-        write_atomically(tensors, partial(save_file, {"videos": held}))
+        write_atomically(tensors, partial(save_file, held))
 
 
 # Runs the shards that are not done, by number; yields how many it has done of them, and what it does.
@@ -114,4 +116,4 @@ def _length(path: Path, least: float) -> float:
 @torch.inference_mode()
 def _embed(predictor: Predictor, views: list[Tensor]) -> Tensor:
     pixels = predictor.model.normalise(to_device(torch.stack(views), predictor.device))
-    return video_embeddings(predictor.model.encode_video(pixels)).half().cpu()
+    return predictor.model.encode_video(pixels).float().cpu()

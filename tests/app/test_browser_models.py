@@ -3,15 +3,18 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from huggingface_hub import constants
 from playwright.sync_api import expect
 
 from app.services import Services
+from docs.make_screenshots import open_tab
 from ezclip.checkpoints.gallery import SUGGESTED, find_offer
 from tests.app.pages import FAINT, Opener, advanced, fits, upload
 from tests.hosts import StandIn, official_file, stand_in
+from tests.towers import towers
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -93,3 +96,24 @@ def test_a_real_clip_leads_to_the_list(open_page: Opener, hosts: StandIn, movie:
     expect(page.locator("#offers")).to_be_visible()
     assert "tab=models" in page.url
     assert hosts.seen == []  # nothing is fetched by that
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["siglip", "pe"])
+def test_a_model_that_is_not_ez_clip(open_page: Opener, movie: Path, tmp_path: Path, kind: str) -> None:
+    """It predicts, is tested for motion and embeds; a map that it cannot have is absent with the reason."""
+    name = towers(tmp_path)[kind]
+    page = open_page("?" + urlencode({"model": name, "labels": "waving, lifting"}))
+    upload(page, movie)
+    expect(page.locator("#ranking")).to_contain_text("waving")
+    page.locator("#method input").click()
+    page.get_by_role("option", name="LeGrad").click()
+    expect(page.get_by_text("LeGrad (of the label) is not available for this model").first).to_be_visible(
+        timeout=30_000
+    )
+    open_tab(page, "motion")
+    page.locator("#motion-run").click()
+    expect(page.locator("#motion-result")).to_contain_text("does not see the order of the frames", timeout=30_000)
+    open_tab(page, "embeddings")
+    page.locator("#frames-run").click()
+    expect(page.locator("#plane svg.ez-plane")).to_have_count(2, timeout=30_000)

@@ -74,6 +74,16 @@ def test_whole_clips_have_their_length(predictor: Predictor, films: Path, tmp_pa
     assert rows[0]["start"] == 0 and rows[0]["end"] == rows[0]["length"] == pytest.approx(10 / 12, abs=0.01)
 
 
+def test_frames_are_kept_if_asked_for(predictor: Predictor, films: Path, tmp_path: Path) -> None:
+    finish(build(predictor, films, tmp_path / "i", frames=True))
+    held = load_file(tmp_path / "i" / "shard-00000.safetensors")
+    assert held["frames"].shape == (len(held["videos"]), 8, 128) and held["frames"].dtype == torch.half
+    mean = torch.nn.functional.normalize(held["frames"].float().mean(1), dim=-1)
+    torch.testing.assert_close(mean, held["videos"].float(), atol=2e-3, rtol=0)
+    with pytest.raises(ConfigError, match="another"):
+        finish(build(predictor, films, tmp_path / "i"))
+
+
 def test_a_manifest_and_damaged_files(predictor: Predictor, films: Path, tmp_path: Path) -> None:
     root = tmp_path / "videos"
     shutil.copytree(films, root)
