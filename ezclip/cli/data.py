@@ -14,7 +14,9 @@ from ezclip.cli._shared import check_out, chosen_labels, launched, print_json
 from ezclip.data.formats import Options, read_listing
 from ezclip.data.manifest import digest_of, read_rows
 from ezclip.errors import ConfigError
+from ezclip.parameters import declared
 from ezclip.progress import on_terminal
+from ezclip.studies.classes import BROKEN, Evaluate
 from ezclip.text.labels import label_set
 
 SHOWN = 5
@@ -147,6 +149,7 @@ class Embed:
     """Clips in one forward pass."""
     workers: int = 0
     """Clips decoded at once, each in a process of its own; 0 takes all cores but one."""
+    max_broken: Annotated[float, tyro.conf.arg(help=BROKEN.help)] = Evaluate.max_broken
     device: str = "auto"
     """auto, cpu, cuda or mps; under a launcher each process uses its own."""
     json: bool = False
@@ -157,9 +160,11 @@ class Embed:
         rows = read_rows(self.data)
         check_model_name(self.model)
         check_out(self.out)
+        next(one for one in declared(Evaluate) if one.name == "max_broken").check(self.max_broken)
         if self.batch_size < 1 or self.shard_size < 1 or self.workers < 0:
             raise ConfigError("--batch-size and --shard-size must be at least 1, --workers at least 0.")
-        from ezclip.evaluation.embed import ViewCount, write_shards
+        from ezclip.evaluation.embed import ViewCount
+        from ezclip.evaluation.shards import write_shards
         from ezclip.predictor import Predictor
 
         views = ViewCount.parse(self.views)
@@ -179,6 +184,7 @@ class Embed:
                 batch_size=self.batch_size,
                 views=views,
                 workers=self.workers,
+                max_broken=self.max_broken,
             )
             index = on_terminal(steps, show=processes.is_main_process)
             processes.wait_for_everyone()

@@ -1,8 +1,7 @@
-"""Embeddings of many clips: batch by batch, or in shards on disk that several processes write and a rerun completes."""
+"""Embeddings of many clips, batch by batch."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -12,28 +11,19 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow as pa
 import torch
-from pyarrow import parquet
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ezclip.checkpoints.identity import Identity
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError, UserError
-from ezclip.files import remove_partial, write_atomically, write_json
 from ezclip.model.interface import Video
 from ezclip.predictor import Predictor
-from ezclip.progress import Progress, Steps
-from ezclip.types import Document
 from ezclip.video.transforms import static_copy, to_device
 
 log = logging.getLogger(__name__)
-INDEX = "embedding.json"
 
 
 class ViewCount(NamedTuple):
@@ -203,6 +193,24 @@ def embed(
             yield started.popleft()()
 
 
+def check_broken(reasons: Sequence[str], count: int, most: float) -> None:
+    """Stop a run in which too many clips could not be read.
+
+    Args:
+        reasons: why, of each clip that could not.
+        count: of all clips.
+        most: share in [0, 1] that is allowed.
+
+    Raises:
+        UserError: more could not.
+    """
+    if len(reasons) > most * count:
+        raise UserError(
+            f"{len(reasons)} of {count} clips cannot be read, more than the share {most:g} (max_broken); repair the "
+            f"data or allow more. The first reason: {reasons[0]}"
+        )
+
+
 def _embedded(
     rows: list[Row], finish: Callable[[], tuple[Tensor, Tensor, Tensor]], skipped: list[tuple[Row, str]]
 ) -> Embedded:
@@ -226,107 +234,3 @@ def _decoded(dataset: Views, workers: int, ahead: int) -> Generator[Tensor | str
 def _cores() -> int:
     """All of this process's cores but the one that feeds the model; processes of one machine share them."""
     return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1)
-
-
-def write_shards(
-    predictor: Predictor,
-    rows: Sequence[Row],
-    out: Path,
-    about: Document,
-    *,
-    shard_size: int = 1024,
-    rank: int = 0,
-    processes: int = 1,
-    batch_size: int = 16,
-    views: ViewCount = ONE_VIEW,
-    workers: int = 0,
-) -> Steps[Document]:
-    """Embed clips into ``out``: shard-N.safetensors with "frames" (n, V, T, E) and "videos" (n, V, E), both float32
-    and not normalised, and "context" (n, V, N, E) of models that have one; shard-N.parquet with one row a clip and the
-    reason where it was skipped.
-
-    Existing shards are skipped. ``processes`` take shards of ``shard_size`` clips in turn, this one as number ``rank``.
-    ``about`` is the source of the embeddings; a folder with another source is rejected. The rest as in ``embed``.
-
-    Returns:
-        The index, as saved in embedding.json, and under "device_waits" the share of the time in which the model's
-        device had nothing to compute, in [0, 1].
-
-    Raises:
-        ConfigError: the folder holds other embeddings.
-    """
-    shards = -(-len(rows) // shard_size)
-    index = about | {"clips": len(rows), "shard_size": shard_size, "shards": shards}
-    if (out / INDEX).is_file():
-        if read_index(out) != index:
-            raise ConfigError(f"{out.name} holds embeddings of another model, list or kind; choose another folder.")
-    elif rank == 0:
-        remove_partial(out, INDEX)
-        write_json(out / INDEX, index)
-    encoder = Encoder(predictor, batch_size)
-    for number in range(rank, shards, processes):
-        waits = f", the device waits {encoder.waiting:.0%} of the time" if encoder.seconds else ""
-        yield Progress(number / shards, f"shard {number + 1} of {shards}{waits}")
-        tensors, table = _paths(out, number)
-        if tensors.is_file():
-            continue
-        remove_partial(out, tensors.name, table.name)
-        own = list(rows[number * shard_size : (number + 1) * shard_size])
-        parts = list(embed(predictor, own, batch_size=batch_size, views=views, workers=workers, encoder=encoder))
-        skipped = {id(row): why for part in parts for row, why in part.skipped}
-        columns = {
-            "path": [str(row.path) for row in own],
-            **{name: [getattr(row, name) for row in own] for name in ("label", "partner", "family")},
-            "skipped": [skipped.get(id(row)) for row in own],
-        }
-        written = pa.table(columns, pa.schema([(name, pa.string()) for name in columns]))
-        write_atomically(table, partial(parquet.write_table, written))
-        frames = torch.cat([part.frames for part in parts if part.rows] or [torch.empty(0, 1, 1, 1)])
-        # written last: if it exists, the shard is complete
-        held = {"frames": frames, "videos": frames.mean(2)}
-        if contexts := [part.context for part in parts if len(part.context)]:
-            held["context"] = torch.cat(contexts)
-        write_atomically(tensors, partial(save_file, held))
-    return index | {"device_waits": round(encoder.waiting, 3)}
-
-
-def read_index(folder: Path) -> Document:
-    """The index that ``write_shards`` saved in ``folder``.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if not (folder / INDEX).is_file():
-        raise ConfigError(f"{folder.name} has no {INDEX}; make it with python -m ezclip embed MANIFEST --out DIR.")
-    return json.loads((folder / INDEX).read_text("utf-8"))
-
-
-def read_shards(folder: Path, identity: Identity) -> list[Embedded]:
-    """The embeddings of ``folder``, shard by shard.
-
-    Raises:
-        ConfigError: they are another model's, or a shard is missing.
-    """
-    made_by, found = read_index(folder), []
-    if made_by["weights"] != identity.weights:
-        raise ConfigError(
-            f"{folder.name} holds embeddings of {made_by['model']}, not of {identity.name}; give --model."
-        )
-    for number in range(made_by["shards"]):
-        tensors, table = _paths(folder, number)
-        if not tensors.is_file():
-            raise ConfigError(f"{folder.name} lacks {tensors.name}; run the same ezclip embed again to complete it.")
-        rows = [
-            (Row(Path(row["path"]), row["label"], row["partner"], row["family"]), row["skipped"])
-            for row in parquet.read_table(table).to_pylist()
-        ]
-        skipped = [(row, why) for row, why in rows if why is not None]
-        held = load_file(tensors)
-        parts = {key: held[key] for key in ("frames", "context") if key in held}
-        found.append(Embedded([row for row, why in rows if why is None], **parts, skipped=skipped))
-    return found
-
-
-def _paths(folder: Path, number: int) -> tuple[Path, Path]:
-    stem = f"shard-{number:05d}"
-    return folder / f"{stem}.safetensors", folder / f"{stem}.parquet"

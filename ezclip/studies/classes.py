@@ -40,11 +40,10 @@ _Protocol = Parameter(
     "zero-shot counts every clip; released leaves out the clips after the last whole batch, as the release does.",
     choices=get_args(ProtocolName),
 )
-
-
 _Order = Parameter(
     "Also measure accuracy on reversed, shuffled and static clips: decodes every video once more.", "Test frame order"
 )
+BROKEN = Parameter("Share of the clips that may be unreadable; with more the run stops.", low=0, high=1)
 _First = Parameter(
     "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
     kind="table",
@@ -77,13 +76,15 @@ class Evaluate(Study):
     protocol: Annotated[ProtocolName, _Protocol] = "zero-shot"
     views: Annotated[str, _Views] = "1x1"
     order: Annotated[bool, _Order] = False
+    max_broken: Annotated[float, BROKEN] = 1.0
 
     def run(self, host: Host) -> Steps[ClassStudy]:
         """Embed every clip with both models and compare them; embeddings are cached, also those of a cancelled run."""
         from ezclip.data.manifest import labels_of, read_rows
-        from ezclip.evaluation.embed import INDEX, ViewCount, read_shards
+        from ezclip.evaluation.embed import ViewCount, check_broken
         from ezclip.evaluation.order import order_sensitivity
         from ezclip.evaluation.run import check_classes, score_all
+        from ezclip.evaluation.shards import INDEX, read_shards
 
         if not self.data:
             raise UserError("No clips yet: give a manifest, or a folder or zip with a folder of clips for each class.")
@@ -104,6 +105,8 @@ class Evaluate(Study):
         for i, (name, predictor) in enumerate(predictors.items()):
             if embedded:
                 parts = read_shards(Path(self.data), predictor.identity)
+                skipped = [why for part in parts for _, why in part.skipped]
+                check_broken(skipped, len(skipped) + sum(len(part.rows) for part in parts), self.max_broken)
                 rows = [row for part in parts for row in part.rows]
             else:
                 parts = yield from self._embed(host, predictor, rows, views, i * share, embedding)
@@ -121,7 +124,7 @@ class Evaluate(Study):
         self, host: Host, predictor: Predictor, rows: Sequence[Row], views: ViewCount, start: float, share: float
     ) -> Steps[list[Embedded]]:
         """The clips' embeddings batch by batch; cached batches are reused."""
-        from ezclip.evaluation.embed import embed
+        from ezclip.evaluation.embed import check_broken, embed
 
         parts: list[Embedded] = host.kept(predictor.name, "embedded", self.data, str(views), len(rows))
         first, size = len(parts), host.batch_size
@@ -129,6 +132,7 @@ class Evaluate(Study):
         for number, part in enumerate(batches, first):
             if number == len(parts):  # a run that was cancelled may have finished this batch meanwhile
                 parts.append(part)
+            check_broken([why for part in parts for _, why in part.skipped], len(rows), self.max_broken)
             host.keep(Path(self.data))
             done = min(len(parts) * size, len(rows))
             yield Progress(start + share * done / len(rows), f"{predictor.name}: {done} of {len(rows)} clips")

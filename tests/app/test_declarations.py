@@ -77,6 +77,7 @@ def test_a_wrong_value_gets_one_sentence_everywhere(
     files = {"clip": [str(tmp_path / "clip.mp4")], "frames": ["camera:0"], "index": [str(tmp_path)], "figure": ["4"]}
     given = next((files[key] for key in files if key in {one.name for one in declared(study)}), [])
     labels = ["--labels", "a, b"] if study.needs_labels else []
+    labels += ["--data", str(tmp_path)] if study.verb == "evaluate" else []
     assert main([study.verb, *given, *labels, f"--{name.replace('_', '-')}={wrong}"]) == 2
     assert capsys.readouterr().err.strip() == str(declared_error.value)
 

@@ -73,10 +73,13 @@ def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.Mo
     try:
         with ThreadPoolExecutor(50) as pool:
             answers = list(pool.map(ask, range(50)))
+            began = time.monotonic()
             assert get(f"{url}/config", 5)[0] == 200
+            page = time.monotonic() - began
     finally:
         all_asked.set()
     refused = [seconds for status, seconds in answers if status == 503]
+    print(f"{len(refused)} told in at most {max(refused):.2f} s, the page answers in {page:.2f} s")
     assert len(refused) >= 40 and max(refused) < 5
     assert sum(status == 200 for status, _ in answers) == 50 - len(refused)
     for i in [i for i, (status, _) in enumerate(answers) if status == 200]:
@@ -128,11 +131,12 @@ def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_pa
 
 def test_18_deadline(clip: Path) -> None:
     services = Services(device="cpu", patience=0.5)
-    began = time.monotonic()
-    with pytest.raises(UserError, match=r"longer than 0\.5 s"):
-        for _ in services.in_turn(Slow(30), long=False):
-            pass
-    assert time.monotonic() - began < 2
+    for _ in range(10):
+        began = time.monotonic()
+        with pytest.raises(UserError, match=r"longer than 0\.5 s"):
+            for _ in services.in_turn(Slow(30), long=False):
+                pass
+        assert time.monotonic() - began < 2
     with pytest.raises(UserError, match="to its end"):  # what may take long does
         for _ in services.in_turn(Slow(1), long=True):
             pass

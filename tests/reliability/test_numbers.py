@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,17 @@ def test_35_maps_of_flat_clips_are_finite(backbone: Backbone, exact: Predictor, 
         assert np.isfinite(found.heat).all(), method
     rows = roll_out(traced(model, small)).weights.sum(dim=(1, 2))
     torch.testing.assert_close(rows, torch.ones(8), atol=1e-5, rtol=0)
+
+
+def test_35_integrated_gradients_are_complete(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Within 1 % of the change of the cosine; the maps of every day stop at 5 %."""
+    monkeypatch.setattr("ezclip.explanation.gradients.IG_WITHIN", 0.01)
+    random = torch.Generator().manual_seed(35)
+    clip, text = torch.randn(1, 8, 3, 32, 32, generator=random), torch.randn(32, generator=random)
+    model = make_model(backbone, "ezclip")
+    note = explain(model, clip, np.arange(8.0), name="m", method="integrated-gradients", text=text).note
+    delta, change = (float(x) for x in re.findall(r"[-+]\d+\.\d+", note))
+    assert abs(delta) <= 0.01 * abs(change) + 1e-4 and "did not converge" not in note, note
 
 
 @pytest.mark.slow

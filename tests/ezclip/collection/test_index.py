@@ -184,6 +184,16 @@ def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(
     assert others.is_file() and not any(path.is_file() for path in left)
 
 
+def test_duckdb_reads_the_shards(predictor: Predictor, films: Path, tmp_path: Path) -> None:
+    duckdb = pytest.importorskip("duckdb")
+    found = finish(build(predictor, films, tmp_path / "i", seconds=0, shard_size=5))
+    shards = f"read_parquet('{tmp_path}/i/shard-*.parquet')"
+    rows = duckdb.sql(f'SELECT path, "end" FROM {shards} WHERE skipped IS NULL ORDER BY path').fetchall()
+    plan = duckdb.sql(f"SELECT path FROM '{tmp_path}/i/clips.parquet' ORDER BY path").fetchall()
+    assert len(rows) == found["clips"] and plan == [(path,) for path, _ in rows]
+    assert all(end > 0 for _, end in rows)
+
+
 def start(films: Path, out: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "ezclip", "index", films, "--out", out, "--shard-size", "4", "--device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

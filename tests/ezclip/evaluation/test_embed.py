@@ -17,8 +17,9 @@ from ezclip.cli import main
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError, UserError
-from ezclip.evaluation.embed import Encoder, ViewCount, embed, read_shards, write_shards
+from ezclip.evaluation.embed import Encoder, ViewCount, embed
 from ezclip.evaluation.run import score
+from ezclip.evaluation.shards import read_shards, write_shards
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Predictor
@@ -85,6 +86,34 @@ def test_shards_hold_what_the_videos_hold_and_are_completed(
     identity = Predictor.load("tabletop/ezclip", device="cpu").identity
     for one, other in zip(read_shards(out, identity), read_shards(tmp_path / "two", identity), strict=True):
         assert one.rows == other.rows and torch.equal(one.frames, other.frames)
+
+
+@pytest.mark.slow
+def test_too_many_unreadable_clips_stop_evaluate_and_embed(
+    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With 20 % broken: 4 of 20, each counted once, also over two runs."""
+    lines = manifest.read_text().splitlines()
+    good, bad = lines[:16], json.loads(lines[-1])
+    listed = manifest.parent / "broken.jsonl"
+    broken = []
+    for i in range(4):
+        (manifest.parent / f"bad{i}.mp4").write_text("not a video")
+        broken.append(json.dumps(bad | {"path": f"bad{i}.mp4"}))
+    listed.write_text("\n".join(line for i in range(4) for line in (*good[4 * i : 4 * i + 4], broken[i])) + "\n")
+    out = tmp_path / "embedded"
+    embedding = ("embed", str(listed), "--out", str(out), "--shard-size", "5", "--workers", "1")
+    for command in (("evaluate", "--data", str(listed), "--workers", "1"), embedding):
+        assert main([*command, "--batch-size", "4", "--max-broken", "0.15", "--device", "cpu", "--json"]) == 2
+        said = capsys.readouterr().err
+        assert "4 of 20 clips cannot be read, more than the share 0.15" in said and "bad0.mp4" in said
+        assert main([*command, "--max-broken", "1.5", "--device", "cpu"]) == 2
+        assert "max_broken is 1.5; it must be between 0 and 1." in capsys.readouterr().err
+    assert len(list(out.glob("shard-*.safetensors"))) == 3
+    run_json(capsys, *embedding, "--max-broken", "0.2")
+    found = run_json(capsys, "evaluate", "--data", str(out), "--max-broken", "0.2")
+    assert found["n"] == 16 and len(found["skipped"]) == 4
+    assert main(["evaluate", "--data", str(out), "--max-broken", "0.1", "--device", "cpu"]) == 2
 
 
 def test_scores_of_views_are_means(manifest: Path) -> None:

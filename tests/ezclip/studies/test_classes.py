@@ -11,9 +11,9 @@ from ezclip.checkpoints.cards import measured, shipped_report, shipped_variants
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import find_masks
 from ezclip.errors import UserError
-from ezclip.evaluation.embed import INDEX
 from ezclip.evaluation.evidence import MEANING
 from ezclip.evaluation.run import Evaluation, evaluate, read_predictions
+from ezclip.evaluation.shards import INDEX
 from ezclip.evaluation.shipped import draw_test_clip, shipped_evaluations
 from ezclip.evaluation.summary import class_accuracies
 from ezclip.progress import finish
