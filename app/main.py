@@ -176,7 +176,7 @@ def build_app(services: Services) -> gr.Blocks:
             named = begun.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
             named.then(None, [address, controls.baseline, controls.model], None, js=REMEMBER, **INSTANT)
             work = on_gpu(partial(analyse, again=again))
-            job = begun.then(work, inputs, [status, *outputs], show_progress="hidden", **MODEL)
+            job = begun.then(work, inputs, [status, *outputs], show_progress_on=status, **MODEL)
             for ended in (job.then, job.failure):
                 ended(None, None, run, js=_SET.format("true"), **INSTANT)
             if not again:
