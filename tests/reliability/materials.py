@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 from PIL import Image
 
 from tests.conftest import write_video
@@ -137,6 +138,26 @@ def sound(path: Path) -> Path:
     return path
 
 
+def with_cover(path: Path, frames: int) -> Path:
+    """A file with an attached picture, and a video of so many frames beside it, if any."""
+    with av.open(str(path), "w") as container:
+        streams = [container.add_stream("libx264", rate=12)] if frames else []
+        art = container.add_stream("mjpeg", rate=1)
+        for stream, pix_fmt in ((art, "yuvj420p"), *((stream, "yuv420p") for stream in streams)):
+            stream.width, stream.height, stream.pix_fmt = 32, 32, pix_fmt
+        art.disposition = Disposition.attached_pic
+        grey = [av.VideoFrame.from_ndarray(np.full((32, 32, 3), 10 * i, np.uint8), format="rgb24") for i in range(12)]
+        picture = grey[5].reformat(format="yuvj420p")
+        picture.pts = 0
+        container.mux([*art.encode(picture), *art.encode()])
+        for stream in streams:
+            for i, frame in enumerate(grey[:frames]):
+                frame.pts = i
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    return path
+
+
 def odd_files(folder: Path) -> dict[str, tuple[Path, int | str]]:
     """Name -> an odd but valid or plainly unusable file, and its number of frames or a word of its error."""
     plain = write_video(folder / "plain.mp4")
@@ -189,7 +210,9 @@ def odd_files(folder: Path) -> dict[str, tuple[Path, int | str]]:
     made["two_streams.mkv"] = (encoded(folder / "two_streams.mkv", streams=2), 12)
     made["two_sizes.ts"] = (two_sizes(folder), 24)
     made["anamorphic.mkv"] = (encoded(folder / "anamorphic.mkv", aspect=2), 12)
-    made["cover.mp4"] = (sound(folder / "cover.mp4"), "no video stream")
+    made["sound.mp4"] = (sound(folder / "sound.mp4"), "no video stream")
+    made["cover.mp4"] = (with_cover(folder / "cover.mp4", frames=0), "no video stream")
+    made["video_and_cover.mp4"] = (with_cover(folder / "video_and_cover.mp4", frames=12), 12)
     made["nothing.mp4"] = (write_nothing(folder / "nothing.mp4"), "nothing.mp4")
     made["empty.mp4"] = (write_bytes(folder / "empty.mp4", b""), "empty")
     made["no_index.avi"] = (without_index(folder), 24)

@@ -127,6 +127,32 @@ def test_21_no_network(tmp_path: Path, clip: Path) -> None:
     assert json.loads(done.stdout)["predictions"] and not TRACES.search(done.stderr)
 
 
+@pytest.mark.slow
+def test_21_the_app_without_a_network(tmp_path: Path, clip: Path) -> None:
+    """It starts and answers in a process that can only call this machine."""
+    script = tmp_path / "offline.py"
+    script.write_text(
+        "import socket\n"
+        "connect = socket.socket.connect\n"
+        "def own(self, address):\n"
+        "    if isinstance(address, tuple) and address[0] not in ('127.0.0.1', 'localhost'):\n"
+        "        raise OSError('no network')\n"
+        "    return connect(self, address)\n"
+        "socket.socket.connect = own\n"
+        "from gradio_client import Client, handle_file\n"
+        "from app.main import build_app, launch\n"
+        "from app.services import Services\n"
+        "services = Services(device='cpu')\n"
+        "url = launch(build_app(services), quiet=True, server_name='127.0.0.1')\n"
+        "client = Client(url, verbose=False)\n"
+        f"print(client.predict(handle_file({str(clip)!r}), 'a, b', api_name='/predict'))\n"
+        "services.close()\n"
+    )
+    environment = os.environ | {"HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0 and "predictions" in done.stdout, done.stderr
+
+
 def test_cells_are_no_formulas(tmp_path: Path) -> None:
     """And come back as they were."""
     from ezclip.files import spreadsheet_text
