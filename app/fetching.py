@@ -34,7 +34,7 @@ class Fetching:
     def __init__(self, hosts: Hosts | None = None):
         self.hosts = hosts
         self.jobs: dict[str, Job] = {}
-        self.finished = 0  # jobs that have brought a model
+        self.fetched: list[str] = []  # names of the models that came, in their order
         self._lock = threading.Lock()
 
     def get(self, offer: Offer) -> None:
@@ -75,7 +75,7 @@ class Fetching:
                     watch.close()
                     job.error = "Cancelled; what came is kept, start it again to continue."
                     return
-            self.finished += 1
+            self.fetched.append(watch.result.offer.name)
         except Exception as error:  # shown on the page
             job.error = str(as_user_error(error))
         finally:

@@ -95,7 +95,7 @@ def build_app(services: Services) -> gr.Blocks:
             long_video_tab(services, controls)
             if services.typed:
                 collection_tab(services, controls)
-                models_tab(services, controls)
+                models_tab(services, controls, embeddings.models)
             with gr.Tab(texts.TABS["about"], id="about"):
                 versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
                 gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {versions}")

@@ -21,6 +21,7 @@ from app.fetching import Fetching
 from app.guard import STALE_SECONDS, uploads
 from ezclip.checkpoints.cards import model_card
 from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, FETCHED, check_model_name, entries
+from ezclip.checkpoints.gallery import offers
 from ezclip.errors import UserError
 from ezclip.files import shipped, write_atomically
 from ezclip.progress import Progress, Report, Steps, Watch, finish
@@ -120,7 +121,9 @@ class Services(Host):
 
     def model_names(self) -> list[str]:
         """Names that can be chosen, the default first."""
-        return list(dict.fromkeys([self.default, *(e.name for e in entries() if e.available), *self._predictors]))
+        folders = [entry.name for entry in entries() if entry.available]
+        fetched = [offer.name for offer in offers() if not offer.converted and offer.here()]
+        return list(dict.fromkeys([self.default, *folders, *fetched, *self._predictors]))
 
     def card(self, name: str) -> Document:
         """A model's card, if ``check`` accepts its name."""

@@ -24,21 +24,39 @@ from ezclip.studies.stage.reads import patch_reads
 from ezclip.types import Document, Keywords
 
 SAMPLES, STAGES = shipped("assets") / "samples", shipped("assets") / "stage"
-# The frame on the stage is marked wherever frames are listed; a click there brings it onto the stage. The page's URL
-# stores the sample that is on the stage, its direction and, while it stands still, its frame.
+# The frame on the stage is marked wherever frames are listed, and the window of the time line whose middle is nearest
+# among those that hold it; a click there brings it, or the frame nearest to the window's middle, onto the stage. The
+# page's URL stores the sample that is on the stage, its direction and, while it stands still, its frame.
 _LINKED = """
 const remember = (doc, direction, slot) => {
     const u = new URL(location), clip = STEMS[doc.film], frame = slot === null ? null : slot + 1;
     for (const [k, v] of Object.entries({clip, direction, frame}))
         clip && v ? u.searchParams.set(k, v) : u.searchParams.delete(k);
     if (u.href !== location.href) history.replaceState(null, '', u) };
-const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t =>
-    document.querySelectorAll('.ez-linked [data-t]').forEach(e => e.classList.toggle('ez-on', +e.dataset.t === t)),
-    onRest: remember,
+const LISTS = '.ez-linked, .ez-time';
+const apart = (window, second) => Math.abs((+window.dataset.second + +window.dataset.end) / 2 - second);
+let shown = -1;
+const mark = () => {
+    const {doc} = stage.state, second = doc?.seconds[shown];
+    document.querySelectorAll('.ez-linked [data-t]').forEach(e => e.classList.toggle('ez-on', +e.dataset.t === shown));
+    document.querySelectorAll('.ez-time').forEach(time => {
+        const all = [...time.querySelectorAll('[data-end]')], same = doc && time.dataset.film === doc.film;
+        const holds = all.filter(w => same && +w.dataset.second <= second && second <= +w.dataset.end);
+        const best = holds.sort((a, b) => apart(a, second) - apart(b, second))[0]?.dataset.second;
+        all.forEach(w => w.classList.toggle('ez-on', w.dataset.second === best)) }) };
+const stage = ezStage(element.querySelector('.ezs-root'), {onSample: t => { shown = t; mark() }, onRest: remember,
     reads: (doc, i, direction, t, patch) => server.reads([doc.key, doc.models[i].name, direction, t, patch])});
 document.addEventListener('click', event => {
     const cell = event.target.closest('.ez-linked [data-t]');
-    if (cell) stage.go(+cell.dataset.t) });
+    if (cell) stage.go(+cell.dataset.t);
+    const window = event.target.closest('.ez-time [data-end]'), {doc} = stage.state;
+    if (window && doc && window.closest('.ez-time').dataset.film === doc.film) {
+        const distances = doc.seconds.map(second => apart(window, second));
+        stage.go(distances.indexOf(Math.min(...distances))) } });
+const drawn = change => change.target.closest?.(LISTS) || [...change.addedNodes].some(node =>
+    node.matches?.(LISTS) || node.querySelector?.(LISTS));
+new MutationObserver(changes => changes.some(drawn) && mark())
+    .observe(document.body, {childList: true, subtree: true, attributeFilter: ['class']});
 """
 _SHOWN = """watch('value', () => stage.update(props.value)); stage.update(props.value);
 element.querySelector('.ezs-root').stage = stage;"""

@@ -134,6 +134,8 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-source img { width: 48px; height: 48px; border-radius: 4px; margin: 0; }
 .ez-progress { padding: 16px 12px; }
 .ez-strip td.ez-on .ez-cell { outline: 3px solid var(--primary-500); }
+.ez-matrix tr[data-t] { cursor: pointer; }
+.ez-matrix tr.ez-on > *, .ez-time td.ez-on { box-shadow: inset 0 0 0 3px var(--body-text-color); }
 .ez-matrix, .ez-time { border-collapse: separate; border-spacing: 2px; font-size: .8rem;
   color: var(--body-text-color); }
 .ez-matrix th { font-weight: normal; white-space: nowrap; padding: 0 4px; text-align: center; }

@@ -20,10 +20,13 @@ def shipped(name: str) -> Path:
     return SHIPPED / name if (SHIPPED / name).is_dir() else _REPOSITORY / name
 
 
-def remove_partial(folder: Path) -> None:
-    """Remove what writers that were killed have left in a folder; nobody else may write there now."""
-    for left in folder.rglob(f".*{PARTIAL}"):
-        left.unlink(missing_ok=True)
+def remove_partial(folder: Path, *names: str) -> None:
+    """Remove what writers that were killed have left of a folder, or of the files ``names`` in it; nobody else may
+    write these now.
+    """
+    for pattern in [f".{name}.*{PARTIAL}" for name in names] or [f"**/.*{PARTIAL}"]:
+        for left in folder.glob(pattern):
+            left.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -23,6 +23,7 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 RIVALS: tuple[Rival, ...] = get_args(Rival)
 Document = dict[str, Any]  # a JSON object, such as ``as_json`` methods return
 Keywords = dict[str, Any]  # keyword arguments that several calls share
+WITHIN_PAIRS = "chiral accuracy (within pairs)"  # the field's name and the project's; chance 50 %
 METHOD_TITLES: dict[Method, str] = {
     "clip": "plain CLIP",
     "base": "adapters only",

@@ -5,7 +5,7 @@ from pathlib import Path
 from ezclip.checkpoints.cards import trained_on
 from ezclip.checkpoints.catalog import CONFIG, ROOT
 from ezclip.errors import UserError
-from ezclip.types import Document
+from ezclip.types import WITHIN_PAIRS, Document
 
 
 def dropped_files() -> list[str]:
@@ -49,7 +49,7 @@ def card_rows(card: Document) -> dict[str, str]:
         batch, seed = training.get("batch_size", "?"), training.get("seed", "?")
         rows["training"] = f"{training['steps']} steps of {batch}, seed {seed}"
     if test := card.get("measured", {}).get("test"):
-        shares = f"top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%}"
+        shares = f"top-1 {test['top1']:.1%}, {WITHIN_PAIRS} {test['within_pairs']:.1%}"
         rows["measured"] = f"{shares} on {test['n']} unseen Tabletop clips"
     elif metrics := card.get("metrics"):
         rows["measured"] = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items()) + " during training"

@@ -1,7 +1,7 @@
 """Values as HTML, through jinja2 templates that escape every text; and small pictures as data addresses."""
 
 # ruff: noqa: F401  (the functions that other folders use)
-from app.html.classes import class_chart, class_tables, methods
+from app.html.classes import class_chart, class_evidence, class_tables, methods
 from app.html.clips import (
     cards,
     corrupted,

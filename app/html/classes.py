@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from app.html.pieces import drawn, render
 from ezclip.figures.report import Picture
 from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, TABLETOP_HEAD, tabletop_rows
-from ezclip.studies.classes import ClassStudy, Evaluate
+from ezclip.studies.classes import EVIDENCE_NOTE, ClassStudy, Evaluate
 from ezclip.types import Document
 
 if TYPE_CHECKING:
@@ -71,6 +71,18 @@ def _card(study: ClassStudy, clip: ChangedClip) -> Document:
     """``said`` is the wrong answer."""
     change, said = ("fixed", clip.first) if clip.fixed else ("broken", clip.second)
     return vars(clip) | {"change": change, "said": said, "name": study.model.rows[clip.row].short_name}
+
+
+def class_evidence(study: ClassStudy) -> str:
+    """A row for each measure of evidence, with both models' values; empty where clips allow none."""
+    from ezclip.evaluation.evidence import evidence_rows
+
+    rows = [
+        [title, *("–" if v is None else f"{v:.3f}" for v in values), one["meaning"], one["reference"]]
+        for title, one, values in evidence_rows(study.evidence)
+    ]
+    columns = ["Measure", *study.evidence, "Meaning", "Reference"]
+    return render("class_evidence", columns=columns, rows=rows, note=EVIDENCE_NOTE)
 
 
 def class_tables(study: ClassStudy) -> str:

@@ -27,8 +27,10 @@ def motion(probes: MotionProbes) -> str:
 
 def _evidence(probes: MotionProbes) -> list[Document]:
     """A row for each measure with a value: its title, meaning and reference, every model's value, and its scale."""
+    from ezclip.evaluation.evidence import evidence_rows
+
     rows = []
-    for name, one, values in probes.evidence_rows():
+    for name, one, values in evidence_rows(probes.evidence):
         if any(value is not None for value in values):
             degrees = name == "curvature"
             scale = {"end": 180 if degrees else 1, "form": "%.0f°" if degrees else "%.2f"}

@@ -56,8 +56,11 @@ def _versions(static: Document, first: int) -> list[tuple]:
     return [*cards, (None, shown["original"], "best single frame", text, best)]
 
 
-def timeline(found: Timeline) -> str:
-    """Scores of the winning labels over time, one row a model, and a thumbnail with its heat for each window."""
+def timeline(found: Timeline, film: str = "") -> str:
+    """Scores of the winning labels over time, one row a model, and a thumbnail with its heat for each window.
+
+    ``film`` is the video's digest: a stage that plays it is linked with the windows.
+    """
     models = found.models[::-1]  # the model before its baseline
     labels = list(dict.fromkeys(label for name in models for label in found.winners(name)))
     limit, moments = found.heat_limit, evenly(found.moments, MOST_WINDOWS)
@@ -67,9 +70,10 @@ def timeline(found: Timeline) -> str:
         for label in labels:
             cells = [(m.start, m.score(name, label), won == label) for m, won in zip(moments, best, strict=True)]
             rows.append((f"{name}: {label}", cells))
-    thumbs = list(zip([m.start for m in moments], uris(thumbnail(m, limit) for m in moments), strict=True))
+    pictures = uris(thumbnail(m, limit) for m in moments)
+    thumbs = [(m.start, m.end, picture) for m, picture in zip(moments, pictures, strict=True)]
     left = len(found.moments) if len(moments) < len(found.moments) else 0
-    return render("timeline", model=models[0], rows=rows, thumbs=thumbs, left=left)
+    return render("timeline", film=film, model=models[0], rows=rows, thumbs=thumbs, left=left)
 
 
 def live(found: LiveScores) -> str:

@@ -6,7 +6,7 @@ import gradio as gr
 
 from app import html, texts
 from app.actions.uploads import unpacked_zip, uploaded_folder
-from app.controls import Controls
+from app.controls import Controls, control, find
 from app.events import INSTANT, PRIVATE, guarded, start, stop
 from app.services import Services
 from app.tabs.export import StudyExport
@@ -50,6 +50,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
                 chosen = "or a folder: click to choose it"
                 folder = gr.File(label=chosen, file_count="directory", elem_id="folder", **small)
             names = gr.Textbox(visible=False)
+            order = control(Evaluate, "order", info=find(Evaluate, "order").parameter.help, elem_id="evaluate-order")
             with gr.Row():
                 run = gr.Button("Evaluate baseline and model on these clips", elem_id="zip-run")
                 cancel = gr.Button("Cancel", elem_id="zip-cancel")
@@ -63,19 +64,20 @@ def classes_tab(services: Services, controls: Controls) -> None:
         charts = html.asset("charts.js") + _FILMS + CHOOSE + _REMEMBER_FOLDER
         plane = gr.HTML("", elem_id="class-map", js_on_load=charts)
         opened = OpenedClip(services, "class")
+        evidence = gr.HTML("", elem_id="class-evidence")
         details = gr.HTML("", elem_id="class-table")
         export = StudyExport(services, "classes", figure=True)
         gr.HTML(html.methods(), elem_id="methods")
-    outputs = [verdict, plane, details, export.state, opened.box]
+    outputs = [verdict, plane, evidence, details, export.state, opened.box]
 
-    def work(path: str | None, files: list[str] | None, listed: str, *values: Any) -> Steps[ClassStudy]:
+    def work(path: str | None, files: list[str] | None, listed: str, ordered: bool, *values: Any) -> Steps[ClassStudy]:
         if not path and not files:
             raise UserError("No clips yet: upload a zip or a folder with a folder of clips for each class.")
         if path and files:
             raise UserError("Both a zip and a folder were given; remove one of them.")
         yield Progress(0.0, "unpacking")
         place = unpacked_zip(services, path) if path else uploaded_folder(services, files or [], listed.split("\n"))
-        study = controls.study(Evaluate, values, data=str(place), labels="")
+        study = controls.study(Evaluate, values, data=str(place), labels="", order=ordered)
         return (yield from services.run(study))
 
     def show_tables(one: str | None, two: str | None) -> list[Any]:
@@ -103,7 +105,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
     show_shipped.click(guarded(show_tables), shipped, outputs, **PRIVATE)
     tables.click(guarded(show_tables), [first, second], outputs, **PRIVATE)
     folder.upload(None, None, names, js=_FOLDER, **PRIVATE)
-    job = start(run.click, work, [archive, folder, names, *controls], outputs, _show)
+    job = start(run.click, work, [archive, folder, names, order, *controls], outputs, _show)
     stop(cancel, [job], verdict, CANCELLED)
     opened.open_on(plane, choose, [export.state, *controls])
 
@@ -130,6 +132,7 @@ def _show(study: ClassStudy) -> list[Any]:
     return [
         html.verdict(study.verdict, skipped),
         html.class_chart(study) + plane,
+        html.class_evidence(study),
         html.class_tables(study),
         study,
         gr.Column(visible=False),

@@ -13,6 +13,7 @@ from app.services import Services
 from app.tabs.export import StudyExport
 from app.zero_gpu import on_gpu
 from ezclip.progress import Progress, Steps, Watch
+from ezclip.studies.host import digest
 from ezclip.studies.live import FrameBuffer, ScoreLive
 from ezclip.studies.timeline import ScoreTimeline, Timeline
 from ezclip.types import Keywords
@@ -42,19 +43,20 @@ def long_video_tab(services: Services, controls: Controls) -> None:
             live_scores = gr.HTML(html.empty(CAMERA), elem_id="live")
             live = gr.State(None)
 
-    def work(window: float, every: float, *values: Any) -> Steps[tuple[Timeline, bool]]:
+    def work(window: float, every: float, *values: Any) -> Steps[tuple[Timeline, str, bool]]:
         study = controls.study(ScoreTimeline, values, seconds=window or 0, step=every or 0)
-        watch = Watch(services.run(study))
+        watch, film = Watch(services.run(study)), ""
         for at in watch:
             if at.partial is not None:
-                yield Progress(at.share, at.doing, (at.partial, False))
+                film = film or digest(study.clip)
+                yield Progress(at.share, at.doing, (at.partial, film, False))
             yield Progress(at.share, at.doing)
-        return watch.result, True
+        return watch.result, film or digest(study.clip), True
 
-    def show(found: tuple[Timeline, bool]) -> list[Any]:
-        result, whole = found
+    def show(found: tuple[Timeline, str, bool]) -> list[Any]:
+        result, film, whole = found
         done = f"Done; windows: {len(result.moments)}." if whole else gr.skip()
-        return [done, html.timeline(result), result]
+        return [done, html.timeline(result, film), result]
 
     job = start(run.click, work, [seconds, step, *controls], [status, timeline, export.state], show)
     stop(cancel, [job], status, "Cancelled. The scores so far are kept.")

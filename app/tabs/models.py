@@ -1,5 +1,6 @@
 """Tab: models that can be fetched, their downloads, and files that a browser downloaded; a line that leads there."""
 
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ _LEAD = """element.addEventListener('click', e => { if (!e.target.closest('butto
     dispatchEvent(new PopStateEvent('popstate')) })"""
 
 
-def models_tab(services: Services, controls: Controls) -> None:
-    """Lay out the tab and register its handlers; the downloads belong to the server, so a reload shows them again."""
+def models_tab(services: Services, controls: Controls, further: list[Any]) -> None:
+    """Lay out the tab and register its handlers; the downloads belong to the server, so a reload shows them again.
+
+    A model that came is chosen in ``controls`` and listed there and in the dropdowns ``further``.
+    """
     jobs = services.fetching
     with gr.Tab(texts.TABS["models"], id="models"):
         gr.Markdown(texts.MODELS)
@@ -36,14 +40,18 @@ def models_tab(services: Services, controls: Controls) -> None:
             which = gr.Dropdown(names, value=None, label="The model of the file", elem_id="offer-of-file")
             file = gr.File(label="Its weights (.pt, .safetensors or .bin)", elem_id="offer-file", height=110)
             use = gr.Button("Use this file", elem_id="offer-use")
-    timer, seen = gr.Timer(_POLL, active=False), gr.State(jobs.finished)
-    outputs = [listed, timer, seen, controls.baseline, controls.model]
+    timer, seen = gr.Timer(_POLL, active=False), gr.State(0)
+    lists = [controls.model, controls.baseline, *further]
+    outputs = [listed, timer, seen, *lists]
 
-    def shown(before: int) -> list[Any]:
-        """The list, whether to look again, and after a download the models to choose from."""
-        now = jobs.finished
-        choices = [gr.Dropdown(services.model_names()) if now != before else gr.skip() for _ in range(2)]
-        return [html.offers(jobs.jobs), gr.Timer(active=jobs.running()), now, *choices]
+    def shown(before: int, select: bool = True) -> list[Any]:
+        """The list, whether to look again, and after a download the models to choose from, the new one chosen."""
+        now, boxes = len(jobs.fetched), [gr.skip() for _ in lists]
+        if now > before:
+            names = services.model_names()
+            chosen: Keywords = {"value": jobs.fetched[-1]} if select else {}
+            boxes = [gr.Dropdown(names, **chosen), *(gr.Dropdown(names) for _ in lists[1:])]
+        return [html.offers(jobs.jobs), gr.Timer(active=jobs.running()), now, *boxes]
 
     def pressed(before: int, event: gr.EventData) -> list[Any]:
         offer = find_offer(str(event._data["offer"]))
@@ -60,7 +68,7 @@ def models_tab(services: Services, controls: Controls) -> None:
     listed.select(pressed, seen, outputs, **options)
     use.click(guarded(dropped), [which, file, seen], outputs, **options)
     timer.tick(shown, seen, outputs, **options)
-    gr.on(None, shown, seen, outputs, **options)
+    gr.on(None, partial(shown, select=False), seen, outputs, **options)
 
 
 class Suggestion:

@@ -39,6 +39,8 @@ class Index:
     """Length of a window in seconds; 0 embeds each video as one clip."""
     step: float = 1.0
     """Seconds from the start of one window to the next."""
+    frames: bool = False
+    """Keep the embedding of every frame, too: T times the size."""
     shard_size: int = 256
     """Most videos in a shard, which one process embeds at a time."""
     batch_size: int = 16
@@ -65,7 +67,9 @@ class Index:
         from ezclip.collection.index import build
         from ezclip.predictor import Predictor
 
-        options: Keywords = {name: getattr(self, name) for name in ("seconds", "step", "shard_size", "batch_size")}
+        options: Keywords = {
+            name: getattr(self, name) for name in ("seconds", "step", "frames", "shard_size", "batch_size")
+        }
         if self.engine == "ray":
             from ezclip.collection.on_ray import on_ray
 

@@ -13,6 +13,7 @@ from ezclip.checkpoints.catalog import check_model_name, entries, model_folder, 
 from ezclip.checkpoints.hub import check_hub_name, push
 from ezclip.cli._shared import check_out, print_json, warn
 from ezclip.errors import CheckpointError, ConfigError
+from ezclip.types import WITHIN_PAIRS
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Models:
             told = trained_on(card) or ("as is" if card["variant"] == "clip" else "training data not recorded")
             print(f"{card['name']}: {card['variant']}, backbone {card['backbone']['id']}, {told}")
             if test := measured.get("test"):
-                print(f"  top-1 {test['top1']:.1%}, within pairs {test['within_pairs']:.1%} on {test['n']} clips")
+                print(f"  top-1 {test['top1']:.1%}, {WITHIN_PAIRS} {test['within_pairs']:.1%} on {test['n']} clips")
             for family, row in measured.get("families", {}).items():
                 print(f"  {row['top1']:6.1%}  {family} ({row['n']})")
         if self.names:

@@ -18,7 +18,7 @@ from ezclip.collection.layout import ABOUT, PLAN, read_about, read_plan, summary
 from ezclip.collection.plan import plan, scan, stat_of
 from ezclip.collection.shards import POLL, Engine, Task
 from ezclip.errors import ConfigError
-from ezclip.files import write_json
+from ezclip.files import remove_partial, write_json
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document
@@ -34,6 +34,7 @@ def build(
     shard_size: int = 256,
     batch_size: int = 16,
     stale: float = STALE,
+    frames: bool = False,
     engine: Engine | None = None,
 ) -> Steps[Document]:
     """Make or extend the index ``out``; other processes may do the same now, each takes the shards that are free.
@@ -50,6 +51,7 @@ def build(
         shard_size: most clips in a shard.
         batch_size: windows in one forward pass.
         stale: seconds after which the claim of a process that gives no sign is retaken.
+        frames: whether frame embeddings are kept, too: T times the size.
         engine: runs the shards; by default this process does, one after the other.
 
     Returns:
@@ -68,6 +70,7 @@ def build(
     root = source if source.is_dir() else source.parent
     about |= {"source": Path(os.path.relpath(root, out)).as_posix(), "list": "" if source.is_dir() else source.name}
     about |= {"seconds": seconds, "step": step if seconds else 0.0}
+    about |= {"frames": True} if frames else {}
     if not (out / ABOUT).is_file():
         write_json(out / ABOUT, about)
     elif read_about(out) != about:
@@ -78,7 +81,7 @@ def build(
     shards: dict[int, list[Document]] = defaultdict(list)
     for row in table.set_column(2, "mtime", table["mtime"].cast(pa.int64())).to_pylist():
         shards[row["shard"]].append(row)
-    task = Task(root.absolute(), out.absolute(), seconds, step, batch_size, stale)
+    task = Task(root.absolute(), out.absolute(), seconds, step, batch_size, stale, frames)
     while todo := {number: clips for number, clips in sorted(shards.items()) if not task.is_done(number)}:
         before = len(shards) - len(todo)
         for done, doing in (engine or partial(_here, predictor))(task, todo):
@@ -95,6 +98,7 @@ def _planned(source: Path, out: Path, shard_size: int, stale: float) -> Steps[pa
     while True:
         with claimed(out / "plan.claim", stale) as mine:
             if mine:
+                remove_partial(out, PLAN)
                 yield Progress(0.0, "listing the videos")
                 return read_plan(out) if stat_of(out / PLAN) != before else plan(out, scan(source)[1], shard_size)
         yield Progress(0.0, "waiting for the list of another process")

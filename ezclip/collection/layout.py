@@ -3,7 +3,7 @@
 A folder of
 - index.json: the model, the source (relative to the index) and the windows;
 - clips.parquet: the plan, one row a clip with path, size, mtime and the number of its shard;
-- shard-N.safetensors: "videos" (n, E) float16, L2-normalised;
+- shard-N.safetensors: "videos" (n, E) float16, L2-normalised, and where asked for "frames" (n, T, E) float16;
 - shard-N.parquet: one row for each of them, in the same order, and one with the reason for each clip that could not be
   read (to its end); ``SCHEMA`` has the columns.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from ezclip.collection.claims import claimed
 from ezclip.collection.layout import SCHEMA, tensors_of
 from ezclip.errors import VideoError
-from ezclip.files import write_atomically
+from ezclip.files import remove_partial, write_atomically
 from ezclip.model.interface import video_embeddings
 from ezclip.predictor import Predictor
 from ezclip.types import Clip, Document
@@ -37,6 +37,7 @@ class Task:
     step: float
     batch_size: int
     stale: float
+    frames: bool = False  # whether the frames' embeddings are kept, too
 
     def is_done(self, number: int) -> bool:
         """Whether a shard is finished."""
@@ -50,11 +51,14 @@ class Task:
                     yield from self._write(predictor, number, clips)
 
     def _write(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
+        tensors = tensors_of(self.out, number)
+        listed = tensors.with_suffix(".parquet")
+        remove_partial(self.out, tensors.name, listed.name)
         T = predictor.model.num_frames
         weights = predictor.identity.weights
         rows: list[Document] = []
         waiting: list[Tensor] = []  # views of the next batch, (T, 3, S, S) each
-        videos: list[Tensor] = []
+        embedded: list[Tensor] = []  # frames of each batch, (n, T, E)
         for i, clip in enumerate(clips):
             own: list[Document] = []
             length = reason = None
@@ -64,7 +68,7 @@ class Task:
                     own.append(clip | times | {"frames": window.indices.tolist()})
                     waiting.append(predictor.model.view(window.images))
                     if len(waiting) == self.batch_size:
-                        videos.append(_embed(predictor, waiting))
+                        embedded.append(_embed(predictor, waiting))
                         waiting.clear()
                     yield i / len(clips)
                 length = own[-1]["end"] if self.seconds else _length(self.root / clip["path"], own[-1]["end"])
@@ -76,12 +80,13 @@ class Task:
                     row |= {"start": 0.0, "end": row["length"]}
             rows += own if reason is None else [*own, clip | {"skipped": reason}]
         if waiting:
-            videos.append(_embed(predictor, waiting))
+            embedded.append(_embed(predictor, waiting))
         table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"model": predictor.name, "weights": weights}))
-        write_atomically(tensors_of(self.out, number).with_suffix(".parquet"), partial(parquet.write_table, table))
-        held = torch.cat(videos or [torch.empty(0, 0, dtype=torch.half)])
+        write_atomically(listed, partial(parquet.write_table, table))
+        frames = torch.cat(embedded or [torch.empty(0, T, 0)])
+        held = {"videos": video_embeddings(frames).half()} | ({"frames": frames.half()} if self.frames else {})
         # written last: if it exists, the shard is complete
-        write_atomically(tensors_of(self.out, number), partial(save_file, {"videos": held}))
+        write_atomically(tensors, partial(save_file, held))
 
 
 # Runs the shards that are not done, by number; yields how many it has done of them, and what it does.
@@ -111,4 +116,4 @@ def _length(path: Path, least: float) -> float:
 @torch.inference_mode()
 def _embed(predictor: Predictor, views: list[Tensor]) -> Tensor:
     pixels = predictor.model.normalise(to_device(torch.stack(views), predictor.device))
-    return video_embeddings(predictor.model.encode_video(pixels)).half().cpu()
+    return predictor.model.encode_video(pixels).float().cpu()

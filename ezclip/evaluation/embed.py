@@ -25,7 +25,7 @@ from ezclip.checkpoints.identity import Identity
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError, UserError
-from ezclip.files import write_atomically, write_json
+from ezclip.files import remove_partial, write_atomically, write_json
 from ezclip.model.interface import Video
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
@@ -261,6 +261,7 @@ def write_shards(
         if read_index(out) != index:
             raise ConfigError(f"{out.name} holds embeddings of another model, list or kind; choose another folder.")
     elif rank == 0:
+        remove_partial(out, INDEX)
         write_json(out / INDEX, index)
     encoder = Encoder(predictor, batch_size)
     for number in range(rank, shards, processes):
@@ -269,6 +270,7 @@ def write_shards(
         tensors, table = _paths(out, number)
         if tensors.is_file():
             continue
+        remove_partial(out, tensors.name, table.name)
         own = list(rows[number * shard_size : (number + 1) * shard_size])
         parts = list(embed(predictor, own, batch_size=batch_size, views=views, workers=workers, encoder=encoder))
         skipped = {id(row): why for part in parts for row, why in part.skipped}

@@ -8,12 +8,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ezclip.types import Document
+from ezclip.types import WITHIN_PAIRS, Document
 
 MEANING: dict[str, tuple[str, str]] = {
     "chiral_accuracy": (
-        "share of clips whose own label outscores its temporal opposite; here also within pairs (TARA, Chirality in "
-        "Action)",
+        "share of clips whose own label outscores its temporal opposite (TARA, Chirality in Action)",
         "chance 0.5",
     ),
     "opposite_text_v2t": (
@@ -59,6 +58,19 @@ MEANING: dict[str, tuple[str, str]] = {
         "0 on a line, 120 for independent points; 82 to 84 on Tabletop's clips in order",
     ),
 }
+
+
+def evidence_rows(evidence: dict[str, Document]) -> list[tuple[str, Document, list[float | None]]]:
+    """From ``told`` by model: title, meaning and reference of each measure, and every model's value or None."""
+    measures = {name: one for own in evidence.values() for name, one in own.items()}
+    return [
+        (
+            WITHIN_PAIRS if name == "chiral_accuracy" else name.replace("_", " "),
+            one,
+            [own.get(name, {}).get("value") for own in evidence.values()],
+        )
+        for name, one in measures.items()
+    ]
 
 
 def told(values: dict[str, float | None]) -> Document:

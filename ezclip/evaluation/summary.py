@@ -7,11 +7,13 @@ from collections import Counter
 from matplotlib.figure import Figure
 
 from ezclip.evaluation.classwise import Comparison
+from ezclip.evaluation.evidence import evidence_rows
 from ezclip.evaluation.metrics import confusion_matrix, mean_interval
 from ezclip.evaluation.run import Evaluation
 from ezclip.figures import charts
 from ezclip.figures.charts import Bar
 from ezclip.figures.report import Picture, Table, slug
+from ezclip.types import WITHIN_PAIRS, Document
 
 
 def confusion_parts(e: Evaluation) -> list[Table | Picture]:
@@ -39,9 +41,17 @@ def accuracy_table(evaluations: list[Evaluation]) -> Table:
         rows.append([e.model, report["n"], report["top1"], low, high, report["top5"], report.get("within_pairs", "")])
     C = len(evaluations[0].labels)
     rows.append(["chance", "", 1 / C, "", "", min(5, C) / C, 0.5])
-    columns = ["model", "clips", "top-1", "95 % from", "to", "top-5", "within pairs"]
-    note = "Within pairs: share of clips whose own class outscores the class that differs by order or direction alone."
+    columns = ["model", "clips", "top-1", "95 % from", "to", "top-5", WITHIN_PAIRS]
+    note = (
+        "Chiral accuracy: share of clips whose own class outscores the class that differs by order or direction alone."
+    )
     return Table("accuracy", "Accuracy", columns, rows, note)
+
+
+def evidence_table(evidence: dict[str, Document], title: str, note: str) -> Table:
+    """A row for each measure of ``evidence.told`` by model: its values, its meaning and a reference value."""
+    rows = [[name, *values, one["meaning"], one["reference"]] for name, one, values in evidence_rows(evidence)]
+    return Table("evidence", title, ["measure", *evidence, "meaning", "reference"], rows, note)
 
 
 def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
@@ -50,7 +60,7 @@ def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
     families = list(next(iter(reports.values())).get("families", {}))
     if not families:
         return []
-    columns = ["family", *(f"{model}: {what}" for model in reports for what in ("top-1", "within pairs"))]
+    columns = ["family", *(f"{model}: {what}" for model in reports for what in ("top-1", WITHIN_PAIRS))]
     found = {model: report["families"] for model, report in reports.items()}
     rows = [[f, *(found[m][f].get(key, "") for m in reports for key in ("top1", "within_pairs"))] for f in families]
     series = {

@@ -32,6 +32,20 @@ class Table:
     note: str = ""
     on_page: bool = True
 
+    def text(self) -> str:
+        """Title, aligned columns and note, as a command prints them."""
+        rows = [self.columns, *(list(map(_cell, row)) for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([f"{self.title}:", *(f"  {line}" for line in lines), *([self.note] if self.note else [])])
+
+    def write(self, out: Path) -> dict[str, Path]:
+        """Write NAME.csv and NAME.json into a folder; name -> path."""
+        first, second = (out / f"{self.name}.{kind}" for kind in ("csv", "json"))
+        write_atomically(first, lambda path: _csv(path, self))
+        write_json(second, [dict(zip(self.columns, map(_plain, row), strict=True)) for row in self.rows])
+        return {self.name: first, second.name: second}
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -76,17 +90,15 @@ class Report:
         write_json(files["report"], self.data)
         pictures: dict[str, str] = {}  # each figure as PNG in base64
         for part in self.parts:
-            kinds = ("csv", "json") if isinstance(part, Table) else ("png", "svg")
-            first, second = (out / f"{part.name}.{kind}" for kind in kinds)
-            files |= {part.name: first, second.name: second}
             if isinstance(part, Table):
-                write_atomically(first, lambda path, table=part: _csv(path, table))
-                write_json(second, [dict(zip(part.columns, map(_plain, row), strict=True)) for row in part.rows])
-            else:
-                part.figure.savefig(first, dpi=130)
-                with rc_context(LIVE_TEXT):
-                    part.figure.savefig(second)
-                pictures[part.name] = base64.b64encode(first.read_bytes()).decode()
+                files |= part.write(out)
+                continue
+            first, second = (out / f"{part.name}.{kind}" for kind in ("png", "svg"))
+            files |= {part.name: first, second.name: second}
+            part.figure.savefig(first, dpi=130)
+            with rc_context(LIVE_TEXT):
+                part.figure.savefig(second)
+            pictures[part.name] = base64.b64encode(first.read_bytes()).decode()
         template = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True).get_template("report.html")
         page = template.render(
             report=self, pictures=pictures, is_table=lambda part: isinstance(part, Table), cell=_cell
@@ -112,4 +124,6 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
+    if value is None:
+        return ""
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ from ezclip.explanation.trace import hooked
 from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
+from ezclip.reproduction.tables import markdown
 from ezclip.types import Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
@@ -103,3 +104,15 @@ def maps_table(rows: list[Document]) -> list[list[str]]:
         below = cells(row["below"], ".3f")[1] if i and "below" in row else ""
         table.append([row["map"], *cells(row["moving"], ".3f"), *gain, below, f"{row['forwards']:.1f}"])
     return table
+
+
+def maps_section(found: Document | None) -> str:
+    """What RESULTS.md says of ``benchmarks/maps.py``'s document."""
+    if not found:
+        return "All maps: not run"
+    return (
+        f"All maps of `{found['model']}` on {found['clips']} clips (`python benchmarks/maps.py`): share of the heat on "
+        "what moves; SRG, insertion area minus deletion area (0: a random map); how far below the first row's SRG on "
+        f"the same clips; cost in forward passes, a backward pass counted as two. [Which map should I trust?]"
+        f"(docs/MAPS.md)\n\n{markdown(maps_table(found['rows']))}"
+    )

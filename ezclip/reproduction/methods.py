@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ezclip.files import shipped
-from ezclip.types import METHOD_TITLES, Document, Method
+from ezclip.types import METHOD_TITLES, WITHIN_PAIRS, Document, Method
 
 RESULTS = shipped("results/tabletop/methods")
 TRAINED_ALIKE: tuple[Method, ...] = ("ezclip", "vificlip", "actionclip", "a5", "xclip")
@@ -16,7 +16,7 @@ COST = "cost"  # of the file that holds what all the models cost
 COST_HEAD = ("tunable (M)", "GMAC a view", "views/s", "training step (s)", "memory (MiB)")
 TABLETOP_HEAD: dict[int, tuple[str, ...]] = {  # columns of Tabletop in the paper's tables
     1: ("Tabletop, novel among all",),
-    2: ("Tabletop, base", "base within pairs", "novel", "HM"),
+    2: ("Tabletop, base", f"base, {WITHIN_PAIRS}", "novel", "HM"),
     7: ("Tabletop, base",),
 }
 BUDGET = (
@@ -84,6 +84,13 @@ def tabletop_rows(number: int, results: Path = RESULTS) -> list[list[str]]:
     if not any(reports.values()):
         return []
     return [[title(m), *cost_cells(costs.get(m)), *_cells(number, found)] for m, found in reports.items()]
+
+
+def bench_table(bench: Path) -> list[list[str]]:
+    """Cost of random weights on an architecture, from ``ezclip bench --out BENCH``; empty where it was not run."""
+    found = _read(bench, "bench")
+    rows = [[row["name"], *cost_cells(row), f"{row['open_clip']['time_ratio']:.2f}"] for row in found.get("rows", [])]
+    return [["model", *COST_HEAD, "time / plain open_clip's"], *rows] if rows else []
 
 
 def _cells(number: int, found: Document) -> list[str]:

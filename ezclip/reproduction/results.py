@@ -5,10 +5,10 @@ from pathlib import Path
 
 from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
 from ezclip.files import write_atomically
-from ezclip.reproduction.maps import maps_table
-from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, TABLETOP_HEAD, tabletop_rows
+from ezclip.reproduction.maps import maps_section
+from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, TABLETOP_HEAD, bench_table, tabletop_rows
 from ezclip.text.templates import KINDS
-from ezclip.types import Document
+from ezclip.types import WITHIN_PAIRS, Document
 
 Found = dict[str, Document]
 NOT_RUN = "not run"
@@ -28,7 +28,7 @@ def write_results(results: Path) -> Path:
     study = results / "study" / "report.json"
     report: Document = json.loads(study.read_text("utf-8")) if study.is_file() else {}
     sections = [section(found, report) for section in SECTIONS]
-    sections.insert(-2, _methods(results / "methods"))
+    sections[-2:-2] = [_methods(results / "methods"), _cost(results.parent / "bench")]
     text = "\n\n".join(sections) + "\n"
     path = results.parent.parent / "RESULTS.md"
     write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
@@ -58,11 +58,11 @@ def _intro(found: Found, report: Document) -> str:
         lines.append(
             f"- The `calibrated` motion loss rewards only spread beyond that of a static copy: {calibrated} of its "
             f"spread remains without motion, against {released} with the release's formulation, at "
-            f"{_percent(both[1]['within_pairs'])} within pairs and {_percent(both[1]['top1'])} top-1."
+            f"{_percent(both[1]['within_pairs'])} {WITHIN_PAIRS} and {_percent(both[1]['top1'])} top-1."
         )
     if versions := found.get("static_bias", {}).get("models", {}).get("ezclip", {}).get("versions"):
         first, swap, stripes = (
-            f"{_percent(versions[name]['top1'])} top-1, {_percent(versions[name]['within_pairs'])} within pairs"
+            f"{_percent(versions[name]['top1'])} top-1, {_percent(versions[name]['within_pairs'])} {WITHIN_PAIRS}"
             for name in ("original", "action_swap", "stripes")
         )
         lines.append(
@@ -79,9 +79,9 @@ def verdicts(report: Document) -> list[str]:
         if name in test:
             blind = abs(test[name]["within_pairs"] - 0.5) < 0.01  # twins are equal up to rounding
             state = "blind to order, as expected" if blind else "NOT at chance: the benchmark leaks order"
-            lines.append(f"- `{name}` scores {_percent(test[name]['within_pairs'])} within pairs: {state}.")
+            lines.append(f"- `{name}` scores {_percent(test[name]['within_pairs'])} {WITHIN_PAIRS}: {state}.")
     lines.append(
-        f"- `ezclip` reaches {_percent(test['ezclip']['within_pairs'])} within pairs and "
+        f"- `ezclip` reaches {_percent(test['ezclip']['within_pairs'])} {WITHIN_PAIRS} and "
         f"{_percent(test['ezclip']['top1'])} top-1 over {len(test['ezclip']['per_class'])} classes "
         f"(`base`: {_percent(test['base']['top1'])})."
     )
@@ -115,7 +115,7 @@ def verdicts(report: Document) -> list[str]:
 
 
 def _ablation(found: Found, report: Document) -> str:
-    rows = [["TVP", "motion loss", "variant", "top-1", "within pairs", "spread", "static share", "seeds"]]
+    rows = [["TVP", "motion loss", "variant", "top-1", WITHIN_PAIRS, "spread", "static share", "seeds"]]
     rows[0] += ["paper, SSv2 base", "novel", "paper, UCF"]
     cells = {
         "base": ("no", "no", "base"),
@@ -140,7 +140,7 @@ def _ablation(found: Found, report: Document) -> str:
 
 
 def _base_to_novel(found: Found, report: Document) -> str:
-    rows = [["variant", "base classes", "novel", "harmonic mean", "novel within pairs", "novel among all classes"]]
+    rows = [["variant", "base classes", "novel", "harmonic mean", f"novel, {WITHIN_PAIRS}", "novel among all classes"]]
     for variant in ("base", "ezclip"):
         run = found.get(f"base_to_novel_{variant}")
         if run is None:
@@ -201,10 +201,21 @@ def _methods(results: Path) -> str:
     )
 
 
+def _cost(bench: Path) -> str:
+    rows = bench_table(bench / "vit_b16")
+    cards = [path.stem for path in bench.glob("*.json") if not path.stem.startswith(("app", "bench"))]
+    gpu = f"GPUs: {', '.join(cards)} in results/bench." if cards else "No GPU was at hand: nothing was measured on one."
+    return (
+        "## Cost at ViT-B/16 (Table 7)\n\n`python -m ezclip bench --out results/bench/vit_b16` on two CPU cores in "
+        f"bfloat16, batches of 4, beside plain open_clip on the same frames. {gpu}\n\n"
+        f"{_markdown(rows) if rows else NOT_RUN}"
+    )
+
+
 def _families(found: Found, report: Document) -> str:
     if not report:
         return f"## Out of distribution (Fig. 7)\n\n{NOT_RUN}"
-    rows = [["family", *(f"{model}, {what}" for model in report["ood"] for what in ("top-1", "within pairs"))]]
+    rows = [["family", *(f"{model}, {what}" for model in report["ood"] for what in ("top-1", WITHIN_PAIRS))]]
     for family in ["ordinary", *report["ood"]["ezclip"]["families"]]:
         rows.append([family.replace("_", " ")])
         for model, ood in report["ood"].items():
@@ -218,7 +229,7 @@ def _static_bias(found: Found, report: Document) -> str:
     if not (models := found.get("static_bias", {}).get("models")):
         return f"{title}\n\n{NOT_RUN}"
     versions = next(iter(models.values()))["versions"]
-    rows = [["version", *(f"{model}, {what}" for model in models for what in ("top-1", "within pairs"))]]
+    rows = [["version", *(f"{model}, {what}" for model in models for what in ("top-1", WITHIN_PAIRS))]]
     for version in VERSIONS:
         row = [version.replace("_", " ")]
         for one in (found["versions"][version] for found in models.values()):
@@ -270,21 +281,10 @@ def _pictures(found: Found, report: Document) -> str:
             faithful.append([model, method, str(row["n"]), f"{d[0]:+.3f}", spans[0], f"{i[0]:+.3f}", spans[1]])
     parts.append(
         "### Faithfulness of the maps\n\nGain over random patch orders; above 0, a map identifies what the score "
-        f"depends on.\n\n{_markdown(faithful)}\n\n{_maps(found.get('maps'))}"
+        f"depends on.\n\n{_markdown(faithful)}\n\n{maps_section(found.get('maps'))}"
     )
     told = "Generated by `python -m ezclip reproduce tabletop --resume`; all tables as CSV: `results/tabletop/study/`."
     return f"## Figures\n\n{told}\n\n" + "\n\n".join(parts)
-
-
-def _maps(found: Document | None) -> str:
-    if not found:
-        return f"All maps: {NOT_RUN}"
-    return (
-        f"All maps of `{found['model']}` on {found['clips']} clips (`python benchmarks/maps.py`): share of the heat on "
-        "what moves; SRG, insertion area minus deletion area (0: a random map); how far below the first row's SRG on "
-        f"the same clips; cost in forward passes, a backward pass counted as two. [Which map should I trust?]"
-        f"(docs/MAPS.md)\n\n{_markdown(maps_table(found['rows']))}"
-    )
 
 
 SECTIONS = (_intro, _ablation, _base_to_novel, _few_shot, _texts, _families, _static_bias, _pictures)

@@ -22,7 +22,7 @@ from ezclip.figures.maps import draw_strip, shared_limit
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.predictor import Predictor
 from ezclip.progress import Steps
-from ezclip.types import Document
+from ezclip.types import WITHIN_PAIRS, Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
@@ -127,7 +127,7 @@ def order_parts(found: Document) -> list[Table | Picture]:
         axis_label="own class ranked above partner, %",
         reference=(0.5, "blind to order"),
     )
-    columns = ["model", "frames", "top-1", "within pairs", "answer flips to the partner"]
+    columns = ["model", "frames", "top-1", WITHIN_PAIRS, "answer flips to the partner"]
     note = "Reversed frames show the partner class: an order-sensitive model drops from p to about 1 - p within pairs."
     return [Table("order", "Frame order", columns, rows, note), Picture("order_chart", "Bar chart", figure)]
 
@@ -258,7 +258,7 @@ def training_curves(runs: dict[str, list[Document]]) -> Picture:
         lines,
         title="Prompts stay at chance for a few hundred steps, then learn",
         x_label="step",
-        y_label="within pairs, % (validation set)",
+        y_label=f"{WITHIN_PAIRS}, % (validation set)",
         reference=(50, "blind to order"),
     )
     return Picture("curves", "Training", figure)

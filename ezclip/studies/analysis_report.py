@@ -11,6 +11,7 @@ import numpy as np
 from ezclip.checkpoints.cards import provenance
 from ezclip.figures import maps
 from ezclip.figures.charts import NO_INTERVAL, by_class
+from ezclip.figures.overlay_video import overlay_frames
 from ezclip.figures.report import Picture, Report, Table, slug
 from ezclip.figures.stage import element
 from ezclip.parameters import declared
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from ezclip.explanation.maps import TemporalView
 
 TOP = 10
-VIDEO_SIDE = 224
 HOLD = 4  # frames of the overlay video for each of the T frames
 VIDEO_FPS = 8
 
@@ -179,14 +179,7 @@ class Analysis(Result):
         notes = " ".join(r.attribution.note for r in self.results if r.attribution.note)
         note = f"Method {study['method']}, label {self.target}. {notes}"
         parts.append(Picture("strip", "Maps on one colour scale", strip_figure(self), note))
-        rows = [
-            [f.name, *f.cells("not measured")] + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
-            for f in self.faithfulness
-        ]
-        columns = ["map of", *GAIN_COLUMNS, "heat on what moves", "area that moves"]
-        told = " ".join(f"{f.name}: {f.warning}" for f in self.faithfulness if f.warning)
-        note = f"Gains over 16 random orders with their 95 % interval; 0 is chance. {told}".strip()
-        parts.append(Table("proof", "Faithfulness of the maps", columns, rows, note))
+        parts.append(proof_table(self))
         parts += _prompt_parts(self, self.view) if self.view is not None else []
         rows = [
             [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
@@ -219,6 +212,18 @@ class Analysis(Result):
             files[name] = out / name
             files[name].write_text(text, "utf-8")
         return files
+
+
+def proof_table(analysis: Analysis) -> Table:
+    """Gains of every map over random orders, and its heat on what moves."""
+    rows = [
+        [f.name, *f.cells("not measured")] + ["no ground truth" if v is None else v for v in (f.moving, f.area)]
+        for f in analysis.faithfulness
+    ]
+    columns = ["map of", *GAIN_COLUMNS, "heat on what moves", "area that moves"]
+    told = " ".join(f"{f.name}: {f.warning}" for f in analysis.faithfulness if f.warning)
+    note = f"Gains over 16 random orders with their 95 % interval; 0 is chance. {told}".strip()
+    return Table("proof", "Faithfulness of the maps", columns, rows, note)
 
 
 def commands(analysis: Analysis) -> str:
@@ -295,19 +300,16 @@ def _gains(f: MapFaithfulness) -> list[list[tuple[float, ...]]]:
 
 
 def save_overlay(path: Path, analysis: Analysis) -> Path:
-    """The chosen frames with all models' maps side by side, input first, the difference last, as H.264."""
-    opacity, images = analysis.study["opacity"], analysis.clip.images
-    rows = [maps.square(images, VIDEO_SIDE, analysis.model.attribution.seen)]
-    for r in analysis.results:
-        frames = maps.square(images, VIDEO_SIDE, r.attribution.seen)
-        if r.attribution.absent:
-            rows.append(frames)
-            continue
-        values, cmap = maps.coloured(r.attribution, analysis.limit)
-        rows.append(maps.overlay(frames, values, 1.0, opacity, cmap))
-    if analysis.difference is not None:
-        rows.append(maps.draw_difference(rows[0], analysis.difference, opacity))
-    write_mp4(path, np.concatenate(rows, axis=2).repeat(HOLD, axis=0), fps=VIDEO_FPS)
+    """The chosen frames with all models' maps side by side as H.264, see ``figures.overlay_video``."""
+    frames = overlay_frames(
+        analysis.clip,
+        {r.name: r.attribution for r in analysis.results},
+        limit=analysis.limit,
+        opacity=analysis.study["opacity"],
+        difference=analysis.difference,
+        seen=analysis.model.attribution.seen,
+    )
+    write_mp4(path, frames.repeat(HOLD, axis=0), fps=VIDEO_FPS)
     return path
 
 

@@ -42,13 +42,20 @@ _Protocol = Parameter(
 )
 
 
-_Order = Parameter("Also measure accuracy on reversed, shuffled and static clips: decodes every video once more.")
+_Order = Parameter(
+    "Also measure accuracy on reversed, shuffled and static clips: decodes every video once more.", "Test frame order"
+)
 _First = Parameter(
     "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
     kind="table",
 )
 _SHIPPED = Alias(
     "shipped", (("first", "baseline"), ("second", "model")), (("first", "base"), ("second", "ezclip")), old=False
+)
+
+
+EVIDENCE_NOTE = (
+    "What the answers need: order, motion or one frame. A ratio is undefined where an accuracy is at chance."
 )
 
 
@@ -197,6 +204,11 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
 
         return compare(*self.evaluations) if len(self.evaluations) == 2 else None
 
+    @cached_property
+    def evidence(self) -> dict[str, Document]:
+        """By model, the measures of ``evaluation.evidence`` that clips, partners and ``orders`` allow."""
+        return {e.model: e.evidence(self.orders.get(e.model)) for e in self.evaluations}
+
     @property
     def changed_clips(self) -> list[ChangedClip]:
         """The clips that only one of the two gets right; empty for one model."""
@@ -231,7 +243,7 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
         answers = e.scores.argmax(dim=1).tolist()
         counts = Counter((row.label, e.labels[answer]) for row, answer in zip(e.rows, answers, strict=True))
         confusion = [[*pair, n] for pair, n in sorted(counts.items())]
-        return e.report() | {"confusion": confusion, "evidence": e.evidence(self.orders.get(e.model))}
+        return e.report() | {"confusion": confusion, "evidence": self.evidence[e.model]}
 
     def text(self) -> str:
         """Accuracies, differences and unreadable clips."""
@@ -240,8 +252,7 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
         if isinstance(self.study, Evaluate):
             accuracies = f"top-1 {report['top1']:.1%}, top-5 {report['top5']:.1%}"
             lines.append(f"{report['model']}: {report['n']} clips, {accuracies}")
-        if "within_pairs" in report:
-            lines.append(f"within pairs (chiral accuracy) {report['within_pairs']:.1%} (chance 50 %)")
+        lines += self._evidence_lines()
         if self.comparison is not None and isinstance(self.study, Classes):
             lines += [f"  {100 * d.difference:+6.1f}  {d.label} ({d.n})" for d in self.comparison.classes]
         else:
@@ -251,6 +262,16 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
         if skipped := self.model.skipped:
             lines.append(f"{len(skipped)} clips could not be read, first {skipped[0][0].short_name}: {skipped[0][1]}")
         return "\n".join(lines)
+
+    def _evidence_lines(self) -> list[str]:
+        """A line for each measure, every model's value first."""
+        from ezclip.evaluation.evidence import evidence_rows
+
+        lines = []
+        for name, one, values in evidence_rows(self.evidence):
+            shown = "  ".join(f"{'undefined' if v is None else format(v, '.3f'):>9}" for v in values)
+            lines.append(f"{shown}  {name}: {one['meaning']}. Reference: {one['reference']}.")
+        return [f"Evidence under {', then '.join(self.evidence)}", *lines] if lines else []
 
     def confusions(self) -> list[Table | Picture]:
         """A confusion matrix for each evaluation, and its counts."""
@@ -269,6 +290,8 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
         from ezclip.evaluation import summary
 
         parts = [summary.accuracy_table(self.evaluations), *summary.family_parts(self.evaluations)]
+        if any(self.evidence.values()):
+            parts.append(summary.evidence_table(self.evidence, "Evidence", EVIDENCE_NOTE))
         if self.comparison is not None:
             parts += summary.comparison_parts(self.comparison)
         parts += summary.class_parts(self.evaluations)

@@ -14,7 +14,7 @@ from ezclip.figures.report import Report, Table
 from ezclip.parameters import Parameter, build, values_of
 from ezclip.progress import Steps, within
 from ezclip.studies.analysis import Analyse, Faithful, MethodName
-from ezclip.studies.analysis_report import Analysis, save_maps, strip_figure
+from ezclip.studies.analysis_report import Analysis, proof_table, save_maps, strip_figure
 from ezclip.studies.declaration import Baseline, ClipFile, Labels, Model, Result, Study
 from ezclip.studies.host import Host
 from ezclip.studies.stage.frames import MEANING, values_of_frames
@@ -23,7 +23,7 @@ from ezclip.types import Document
 
 if TYPE_CHECKING:
     from ezclip.evaluation.tokens import Tokens
-    from ezclip.explanation.shapley import FrameValues
+    from ezclip.explanation.shapley import FrameValues, Shapley
     from ezclip.predictor import Encoded, Predictor
 
 
@@ -88,6 +88,13 @@ def _words(predictor: Predictor, encoded: Encoded, sentences: list[str]) -> list
     return [{"text": sentence, "words": [list(pair) for pair in pairs]} for sentence, pairs in found.items() if pairs]
 
 
+def _with_margin(game: Shapley | None, frame: int) -> list[float | None]:
+    """Value of a frame, from 1, and half its interval; None where there is none."""
+    if game is None:
+        return [None, None]
+    return [float(game.values[frame - 1]), None if game.margin is None else float(game.margin[frame - 1])]
+
+
 @dataclass(frozen=True, eq=False)
 class Maps(Result):
     """The maps of an analysis."""
@@ -125,24 +132,41 @@ class Maps(Result):
             "tokens": {name: found.as_json() for name, found in self.tokens.items()} or None,
         }
 
-    def text(self) -> str:
-        """The verdict."""
-        return self.analysis.verdict
-
-    def report(self) -> Report:
-        """The analysis's report; where requested with frames and tokens."""
-        report = self.analysis.report()
+    @property
+    def tables(self) -> list[Table]:
+        """Of what was requested: faithfulness, words, frames, tokens."""
+        found = [proof_table(self.analysis)] if self.study.faithfulness else []
+        if self.words:
+            rows = [
+                [name, i, *pair]
+                for name, own in self.words.items()
+                for i, t in enumerate(own, 1)
+                for pair in t["words"]
+            ]
+            title = f"Words of “{self.analysis.target}” that speak for this clip"
+            note = "Shares of the cosine with the clip that Grad-ECLIP gives the words; those of a text sum to 1."
+            found.append(Table("words", title, ["model", "text", "word", "relevance"], rows, note))
         if self.shapley:
             rows = [
-                [name, t, values.readout.values[t - 1], values.removal and values.removal.values[t - 1], answer]
+                [name, t, *_with_margin(values.readout, t), *_with_margin(values.removal, t), answer]
                 for name, values in self.shapley.items()
                 for t, answer in enumerate(values.answers, 1)
             ]
-            columns = ["model", "frame", "readout", "removal", "answer of the frame alone"]
+            columns = ["model", "frame", "readout", "± 95 %", "removal", "removal, ± 95 %", "answer of the frame alone"]
             title = f"Shapley values of the frames for “{self.analysis.target}”"
-            report.parts.append(Table("shapley", title, columns, rows, " ".join(MEANING.values())))
+            found.append(Table("shapley", title, columns, rows, " ".join(MEANING.values())))
         if self.tokens:
-            report.parts.append(self._tokens())
+            found.append(self._tokens())
+        return found
+
+    def text(self) -> str:
+        """The verdict, and a table of everything else that was requested."""
+        return "\n\n".join([self.analysis.verdict, *(table.text() for table in self.tables)])
+
+    def report(self) -> Report:
+        """The analysis's report; where requested with words, frames and tokens."""
+        report, own = self.analysis.report(), {table.name: table for table in self.tables}
+        report.parts = [own.pop(part.name, part) for part in report.parts] + list(own.values())
         return report
 
     def _tokens(self) -> Table:
@@ -164,7 +188,7 @@ class Maps(Result):
         return Table("tokens", "Tokens of high norm", columns, rows, note.strip())
 
     def write(self, out: str | Path) -> dict[str, Path]:
-        """Write strip.png, maps.npz and, where frames exchange information, influence.png."""
+        """Write strip.png, maps.npz, influence.png where frames exchange information, and the tables on request."""
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         a, files = self.analysis, {"strip": out / "strip.png", "maps": out / "maps.npz"}
@@ -173,4 +197,6 @@ class Maps(Result):
         if (influence := a.model.attribution.influence) is not None:
             files["influence"] = out / "influence.png"
             draw_influence(influence, a.clip.seconds, title=a.model.name).savefig(files["influence"], dpi=150)
+        for table in self.tables:
+            files |= table.write(out)
         return files

@@ -292,20 +292,13 @@ class MotionProbes(ModelsResult[ProbeMotion]):
             series[name] = [(plain.answer, plain.score, turned.score), *against]
         return charts.slopes(series, ends=("forward", "reversed"), title="Scores when the clip is reversed")
 
-    def evidence_rows(self) -> list[tuple[str, Document, list[float | None]]]:
-        """Name, meaning and reference of each measure, and every model's value; None where a model has it not."""
-        measures = {name: one for own in self.evidence.values() for name, one in own.items()}
-        return [
-            (name.replace("_", " "), one, [own.get(name, {}).get("value") for own in self.evidence.values()])
-            for name, one in measures.items()
-        ]
-
     def measures(self) -> Table:
         """The evidence: a row for each measure, with its meaning and a reference value."""
-        rows = [[name, *values, one["meaning"], one["reference"]] for name, one, values in self.evidence_rows()]
+        from ezclip.evaluation.summary import evidence_table
+
         opposite = f" Opposite: {self.opposite}." if self.opposite else ""
         note = f"On this clip, for the label “{self.label}”.{opposite}"
-        return Table("evidence", "Evidence of motion", ["measure", *self.evidence, "meaning", "reference"], rows, note)
+        return evidence_table(self.evidence, "Evidence of motion", note)
 
     def report(self) -> Report:
         """Verdicts, the charts and the table of every model's probes."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -65,3 +66,20 @@ class Readings:
         kept, self._kept = self._kept, []
         for step, values in kept:
             yield step, {name: next(numbers) if isinstance(v, Tensor) else v for name, v in values.items()}
+
+
+def check_finite(step: int, values: Mapping[str, float]) -> None:
+    """Stop a run before the state after ``step`` is saved.
+
+    Args:
+        step: number of the step.
+        values: what was read of it, with "loss" and "gradient_norm".
+
+    Raises:
+        ConfigError: either is not finite.
+    """
+    for name, value in (("loss", values["loss"]), ("gradient", values["gradient_norm"])):
+        if not math.isfinite(value):
+            raise ConfigError(
+                f"The {name} is not finite at step {step}; lower lr, or resume from the last saved state."
+            )

@@ -35,7 +35,7 @@ from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import Progress, Steps
 from ezclip.text.tokens import tokenize
 from ezclip.training import batches
-from ezclip.training.device import Readings, compile_vision, start_accelerator
+from ezclip.training.device import Readings, check_finite, compile_vision, start_accelerator
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import Journal, State, claimed, known_broken, report_broken
 from ezclip.training.step import Step
@@ -60,8 +60,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
         The training summary that is stored in the model's config.json.
 
     Raises:
-        ConfigError: data or settings that cannot be used; more than 5 % of the videos broken; a loss that is not
-            finite.
+        ConfigError: data or settings that cannot be used; more than ``config.max_broken`` of the videos broken; a loss
+            or gradient that is not finite.
     """
     accelerator = start_accelerator(config.precision, config.trackers)
     accelerator.init_trackers("ezclip", config=dataclasses.asdict(config) | {"trackers": ", ".join(config.trackers)})
@@ -129,12 +129,11 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
             seed = [config.seed, step, accelerator.process_index]
             views, targets = batches.mixed(views, targets, len(labels), seed)
         losses = backward(step, views, to_device(tokens, accelerator.device), targets)
-        if config.clip_gradient:
-            accelerator.clip_grad_norm_(model.trainable().values(), config.clip_gradient)
+        norm = accelerator.clip_grad_norm_(model.trainable().values(), config.clip_gradient or math.inf)
         optimiser.step()
         schedule.step()
         optimiser.zero_grad()
-        readings.add(step + 1, losses | {"lr": float(schedule.get_last_lr()[0])})
+        readings.add(step + 1, losses | {"gradient_norm": norm, "lr": float(schedule.get_last_lr()[0])})
 
         evaluates = (step + 1) % config.eval_every == 0 or step + 1 == steps
         if evaluates or readings.due(step + 1):
@@ -142,10 +141,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
             report_broken(out, found, broken, len(rows), config.max_broken, write=accelerator.is_main_process)
             unreadable = []
             for number, values in readings.read():
-                if not math.isfinite(values["loss"]):
-                    raise ConfigError(
-                        f"The loss is not finite at step {number - 1}; lower lr, or resume from the last saved state."
-                    )
+                check_finite(number - 1, values)
                 if number == step + 1 and validation and evaluates:
                     values |= _validate(model, validation, labels, sentences, accelerator)
                 latest |= values

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from torch import Tensor
 
 from ezclip.checkpoints.catalog import BACKBONE
@@ -29,10 +30,11 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.model.text import trimmed
 from ezclip.progress import Progress, Steps, within
 from ezclip.text.tokens import tokenize
-from ezclip.training.device import Readings, compile_vision, start_accelerator
+from ezclip.training.device import Readings, check_finite, compile_vision, start_accelerator
 from ezclip.training.grow import grow
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
+from ezclip.training.records import claimed
 from ezclip.training.step import gather
 from ezclip.training.views import WEIGHTS, WithHeads, auxiliary, crops, cut, draw_pairs
 from ezclip.types import Document, stored_size
@@ -57,16 +59,24 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
 
     Returns:
         What pretrain.json holds: the configuration, wall seconds, and the zero-shot accuracies in [0, 1].
+
+    Raises:
+        ConfigError: a batch size that cannot be shared; another process trains into ``config.out``; a loss or gradient
+            that is not finite.
     """
     accelerator = start_accelerator("bf16")
+    out = Path(config.out)
+    with claimed(out) if accelerator.is_main_process else nullcontext():
+        return (yield from _pretrain(config, accelerator, out, resume))
+
+
+def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resume: bool) -> Steps[Document]:
     device, main, world = accelerator.device, accelerator.is_main_process, accelerator.num_processes
     if config.batch_size % (4 * world if config.pairs else world):
         raise ConfigError(
             f"batch_size {config.batch_size} is not a multiple of {world} processes, or with pairs of four times as "
             "many; change one."
         )
-    out = Path(config.out)
-    out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(config.seed)
     start = time.monotonic()
     saved = out / STATE
@@ -132,7 +142,8 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
             contrastive = (of_images + of_texts) / 2
             loss = sum((WEIGHTS[name] * value for name, value in further.items()), contrastive)
             accelerator.backward(loss)
-            accelerator.clip_grad_norm_(parameters, 1.0)
+            norm = accelerator.clip_grad_norm_(parameters, 1.0)
+            assert norm is not None
             optimiser.step()
             schedule.step()
             optimiser.zero_grad()
@@ -140,14 +151,16 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
                 model.logit_scale.clamp_(max=float(np.log(100)))
             if not paired:
                 further = {name: value for name, value in further.items() if name == "thumbnails"}
-            readings.add(step, {"loss": loss, "contrastive": contrastive, **further})
-            if readings.due(step) or step == config.steps:
+            readings.add(step, {"loss": loss, "contrastive": contrastive, "gradient_norm": norm, **further})
+            saves = step % config.save_every == 0
+            if readings.due(step) or saves or step == config.steps:
                 for number, values in readings.read():
+                    check_finite(number, values)
                     shown = "".join(f", {name} {value:.3f}" for name, value in values.items())
                     if metrics is not None:
                         metrics.write(json.dumps({"step": number} | values) + "\n")
                         metrics.flush()
-            if main and step % config.save_every == 0:
+            if main and saves:
                 write_atomically(saved, partial(torch.save, _state(step, trained, optimiser, schedule)))
             done = DRAWN + (1 - DRAWN) * step / config.steps
             yield Progress(done, f"pretraining, step {step} of {config.steps}{shown}")

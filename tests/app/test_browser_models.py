@@ -3,24 +3,31 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
+from huggingface_hub import constants
 from playwright.sync_api import expect
 
 from app.services import Services
-from ezclip.checkpoints.gallery import find_offer
+from docs.make_screenshots import open_tab
+from ezclip.checkpoints.gallery import SUGGESTED, find_offer
 from tests.app.pages import FAINT, Opener, advanced, fits, upload
 from tests.hosts import StandIn, official_file, stand_in
+from tests.towers import towers
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 OFFICIAL = find_offer("official/zero-shot")
+HUB = find_offer(SUGGESTED)
 
 
 @pytest.fixture
 def hosts(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
     (tmp_path / "checkpoints").mkdir()
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with stand_in() as found:
         found.content.files[OFFICIAL.address] = official_file(tmp_path)
         monkeypatch.setattr(services.fetching, "hosts", found.hosts)
@@ -46,8 +53,24 @@ def test_a_download_survives_a_reload_is_cancelled_and_continued(open_page: Open
     expect(row).to_contain_text("On this machine", timeout=30_000)
     assert any("Range" in headers for _, _, headers in hosts.seen)
     advanced(page)
-    page.locator("#model input").click()
-    expect(page.get_by_role("option", name=OFFICIAL.name)).to_be_visible()
+    expect(page.locator("#model input")).to_have_value(OFFICIAL.name)
+
+
+def test_a_model_of_the_hub_is_chosen_and_listed(open_page: Opener, services: Services, hosts: StandIn) -> None:
+    hosts.content.files["open_clip_model.safetensors"] = b"weights"
+    page = open_page("?tab=models")
+    advanced(page)
+    expect(page.locator("#model input")).to_have_value(services.default)
+    page.get_by_role("button", name=f"Get {HUB.title}", exact=True).click()
+    expect(page.locator("#offers tr", has_text=HUB.name)).to_contain_text("On this machine", timeout=30_000)
+    expect(page.locator("#model input")).to_have_value(HUB.name)
+    page.locator("#baseline input").click()
+    expect(page.get_by_role("option", name=HUB.name)).to_be_visible()
+    again = open_page("?tab=embeddings")
+    advanced(again)
+    expect(again.locator("#model input")).to_have_value(services.default)  # what came earlier is offered, not chosen
+    again.locator("#frames-model input").click()
+    expect(again.get_by_role("option", name=HUB.name)).to_be_visible()
 
 
 def test_a_failure_stands_beside_the_drop_zone(open_page: Opener, hosts: StandIn, tmp_path: Path) -> None:
@@ -73,3 +96,24 @@ def test_a_real_clip_leads_to_the_list(open_page: Opener, hosts: StandIn, movie:
     expect(page.locator("#offers")).to_be_visible()
     assert "tab=models" in page.url
     assert hosts.seen == []  # nothing is fetched by that
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["siglip", "pe"])
+def test_a_model_that_is_not_ez_clip(open_page: Opener, movie: Path, tmp_path: Path, kind: str) -> None:
+    """It predicts, is tested for motion and embeds; a map that it cannot have is absent with the reason."""
+    name = towers(tmp_path)[kind]
+    page = open_page("?" + urlencode({"model": name, "labels": "waving, lifting"}))
+    upload(page, movie)
+    expect(page.locator("#ranking")).to_contain_text("waving")
+    page.locator("#method input").click()
+    page.get_by_role("option", name="LeGrad").click()
+    expect(page.get_by_text("LeGrad (of the label) is not available for this model").first).to_be_visible(
+        timeout=30_000
+    )
+    open_tab(page, "motion")
+    page.locator("#motion-run").click()
+    expect(page.locator("#motion-result")).to_contain_text("does not see the order of the frames", timeout=30_000)
+    open_tab(page, "embeddings")
+    page.locator("#frames-run").click()
+    expect(page.locator("#plane svg.ez-plane")).to_have_count(2, timeout=30_000)

@@ -79,6 +79,20 @@ def test_scrubbing_steps_and_keys(open_page: Opener) -> None:
     page.wait_for_function("document.querySelector('#stage .ezs-root').stage.state.playing")
 
 
+def test_arrows_on_the_switch_choose_the_direction(open_page: Opener) -> None:
+    page = open_page()
+    pause(page)
+    group, chosen = page.locator("#stage .ezs"), page.locator("#stage [role=radio][tabindex='0']")
+    chosen.focus()
+    ways = [("ArrowRight", d) for d in ("reversed", "shuffled", "static", "forward")]
+    for key, direction in [*ways, ("ArrowLeft", "static"), ("ArrowUp", "shuffled"), ("ArrowDown", "static")]:
+        page.keyboard.press(key)
+        expect(group).to_have_attribute("data-shown", direction)
+        expect(chosen).to_be_focused()
+        expect(chosen).to_have_attribute("data-direction", direction)
+        expect(chosen).to_have_attribute("aria-checked", "true")
+
+
 def test_what_the_pointer_reads_is_the_map(open_page: Opener) -> None:
     page = open_page()
     pause(page)
@@ -140,10 +154,15 @@ def test_the_address_restores_clip_direction_and_frame(open_page: Opener) -> Non
 def test_wipe_and_difference(open_page: Opener) -> None:
     page = open_page()
     page.get_by_text("Colours and speed").click()
+    limit, apart = (stage(page, f"stage.state.{name}.toPrecision(2)") for name in ("limit", "apart"))
+    scale = page.locator("#stage .ezs-scale")
+    expect(scale).to_have_text(f"0{limit} × uniform, one scale for all modelsdifference −{apart}+{apart}")
+    assert limit != apart
     page.get_by_role("button", name="Wipe").click()
     expect(page.locator("#stage figure[data-panel=wipe] canvas")).to_have_count(1)
     page.locator("#stage .ezs-more").get_by_text("Difference").click()
     expect(page.locator("#stage figure[data-panel=difference]")).to_have_count(0)
+    expect(scale).to_have_text(f"0{limit} × uniform, one scale for all models")
 
 
 def test_results_of_other_names_are_marked(open_page: Opener, movie: Path) -> None:

@@ -76,6 +76,51 @@ def test_every_other_tab(open_page: Opener) -> None:
     assert fits(page)
 
 
+def test_frames_are_linked_with_the_matrix_and_the_windows(open_page: Opener) -> None:
+    page = open_page()
+    page.get_by_text("pushing left to right").first.click()
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    page.locator("#stage .ezs-thumbs button").nth(2).click()
+    open_tab(page, "across")
+    row = page.locator("#influence .ez-matrix tr.ez-on")
+    expect(row).to_have_attribute("data-t", "2")
+    page.locator("#influence .ez-matrix tr[data-t='6'] td").nth(3).click()
+    expect(row).to_have_attribute("data-t", "6")
+    expect(page.locator("#influence .ez-strip td.ez-on")).to_have_attribute("data-t", "6")
+    expect(page.locator("#stage .ezs")).to_have_attribute("data-slot", "6")
+    page.locator("#layer input").click()
+    page.get_by_role("option", name="Layer 2").click()
+    expect(page.locator("#influence")).to_contain_text("Layer 2 of")
+    expect(row).to_have_attribute("data-t", "6")
+    open_tab(page, "long")
+    page.locator("#window input").fill("0.5")
+    page.locator("#window-step input").fill("0.25")
+    page.locator("#timeline-run").click()
+    expect(page.locator("#timeline-status")).to_contain_text("Done", timeout=30_000)
+    seconds = page.evaluate("document.querySelector('#stage .ezs-root').stage.state.doc.seconds")
+    windows = page.locator("#timeline tr").first.locator("td")
+    spans = [
+        (float(w.get_attribute("data-second") or -1), float(w.get_attribute("data-end") or -1)) for w in windows.all()
+    ]
+    assert len(spans) >= 3
+
+    def nearest(t: int) -> int:
+        holding = [i for i, (start, end) in enumerate(spans) if start <= seconds[t] <= end]
+        return min(holding, key=lambda i: abs(sum(spans[i]) / 2 - seconds[t]))
+
+    shown = page.locator("#timeline tr").first.locator("td.ez-on")
+    expect(shown).to_have_attribute("data-second", f"{spans[nearest(6)][0]:.4f}")
+    windows.nth(1).locator("button").click()
+    slot = min(range(8), key=lambda t: abs(seconds[t] - sum(spans[1]) / 2))
+    expect(page.locator("#stage .ezs")).to_have_attribute("data-slot", str(slot))
+    expect(shown).to_have_attribute("data-second", f"{spans[nearest(slot)][0]:.4f}")
+    expect(page.locator("#timeline tr").nth(1).locator("td.ez-on")).to_have_count(1)
+    open_tab(page, "see")
+    page.locator("#samples button", has_text="crowd").click()
+    expect(page.locator("#stage figure[data-panel=clip] small")).to_have_text("14_crowd.mp4")
+    expect(page.locator("#timeline td.ez-on")).to_have_count(0)
+
+
 def test_clips_of_a_zip_open_from_the_map(open_page: Opener, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
         for label in ("<b>waving", "jumping"):
@@ -86,8 +131,10 @@ def test_clips_of_a_zip_open_from_the_map(open_page: Opener, tmp_path: Path) -> 
     page.get_by_text("Your own clips or predictions").click()
     page.locator("#zip input[type=file]").set_input_files(tmp_path / "clips.zip")
     page.locator("#zip .file-preview").wait_for()
+    page.locator("#evaluate-order input").check()
     page.locator("#zip-run").click()
     expect(page.locator("#class-map .ez-point")).to_have_count(8, timeout=30_000)
+    expect(page.locator("#class-evidence")).to_contain_text("frame order sensitivity")
     page.locator("#class-map .ez-point").first.focus()
     expect(page.locator("#class-map .ez-hover")).to_contain_text("<b>waving")
     expect(page.locator("#class-map .ez-hover .ez-film[style*=data]")).to_be_visible(timeout=15_000)

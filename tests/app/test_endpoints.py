@@ -45,7 +45,8 @@ def test_explain(client: Client, movie: Path) -> None:
     answer, files = client.predict(handle_file(movie), "a, b", label="b", faithfulness=True, api_name="/explain")
     assert set(answer["faithfulness"]) == {"tabletop/base", "tabletop/ezclip"}
     assert answer["label"] == "b" and answer["baseline"] == "tabletop/base"
-    assert set(answer["files"].values()) == {Path(f).name for f in files} == {"strip.png", "influence.png", "maps.npz"}
+    made = {"strip.png", "influence.png", "maps.npz", "proof.csv", "proof.json"}
+    assert set(answer["files"].values()) == {Path(f).name for f in files} == made
 
 
 def test_analyse_gives_everything(client: Client, movie: Path) -> None:

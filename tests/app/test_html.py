@@ -117,9 +117,10 @@ def test_a_long_timeline_is_drawn_in_part(services: Services) -> None:
     scores = {name: np.array([[0.6, 1.0], [0.4, 0.5]]) for name in study.models()}
     moments = [Moment(float(i), i + 2.0, ["a", "b"], scores, picture, heat) for i in range(1000)]
     identities = [services.predictor(name).identity for name in study.models()]
-    page = html.timeline(Timeline(study, identities, moments))
+    page = html.timeline(Timeline(study, identities, moments), "digest")
     assert page.count("<button") == 200 and "200 of 1000 windows are drawn" in page
-    assert 'data-second="0.00"' in page and 'data-second="999.00"' in page
+    assert 'data-second="0.0000" data-end="2.0000"' in page and 'data-second="999.0000"' in page
+    assert 'data-film="digest"' in page
 
 
 def test_shipped_classes_as_html(services: Services) -> None:
@@ -163,6 +164,14 @@ def test_dumbbells_and_clips_by_hand() -> None:
     assert "<b><b>" not in page and "taken for</i> &lt;b&gt;" in page
 
 
+def test_the_evidence_of_two_models() -> None:
+    found = [evaluated(name, [[0.9, 0.1], [0.3, 0.7]], ["a", "<b>"]) for name in ("base", "<ezclip>")]
+    assert html.class_evidence(ClassStudy(None, [], found)).strip() == "", "no partners, no orders"
+    page = html.class_evidence(ClassStudy(None, [], found, orders={"base": ORDERS, "<ezclip>": ORDERS}))
+    assert page.count("0.250") == 2 and page.count(">–<") == 4 and "<ezclip>" not in page
+    assert all(text in page for text in ("multi frame gain", *MEANING["reverse_drop"]))
+
+
 def test_a_film_strip_has_eight_frames_from_first_to_last() -> None:
     images = np.zeros((15, 32, 32, 3), np.uint8) + np.arange(15, dtype=np.uint8)[:, None, None, None] * 10
     strip = np.asarray(Image.open(io.BytesIO(base64.b64decode(html.film_strip(images).partition(",")[2]))))
@@ -200,6 +209,11 @@ def test_a_version_is_one_of_the_clips_that_were_measured(tmp_path: Path) -> Non
         assert min(off, key=off.__getitem__) == version and off[version] < 6, "the picture is of this clip"
         moving = find_masks(path)
         assert moving is not None and (moving == MOVING).any() == (version != "background_only")
+
+
+ORDERS = {
+    name: {"top1": top1} for name, top1 in (("as it is", 1), ("reversed", 0.75), ("frozen", 0.5), ("shuffled", 0.5))
+}
 
 
 def probe(variation: str, answer: str, score: float, against: float) -> Probe:

@@ -245,9 +245,9 @@ def write_bytes(path: Path, data: bytes) -> Path:
     return path
 
 
-def not_videos(folder: Path, neighbour: Path) -> list[Path]:
-    """Forty files that are no videos, some of which name ``neighbour`` or an address."""
-    near, web = neighbour.name, "http://127.0.0.1:9/x.mp4"
+def not_videos(folder: Path, neighbour: Path, port: int) -> list[Path]:
+    """Forty files that are no videos, some of which name ``neighbour`` or an address on this machine's ``port``."""
+    near, web = neighbour.name, f"http://127.0.0.1:{port}/x.mp4"
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n"
     texts = {
         "text": "hello\n" * 100,
@@ -275,7 +275,14 @@ def not_videos(folder: Path, neighbour: Path) -> list[Path]:
         "random": np.random.default_rng(0).bytes(5000),
     }
     contents = {name: text.encode() for name, text in texts.items()} | binaries
-    suffixes = {"text": ".txt", "concat": ".ffconcat", "playlist": ".m3u8", "sdp": ".sdp", "page": ".html"}
+    suffixes = {
+        "text": ".txt",
+        "concat": ".ffconcat",
+        "playlist": ".m3u8",
+        "playlist_web": ".m3u8",
+        "sdp": ".sdp",
+        "page": ".html",
+    }
     return [
         write_bytes(folder / f"{name}{suffix}", content)
         for name, content in contents.items()

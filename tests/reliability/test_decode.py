@@ -191,7 +191,7 @@ def test_08_what_is_no_video(tmp_path: Path) -> None:
         server.bind(("127.0.0.1", 0))
         server.listen()
         server.settimeout(0.1)
-        files = materials.not_videos(tmp_path, neighbour)
+        files = materials.not_videos(tmp_path, neighbour, server.getsockname()[1])
         link = tmp_path / "link.mp4"
         link.symlink_to("/etc/passwd")
         for path in [*files, link]:
@@ -202,6 +202,10 @@ def test_08_what_is_no_video(tmp_path: Path) -> None:
                 os.open(neighbour, os.O_WRONLY | os.O_NONBLOCK)
         with pytest.raises(TimeoutError):
             server.accept()
+        playlist = str(tmp_path / "playlist_web.m3u8")
+        with pytest.raises(av.FFmpegError):  # a reader that may use the network calls the server
+            av.open(playlist, timeout=0.5, options={"protocol_whitelist": "file,http,tcp"})
+        server.accept()[0].close()
     assert len(files) >= 40
 
 

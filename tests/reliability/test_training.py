@@ -3,6 +3,7 @@
 # ruff: noqa: F811 - the fixture of test_loop
 
 import json
+import math
 import random
 import shutil
 import signal
@@ -11,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -185,24 +187,30 @@ def test_31_a_batch_that_does_not_fit_gives_the_losses_of_one_that_does(
 
 
 @pytest.mark.slow
-def test_32_a_loss_that_is_not_finite_stops_the_run(
-    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("clip", [1.0, None])
+@pytest.mark.parametrize(("what", "bad"), [("loss", math.nan), ("gradient", math.nan), ("gradient", math.inf)])
+def test_32_what_is_not_finite_stops_the_run(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, bad: float, clip: float | None
 ) -> None:
     """In the step in which it comes; the state before it stays."""
     from ezclip.training.step import Step
 
-    run = replace(config, out=str(tmp_path / "run"), eval_every=1, validation=None)
+    run = replace(config, out=str(tmp_path / "run"), eval_every=1, validation=None, clip_gradient=clip)
     backward = Step.__call__
 
-    def poisoned(self: Step, number: int, *arguments: object) -> dict[str, torch.Tensor]:
-        losses = backward(self, number, *arguments)  # type: ignore[arg-type]
-        return {name: value * (float("nan") if number == 3 else 1) for name, value in losses.items()}
+    def poisoned(self: Step, number: int, *arguments: Any) -> dict[str, torch.Tensor]:
+        losses = backward(self, number, *arguments)
+        if number == 3 and what == "gradient":
+            next(p.grad for p in self.model.trainable().values() if p.grad is not None).view(-1)[0] = bad
+        return losses | ({"loss": losses["loss"] * bad} if number == 3 and what == "loss" else {})
 
-    monkeypatch.setattr(Step, "__call__", poisoned)
-    with pytest.raises(ConfigError, match="not finite at step 3"):
-        finish(train(run))
+    with monkeypatch.context() as patch:
+        patch.setattr(Step, "__call__", poisoned)
+        with pytest.raises(ConfigError, match=f"The {what} is not finite at step 3"):
+            finish(train(run))
     assert [m["step"] for m in metrics(run.out)] == [1, 2, 3]
-    monkeypatch.undo()
+    newest = torch.load(max(Path(run.out).glob("state-*.pt")), weights_only=True)
+    assert newest["step"] == 3 and all(value.isfinite().all() for value in newest["trainable"].values())
     finish(train(run, resume=True))
     assert [m["step"] for m in metrics(run.out)] == [1, 2, 3, 4, 5, 6]
 

@@ -5,6 +5,7 @@
 function ezStage(root, hooks = {}) {
   const DIRECTIONS = {forward: "Forward", reversed: "Reversed", shuffled: "Shuffled", static: "Static"};
   const SPEEDS = [0.25, 0.5, 1, 2], PERCENTILES = [95, 98, 99, 100], BETWEEN = 30;  // ms from one painting to the next
+  const MORE = [255, 140, 0], LESS = [150, 70, 255];  // colours of the difference
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const state = {doc: null, direction: "forward", at: 0, playing: false, speed: 1, loop: true, wipe: 0.5, view: "panels",
     difference: true, map: 0, percentile: 99, strength: 0.85, demo: false, reads: null, sample: -1, rest: null, film: null,
@@ -146,7 +147,7 @@ function ezStage(root, hooks = {}) {
     viewButton.setAttribute("aria-pressed", wipe);
     group.classList.toggle("ezs-wide", wipe);
     panels.replaceChildren(...kinds.map(panel));
-    answers(); paint();
+    answers(); legend(); paint();
   }
   function panel(one) {
     const canvas = make("canvas", {role: "img", "aria-label": `${one.title}: ${one.note}`});
@@ -187,9 +188,12 @@ function ezStage(root, hooks = {}) {
 
   function legend() {
     const {doc} = state, stops = doc.maps[state.map].colours.map(rgb => `rgb(${rgb})`).join(",");
-    scale.replaceChildren(make("span", {}, "0"),
-      make("span", {class: "ezs-ramp", style: `background:linear-gradient(90deg,${stops})`}),
-      make("span", {}, `${state.limit.toPrecision(2)} ${doc.unit}; one scale for all panels`));
+    const ramp = colours => make("span", {class: "ezs-ramp", style: `background:linear-gradient(90deg,${colours})`});
+    const apart = state.apart.toPrecision(2);
+    scale.replaceChildren(make("span", {}, "0"), ramp(stops),
+      make("span", {}, `${state.limit.toPrecision(2)} ${doc.unit}, one scale for all models`),
+      ...(panels.querySelector("[data-panel=difference]") ? [make("span", {}, `difference −${apart}`),
+        ramp(`rgb(${LESS}), transparent, rgb(${MORE})`), make("span", {}, `+${apart}`)] : []));
   }
 
   function thumbnails() {
@@ -285,7 +289,7 @@ function ezStage(root, hooks = {}) {
     for (let p = 0; p < size; p++) {
       const value = (1 - now.share) * from[now.slot * size + p] + now.share * from[now.next * size + p];
       const part = Math.min(1, Math.abs(value) / limit);
-      const rgb = signed ? (value > 0 ? [255, 140, 0] : [150, 70, 255]) : colours[Math.round(part * (colours.length - 1))];
+      const rgb = signed ? (value > 0 ? MORE : LESS) : colours[Math.round(part * (colours.length - 1))];
       data.data.set([...rgb, 255 * state.strength * part], 4 * p);
     }
     if (small.width !== g) Object.assign(small, {width: g, height: g});
@@ -368,6 +372,13 @@ function ezStage(root, hooks = {}) {
     }
   }
   function key(event) {
+    const at = directions.indexOf(event.target);
+    const by = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    if (at >= 0 && by) {
+      const next = directions.at((at + by) % directions.length);
+      event.preventDefault(); next.focus(); next.click();
+      return;
+    }
     if (!state.doc || ["SELECT", "INPUT"].includes(event.target.tagName) && event.key !== "r") return;
     const does = {" ": toggle, ArrowLeft: () => step(-1), ArrowRight: () => step(1), Escape: () => {
       state.reads = null; readout.textContent = ""; paint(); },

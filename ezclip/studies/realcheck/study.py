@@ -19,7 +19,7 @@ from ezclip.progress import Progress, Steps, within
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Baseline, Model, ModelsResult, Study, Texts
 from ezclip.studies.host import Host
-from ezclip.types import Document
+from ezclip.types import WITHIN_PAIRS, Document
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -237,7 +237,7 @@ class RealityCheck(ModelsResult[CheckReality]):
         }
         title = "Clips whose own direction outscores the opposite one"
         chance = (0.5, "chance")
-        chart = charts.grouped(groups, bars, title=title, axis_label="within pairs, %", reference=chance)
+        chart = charts.grouped(groups, bars, title=title, axis_label=f"{WITHIN_PAIRS}, %", reference=chance)
         note = "95 % intervals by bootstrap over files; a model that is blind to order has 50 %."
         columns = ["model", "clips", "accuracy", "low", "high"]
         named = [[p.name, m, *c[2 * i : 2 * i + 2]] for i, p in enumerate(PAIRS) for m, c in self.classes.items()]

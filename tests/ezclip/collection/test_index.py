@@ -74,6 +74,16 @@ def test_whole_clips_have_their_length(predictor: Predictor, films: Path, tmp_pa
     assert rows[0]["start"] == 0 and rows[0]["end"] == rows[0]["length"] == pytest.approx(10 / 12, abs=0.01)
 
 
+def test_frames_are_kept_if_asked_for(predictor: Predictor, films: Path, tmp_path: Path) -> None:
+    finish(build(predictor, films, tmp_path / "i", frames=True))
+    held = load_file(tmp_path / "i" / "shard-00000.safetensors")
+    assert held["frames"].shape == (len(held["videos"]), 8, 128) and held["frames"].dtype == torch.half
+    mean = torch.nn.functional.normalize(held["frames"].float().mean(1), dim=-1)
+    torch.testing.assert_close(mean, held["videos"].float(), atol=2e-3, rtol=0)
+    with pytest.raises(ConfigError, match="another"):
+        finish(build(predictor, films, tmp_path / "i"))
+
+
 def test_a_manifest_and_damaged_files(predictor: Predictor, films: Path, tmp_path: Path) -> None:
     root = tmp_path / "videos"
     shutil.copytree(films, root)
@@ -158,6 +168,20 @@ def test_two_that_run_side_by_side_share_the_shards(
                 both[number] = None
     assert len(did[0] | did[1]) == 6 and not did[0] & did[1] and min(map(len, did)) >= 2
     assert content(tmp_path / "shared") == content(tmp_path / "alone")
+
+
+def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(
+    predictor: Predictor, films: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "i"
+    out.mkdir()
+    names = ("clips.parquet", "shard-00000.parquet", "shard-00002.safetensors")
+    left = [out / f".{name}.0123abcd.partial" for name in names]
+    others = out / ".shard-00001.claim.0123abcd.partial"  # the clock of another process
+    for path in (*left, others):
+        path.write_bytes(b"half")
+    finish(build(predictor, films, out, seconds=0, shard_size=5))
+    assert others.is_file() and not any(path.is_file() for path in left)
 
 
 def start(films: Path, out: Path) -> subprocess.Popen[bytes]:

@@ -64,9 +64,13 @@ def test_shards_hold_what_the_videos_hold_and_are_completed(
     kept, lost = (out / f"shard-0000{i}.safetensors" for i in (0, 1))
     content, when = lost.read_bytes(), kept.stat().st_mtime_ns
     lost.unlink()
+    left = [out / f".shard-00001.{kind}.0123abcd.partial" for kind in ("parquet", "safetensors")]
+    for path in left:
+        path.write_bytes(b"of a save that was killed")
     assert main(["evaluate", "--data", str(out)]) == 2
     assert "lacks shard-00001.safetensors" in capsys.readouterr().err
     run_json(capsys, *arguments)
+    assert not any(path.is_file() for path in left)
     assert lost.read_bytes() == content and kept.stat().st_mtime_ns == when
 
     assert main(["evaluate", "--data", str(out), "--model", "tabletop/base"]) == 2

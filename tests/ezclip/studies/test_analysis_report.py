@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from ezclip.cli import main
 from ezclip.explanation import faithfulness
 from ezclip.explanation.methods import MapSettings
+from ezclip.figures.overlay_video import BAND, SIDE
 from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import HOLD, Analysis, commands, save_maps, save_overlay
@@ -30,8 +32,15 @@ def test_maps_and_overlay(analysis: Analysis, tmp_path: Path) -> None:
     with np.load(save_maps(tmp_path / "maps.npz", analysis)) as arrays:
         assert arrays["heat"].shape[:2] == (2, 8) and list(arrays["models"]) == ["tabletop/base", "tabletop/ezclip"]
         assert arrays["prompts"].shape == (4, 8, 8)
-    shown = read_clip(save_overlay(tmp_path / "o.mp4", analysis), lambda n: [0, n - 1])
-    assert shown.images.shape[1:] == (224, 3 * 224, 3) and shown.total == 8 * HOLD
+    still = replace(analysis, clip=replace(analysis.clip, images=analysis.clip.images[:1].repeat(8, axis=0)))
+    shown = read_clip(save_overlay(tmp_path / "o.mp4", still), lambda n: [0, n - 1])
+    assert shown.images.shape[1:] == (SIDE + 2 * BAND, 3 * SIDE, 3) and shown.total == 8 * HOLD
+    first, last = shown.images.astype(int)
+    above, below = first[:BAND], first[-BAND:]
+    assert all(above[:, i * SIDE : (i + 1) * SIDE].max() > 200 for i in range(3)), "a title above each panel"
+    assert below[:, 60:].max() > 200, "the colour scale"
+    assert np.abs(above - last[:BAND]).max() < 40, "the names stay"
+    assert np.abs(below - last[-BAND:])[:, :60].max() > 100, "the time is another one"
 
 
 @pytest.mark.slow

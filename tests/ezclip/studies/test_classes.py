@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ezclip.checkpoints.cards import measured, shipped_report, shipped_variants
 from ezclip.data.manifest import Row
@@ -12,7 +13,7 @@ from ezclip.data.tabletop.truth import find_masks
 from ezclip.errors import UserError
 from ezclip.evaluation.embed import INDEX
 from ezclip.evaluation.evidence import MEANING
-from ezclip.evaluation.run import evaluate, read_predictions
+from ezclip.evaluation.run import Evaluation, evaluate, read_predictions
 from ezclip.evaluation.shipped import draw_test_clip, shipped_evaluations
 from ezclip.evaluation.summary import class_accuracies
 from ezclip.progress import finish
@@ -85,6 +86,29 @@ def test_a_shipped_test_clip_can_be_drawn_again(host: Host, tmp_path: Path) -> N
     for bad in (Row(Path("x/1.mp4"), "waving"), Row(Path("x/y.mp4"), row.label)):
         with pytest.raises(UserError, match="Tabletop Motion"):
             draw_test_clip(bad, tmp_path)
+
+
+def test_evidence_is_printed_and_reported() -> None:
+    rows = [Row(Path(f"{label}/{i}.mp4"), label) for i in range(2) for label in ("a", "b")]
+    found = [Evaluation(name, ["a", "b"], rows, torch.eye(2).repeat(2, 1)) for name in ("base", "ezclip")]
+    tops = {"base": (1.0, 1.0, 0.5), "ezclip": (0.9, 0.2, 0.6)}
+    orders = {
+        name: {"as it is": {"top1": plain}, "reversed": {"top1": turned}}
+        | {kind: {"top1": other} for kind in ("frozen", "shuffled")}
+        for name, (plain, turned, other) in tops.items()
+    }
+    study = ClassStudy(Evaluate("x"), [], found, orders=orders)
+    told = study.text()
+    assert "Evidence under base, then ezclip" in told
+    # kappa and tau: none for base, whose frozen accuracy is at the chance of 1/2; 0.9 / 0.6 - 1
+    for name, shown in (("multi_frame_gain", "undefined      0.500"), ("reverse_drop", "0.000      0.700")):
+        (line,) = (line for line in told.splitlines() if f"  {name.replace('_', ' ')}: " in line)
+        assert shown in line and all(text in line for text in MEANING[name])
+    assert "frame order sensitivity: " in told
+    (table,) = (part for part in study.report().parts if part.name == "evidence")
+    assert table.columns == ["measure", "base", "ezclip", "meaning", "reference"]
+    assert ["reverse drop", 0.0, pytest.approx(0.7), *MEANING["reverse_drop"]] in table.rows
+    assert "Evidence" not in ClassStudy(None, [], found).text()
 
 
 @pytest.mark.slow

@@ -1,10 +1,13 @@
 """Maps to files."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ezclip.explanation.shapley import FrameValues, Shapley
 from ezclip.progress import finish
 from ezclip.studies.explain import Explain
 from ezclip.studies.host import Host
@@ -27,6 +30,24 @@ def test_a_new_label_joins_the_class_names(host: Host, movie: Path) -> None:
     found = finish(Explain(str(movie), label="juggling", baseline="", method="last-layer").run(host))
     assert found.as_json()["label"] == "juggling" and len(found.analysis.names) == 32
     assert found.as_json()["baseline"] is None and found.as_json()["influence"] is None
+
+
+def test_everything_requested_is_printed_and_written(host: Host, movie: Path, tmp_path: Path) -> None:
+    asked = Explain(str(movie), "moving something up, moving something down", baseline="", words=True, tokens=True)
+    found = finish(asked.run(host))
+    game = Shapley(np.array([0.2, -0.1]), np.array([0.05, 0.05]), 0.1)
+    values = {found.analysis.model.name: FrameValues(game, None, ["a", "b"], "a")}
+    found = replace(found, study=found.study.but(faithfulness=True), shapley=values)
+    files, told = found.write(tmp_path), found.text()
+    assert {"proof", "words", "shapley", "tokens"} <= set(files) and all(path.is_file() for path in files.values())
+    first = json.loads(files["shapley.json"].read_text())[0]
+    assert (first["readout"], first["± 95 %"], first["removal"]) == (0.2, 0.05, None)
+    words = [row["word"] for row in json.loads(files["words.json"].read_text())]
+    assert " ".join(words) == found.analysis.target
+    assert told.startswith(found.analysis.verdict)
+    assert all(f"{table.title}:" in told for table in found.tables) and all(f"  {word}  " in told for word in words)
+    names = [part.name for part in found.report().parts]
+    assert names.count("words") == names.count("proof") == 1 and {"shapley", "tokens"} <= set(names)
 
 
 @pytest.mark.slow

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from ezclip.config import PretrainConfig
+from ezclip.errors import ConfigError
 from ezclip.model.backbone import build_backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.temporal_prompt import TemporalPrompt
@@ -95,11 +97,35 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     steps = pretrain(config("cut"))
     while "step 5 " not in next(steps).doing:
         pass
+    with pytest.raises(ConfigError, match="Another process trains into cut"):
+        next(pretrain(config("cut")))
     steps.close()
     assert (tmp_path / "cut" / STATE).is_file()
+    (tmp_path / "cut" / f".{STATE}.0123abcd.partial").write_bytes(b"of a save that was killed")
     finish(pretrain(config("cut"), resume=True))
     one, two = ((tmp_path / name / "backbone.safetensors").read_bytes() for name in ("whole", "cut"))
     assert one == two
-    assert sorted(p.name for p in (tmp_path / "cut").iterdir()) == [
+    assert sorted(p.name for p in (tmp_path / "cut").iterdir() if p.name != ".lock") == [
         "backbone.safetensors", "metrics.jsonl", "pretrain.json",
     ]  # fmt: skip
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_state_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = Accelerator.clip_grad_norm_
+
+    def poisoned(self: Accelerator, parameters: list[torch.nn.Parameter], most: float) -> torch.Tensor | None:
+        grad = next(p.grad for p in parameters if p.grad is not None)
+        if len(norms) == 4:
+            grad.view(-1)[0] = torch.nan
+        norms.append(clip(self, parameters, most))
+        return norms[-1]
+
+    norms: list[torch.Tensor | None] = []
+    monkeypatch.setattr(Accelerator, "clip_grad_norm_", poisoned)
+    options = {"stills": 24, "test_stills": 4, "steps": 8, "batch_size": 8, "save_every": 2}
+    with pytest.raises(ConfigError, match="The gradient is not finite at step 5"):
+        finish(pretrain(PretrainConfig(out=str(tmp_path), sizes=TINY, **options)))  # type: ignore[arg-type]
+    state = torch.load(tmp_path / STATE, weights_only=True)
+    assert state["step"] == 4 and all(value.isfinite().all() for value in state["trained"].values())
