@@ -49,7 +49,7 @@ class PretrainConfig:
     stills: Positive = 48_000  # number of stills drawn; steps * batch_size of them are seen, with repeats
     surfaces: Annotated[float, Field(ge=0, le=1)] = 0.0  # share of the stills over surfaces; needs ``pairs``
     # Share of the steps with pairs of views, see ezclip.training.views, in the first 70 % of the run; a third of it
-    # afterwards, so that captions come last. 0 trains on captions alone.
+    # afterwards, so that captions come last; ``compile`` has no effect then. 0 trains on captions alone.
     pairs: Annotated[float, Field(ge=0, le=1)] = 0.0
     test_stills: Positive = 2000  # others, on which the zero-shot accuracies are measured
     steps: Positive = 950
