@@ -23,6 +23,7 @@ from ezclip.types import Document
 
 VIT_B16 = ("ViT-B-16", "ViT-B-16-quickgelu")
 HIGH = 30.0  # norm of an outlier of these
+GROWTH = 1.25  # how much larger the largest ratio must be without prompts, where no threshold is known
 PLACES = 16  # most that are listed in a layer
 
 
@@ -84,14 +85,15 @@ class Tokens:
     def register(self) -> bool | None:
         """Whether the prompt of a layer has more than an even share, and patches without prompts more outliers.
 
-        Outliers are counted where a threshold is known, otherwise the largest ratio to the median is compared. None
-        for a model without prompts.
+        Outliers are counted where a threshold is known, otherwise the largest ratio to the median must grow by a quarter
+        without prompts. None for a model without prompts.
         """
         prompted = [p for p in self.prompts if p is not None]
         if not prompted:
             return None
         with_, without = ([_outliers(one) for one in found] for found in (self.layers, [p.without for p in prompted]))
-        return any(p.attention > p.even for p in prompted) and max(without) > max(with_)
+        factor = 1 if self.layers[0].high is not None else GROWTH
+        return any(p.attention > p.even for p in prompted) and max(without) > factor * max(with_)
 
     def as_json(self) -> Document:
         """Plain values."""

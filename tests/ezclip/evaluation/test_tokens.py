@@ -30,6 +30,8 @@ def test_when_the_prompt_is_a_register() -> None:
     assert Tokens([plain], [Prompt(0.3, 0.2, more)]).register is True
     assert Tokens([plain], [Prompt(0.1, 0.2, more)]).register is False, "less than an even share of the attention"
     assert Tokens([more], [Prompt(0.3, 0.2, plain)]).register is False, "without it, norms are smaller"
+    like = layer(torch.tensor([[1.0, 1, 1, 2.3]]), None)
+    assert Tokens([plain], [Prompt(0.3, 0.2, like)]).register is False, "hardly more without it"
     assert Tokens([plain], [None]).register is None
     counted = replace(plain, high=0), replace(more, high=0)
     assert Tokens([counted[0]], [Prompt(0.3, 0.2, counted[1])]).register is False, "nothing is above the threshold"
