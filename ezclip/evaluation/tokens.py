@@ -85,8 +85,8 @@ class Tokens:
     def register(self) -> bool | None:
         """Whether the prompt of a layer has more than an even share, and patches without prompts more outliers.
 
-        Outliers are counted where a threshold is known, otherwise the largest ratio to the median must grow by a quarter
-        without prompts. None for a model without prompts.
+        Outliers are counted where a threshold is known, otherwise the largest ratio to the median must grow by a
+        quarter without prompts. None for a model without prompts.
         """
         prompted = [p for p in self.prompts if p is not None]
         if not prompted:
