@@ -23,7 +23,7 @@ from ezclip.progress import Progress, Steps
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Baseline, Labels, Model, ModelsResult, Sentences, Study, Texts
 from ezclip.studies.host import Host
-from ezclip.studies.predict import caveat_lines, rankings_table
+from ezclip.studies.predict import rankings_table
 from ezclip.studies.stage.document import caveat
 from ezclip.types import Clip, Document, Prediction
 from ezclip.video.pictures import PICTURE_SUFFIXES, shrunk
@@ -116,8 +116,8 @@ class LiveScores(ModelsResult[ScoreLive]):
         return {"seconds": self.seconds, "models": models}
 
     def text(self) -> str:
-        """A line for each model; where its answers are guesses, why, and no scores."""
-        lines = caveat_lines(self.caveat)
+        """A line for each model, every few seconds; where its answers are guesses, without scores."""
+        lines = []
         for name, ranked in self.predictions.items():
             labels = ", ".join(p.label if self.caveat else f"{p.label} {p.score:.0%}" for p in ranked)
             lines.append(f"{self.seconds:8.1f} s  {name}  {'guess: ' if self.caveat else ''}{labels}")

@@ -82,7 +82,7 @@ def test_a_planted_clip_is_found_among_500(open_page: Opener, index: Path, tmp_p
     expect(page.locator("#moments section").first).to_contain_text("Cluster 1: 1", timeout=15_000)
     cards.nth(1).get_by_text("like this").click()
     expect(page.locator("#moments b").first).to_contain_text("like", timeout=15_000)
-    expect(cards.filter(has_text="up")).to_have_count(0)
+    expect(cards.filter(has_text="up")).to_have_count(0, timeout=30_000)
     (tmp_path / "new").mkdir()
     write_video(tmp_path / "new" / "a.mp4")
     page.locator("#place textarea, #place input").first.fill(str(tmp_path / "new"))

@@ -101,7 +101,7 @@ def test_the_newest_frames_alone_are_kept(host: Host) -> None:
     study = ScoreLive(labels="a, b")
     found = study.score(host, live)
     assert set(found.predictions) == {"tabletop/base", "tabletop/ezclip"}
-    assert found.text().startswith("These are guesses") and found.report().lead.startswith(found.caveat)
+    assert found.caveat.startswith("These are guesses") and found.report().lead.startswith(found.caveat)
     assert found.text().count("guess: ") == 2 and "%" not in found.text()
     drawn = ScoreLive((str(SAMPLES[0]),)).score(host, live)
     assert drawn.caveat == "" and "guess" not in drawn.text() and drawn.text().count("%") == 2 * 31
