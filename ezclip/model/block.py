@@ -19,7 +19,7 @@ class Block(nn.Module):
     is cut off, then adapter, then MLP with its residual. Text (Eq. 11-13) is the same without the prompt.
 
     Args:
-        clip_block: open_clip's ``ResidualAttentionBlock``; its modules are shared, not copied.
+        clip_block: open_clip's ``ResidualAttentionBlock``; its parameters are shared, not copied.
         adapter: an ``Adapter``, or ``nn.Identity`` for plain CLIP.
         prompt: a ``TemporalPrompt``, or what else appends a token to each frame; None where the block has none.
         mix: the product of attention, causal for text.

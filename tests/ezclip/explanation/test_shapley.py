@@ -109,3 +109,10 @@ def test_long_clips_have_intervals(backbone: Backbone) -> None:
     assert long.removal is long.readout and (long.readout.margin > 0).all()
     assert np.abs(long.readout.values - true.values).max() < long.readout.margin.max()
     assert long.readout.values.sum() == pytest.approx(long.readout.total, abs=1e-6)
+
+
+def test_a_step_from_nothing_is_shared_evenly_by_hand() -> None:
+    """v = 1 for every set but the empty one: each of 12 frames is first in one order of twelve."""
+    found = sampled(lambda sets: np.stack([sets.any(axis=1), (~sets).any(axis=1)], axis=1).astype(float), 12)
+    np.testing.assert_allclose(found.values, np.full(12, 1 / 12), atol=1e-12)
+    assert found.margin is not None and (found.margin < 1e-12).all() and found.total == 1.0
