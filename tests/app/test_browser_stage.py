@@ -156,7 +156,7 @@ def test_wipe_and_difference(open_page: Opener) -> None:
     page.get_by_text("Colours and speed").click()
     limit, apart = (stage(page, f"stage.state.{name}.toPrecision(2)") for name in ("limit", "apart"))
     scale = page.locator("#stage .ezs-scale")
-    expect(scale).to_have_text(f"0{limit} × uniform, one scale for all modelsdifference −{apart}+{apart}")
+    expect(scale).to_have_text(f"0{limit} × uniform, one scale for all models; difference −{apart}+{apart}")
     assert limit != apart
     page.get_by_role("button", name="Wipe").click()
     expect(page.locator("#stage figure[data-panel=wipe] canvas")).to_have_count(1)

@@ -193,7 +193,7 @@ function ezStage(root, hooks = {}) {
     const apart = state.apart.toPrecision(2);
     scale.replaceChildren(make("span", {}, "0"), ramp(stops),
       make("span", {}, `${state.limit.toPrecision(2)} ${doc.unit}, one scale for all models`),
-      ...(panels.querySelector("[data-panel=difference]") ? [make("span", {}, `difference −${apart}`),
+      ...(panels.querySelector("[data-panel=difference]") ? [make("span", {}, `; difference −${apart}`),
         ramp(`rgb(${LESS}), transparent, rgb(${MORE})`), make("span", {}, `+${apart}`)] : []));
   }
 
