@@ -36,7 +36,7 @@ from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import claimed
 from ezclip.training.step import gather
-from ezclip.training.views import WEIGHTS, WithHeads, auxiliary, crops, cut, draw_pairs
+from ezclip.training.views import WEIGHTS, WithHeads, auxiliary, crops, cut, draw_pairs, look_by_place
 from ezclip.types import Document, stored_size
 from ezclip.video.transforms import resize_short_side, to_device, view
 
@@ -94,6 +94,8 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
     compile_vision(model, config.compile)
     for parameter in model.parameters():
         parameter.requires_grad_()
+    if config.pairs:
+        look_by_place(model)
     trained = WithHeads(model)
     parameters = [*(trained if config.pairs else model).parameters()]
     optimiser = adamw(

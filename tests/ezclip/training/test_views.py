@@ -10,11 +10,23 @@ from accelerate import Accelerator
 from ezclip.config import PretrainConfig
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import build_backbone
+from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import finish
+from ezclip.training.grow import grow
 from ezclip.training.pretrain import STATE, architecture, pretrain
-from ezclip.training.views import Carry, WithHeads, crops, cut, displacement, draw_pairs, paste, thumbnails
+from ezclip.training.views import (
+    Carry,
+    WithHeads,
+    crops,
+    cut,
+    displacement,
+    draw_pairs,
+    look_by_place,
+    paste,
+    thumbnails,
+)
 
 TINY = {"image_size": 16, "patch_size": 8, "width": 64, "layers": 2, "text_width": 64, "text_layers": 1, "embed_dim": 8}
 
@@ -84,7 +96,43 @@ def test_each_view_carries_the_others_mean() -> None:
     alone, together = found
     assert torch.equal(alone[0][0], alone[1][0]) and not torch.equal(together[0][0], together[1][0])
     assert torch.equal(together[0][[1, 3]], together[1][[1, 3]])
-    assert thumbnails(pixels).shape == (4, 112)
+
+
+def test_thumbnails_hold_the_lowest_frequencies_each_with_variance_one() -> None:
+    """Of waves of one frequency only its own coefficient differs between pictures; in colour, that of its contrast."""
+    at = (torch.arange(32) + 0.5) / 32
+    heights = torch.tensor([-1.0, -0.5, 0.5, 1.0])
+    left_right = heights[:, None, None, None] * torch.cos(torch.pi * at).expand(4, 3, 32, 32)
+    found = thumbnails(left_right)
+    assert found.shape == (4, 27)
+    assert found[:, 1] == pytest.approx((heights / heights.std()).numpy(), abs=1e-4)  # u = 0, v = 1 of brightness
+    red = left_right.transpose(-1, -2) * torch.tensor([1.0, 0, 0])[:, None, None]
+    own = thumbnails(red)[:, 15:21]  # red against green: u + v up to 2
+    assert own[:, 3] == pytest.approx((heights / heights.std()).numpy(), abs=1e-4)  # u = 1, v = 0
+
+
+def test_added_blocks_look_at_one_half_each() -> None:
+    """A head that looks to one side gives most of its attention to the left half, whatever the picture shows."""
+    sizes = TINY | {"layers": 8, "width": 128}
+    before = PretrainConfig(out="", sizes=sizes | {"layers": 4, "image_size": 64})  # type: ignore[arg-type]
+    after = PretrainConfig(out="", sizes=sizes | {"image_size": 64})  # type: ignore[arg-type]
+    start = build_backbone("tiny", architecture(before))
+    model = build_ezclip(grow(start, "grown", architecture(after)), "clip", num_frames=1)
+    kept = model.vision.blocks[0].attn.in_proj_weight.clone()
+    look_by_place(model)
+    assert torch.equal(kept, model.vision.blocks[0].attn.in_proj_weight)
+    x = model.vision.ln_pre(model.vision.embed(torch.randn(16, 3, 64, 64)))
+    halves = []
+    for number in (1, 3):
+        block = model.vision.blocks[number]
+        assert isinstance(block, Block)
+        tokens = block.ln_1(x)
+        _, attended = block.attn(tokens, tokens, tokens, average_attn_weights=False)  # (16, heads, 65, 65)
+        grid = attended[..., 1:].mean(dim=(0, 2)).unflatten(-1, (8, 8))
+        halves += [(g / g.sum()) for g in grid]
+    right, left, lower, upper = halves
+    assert left[:, :4].sum() > 0.7 and right[:, 4:].sum() > 0.7 and upper[:4].sum() > 0.7 and lower[4:].sum() > 0.7
+    assert left[:4].sum() == pytest.approx(0.5, abs=0.1)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
