@@ -40,19 +40,19 @@ def look_by_place(model: EZCLIP) -> None:
     The positions of the shipped CLIP hardly tell left from right, and its frame means carry no horizontal contrast at
     all. It does not develop by itself: brightness times place is a product, whose gradient is near 0 at the start. So
     positions get ramps along x and y, each in a random direction, and each head of an added block attends along one of
-    them at first, whatever it sees.
+    them at first, whatever it sees. Without added blocks nothing changes.
     """
+    attentions = [block.attn for block in model.vision.blocks if isinstance(block, Block)]
+    added = [attention for attention in attentions if not attention.out_proj.weight.any()]
+    if not added:
+        return
     positions = model.vision.positional_embedding
     side, D = round((len(positions) - 1) ** 0.5), positions.shape[-1]
     ramp, directions = torch.linspace(-1, 1, side), torch.linalg.qr(torch.randn(D, 2)).Q.T
     ramps = ramp[None, :, None] * directions[0] + ramp[:, None, None] * directions[1]
     positions[1:] += RAMP * ramps.flatten(0, 1)
     ways = cycle([directions[0], -directions[0], directions[1], -directions[1]])
-    for block in model.vision.blocks:
-        attention = block.attn
-        assert isinstance(attention, nn.MultiheadAttention)
-        if attention.out_proj.weight.any():
-            continue
+    for attention in added:
         nn.init.normal_(attention.out_proj.weight, std=0.02)
         query, key, _ = attention.in_proj_weight.view(3, attention.num_heads, -1, D)
         query *= 0.5
