@@ -113,10 +113,31 @@ def paste(views: Tensor, canvases: Tensor, squares: np.ndarray, textures: np.nda
     return (alpha * shapes + (1 - alpha) * views).round().to(torch.uint8)
 
 
+def varied(canvases: Tensor, rng: np.random.Generator) -> Tensor:
+    """Scenes mirrored, turned and in other colours, uint8 (n, 3, C, C); for those whose captions are not read.
+
+    Each is one of the eight mirrored and turned versions, its channels are mixed at random, and its contrast, its
+    brightness and their sign change. Displacements read on them depend less on how the scenes were drawn.
+    """
+    n = len(canvases)
+    ways, turned = torch.from_numpy(rng.integers(8, size=n)), torch.empty_like(canvases)
+    for way in range(8):
+        some = canvases[ways == way].rot90(way % 4, (2, 3))
+        turned[ways == way] = some.flip(3) if way >= 4 else some
+    order = rng.random((n, 3)).argsort(axis=1)
+    mix = 0.5 * np.eye(3)[order] + 0.5 * rng.dirichlet(np.full(3, 0.5), (n, 3))
+    contrast = rng.uniform(0.4, 1.4, (n, 1, 1, 1)) * rng.choice([1, 1, -1], (n, 1, 1, 1))
+    brightness = rng.uniform(70, 185, (n, 1, 1, 1))
+    mixed = torch.einsum("nij,njhw->nihw", torch.from_numpy(mix).float(), turned.float())
+    mixed -= mixed.mean(dim=(1, 2, 3), keepdim=True)
+    return (mixed * torch.from_numpy(contrast).float() + torch.from_numpy(brightness).float()).clamp(0, 255).byte()
+
+
 def draw_pairs(canvases: Tensor, windows: np.ndarray, size: int, rng: np.random.Generator) -> Pairs:
     """Two views of each scene; in every other scene the camera moves, in the rest a pasted shape does.
 
-    The first view is a crop of the scene's window in the first half of the scenes, and any square in the others.
+    The first view is a crop of the scene's window in the first half of the scenes, and any square of ``varied`` scenes
+    in the others.
 
     Args:
         canvases: uint8 (n, 3, C, C).
@@ -126,6 +147,7 @@ def draw_pairs(canvases: Tensor, windows: np.ndarray, size: int, rng: np.random.
     """
     n, C = len(windows), canvases.shape[-1]
     anywhere = np.arange(n) >= n // 2
+    canvases = torch.cat([canvases[: n // 2], varied(canvases[n // 2 :], rng)])
     sides = rng.uniform(0.3, 0.7, (n, 1)) * C
     free = np.hstack([sides / 2 + rng.random((n, 2)) * (C - sides), sides])
     first = np.where(anywhere[:, None], free, crops(windows, rng))

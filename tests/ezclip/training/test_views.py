@@ -26,6 +26,7 @@ from ezclip.training.views import (
     look_by_place,
     paste,
     thumbnails,
+    varied,
 )
 
 TINY = {"image_size": 16, "patch_size": 8, "width": 64, "layers": 2, "text_width": 64, "text_layers": 1, "embed_dim": 8}
@@ -74,6 +75,21 @@ def test_pairs_show_what_they_say() -> None:
     squares = crops(windows, np.random.default_rng(3))
     assert squares[:, 2] == pytest.approx(87.5)
     assert np.abs(squares[:, :2] - 80).max() <= 6.25
+
+
+def test_scenes_are_turned_mirrored_and_recoloured_one_by_one() -> None:
+    """Of a scene with one bright corner all eight versions appear, that is four corners; some become negatives."""
+    scenes = torch.zeros(64, 3, 20, 20, dtype=torch.uint8)
+    scenes[..., :10, :10] = 200
+    seen = varied(scenes, np.random.default_rng(0)).float()
+    assert seen.shape == scenes.shape
+    quarters = seen.mean(dim=1).unflatten(1, (2, 10)).unflatten(3, (2, 10)).mean(dim=(2, 4)).flatten(1)  # (64, 4)
+    odd = (quarters - quarters.median(dim=1, keepdim=True).values).abs().argmax(dim=1)
+    assert set(odd.tolist()) == {0, 1, 2, 3}
+    darker = quarters.gather(1, odd[:, None])[:, 0] < quarters.median(dim=1).values
+    assert 10 <= int(darker.sum()) <= 32  # a third is expected
+    means = seen.mean(dim=(1, 2, 3))
+    assert means.min() > 60 and means.max() < 195 and means.std() > 20
 
 
 def test_each_view_carries_the_others_mean() -> None:
