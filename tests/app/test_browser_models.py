@@ -77,7 +77,7 @@ def test_a_failure_stands_beside_the_drop_zone(open_page: Opener, hosts: StandIn
     hosts.status = 403
     page = open_page("?tab=models", viewport={"width": 393, "height": 851})
     page.get_by_role("button", name=f"Get {OFFICIAL.title}", exact=True).click()
-    expect(page.locator("#offers .ez-warning")).to_contain_text("daily limit", timeout=6_000)
+    expect(page.locator("#offers .ez-warning")).to_contain_text("daily limit", timeout=5_000)
     assert fits(page) and not page.evaluate(FAINT)
     page.get_by_text("Use a file that you downloaded").click()
     page.locator("#offer-of-file input").click()
