@@ -1,7 +1,6 @@
 """Fetching models from a stand-in of all three hosts: resumed, cancelled, refused in sentences, loaded afterwards."""
 
 import hashlib
-import json
 import re
 import shutil
 import socket
@@ -12,11 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import pytest
 from filelock import FileLock
 from huggingface_hub import constants
-from safetensors.torch import save_file
 
 from ezclip.checkpoints import download
 from ezclip.checkpoints import fetch as fetching
@@ -26,13 +23,12 @@ from ezclip.checkpoints.gallery import Offer, find_offer
 from ezclip.checkpoints.load import load_model
 from ezclip.errors import CheckpointError
 from ezclip.files import PARTIAL
-from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.progress import Watch, finish
 from tests.conftest import FIXTURES, TINY
 from tests.ezclip.checkpoints.test_mote import written
-from tests.hosts import COMMIT, CONFIRM, LOGIN, OTHER, QUOTA, StandIn, stand_in
+from tests.hosts import COMMIT, CONFIRM, LOGIN, OTHER, QUOTA, WEIGHTS, StandIn, stand_in
+from tests.hosts import tiny_clip as make_tiny_clip
 
-WEIGHTS = "open_clip_model.safetensors"
 OFFICIAL = find_offer("official/zero-shot")
 HUB = replace(find_offer("clip:ViT-B-32-256/datacomp_s34b_b86k"), name="clip:tiny/standin", address="org/tiny", mb=None)
 GITHUB = replace(find_offer("mote/MoTE_B16"), base="")
@@ -72,16 +68,9 @@ def ranges(server: StandIn) -> list[str]:
 
 
 @pytest.fixture
-def tiny_clip(here: Path, backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> bytes:
+def tiny_clip(here: Path, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """Weights of a small open_clip model under a tag of open_clip's."""
-    (here / "tiny.json").write_text(json.dumps(TINY))
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
-    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS))
-    open_clip.add_model_config(here / "tiny.json")
-    tag = {"standin": {"hf_hub": "org/tiny/", "quick_gelu": True}}
-    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, "tiny", tag)
-    save_file(build_backbone("other", TINY).clip.state_dict(), here / WEIGHTS)
-    return (here / WEIGHTS).read_bytes()
+    return make_tiny_clip(here, monkeypatch)
 
 
 def test_a_model_of_the_hub_loads_by_its_tag_without_a_network(
