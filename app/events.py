@@ -83,18 +83,21 @@ def start(
         **options: further ones of the event.
     """
 
-    def run(*values: Any) -> Iterator[list[Any]]:
+    def values_of(given: list[Any]) -> Any:
+        return given if len(outputs) > 1 else given[0]  # Gradio takes a list for the value of a single output
+
+    def run(*values: Any) -> Iterator[Any]:
         waiting = [gr.skip() for _ in outputs[1:]]
         try:
             watch = Watch(with_time_left(work(*values)))
             for step in watch:
-                yield [html.progress(step), *waiting] if step.partial is None else show(step.partial)
+                yield values_of([html.progress(step), *waiting] if step.partial is None else show(step.partial))
             first, *others = show(light(watch.result))
             result = watch.result[0] if isinstance(watch.result, tuple) else watch.result
-            yield [html.source(result) + first, *others]
+            yield values_of([html.source(result) + first, *others])
         except Exception as error:
             found = as_user_error(error)
-            yield [html.empty(str(found)), *waiting]
+            yield values_of([html.empty(str(found)), *waiting])
             raise _toast(found) from error
 
     return begin(on_gpu(run, LONG), inputs, outputs, **MODEL, **options)

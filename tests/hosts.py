@@ -1,6 +1,7 @@
 """A stand-in of the Hub, GitHub and Google Drive on this machine, with a second port from which the content comes."""
 
 import hashlib
+import json
 import re
 import socket
 import threading
@@ -11,6 +12,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import open_clip
+import pytest
+from safetensors.torch import save_file
+
 from ezclip.checkpoints.catalog import BACKBONE
 from ezclip.checkpoints.convert import export_official
 from ezclip.checkpoints.download import Hosts
@@ -19,6 +24,7 @@ from ezclip.model.backbone import build_backbone
 from tests.conftest import TINY, make_model
 
 COMMIT = "1" * 40
+WEIGHTS = "open_clip_model.safetensors"
 LOGIN = '<html><form action="https://accounts.google.com/ServiceLogin"><input type="email"></form></html>'
 QUOTA = '<html><p class="uc-error-subcaption">Too many users have viewed or downloaded this file recently.</p></html>'
 OTHER = "<html>Something new</html>"
@@ -33,6 +39,18 @@ def official_file(folder: Path) -> bytes:
     save_model(make_model(backbone, "ezclip"), backbone, folder / "made", summary={})
     export_official(folder / "made", folder / "made.pt")
     return (folder / "made.pt").read_bytes()
+
+
+def tiny_clip(folder: Path, patch: pytest.MonkeyPatch) -> bytes:
+    """Weights of a small open_clip model, ``WEIGHTS`` in the folder, which open_clip then knows as tiny/standin."""
+    (folder / "tiny.json").write_text(json.dumps(TINY))
+    patch.setattr(open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS))
+    patch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", list(open_clip.factory._MODEL_CONFIG_PATHS))
+    open_clip.add_model_config(folder / "tiny.json")
+    tag = {"standin": {"hf_hub": "org/tiny/", "quick_gelu": True}}
+    patch.setitem(open_clip.pretrained._PRETRAINED, "tiny", tag)
+    save_file(build_backbone("other", TINY).clip.state_dict(), folder / WEIGHTS)
+    return (folder / WEIGHTS).read_bytes()
 
 
 class StandIn(ThreadingHTTPServer):

@@ -92,30 +92,32 @@ def index_of(place: str) -> Path:
     Raises:
         UserError: there is nothing.
     """
-    from ezclip.collection.layout import ABOUT
+    from ezclip.collection.layout import by_model
 
     if not place.strip():
         raise UserError("No folder yet: type the path of a folder of videos, or of an index, on this machine.")
     path = Path(place.strip()).expanduser().absolute()
     if not path.exists():
         raise UserError(f"There is no folder {path.name} on this machine; check the path.")
-    return path if (path / ABOUT).is_file() else path.with_name(f"{path.name}.index")
+    return path if by_model(path) else path.with_name(f"{path.name}.index")
 
 
-def made_index(place: str) -> str:
-    """The index that a place stands for, which must be there; raises UserError."""
+def made_index(place: str, model: str) -> str:
+    """The index that a place stands for, of several that of the model, which must be there; raises UserError."""
+    from ezclip.collection.layout import index_with
+
     index = index_of(place)
     if not index.is_dir():
         raise UserError(f"{index.stem} has no index yet: press Index first.")
-    return str(index)
+    return str(index_with(index, model))
 
 
 def make_index(services: Services, place: str, model: str, seconds: float, step: float) -> Steps[Document]:
     """Make the index of a folder, or bring it up to date, with the model and windows that it has; see ``build``."""
     from ezclip.collection.index import build
-    from ezclip.collection.layout import ABOUT, read_about
+    from ezclip.collection.layout import ABOUT, place_for, read_about
 
-    out = index_of(place)
+    out = place_for(index_of(place), [model])[model]
     source = Path(place.strip()).expanduser().absolute()
     if (out / ABOUT).is_file():
         about = read_about(out)

@@ -86,15 +86,15 @@ def collection_tab(services: Services, controls: Controls) -> None:
     def make(place: str, seconds: float, step: float, model: str) -> Steps[Document]:
         return actions.make_index(services, place, model, seconds or 0, step or 0)
 
-    def search(place: str, text: str, opposite: str, like: str, *filters: Any) -> Steps[Shown]:
-        given = {"index": actions.made_index(place), "text": text, "opposite": opposite, "like": like}
+    def search(place: str, model: str, text: str, opposite: str, like: str, *filters: Any) -> Steps[Shown]:
+        given = {"index": actions.made_index(place, model), "text": text, "opposite": opposite, "like": like}
         named = {name: value for name, value in zip(_FILTERS, filters, strict=True) if value is not None}
         watch = Watch(services.run(build(Search, given | named)))
         yield from watch
         return actions.shown(watch.result)
 
-    def clustered(place: str, count: float, same: float) -> Steps[Shown]:
-        given = {"index": actions.made_index(place), "count": count, "duplicates": same}
+    def clustered(place: str, model: str, count: float, same: float) -> Steps[Shown]:
+        given = {"index": actions.made_index(place, model), "count": count, "duplicates": same}
         watch = Watch(services.run(build(Clusters, given)))
         yield from watch
         return actions.shown(watch.result)
@@ -124,11 +124,11 @@ def collection_tab(services: Services, controls: Controls) -> None:
 
     job = start(index.click, make, [place, seconds, step, controls.model], [status], _summary)
     stop(cancel, [job], status, STOPPED)
-    query, outputs = [place, text, opposite, like, *filters], [found, state, opened.box]
+    query, outputs = [place, controls.model, text, opposite, like, *filters], [found, state, opened.box]
     picked = found.input(guarded(liked), state, like, **INSTANT)
     begins = [find.click, text.submit, opposite.submit, like.submit, picked.success]
     jobs = [start(begin, search, query, outputs, show) for begin in begins]
-    jobs.append(start(group.click, clustered, [place, count, same], outputs, show))
+    jobs.append(start(group.click, clustered, [place, controls.model, count, same], outputs, show))
     stop(cancel, jobs, found)
     tag.click(guarded(tagged), [ticked, name, state], found, js=_TICKED, **PRIVATE)
     opened.open_on(found, choose, [state, *controls])

@@ -30,7 +30,7 @@ from ezclip.progress import Report
 SECONDS = 4.0  # that a host may be silent
 MARGIN = 1.05  # times the size of a file that must be free
 ZIP = b"PK\x03\x04"  # the first bytes of PyTorch's files
-_LOCK_SECONDS = 1.5 * SECONDS  # in which a cancelled download notices it
+_LOCK_SECONDS = SECONDS + 0.2  # in which a cancelled download notices it
 _PAUSE = 0.5  # seconds before a broken transfer is continued
 _HOPS = 5  # redirections inside the Hub
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -296,7 +296,7 @@ def _received(http: httpx.Client, remote: Remote, part: Path, report: Report, st
                         digest.update(chunk)
                         report(min(1.0, file.tell() / size) if size else 0.0)
             except httpx.ConnectError as error:
-                raise (_broken(file.tell(), size) if file.tell() else unreachable(remote.host)) from error
+                raise stopped(remote.host, file.tell(), size) from error
             except httpx.TimeoutException as error:
                 raise _broken(file.tell(), size) from error
             except httpx.HTTPError as error:
@@ -323,6 +323,11 @@ def _check_file(answer: httpx.Response, host: str) -> None:
     if answer.status_code != 200 or page:
         answer.read()
         raise _refused(host, answer)
+
+
+def stopped(host: str, came: int, size: int | None) -> CheckpointError:
+    """A host that cannot be reached any more, after ``came`` bytes."""
+    return _broken(came, size) if came else unreachable(host)
 
 
 def _broken(came: int, size: int | None) -> CheckpointError:

@@ -21,7 +21,7 @@ from ezclip.files import PARTIAL, sha256_of
 from ezclip.progress import Report, Steps, T, Watch, in_thread, within
 from ezclip.types import Document
 
-_ANSWER_SECONDS = 5.0  # for a host to answer, name server included
+_ANSWER_SECONDS = 4.5  # for a host to answer or to send more, name server included
 _CONVERTED = 0.52  # size of a converted folder over that of its .pt file: half precision, and the adapters
 _UNKNOWN_COMMIT = "0" * 40  # of a file that a browser downloaded
 _CONVERTING = 0.9  # share at which the conversion begins
@@ -88,7 +88,7 @@ def _fetched(offer: Offer, hosts: Hosts) -> Steps[Fetched]:
             share = size / max(sum(sizes), 1)
             if not place.is_file():
                 work = _transfer(http, remote, place, start)
-                steps = _megabytes(in_thread(work, "downloading"), size, kept(remote, place))
+                steps = _megabytes(_moving(in_thread(work, "downloading"), remote), size, kept(remote, place))
                 found = yield from within(steps, end * done, end * (done + share))
                 digest = digest or found
             if offer.host == "hub":
@@ -130,6 +130,19 @@ def _in_time(work: Callable[[], T], host: str) -> Steps[T]:
         if time.monotonic() - began > _ANSWER_SECONDS:
             watch.close()
             raise download.unreachable(host)
+        yield step
+    return watch.result
+
+
+def _moving(steps: Steps[T], remote: Remote) -> Steps[T]:
+    """Give up after ``_ANSWER_SECONDS`` without a byte: connecting may try many addresses, each for its own time."""
+    share, since, watch = 0.0, time.monotonic(), Watch(steps)
+    for step in watch:
+        if step.share != share:
+            share, since = step.share, time.monotonic()
+        elif remote.size and share < 1 and time.monotonic() - since > _ANSWER_SECONDS:
+            watch.close()
+            raise download.stopped(remote.host, int(share * remote.size), remote.size)
         yield step
     return watch.result
 

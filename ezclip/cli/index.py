@@ -14,7 +14,7 @@ from ezclip.checkpoints.catalog import DEFAULT, check_model_name
 from ezclip.cli._shared import check_out, print_json
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
-from ezclip.types import Keywords
+from ezclip.types import Document, Keywords
 from ezclip.video.sampling import SHORTEST
 
 LONGEST = 600.0
@@ -33,8 +33,8 @@ class Index:
     """Folder of videos, searched with its sub-folders, or a manifest (JSONL or Parquet)."""
     out: Path
     """Folder for the index."""
-    model: str = DEFAULT
-    """Name, folder or clip:ARCH/TAG."""
+    model: tuple[str, ...] = (DEFAULT,)
+    """Names, folders or clip:ARCH/TAG; with several, each gets an index in a sub-folder, and search --model chooses."""
     seconds: float = 2.0
     """Length of a window in seconds; 0 embeds each video as one clip."""
     step: float = 1.0
@@ -58,12 +58,27 @@ class Index:
         """Check, embed and print a summary; 0 even if videos could not be read."""
         if not self.source.exists():
             raise ConfigError(f"There is no folder or manifest {self.source.name}; check the path.")
-        check_model_name(self.model)
+        for name in self.model:
+            check_model_name(name)
         check_out(self.out)
         if self.seconds and not SHORTEST <= self.seconds <= LONGEST or not SHORTEST <= self.step <= LONGEST:
             raise ConfigError(f"--seconds and --step must be {SHORTEST} to {LONGEST:g}; --seconds may also be 0.")
         if self.shard_size < 1 or self.batch_size < 1 or self.workers < 0:
             raise ConfigError("--shard-size and --batch-size must be at least 1, --workers at least 0.")
+        from ezclip.collection.layout import place_for
+
+        made = [self._made(model, out) for model, out in place_for(self.out, list(dict.fromkeys(self.model))).items()]
+        if self.json:
+            print_json(made if len(made) > 1 else made[0])
+            return 0
+        for found in made:
+            print(f"{found['model']}: " if len(made) > 1 else "", end="")
+            print(f"{found['clips']} videos, {found['windows']} windows; {len(found['skipped'])} could not be read.")
+            for path, reason in found["skipped"].items():
+                print(f"  {path}: {reason}")
+        return 0
+
+    def _made(self, model: str, out: Path) -> Document:
         from ezclip.collection.index import build
         from ezclip.predictor import Predictor
 
@@ -73,14 +88,7 @@ class Index:
         if self.engine == "ray":
             from ezclip.collection.on_ray import on_ray
 
-            options["engine"] = on_ray(self.model, self.device, self.workers)
-        predictor = Predictor.load(self.model, device="cpu" if self.engine == "ray" else self.device)
+            options["engine"] = on_ray(model, self.device, self.workers)
+        predictor = Predictor.load(model, device="cpu" if self.engine == "ray" else self.device)
         with redirect_stdout(sys.stderr):  # Ray prints to it
-            found = on_terminal(build(predictor, self.source, self.out, **options))
-        if self.json:
-            print_json(found)
-            return 0
-        print(f"{found['clips']} videos, {found['windows']} windows; {len(found['skipped'])} could not be read.")
-        for path, reason in found["skipped"].items():
-            print(f"  {path}: {reason}")
-        return 0
+            return on_terminal(build(predictor, self.source, out, **options))

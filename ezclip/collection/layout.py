@@ -9,11 +9,14 @@ A folder of
 
 A clip keeps its shard while its size and mtime stay the same, so that finished shards never change; a changed clip gets
 a new one, and rows of the old one no longer count.
+
+Where an index was made with several models, index.json has the sub-folder of each, which is such a folder.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +24,7 @@ from pyarrow import dataset, parquet
 from pyarrow.compute import field
 
 from ezclip.errors import ConfigError
+from ezclip.files import write_json
 from ezclip.types import Document
 
 ABOUT, PLAN = "index.json", "clips.parquet"
@@ -50,6 +54,46 @@ def read_about(folder: Path) -> Document:
     if not (folder / ABOUT).is_file():
         raise ConfigError(f"{folder.name} is no index; make one with python -m ezclip index FOLDER --out INDEX.")
     return json.loads((folder / ABOUT).read_text("utf-8"))
+
+
+def by_model(folder: Path) -> dict[str, Path]:
+    """The index of each model that a folder holds: the folder itself, or its sub-folders; none where it is no index."""
+    if not (folder / ABOUT).is_file():
+        return {}
+    about = read_about(folder)
+    return {model: folder / name for model, name in about.get("models", {about.get("model"): "."}).items()}
+
+
+def place_for(folder: Path, models: list[str]) -> dict[str, Path]:
+    """Where the index of each model goes: in ``folder``, or in its sub-folders if these are, or are to be, several.
+
+    Raises:
+        ConfigError: ``folder`` is the index of one model.
+    """
+    there = by_model(folder)
+    if len(models) == 1 and (not there or folder in there.values()):
+        return {models[0]: folder}
+    if folder in there.values():
+        raise ConfigError(f"{folder.name} is the index of one model; choose another folder for several.")
+    names = {model: path.name for model, path in there.items()}
+    now = names | {model: names.get(model, re.sub(r"[^\w.-]+", "-", model)) for model in models}
+    if now != names:
+        write_json(folder / ABOUT, {"schema": 1, "models": now})
+    return {model: folder / now[model] for model in models}
+
+
+def index_with(folder: Path, model: str) -> Path:
+    """The index of a model in a folder; where that is the index of one model, it is this, whatever its name.
+
+    Raises:
+        ConfigError: there are several models, and this is none of them.
+    """
+    there = by_model(folder)
+    if not there or folder in there.values():
+        return folder
+    if model not in there:
+        raise ConfigError(f"{folder.name} is an index of several models; choose one of {', '.join(there)}.")
+    return there[model]
 
 
 def read_plan(folder: Path) -> pa.Table:

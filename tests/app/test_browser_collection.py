@@ -1,7 +1,12 @@
-"""The page's collections in a browser: one planted clip among 500 is found, played, opened and tagged."""
+"""The page's collections in a browser: one planted clip among 500 is found, played, opened and tagged; indexing."""
 
 import csv
+import re
+import time
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,8 +14,11 @@ import torch.nn.functional as F
 from playwright.sync_api import expect
 
 from app.services import Services
+from ezclip.collection import index as indexing
+from ezclip.collection import shards
 from ezclip.data.manifest import read_rows
 from ezclip.model.interface import video_embeddings
+from ezclip.types import Clip
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 from tests.app.pages import FAINT, Opener, fits
@@ -88,3 +96,38 @@ def test_a_planted_clip_is_found_among_500(open_page: Opener, index: Path, tmp_p
     page.locator("#place textarea, #place input").first.fill(str(tmp_path / "new"))
     page.locator("#index-run").click()
     expect(page.locator("#index-status")).to_contain_text("new.index: 1 videos, 1 windows", timeout=15_000)
+
+
+def test_indexing_shows_progress_is_cancelled_and_continued(
+    open_page: Opener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    films, out = tmp_path / "films", tmp_path / "films.index"
+    films.mkdir()
+    first = write_video(films / "00.mp4")
+    for i in range(1, 32):
+        (films / f"{i:02d}.mp4").symlink_to(first)
+    windows = shards._windows
+
+    def slow(*given: Any) -> Iterator[Clip]:
+        time.sleep(0.2)
+        yield from windows(*given)
+
+    monkeypatch.setattr(indexing, "build", partial(indexing.build, shard_size=4))
+    monkeypatch.setattr(shards, "_windows", slow)
+    page = open_page("?tab=collection")
+    status = page.locator("#index-status")
+    page.locator("#place textarea, #place input").first.fill(str(films))
+    page.locator("#index-run").click()
+    expect(status.locator(".ez-progress .ez-bar")).to_be_visible(timeout=15_000)
+    expect(status).to_contain_text(re.compile(r"shard \d, 8 of 8 left"), timeout=15_000)
+    expect(status).to_contain_text("shard 1", timeout=15_000)
+    page.locator("#index-cancel").click()
+    expect(status).to_contain_text("Cancelled. Finished shards are kept: press Index to go on.", timeout=5_000)
+    page.wait_for_timeout(1_000)  # longer than the work on a shard
+    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("shard-*.safetensors")}
+    assert 1 <= len(kept) < 8 and not list(out.glob("*.claim"))
+    monkeypatch.setattr(shards, "_windows", windows)
+    page.locator("#index-run").click()
+    expect(status).to_contain_text("films.index: 32 videos, 32 windows", timeout=30_000)
+    assert len(list(out.glob("shard-*.safetensors"))) == 8
+    assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept

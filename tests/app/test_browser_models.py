@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -11,14 +12,18 @@ from playwright.sync_api import expect
 
 from app.services import Services
 from docs.make_screenshots import open_tab
+from ezclip.checkpoints import gallery
 from ezclip.checkpoints.gallery import SUGGESTED, find_offer
 from tests.app.pages import FAINT, Opener, advanced, fits, upload
-from tests.hosts import StandIn, official_file, stand_in
+from tests.conftest import TINY
+from tests.ezclip.checkpoints.test_mote import written
+from tests.hosts import WEIGHTS, StandIn, official_file, stand_in, tiny_clip
 from tests.towers import towers
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 OFFICIAL = find_offer("official/zero-shot")
+GITHUB = find_offer("mote/MoTE_B16")
 HUB = find_offer(SUGGESTED)
 
 
@@ -57,7 +62,7 @@ def test_a_download_survives_a_reload_is_cancelled_and_continued(open_page: Open
 
 
 def test_a_model_of_the_hub_is_chosen_and_listed(open_page: Opener, services: Services, hosts: StandIn) -> None:
-    hosts.content.files["open_clip_model.safetensors"] = b"weights"
+    hosts.content.files[WEIGHTS] = b"weights"
     page = open_page("?tab=models")
     advanced(page)
     expect(page.locator("#model input")).to_have_value(services.default)
@@ -73,11 +78,32 @@ def test_a_model_of_the_hub_is_chosen_and_listed(open_page: Opener, services: Se
     expect(again.get_by_role("option", name=HUB.name)).to_be_visible()
 
 
+def test_a_release_of_github_comes_with_the_clip_that_it_is_built_on(
+    open_page: Opener, hosts: StandIn, tmp_path: Path, movie: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off at half, continued, converted and used."""
+    base = replace(HUB, name="clip:tiny/standin", address="org/tiny", mb=None)
+    monkeypatch.setattr(gallery, "offers", lambda: (base, replace(GITHUB, base=base.name), HUB))
+    written(tmp_path / GITHUB.files[0], sizes=TINY)
+    data = (tmp_path / GITHUB.files[0]).read_bytes()
+    hosts.content.files |= {WEIGHTS: tiny_clip(tmp_path, monkeypatch), GITHUB.files[0]: data}
+    hosts.content.cuts = [1.0, 0.5]
+    page = open_page("?" + urlencode({"tab": "models", "labels": "waving, lifting, running, falling, turning"}))
+    page.get_by_role("button", name=f"Get {GITHUB.title}", exact=True).click()
+    expect(page.locator("#offers tr", has_text=GITHUB.name)).to_contain_text("On this machine", timeout=30_000)
+    assert any(path.startswith(f"/{GITHUB.address}/") for _, path, _ in hosts.seen)
+    assert f"bytes={len(data) // 2}-" in [headers.get("Range") for _, _, headers in hosts.content.seen]
+    advanced(page)
+    expect(page.locator("#model input")).to_have_value(GITHUB.name)
+    upload(page, movie)
+    expect(page.locator("#ranking")).to_contain_text("waving")
+
+
 def test_a_failure_stands_beside_the_drop_zone(open_page: Opener, hosts: StandIn, tmp_path: Path) -> None:
     hosts.status = 403
     page = open_page("?tab=models", viewport={"width": 393, "height": 851})
     page.get_by_role("button", name=f"Get {OFFICIAL.title}", exact=True).click()
-    expect(page.locator("#offers .ez-warning")).to_contain_text("daily limit", timeout=6_000)
+    expect(page.locator("#offers .ez-warning")).to_contain_text("daily limit", timeout=5_000)
     assert fits(page) and not page.evaluate(FAINT)
     page.get_by_text("Use a file that you downloaded").click()
     page.locator("#offer-of-file input").click()

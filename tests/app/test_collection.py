@@ -15,6 +15,7 @@ from app.services import Services
 from app.tabs.collection import strip
 from ezclip.cli import main
 from ezclip.collection.index import build
+from ezclip.collection.layout import place_for
 from ezclip.data.manifest import read_rows
 from ezclip.errors import UserError
 from ezclip.parameters import declared
@@ -53,15 +54,29 @@ def test_the_page_makes_an_index_and_goes_on_with_its_model(services: Services, 
             actions.index_of(place)
     folder.mkdir()
     with pytest.raises(UserError, match="films has no index yet: press Index"):
-        actions.made_index(str(folder))
+        actions.made_index(str(folder), "tabletop/base")
     write_video(folder / "a.mp4")
     found = finish(actions.make_index(services, str(folder), "tabletop/base", 0.0, 1.0))
     assert (found["index"], found["model"], found["clips"], found["windows"]) == (out.name, "tabletop/base", 1, 1)
-    assert actions.made_index(str(folder)) == actions.made_index(str(out)) == str(out)
+    assert {actions.made_index(str(place), model) for place in (folder, out) for model in ("", "other")} == {str(out)}
     write_video(folder / "b.mp4")
     for place in (folder, out):
         found = finish(actions.make_index(services, str(place), "tabletop/ezclip", 2.0, 1.0))
         assert (found["model"], found["clips"], found["windows"]) == ("tabletop/base", 2, 2)
+
+
+def test_the_page_model_chooses_among_the_models_of_an_index(services: Services, tmp_path: Path) -> None:
+    (tmp_path / "films").mkdir()
+    write_video(tmp_path / "films" / "a.mp4")
+    out = tmp_path / "films.index"
+    place_for(out, ["tabletop/base", "tabletop/motion"])
+    for model, name in {"tabletop/base": "tabletop-base", "tabletop/ezclip": "tabletop-ezclip"}.items():
+        for place in (tmp_path / "films", out):
+            found = finish(actions.make_index(services, str(place), model, 0.0, 1.0))
+            assert (found["index"], found["model"], found["clips"]) == (name, model, 1)
+            assert actions.made_index(str(place), model) == str(out / name)
+    with pytest.raises(UserError, match="choose one of tabletop/base, tabletop/motion, tabletop/ezclip"):
+        actions.made_index(str(out), "other")
 
 
 def test_frames_of_a_moment() -> None:

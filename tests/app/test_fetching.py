@@ -65,7 +65,7 @@ def test_a_failure_is_a_sentence_beside_the_way_of_a_browser(hosts: StandIn) -> 
     hosts.status = 403
     jobs = Fetching(hosts.hosts)
     jobs.get(OFFICIAL)
-    until(lambda: not jobs.running(), 6)
+    until(lambda: not jobs.running(), 5)
     assert "daily limit" in jobs.jobs[OFFICIAL.name].error and OFFICIAL.page in html.offers(jobs.jobs)
     jobs.adopt(OFFICIAL, FIXTURES / "none_official.pt")
     until(lambda: not jobs.running())

@@ -41,16 +41,18 @@ class Clusters(Study):
     index: Index = ""
     count: Annotated[int, Parameter("Most clusters.", low=1, high=1000)] = 8
     duplicates: Annotated[float, _Duplicates] = 0.99
+    model: Annotated[str, Parameter("Which of an index with several models.", kind="model")] = ""
 
     def run(self, host: Host) -> Steps[Clustered]:
         """Read all embeddings, cluster them, compare within the clusters."""
         from ezclip.collection.clusters import clusters, duplicates
+        from ezclip.collection.layout import index_with
         from ezclip.collection.search import open_collection
 
         if not self.index:
             raise UserError("No index yet: make one with python -m ezclip index FOLDER --out INDEX.")
         yield Progress(0.0, "opening the index")
-        collection = open_collection(Path(self.index))
+        collection = open_collection(index_with(Path(self.index), self.model))
         clips = collection.clips()
         yield Progress(0.2, f"clustering {len(clips)} videos")
         groups = clusters(clips, self.count)

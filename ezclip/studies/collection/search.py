@@ -36,7 +36,9 @@ _Opposite = Parameter("What it must not be: its cosine is subtracted.", "But not
 _Like = Parameter(
     "A clip that the results resemble: its path in the index, which is then left out, or a video file.", kind="example"
 )
-_Model = Parameter("The index's model, if it is now found by another name or folder.", kind="model")
+_Model = Parameter(
+    "The index's model, where it has several, or if its model is now found by another name or folder.", kind="model"
+)
 _Folder = Parameter("Only videos whose path in the index begins so.")
 _Since = Parameter("Only videos modified on or after this date, such as 2026-01-31 (UTC).")
 _Until = Parameter("Only videos modified on or before this date.")
@@ -76,6 +78,7 @@ class Search(Study):
 
     def run(self, host: Host) -> Steps[Found]:
         """Encode the query and compare it with every window."""
+        from ezclip.collection.layout import index_with
         from ezclip.collection.search import open_collection
 
         if not (self.text.strip() or self.like):
@@ -83,7 +86,7 @@ class Search(Study):
         if not self.index:
             raise UserError("No index yet: make one with python -m ezclip index FOLDER --out INDEX.")
         yield Progress(0.0, "opening the index")
-        collection = open_collection(Path(self.index))
+        collection = open_collection(index_with(Path(self.index), self.model))
         name = self.model or collection.about["model"]
         predictor = (yield from host.predictors([name]))[name]
         check_model(collection, predictor)

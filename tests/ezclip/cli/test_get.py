@@ -1,12 +1,20 @@
 """``ezclip models --all`` and ``ezclip get``."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from ezclip.checkpoints import fetch
+from ezclip.checkpoints.gallery import SUGGESTED
 from ezclip.cli import main
+from ezclip.files import PARTIAL
 from tests.conftest import FIXTURES, write_video
 from tests.hosts import official_file, stand_in
 
@@ -59,3 +67,27 @@ def test_a_failure_is_a_sentence_and_a_file_of_a_browser_works(
     assert "no longer public" in told and "Traceback" not in told and f"get {NAME} --file FILE" in told
     assert main(["get", NAME, "--file", str(FIXTURES / "none_official.pt")]) == 0
     assert main(["get", "nothing"]) == 2
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_download_within_two_seconds_and_the_next_call_continues(here: Path) -> None:
+    data, cache = bytes(range(256)) * 40_000, here / "cache"
+    with stand_in() as hosts:
+        hosts.content.files["open_clip_model.safetensors"], hosts.content.rate = data, 1_000_000.0
+        environment = os.environ | {"HF_ENDPOINT": hosts.url, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0"}
+        command = [sys.executable, "-m", "ezclip", "get", SUGGESTED]
+        with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
+            while not any(part.stat().st_size for part in cache.rglob(f".*{PARTIAL}")):
+                assert running.poll() is None
+                time.sleep(0.05)
+            running.send_signal(signal.SIGINT)
+            began = time.monotonic()
+            _, told = running.communicate(timeout=30)
+            assert time.monotonic() - began < 2
+        assert running.returncode == 1
+        assert told.endswith("Cancelled; what came is kept, start it again to continue.\n") and "Traceback" not in told
+        hosts.content.rate, hosts.content.seen = 0.0, []
+        subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+        asked = [headers.get("Range", "") for method, _, headers in hosts.content.seen if method == "GET"]
+    assert len(asked) == 1 and re.fullmatch(r"bytes=[1-9]\d+-", asked[0])
+    assert next(cache.rglob("open_clip_model.safetensors")).read_bytes() == data

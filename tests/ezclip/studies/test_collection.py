@@ -1,6 +1,7 @@
 """Search by text, opposite and example; filters, files; clusters."""
 
 import csv
+import json
 import os
 from pathlib import Path
 from statistics import median
@@ -120,6 +121,31 @@ def test_what_cannot_be_searched(index: Path, host: Host, tmp_path: Path, monkey
     monkeypatch.setattr(host.predictor("tabletop/ezclip"), "identity", Identity("tabletop/ezclip"))
     with pytest.raises(ConfigError, match="other weights"):
         search(host, index, "a")
+
+
+def test_an_index_of_several_models(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each model's part is what an index of it alone holds, and search and clusters choose by the model."""
+
+    def run(*command: str) -> Any:
+        assert main([*command, "--device", "cpu", "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    both, models = tmp_path / "both", ("tabletop/base", "tabletop/ezclip")
+    made = run("index", str(drawn), "--out", str(both), "--seconds", "0", "--model", *models)
+    assert [row["model"] for row in made] == [*models] and {row["windows"] for row in made} == {31}
+    for model in models:
+        alone = tmp_path / Path(model).name
+        run("index", str(drawn), "--out", str(alone), "--seconds", "0", "--model", model)
+        asked = ("search", str(both), "lifting", "--model", model)
+        assert run(*asked)["moments"] == run("search", str(alone), "lifting")["moments"]
+        found = run("clusters", str(both), "--model", model, "--count", "3")
+        assert found["model"] == model and found["clusters"] == run("clusters", str(alone), "--count", "3")["clusters"]
+    assert main(["search", str(both), "lifting"]) == 2
+    assert "several models; choose one of tabletop/base, tabletop/ezclip" in capsys.readouterr().err
+    assert main(["index", str(drawn), "--out", str(tmp_path / "base"), "--seconds", "0", "--model", *models]) == 2
+    assert "is the index of one model" in capsys.readouterr().err
+    more = run("index", str(drawn), "--out", str(both), "--seconds", "0", "--model", "tabletop/motion")
+    assert (more["index"], more["windows"]) == ("tabletop-motion", 31)
 
 
 def test_clusters_of_an_index(index: Path, host: Host, tmp_path: Path) -> None:
