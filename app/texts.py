@@ -19,6 +19,7 @@ TABS = {
     "across": "Across frames",
     "ood": "Out of distribution",
     "long": "Long video and live",
+    "workbench": "Text workbench",
     "collection": "Collections",
     "models": "Models",
     "about": "About",
@@ -43,8 +44,8 @@ STATIC_BIAS = {  # version -> what is done to the clip, and what a high accuracy
     "action_swap": "HAT, action swap: the moving things in the scene of a clip of another class. High is good.",
 }
 BEST_FRAME = "Right in at least one frame alone: an upper bound of what needs no motion."
-EMPTY_RANKING = "All class names, ranked by both models, appear here after an analysis."
-EMPTY_MAPS = "The frames and both models' attention maps appear here after an analysis."
+EMPTY_RANKING = "All class names and maps, frame by frame, appear here once you choose or drop a clip."
+EMPTY_WORKBENCH = "Analyse a clip first; then any of its classes can be described in your own words here."
 EMPTY_INFLUENCE = "The influence of each frame on the others appears here."
 CANCELLED = "Cancelled. Earlier results stay; press Analyse to start again."
 
