@@ -170,8 +170,8 @@ button.ez-choice:hover, .ez-choice:focus-visible { border-color: var(--primary-5
 .ez-choice .ez-row { margin: 2px 0 0; font-size: .85rem; }
 .ez-time th { text-align: left; min-width: 150px; max-width: 220px; font-weight: 600; position: sticky; left: 0;
   z-index: 1; background: var(--background-fill-primary); overflow-wrap: anywhere; }
-.ez-time td { min-width: 74px; text-align: center; padding: 2px; cursor: pointer; }
-.ez-time td img { width: 72px; height: 72px; border-radius: 3px; margin: 0; display: inline-block; }
+.ez-time td { min-width: 74px; white-space: nowrap; text-align: center; padding: 2px; cursor: pointer; }
+.ez-time td img { width: 72px; height: 72px; max-width: none; border-radius: 3px; margin: 0; display: inline-block; }
 .ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }
 .ez-time button { color: var(--body-text-color); }
 """
