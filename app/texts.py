@@ -7,10 +7,7 @@ from ezclip.explanation.methods import METHODS
 from ezclip.types import Document
 
 TITLE = "EZ-CLIP"
-LEAD = (
-    "Does a video model see **motion**, or only appearance? The baseline looks at each frame alone; EZ-CLIP lets "
-    "frames exchange information."
-)
+LEAD = "Does a video model see **motion**, or only appearance?"
 TABS = {
     "see": "See",
     "motion": "Test motion",
