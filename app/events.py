@@ -20,7 +20,8 @@ from ezclip.types import Clip, Keywords
 
 TOAST = "Invalid input"
 # Where a measurement was cancelled, its progress is replaced.
-UNMEASURED = "html => html?.replaceAll(/measuring faithfulness[^<]*/g, 'not measured')"
+UNMEASURED = """html => html?.replace('ez-busy', '').replace(/Now measuring faithfulness[^<]*/,
+    'Faithfulness was not measured.')"""
 KEPT_SIDE = 480  # pixels of the short side of frames that a page's session keeps
 LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
 PRIVATE: Keywords = {"api_visibility": "private"}

@@ -1,4 +1,4 @@
-"""What is analysed: clip or sample, class names, and under Advanced the models, prompt texts and model cards."""
+"""What is analysed: clip or sample, class names, and under Advanced the models, prompt texts, model cards and maps."""
 
 from functools import partial
 from html import escape
@@ -51,6 +51,7 @@ class Chooser(NamedTuple):
     stop: gr.Button
     status: gr.HTML
     offer: tuple[gr.Row, gr.Dropdown]  # the conversion of official files
+    maps: gr.Column  # under Advanced, empty: for the settings of the maps
 
 
 def chooser(services: Services, found: list[Sample]) -> Chooser:
@@ -73,15 +74,18 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
             with gr.Accordion(_names_title(own), open=False, elem_id="names-box") as names_box:
                 labels = control(Analyse, "labels", info=texts.LABELS_HELP, lines=4, max_lines=8, value=own)
                 label_set = gr.Dropdown(list(SET_TITLES), label="Fill in a label set", elem_id="set")
-            with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-                baseline, model = _model_boxes(services)
-                kinds: Keywords = {"choices": list(TEXTS.items()), "allow_custom_value": True}
-                chosen = gr.Dropdown(
-                    value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds
-                )
-                file = "Class names or descriptions (text or CSV)"
-                names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
-                offer = _about_models(services, baseline, model)
+            with gr.Accordion("Advanced", open=False, elem_id="advanced"), gr.Row():
+                with gr.Column(min_width=260):
+                    baseline, model = _model_boxes(services)
+                    offer = _about_models(services, baseline, model)
+                with gr.Column(min_width=260):
+                    kinds: Keywords = {"choices": list(TEXTS.items()), "allow_custom_value": True}
+                    chosen = gr.Dropdown(
+                        value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds
+                    )
+                    file = "Class names or descriptions (text or CSV)"
+                    names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
+                maps = gr.Column(min_width=260)
     controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
     player = [video, controls.shown]
     recorded = [video.upload, video.stop_recording]
@@ -92,7 +96,7 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
     label_set.change(guarded(set_text), [label_set, controls.model], labels, **PRIVATE)
     names.upload(guarded(_read_names), names, [labels, controls.sentences], **PRIVATE)
     labels.change(lambda names: gr.Accordion(label=_names_title(names)), labels, names_box, **INSTANT)
-    return Chooser(controls, gallery, [previewed.success, converted.success], run, stop, status, offer)
+    return Chooser(controls, gallery, [previewed.success, converted.success], run, stop, status, offer, maps)
 
 
 def _names_title(names: str) -> str:

@@ -38,7 +38,7 @@ from app.tabs.long_video import long_video_tab
 from app.tabs.models import Suggestion, models_tab
 from app.tabs.motion import motion_tab
 from app.tabs.ood import ood_tab
-from app.tabs.recognise import RecogniseTab
+from app.tabs.workbench import Workbench
 from app.theme import CSS, THEME
 from app.zero_gpu import LONG, ON, on_gpu
 from ezclip import __version__
@@ -84,15 +84,17 @@ def build_app(services: Services) -> gr.Blocks:
                 stage_shown = stage_box(first, "stage", patch_sources(services, found), found)
                 frame_values(services, state, stage_shown)
                 suggestion = Suggestion(services)
-                recognise = RecogniseTab(services, controls, state)
-                attention = AttentionTab(services, state, measured)
-                export = Export(services, state, measured, attention.opacity)
+                ranking = gr.HTML(html.empty(texts.EMPTY_RANKING), elem_id="ranking")
+                with gr.Column(elem_classes="ez-after"):
+                    attention = AttentionTab(services, state, measured, row.maps)
+                    export = Export(services, state, measured, attention.opacity)
             motion_tab(services, controls)
             classes_tab(services, controls)
             embeddings = EmbeddingsTab(services, controls, paths)
             across = AcrossFramesTab(services, state)
             ood_tab(services, controls, paths)
             long_video_tab(services, controls)
+            workbench = Workbench(services, controls, state)
             if services.typed:
                 collection_tab(services, controls)
                 models_tab(services, controls, embeddings.models)
@@ -100,8 +102,8 @@ def build_app(services: Services) -> gr.Blocks:
                 versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
                 gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {versions}")
 
-        shown = [suggestion, recognise, attention, across, export]
-        outputs = [state, stage_shown, *(component for tab in shown for component in tab.outputs)]
+        shown = [suggestion, attention, workbench, across, export]
+        outputs = [state, stage_shown, ranking, *(component for tab in shown for component in tab.outputs)]
 
         def analyse(current: Analysis | None, *values: Any, again: bool = False) -> Iterator[Any]:
             unchanged = [gr.skip() for _ in outputs]
@@ -124,7 +126,7 @@ def build_app(services: Services) -> gr.Blocks:
                 results = [value for tab in shown for value in tab.show(analysis, current)]
                 frames = f"{len(analysis.clip)} frames of {analysis.clip.total}"
                 done = f"Done: {frames}, label “{escape(analysis.target)}”."
-                yield [done, analysis, stage(analysis, new), *results]
+                yield [done, analysis, stage(analysis, new), html.ranked(analysis, current), *results]
             except Exception as error:
                 sentence = escape(str(as_user_error(error)))
                 gr.Warning(sentence, title=TOAST)
@@ -169,7 +171,7 @@ def build_app(services: Services) -> gr.Blocks:
             asked.change: False,
             **dict.fromkeys(row.played, False),
             partial(gr.on, attention.changes): True,
-            recognise.edited.success: True,
+            workbench.edited.success: True,
         }
         for begin, again in begins.items():
             begun = begin(None, None, run, js=_SET.format("false"), **INSTANT)

@@ -7,10 +7,7 @@ from ezclip.explanation.methods import METHODS
 from ezclip.types import Document
 
 TITLE = "EZ-CLIP"
-LEAD = (
-    "Does a video model see **motion**, or only appearance? The baseline looks at each frame alone; EZ-CLIP lets "
-    "frames exchange information."
-)
+LEAD = "Does a video model see **motion**, or only appearance?"
 TABS = {
     "see": "See",
     "motion": "Test motion",
@@ -19,6 +16,7 @@ TABS = {
     "across": "Across frames",
     "ood": "Out of distribution",
     "long": "Long video and live",
+    "workbench": "Text workbench",
     "collection": "Collections",
     "models": "Models",
     "about": "About",
@@ -43,8 +41,8 @@ STATIC_BIAS = {  # version -> what is done to the clip, and what a high accuracy
     "action_swap": "HAT, action swap: the moving things in the scene of a clip of another class. High is good.",
 }
 BEST_FRAME = "Right in at least one frame alone: an upper bound of what needs no motion."
-EMPTY_RANKING = "All class names, ranked by both models, appear here after an analysis."
-EMPTY_MAPS = "The frames and both models' attention maps appear here after an analysis."
+EMPTY_RANKING = "All class names and maps, frame by frame, appear here once you choose or drop a clip."
+EMPTY_WORKBENCH = "Analyse a clip first; then any of its classes can be described in your own words here."
 EMPTY_INFLUENCE = "The influence of each frame on the others appears here."
 CANCELLED = "Cancelled. Earlier results stay; press Analyse to start again."
 

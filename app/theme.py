@@ -31,6 +31,7 @@ CSS = (
 .gradio-container > .main, .gradio-container > .main > .wrap { padding: 4px 8px !important; }
 .gradio-container .column.gap, .gradio-container .contain > .column { gap: 8px; }
 #tabs .tabitem { padding: 0; border: 0; }
+#stage { padding-top: 2px; }
 #lead { padding: 0 !important; }
 #banner { border-left: 4px solid var(--primary-500); padding: 4px 12px; background: var(--background-fill-secondary); }
 #lead h1 { display: inline; margin: 0 10px 0 0; } #lead p { display: inline; }
@@ -43,6 +44,10 @@ CSS = (
 #run { gap: 6px; }
 #run #status { font-size: .9rem; }
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
+#inputs:has(#advanced > .label-wrap.open) { flex-wrap: wrap; }
+#run:has(#advanced > .label-wrap.open) { flex-basis: 100%; }
+/* What works on an analysis is there once there is one. */
+.gradio-container:not(:has(#ranking .ez-pair)) .ez-after { display: none; }
 .ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
 .gradio-container:has(.ez-outdated) :is(#stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
 .gradio-container:has(#status .ez-busy) :is(#ranking, #strip, #faithfulness) { opacity: .4; }
@@ -76,6 +81,10 @@ button[id$="-cancel"], #cancel { display: none; }
 @media (max-width: 640px) {  /* the stage begins on the first screen of a phone, too */
   #lead p { display: none; }
   #inputs, #run { gap: 6px; }
+  #run { flex-flow: row wrap !important; }
+  #run > * { flex: 1 1 100%; }
+  #run > .block:has(> button.label-wrap) { flex: 1 1 40%; min-width: 0; }
+  #run > .block:has(> button.label-wrap.open) { flex-basis: 100%; }
   #clip { height: 120px !important; }
   #clip video, #clip .upload-container { max-height: 84px; }
   #clip .upload-container { padding-top: 24px; }
@@ -161,8 +170,8 @@ button.ez-choice:hover, .ez-choice:focus-visible { border-color: var(--primary-5
 .ez-choice .ez-row { margin: 2px 0 0; font-size: .85rem; }
 .ez-time th { text-align: left; min-width: 150px; max-width: 220px; font-weight: 600; position: sticky; left: 0;
   z-index: 1; background: var(--background-fill-primary); overflow-wrap: anywhere; }
-.ez-time td { min-width: 74px; text-align: center; padding: 2px; cursor: pointer; }
-.ez-time td img { width: 72px; height: 72px; border-radius: 3px; margin: 0; display: inline-block; }
+.ez-time td { min-width: 74px; white-space: nowrap; text-align: center; padding: 2px; cursor: pointer; }
+.ez-time td img { width: 72px; height: 72px; max-width: none; border-radius: 3px; margin: 0; display: inline-block; }
 .ez-time td.ez-won { font-weight: 700; outline: 2px solid var(--primary-500); }
 .ez-time button { color: var(--body-text-color); }
 """

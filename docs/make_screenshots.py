@@ -104,6 +104,8 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
     page.locator("#timeline-run").click()
     page.wait_for_function("document.querySelector('#timeline-status')?.innerText.includes('Done')", timeout=60_000)
     look("long")
+    open_tab(page, "workbench")
+    look("workbench")
     open_tab(page, "collection")
     look("collection")
     open_tab(page, "models")

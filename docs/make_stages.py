@@ -1,7 +1,7 @@
 """The stored stages of the sample clips, assets/stage/*.json: python docs/make_stages.py.
 
 Each holds what the page shows when it opens or when a sample is chosen: the film, both shipped models' maps and answers
-forward, reversed, shuffled and static.
+forward, reversed, shuffled and static, and the faithfulness of the maps.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ def main() -> None:
         (out / f"{clip.stem}.json").write_text(json.dumps(stage_of(host, clip)) + "\n", "utf-8")
 
 
-def stage_of(host: Host, clip: Path) -> Document:
+def stage_of(host: Host, clip: Path, *, faithfulness: bool = True) -> Document:
     """The document of one clip under the shipped models."""
-    return stage(finish(Analyse(str(clip), orders=True).run(host)), films_of(str(clip)))
+    return stage(finish(Analyse(str(clip), orders=True, faithfulness=faithfulness).run(host)), films_of(str(clip)))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from app.html.clips import (
     faithfulness,
     opened_clip,
     own_sentences,
+    ranked,
     rankings,
     samples,
     spread,

@@ -3,7 +3,7 @@
 import numpy as np
 from markupsafe import Markup
 
-from app.html.pieces import heat_uris, render, uris
+from app.html.pieces import heat_uris, render, source, uris
 from ezclip.explanation.methods import METHODS
 from ezclip.figures.maps import CMAP, DIFFERENCE, coloured, difference_limit, square
 from ezclip.figures.report import Table
@@ -24,13 +24,18 @@ def rankings(analysis: Analysis, before: Analysis | None = None) -> str:
     same = before is not None and before.clip.source == analysis.clip.source
     old = {r.name: [p.label for p in r.predictions] for r in before.results} if before and same else {}
     kinds = [METHOD_TITLES[r.identity.variant] for r in analysis.results]
-    rows = [_ranked(r.predictions, old.get(r.name, [])) for r in analysis.results]
+    rows = [_rows(r.predictions, old.get(r.name, [])) for r in analysis.results]
     models = zip(analysis.results, kinds, rows, strict=True)
     said = Markup(words(analysis.target, {r.name: r.words for r in analysis.results}))
     return render("rankings", analysis=analysis, models=models, words=said)
 
 
-def _ranked(predictions: list[Prediction], before: list[str]) -> list[Document]:
+def ranked(analysis: Analysis, before: Analysis | None) -> str:
+    """Of what an analysis was made, and its rankings."""
+    return source(analysis) + rankings(analysis, before)
+
+
+def _rows(predictions: list[Prediction], before: list[str]) -> list[Document]:
     places = {label: rank for rank, label in enumerate(before)}
     return [vars(p) | {"moved": places.get(p.label, rank) - rank} for rank, p in enumerate(predictions[:MOST])]
 
@@ -83,14 +88,16 @@ def strip(analysis: Analysis) -> str:
 
 
 def faithfulness(analysis: Analysis, *, doing: str = "") -> str:
-    """Faithfulness of the maps, and the fraction of heat on what moves where that is known."""
+    """Faithfulness of the maps, and the fraction of heat on what moves where that is known; ``doing`` stands above."""
     rows = []
     for f in analysis.faithfulness:
-        gains = f.cells(doing or "not yet measured")
+        gains = f.cells("–")
         rows.append([f.name, *gains, *("no ground truth" if v is None else f"{v:.1%}" for v in (f.moving, f.area))])
+    pairs = zip(analysis.faithfulness, analysis.results, strict=True)
+    waits = any(not f.measured and not r.attribution.absent for f, r in pairs)
     warnings = [f"{f.name}: {f.warning}" for f in analysis.faithfulness if f.warning]
     found = {"columns": GAIN_COLUMNS, "rows": rows, "target": analysis.target, "warnings": warnings}
-    return render("faithfulness", doing=doing, **found)
+    return render("faithfulness", doing=doing, waits=waits, **found)
 
 
 def tokens(found: Table) -> str:
@@ -153,5 +160,5 @@ def opened_clip(analysis: Analysis, label: str, family: str = "", accuracy: Docu
 def corrupted(found: CorruptedPredictions) -> str:
     """The corrupted frames and both models' rankings."""
     frames = uris(square(found.clip.images, _FRAME, found.seen))
-    models = [{"name": name, "rows": _ranked(ranked, [])} for name, ranked in found.predictions.items()]
+    models = [{"name": name, "rows": _rows(ranked, [])} for name, ranked in found.predictions.items()]
     return render("corrupted", frames=frames, models=models, caveat=found.caveat)

@@ -18,7 +18,6 @@ from ezclip.progress import Watch
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis, save_maps, save_overlay, strip_figure
 from ezclip.studies.stage.document import trusted
-from ezclip.types import Keywords
 
 PAUSE = 2.0  # seconds of quiet before the faithfulness is measured, so that a quick next step finds the machine free
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
@@ -27,26 +26,24 @@ _SETTINGS = ("method", "target", "fusion", "start_layer", "discard", "opacity", 
 
 
 class AttentionTab:
-    """The strip with its controls; ``show`` gives the new values of ``outputs``."""
+    """The strip with its controls, their settings in a box elsewhere; ``show`` gives the new values of ``outputs``."""
 
-    def __init__(self, services: Services, state: gr.State, measured: gr.State) -> None:
+    def __init__(self, services: Services, state: gr.State, measured: gr.State, settings: gr.Column) -> None:
         self.services = services
         setting = partial(control, Analyse)
-        wide: Keywords = {"min_width": 260}
-        gr.Markdown("## Maps frame by frame")
-        with gr.Row():
-            self.method = setting("method", choices=_methods(), **wide)
-            self.target = gr.Dropdown([], label="Label to explain", info=texts.TARGET, elem_id="target", **wide)
-        self.strip = gr.HTML(html.empty(texts.EMPTY_MAPS), elem_id="strip")
-        self.faithfulness = gr.HTML("", elem_id="faithfulness")
-        with gr.Row():
-            self.opacity = setting("opacity", label="Opacity of the maps", **wide)
-        with gr.Accordion("Settings of the map (options in grey do not apply)", open=False), gr.Row():
-            self.fusion = setting("fusion")
+        with settings:
+            self.method = setting("method", choices=_methods())
+            self.fusion = setting("fusion", info="Settings in grey do not apply to this map.")
             self.start = gr.Dropdown([("all layers", 0)], value=0, label="Layers", elem_id="start-layer")
             self.discard = setting("discard")
             self.all = gr.Checkbox(label="Show all variants", elem_id="all-variants")
             self.subtract = setting("difference", label="Show the difference model minus baseline")
+        gr.Markdown("## Maps frame by frame")
+        with gr.Row():
+            self.target = gr.Dropdown([], label="Label to explain", info=texts.TARGET, elem_id="target", min_width=260)
+            self.opacity = setting("opacity", label="Opacity of the maps", min_width=260)
+        self.strip = gr.HTML("", elem_id="strip")
+        self.faithfulness = gr.HTML("", elem_id="faithfulness")
         with gr.Row():
             for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
                 make = partial(_file, services, suffix)
@@ -97,7 +94,7 @@ def measured_faithfulness(services: Services, analysis: Analysis) -> Iterator[tu
     """The faithfulness table, as HTML, while it is measured; at the end with the analysis and what its stage shows."""
     watch = Watch(services.in_turn(analysis.measured))
     for step in watch:
-        yield html.faithfulness(analysis, doing=f"measuring faithfulness, {step.share:.0%}"), gr.skip(), gr.skip()
+        yield html.faithfulness(analysis, doing=f"Now measuring faithfulness: {step.share:.0%} …"), gr.skip(), gr.skip()
     yield html.faithfulness(watch.result), watch.result, trusted(watch.result)
 
 

@@ -42,7 +42,7 @@ class Export:
 
 
 class StudyExport:
-    """A button that packs a tab's result, and one for its figure where it has one; ``state`` holds the result."""
+    """A button that packs a tab's result, and one for its figure where it has one, once ``state`` holds a result."""
 
     def __init__(self, services: Services, name: str, *, figure: bool = False) -> None:
         self.state = gr.State(None, time_to_live=3600)
@@ -50,10 +50,12 @@ class StudyExport:
         def make(result: Result) -> str:
             return page_and_archive(services, f"ezclip-{name}", result)[1]
 
-        download_button("Export (zip: page, figures, tables)", f"{name}-archive", make, [self.state])
-        if figure:
-            with gr.Accordion("Figure for a paper", open=False):
-                paper_export(services, name, self.state)
+        with gr.Column(visible=False) as box:
+            download_button("Export (zip: page, figures, tables)", f"{name}-archive", make, [self.state])
+            if figure:
+                with gr.Accordion("Figure for a paper", open=False):
+                    paper_export(services, name, self.state)
+        self.state.change(lambda: gr.Column(visible=True), None, box, show_progress="hidden", **INSTANT)
 
 
 def paper_export(services: Services, name: str, state: gr.State, *, of_clip: bool = False) -> gr.Dropdown:

@@ -21,7 +21,7 @@ BUTTONS = {
 
 def frame_values(services: Services, state: gr.State, stage: gr.HTML) -> None:
     """Lay out the buttons and register their handlers; the values are drawn on the stage."""
-    with gr.Row():
+    with gr.Row(elem_classes="ez-after"):
         run = {game: gr.Button(title, size="sm", elem_id=f"frames-{game}") for game, title in BUTTONS.items()}
         cancel = gr.Button("Cancel", size="sm", elem_id="frame-values-cancel", min_width=80)
     told = gr.HTML("", elem_id="frames-told")

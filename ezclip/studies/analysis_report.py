@@ -21,7 +21,7 @@ from ezclip.studies.faithfulness import GAIN_COLUMNS, MapFaithfulness, measure_f
 from ezclip.studies.host import Host, digest
 from ezclip.studies.predict import frames_of, ranking_lines
 from ezclip.studies.stage.directions import Turned, in_all_directions
-from ezclip.studies.stage.document import caveat, films_of, stage, trusted
+from ezclip.studies.stage.document import caveat, films_of, stage
 from ezclip.types import Attribution, Clip, Document, MotionStatistics, Prediction
 from ezclip.video.encode import write_mp4
 
@@ -198,9 +198,8 @@ class Analysis(Result):
             method=f"{study['method']}, label {self.target}",
             command=commands(self),
         )
-        shown = stage(self, films_of(study["clip"]))
         lead = " ".join([self.verdict, *self.warnings])
-        return Report(self.clip.name, lead, self.as_json(), made, parts, element(shown | trusted(self)["partial"]))
+        return Report(self.clip.name, lead, self.as_json(), made, parts, element(stage(self, films_of(study["clip"]))))
 
     def write(self, out: str | Path) -> dict[str, Path]:
         """Write the report in all its forms, maps.npz, overlay.mp4 and the files that its command reads."""

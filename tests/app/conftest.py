@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -29,8 +30,12 @@ def services() -> Iterator[Services]:
 
 
 @pytest.fixture(scope="session")
-def url(services: Services) -> Iterator[str]:
-    demo = build_app(services)
+def demo(services: Services) -> gr.Blocks:
+    return build_app(services)
+
+
+@pytest.fixture(scope="session")
+def url(demo: gr.Blocks) -> Iterator[str]:
     local = launch(demo, quiet=True, server_name="127.0.0.1", max_file_size="3mb")
     yield local.rstrip("/")
     demo.close(verbose=False)

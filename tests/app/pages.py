@@ -3,8 +3,11 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Page, expect
+
+from docs.make_screenshots import open_tab
 
 Opener = Callable[..., Page]
 
@@ -42,7 +45,7 @@ def name_classes(page: Page, names: str) -> None:
 
 
 def advanced(page: Page) -> None:
-    """Unfold the models, prompt texts and model cards."""
+    """Unfold the models, prompt texts, model cards and settings of the maps."""
     page.get_by_text("Advanced", exact=True).click()
 
 
@@ -53,11 +56,24 @@ def analyse(page: Page) -> None:
 
 def describe(page: Page, sentence: str) -> None:
     """Another sentence for the explained class, once its own stands in the box."""
-    page.get_by_text("Text workbench").click()
+    open_tab(page, "workbench")
     box = page.locator("#sentence textarea, #sentence input").first
     expect(box).to_have_value(re.compile(".+"))
     box.fill(sentence)
     box.press("Enter")
+
+
+def stage(page: Page, expression: str) -> Any:
+    """A JavaScript expression of the page's ``stage``."""
+    return page.evaluate(
+        f"(() => {{ const stage = document.querySelector('#stage .ezs-root').stage; return {expression} }})()"
+    )
+
+
+def pause(page: Page) -> None:
+    """Stop the stage at its first frame, forward."""
+    page.get_by_role("button", name="Pause").click()
+    page.locator("#stage [data-direction=forward]").click()  # meanwhile it may play the other way
 
 
 def fits(page: Page) -> bool:

@@ -70,7 +70,7 @@ def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
     page.locator("#strip tbody td[data-t='7']").first.click()
     expect(page.locator("#strip td.ez-on")).to_have_count(4)  # the time, the input and both maps
     expect(page.locator("#stage .ezs-thumbs .ezs-on")).to_have_attribute("data-slot", "7")
-    page.get_by_text("Settings of the map").click()
+    advanced(page)
     discard = page.locator("#discard input[type=number]")
     assert discard.evaluate(
         "e => { e.value = '0.9'; const all = e.scrollWidth <= e.clientWidth; e.value = '0'; return all }"
@@ -154,6 +154,7 @@ def test_cancel_stops_a_redraw(open_page: Opener, movie: Path) -> None:
     name_classes(page, "a, b")
     analyse(page)
     open_tab(page, "see")
+    advanced(page)
     page.locator("#method input").click()
     page.get_by_role("option", name="Occlusion").click()
     expect(page.locator("#status")).to_contain_text("occlusion", timeout=15_000)
@@ -167,6 +168,7 @@ def test_cancel_stops_a_redraw(open_page: Opener, movie: Path) -> None:
 def test_cancel_leaves_the_page_usable(open_page: Opener, movie: Path) -> None:
     page = open_page()
     name_classes(page, "one, two")
+    advanced(page)
     page.locator("#method input").click()
     page.get_by_role("option", name="Occlusion").click()
     page.locator("#clip input[type=file]").set_input_files(movie)

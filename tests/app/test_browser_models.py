@@ -132,6 +132,7 @@ def test_a_model_that_is_not_ez_clip(open_page: Opener, movie: Path, tmp_path: P
     page = open_page("?" + urlencode({"model": name, "labels": "waving, lifting"}))
     upload(page, movie)
     expect(page.locator("#ranking")).to_contain_text("waving")
+    advanced(page)
     page.locator("#method input").click()
     page.get_by_role("option", name="LeGrad").click()
     expect(page.get_by_text("LeGrad (of the label) is not available for this model").first).to_be_visible(

@@ -3,28 +3,17 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from app.services import Services
 from app.stage import samples
 from ezclip.progress import finish
 from ezclip.studies.stage.reads import patch_reads
-from tests.app.pages import Opener, analyse, fits, name_classes, upload
+from tests.app.pages import Opener, analyse, fits, name_classes, pause, stage, upload
 from tests.app.test_stage import floats
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
-
-
-def stage(page: Page, expression: str) -> object:
-    return page.evaluate(
-        f"(() => {{ const stage = document.querySelector('#stage .ezs-root').stage; return {expression} }})()"
-    )
-
-
-def pause(page: Page) -> None:
-    page.get_by_role("button", name="Pause").click()
-    page.locator("#stage [data-direction=forward]").click()  # meanwhile it may play the other way
 
 
 def test_the_first_screen_shows_the_point(open_page: Opener) -> None:

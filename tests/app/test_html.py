@@ -61,6 +61,15 @@ def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None
     assert strip.count("<tr>") == 5 and strip.count('class="ez-heat"') == 24
 
 
+def test_the_progress_of_the_faithfulness_is_said_once_above_the_table(services: Services, movie: Path) -> None:
+    analysis = finish(Analyse(str(movie), LABELS).run(services))
+    doing = "Now measuring faithfulness: 52%"
+    above, cells = html.faithfulness(analysis, doing=doing).split("<table")
+    assert above.count(doing) == 1 and "52%" not in cells and cells.count("<td>–</td>") == 2 * 6
+    assert "not yet measured" in html.faithfulness(analysis)
+    assert "not yet measured" not in html.faithfulness(finish(analysis.measured(services)))
+
+
 def test_what_moved_since_the_last_analysis(services: Services, movie: Path) -> None:
     before = finish(Analyse(str(movie), "one, two, three").run(services))
     last, first = before.model.predictions[-1].label, before.model.best.label

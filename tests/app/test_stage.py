@@ -2,6 +2,10 @@
 
 import base64
 import json
+import re
+from datetime import date
+from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,6 +14,9 @@ from app.stage import SAMPLES, STAGES, restored, samples
 from docs.make_stages import stage_of
 from ezclip.studies.host import Host
 from ezclip.studies.stage.directions import orders
+from ezclip.types import Document
+
+CLIPS = sorted(SAMPLES.glob("*.mp4"))
 
 
 def floats(text: str) -> np.ndarray:
@@ -52,15 +59,37 @@ def test_an_address_names_no_other_file() -> None:
     assert restored(samples(), {"clip": "../truth"}) is None and restored(samples(), {"frame": "2"}) is None
 
 
+def test_the_stored_stage_of_the_day_equals_a_fresh_one() -> None:
+    """Another sample every day; without the faithfulness, which takes longest."""
+    clip = Random(date.today().toordinal()).choice(CLIPS)
+    assert_as_stored(clip, stage_of(Host("cpu"), clip, faithfulness=False))
+
+
 @pytest.mark.slow
-def test_a_stored_stage_equals_a_fresh_one() -> None:
-    stored = json.loads((STAGES / "03_putting_into.json").read_text("utf-8"))
-    fresh = json.loads(json.dumps(stage_of(Host(), SAMPLES / "03_putting_into.mp4")))
+def test_stored_stages_equal_fresh_ones() -> None:
+    host = Host("cpu")
+    for clip in CLIPS:
+        fresh = stage_of(host, clip)
+        stored = assert_as_stored(clip, fresh)
+        gains = [[numbers(told) for told in one["faithfulness"]] for one in (fresh, stored)]
+        assert len(gains[0]) == 2 and all(len(gain) == 3 for gain in gains[0]), clip.stem
+        assert gains[0] == [pytest.approx(gain, abs=0.03) for gain in gains[1]], clip.stem
+
+
+def numbers(told: str) -> list[float]:
+    return [float(found) for found in re.findall(r"[+-]\d\.\d\d", told)]
+
+
+def assert_as_stored(clip: Path, document: Document) -> Document:
+    """The stored document of a sample, once a fresh one was found to say the same."""
+    stored = json.loads((STAGES / f"{clip.stem}.json").read_text("utf-8"))
+    fresh = json.loads(json.dumps(document))
     for direction, results in fresh["results"].items():
         for now, before in zip(results, stored["results"][direction], strict=True):
-            assert now["answers"][0]["label"] == before["answers"][0]["label"]
-            assert now["answers"][0]["score"] == pytest.approx(before["answers"][0]["score"], abs=0.05)
+            assert now["answers"][0]["label"] == before["answers"][0]["label"], clip.stem
+            assert now["answers"][0]["score"] == pytest.approx(before["answers"][0]["score"], abs=0.05), clip.stem
             a, b = floats(now["heat"]), floats(before["heat"])
-            assert np.abs(a - b).mean() < 0.05 * b.mean()
+            assert np.abs(a - b).mean() < 0.05 * b.mean(), clip.stem
     same = ("key", "film", "seconds", "orders", "models", "unit", "truth", "guess", "verdicts")
-    assert [fresh[name] for name in same] == [stored[name] for name in same]
+    assert [fresh[name] for name in same] == [stored[name] for name in same], clip.stem
+    return stored

@@ -36,7 +36,7 @@ function ezStage(root, hooks = {}) {
   const clock = make("output", {class: "ezs-clock"});
   const readout = make("p", {class: "ezs-readout"});
   const scale = make("div", {class: "ezs-scale"});
-  const spoken = make("div", {class: "ezs-spoken"});
+  const inWords = make("ul"), frameInWords = make("p"), spoken = make("div", {class: "ezs-spoken"}, inWords, frameInWords);
   const viewButton = make("button", {type: "button", "aria-pressed": "false", onclick: () => {
     state.view = state.view === "panels" ? "wipe" : "panels"; layout(); }}, "Wipe");
   const differenceBox = make("input", {type: "checkbox", checked: true,
@@ -144,7 +144,7 @@ function ezStage(root, hooks = {}) {
     else models.forEach((model, i) => kinds.push({kind: "model", i, title: model.name, note: model.about}));
     const results = Object.values(doc.results)[0];
     if (state.difference && models.length > 1 && results && difference(results))
-      kinds.push({kind: "difference", title: "Difference", note: "orange: model more, violet: baseline"});
+      kinds.push({kind: "difference", title: "Difference", note: "orange: model, violet: baseline"});
     viewButton.setAttribute("aria-pressed", wipe);
     group.classList.toggle("ezs-wide", wipe);
     panels.replaceChildren(...kinds.map(panel));
@@ -174,17 +174,34 @@ function ezStage(root, hooks = {}) {
           answer.label),
         make("span", {class: "ezs-score"}, doc.guess ? (i ? "" : "guess") : `${Math.round(100 * answer.score)} %`),
         ...(doc.guess ? [] : [make("span", {class: "ezs-bar-of"}, make("span", {style: `width:${100 * answer.score}%`}))])));
-      const trust = (doc.faithfulness || [])[+box.dataset.model];
-      box.replaceChildren(...rows, ...(trust ? [make("p", {class: "ezs-trust", title: doc.trust}, trust)] : []));
+      const trust = doc.faithfulness?.[+box.dataset.model];
+      box.replaceChildren(...rows, ...(trust ? [make("p", {class: "ezs-trust", title: doc.trust}, trusted(trust))] : []));
     });
     const known = doc.truth[direction], truth = panels.querySelector(".ezs-truth");
     truth.textContent = known ? `What happens: ${known}` : "";
     verdict.textContent = doc.verdicts[direction] || doc.verdicts.forward || "";
     verdict.classList.toggle("ezs-guess", doc.guess);
-    const said = Object.entries(doc.results).map(([name, all]) => make("li", {}, `${DIRECTIONS[name]}: ` + all.map(
-      (one, i) => `${doc.models[i].name} answers ${one.answers[0].label}` + (doc.guess ? ", a guess"
-        : `, ${Math.round(100 * one.answers[0].score)} percent`)).join("; ") + "."));
-    spoken.replaceChildren(make("ul", {}, ...said));
+    const answered = (truth, answer, i) => (i || !truth ? "" : answer.label === truth ? "right, " : "wrong, ") +
+      answer.label + (doc.guess ? "" : ` ${Math.round(100 * answer.score)} %`);
+    inWords.replaceChildren(...Object.entries(doc.results).map(([name, all]) => make("li", {}, [`${DIRECTIONS[name]}.`,
+      doc.truth[name] ? `What happens: ${doc.truth[name]}.` : "", ...all.map((one, i) => `${doc.models[i].name}` +
+        `${doc.guess ? " guesses" : ""}: ${one.answers.map((a, j) => answered(doc.truth[name], a, j)).join("; ")}.`),
+      ...(name === "forward" ? (doc.faithfulness || []).map((trust, i) => `Faithfulness of ${doc.models[i].name}: ${trust}.`)
+        : [])].filter(Boolean).join(" "))));
+  }
+  /* Faithfulness is measured of the maps of the clip as it is. */
+  const trusted = trust => state.direction === "forward" ? `Faithfulness: ${trust}`
+    : `Faithfulness forward ${trust.replace("gain ", "")}`;
+  /* In words what the maps of the frame show: the brightest patch of each. */
+  function peaks() {
+    const {doc, direction, sample} = state, order = doc.orders[direction];
+    const found = (doc.results[direction] || []).map((one, i) => {
+      const g = doc.models[i].grid, map = one.heat.subarray(sample * g * g, (sample + 1) * g * g);
+      const most = map.indexOf(Math.max(...map));
+      return `${doc.models[i].name}: brightest in row ${Math.floor(most / g) + 1}, column ${most % g + 1} of ${g}, ` +
+        `${map[most].toFixed(2)} ${doc.unit}.`;
+    });
+    frameInWords.textContent = [`Frame ${sample + 1} of ${order.length}.`, ...found].join(" ");
   }
 
   function legend() {
@@ -249,7 +266,7 @@ function ezStage(root, hooks = {}) {
       const canvas = figure.querySelector("canvas"), width = film.width, height = film.height;
       if (canvas.width !== width || canvas.height !== height) {
         Object.assign(canvas, {width, height});
-        canvas.style.maxWidth = `calc(max(40vh, 300px) * ${width / height})`;
+        canvas.style.maxWidth = `calc(max(39vh, 300px) * ${width / height})`;
       }
       const context = canvas.getContext("2d");
       tile(context, index, width, height);
@@ -273,6 +290,7 @@ function ezStage(root, hooks = {}) {
     if (shown !== state.sample) {
       state.sample = shown;
       thumbs.querySelectorAll("button").forEach((one, slot) => one.classList.toggle("ezs-on", slot === shown));
+      peaks();
       hooks.onSample?.(state.doc.orders[state.direction][shown]);
     }
     const rest = [state.doc.film, state.direction, state.playing ? null : shown];

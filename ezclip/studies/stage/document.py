@@ -12,7 +12,7 @@ from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.figures.stage import FILM_SIDE, colour_maps, film, film_indices, packed
 from ezclip.studies.host import digest
 from ezclip.studies.stage.directions import FORWARD, Turned, as_it_is, orders
-from ezclip.types import METHOD_TITLES, Document, visible_box
+from ezclip.types import Document, visible_box
 from ezclip.video.read import read_frames
 
 if TYPE_CHECKING:
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 ANSWERS = 3  # of each model, under its panel
 TRUST = (
-    "Gain of restoring the bright patches first over random orders, with a 95 % interval; 0 is chance. SRG: area under "
-    "insertion minus that under deletion."
+    "Faithfulness of the map: what the label's score gains when the bright patches are restored first, over random "
+    "orders, with a 95 % interval; 0 is chance."
 )
+ABOUT = {True: "sees each frame alone", False: "frames exchange information"}  # by whether it is blind to order
 EMBEDDED = "tabletop/"  # models that were trained on drawn scenes
 _SAID = {"reversed": "Reversed", "shuffled": "Shuffled", "static": "As one still picture"}
 
@@ -51,7 +52,7 @@ def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
     models = []
     for r in analysis.results:
         box = np.array(visible_box(height, width, r.attribution.seen)) / (width, height, width, height)
-        grid, about = r.attribution.heat.shape[1], METHOD_TITLES[r.identity.variant]
+        grid, about = r.attribution.heat.shape[1], ABOUT[r.identity.order_blind]
         models.append({"name": r.name, "about": about, "grid": grid, "box": box.round(5).tolist()})
     reason = analysis.caveat
     return {
@@ -79,6 +80,7 @@ def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
         "guess": bool(reason),
         "verdicts": {d: f"{reason}{_verdict(directions, d)}" for d in directions},
         "trust": TRUST,
+        "faithfulness": _gains(analysis),
     }
 
 
@@ -88,15 +90,17 @@ def film_key(analysis: Any) -> str:
 
 
 def trusted(analysis: Any) -> Document:
-    """The measured faithfulness of an analysis's maps, for a stage that shows it."""
+    """The faithfulness of an analysis's maps, for a stage that shows the analysis already."""
+    return {"key": analysis.clip.source, "partial": {"faithfulness": _gains(analysis)}}
+
+
+def _gains(analysis: Any) -> list[str]:
+    """Of each model's map, as it stands under its panel."""
     found = []
     for f in analysis.faithfulness:
-        if f.score is not None:
-            gain, low, high = f.score.insertion
-            found.append(
-                f"Faithfulness: insertion gain {gain:+.2f} ({low:+.2f} to {high:+.2f}), SRG {f.score.srg:+.2f}"
-            )
-    return {"key": analysis.clip.source, "partial": {"faithfulness": found}}
+        gain, low, high = f.score.insertion if f.score else (0.0, 0.0, 0.0)
+        found.append(f"gain {gain:+.2f} ({low:+.2f} to {high:+.2f})" if f.score else "not measured")
+    return found
 
 
 def truth(path: str) -> dict[str, str]:

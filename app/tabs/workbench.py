@@ -1,4 +1,4 @@
-"""Under the stage: both models' ranked class names, and a workbench for one class's sentence."""
+"""More, Text workbench: a class described in the user's own words, and what that does to the ranking."""
 
 import gradio as gr
 
@@ -10,18 +10,18 @@ from app.zero_gpu import on_gpu
 from ezclip.studies.analysis_report import Analysis
 
 
-class RecogniseTab:
-    """The rankings; ``show`` gives the new values of ``outputs``. ``edited`` fires when a sentence was changed."""
+class Workbench:
+    """The tab; ``show`` gives the new values of ``outputs``. ``edited`` fires when a sentence was changed."""
 
     def __init__(self, services: Services, controls: Controls, state: gr.State) -> None:
-        self.ranking = gr.HTML(html.empty(texts.EMPTY_RANKING), elem_id="ranking")
-        with gr.Accordion("Text workbench: describe a class in your own words", open=False):
-            with gr.Row():
+        with gr.Tab(texts.TABS["workbench"], id="workbench"):
+            with gr.Row(elem_classes="ez-after"):
                 self.label = gr.Dropdown([], label="Class", elem_id="edited", allow_custom_value=False)
                 enter = "Press Enter; empty restores the prompt text."
                 self.sentence = gr.Textbox(label="Its sentence", info=enter, elem_id="sentence", scale=2)
             self.words = gr.HTML("", elem_id="workbench-words")
             self.own = gr.HTML("", elem_id="own-sentences")
+            self.ranking = gr.HTML(html.empty(texts.EMPTY_WORKBENCH), elem_id="workbench-ranking")
         self.outputs = [self.ranking, self.label, self.sentence, self.words, self.own]
         self.services = services
         chosen = [self.sentence, self.words]
@@ -55,10 +55,7 @@ class RecogniseTab:
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """Rankings with rank changes since ``before``, the classes that can be edited, words and sentences in use."""
         names = [p.label for p in analysis.model.predictions]
-        own, ranked = (
-            html.own_sentences(analysis.study["sentences"]),
-            html.source(analysis) + html.rankings(analysis, before),
-        )
+        own, ranked = html.own_sentences(analysis.study["sentences"]), html.ranked(analysis, before)
         if own:  # while sentences are being edited, the chosen class stays
             last = list(analysis.study["sentences"])[-1]
             return [ranked, gr.Dropdown(names), gr.skip(), self._words(last, analysis), own]
