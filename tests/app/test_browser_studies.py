@@ -110,7 +110,7 @@ def test_a_result_of_other_inputs_is_marked_and_runs_again(open_page: Opener, ta
     expect(source).to_contain_text("01_pushing_left_to_right.mp4")
     expect(mark).to_have_count(0)
     page.locator("#samples button", has_text="crowd").click()
-    expect(mark).to_contain_text("Out of date: clip")
+    expect(mark).to_contain_text("Out of date: clip", timeout=20_000)
     page.wait_for_function(f"getComputedStyle(document.querySelector('{where}')).opacity < 0.5")
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
     mark.get_by_role("button", name="Run again").click()
