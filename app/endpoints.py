@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from app.actions.uploads import unpacked_zip
 from app.controls import input_of
 from app.events import MODEL, client_left
 from app.services import Services
 from app.zero_gpu import CLIP, LONG, on_gpu
+from ezclip.checkpoints.cards import shipped_variants
 from ezclip.checkpoints.catalog import DEFAULT
 from ezclip.errors import UserError, as_user_error
 from ezclip.parameters import Declared, build, declared
@@ -105,6 +107,11 @@ def _read(services: Services, one: Declared, value: Any) -> Any:
     kind = one.parameter.kind
     if kind == "archive":
         return str(unpacked_zip(services, value or ""))
+    if kind == "table" and value and value not in shipped_variants():
+        if not services.typed and not Path(value).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
+            raise UserError(
+                f"There are no shipped results {value[:80]!r}; choose one of {', '.join(shipped_variants())}."
+            )
     if kind == "index" and value and not services.typed:
         raise UserError("Folders are read only where the app serves its own machine; use ezclip search there.")
     if kind in ("clips", "stream"):

@@ -1,5 +1,6 @@
 """Events of the page: errors as sentences, studies with progress and cancel, and files made on a click."""
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,18 @@ _SAVE = """file => { const a = document.createElement('a'); a.href = file.url; a
 
 def guarded(action: Callable[..., Any]) -> Callable[..., Any]:
     """Show an error as a toast with a sentence, never a traceback."""
+    if inspect.isgeneratorfunction(action):
+
+        @wraps(action)
+        def steps(*arguments: Any) -> Iterator[Any]:
+            try:
+                yield from action(*arguments)
+            except gr.Error:
+                raise
+            except Exception as error:
+                raise _toast(as_user_error(error)) from error
+
+        return steps
 
     @wraps(action)
     def call(*arguments: Any) -> Any:
@@ -46,6 +59,13 @@ def guarded(action: Callable[..., Any]) -> Callable[..., Any]:
             raise _toast(as_user_error(error)) from error
 
     return call
+
+
+def guard_all(demo: gr.Blocks) -> None:
+    """The last boundary of every event of a page: no error leaves one without a sentence."""
+    for event in demo.fns.values():
+        if event.fn is not None:
+            event.fn = guarded(event.fn)
 
 
 def _toast(error: UserError) -> gr.Error:

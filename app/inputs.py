@@ -86,7 +86,7 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
                     file = "Class names or descriptions (text or CSV)"
                     names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
                 maps = gr.Column(min_width=260)
-    controls = Controls(video, gr.State(None), labels, baseline, model, chosen, gr.State({}))
+    controls = Controls(video, gr.State(()), labels, baseline, model, chosen, gr.State({}))
     player = [video, controls.shown]
     recorded = [video.upload, video.stop_recording]
     show = guarded(partial(_preview, services))

@@ -22,11 +22,12 @@ from app import html, texts
 from app.actions.labels import names_of, set_or_names
 from app.address import OLD_TABS, ON_LOAD, OPEN_TAB, REMEMBER
 from app.endpoints import add_endpoints
-from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED, light
+from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED, guard_all, light
 from app.guard import Guard
 from app.inputs import chooser, conversion_now
 from app.services import Services
 from app.stage import patch_sources, restored, samples, stage_box
+from app.stale import QUIET, changed
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
 from app.tabs.classes import classes_tab
@@ -62,6 +63,7 @@ DECODING = "10"  # seconds that a decoder may take for one answer
 SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
 LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
 PACKAGES = ("torch", "open_clip_torch", "gradio", "captum", "av")  # whose versions the page shows
+INPUTS = ("clip", "labels", "model", "baseline", "texts")  # what the results of See are of
 _SET = "() => ({{__type__: 'update', interactive: {}}})"  # of a button
 # If the results are below the window, as on a phone, the page scrolls to them.
 _TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
@@ -145,14 +147,10 @@ def build_app(services: Services) -> gr.Blocks:
             if analysis is None:
                 return gr.skip()
             try:
-                now = controls.study(Analyse, values)
-                names = now.given_labels()[0] or own_labels(now.model)
+                what = changed(analysis.study, controls.study(Analyse, values), INPUTS)
             except UserError:
                 return html.outdated("names")
-            same = ("clip", "model", "baseline", "texts")
-            changed = [name for name in same if now[name] != analysis.study[name]]
-            changed += ["class names"] if names != analysis.names else []
-            return html.outdated(changed[0]) if changed else ""
+            return html.outdated(what) if what else ""
 
         inputs = [state, *attention.inputs, *controls]
 
@@ -196,8 +194,7 @@ def build_app(services: Services) -> gr.Blocks:
             return gr.Button(interactive=True), texts.CANCELLED
 
         watched = [controls.labels, controls.baseline, controls.model, controls.texts]
-        options: Keywords = INSTANT | {"trigger_mode": "always_last", "show_progress": "hidden"}
-        gr.on([one.change for one in watched], outdated, [state, *controls], status, **options)
+        gr.on([one.change for one in watched], outdated, [state, *controls], status, **QUIET)
 
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)
@@ -213,6 +210,7 @@ def build_app(services: Services) -> gr.Blocks:
         recalled = [controls.labels, *models, choose, more, tabs_box, *embeddings.models, *row.offer, *player, asked]
         demo.load(recall, None, recalled, js=ON_LOAD, show_progress="hidden", **PRIVATE)
         add_endpoints(services)
+    guard_all(demo)
     return demo
 
 
@@ -295,8 +293,10 @@ class App:
         ended = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
-        most = MAX_WEIGHTS if own else MAX_FILE
-        launch(demo, server_name=self.host, server_port=self.port, mcp_server=self.mcp, max_file_size=most)
+        limits: Keywords = {"max_file_size": MAX_FILE}
+        if own:
+            limits = {"max_file_size": MAX_WEIGHTS, "app_kwargs": {"middleware": [guard(most_each=None)]}}
+        launch(demo, server_name=self.host, server_port=self.port, mcp_server=self.mcp, **limits)
         services.start()
         ended.wait()
         services.close()
@@ -305,6 +305,11 @@ class App:
         hurry.start()
         demo.close(verbose=False)
         return 0
+
+
+def guard(**options: Any) -> Middleware:
+    """What stands before Gradio; ``options`` are those of ``Guard``."""
+    return Middleware(Guard, public=list(ASSETS.glob("samples/*.mp4")), **options)
 
 
 def launch(demo: gr.Blocks, **options: Any) -> str:
@@ -323,7 +328,7 @@ def launch(demo: gr.Blocks, **options: Any) -> str:
         "footer_links": ["api", "settings"],
         "state_session_capacity": SESSIONS,
         "enable_monitoring": False,
-        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "app_kwargs": {"middleware": [guard()]},
     }
     _, address, _ = demo.launch(**(usual | options))
     return address

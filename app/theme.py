@@ -49,7 +49,9 @@ CSS = (
 /* What works on an analysis is there once there is one. */
 .gradio-container:not(:has(#ranking .ez-pair)) .ez-after { display: none; }
 .ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
-.gradio-container:has(.ez-outdated) :is(#stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
+.gradio-container:has(#status .ez-outdated) :is(
+  #stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
+.ez-stale { padding: 0 !important; } .ez-stale:has(.ez-outdated) + * { opacity: .4; }
 .gradio-container:has(#status .ez-busy) :is(#ranking, #strip, #faithfulness) { opacity: .4; }
 /* A Cancel button is there only while something runs that it stops. Gradio breaks a comma within :has(). */
 button[id$="-cancel"], #cancel { display: none; }

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from app.html.pieces import drawn, render
-from ezclip.figures.report import Picture
+import numpy as np
+
+from app.html.pieces import render
+from ezclip.figures.charts import MOST_NAMED
 from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, TABLETOP_HEAD, tabletop_rows
 from ezclip.studies.classes import EVIDENCE_NOTE, ClassStudy, Evaluate
 from ezclip.types import Document
 
 if TYPE_CHECKING:
     from ezclip.evaluation.classwise import ChangedClip, Comparison
+    from ezclip.evaluation.run import Evaluation
 
 MOST_CONFUSIONS = 10
 MOST_CLIPS = 500  # cards of fixed clips, and of broken ones
@@ -87,7 +90,7 @@ def class_evidence(study: ClassStudy) -> str:
 
 def class_tables(study: ClassStudy) -> str:
     """Every class, and each model's confusion matrix."""
-    pictures = [(part.title, drawn(part.figure)) for part in study.confusions() if isinstance(part, Picture)]
+    pictures = [_matrix(e) for e in study.evaluations]
     if (comparison := study.comparison) is None:
         rows = [[label, row["n"], f"{row['top1']:.0%}"] for label, row in study.model.report()["per_class"].items()]
         columns = ["Class", "Clips", study.model.model]
@@ -98,6 +101,17 @@ def class_tables(study: ClassStudy) -> str:
     ]
     columns = ["Class", "Clips", *comparison.models, "Difference", "95 % interval"]
     return render("classes", columns=columns, rows=rows, pictures=pictures)
+
+
+def _matrix(e: Evaluation) -> Document:
+    """A confusion matrix: its cells that are not empty, as fractions of a true class's clips."""
+    from ezclip.evaluation.metrics import confusion_matrix
+
+    counts = confusion_matrix(e.scores, e.targets).numpy()
+    shares = counts / counts.sum(axis=1, keepdims=True).clip(1)
+    cells = [(int(t), int(p), int(counts[t, p]), float(shares[t, p])) for t, p in np.argwhere(counts)]
+    named = len(e.labels) <= MOST_NAMED
+    return {"title": f"Confusions of {e.model}", "labels": e.labels, "cells": cells, "named": named}
 
 
 def methods() -> str:

@@ -10,13 +10,13 @@ import numpy as np
 from jinja2 import Environment, PackageLoader
 from markupsafe import Markup, escape
 from matplotlib import colormaps
-from matplotlib.figure import Figure
 from PIL import Image
 
 from ezclip.figures.maps import overlay, square
 from ezclip.parameters import values_of
 from ezclip.progress import Progress
 from ezclip.studies.declaration import Study
+from ezclip.studies.live import ScoreLive
 from ezclip.types import Clip, Preprocessing
 from ezclip.video.read import read_clip
 
@@ -39,13 +39,6 @@ def film_strip(images: np.ndarray) -> str:
     """Some frames of (n, H, W, 3), evenly spaced, side by side as a data address."""
     chosen = images[np.linspace(0, len(images) - 1, STRIP_FRAMES).round().astype(int)]
     return uris([np.concatenate(square(chosen, STRIP_SIDE, Preprocessing(STRIP_SIDE)), axis=1)])[0]
-
-
-def drawn(figure: Figure) -> str:
-    """A figure as a data address."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def heat_uris(values: np.ndarray, cmap: str, side: int) -> list[str]:
@@ -115,9 +108,10 @@ def busy(text: str) -> str:
     return f'<span class="ez-busy">{escape(text)}</span>'
 
 
-def outdated(what: str) -> str:
-    """A mark that the results belong to other inputs."""
-    return f'<span class="ez-outdated">Out of date: {escape(what)} changed. Press Analyse.</span>'
+def outdated(what: str, advice: str = "Press Analyse.") -> str:
+    """A mark that the results belong to other inputs, with a button that runs again where there is no advice."""
+    again = "" if advice else '<button type="button" class="ez-button ez-again">Run again</button>'
+    return f'<span class="ez-outdated">Out of date: {escape(what)} changed. {escape(advice)}{again}</span>'
 
 
 def source(result: Any) -> str:
@@ -125,9 +119,9 @@ def source(result: Any) -> str:
     study = getattr(result, "study", None)
     values = values_of(study) if isinstance(study, Study) else {}
     paths = [path for path in (values.get("clip"), *values.get("clips", ())) if path]
-    if not isinstance(study, Study) or not paths:
+    if not isinstance(study, Study) or not (paths or isinstance(study, ScoreLive)):
         return ""
-    about = [", ".join(Path(path).name for path in paths)]
+    about = [", ".join(Path(path).name for path in paths) or "camera"]
     if "labels" in values:
         names = study.given_labels()[0]
         about.append(

@@ -5,6 +5,7 @@ import numpy as np
 from app.html.pieces import render
 from ezclip.data.tabletop.classes import PARTNER
 from ezclip.studies.motion import MotionProbes, Probe
+from ezclip.studies.predict import sure
 from ezclip.types import Document
 
 _TOP, _HEIGHT, _APART = 26, 170, 17  # of the slope chart, and the least distance of its numbers, in its units
@@ -13,7 +14,7 @@ _TOP, _HEIGHT, _APART = 26, 170, 17  # of the slope chart, and the least distanc
 def motion(probes: MotionProbes) -> str:
     """Verdicts, a slope chart for each model, a row for each probe, and the numbers folded."""
     rows = [
-        [name, p.variation, p.answer, f"{p.score:.1%}", f"{p.opposite_score:.1%}", f"{p.rank:.1f}"]
+        [name, p.variation, p.answer, *(sure(s, probes.caveat) for s in (p.score, p.opposite_score)), f"{p.rank:.1f}"]
         + [f"{p.variance:.4f}", f"{p.central_difference:.4f}"]
         + ["other frames" if np.isnan(p.map_change) else f"{p.map_change:.1%}"]
         for name in probes.probes

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from app import texts
-from app.html.pieces import render, uris
+from app.html.pieces import render, source, uris
 from ezclip.checkpoints.cards import STATIC_SHEET
 from ezclip.data.tabletop.classes import LABELS
 from ezclip.data.tabletop.generate import EXAMPLE, example_pictures
@@ -77,5 +77,5 @@ def timeline(found: Timeline, film: str = "") -> str:
 
 
 def live(found: LiveScores) -> str:
-    """Both models' best names of the newest window."""
-    return render("live", predictions=found.predictions, caveat=found.caveat)
+    """Both models' best names of the newest window, and of what they were made."""
+    return source(found) + render("live", predictions=found.predictions, caveat=found.caveat)

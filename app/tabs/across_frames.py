@@ -38,8 +38,12 @@ class AcrossFramesTab:
         """The layers to choose from, the matrix over all layers, the table of spreads, no tokens yet."""
         view = analysis.view
         layers = [("All layers (rollout)", 0), *((f"Layer {k}", k) for k in (view.layers if view else []))]
-        return [gr.Dropdown(layers, value=0), html.temporal(analysis), html.spread(analysis), ""]
+        return [gr.Dropdown(layers, value=0), _drawn(analysis), html.spread(analysis), ""]
 
 
 def _draw(analysis: Analysis | None, layer: int) -> str:
-    return html.empty(texts.EMPTY_INFLUENCE) if analysis is None else html.temporal(analysis, layer)
+    return html.empty(texts.EMPTY_INFLUENCE) if analysis is None else _drawn(analysis, layer)
+
+
+def _drawn(analysis: Analysis, layer: int = 0) -> str:
+    return html.source(analysis) + html.temporal(analysis, layer)

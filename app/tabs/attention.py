@@ -76,7 +76,7 @@ class AttentionTab:
         depth = min((layers for layers in depths if layers), default=1)
         layers = [("all layers", 0), *((f"from layer {k + 1} of {depth}", k) for k in range(1, depth))]
         return [
-            html.strip(analysis),
+            html.source(analysis) + html.strip(analysis),
             html.faithfulness(analysis),
             gr.Slider(interactive="discard" in method.settings),
             gr.Dropdown(_methods(), value=analysis.study["method"]),

@@ -9,6 +9,7 @@ from app.actions.uploads import unpacked_zip, uploaded_folder
 from app.controls import Controls, control, find
 from app.events import INSTANT, PRIVATE, guarded, start, stop
 from app.services import Services
+from app.stale import Stale
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
 from ezclip.checkpoints.cards import shipped_variants
@@ -59,6 +60,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
                 first = gr.File(label=table, file_types=[".csv"], elem_id="one", **small)
                 second = gr.File(label="of a second model, to compare", file_types=[".csv"], elem_id="two", **small)
             tables = gr.Button("Show the tables", elem_id="tables-run")
+        stale = Stale()
         verdict = gr.HTML(html.empty(EMPTY), elem_id="class-verdict")
         films = gr.JSON(visible=False)  # strips of frames that the charts asked for
         charts = html.asset("charts.js") + _FILMS + CHOOSE + _REMEMBER_FOLDER
@@ -79,6 +81,9 @@ def classes_tab(services: Services, controls: Controls) -> None:
         place = unpacked_zip(services, path) if path else uploaded_folder(services, files or [], listed.split("\n"))
         study = controls.study(Evaluate, values, data=str(place), labels="", order=ordered)
         return (yield from services.run(study))
+
+    def settings(ordered: bool, *values: Any) -> Evaluate:
+        return controls.study(Evaluate, values, data="", labels="", order=ordered)
 
     def show_tables(one: str | None, two: str | None) -> list[Any]:
         return _show(finish(services.run(Classes(one or "", two or ""))))
@@ -105,8 +110,10 @@ def classes_tab(services: Services, controls: Controls) -> None:
     show_shipped.click(guarded(show_tables), shipped, outputs, **PRIVATE)
     tables.click(guarded(show_tables), [first, second], outputs, **PRIVATE)
     folder.upload(None, None, names, js=_FOLDER, **PRIVATE)
-    job = start(run.click, work, [archive, folder, names, order, *controls], outputs, _show)
+    job = start(stale.begins(run.click), work, [archive, folder, names, order, *controls], outputs, _show)
     stop(cancel, [job], verdict, CANCELLED)
+    compared = ("baseline", "model", "texts", "sentences", "order")  # other clips are another upload
+    stale.watch([job], settings, [order, *controls], export.state, only=compared)
     opened.open_on(plane, choose, [export.state, *controls])
 
 

@@ -9,6 +9,7 @@ from app import html, texts
 from app.controls import Controls, control, find
 from app.events import start, stop
 from app.services import Services
+from app.stale import Stale
 from app.tabs.export import StudyExport
 from ezclip.parameters import build
 from ezclip.progress import Steps
@@ -46,17 +47,22 @@ class EmbeddingsTab:
                 run = gr.Button("Project frames", elem_id="frames-run")
                 cancel = gr.Button("Cancel", elem_id="frames-cancel")
             gestures = html.asset("charts.js") + "ezCharts(element);"
+            stale = Stale()
             plane = gr.HTML(html.empty(EMPTY), elem_id="plane", js_on_load=gestures)
             export = StudyExport(services, "frames", figure=True)
 
-        def work(chosen: list[str] | None, more: list[str] | None, *values: Any) -> Steps[FramePlane]:
+        def study(chosen: list[str] | None, more: list[str] | None, *values: Any) -> CompareFrames:
             first, second, how, shown, pair, *_ = values
             clips = tuple(filter(None, [controls.clip(shown, pair), *(more or []), *(chosen or [])]))
-            study = build(CompareFrames, {"clips": clips, "baseline": first, "model": second, "projection": how})
-            return services.run(study)
+            return build(CompareFrames, {"clips": clips, "baseline": first, "model": second, "projection": how})
+
+        def work(*values: Any) -> Steps[FramePlane]:
+            return services.run(study(*values))
 
         def show(found: FramePlane) -> list[Any]:
             return [html.frame_plane(found), found]
 
         inputs = [others, own, *self.models, projection, *controls]
-        stop(cancel, [start(run.click, work, inputs, [plane, export.state], show)], plane)
+        job = start(stale.begins(run.click), work, inputs, [plane, export.state], show)
+        stop(cancel, [job], plane)
+        stale.watch([job], study, inputs[: -len(controls) + 2], export.state)  # class names play no part

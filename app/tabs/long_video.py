@@ -8,8 +8,9 @@ import numpy as np
 
 from app import html, texts
 from app.controls import Controls, control
-from app.events import PRIVATE, guarded, start, stop
+from app.events import KEPT_SIDE, PRIVATE, guarded, start, stop
 from app.services import Services
+from app.stale import Stale
 from app.tabs.export import StudyExport
 from app.zero_gpu import on_gpu
 from ezclip.progress import Progress, Steps, Watch
@@ -17,8 +18,10 @@ from ezclip.studies.host import digest
 from ezclip.studies.live import FrameBuffer, ScoreLive
 from ezclip.studies.timeline import ScoreTimeline, Timeline
 from ezclip.types import Keywords
+from ezclip.video.pictures import shrunk
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a window to seek to it."
+LIVE_SECONDS = 600  # after the last frame of a camera, in which its window is kept
 CAMERA = "Allow the camera and press Record: the newest window is scored continuously."
 _SEEK = (
     "element.addEventListener('click', e => { const c = e.target.closest('[data-second]');"
@@ -35,31 +38,37 @@ def long_video_tab(services: Services, controls: Controls) -> None:
             run = gr.Button("Score the video over time", elem_id="timeline-run")
             cancel = gr.Button("Cancel", elem_id="timeline-cancel")
         status = gr.HTML("", elem_id="timeline-status")
+        stale = Stale()
         timeline = gr.HTML(html.empty(EMPTY), elem_id="timeline", js_on_load=_SEEK)
         export = StudyExport(services, "timeline")
         with gr.Accordion("Camera", open=False):
             live_view: Keywords = {"sources": ["webcam"], "streaming": True, "type": "numpy"}
             camera = gr.Image(label="Camera", height=240, elem_id="camera", **live_view)
             live_scores = gr.HTML(html.empty(CAMERA), elem_id="live")
-            live = gr.State(None)
+            live = gr.State(None, time_to_live=LIVE_SECONDS)
 
-    def work(window: float, every: float, *values: Any) -> Steps[tuple[Timeline, str, bool]]:
-        study = controls.study(ScoreTimeline, values, seconds=window or 0, step=every or 0)
-        watch, film = Watch(services.run(study)), ""
+    def study(window: float, every: float, *values: Any) -> ScoreTimeline:
+        return controls.study(ScoreTimeline, values, seconds=window or 0, step=every or 0)
+
+    def work(*values: Any) -> Steps[tuple[Timeline, str, bool]]:
+        asked = study(*values)
+        watch, film = Watch(services.run(asked)), ""
         for at in watch:
             if at.partial is not None:
-                film = film or digest(study.clip)
+                film = film or digest(asked.clip)
                 yield Progress(at.share, at.doing, (at.partial, film, False))
             yield Progress(at.share, at.doing)
-        return watch.result, film or digest(study.clip), True
+        return watch.result, film or digest(asked.clip), True
 
     def show(found: tuple[Timeline, str, bool]) -> list[Any]:
         result, film, whole = found
         done = f"Done; windows: {len(result.moments)}." if whole else gr.skip()
         return [done, html.timeline(result, film), result]
 
-    job = start(run.click, work, [seconds, step, *controls], [status, timeline, export.state], show)
+    inputs = [seconds, step, *controls]
+    job = start(stale.begins(run.click), work, inputs, [status, timeline, export.state], show)
     stop(cancel, [job], status, "Cancelled. The scores so far are kept.")
+    stale.watch([job], study, inputs, export.state)
 
     def seek(event: gr.EventData) -> Any:
         return gr.Video(playback_position=float(event._data["second"]))
@@ -69,10 +78,10 @@ def long_video_tab(services: Services, controls: Controls) -> None:
     def stream(image: np.ndarray | None, window: float, held: FrameBuffer | None, *values: Any) -> Any:
         if image is None:
             return held, gr.skip()
-        study = controls.study(ScoreLive, values, seconds=window or 2.0)
+        asked = controls.study(ScoreLive, values, seconds=window or 2.0)
         held = held or FrameBuffer()
-        held.add(image, study.seconds)
-        return held, html.live(study.score(services, held))
+        held.add(shrunk(image, KEPT_SIDE), asked.seconds)
+        return held, html.live(asked.score(services, held))
 
     camera.stream(
         on_gpu(guarded(stream)), [camera, seconds, live, *controls], [live, live_scores],

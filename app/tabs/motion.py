@@ -8,6 +8,7 @@ from app import html, texts
 from app.controls import Controls, control
 from app.events import start, stop
 from app.services import Services
+from app.stale import Stale
 from app.tabs.export import StudyExport
 from ezclip.progress import Steps
 from ezclip.studies.motion import MotionProbes, ProbeMotion
@@ -26,13 +27,20 @@ def motion_tab(services: Services, controls: Controls) -> None:
             run = gr.Button("Test the order of frames", elem_id="motion-run")
             cancel = gr.Button("Cancel", elem_id="motion-cancel")
         opposite = control(ProbeMotion, "opposite", placeholder=OPPOSITE, elem_id="motion-opposite")
+        stale = Stale()
         found = gr.HTML(html.empty(EMPTY), elem_id="motion-result")
         export = StudyExport(services, "motion")
 
-    def work(opposite: str, *values: Any) -> Steps[MotionProbes]:
-        return services.run(controls.study(ProbeMotion, values, opposite=opposite))
+    def study(opposite: str, *values: Any) -> ProbeMotion:
+        return controls.study(ProbeMotion, values, opposite=opposite)
+
+    def work(*values: Any) -> Steps[MotionProbes]:
+        return services.run(study(*values))
 
     def show(probes: MotionProbes) -> list[Any]:
         return [html.motion(probes), probes]
 
-    stop(cancel, [start(run.click, work, [opposite, *controls], [found, export.state], show)], found)
+    inputs = [opposite, *controls]
+    job = start(stale.begins(run.click), work, inputs, [found, export.state], show)
+    stop(cancel, [job], found)
+    stale.watch([job], study, inputs, export.state)

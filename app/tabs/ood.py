@@ -10,6 +10,7 @@ from app import html, texts
 from app.controls import Controls, control
 from app.events import start, stop
 from app.services import Services
+from app.stale import Stale
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
 from ezclip.checkpoints.cards import measured, measured_static, shipped_variants
@@ -48,6 +49,7 @@ def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
         with gr.Accordion("Corrupt your own clip", open=False):
             sliders = [control(Corrupt, kind, elem_id=f"corrupt-{kind}") for kind in kinds]
             cancel = gr.Button("Cancel", elem_id="corrupt-cancel")
+            stale = Stale()
             corrupted = gr.HTML(html.empty(CORRUPT), elem_id="corrupted")
             export = StudyExport(services, "corruption")
 
@@ -58,14 +60,19 @@ def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
         rows = {variant: families[family] for variant, families in on_all.items() if family in families}
         return Choice(study, label, family, rows)
 
-    def work(*values: Any) -> Steps[CorruptedPredictions]:
+    def study(*values: Any) -> Corrupt:
         strengths = dict(zip(kinds, values[: len(kinds)], strict=True))
-        return services.run(controls.study(Corrupt, values[len(kinds) :], **strengths))
+        return controls.study(Corrupt, values[len(kinds) :], **strengths)
+
+    def work(*values: Any) -> Steps[CorruptedPredictions]:
+        return services.run(study(*values))
 
     def show(found: CorruptedPredictions) -> list[Any]:
         return [html.corrupted(found), found]
 
     opened.open_on(gallery, choose, list(controls))
     inputs, outputs = [*sliders, *controls], [corrupted, export.state]
-    moved = [start(s.input, work, inputs, outputs, show, trigger_mode="always_last") for s in sliders]
-    stop(cancel, moved, corrupted)
+    begins = [*(slider.input for slider in sliders), stale.note.select]
+    jobs = [start(begin, work, inputs, outputs, show, trigger_mode="always_last") for begin in begins]
+    stop(cancel, jobs, corrupted)
+    stale.watch(jobs, study, inputs, export.state)

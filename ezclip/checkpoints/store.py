@@ -1,6 +1,7 @@
 """Our checkpoint format: a folder with config.json and adapter.safetensors; the backbone in a file of its own.
 
-Half precision on disk, float32 on load. Writing is atomic, loading is strict.
+What EZ-CLIP trains is float32 on disk, backbones and rivals are half precision; float32 on load. Writing is atomic,
+loading is strict.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from ezclip.types import RIVALS, Document
 FINGERPRINT = "fingerprint"  # key of an adapter's metadata; files of earlier versions have none
 
 
-def _save_half(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]) -> None:
-    half = {k: v.detach().to("cpu", torch.float16).contiguous().clone() for k, v in state.items()}
+def _save(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str], dtype: torch.dtype) -> None:
+    tensors = {k: v.detach().to("cpu", dtype).contiguous().clone() for k, v in state.items()}
 
     def write(target: Path) -> None:
         try:
-            save_file(half, target, metadata)  # one key at most, as their order in the file is random
+            save_file(tensors, target, metadata)  # one key at most, as their order in the file is random
         except SafetensorError as error:
             raise OSError(errno.ENOSPC, str(error)) from error  # all that can go wrong with writing these
 
@@ -42,10 +43,11 @@ def _save_half(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str]
 def save_backbone(backbone: Backbone, path: str | Path) -> None:
     """Write all weights with the configuration that rebuilds them, so that the file is self-contained."""
     described = {"id": backbone.id, "config": backbone.config, "sha256": backbone.sha256}
-    _save_half(backbone.clip.state_dict(), Path(path), {BACKBONE_KEY: json.dumps(described)})
+    _save(backbone.clip.state_dict(), Path(path), {BACKBONE_KEY: json.dumps(described)}, torch.float16)
 
 
-def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], torch.dtype]:
+    """Tensors as float32, the metadata, and the finest dtype in the file."""
     try:
         with safe_open(path, framework="pt") as file:
             tensors, metadata = {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}
@@ -58,7 +60,9 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         if tensor.dtype not in (torch.float16, torch.float32):
             kind = str(tensor.dtype).removeprefix("torch.")
             raise CheckpointError(f"{name} in {path.name} is {kind}; weights must be float16 or float32.")
-    return {k: tensor.float() for k, tensor in tensors.items()}, metadata
+    kinds = {tensor.dtype for tensor in tensors.values()}
+    dtype = torch.float32 if torch.float32 in kinds else torch.float16
+    return {k: tensor.float() for k, tensor in tensors.items()}, metadata, dtype
 
 
 def load_backbone(path: str | Path) -> Backbone:
@@ -68,7 +72,7 @@ def load_backbone(path: str | Path) -> Backbone:
         CheckpointError: not such a file, or its weights do not match the fingerprint.
     """
     path = Path(path)
-    state, metadata = _read_tensors(path)
+    state, metadata, _ = _read_tensors(path)
     if BACKBONE_KEY not in metadata:
         raise CheckpointError(f"{path.name} holds no backbone of this project; make one with convert or pretrain.")
     try:
@@ -100,8 +104,8 @@ def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary
         **({"settings": model.settings} if model.settings else {}),
         **summary,
     }
-    added = dict(model.added())
-    _save_half(added, folder / ADAPTER, {FINGERPRINT: fingerprint(added)})
+    added, dtype = dict(model.added()), torch.float16 if model.variant in RIVALS else torch.float32
+    _save(added, folder / ADAPTER, {FINGERPRINT: fingerprint(added, dtype)}, dtype)
     write_json(folder / CONFIG, config)
 
 
@@ -134,9 +138,9 @@ def copy_adapter(model: EZCLIP, folder: str | Path) -> None:
         CheckpointError: the two architectures differ, or the file is damaged.
     """
     folder = Path(folder)
-    state, metadata = _read_tensors(folder / ADAPTER)
+    state, metadata, dtype = _read_tensors(folder / ADAPTER)
     copy_strictly(model.added(), state, f"{folder.name}/{ADAPTER}")
-    if FINGERPRINT in metadata and metadata[FINGERPRINT] != fingerprint(state):
+    if FINGERPRINT in metadata and metadata[FINGERPRINT] != fingerprint(state, dtype):
         raise CheckpointError(f"The weights of {folder.name} do not match their fingerprint; get the files again.")
 
 

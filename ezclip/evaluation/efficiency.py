@@ -30,7 +30,7 @@ from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.model.text import trimmed
 from ezclip.predictor import choose_device, native_dtype
 from ezclip.text.tokens import tokenize
-from ezclip.types import Built, Document
+from ezclip.types import RIVALS, Built, Document
 
 TEXTS = 10  # class texts of a training step
 _COUNTED = (nn.Linear, ScaledLinear, nn.Conv2d)  # as thop counts them, exactly these types
@@ -108,7 +108,7 @@ def measure(
         dtype: of the forward passes; training runs under autocast where this is bfloat16.
 
     Returns:
-        "name", "variant", "frames", "parameters", "stored_bytes" (half precision), "gmac" of one view and
+        "name", "variant", "frames", "parameters", "stored_bytes" of the adapter file, "gmac" of one view and
         "gmac_text" of one class text, "latency_seconds" (one view), "views_per_second", "training_step_seconds",
         "peak_bytes" of a forward pass, None where it is unknown, and under "open_clip" the same frames through
         plain open_clip with "time_ratio".
@@ -128,7 +128,7 @@ def measure(
             "variant": model.variant,
             "frames": frames,
             "parameters": count,
-            "stored_bytes": 2 * count["tunable"],
+            "stored_bytes": (2 if model.variant in RIVALS else 4) * count["tunable"],
             "gmac": gmac(partial(model.encode_video, one), model),
             "gmac_text": gmac(partial(model.encode_text, tokens), model),
             "batch_size": batch_size,

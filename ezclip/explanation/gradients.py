@@ -20,7 +20,7 @@ from ezclip.model.block import Block
 from ezclip.model.interface import VideoText
 
 IG_STEPS = (16, 256)  # at first and at most
-IG_WITHIN = 0.05  # convergence delta, relative to the change of the cosine
+IG_WITHIN = 0.01  # convergence delta, relative to the change of the cosine
 _BATCH = 4  # clips in one pass of captum
 
 
@@ -33,7 +33,7 @@ def integrated_gradients(inputs: Inputs) -> Map:
     """Gradients along the line from the clip's mean colour to the clip, with the convergence delta.
 
     The delta is the difference of the sum of all attributions to the change of the cosine. The steps of the sum, 16 at
-    first, double until the delta is under 5 % of that change; the note says so where 256 do not suffice.
+    first, double until the delta is under 1 % of that change; the note says so where 256 do not suffice.
     """
     from captum.attr import IntegratedGradients
 

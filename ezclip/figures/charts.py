@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from ezclip.types import Keywords
 
@@ -93,6 +94,15 @@ def slopes(series: Mapping[str, Sequence[tuple[str, float, float]]], *, ends: tu
         axis.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.1), frameon=False)
     _suptitle(figure, title)
     return figure
+
+
+def hide_numbers(figure: Figure, which: Literal["x", "y"]) -> None:
+    """Of scores that are guesses: no numbers on an axis of a figure's panels."""
+    for axis in figure.axes:
+        scale = axis.xaxis if which == "x" else axis.yaxis
+        scale.set_major_formatter(NullFormatter())
+        if scale.get_label_text():
+            scale.set_label_text("score (a guess)")
 
 
 def by_class(

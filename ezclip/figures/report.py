@@ -23,7 +23,10 @@ LIVE_TEXT: dict[Any, Any] = {"svg.fonttype": "none", "pdf.fonttype": 42}  # text
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns; ``note`` says how to read them. A long one may be left off the page."""
+    """Rows under named columns; ``note`` says how to read them. A long one may be left off the page.
+
+    The page and the command print "guess" in the columns ``guesses``; the files have their values.
+    """
 
     name: str
     title: str
@@ -31,10 +34,17 @@ class Table:
     rows: list[list[Any]]
     note: str = ""
     on_page: bool = True
+    guesses: tuple[str, ...] = ()
+
+    @property
+    def shown(self) -> list[list[str]]:
+        """The cells as people read them."""
+        guessed = [name in self.guesses for name in self.columns]
+        return [["guess" if g else _cell(value) for g, value in zip(guessed, row, strict=True)] for row in self.rows]
 
     def text(self) -> str:
         """Title, aligned columns and note, as a command prints them."""
-        rows = [self.columns, *(list(map(_cell, row)) for row in self.rows)]
+        rows = [self.columns, *self.shown]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([f"{self.title}:", *(f"  {line}" for line in lines), *([self.note] if self.note else [])])
@@ -100,9 +110,7 @@ class Report:
                 part.figure.savefig(second)
             pictures[part.name] = base64.b64encode(first.read_bytes()).decode()
         template = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True).get_template("report.html")
-        page = template.render(
-            report=self, pictures=pictures, is_table=lambda part: isinstance(part, Table), cell=_cell
-        )
+        page = template.render(report=self, pictures=pictures, is_table=lambda part: isinstance(part, Table))
         write_atomically(files["page"], lambda path: path.write_text(page, encoding="utf-8"))
         return files
 

@@ -55,14 +55,14 @@ class Backbone:
         return fingerprint(self.clip.state_dict())
 
 
-def fingerprint(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and half-precision bytes of the tensors in name order.
+def fingerprint(state: Mapping[str, Tensor], dtype: torch.dtype = torch.float16) -> str:
+    """SHA-256 over names, shapes and bytes of the tensors in name order.
 
-    Half precision, because that is what is stored: a backbone has the same fingerprint before and after saving.
+    In the dtype that is stored, half precision for a backbone: it has the same fingerprint before and after saving.
     """
     digest = hashlib.sha256()
     for name in sorted(state):
-        tensor = state[name].detach().to("cpu", torch.float16).contiguous()
+        tensor = state[name].detach().to("cpu", dtype).contiguous()
         digest.update(f"{name} {tuple(tensor.shape)}\n".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -10,7 +10,7 @@ import numpy as np
 
 from ezclip.checkpoints.cards import provenance
 from ezclip.figures import maps
-from ezclip.figures.charts import NO_INTERVAL, by_class
+from ezclip.figures.charts import NO_INTERVAL, by_class, hide_numbers
 from ezclip.figures.overlay_video import overlay_frames
 from ezclip.figures.report import Picture, Report, Table, slug
 from ezclip.figures.stage import element
@@ -19,7 +19,7 @@ from ezclip.progress import Steps, Watch
 from ezclip.studies.declaration import Result, Study
 from ezclip.studies.faithfulness import GAIN_COLUMNS, MapFaithfulness, measure_faithfulness
 from ezclip.studies.host import Host, digest
-from ezclip.studies.predict import frames_of, ranking_lines
+from ezclip.studies.predict import frames_of, guessed, ranking_lines
 from ezclip.studies.stage.directions import Turned, in_all_directions
 from ezclip.studies.stage.document import caveat, films_of, stage
 from ezclip.types import Attribution, Clip, Document, MotionStatistics, Prediction
@@ -169,7 +169,7 @@ class Analysis(Result):
     def report(self) -> Report:
         """Rankings, maps, spread, faithfulness, temporal prompts if any; raises UserError for a deleted clip."""
         study, content = self.study, digest(self.study["clip"])
-        parts = _rankings(self.results, self.clip.name)
+        parts = _rankings(self.results, self.clip.name, self.caveat)
         title = f"Nearest in text to “{self.target}” for {self.model.name}"
         parts.append(Table("nearest", title, ["class", "cosine"], [list(row) for row in self.nearest]))
         rows = [[r.name, word, share] for r in self.results for word, share in r.words]
@@ -312,19 +312,22 @@ def save_overlay(path: Path, analysis: Analysis) -> Path:
     return path
 
 
-def _rankings(results: list[ModelResult], clip: str) -> list[Table | Picture]:
+def _rankings(results: list[ModelResult], clip: str, caveat: str) -> list[Table | Picture]:
     """Every model's ranking, and a chart of their best names."""
     parts: list[Table | Picture] = []
     for result in results:
         rows = [[rank, p.label, p.score, p.logit] for rank, p in enumerate(result.predictions, 1)]
-        columns, name = ["rank", "label", "score", "logit"], slug(result.name)
-        parts.append(Table(f"ranking_{name}", f"Ranking of {result.name}", columns, rows, on_page=len(rows) <= TOP))
+        columns, name, guesses = ["rank", "label", "score", "logit"], slug(result.name), guessed(caveat)
+        title, best = f"Ranking of {result.name}", f"{result.name}: {TOP} best of {len(rows)}"
+        parts.append(Table(f"ranking_{name}", title, columns, rows, on_page=len(rows) <= TOP, guesses=guesses))
         if len(rows) > TOP:
-            parts.append(Table(f"best_{name}", f"{result.name}: {TOP} best of {len(rows)}", columns, rows[:TOP]))
+            parts.append(Table(f"best_{name}", best, columns, rows[:TOP], guesses=guesses))
     best = dict.fromkeys(p.label for r in results for p in r.predictions[:TOP])
     scores = {r.name: {p.label: (p.score, *NO_INTERVAL) for p in r.predictions} for r in results}
     series = {name: {label: own[label] for label in best} for name, own in scores.items()}
     chart = by_class(series, title=f"{clip}: the best class names of each model", axis_label="score, %")
+    if caveat:
+        hide_numbers(chart, "x")
     return [*parts, Picture("ranking", "The best class names", chart)]
 
 

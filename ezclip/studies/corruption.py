@@ -79,6 +79,6 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
         kinds = vars(self.study.corruption).items()
         applied = ", ".join(f"{kind} {value:g}" for kind, value in kinds if value) or "none"
         strip = draw_strip(self.clip, {}, limit=1.0, seen=self.seen)
-        parts = [Picture("frames", "The corrupted frames", strip), rankings_table(self.predictions)]
+        parts = [Picture("frames", "The corrupted frames", strip), rankings_table(self.predictions, self.caveat)]
         title, lead = f"{self.clip.name}, corrupted", f"{self.caveat}Corruption: {applied}."
         return self._report(title, lead, parts, clip=self.clip.name, texts=self.study.texts)

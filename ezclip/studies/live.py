@@ -125,9 +125,8 @@ class LiveScores(ModelsResult[ScoreLive]):
 
     def report(self) -> Report:
         """The last window's rankings."""
-        return self._report(
-            "The newest window", f"{self.caveat}After {self.seconds:.1f} s.", [rankings_table(self.predictions)]
-        )
+        lead = f"{self.caveat}After {self.seconds:.1f} s."
+        return self._report("The newest window", lead, [rankings_table(self.predictions, self.caveat)])
 
 
 @dataclass

@@ -17,6 +17,7 @@ from ezclip.progress import Progress, Steps, within
 from ezclip.studies.corruption import frames_beside
 from ezclip.studies.declaration import Alias, ClipStudy, ModelsResult
 from ezclip.studies.host import Host, digest
+from ezclip.studies.predict import caveat_lines, guessed, sure
 from ezclip.studies.stage.document import caveat
 from ezclip.text.opposites import opposite_of
 from ezclip.types import Document
@@ -210,8 +211,8 @@ def evidence(
     return told(values)
 
 
-def verdict(model: Identity, probes: list[Probe]) -> str:
-    """A verdict from the measured values; of a model that cannot see order, why it cannot."""
+def verdict(model: Identity, probes: list[Probe], caveat: str = "") -> str:
+    """A verdict from the measured values, with a caveat without scores; of an order-blind model, why it is."""
     name = model.name
     by = {p.variation: p for p in probes}
     plain, turned, shuffled = by["as it is"], by["reversed"], by["shuffled"]
@@ -226,10 +227,10 @@ def verdict(model: Identity, probes: list[Probe]) -> str:
         return f"{name} does not see the order of the frames: reversed or shuffled, it predicts “{plain.answer}”."
     if turned.answer != plain.answer:
         return f"{name} sees order here: reversed, “{plain.answer}” becomes “{turned.answer}”."
-    return (
-        f"{name} sees order, but keeps its prediction: reversed, “{plain.answer}” goes from {plain.score:.0%} to "
-        f"{turned.score:.0%}."
-    )
+    kept = f"{name} sees order, but keeps its prediction: reversed, “{plain.answer}”"
+    if caveat:
+        return f"{kept} becomes {'less' if turned.score < plain.score else 'more'} likely."
+    return f"{kept} goes from {plain.score:.0%} to {turned.score:.0%}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,7 +246,7 @@ class MotionProbes(ModelsResult[ProbeMotion]):
     @property
     def verdicts(self) -> list[str]:
         """A sentence for each model."""
-        return [verdict(model, self.probes[model.name]) for model in self.identities]
+        return [verdict(model, self.probes[model.name], self.caveat) for model in self.identities]
 
     def shown(self, name: str) -> list[Probe]:
         """A model's probes; without those of other orders where no order can change anything."""
@@ -266,13 +267,14 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         }
 
     def text(self) -> str:
-        """A line for each probe, and the verdicts."""
-        lines = []
+        """A line for each probe, and the verdicts; where they are guesses, why, and no scores."""
+        lines = caveat_lines(self.caveat)
         for name in self.probes:
             probes = self.shown(name)
-            rows = (f"  {p.variation:<17} {p.score:6.1%}  rank {p.rank:.1f}  {p.answer}" for p in probes)
-            lines += [name, *rows]
-        return "\n".join([*lines, *([self.caveat.strip()] if self.caveat else []), *self.verdicts])
+            sures = [sure(p.score, self.caveat) for p in probes]
+            rows = zip(probes, sures, strict=True)
+            lines += [name, *(f"  {p.variation:<17} {score:>6}  rank {p.rank:.1f}  {p.answer}" for p, score in rows)]
+        return "\n".join([*lines, *self.verdicts])
 
     def chart(self) -> Figure:
         """Every quantity under each variation, one colour a model."""
@@ -280,6 +282,7 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         rows = {
             title: {name: [factor * getattr(p, key) for p in probes] for name, probes in self.probes.items()}
             for title, key, factor in _QUANTITIES
+            if not (self.caveat and key == "score")
         }
         return charts.panels(variations, rows, title="Each model's label for the original clip, its frames and its map")
 
@@ -290,7 +293,10 @@ class MotionProbes(ModelsResult[ProbeMotion]):
             plain, turned = ({p.variation: p for p in probes}[v] for v in ("as it is", "reversed"))
             against = [(plain.opposite, plain.opposite_score, turned.opposite_score)] if plain.opposite else []
             series[name] = [(plain.answer, plain.score, turned.score), *against]
-        return charts.slopes(series, ends=("forward", "reversed"), title="Scores when the clip is reversed")
+        figure = charts.slopes(series, ends=("forward", "reversed"), title="Scores when the clip is reversed")
+        if self.caveat:
+            charts.hide_numbers(figure, "y")
+        return figure
 
     def measures(self) -> Table:
         """The evidence: a row for each measure, with its meaning and a reference value."""
@@ -307,6 +313,7 @@ class MotionProbes(ModelsResult[ProbeMotion]):
         note = "score, logit and rank are of the model's top label for the original clip."
         slopes = Picture("slopes", "Forward and reversed", self.slopes(), "Solid: its answer; dashed: the opposite.")
         chart = Picture("variations", "Variations of the clip, as bars", self.chart())
-        parts = [slopes, self.measures(), chart, Table("probes", "Variations of the clip", columns, rows, note)]
+        table = Table("probes", "Variations of the clip", columns, rows, note, guesses=guessed(self.caveat))
+        parts = [slopes, self.measures(), chart, table]
         lead, clip = self.caveat + " ".join(self.verdicts), Path(self.study.clip).name
         return self._report("Test of motion", lead, parts, clip=clip, texts=self.study.texts)

@@ -74,7 +74,7 @@ class Predictions(ModelsResult[Predict]):
 
     def report(self) -> Report:
         """The ranking as a table."""
-        table = rankings_table({self.models[0]: self.predictions})
+        table = rankings_table({self.models[0]: self.predictions}, self.caveat)
         return self._report(self.clip.name, f"{self.caveat}{self.predictions[0].label}.", [table], clip=self.clip.name)
 
 
@@ -98,11 +98,16 @@ def sure(score: float, caveat: str) -> str:
     return "guess" if caveat else f"{score:.1%}"
 
 
-def rankings_table(predictions: dict[str, list[Prediction]]) -> Table:
-    """Every model's ranking."""
+def guessed(caveat: str) -> tuple[str, ...]:
+    """The columns of a table that are guesses where there is a caveat."""
+    return ("score", "opposite_score") if caveat else ()
+
+
+def rankings_table(predictions: dict[str, list[Prediction]], caveat: str = "") -> Table:
+    """Every model's ranking; with a caveat the page shows no scores."""
     rows = [
         [name, rank, p.label, p.score, p.logit]
         for name, ranked in predictions.items()
         for rank, p in enumerate(ranked, 1)
     ]
-    return Table("rankings", "Rankings", ["model", "rank", "label", "score", "logit"], rows)
+    return Table("rankings", "Rankings", ["model", "rank", "label", "score", "logit"], rows, guesses=guessed(caveat))

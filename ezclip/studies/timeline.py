@@ -203,6 +203,8 @@ class Timeline(ModelsResult[ScoreTimeline]):
         for i, name in enumerate(models):
             lines = {label: (starts, [100 * m.score(name, label) for m in moments]) for label in self.winners(name)}
             figure = charts.curves(lines, title=name, x_label="start of the window, s", y_label="score, %")
+            if self.caveat:
+                charts.hide_numbers(figure, "y")
             parts.append(Picture(f"scores_{i + 1}", f"Scores of {name}", figure, "The labels that won most windows."))
         shown = evenly(moments, THUMBNAILS)
         pictures = [(f"{m.start:.1f} s", thumbnail(m, self.heat_limit)) for m in shown]

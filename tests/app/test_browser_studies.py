@@ -83,12 +83,54 @@ def test_every_other_tab(open_page: Opener) -> None:
     assert fits(page)
 
 
+RUNS = {  # tab -> what runs its study, where the result is, and what it holds then
+    "motion": ("#motion-run", "#motion-result", ".ez-slope"),
+    "embeddings": ("#frames-run", "#plane", ".ez-plane"),
+    "long": ("#timeline-run", "#timeline", ".ez-time"),
+    "ood": ("#corrupt-darkness input[type=number]", "#corrupted", ".ez-frames"),
+}
+
+
+@pytest.mark.parametrize("tab", RUNS)
+def test_a_result_of_other_inputs_is_marked_and_runs_again(open_page: Opener, tab: str) -> None:
+    run, where, shown = RUNS[tab]
+    page = open_page()
+    page.get_by_text("pushing left to right").first.click()
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    open_tab(page, tab)
+    if tab == "ood":
+        page.get_by_text("Corrupt your own clip").click()
+        page.locator(run).fill("0.9")
+        page.locator(run).press("Enter")
+    else:
+        page.locator(run).click()
+    expect(page.locator(f"{where} {shown}").first).to_be_visible(timeout=60_000)
+    mark = page.locator(".ez-stale .ez-outdated:visible")
+    source = page.locator(".tabitem:visible .ez-source").first
+    expect(source).to_contain_text("01_pushing_left_to_right.mp4")
+    expect(mark).to_have_count(0)
+    page.locator("#samples button", has_text="crowd").click()
+    expect(mark).to_contain_text("Out of date: clip", timeout=20_000)
+    page.wait_for_function(f"getComputedStyle(document.querySelector('{where}')).opacity < 0.5")
+    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    mark.get_by_role("button", name="Run again").click()
+    expect(source).to_contain_text("14_crowd.mp4", timeout=60_000)
+    expect(mark).to_have_count(0)
+    if tab != "embeddings":  # whose points have no names
+        name_classes(page, "waving, clapping")
+        expect(mark).to_contain_text("Out of date: class names changed")
+
+
 def test_frames_are_linked_with_the_matrix_and_the_windows(open_page: Opener) -> None:
     page = open_page()
     page.get_by_text("pushing left to right").first.click()
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
     page.locator("#stage .ezs-thumbs button").nth(2).click()
+    expect(page.locator("#strip .ez-source")).to_contain_text(
+        "01_pushing_left_to_right.mp4 · 31 class names · tabletop/ez"
+    )
     open_tab(page, "across")
+    expect(page.locator("#influence .ez-source")).to_contain_text("01_pushing_left_to_right.mp4 · 31 class names")
     row = page.locator("#influence .ez-matrix tr.ez-on")
     expect(row).to_have_attribute("data-t", "2")
     page.locator("#influence .ez-matrix tr[data-t='6'] td").nth(3).click()
@@ -98,6 +140,7 @@ def test_frames_are_linked_with_the_matrix_and_the_windows(open_page: Opener) ->
     page.locator("#layer input").click()
     page.get_by_role("option", name="Layer 2").click()
     expect(page.locator("#influence")).to_contain_text("Layer 2 of")
+    expect(page.locator("#influence .ez-source")).to_contain_text("01_pushing_left_to_right.mp4 · 31 class names")
     expect(row).to_have_attribute("data-t", "6")
     open_tab(page, "long")
     page.locator("#window input").fill("0.5")
@@ -292,3 +335,6 @@ def test_the_camera_is_scored_live(open_page: Opener) -> None:
     page.locator("#camera button.capture-button").click()
     expect(page.locator("#live .ez-bar").first).to_be_visible(timeout=30_000)
     expect(page.locator("#live")).to_contain_text("a green field")
+    expect(page.locator("#live .ez-source")).to_have_text(
+        "camera · a green field, something else · tabletop/ezclip against tabletop/base"
+    )

@@ -111,7 +111,11 @@ def test_a_result_says_of_what_it_was_made(services: Services, movie: Path) -> N
         '<ul class="ez-verdict"'
     )
     assert found.report().lead.startswith("These are guesses") and found.as_json()["caveat"].startswith("These are")
+    assert "%" not in re.sub(r'"[^"]*"', "", page.partition("Evidence under")[0]), "no percentages but in coordinates"
+    assert page.count("<td>guess</td>") == 2 * (5 + 7), "score of the answer and of its opposite, for every probe"
+    assert "guess" in page and "%" not in "".join(page.split("<title>")[1].split("</title>")[0])
     drawn = finish(ProbeMotion(str(SAMPLES[0])).run(services))
+    assert ">guess<" not in html.motion(drawn) and "<i>100%</i>" in html.motion(drawn)
     assert drawn.caveat == "" and "guesses" not in html.motion(drawn)
     assert "the model&#39;s own class names" in html.source(drawn)
     named = finish(ProbeMotion(str(SAMPLES[0]), "Closing something, waving").run(services))
@@ -159,6 +163,10 @@ def test_shipped_classes_as_html(services: Services) -> None:
     study = finish(Classes("base", "ezclip").run(services))
     assert html.class_plane(study, study.class_map).count("data-row=") == 2 * len(study.class_map.rows)
     assert html.class_tables(study).count("<figure>") == 2
+    page = html.class_tables(study)
+    assert "<img" not in page, "a picture would not follow the page's light and dark"
+    counts = [int(n) for n in re.findall(r": (\d+) taken for ", page)]
+    assert sum(counts) == 2 * len(study.model.rows)
     page = html.class_chart(study)
     assert page.count('data-change="fixed" data-label') > 200 and page.count('class="ez-clip" data-row=') == 221 + 16
     alone = finish(Classes("ezclip").run(services))

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import pytest
 from gradio_client import Client
 
@@ -25,10 +26,18 @@ def services() -> Iterator[Services]:
 
 
 @pytest.fixture(scope="module")
-def url(services: Services) -> Iterator[str]:
+def demo(services: Services) -> Iterator[gr.Blocks]:
+    """The app as strangers reach it, but for smaller uploads."""
     demo = build_app(services)
-    yield launch(demo, quiet=True, server_name="127.0.0.1", max_file_size="3mb").rstrip("/")
+    launch(demo, quiet=True, server_name="127.0.0.1", max_file_size="3mb")
+    yield demo
     demo.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def url(demo: gr.Blocks) -> str:
+    assert demo.local_url
+    return demo.local_url.rstrip("/")
 
 
 @pytest.fixture(scope="module")

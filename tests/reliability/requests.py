@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import urllib.error
@@ -17,11 +18,19 @@ TRACES = re.compile(r"Traceback|File \"/|site-packages")
 
 def get(address: str, patience: float = 10) -> tuple[int, bytes]:
     """Status and body of an answer."""
+    return request("GET", address, patience=patience)
+
+
+def request(method: str, address: str, body: bytes | None = None, patience: float = 10) -> tuple[int, bytes]:
+    """Status and body of the answer to a request, whose body is JSON."""
+    sent = urllib.request.Request(address, body, {"content-type": "application/json"}, method=method)
     try:
-        with urllib.request.urlopen(address, timeout=patience) as answer:
+        with urllib.request.urlopen(sent, timeout=patience) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
+    except http.client.IncompleteRead as error:
+        return 0, error.partial
 
 
 def post(address: str, data: Any) -> tuple[int, Any]:
@@ -48,6 +57,15 @@ def upload(url: str, name: str, content: bytes) -> tuple[int, str]:
         return error.code, error.read().decode(errors="replace")
     except urllib.error.URLError:  # refused before the body was sent
         return 413, ""
+
+
+def event(url: str, fn_index: int, data: list[Any], session: str, patience: float = 60) -> str:
+    """What the page is told of an event, its own ones included: the messages of the queue until it is complete."""
+    body = {"fn_index": fn_index, "data": data, "session_hash": session}
+    status, answer = post(f"{url}/gradio_api/queue/join", body)
+    if status != 200:
+        return str(answer)
+    return get(f"{url}/gradio_api/queue/data?session_hash={session}", patience)[1].decode(errors="replace")
 
 
 def asked(client: Client, endpoint: str, file: Any, labels: Any = "a, b") -> list[Any]:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import os
 import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
+from app.events import guard_all
 from app.services import Services
+from ezclip.cli import main
 from ezclip.figures.report import Report, Table
 from ezclip.progress import Steps
+from tests.conftest import write_video
 from tests.reliability.requests import get, given, post
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +102,73 @@ def test_20_an_error_that_nobody_foresaw(client: Client, clip: Path, monkeypatch
     with pytest.raises(AppError, match=r"unexpected error occurred \(KeyError, id \w{6}\)") as caught:
         client.predict(handle_file(clip), "a, b", api_name="/predict")
     assert "machine" not in str(caught.value)
+
+
+def test_20_every_endpoint_has_a_last_boundary(
+    client: Client, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A sentence with an id and without a path; under the id, the log has the traceback."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("/a/path/of/the/machine")
+
+    monkeypatch.setattr(logging.getLogger("ezclip.errors"), "propagate", True)
+    monkeypatch.setattr("app.endpoints._read", fail)
+    monkeypatch.setattr(Services, "card", fail)
+    endpoints = [one for one in client.config["dependencies"] if one["api_visibility"] == "public"]
+    assert len(endpoints) > 15
+    for endpoint in endpoints:
+        caplog.clear()
+        address = f"{url}/gradio_api/call/{endpoint['api_name']}"
+        status, answer = post(address, {"data": [None] * len(endpoint["inputs"])})
+        assert status == 200, endpoint["api_name"]
+        body = get(f"{address}/{answer['event_id']}", 60)[1].decode()
+        found = re.search(r"unexpected error occurred \(KeyError, id (\w{6})\)", body)
+        assert found and "machine" not in body and not TRACES.search(body), (endpoint["api_name"], body)
+        logged = [caplog.handler.format(record) for record in caplog.records if found[1] in record.getMessage()]
+        assert len(logged) == 1 and "Traceback" in logged[0] and "/a/path/of/the/machine" in logged[0]
+
+
+def test_20_every_event_of_the_page_has_a_last_boundary(demo: gr.Blocks) -> None:
+    def fail() -> None:
+        raise KeyError("/a/path")
+
+    def fail_later() -> Iterator[int]:
+        yield 1
+        raise KeyError("/a/path")
+
+    with gr.Blocks() as other:
+        for action in (fail, fail_later):
+            gr.Button().click(action)
+    guard_all(other)
+    plain, later = (event.fn for event in other.fns.values())
+    assert plain is not None and later is not None
+    for run in (plain, lambda: list(later())):
+        with pytest.raises(gr.Error, match=r"unexpected error occurred \(KeyError, id \w{6}\)") as caught:
+            run()
+        assert "/a/path" not in str(caught.value)
+    events = [event.fn for event in demo.fns.values() if event.fn is not None]
+    assert len(events) > 60 and all(hasattr(action, "__wrapped__") for action in events)
+
+
+def test_20_the_command_line_has_a_last_boundary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> Steps[Any]:
+        raise KeyError("/a/path/of/the/machine")
+        yield
+
+    log = logging.getLogger("ezclip.errors")
+    monkeypatch.setattr(log, "handlers", [])
+    monkeypatch.setattr(log, "propagate", True)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("ezclip.studies.predict.Predict.run", fail)
+    assert main(["predict", str(write_video(tmp_path / "clip.mp4")), "--labels", "a, b"]) == 1
+    said = capsys.readouterr().err
+    found = re.search(r"unexpected error occurred \(KeyError, id (\w{6})\)", said)
+    assert found and "machine" not in said and not TRACES.search(said), said
+    traces = (tmp_path / "ezclip-errors.log").read_text()
+    assert f"unexpected error {found[1]}" in traces and "Traceback" in traces and "/a/path/of/the/machine" in traces
 
 
 def test_20_a_full_disk(client: Client, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -208,8 +208,9 @@ def test_25_a_full_disk_keeps_the_old_file(folder: Path, backbone: Backbone) -> 
 
 
 def test_26_round_trip(folder: Path, backbone: Backbone) -> None:
-    """Files hold half precision: what was loaded once comes back bit by bit."""
-    first = load_model(folder)
+    """What was trained comes back bit by bit."""
+    first = make_model(backbone, "ezclip")
+    assert any((tensor != tensor.half()).any() for tensor in first.trainable().values())
     save_model(first, backbone, folder.parent / "again", summary={"preset": "paper"})
     again = load_model(folder.parent / "again")
     for name, tensor in first.trainable().items():
@@ -219,13 +220,13 @@ def test_26_round_trip(folder: Path, backbone: Backbone) -> None:
 
 
 def test_26_only_what_is_tuned_is_stored(folder: Path) -> None:
-    """Of CLIP B/16 with 8 frames 5.2 million values, at most 22 MB in single precision; files hold half of that."""
+    """Of CLIP B/16 with 8 frames 5.2 million values, at most 22 MB in single precision."""
     with torch.device("meta"):
         clip = build_backbone("ViT-B-16-quickgelu", open_clip.get_model_config("ViT-B-16-quickgelu"))
         stored = build_ezclip(clip, "ezclip", num_frames=8).trainable().values()
     assert sum(tensor.numel() for tensor in stored) == 5_204_736 and 4 * 5_204_736 <= 22e6
     small = load_model(folder).trainable().values()
-    assert (folder / ADAPTER).stat().st_size < 2 * sum(tensor.numel() for tensor in small) + 10_000
+    assert (folder / ADAPTER).stat().st_size < 4 * sum(tensor.numel() for tensor in small) + 10_000
 
 
 def test_27_the_official_layout_converts() -> None:

@@ -14,19 +14,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import numpy as np
 import psutil
 import pytest
 from gradio_client import Client, handle_file
 
+from app.main import build_app, launch
 from app.services import Services
 from ezclip.errors import UserError
 from ezclip.progress import Progress, Steps, finish
+from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.host import Host
 from ezclip.types import Clip
 from tests.conftest import write_video
 from tests.reliability import materials
-from tests.reliability.requests import asked, get, given, post, upload
+from tests.reliability.requests import asked, event, get, given, post, upload
 
 ROOT = Path(__file__).parents[2]
 TRACES = re.compile(r"Traceback|File \"/|site-packages")
@@ -49,8 +52,12 @@ class Slow:
             self.ended.set()
 
 
-def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fifty at once: ten are taken and finish, the others are told at once; the page answers meanwhile."""
+@pytest.mark.parametrize("within", [pytest.param(5, id="busy"), pytest.param(1, marks=pytest.mark.soak, id="quiet")])
+def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.MonkeyPatch, within: float) -> None:
+    """Fifty at once: ten are taken and finish, the others are told at once; the page answers meanwhile.
+
+    Within 1 s on a machine that does nothing else, which that of the usual tests is not.
+    """
     all_asked = threading.Event()
 
     def wait(*_: object) -> Steps[Any]:
@@ -80,7 +87,7 @@ def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.Mo
         all_asked.set()
     refused = [seconds for status, seconds in answers if status == 503]
     print(f"{len(refused)} told in at most {max(refused):.2f} s, the page answers in {page:.2f} s")
-    assert len(refused) >= 40 and max(refused) < 5
+    assert len(refused) >= 40 and max(refused) < within and page < within
     assert sum(status == 200 for status, _ in answers) == 50 - len(refused)
     for i in [i for i, (status, _) in enumerate(answers) if status == 200]:
         assert b"It ran to its end." in get(f"{url}/gradio_api/queue/data?session_hash=crowd{i}", 60)[1]
@@ -199,6 +206,38 @@ def test_sessions_hold_small_frames() -> None:
     assert clip.reduced(KEPT_SIDE).images.shape == (8, 480, 853, 3)
     small = Clip("c", np.zeros((8, 100, 200, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
     assert small.reduced(KEPT_SIDE) is small
+
+
+def test_every_result_of_a_session_has_a_time_to_live(demo: gr.Blocks) -> None:
+    """States that begin with None hold results; the others hold a few words or numbers."""
+    states = [block for block in demo.blocks.values() if isinstance(block, gr.State)]
+    results = [state for state in states if state.value is None]
+    assert len(results) > 8 and all(0 < (state.time_to_live or 0) <= 3600 for state in results)
+
+
+@pytest.mark.slow
+def test_results_of_a_session_are_forgotten(services: Services, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of one that stays open: an analysis is kept, and after its time to live it is not."""
+    monkeypatch.setattr("app.main.HOUR", 5)
+    demo = build_app(services)
+    url = launch(demo, quiet=True, server_name="127.0.0.1").rstrip("/")
+    blocks = {one["id"]: one for one in demo.config["components"]}
+    run = next(
+        one for one in demo.config["dependencies"] if one["api_name"].startswith("partial_") and len(one["inputs"]) > 9
+    )
+    data = [blocks[which]["props"].get("value") for which in run["inputs"]]
+    data[[blocks[which]["type"] for which in run["inputs"]].index("video")] = given(url, clip)
+    assert '"success":true' in event(url, run["id"], data, "stranger")
+
+    def kept() -> bool:
+        return any(isinstance(value, Analysis) for value in demo.app.state_holder["stranger"].state_data.values())
+
+    assert kept()
+    deadline = time.monotonic() + 30
+    while kept() and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not kept()
+    demo.close(verbose=False)
 
 
 @pytest.mark.soak

@@ -320,3 +320,20 @@ def test_a_disk_that_fills_up_keeps_the_last_state(
     assert not list((tmp_path / "run").rglob("*.partial"))
     finish(train(run, resume=True))
     assert [m["step"] for m in metrics(run.out)] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.cuda
+@pytest.mark.slow
+def test_28_resume_on_a_gpu(config: TrainConfig, tmp_path: Path) -> None:
+    """Within 1e-5 in the default mode."""
+    whole, parts = (replace(config, out=str(tmp_path / name), cache=None) for name in ("whole", "parts"))
+    finish(train(whole))
+    steps = train(parts)
+    for step in steps:
+        if step.share > 0.5:
+            break
+    steps.close()
+    assert list((tmp_path / "parts").glob("state-*.pt"))
+    finish(train(parts, resume=True))
+    there, here = ([m["loss"] for m in metrics(run.out)] for run in (whole, parts))
+    assert here == pytest.approx(there, abs=1e-5)

@@ -36,12 +36,12 @@ def folder(tmp_path: Path, backbone: Backbone) -> Path:
     return tmp_path
 
 
-def test_round_trip_is_half_precision(folder: Path, backbone: Backbone) -> None:
+def test_round_trip_is_exact(folder: Path, backbone: Backbone) -> None:
     model, again = make_model(backbone, "ezclip"), load_model(folder / "ezclip")
     assert (again.variant, again.num_frames, again.training) == ("ezclip", 8, False)
     assert again.trainable().keys() == model.trainable().keys()
     for name, parameter in model.trainable().items():
-        assert torch.equal(again.trainable()[name], parameter.half().float())
+        assert torch.equal(again.trainable()[name], parameter)
     assert set(load_file(folder / "ezclip" / "adapter.safetensors")) == set(model.trainable())
 
 
@@ -209,7 +209,8 @@ def test_round_trip_to_the_release(name: str, tmp_path: Path, monkeypatch: pytes
     there, back = read_official(source), read_official(tmp_path / "back.pt")
     assert set(there) == set(back)
     for key, tensor in there.items():
-        torch.testing.assert_close(back[key], tensor.half().float(), atol=0, rtol=0, msg=key)
+        trained = "prompt" in key or "dapter" in key  # the rest is the backbone, in half precision
+        torch.testing.assert_close(back[key], tensor if trained else tensor.half().float(), atol=0, rtol=0, msg=key)
 
 
 def test_a_backbone_is_stored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ezclip.progress import finish
 from ezclip.studies.host import Host
-from ezclip.studies.motion import ProbeMotion
+from ezclip.studies.motion import Probe, ProbeMotion, verdict
 from tests.ezclip.studies.conftest import SAMPLES
 
 
@@ -63,3 +63,28 @@ def test_the_opposite_is_the_partner_or_the_best_other_answer_reversed(host: Hos
     assert all(p.score + p.opposite_score == pytest.approx(1, abs=1e-5) for p in found), "there are no other names"
     found = finish(ProbeMotion(clip, own).run(host)).probes["tabletop/ezclip"]
     assert {(p.opposite, p.opposite_score) for p in found} == {("", 0)}
+
+
+def test_guesses_have_no_percentages(host: Host, movie: Path, tmp_path: Path) -> None:
+    """In the text, the verdicts and the page; the files have the scores."""
+    found = finish(ProbeMotion(str(movie), "a, b").run(host))
+    assert found.caveat and found.text().startswith("These are guesses")
+    assert "guess  rank" in found.text() and "%" not in found.text()
+    assert "score of its answer, %" not in [axis.get_ylabel() for axis in found.chart().axes]
+    slopes = found.slopes()
+    slopes.draw_without_rendering()
+    assert not any(label.get_text() for label in slopes.axes[0].get_yticklabels())
+    files = found.write(tmp_path)
+    assert '<td class="number">guess</td>' in files["page"].read_text()
+    assert "guess" not in files["probes"].read_text()
+    sure = finish(ProbeMotion(str(SAMPLES[0])).run(host))
+    assert "%" in sure.text() and "guess" not in sure.text()
+
+
+def test_a_verdict_without_scores(host: Host) -> None:
+    model = next(i for i in finish(ProbeMotion(str(SAMPLES[0])).run(host)).identities if not i.order_blind)
+    probes = [
+        Probe(v, "a", s, s, 1.0, 0, 0, 0, "", 0) for v, s in (("as it is", 0.9), ("reversed", 0.5), ("shuffled", 0.9))
+    ]
+    assert verdict(model, probes).endswith("“a” goes from 90% to 50%.")
+    assert verdict(model, probes, "Guesses. ").endswith("“a” becomes less likely.")
