@@ -308,8 +308,9 @@ class App:
 
 
 def guard(**options: Any) -> Middleware:
-    """What stands before Gradio; ``options`` are those of ``Guard``."""
-    return Middleware(Guard, public=list(ASSETS.glob("samples/*.mp4")), **options)
+    """What stands before Gradio; ``options`` are those of ``Guard``. All clients of a Space come from one address."""
+    limits: Keywords = {"most_each": None} if "SPACE_ID" in os.environ else {}
+    return Middleware(Guard, public=list(ASSETS.glob("samples/*.mp4")), **limits | options)
 
 
 def launch(demo: gr.Blocks, **options: Any) -> str:
