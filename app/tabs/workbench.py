@@ -29,28 +29,24 @@ class Workbench:
         inputs = [self.label, self.sentence, controls.sentences]
         self.edited = self.sentence.submit(_edit, inputs, controls.sentences, **PRIVATE)
 
-    def _text(self, label: str, analysis: Analysis) -> str:
-        """The prompt text of a class, the first if there are several."""
-        predictor = self.services.predictor(analysis.model.name)
-        return analysis.study.prompt_texts(predictor, [label])[label][0]
+    def _words(self, label: str, analysis: Analysis) -> tuple[str, str]:
+        """The prompt text of a class that fits the clip best for the model, and its words with their relevance."""
+        from ezclip.explanation.grad_eclip import best_first, word_relevance
 
-    def _words(self, label: str, analysis: Analysis) -> str:
-        """The words of a class's sentence with their relevance."""
-        from ezclip.explanation.grad_eclip import word_relevance
-
-        found = {}
+        texts, found = {}, {}
         for r in analysis.results:
             predictor = self.services.predictor(r.name)
             encoded = self.services.encode(predictor, self.services.decoded(analysis.clip.source))
-            sentence = analysis.study.prompt_texts(predictor, [label])[label][0]
-            found[r.name] = word_relevance(predictor, encoded.frames, sentence)
-        return html.words(label, found)
+            sentences = analysis.study.prompt_texts(predictor, [label])[label]
+            texts[r.name] = best_first(predictor, encoded.frames, sentences)[0]
+            found[r.name] = word_relevance(predictor, encoded.frames, texts[r.name])
+        return texts[analysis.model.name], html.words(label, found)
 
     def _chosen(self, label: str | None, analysis: Analysis | None) -> tuple[str, str]:
         """The prompt text of a class and its words."""
         if label is None or analysis is None:
             return "", ""
-        return self._text(label, analysis), self._words(label, analysis)
+        return self._words(label, analysis)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
         """Rankings with rank changes since ``before``, the classes that can be edited, words and sentences in use."""
@@ -58,10 +54,9 @@ class Workbench:
         own, ranked = html.own_sentences(analysis.study["sentences"]), html.ranked(analysis, before)
         if own:  # while sentences are being edited, the chosen class stays
             last = list(analysis.study["sentences"])[-1]
-            return [ranked, gr.Dropdown(names), gr.skip(), self._words(last, analysis), own]
-        sentence = self._text(analysis.target, analysis)
+            return [ranked, gr.Dropdown(names), gr.skip(), self._words(last, analysis)[1], own]
         words = html.words(analysis.target, {r.name: r.words for r in analysis.results})
-        return [ranked, gr.Dropdown(names, value=analysis.target), sentence, words, own]
+        return [ranked, gr.Dropdown(names, value=analysis.target), analysis.model.text, words, own]
 
 
 def _edit(label: str | None, sentence: str, sentences: dict[str, str] | None) -> dict[str, str]:

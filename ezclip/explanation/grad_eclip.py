@@ -16,6 +16,8 @@ its sum. The authors' minmax includes start, end and padding; here the pieces al
 change nothing. A word is the sum of its pieces.
 """
 
+from typing import TypeGuard
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -25,6 +27,7 @@ from ezclip.explanation.maps import Inputs, Map
 from ezclip.explanation.trace import hooked
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.interface import VideoText
 from ezclip.model.text import TextEncoder
 from ezclip.predictor import Predictor
 from ezclip.text.tokens import words
@@ -66,6 +69,19 @@ def weighed(q: Tensor, k: Tensor, v: Tensor, gradient: Tensor) -> Tensor:
     return closeness * torch.einsum("bhd,bhnd->bn", gradient.float(), v.float())
 
 
+def best_first(predictor: Predictor, frames: Tensor, sentences: list[str]) -> list[str]:
+    """The distinct sentences by their cosine with a clip, frame embeddings (1, T, E); unsorted where none has words."""
+    if not _has_words(predictor.model):
+        return list(dict.fromkeys(sentences))
+    video, texts = frames.float().mean(dim=1).cpu(), predictor.encode_texts(sentences).cpu()
+    cosines = dict(zip(sentences, F.cosine_similarity(video, texts).tolist(), strict=True))
+    return sorted(cosines, key=lambda sentence: -cosines[sentence])
+
+
+def _has_words(model: VideoText) -> TypeGuard[EZCLIP]:
+    return isinstance(model, EZCLIP) and type(model.text) is TextEncoder and "score" not in model.lacks
+
+
 def word_relevance(predictor: Predictor, frames: Tensor, sentence: str) -> list[tuple[str, float]]:
     """Each word of a sentence with its share of the cosine with a clip, frame embeddings (1, T, E); they sum to 1.
 
@@ -73,7 +89,7 @@ def word_relevance(predictor: Predictor, frames: Tensor, sentence: str) -> list[
     put learned tokens among those of the sentence, and for models without a score of one text alone.
     """
     model = predictor.model
-    if not isinstance(model, EZCLIP) or type(model.text) is not TextEncoder or "score" in model.lacks:
+    if not _has_words(model):
         return []
     ids, _ = model.tokenize([sentence])
     listed = words(ids[0].tolist())

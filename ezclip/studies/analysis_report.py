@@ -44,7 +44,8 @@ class ModelResult:
     predictions: list[Prediction]
     motion: MotionStatistics
     attribution: Attribution
-    words: list[tuple[str, float]]  # of the label's first prompt text, with their relevance; empty for a single one
+    text: str  # of the label's prompt texts the one that fits the clip best; the first for models without ``words``
+    words: list[tuple[str, float]]  # of that text, with their relevance; empty for a single one
 
     @property
     def name(self) -> str:
@@ -157,6 +158,7 @@ class Analysis(Result):
                     "variant": r.identity.variant,
                     "predictions": [asdict(p) for p in r.predictions],
                     "motion": asdict(r.motion),
+                    "text": r.text,
                     "words": [{"word": word, "relevance": share} for word, share in r.words],
                 }
                 for r in self.results
@@ -172,10 +174,13 @@ class Analysis(Result):
         parts = _rankings(self.results, self.clip.name, self.caveat)
         title = f"Nearest in text to “{self.target}” for {self.model.name}"
         parts.append(Table("nearest", title, ["class", "cosine"], [list(row) for row in self.nearest]))
-        rows = [[r.name, word, share] for r in self.results for word, share in r.words]
-        note = "Shares of the cosine with the clip that Grad-ECLIP gives the words; they sum to 1."
+        rows = [[r.name, r.text, word, share] for r in self.results for word, share in r.words]
+        note = (
+            "The text is the one of the label's that fits the clip best. Shares of the cosine with the clip that "
+            "Grad-ECLIP gives its words; they sum to 1."
+        )
         title = f"Words of “{self.target}” that speak for this clip"
-        parts += [Table("words", title, ["model", "word", "relevance"], rows, note)] if rows else []
+        parts += [Table("words", title, ["model", "text", "word", "relevance"], rows, note)] if rows else []
         notes = " ".join(r.attribution.note for r in self.results if r.attribution.note)
         note = f"Method {study['method']}, label {self.target}. {notes}"
         parts.append(Picture("strip", "Maps on one colour scale", strip_figure(self), note))

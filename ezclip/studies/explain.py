@@ -46,7 +46,9 @@ class Explain(Study):
     settings: MapSettings = MapSettings()
     faithfulness: Faithful = False
     shapley: Annotated[bool, Parameter("Also measure each frame's Shapley value for the label.")] = False
-    words: Annotated[bool, Parameter("Also measure the relevance of each word of the label's prompt text.")] = False
+    words: Annotated[bool, Parameter("Also measure the relevance of each word of the label's texts, best first.")] = (
+        False
+    )
     tokens: Annotated[bool, Parameter("Also list tokens of high norm in each layer, with and without prompts.")] = False
 
     def run(self, host: Host) -> Steps[Maps]:
@@ -113,9 +115,10 @@ def tokens_table(found: dict[str, Tokens]) -> Table:
 
 
 def _words(predictor: Predictor, encoded: Encoded, sentences: list[str]) -> list[Document]:
-    from ezclip.explanation.grad_eclip import word_relevance
+    from ezclip.explanation.grad_eclip import best_first, word_relevance
 
-    found = {sentence: word_relevance(predictor, encoded.frames, sentence) for sentence in sentences}
+    ranked = best_first(predictor, encoded.frames, sentences)
+    found = {sentence: word_relevance(predictor, encoded.frames, sentence) for sentence in ranked}
     return [{"text": sentence, "words": [list(pair) for pair in pairs]} for sentence, pairs in found.items() if pairs]
 
 
@@ -134,7 +137,7 @@ class Maps(Result):
     analysis: Analysis
     dtype: str
     shapley: dict[str, FrameValues]  # by model; empty if not requested
-    words: dict[str, list[Document]]  # by model, each prompt text with its words and their relevance; the same
+    words: dict[str, list[Document]]  # by model, each prompt text with its words and their relevance, best first
     tokens: dict[str, Tokens]  # by model, the norms of its patch tokens; the same
 
     def as_json(self) -> Document:
@@ -168,14 +171,12 @@ class Maps(Result):
         """Of what was requested: faithfulness, words, frames, tokens."""
         found = [proof_table(self.analysis)] if self.study.faithfulness else []
         if self.words:
-            rows = [
-                [name, i, *pair]
-                for name, own in self.words.items()
-                for i, t in enumerate(own, 1)
-                for pair in t["words"]
-            ]
+            rows = [[name, t["text"], *pair] for name, own in self.words.items() for t in own for pair in t["words"]]
             title = f"Words of “{self.analysis.target}” that speak for this clip"
-            note = "Shares of the cosine with the clip that Grad-ECLIP gives the words; those of a text sum to 1."
+            note = (
+                "Shares of the cosine with the clip that Grad-ECLIP gives the words; those of a text sum to 1. The "
+                "text that fits the clip best is the first."
+            )
             found.append(Table("words", title, ["model", "text", "word", "relevance"], rows, note))
         if self.shapley:
             rows = [

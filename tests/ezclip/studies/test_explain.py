@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ezclip.explanation.shapley import FrameValues, Shapley
 from ezclip.progress import finish
-from ezclip.studies.explain import Explain
+from ezclip.studies.analysis import Analyse
+from ezclip.studies.explain import Explain, _words
 from ezclip.studies.host import Host
+from tests.ezclip.studies.conftest import SAMPLES
 
 
 def test_maps_of_model_and_baseline(host: Host, movie: Path, tmp_path: Path) -> None:
@@ -81,3 +84,20 @@ def test_shapley_values_of_frames_and_relevance_of_words(host: Host, movie: Path
     assert model["any_frame"] == (answer["label"] in model["answers_of_single_frames"])
     (said,) = answer["words"]["tabletop/ezclip"]
     assert said["text"] == answer["label"] and [word for word, _ in said["words"]] == said["text"].split()
+
+
+def test_the_text_that_fits_the_clip_best_is_explained(host: Host) -> None:
+    """By the analysis alone, by the maps first; of several prompt texts it is not the first."""
+    labels = "moving something up, moving something down"
+    found = finish(Analyse(str(SAMPLES[0]), labels, texts="templates").run(host))
+    tables = {part.name: part for part in found.report().parts}
+    for name, own in found.as_json()["models"].items():
+        predictor = host.predictor(name)
+        encoded, texts = host.encode(predictor, found.clip), found.study.prompt_texts(predictor, [found.target])
+        video, sentences = encoded.frames.float().mean(dim=1), texts[found.target]
+        best = sentences[int(torch.cosine_similarity(video, predictor.encode_texts(sentences)).argmax())]
+        assert own["text"] == best != sentences[0]
+        assert "".join(row["word"] for row in own["words"]) == best.lower().replace(" ", "")
+        assert {row[1] for row in tables["words"].rows if row[0] == name} == {best}
+        listed = [row["text"] for row in _words(predictor, encoded, sentences)]
+        assert listed[0] == best and set(listed) == set(sentences)
