@@ -83,7 +83,7 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
                     chosen = gr.Dropdown(
                         value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds
                     )
-                    file = "Class names or descriptions (text or CSV)"
+                    file = "Names, descriptions (text, CSV)"
                     names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
                 maps = gr.Column(min_width=260)
     controls = Controls(video, gr.State(()), labels, baseline, model, chosen, gr.State({}))
