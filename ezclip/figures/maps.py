@@ -17,7 +17,7 @@ from ezclip.types import Attribution, Clip, Preprocessing, visible_box
 
 DIFFERENCE = "PuOr_r"  # symmetric, colour-blind-safe
 CMAP = "magma"  # perceptually uniform, also in greyscale; colour-blind-safe
-_SIDE = 160  # pixels of a picture in a strip
+_SIDE, _GAP = 160, 12  # pixels of a picture in a strip, and between two
 
 
 def shared_limit(attributions: list[Attribution]) -> float:
@@ -114,25 +114,32 @@ def draw_strip(
     columns = min(T, 8)
     bands = [range(start, min(start + columns, T)) for start in range(0, T, columns)]
     lines = len(pictures) * len(bands)
-    figure, axes = _grid(lines, columns, 1.5 * columns + 2.0, 1.62 * lines + 0.45)
-    for b, band in enumerate(bands):
-        for r, (title, images) in enumerate(pictures):
+    figure, axes = _grid(lines, 1, 1.5 * columns + 2.0, 1.62 * lines + 0.45)
+    for line, axis in enumerate(axes.ravel()):
+        band, (title, images) = bands[line // len(pictures)], pictures[line % len(pictures)]
+        axis.imshow(_row([images[t] for t in band], columns))
+        if title == "Input":
             for c, t in enumerate(band):
-                axis = axes[b * len(pictures) + r, c]
-                axis.imshow(images[t])
-                if r == 0:
-                    axis.set_title(f"{clip.seconds[t]:.2f} s", fontsize=8, pad=2)
-                if c == 0:
-                    told = {"ha": "right", "transform": axis.transAxes, "parse_math": False}
-                    name = textwrap.fill(title, 16, max_lines=3, placeholder="…")
-                    note = (notes or {}).get(title, "")
-                    axis.text(-0.06, 0.5, name, va="bottom" if note else "center", fontsize=9, **told)
-                    axis.text(-0.06, 0.46, note, va="top", fontsize=7, color="0.35", **told)
+                middle = c * (_SIDE + _GAP) + _SIDE / 2
+                axis.text(middle, -8, f"{clip.seconds[t]:.2f} s", ha="center", va="bottom", fontsize=8)
+        told = {"x": -0.01, "ha": "right", "transform": axis.transAxes, "parse_math": False}
+        name = textwrap.fill(title, 16, max_lines=3, placeholder="…")
+        note = (notes or {}).get(title, "")
+        axis.text(y=0.5, s=name, va="bottom" if note else "center", fontsize=9, **told)
+        axis.text(y=0.46, s=note, va="top", fontsize=7, color="0.35", **told)
     for scale, meaning in scales:
         bar = figure.colorbar(scale, ax=axes, fraction=0.018, pad=0.01, format="%.1e")
         bar.set_label(meaning, fontsize=8)
         bar.ax.tick_params(labelsize=7)
     return figure
+
+
+def _row(images: list[np.ndarray], columns: int) -> np.ndarray:
+    """Pictures beside each other on white: one axis draws them many times faster than one each."""
+    row = np.full((_SIDE, columns * (_SIDE + _GAP) - _GAP, 3), 255, np.uint8)
+    for place, image in enumerate(images):
+        row[:, place * (_SIDE + _GAP) :][:, :_SIDE] = image
+    return row
 
 
 def gains(deletion: tuple[float, float, float], insertion: tuple[float, float, float]) -> str:
