@@ -7,7 +7,7 @@ from typing import Any
 import gradio as gr
 
 from app import html
-from app.events import INSTANT
+from app.events import INSTANT, PRIVATE
 from ezclip.checkpoints.catalog import own_labels
 from ezclip.errors import UserError
 from ezclip.parameters import declared, values_of
@@ -40,6 +40,7 @@ class Stale:
 
     def __init__(self) -> None:
         self.note = gr.HTML("", elem_classes="ez-stale", js_on_load=_AGAIN)
+        self.made = gr.State(0)  # results
 
     def begins(self, *events: Any) -> Any:
         """The events that run the study: those given, and the press of "Run again"."""
@@ -74,6 +75,7 @@ class Stale:
                 what = "the inputs"
             return html.outdated(what, advice="") if what else ""
 
-        gr.on([one.change for one in inputs], check, [state, *inputs], self.note, **QUIET)
         for job in jobs:
-            job.then(check, [state, *inputs], self.note, **QUIET)
+            job.then(lambda made: made + 1, self.made, self.made, show_progress="hidden", **PRIVATE)
+        # One event for all, of which one runs at a time: the last answer is that to the last change.
+        gr.on([one.change for one in (*inputs, self.made)], check, [state, *inputs], self.note, **QUIET)

@@ -25,7 +25,7 @@ from PIL import Image
 
 from ezclip.errors import VideoError
 from ezclip.progress import Report, silent
-from ezclip.types import Frames
+from ezclip.types import Frames, Keywords
 from ezclip.video.pictures import MAX_PIXELS, MAX_SIDE, read_picture
 from ezclip.video.pixels import Allocate, Pixels, in_memory, reduced
 
@@ -42,6 +42,8 @@ MAX_DECODED = 2e10  # pixels decoded for the frames of one clip, about 40 s of o
 MAX_DECODED_ALL = 3e11  # pixels decoded from a whole video, frame by frame
 FOLDER_FPS = 25.0  # frame folders have no timestamps; this rate is assumed
 NEXT_FRAME = 0.005  # seconds between polls of a camera
+# Names and titles that are not UTF-8 do not make a file unreadable: from version 19 on, PyAV always keeps them.
+_LENIENT: Keywords = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _SEEKABLE = ("mov", "matroska")  # containers that support seeking by time
 
 
@@ -212,9 +214,7 @@ def guarded(path: Path) -> Iterator[None]:
 
 def open_video(path: Path) -> InputContainer:
     """A file, read by the allowed demuxers only."""
-    return av.open(
-        str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}, metadata_errors="replace"
-    )
+    return av.open(str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}, **_LENIENT)
 
 
 def video_stream(name: str, container: InputContainer) -> VideoStream:

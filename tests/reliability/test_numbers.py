@@ -55,7 +55,7 @@ def test_34_precision_on_500_clips(tmp_path: Path, exact: Predictor) -> None:
     first, second = one.scores[differ].topk(2).values.T
     margin = (first - second).max().item() if differ.any() else 0.0
     print(f"{len(rows)} clips, same top-1 {1 - differ.float().mean():.4f}, margin of the others at most {margin:.3f}")
-    assert differ.float().mean() <= 0.02
+    assert differ.float().mean() <= 0.01
     assert margin < 0.1, "only near ties are decided differently"
 
 
