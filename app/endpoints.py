@@ -109,9 +109,7 @@ def _read(services: Services, one: Declared, value: Any) -> Any:
         return str(unpacked_zip(services, value or ""))
     if kind == "table" and value and value not in shipped_variants():
         if not services.typed and not Path(value).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
-            raise UserError(
-                f"There are no shipped results {value[:80]!r}; choose one of {', '.join(shipped_variants())}."
-            )
+            raise UserError(f"There are no such shipped results; choose one of {', '.join(shipped_variants())}.")
     if kind == "index" and value and not services.typed:
         raise UserError("Folders are read only where the app serves its own machine; use ezclip search there.")
     if kind in ("clips", "stream"):

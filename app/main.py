@@ -23,7 +23,7 @@ from app.actions.labels import names_of, set_or_names
 from app.address import OLD_TABS, ON_LOAD, OPEN_TAB, REMEMBER
 from app.endpoints import add_endpoints
 from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED, guard_all, light
-from app.guard import Guard
+from app.gate.guard import Guard
 from app.inputs import chooser, conversion_now
 from app.services import Services
 from app.stage import patch_sources, restored, samples, stage_box

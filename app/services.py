@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from app import zero_gpu
 from app.fetching import Fetching
-from app.guard import STALE_SECONDS, uploads
+from app.gate.guard import STALE_SECONDS, uploads
 from ezclip.checkpoints.cards import model_card
 from ezclip.checkpoints.catalog import BASELINE, CONFIG, DEFAULT, FETCHED, check_model_name, entries
 from ezclip.checkpoints.gallery import offers
@@ -123,7 +123,8 @@ class Services(Host):
         """Names that can be chosen, the default first."""
         folders = [entry.name for entry in entries() if entry.available]
         fetched = [offer.name for offer in offers() if not offer.converted and offer.here()]
-        return list(dict.fromkeys([self.default, *folders, *fetched, *self._predictors]))
+        loaded = [name for name in self._predictors if _exists(name)]
+        return list(dict.fromkeys([self.default, *folders, *fetched, *loaded]))
 
     def card(self, name: str) -> Document:
         """A model's card, if ``check`` accepts its name."""
@@ -281,3 +282,12 @@ class Turn(Services):
         value = yield from super().decode(work, doing)
         yield from self.take()
         return value
+
+
+def _exists(name: str) -> bool:
+    """Whether a model that was loaded can still be read; somebody may have removed its folder since."""
+    try:
+        check_model_name(name)
+    except UserError:
+        return False
+    return True

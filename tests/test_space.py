@@ -118,7 +118,7 @@ services.load_before_fork()
 
 def call(name, **given):
     wrapped, _ = spaces.lent[name]
-    (inputs, *_) = [block.inputs for block in page.fns.values() if block.fn is wrapped]
+    (inputs, *_) = [block.inputs for block in page.fns.values() if getattr(block.fn, '__wrapped__', None) is wrapped]
     values = [given.get(box.elem_id or box.label, getattr(box, "value", None)) for box in inputs]
     return wrapped(*values)
 

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.guard import RESERVE
+from app.gate.guard import RESERVE
 from app.services import Services
 from ezclip.data.manifest import MANIFEST, SUFFIXES, read_rows
 from ezclip.errors import UserError

@@ -1,5 +1,6 @@
 """Downloads of the app's models: jobs that outlive pages, and the list that shows them."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from app.fetching import Fetching, Job
 from app.main import _tabs
 from app.services import Services
 from app.tabs.models import Suggestion
+from ezclip.checkpoints import catalog
 from ezclip.checkpoints.gallery import SUGGESTED, find_offer
 from ezclip.progress import Progress, finish
 from ezclip.studies.analysis import Analyse
@@ -92,3 +94,13 @@ def test_real_clips_lead_to_a_real_model(services: Services, movie: Path) -> Non
     assert "These models know drawn scenes." in line.show(real, None)[0]
     assert "Get CLIP B/32, 605 MB, MIT" in line.show(real, None)[0] and not find_offer(SUGGESTED).here()
     assert line.show(drawn, None) == [""]
+
+
+def test_a_loaded_model_whose_folder_was_removed_is_no_longer_listed(here: Path) -> None:
+    shutil.copytree(catalog.ROOT / "tabletop", here / "checkpoints" / "own")
+    services = Services(device="cpu")
+    services.predictor("own/base")
+    assert "own/base" in services.model_names()
+    shutil.rmtree(here / "checkpoints" / "own")
+    assert "own/base" not in services.model_names()
+    assert [services.card(name)["name"] for name in services.model_names()] == services.model_names()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.guard import Guard, Message, Receive, Scope, Send
+from app.gate.guard import Guard, Message, Receive, Scope, Send
 
 
 def answers(path: str) -> list[Message]:

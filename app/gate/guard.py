@@ -15,7 +15,7 @@ from typing import Any
 
 from gradio.utils import get_upload_folder
 
-from app.owners import Owners, browser_of, new_cookie
+from app.gate.owners import Owners, browser_of, new_cookie
 
 log = logging.getLogger(__name__)
 Scope = MutableMapping[str, Any]

@@ -1,0 +1,1 @@
+"""What stands before Gradio: limits of uploads and whose they are, headers of answers."""
