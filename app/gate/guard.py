@@ -32,6 +32,8 @@ STALE_SECONDS = 60  # without a byte, after which an upload has broken off
 # Gradio's answer to inputs that it refuses itself, before an endpoint sees them.
 SPEECHLESS = b'data: {"error": null}'
 EXPLAINED = b'data: {"error": "The inputs do not fit this endpoint; /gradio_api/info describes them."}'
+# Gradio's routes that this page has no use for; the first writes a file for each state of a session.
+UNUSED = ("/gradio_api/deep_link", "/gradio_api/dev/", "/gradio_api/vibe-", "/gradio_api/undo-vibe-", "/monitoring")
 FOREIGN = "This upload was made in another browser; upload the file again."
 FULL = "The server's disk is nearly full; try again later, or with a smaller file."
 # Gradio's page needs inline scripts and styles and compiles templates; nothing comes from another host. A Space shows
@@ -101,6 +103,9 @@ class Guard:
                 self._sent[_address(scope)].append((time.time(), count))
             await send(message)
 
+        if scope["path"].startswith(UNUSED):
+            await _answer(with_headers, 404, "There is nothing here.")
+            return
         if asked != "upload":
             form = any(k == b"content-type" and v.startswith(b"multipart/") for k, v in given_headers)
             content = b""

@@ -27,7 +27,7 @@ from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
 from app.actions.uploads import MOST_FILES, unpacked_zip
-from app.gate.guard import HEADERS, MOST_EACH, Guard
+from app.gate.guard import HEADERS, MOST_EACH, UNUSED, Guard
 from app.main import build_app, launch
 from app.services import Services
 from ezclip.errors import UserError, as_user_error
@@ -324,6 +324,21 @@ def test_15_uploads_that_broke_off_are_removed(tmp_path: Path, monkeypatch: pyte
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     assert Guard(None).refusal(1) is None
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["clip.mp4", "tmpnew"]
+
+
+def test_routes_without_use_are_closed(demo: gr.Blocks, url: str) -> None:
+    """Deep links would write files, and a visitor has no business with development and monitoring."""
+    session = "someone"
+    event(url, next(i for i, one in demo.fns.items() if one.fn is not None), [None], session)
+    links = Path(get_upload_folder()) / "deep_links"
+    before = len(list(links.rglob("*")))
+    assert request("GET", f"{url}/gradio_api/deep_link?session_hash={session}")[0] == 404
+    assert len(list(links.rglob("*"))) == before
+    closed = [path for _, path, *_ in routes_of(demo) if path.startswith(UNUSED)]
+    assert len(closed) > 8
+    for path in closed:
+        assert request("GET", f"{url}{path.format(key='x')}")[0] == 404, path
+    assert request("GET", f"{url}/config")[0] == 200
 
 
 def test_headers(url: str) -> None:
