@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -114,7 +113,7 @@ def draw_strip(
     columns = min(T, 8)
     bands = [range(start, min(start + columns, T)) for start in range(0, T, columns)]
     lines = len(pictures) * len(bands)
-    figure, axes = _grid(lines, 1, 1.5 * columns + 2.0, 1.62 * lines + 0.45)
+    figure, axes = blank_axes(lines, 1, 1.5 * columns + 2.0, 1.62 * lines + 0.45)
     for line, axis in enumerate(axes.ravel()):
         band, (title, images) = bands[line // len(pictures)], pictures[line % len(pictures)]
         axis.imshow(_row([images[t] for t in band], columns))
@@ -152,90 +151,17 @@ def gains(deletion: tuple[float, float, float], insertion: tuple[float, float, f
 def draw_thumbnails(pictures: Sequence[tuple[str, np.ndarray]]) -> Figure:
     """Pictures, uint8 (side, side, 3), in rows of eight, each with its title."""
     columns, rows = 8, -(-len(pictures) // 8)
-    figure, axes = _grid(rows, columns, 1.3 * columns, 1.5 * rows)
+    figure, axes = blank_axes(rows, columns, 1.3 * columns, 1.5 * rows)
     for axis, (title, picture) in zip(axes.ravel(), pictures):
         axis.imshow(picture)
         axis.set_title(title, fontsize=8, pad=2, parse_math=False)
     return figure
 
 
-def draw_influence(M: np.ndarray, seconds: np.ndarray, *, title: str) -> Figure:
-    """The (T, T) influence matrix; values off the diagonal have their own scale.
-
-    The diagonal is near 1 by construction (each block keeps half of its input), so its values are printed and only
-    the rest is coloured; the mean influence of other frames is in the title.
-    """
-    T = len(M)
-    figure = Figure(figsize=(5.4, 4.9), layout="constrained")
-    axis = figure.subplots()
-    across, scale = _without_diagonal(M)
-    axis.set_facecolor("0.9")
-    axis.imshow(across, cmap=scale.get_cmap(), clim=scale.get_clim())
-    labels = [f"{s:.2f}" for s in seconds]
-    axis.set_xticks(range(T), labels, rotation=90, fontsize=7)
-    axis.set_yticks(range(T), labels, fontsize=7)
-    axis.set(xlabel="… attended to the frame at (s)", ylabel="class token of the frame at (s) …")
-    if T <= 16:
-        for t in range(T):
-            axis.text(t, t, f"{M[t, t]:.2f}", ha="center", va="center", fontsize=7, color="0.35")
-    told = f"{100 * np.nansum(across) / T:.2f} % of a frame's attention comes from other frames"
-    axis.set_title(f"{textwrap.shorten(title, 48)}\n{told}", fontsize=10, parse_math=False)
-    figure.colorbar(scale, ax=axis, label="share from another frame", fraction=0.045)
-    return figure
-
-
-def draw_to_prompt(to_prompt: np.ndarray, layers: Sequence[int], seconds: np.ndarray) -> Figure:
-    """How much of each patch's attention goes to its frame's prompt, (K, T, grid, grid); row per layer, one scale."""
-    K, T = to_prompt.shape[:2]
-    scale = Normalize(0, max(float(to_prompt.max()), 1e-9))
-    figure = Figure(figsize=(1.2 * T + 1.6, 1.3 * K + 0.4), layout="constrained")
-    axes = figure.subplots(K, T, squeeze=False)
-    for k, t in np.ndindex(K, T):
-        axis: Any = axes[k, t]
-        axis.imshow(to_prompt[k, t], cmap=CMAP, norm=scale)
-        axis.set(xticks=[], yticks=[])
-    for top, s in zip(axes[0], seconds, strict=True):
-        top.set_title(f"{s:.2f} s", fontsize=8, pad=2)
-    for left, layer in zip(axes[:, 0], layers, strict=True):
-        left.set_ylabel(f"layer {layer}", fontsize=8)
-    label = "share of a patch's attention"
-    figure.colorbar(ScalarMappable(scale, CMAP), ax=axes, fraction=0.03, label=label, format="%.1e")
-    return figure
-
-
-def draw_prompts(prompts: np.ndarray, layers: Sequence[int]) -> Figure:
-    """Attention among the temporal prompts, (K, T, T), one panel per layer, all on one scale without the diagonals."""
-    K, T = prompts.shape[:2]
-    columns = min(4, K)
-    rows = -(-K // columns)
-    figure, axes = _grid(rows, columns, 2.9 * columns + 0.9, 3.1 * rows)
-    across, scale = _without_diagonal(prompts)
-    frames = [str(t + 1) for t in range(T)]
-    for axis, layer, matrix in zip(axes.ravel(), layers, across):
-        axis.set_axis_on()
-        axis.set_facecolor("0.9")
-        axis.imshow(matrix, cmap=scale.cmap, norm=scale.norm)
-        axis.set_title(f"layer {layer}: {np.nansum(matrix) / T:.0%} to other frames", fontsize=8)
-        axis.set_xticks(range(T), frames, fontsize=6)
-        axis.set_yticks(range(T), frames, fontsize=6)
-        axis.set_xlabel("… attends to prompt of frame", fontsize=7)
-        axis.set_ylabel("prompt of frame …", fontsize=7)
-    figure.colorbar(scale, ax=axes, fraction=0.03, label="share of attention")
-    return figure
-
-
-def _grid(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+def blank_axes(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
     """A figure and its (rows, columns) axes, all off."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.ravel():
         axis.set_axis_off()
     return figure, axes
-
-
-def _without_diagonal(matrices: np.ndarray) -> tuple[np.ndarray, ScalarMappable]:
-    """Matrices (..., T, T) with NaN on the diagonals, and the colour scale of their other values."""
-    T = matrices.shape[-1]
-    across = np.where(np.eye(T, dtype=bool), np.nan, matrices)
-    limit = max(float(np.nanmax(across)) if T > 1 else 0.0, 1e-9)
-    return across, ScalarMappable(Normalize(0, limit), "viridis")

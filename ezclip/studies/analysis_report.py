@@ -11,6 +11,7 @@ import numpy as np
 from ezclip.checkpoints.cards import provenance
 from ezclip.figures import maps
 from ezclip.figures.charts import NO_INTERVAL, by_class, hide_numbers
+from ezclip.figures.influence import prompt_parts
 from ezclip.figures.overlay_video import overlay_frames
 from ezclip.figures.report import Picture, Report, Table, slug
 from ezclip.figures.stage import element
@@ -185,7 +186,7 @@ class Analysis(Result):
         note = f"Method {study['method']}, label {self.target}. {notes}"
         parts.append(Picture("strip", "Maps on one colour scale", strip_figure(self), note))
         parts.append(proof_table(self))
-        parts += _prompt_parts(self, self.view) if self.view is not None else []
+        parts += prompt_parts(self.model.name, self.clip.seconds, **vars(self.view)) if self.view else []
         rows = [
             [r.name, m.reading, m.variance_unit, m.central_difference_unit, m.variance, m.frozen_variance]
             + [m.central_difference, m.frozen_central_difference]
@@ -334,24 +335,3 @@ def _rankings(results: list[ModelResult], clip: str, caveat: str) -> list[Table 
     if caveat:
         hide_numbers(chart, "x")
     return [*parts, Picture("ranking", "The best class names", chart)]
-
-
-def _prompt_parts(analysis: Analysis, view: TemporalView) -> list[Table | Picture]:
-    """Influence between frames over all layers, and attention among the prompts of each."""
-    seconds, name = analysis.clip.seconds, analysis.model.name
-    frames = [f"{t + 1}: {s:.2f} s" for t, s in enumerate(seconds)]
-    drew = [[at, *map(float, row)] for at, row in zip(frames, view.influence, strict=True)]
-    read = [
-        [layer, at, *map(float, row)]
-        for layer, matrix in zip(view.layers, view.prompts, strict=True)
-        for at, row in zip(frames, matrix, strict=True)
-    ]
-    title, columns = f"{name}: influence between frames", ["layer", "prompt of frame", *frames]
-    to_prompt = maps.draw_to_prompt(view.to_prompt, view.layers, seconds)
-    return [
-        Picture("influence", title, maps.draw_influence(view.influence, seconds, title=name)),
-        Table("influence_matrix", title, ["frame, columns: attended frame", *frames], drew, on_page=False),
-        Picture("prompts", f"{name}: attention among the prompts", maps.draw_prompts(view.prompts, view.layers)),
-        Picture("to_prompt", f"{name}: attention to the prompt", to_prompt),
-        Table("prompts_by_layer", "Attention among the prompts", columns, read, on_page=False),
-    ]

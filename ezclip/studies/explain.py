@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import UserError
 from ezclip.explanation.methods import DEFAULT_METHOD, METHODS, MapSettings
-from ezclip.figures.maps import draw_influence
+from ezclip.figures.influence import draw_influence
 from ezclip.figures.report import Report, Table
 from ezclip.parameters import Parameter, build, values_of
 from ezclip.progress import Progress, Steps, within
