@@ -126,9 +126,7 @@ def build_app(services: Services) -> gr.Blocks:
                 analysis = light(watch.result)
                 new = films.result() if films else {}
                 results = [value for tab in shown for value in tab.show(analysis, current)]
-                frames = f"{len(analysis.clip)} frames of {analysis.clip.total}"
-                done = f"Done: {frames}, label “{escape(analysis.target)}”."
-                yield [done, analysis, stage(analysis, new), html.ranked(analysis, current), *results]
+                yield [_done(analysis), analysis, stage(analysis, new), html.ranked(analysis, current), *results]
             except Exception as error:
                 sentence = escape(str(as_user_error(error)))
                 gr.Warning(sentence, title=TOAST)
@@ -143,14 +141,14 @@ def build_app(services: Services) -> gr.Blocks:
                 yield watch.result, gr.skip()
 
         def outdated(analysis: Analysis | None, *values: Any) -> Any:
-            """A mark in the status while the inputs are no longer those of the results."""
+            """The status: what the results are of, or a mark while the inputs are no longer those of the results."""
             if analysis is None:
                 return gr.skip()
             try:
                 what = changed(analysis.study, controls.study(Analyse, values), INPUTS)
             except UserError:
                 return html.outdated("names")
-            return html.outdated(what) if what else ""
+            return html.outdated(what) if what else _done(analysis)
 
         inputs = [state, *attention.inputs, *controls]
 
@@ -212,6 +210,11 @@ def build_app(services: Services) -> gr.Blocks:
         add_endpoints(services)
     guard_all(demo)
     return demo
+
+
+def _done(analysis: Analysis) -> str:
+    frames = f"{len(analysis.clip)} frames of {analysis.clip.total}"
+    return f"Done: {frames}, label “{escape(analysis.target)}”."
 
 
 def _tabs(services: Services) -> dict[str, str]:

@@ -31,16 +31,15 @@ class Workbench:
 
     def _words(self, label: str, analysis: Analysis) -> tuple[str, str]:
         """The prompt text of a class that fits the clip best for the model, and its words with their relevance."""
-        from ezclip.explanation.grad_eclip import best_first, word_relevance
+        from ezclip.explanation.grad_eclip import words_of_best
 
-        texts, found = {}, {}
+        best, found = {}, {}
         for r in analysis.results:
             predictor = self.services.predictor(r.name)
             encoded = self.services.encode(predictor, self.services.decoded(analysis.clip.source))
             sentences = analysis.study.prompt_texts(predictor, [label])[label]
-            texts[r.name] = best_first(predictor, encoded.frames, sentences)[0]
-            found[r.name] = word_relevance(predictor, encoded.frames, texts[r.name])
-        return texts[analysis.model.name], html.words(label, found)
+            best[r.name], found[r.name] = words_of_best(predictor, encoded.frames, sentences)
+        return best[analysis.model.name], html.words(label, found)
 
     def _chosen(self, label: str | None, analysis: Analysis | None) -> tuple[str, str]:
         """The prompt text of a class and its words."""

@@ -78,6 +78,12 @@ def best_first(predictor: Predictor, frames: Tensor, sentences: list[str]) -> li
     return sorted(cosines, key=lambda sentence: -cosines[sentence])
 
 
+def words_of_best(predictor: Predictor, frames: Tensor, sentences: list[str]) -> tuple[str, list[tuple[str, float]]]:
+    """The sentence that fits a clip best, and its words, see ``word_relevance``."""
+    best = best_first(predictor, frames, sentences)[0]
+    return best, word_relevance(predictor, frames, best)
+
+
 def _has_words(model: VideoText) -> TypeGuard[EZCLIP]:
     return isinstance(model, EZCLIP) and type(model.text) is TextEncoder and "score" not in model.lacks
 

@@ -47,7 +47,7 @@ class Analyse(ClipStudy):
 
     def run(self, host: Host) -> Steps[Analysis]:
         """Decode once, then predictions, spread and maps of every model."""
-        from ezclip.explanation.grad_eclip import best_first, word_relevance
+        from ezclip.explanation.grad_eclip import words_of_best
         from ezclip.explanation.maps import explain_clip, temporal_view
 
         predictors, model, names, warnings = yield from self.prepare(host)
@@ -71,8 +71,7 @@ class Analyse(ClipStudy):
             explain = partial(explain_clip, predictor, encoded, **options)
             steps = in_thread(lambda report, explain=explain: explain(report=report), self.method)
             attribution = yield from within(steps, start, start + part, which)
-            text = best_first(predictor, encoded.frames, texts[target])[0]
-            words = word_relevance(predictor, encoded.frames, text)
+            text, words = words_of_best(predictor, encoded.frames, texts[target])
             results[name] = ModelResult(predictor.identity, ranked, motion, attribution, text, words)
         found = [results[name] for name in predictors]
         nearest = model.nearest(target, names, study.prompt_texts(model, names))

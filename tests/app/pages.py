@@ -50,7 +50,10 @@ def advanced(page: Page) -> None:
 
 
 def analyse(page: Page) -> None:
-    page.get_by_role("button", name="Analyse", exact=True).click()
+    button = page.get_by_role("button", name="Analyse", exact=True)
+    button.click()
+    expect(button).to_be_disabled()  # at once; until then the status is that of the analysis before
+    expect(button).to_be_enabled(timeout=60_000)
     expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
 
 

@@ -18,6 +18,7 @@ from ezclip.files import PARTIAL
 from tests.conftest import FIXTURES, write_video
 from tests.hosts import official_file, stand_in
 
+ROOT = Path(__file__).parents[3]
 NAME, DRIVE = "official/zero-shot", "19QNGgaZjPyq0yz7XJGFccS7MV09KMY_K"
 
 
@@ -74,7 +75,8 @@ def test_ctrl_c_ends_a_download_within_two_seconds_and_the_next_call_continues(h
     data, cache = bytes(range(256)) * 40_000, here / "cache"
     with stand_in() as hosts:
         hosts.content.files["open_clip_model.safetensors"], hosts.content.rate = data, 1_000_000.0
-        environment = os.environ | {"HF_ENDPOINT": hosts.url, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0"}
+        hub = {"HF_ENDPOINT": hosts.url, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0"}
+        environment = os.environ | hub | {"PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "ezclip", "get", SUGGESTED]
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as running:
             while not any(part.stat().st_size for part in cache.rglob(f".*{PARTIAL}")):
