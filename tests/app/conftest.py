@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from app.main import build_app, launch
 from app.services import Services
@@ -17,6 +17,7 @@ from tests.app.pages import Opener
 from tests.conftest import write_video
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+expect.set_options(timeout=20_000)  # what has a figure to meet says so
 HARMLESS = ("Method not implemented.", "[Violation]")
 # Gradio answers 500 or 422 to these where the event has just ended or not yet begun.
 CANCEL = ("/gradio_api/cancel", "/gradio_api/reset")
@@ -79,6 +80,7 @@ def open_page(browser: Browser, url: str) -> Iterator[Opener]:
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(90_000)
         page.on(
             "console",
             lambda m: (

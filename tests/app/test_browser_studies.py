@@ -305,7 +305,7 @@ def test_every_job_can_be_cancelled(open_page: Opener, services: Services, tmp_p
     page.locator("#zip input[type=file]").set_input_files(tmp_path / "clips.zip")
     page.locator("#zip .file-preview").wait_for()
     page.locator("#zip-run").click()
-    expect(page.locator("#class-verdict .ez-progress")).to_contain_text("of 120 clips", timeout=30_000)
+    expect(page.locator("#class-verdict .ez-progress")).to_contain_text("of 120 clips", timeout=60_000)
     page.locator("#zip-cancel").click()
     expect(page.locator("#class-verdict")).to_contain_text("are cached", timeout=15_000)
     analyse(page)
