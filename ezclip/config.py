@@ -17,6 +17,7 @@ T = TypeVar("T")
 Positive = Annotated[int, Field(gt=0)]
 # Let torch.compile fuse the vision tower, "graphs" also with CUDA graphs; needs a C++ compiler on a CPU.
 Compile = bool | Literal["graphs"]
+Precision = Literal["bf16", "fp32"]  # of products; "bf16" is slower on CPUs without its instructions
 STRICT = ConfigDict(extra="forbid")
 _OLD_NAMES = {"variant": "method"}
 
@@ -59,6 +60,7 @@ class PretrainConfig:
     lr: float = 1e-3
     warmup: float = 0.1
     weight_decay: float = 0.1
+    precision: Precision = "bf16"
     sizes: _Sizes = field(default_factory=_Sizes)
 
 
@@ -134,7 +136,7 @@ class TrainConfig:
     micro_batch: Positive | None = None
     # recompute the blocks in the backward pass instead of storing activations; about a third slower, far less memory
     checkpointing: bool = False
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "bf16"
     compile: Compile = False
     cache: str | None = None  # folder for decoded frames; None decodes in every epoch
     workers: int = 0  # processes that decode and crop; resizing and colours run on the training device

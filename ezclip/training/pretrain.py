@@ -64,7 +64,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
         ConfigError: a batch size that cannot be shared; another process trains into ``config.out``; a loss or gradient
             that is not finite.
     """
-    accelerator = start_accelerator("bf16")
+    accelerator = start_accelerator(config.precision)
     out = Path(config.out)
     with claimed(out) if accelerator.is_main_process else nullcontext():
         return (yield from _pretrain(config, accelerator, out, resume))

@@ -114,12 +114,13 @@ def paste(views: Tensor, canvases: Tensor, squares: np.ndarray, textures: np.nda
 
 
 def varied(canvases: Tensor, rng: np.random.Generator) -> Tensor:
-    """Scenes mirrored, turned and in other colours, uint8 (n, 3, C, C); for those whose captions are not read.
+    """Scenes mirrored, turned, in other colours and in parts of others, uint8 (n, 3, C, C); captions do not hold.
 
-    Each is one of the eight mirrored and turned versions, its channels are mixed at random, and its contrast, its
-    brightness and their sign change. Displacements read on them depend less on how the scenes were drawn.
+    Each is one of the eight mirrored and turned versions; in smooth regions it gives way to the next one; its channels
+    are mixed at random, and its contrast, its brightness and their sign change. Displacements read on them depend less
+    on how the scenes were drawn.
     """
-    n = len(canvases)
+    n, C = len(canvases), canvases.shape[-1]
     ways, turned = torch.from_numpy(rng.integers(8, size=n)), torch.empty_like(canvases)
     for way in range(8):
         some = canvases[ways == way].rot90(way % 4, (2, 3))
@@ -128,7 +129,11 @@ def varied(canvases: Tensor, rng: np.random.Generator) -> Tensor:
     mix = 0.5 * np.eye(3)[order] + 0.5 * rng.dirichlet(np.full(3, 0.5), (n, 3))
     contrast = rng.uniform(0.4, 1.4, (n, 1, 1, 1)) * rng.choice([1, 1, -1], (n, 1, 1, 1))
     brightness = rng.uniform(70, 185, (n, 1, 1, 1))
-    mixed = torch.einsum("nij,njhw->nihw", torch.from_numpy(mix).float(), turned.float())
+    hills = torch.from_numpy(rng.normal(size=(n, 1, *[rng.integers(3, 9)] * 2))).float()
+    steep, least = torch.from_numpy(rng.uniform([[1], [-0.5]], [[30], [1]], (2, n)))[..., None, None, None].float()
+    share = torch.sigmoid(steep * (F.interpolate(hills, size=(C, C), mode="bicubic") + least))
+    parts = share * turned + (1 - share) * turned.roll(1, 0)
+    mixed = torch.einsum("nij,njhw->nihw", torch.from_numpy(mix).float(), parts)
     mixed -= mixed.mean(dim=(1, 2, 3), keepdim=True)
     return (mixed * torch.from_numpy(contrast).float() + torch.from_numpy(brightness).float()).clamp(0, 255).byte()
 
