@@ -314,7 +314,7 @@ def test_every_job_can_be_cancelled(open_page: Opener, services: Services, tmp_p
 def test_what_waits_is_told(open_page: Opener, tmp_path: Path) -> None:
     """One more than the jobs that run side by side: the last sees that others are before it."""
     film = write_video(tmp_path / "film.mp4", count=600, rate=10)
-    pages = [open_page() for _ in range(JOBS + 1)]
+    pages = [open_page(reduced_motion="reduce") for _ in range(JOBS + 1)]  # none plays beside the others
     for page in pages:
         upload(page, film)
         name_classes(page, "a, b")
