@@ -125,9 +125,14 @@ def test_names_stay_out_of_the_address_until_they_are_used(open_page: Opener, mo
     """The address says of which names the result is; a reload soon after Analyse keeps them."""
     page = open_page()
     upload(page, movie)
+    unfold_names(page)
+    before = page.locator("#labels textarea").input_value()
     name_classes(page, "waving, clapping")
     expect(page.locator("#status")).to_contain_text("Out of date: class names changed")
     assert "waving" not in page.url
+    name_classes(page, before)
+    expect(page.locator("#status")).to_contain_text("Done")
+    name_classes(page, "waving, clapping")
     page.get_by_role("button", name="Analyse", exact=True).click()
     page.wait_for_timeout(300)
     again = open_page("?" + page.url.partition("?")[2])
