@@ -49,7 +49,7 @@ from ezclip.files import shipped
 from ezclip.progress import Watch, with_time_left
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
-from ezclip.studies.stage.document import stage
+from ezclip.studies.stage.document import film_or_stills, stage
 from ezclip.types import Keywords
 from ezclip.video.worker import SECONDS
 
@@ -124,7 +124,7 @@ def build_app(services: Services) -> gr.Blocks:
                 for step in watch:
                     yield [html.busy(f"{step.share:.0%} · {step.doing} …"), *unchanged]
                 analysis = light(watch.result)
-                new = films.result() if films else {}
+                new = film_or_stills(analysis, films.result) if films else {}
                 results = [value for tab in shown for value in tab.show(analysis, current)]
                 yield [_done(analysis), analysis, stage(analysis, new), html.ranked(analysis, current), *results]
             except Exception as error:

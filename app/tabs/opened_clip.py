@@ -17,7 +17,7 @@ from app.zero_gpu import LONG, on_gpu
 from ezclip.progress import Steps, Watch
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
-from ezclip.studies.stage.document import films_of, stage
+from ezclip.studies.stage.document import film_or_stills, films_of, stage
 from ezclip.types import Document
 
 # A click or Enter on anything that has data-row triggers "select".
@@ -81,7 +81,7 @@ class OpenedClip:
         def show(found: tuple[Analysis, Choice]) -> list[Any]:
             analysis, choice = found
             shown = html.opened_clip(analysis, *choice[1:])
-            played = stage(analysis, films_of(analysis.study["clip"]))
+            played = stage(analysis, film_or_stills(analysis, partial(films_of, analysis.study["clip"])))
             return [shown, html.faithfulness(analysis), analysis, played]
 
         outputs = [self.shown, self.faithfulness, self.analysis, self.stage]

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from matplotlib import colormaps
 from PIL import Image
 
-from ezclip.types import Document, Frames
+from ezclip.types import Clip, Document, Frames
 
 FILM_FRAMES, FILM_SIDE = 96, 448  # most frames of a film, and the longest side of one in pixels
 COLOUR_MAPS = ("inferno", "viridis", "turbo")
@@ -28,7 +28,7 @@ def film_indices(total: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, total - 1, min(total, FILM_FRAMES))})
 
 
-def film(frames: Frames) -> Document:
+def film(frames: Frames | Clip) -> Document:
     """Frames side by side in one JPEG: {"picture": data address, "columns", "width", "height", "seconds"}."""
     count, height, width = frames.images.shape[:3]
     columns = ceil(sqrt(count * height / width))

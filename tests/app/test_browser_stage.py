@@ -1,5 +1,6 @@
 """The stage in a real browser: what it draws, plays and reads, and that it is there without a click."""
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,10 @@ from playwright.sync_api import expect
 
 from app.services import Services
 from app.stage import samples
+from ezclip.errors import VideoError
 from ezclip.progress import finish
 from ezclip.studies.stage.reads import patch_reads
+from ezclip.types import Document
 from tests.app.pages import Opener, analyse, fits, name_classes, pause, stage, upload
 from tests.app.test_stage import floats
 
@@ -115,6 +118,20 @@ def test_own_clip_is_a_guess_in_all_orders(open_page: Opener, movie: Path) -> No
         const count = () => ++frames < 30 ? own(count) : (window.requestAnimationFrame = own, done(asked / frames));
         own(count) })""")
     assert 0.5 < draws < 1.5, "it is drawn once in a frame, however often its document was updated"
+
+
+def test_a_film_that_takes_too_long_gives_way_to_the_sampled_frames(
+    open_page: Opener, services: Services, movie: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = Future[dict[str, Document]]()
+    late.set_exception(VideoError("grey.mp4 takes longer than 10 s to decode."))
+    monkeypatch.setattr(services, "films", lambda path: late)
+    page = open_page()
+    upload(page, movie)
+    assert stage(page, "[stage.state.doc.clip, stage.state.film.seconds]") == [
+        "grey.mp4",
+        stage(page, "stage.state.doc.seconds"),
+    ]
 
 
 def test_a_sample_is_there_before_it_is_analysed(open_page: Opener) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ezclip.data.tabletop.classes import PARTNER
 from ezclip.data.tabletop.truth import find_masks, sample_entry
+from ezclip.errors import VideoError
 from ezclip.figures.stage import FILM_SIDE, colour_maps, film, film_indices, packed
 from ezclip.studies.host import digest
 from ezclip.studies.stage.directions import FORWARD, Turned, as_it_is, orders
@@ -31,6 +32,14 @@ _SAID = {"reversed": "Reversed", "shuffled": "Shuffled", "static": "As one still
 def films_of(path: str) -> dict[str, Document]:
     """A clip's digest -> its film, see ``figures.stage.film``; raises VideoError for an unreadable one."""
     return {digest(path): film(read_frames(path, film_indices, side=FILM_SIDE))}
+
+
+def film_or_stills(analysis: Any, read: Callable[[], dict[str, Document]]) -> dict[str, Document]:
+    """What ``read`` returns, see ``films_of``; where that takes too long, a film of the frames that the models saw."""
+    try:
+        return read()
+    except VideoError:
+        return {film_key(analysis): film(analysis.clip.reduced(FILM_SIDE))}
 
 
 def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
