@@ -123,7 +123,7 @@ class Services(Host):
         """Names that can be chosen, the default first."""
         folders = [entry.name for entry in entries() if entry.available]
         fetched = [offer.name for offer in offers() if not offer.converted and offer.here()]
-        loaded = [name for name in self._predictors if _exists(name)]
+        loaded = [name for name in list(self._predictors) if _exists(name)]  # other threads use them meanwhile
         return list(dict.fromkeys([self.default, *folders, *fetched, *loaded]))
 
     def card(self, name: str) -> Document:

@@ -13,10 +13,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -200,11 +200,8 @@ def crowd(clips: list[Path], model: str, baseline: str) -> dict[str, Any]:
         job.result()
         waits[i] = since(began)
 
-    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(clips))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(clips)) as pool:
+        list(pool.map(ask, range(len(clips))))
     return {"users": len(clips), "user_waits_s": sorted(waits), "highest_place_in_queue_seen": max(ranks)}
 
 

@@ -16,6 +16,7 @@ from ezclip.checkpoints import catalog
 from ezclip.checkpoints.gallery import SUGGESTED, find_offer
 from ezclip.progress import Progress, finish
 from ezclip.studies.analysis import Analyse
+from ezclip.studies.host import Host
 from tests.conftest import FIXTURES
 from tests.hosts import StandIn, stand_in
 
@@ -94,6 +95,21 @@ def test_real_clips_lead_to_a_real_model(services: Services, movie: Path) -> Non
     assert "These models know drawn scenes." in line.show(real, None)[0]
     assert "Get CLIP B/32, 605 MB, MIT" in line.show(real, None)[0] and not find_offer(SUGGESTED).here()
     assert line.show(drawn, None) == [""]
+
+
+def test_models_are_listed_while_others_use_them(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    services = Services(device="cpu")
+    first = services.predictor(services.default)  # moves to the end of those loaded when it is used again
+    services.predictor(services.baseline)
+    used = []
+
+    def meanwhile(name: str) -> bool:
+        used.append(Host.predictor(services, services.default) is first)
+        return True
+
+    monkeypatch.setattr("app.services._exists", meanwhile)
+    assert {services.default, services.baseline} <= set(services.model_names()) and used == [True, True]
+    services.close()
 
 
 def test_a_loaded_model_whose_folder_was_removed_is_no_longer_listed(here: Path) -> None:
