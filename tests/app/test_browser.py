@@ -87,7 +87,7 @@ def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
     page.get_by_text("Export", exact=True).first.click()
     expect(page.locator("#command")).to_contain_text("--start-layer 2")
     expect(page.locator("#command")).to_contain_text("--opacity 0.2")
-    with page.expect_download(timeout=90_000) as download:  # it measures the faithfulness of four maps
+    with page.expect_download(timeout=240_000) as download:  # it measures the faithfulness of four maps
         page.locator("#report").click()
     report = download.value.path().read_text("utf-8")
     assert "--opacity 0.2" in report and "not measured" not in report

@@ -134,7 +134,7 @@ def test_names_stay_out_of_the_address_until_they_are_used(open_page: Opener, mo
     expect(page.locator("#status")).to_contain_text("Done")
     name_classes(page, "waving, clapping")
     page.get_by_role("button", name="Analyse", exact=True).click()
-    page.wait_for_timeout(300)
+    page.wait_for_url("**waving**")
     again = open_page("?" + page.url.partition("?")[2])
     unfold_names(again)
     expect(again.locator("#labels textarea")).to_have_value("waving, clapping")
