@@ -36,6 +36,7 @@ def main() -> None:
             ("phone", PHONE, "?__theme=light"),
         ):
             page = browser.new_context(**options).new_page()  # type: ignore[arg-type]
+            page.set_default_timeout(120_000)
             page.goto(url + query)
             walk(page, partial(take, page, name))
         page = browser.new_page(viewport={"width": 1366, "height": 768})
@@ -65,7 +66,7 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
     """Analyse a sample with one long class name, fill every tab, and call ``look`` on each."""
     ready(page)
     page.get_by_text("pushing left to right").first.click()
-    page.wait_for_function("document.querySelector('#status').innerText.includes('Done')", timeout=60_000)
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Done')")
     page.locator("#names-box button").first.click()
     box = page.locator("#labels textarea")
     box.fill(box.input_value() + "\n" + LONG)
@@ -74,35 +75,32 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
         "name => document.querySelector('#ranking').innerText.includes(name)"
         " || document.querySelector('#ranking').innerText.includes('22 more')",
         arg=LONG,
-        timeout=60_000,
     )
-    page.wait_for_function("/[+-]\\d/.test(document.querySelector('#faithfulness')?.innerText ?? '')", timeout=60_000)
+    page.wait_for_function("/[+-]\\d/.test(document.querySelector('#faithfulness')?.innerText ?? '')")
     look("see")
     open_tab(page, "motion")
     page.locator("#motion-run").click()
-    page.locator("#motion-result svg.ez-slope").first.wait_for(timeout=60_000)
+    page.locator("#motion-result svg.ez-slope").first.wait_for()
     look("motion")
     open_tab(page, "classes")
     page.locator("#shipped-show").click()
-    page.locator("#class-chart svg").first.wait_for(timeout=60_000)
+    page.locator("#class-chart svg").first.wait_for()
     look("classes")
     open_tab(page, "embeddings")
     page.locator("#frames-run").click()
-    page.locator("#plane svg.ez-plane").first.wait_for(timeout=60_000)
+    page.locator("#plane svg.ez-plane").first.wait_for()
     look("embeddings")
     open_tab(page, "across")
     look("across")
     open_tab(page, "ood")
     page.locator("#gallery button").first.click()
-    page.wait_for_function(
-        "/[+-]\\d/.test(document.querySelector('#ood-faithfulness')?.innerText ?? '')", timeout=60_000
-    )
+    page.wait_for_function("/[+-]\\d/.test(document.querySelector('#ood-faithfulness')?.innerText ?? '')")
     look("ood")
     open_tab(page, "long")
     page.locator("#window input").fill("0.8")
     page.locator("#window-step input").fill("0.3")
     page.locator("#timeline-run").click()
-    page.wait_for_function("document.querySelector('#timeline-status')?.innerText.includes('Done')", timeout=60_000)
+    page.wait_for_function("document.querySelector('#timeline-status')?.innerText.includes('Done')")
     look("long")
     open_tab(page, "workbench")
     look("workbench")

@@ -1,6 +1,7 @@
 """Data that several tests share: real clips, parity fixtures, odd videos, tiny models."""
 
 import os
+import signal
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("MPLBACKEND", "agg")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with Ctrl-C ignored
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -26,6 +28,7 @@ from ezclip.progress import finish
 from ezclip.types import Variant
 
 FIXTURES = Path(__file__).parent / "fixtures"
+SOON = 15.0  # seconds in which a busy machine does what takes under 2 on a quiet one (docs/RELIABILITY.md)
 TINY = {
     "embed_dim": 32,
     "quick_gelu": True,

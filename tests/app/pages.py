@@ -30,7 +30,7 @@ def upload(page: Page, clip: Path) -> None:
     """Drop a clip, which is analysed at once."""
     page.locator("#clip input[type=file]").set_input_files(clip)
     page.locator("#clip video").first.wait_for()
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Done")
 
 
 def unfold_names(page: Page) -> None:
@@ -53,8 +53,8 @@ def analyse(page: Page) -> None:
     button = page.get_by_role("button", name="Analyse", exact=True)
     button.click()
     expect(button).to_be_disabled()  # at once; until then the status is that of the analysis before
-    expect(button).to_be_enabled(timeout=60_000)
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(button).to_be_enabled()
+    expect(page.locator("#status")).to_contain_text("Done")
 
 
 def describe(page: Page, sentence: str) -> None:

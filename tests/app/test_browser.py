@@ -42,7 +42,7 @@ def test_own_clip(open_page: Opener, movie: Path) -> None:
     page.get_by_role("option", name="Layer 1", exact=True).click()
     expect(page.locator("#influence")).to_contain_text("goes to the prompts of other frames")
     page.locator("#tokens-run").click()
-    expect(page.locator("#tokens")).to_contain_text("above 30 without prompts", timeout=30_000)
+    expect(page.locator("#tokens")).to_contain_text("above 30 without prompts")
     assert "tab=across" in page.url and "waving" in page.url
 
 
@@ -53,7 +53,7 @@ def test_label_change_and_workbench(open_page: Opener, movie: Path) -> None:
     analyse(page)
     name_classes(page, "three, four")
     page.get_by_role("button", name="Analyse", exact=True).click()
-    expect(page.locator("#ranking")).to_contain_text("three", timeout=5_000)
+    expect(page.locator("#ranking")).to_contain_text("three")
     describe(page, "something else entirely")
     expect(page.locator("#own-sentences")).to_contain_text("something else entirely")
 
@@ -76,28 +76,28 @@ def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
         "e => { e.value = '0.9'; const all = e.scrollWidth <= e.clientWidth; e.value = '0'; return all }"
     )
     page.locator("#all-variants input").check()
-    expect(page.locator("#strip tbody tr")).to_have_count(5, timeout=30_000)
+    expect(page.locator("#strip tbody tr")).to_have_count(5)
     page.locator("#difference input").check()
-    expect(page.locator("#strip")).to_contain_text("the baseline has more", timeout=30_000)
+    expect(page.locator("#strip")).to_contain_text("the baseline has more")
     page.locator("#start-layer input").click()
     expect(page.get_by_role("option", name="layer")).to_have_count(4)  # as many as the shipped models have blocks
     page.get_by_role("option", name="from layer 3 of 4").click()
-    expect(page.locator("#status")).to_contain_text("Done", timeout=30_000)
+    expect(page.locator("#status")).to_contain_text("Done")
     expect(page.locator("#start-layer input")).to_have_value("from layer 3 of 4")
     page.get_by_text("Export", exact=True).first.click()
     expect(page.locator("#command")).to_contain_text("--start-layer 2")
     expect(page.locator("#command")).to_contain_text("--opacity 0.2")
-    with page.expect_download(timeout=240_000) as download:  # it measures the faithfulness of four maps
+    with page.expect_download() as download:  # it measures the faithfulness of four maps
         page.locator("#report").click()
     report = download.value.path().read_text("utf-8")
     assert "--opacity 0.2" in report and "not measured" not in report
     page.locator("#method input").click()
     page.get_by_role("option", name="Grad-CAM").click()
     for setting in ("#start-layer input", "#fusion input", "#discard input[type=number]"):
-        expect(page.locator(setting)).to_be_disabled(timeout=30_000)
+        expect(page.locator(setting)).to_be_disabled()
     page.locator("#method input").click()
     page.get_by_role("option", name="Gradient rollout").click()
-    expect(page.locator("#start-layer input")).to_be_enabled(timeout=30_000)
+    expect(page.locator("#start-layer input")).to_be_enabled()
     expect(page.locator("#fusion input")).to_be_disabled()
 
 
@@ -121,9 +121,9 @@ def test_a_model_is_typed(open_page: Opener, movie: Path) -> None:
     advanced(page)
     page.locator("#model input").fill("clip:ViT-B-16-quickgelu/nowhere")
     page.locator("#model input").press("Enter")
-    expect(page.locator("#banner")).to_contain_text("plain CLIP", timeout=15_000)
+    expect(page.locator("#banner")).to_contain_text("plain CLIP")
     page.get_by_role("button", name="Analyse", exact=True).click()
-    expect(page.locator("#status")).to_contain_text("nowhere", timeout=30_000)
+    expect(page.locator("#status")).to_contain_text("nowhere")
     page.locator("#model input").fill("/etc/passwd")
     page.locator("#model input").press("Enter")
     expect(page.locator("[data-testid=toast-text]").last).to_contain_text("This app offers")
@@ -157,10 +157,10 @@ def test_cancel_stops_a_redraw(open_page: Opener, movie: Path) -> None:
     advanced(page)
     page.locator("#method input").click()
     page.get_by_role("option", name="Occlusion").click()
-    expect(page.locator("#status")).to_contain_text("occlusion", timeout=15_000)
+    expect(page.locator("#status")).to_contain_text("occlusion")
     expect(page.locator("#strip")).to_have_css("opacity", "0.4")  # the maps are still those of another method
     page.locator("#cancel").click()
-    expect(page.locator("#status")).to_contain_text("Cancelled", timeout=15_000)
+    expect(page.locator("#status")).to_contain_text("Cancelled")
     expect(page.locator("#strip")).to_have_css("opacity", "1")
     expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
 
@@ -172,10 +172,10 @@ def test_cancel_leaves_the_page_usable(open_page: Opener, movie: Path) -> None:
     page.locator("#method input").click()
     page.get_by_role("option", name="Occlusion").click()
     page.locator("#clip input[type=file]").set_input_files(movie)
-    expect(page.locator("#status")).to_contain_text("occlusion", timeout=15_000)
+    expect(page.locator("#status")).to_contain_text("occlusion")
     assert "labels=one" in page.url, "a reload during an analysis keeps the names"
     page.locator("#cancel").click()
-    expect(page.locator("#status")).to_contain_text("Cancelled", timeout=15_000)
+    expect(page.locator("#status")).to_contain_text("Cancelled")
     expect(page.get_by_role("button", name="Analyse", exact=True)).to_be_enabled()
 
 
@@ -197,7 +197,7 @@ def test_address_brings_settings_back(open_page: Opener) -> None:
     unfold_names(again)
     again.wait_for_function("document.querySelector('#labels textarea').value.split('\\n').length == 51")
     again.get_by_text("pushing left to right").first.click()
-    again.wait_for_url("**labels=set%3AHMDB-51**model=tabletop%2Fezclip**", timeout=60_000)
+    again.wait_for_url("**labels=set%3AHMDB-51**model=tabletop%2Fezclip**")
 
 
 def test_what_is_known_of_the_models(open_page: Opener) -> None:
@@ -236,7 +236,7 @@ def test_texts_are_chosen(open_page: Opener, movie: Path) -> None:
     open_tab(page, "see")
     page.locator("#method input").click()
     page.get_by_role("option", name="Integrated gradients").click()
-    expect(page.locator("#strip")).to_contain_text("onvergence delta", timeout=60_000)
+    expect(page.locator("#strip")).to_contain_text("onvergence delta")
 
 
 def test_keyboard_changes_tabs(open_page: Opener) -> None:
@@ -260,7 +260,7 @@ def test_keyboard_reaches_the_analysis(open_page: Opener, movie: Path) -> None:
             break
     assert "analyse" in reached[-1].lower(), reached
     page.keyboard.press("Enter")
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Done")
 
 
 def test_an_mkv_of_few_frames_and_names_with_commas(open_page: Opener, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_an_mkv_of_few_frames_and_names_with_commas(open_page: Opener, tmp_path:
 def test_a_clip_that_browsers_cannot_play_is_shown_and_analysed(open_page: Opener, avi: Path) -> None:
     page = open_page()
     upload(page, avi)
-    page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2", timeout=20_000)
+    page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2")
     expect(page.get_by_text("Video not playable")).to_have_count(0, timeout=3_000)  # by itself it stays for ten seconds
     analyse(page)
     expect(page.locator("#status")).to_contain_text("8 frames of 30")
@@ -287,7 +287,7 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
     assert fits(page)
     page.get_by_text("pushing left to right").first.click()
     page.locator("#clip video").first.wait_for()
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Done")
     expect(page.locator("#choose-tab")).to_be_in_viewport()
     assert fits(page)
     expect(page.locator("#strip tbody tr")).to_have_count(3)
@@ -313,7 +313,7 @@ def severe(page: Page) -> list[tuple[str, str]]:
 def test_a_wide_page_has_no_serious_finding(open_page: Opener) -> None:
     page = open_page(viewport={"width": 1366, "height": 768})
     page.get_by_text("pushing left to right").first.click()
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Done")
     for tab in ("see", "across"):
         open_tab(page, tab)
         assert not (found := severe(page)), (tab, found[:5])

@@ -23,16 +23,16 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings(
 def test_every_other_tab(open_page: Opener) -> None:
     page = open_page()
     page.get_by_text("pushing left to right").first.click()  # a sample is analysed at once
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Done")
     open_tab(page, "see")
-    expect(page.locator("#faithfulness tbody, #faithfulness table").first).to_contain_text("+", timeout=30_000)
+    expect(page.locator("#faithfulness tbody, #faithfulness table").first).to_contain_text("+")
     expect(page.locator("#faithfulness")).not_to_contain_text("no ground truth")
     open_tab(page, "embeddings")
     page.locator("#frames-run").click()
-    expect(page.locator("#plane svg.ez-plane")).to_have_count(2, timeout=30_000)
+    expect(page.locator("#plane svg.ez-plane")).to_have_count(2)
     expect(page.locator("#plane .ez-verdict")).to_contain_text("when nothing moves")
     page.get_by_text("Figure for a paper", exact=True).locator("visible=true").click()
-    with page.expect_download(timeout=60_000) as download:
+    with page.expect_download() as download:
         page.locator("#frames-figure").click()
     assert {"figure8.pdf", "figure8.svg", "figure8.png", "figure8.tex"} <= set(
         ZipFile(download.value.path()).namelist()
@@ -45,7 +45,7 @@ def test_every_other_tab(open_page: Opener) -> None:
     assert page.locator("#plane .ez-on").first.get_attribute("data-t") == "6", "the stage is at this frame, too"
     open_tab(page, "motion")
     page.locator("#motion-run").click()
-    expect(page.locator("#motion-result .ez-verdict li")).to_have_count(2, timeout=30_000)
+    expect(page.locator("#motion-result .ez-verdict li")).to_have_count(2)
     expect(page.locator("#motion-result svg.ez-slope")).to_have_count(2)
     expect(page.locator("#motion-result .ez-source img")).to_have_count(1)
     expect(page.locator("#motion-result table")).not_to_be_visible()
@@ -54,8 +54,8 @@ def test_every_other_tab(open_page: Opener) -> None:
     expect(page.locator("#gallery button")).to_have_count(15)
     page.locator("#gallery button", has_text="night").focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#ood-clip")).to_contain_text("Measured on night", timeout=30_000)
-    expect(page.locator("#ood-faithfulness tbody, #ood-faithfulness table").first).to_contain_text("+", timeout=30_000)
+    expect(page.locator("#ood-clip")).to_contain_text("Measured on night")
+    expect(page.locator("#ood-faithfulness tbody, #ood-faithfulness table").first).to_contain_text("+")
     expect(page.locator("#ood-stage .ezs-trust")).to_have_count(2)
     gains = page.locator("#ood-stage .ezs-trust").first.inner_text()
     assert gains.split("gain ")[1].split()[0] in page.locator("#ood-faithfulness").inner_text(), "of the same clip"
@@ -63,16 +63,16 @@ def test_every_other_tab(open_page: Opener) -> None:
     played = page.locator("#ood-stage figure[data-panel='model-1'] canvas")
     assert played.evaluate("c => getComputedStyle(c).cursor") == "crosshair"
     played.click()
-    expect(page.locator("#ood-stage .ezs-readout")).to_contain_text("through the prompts", timeout=20_000)
+    expect(page.locator("#ood-stage .ezs-readout")).to_contain_text("through the prompts")
     page.get_by_text("Corrupt your own clip").click()
     page.locator("#corrupt-darkness input[type=number]").fill("0.9")
     page.locator("#corrupt-darkness input[type=number]").press("Enter")
-    expect(page.locator("#corrupted .ez-frames img")).to_have_count(8, timeout=30_000)
+    expect(page.locator("#corrupted .ez-frames img")).to_have_count(8)
     open_tab(page, "long")
     page.locator("#window input").fill("0.8")
     page.locator("#window-step input").fill("0.4")
     page.locator("#timeline-run").click()
-    expect(page.locator("#timeline-status")).to_contain_text("Done", timeout=30_000)
+    expect(page.locator("#timeline-status")).to_contain_text("Done")
     expect(page.locator("#timeline-status .ez-source")).to_contain_text("01_pushing_left_to_right.mp4 · 31 class names")
     small = page.locator("#timeline img").evaluate_all(
         "all => all.filter(e => e.clientWidth < 70 || e.clientHeight < 70)"
@@ -98,7 +98,7 @@ def test_a_result_of_other_inputs_is_marked_and_runs_again(open_page: Opener, ta
     run, where, shown = RUNS[tab]
     page = open_page()
     page.get_by_text("pushing left to right").first.click()
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Done")
     open_tab(page, tab)
     if tab == "ood":
         page.get_by_text("Corrupt your own clip").click()
@@ -106,17 +106,17 @@ def test_a_result_of_other_inputs_is_marked_and_runs_again(open_page: Opener, ta
         page.locator(run).press("Enter")
     else:
         page.locator(run).click()
-    expect(page.locator(f"{where} {shown}").first).to_be_visible(timeout=60_000)
+    expect(page.locator(f"{where} {shown}").first).to_be_visible()
     mark = page.locator(".ez-stale .ez-outdated:visible")
     source = page.locator(".tabitem:visible .ez-source").first
     expect(source).to_contain_text("01_pushing_left_to_right.mp4")
     expect(mark).to_have_count(0)
     page.locator("#samples button", has_text="crowd").click()
-    expect(mark).to_contain_text("Out of date: clip", timeout=20_000)
+    expect(mark).to_contain_text("Out of date: clip")
     page.wait_for_function(f"getComputedStyle(document.querySelector('{where}')).opacity < 0.5")
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Done")
     mark.get_by_role("button", name="Run again").click()
-    expect(source).to_contain_text("14_crowd.mp4", timeout=60_000)
+    expect(source).to_contain_text("14_crowd.mp4")
     expect(mark).to_have_count(0)
     if tab != "embeddings":  # whose points have no names
         name_classes(page, "waving, clapping")
@@ -126,7 +126,7 @@ def test_a_result_of_other_inputs_is_marked_and_runs_again(open_page: Opener, ta
 def test_frames_are_linked_with_the_matrix_and_the_windows(open_page: Opener) -> None:
     page = open_page()
     page.get_by_text("pushing left to right").first.click()
-    expect(page.locator("#status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#status")).to_contain_text("Done")
     page.locator("#stage .ezs-thumbs button").nth(2).click()
     expect(page.locator("#strip .ez-source")).to_contain_text(
         "01_pushing_left_to_right.mp4 · 31 class names · tabletop/ez"
@@ -148,7 +148,7 @@ def test_frames_are_linked_with_the_matrix_and_the_windows(open_page: Opener) ->
     page.locator("#window input").fill("0.5")
     page.locator("#window-step input").fill("0.25")
     page.locator("#timeline-run").click()
-    expect(page.locator("#timeline-status")).to_contain_text("Done", timeout=30_000)
+    expect(page.locator("#timeline-status")).to_contain_text("Done")
     seconds = page.evaluate("document.querySelector('#stage .ezs-root').stage.state.doc.seconds")
     windows = page.locator("#timeline tr").first.locator("td")
     spans = [
@@ -185,13 +185,13 @@ def test_clips_of_a_zip_open_from_the_map(open_page: Opener, tmp_path: Path) -> 
     page.locator("#zip .file-preview").wait_for()
     page.locator("#evaluate-order input").check()
     page.locator("#zip-run").click()
-    expect(page.locator("#class-map .ez-point")).to_have_count(8, timeout=30_000)
+    expect(page.locator("#class-map .ez-point")).to_have_count(8)
     expect(page.locator("#class-evidence")).to_contain_text("frame order sensitivity")
     page.locator("#class-map .ez-point").first.focus()
     expect(page.locator("#class-map .ez-hover")).to_contain_text("<b>waving")
-    expect(page.locator("#class-map .ez-hover .ez-film[style*=data]")).to_be_visible(timeout=15_000)
+    expect(page.locator("#class-map .ez-hover .ez-film[style*=data]")).to_be_visible()
     page.keyboard.press("Enter")
-    expect(page.locator("#class-clip")).to_contain_text("<b>waving", timeout=30_000)
+    expect(page.locator("#class-clip")).to_contain_text("<b>waving")
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
     page.get_by_text("Confusion matrices").click()
     expect(page.locator("#class-table figure")).to_have_count(2)
@@ -205,11 +205,11 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     page = open_page()
     open_tab(page, "classes")
     page.locator("#shipped-show").click()
-    expect(page.locator("#class-verdict")).to_contain_text("ezclip is ahead", timeout=15_000)
+    expect(page.locator("#class-verdict")).to_contain_text("ezclip is ahead")
     expect(page.locator("#class-chart .ez-line[data-label]")).to_have_count(31)
     clips = page.locator("#class-chart .ez-clip:visible")
     expect(clips).to_have_count(16)
-    expect(page.locator("#class-chart .ez-film[style*=data]")).to_have_count(16, timeout=30_000)
+    expect(page.locator("#class-chart .ez-film[style*=data]")).to_have_count(16)
     assert "right" in clips.first.inner_text().split("ezclip:")[1], "at first those that the model fixes"
     page.get_by_role("button", name="Broken by ezclip").click()
     assert "right" in clips.first.inner_text().split("ezclip:")[0]
@@ -230,24 +230,24 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     page.mouse.move(around["x"] + around["width"] / 2, around["y"] - 2)  # beside it
     card = page.locator("#class-map .ez-hover")
     expect(card).to_contain_text(page.locator("#class-map .ez-ringed").get_attribute("data-title") or "no ring")
-    expect(card.locator(".ez-film[style*=data]")).to_be_visible(timeout=15_000)
+    expect(card.locator(".ez-film[style*=data]")).to_be_visible()
     page.locator("#shipped-baseline input").click()
     page.get_by_role("option", name="prompts", exact=True).click()
     page.locator("#shipped-show").click()
-    expect(page.locator("#class-map h2", has_text="prompts")).to_be_visible(timeout=15_000)
+    expect(page.locator("#class-map h2", has_text="prompts")).to_be_visible()
     page.locator("#class-map .ez-point").last.click()  # nothing lies above it
-    expect(page.locator("#class-clip img.ez-heat")).to_have_count(16, timeout=30_000)
+    expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
     expect(page.locator("#class-clip")).to_contain_text("tabletop/prompts")  # not the page's baseline
     expect(page.locator("#class-faithfulness")).not_to_contain_text("no ground truth")
     expect(page.locator("#class-stage figure canvas")).to_have_count(4)
     expect(page.locator("#clip video")).to_have_count(0)  # the player keeps the user's clip
-    with page.expect_download(timeout=90_000) as download:  # it may measure the faithfulness first
+    with page.expect_download() as download:  # it may measure the faithfulness first
         page.locator("#class-clip-archive").click()
     assert download.value.suggested_filename == "ezclip-report.zip"
     point = page.locator("#class-map .ez-point").first
     point.press("Enter")
     expect(page.locator("#class-clip")).to_contain_text((point.get_attribute("aria-label") or "").split(":")[0])
-    expect(page.locator("#class-faithfulness")).to_contain_text("measuring faithfulness", timeout=15_000)
+    expect(page.locator("#class-faithfulness")).to_contain_text("measuring faithfulness")
     page.locator("#class-clip-cancel").click()
     expect(page.locator("#class-faithfulness")).to_contain_text("not measured")
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
@@ -264,11 +264,11 @@ def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
     page.locator("#one input[type=file]").set_input_files(tmp_path / "first.csv")
     page.locator("#one .file-preview").wait_for()
     page.locator("#tables-run").click()
-    expect(page.locator("#class-verdict")).to_contain_text("table has 0.0% top-1 on 1 clips", timeout=15_000)
+    expect(page.locator("#class-verdict")).to_contain_text("table has 0.0% top-1 on 1 clips")
     page.locator("#two input[type=file]").set_input_files(tmp_path / "second.csv")
     page.locator("#two .file-preview").wait_for()
     page.locator("#tables-run").click()
-    expect(page.locator("#class-chart")).to_contain_text("Fixed by second table: 1", timeout=15_000)
+    expect(page.locator("#class-chart")).to_contain_text("Fixed by second table: 1")
     for label in ("waving", "jumping"):
         (tmp_path / "clips" / label).mkdir(parents=True)
         write_video(tmp_path / "clips" / label / "1.mp4", count=9)
@@ -278,7 +278,7 @@ def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
     chooser.value.set_files(tmp_path / "clips")
     page.locator("#folder .file-preview").wait_for()
     page.locator("#zip-run").click()
-    expect(page.locator("#class-verdict")).to_contain_text("on 2 clips", timeout=30_000)
+    expect(page.locator("#class-verdict")).to_contain_text("on 2 clips")
 
 
 def test_every_job_can_be_cancelled(open_page: Opener, services: Services, tmp_path: Path) -> None:
@@ -299,17 +299,17 @@ def test_every_job_can_be_cancelled(open_page: Opener, services: Services, tmp_p
         open_tab(page, tab)
         with nullcontext() if tab == "long" else services.computing:
             page.locator(f"#{run}").click()
-            expect(page.locator(f"#{where} .ez-progress")).to_be_visible(timeout=15_000)
+            expect(page.locator(f"#{where} .ez-progress")).to_be_visible()
             page.locator(f"#{cancel}").click()
-            expect(page.locator(f"#{where}")).to_contain_text("Cancelled", timeout=15_000)
+            expect(page.locator(f"#{where}")).to_contain_text("Cancelled")
     open_tab(page, "classes")
     page.get_by_text("Your own clips or predictions").click()
     page.locator("#zip input[type=file]").set_input_files(tmp_path / "clips.zip")
     page.locator("#zip .file-preview").wait_for()
     page.locator("#zip-run").click()
-    expect(page.locator("#class-verdict .ez-progress")).to_contain_text("of 120 clips", timeout=60_000)
+    expect(page.locator("#class-verdict .ez-progress")).to_contain_text("of 120 clips")
     page.locator("#zip-cancel").click()
-    expect(page.locator("#class-verdict")).to_contain_text("are cached", timeout=15_000)
+    expect(page.locator("#class-verdict")).to_contain_text("are cached")
     analyse(page)
 
 
@@ -326,10 +326,10 @@ def test_what_waits_is_told(open_page: Opener, services: Services, url: str, mov
             while job.status().code is not Status.PROCESSING:
                 page.wait_for_timeout(100)
         page.locator("#timeline-run").click()
-        expect(page.locator("#timeline-status, #timeline").get_by_text("queue").first).to_be_visible(timeout=15_000)
+        expect(page.locator("#timeline-status, #timeline").get_by_text("queue").first).to_be_visible()
     for job in jobs:
         job.result(timeout=60)
-    expect(page.locator("#timeline-status")).to_contain_text("Done", timeout=60_000)
+    expect(page.locator("#timeline-status")).to_contain_text("Done")
 
 
 def test_the_camera_is_scored_live(open_page: Opener) -> None:
@@ -339,7 +339,7 @@ def test_the_camera_is_scored_live(open_page: Opener) -> None:
     page.get_by_text("Camera", exact=True).first.click()
     page.locator("#camera").get_by_text("Click to Access Webcam").click()
     page.locator("#camera button.capture-button").click()
-    expect(page.locator("#live .ez-bar").first).to_be_visible(timeout=30_000)
+    expect(page.locator("#live .ez-bar").first).to_be_visible()
     expect(page.locator("#live")).to_contain_text("a green field")
     expect(page.locator("#live .ez-source")).to_have_text(
         "camera · a green field, something else · tabletop/ezclip against tabletop/base"

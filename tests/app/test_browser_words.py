@@ -32,7 +32,7 @@ def test_words_stand_in_the_ranking_and_in_the_workbench(open_page: Opener) -> N
         if place == "#workbench-words":
             describe(page, "sliding a box quickly")
             expect(page.locator(f"{place} .ez-words p")).to_contain_text("Grad-ECLIP")
-            expect(page.locator(place)).to_contain_text("sliding", timeout=60_000)
+            expect(page.locator(place)).to_contain_text("sliding")
         rows = page.locator(f"{place} .ez-words > div")
         expect(rows).to_have_count(2)
         for row in rows.all():
@@ -50,6 +50,6 @@ def test_words_stand_in_the_ranking_and_in_the_workbench(open_page: Opener) -> N
     )
     page.locator("#edited input").click()
     page.get_by_role("option", name=other).click()
-    expect(page.locator("#workbench-words")).to_contain_text(other.split()[0], timeout=15_000)
+    expect(page.locator("#workbench-words")).to_contain_text(other.split()[0])
     assert " ".join(drawn(page.locator("#workbench-words .ez-words > div").first)) == other
     assert fits(page) and not page.evaluate(FAINT)

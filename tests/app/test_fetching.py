@@ -17,7 +17,7 @@ from ezclip.checkpoints.gallery import SUGGESTED, find_offer
 from ezclip.progress import Progress, finish
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.host import Host
-from tests.conftest import FIXTURES
+from tests.conftest import FIXTURES, SOON
 from tests.hosts import StandIn, stand_in
 
 OFFICIAL = find_offer("official/zero-shot")
@@ -45,7 +45,7 @@ def until(ready: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.02)
 
 
-def test_a_job_is_cancelled_within_two_seconds_and_continued(hosts: StandIn) -> None:
+def test_a_job_is_cancelled_and_continued(hosts: StandIn) -> None:
     hosts.rate = 400_000.0
     jobs = Fetching(hosts.hosts)
     jobs.get(OFFICIAL)
@@ -56,7 +56,7 @@ def test_a_job_is_cancelled_within_two_seconds_and_continued(hosts: StandIn) -> 
     began = time.monotonic()
     jobs.cancel(OFFICIAL)
     until(lambda: not job.running)
-    assert time.monotonic() - began < 2 and "Cancelled" in html.offers(jobs.jobs)
+    assert time.monotonic() - began < SOON and "Cancelled" in html.offers(jobs.jobs)
     hosts.rate, hosts.seen = 0.0, []
     jobs.get(OFFICIAL)
     until(lambda: not jobs.running())

@@ -23,7 +23,7 @@ from ezclip.predictor import Predictor
 from ezclip.types import Clip
 from ezclip.video.read import read_clip
 from ezclip.video.worker import SECONDS, pool
-from tests.conftest import write_video
+from tests.conftest import SOON, write_video
 from tests.reliability import materials
 from tests.reliability.reading import EIGHT, attempt
 
@@ -32,7 +32,7 @@ SIZES = [pytest.param(0.02, id="quick"), pytest.param(1.0, marks=pytest.mark.soa
 
 @pytest.fixture(autouse=True)
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(SECONDS, "10")
+    monkeypatch.setenv(SECONDS, str(2 * SOON))
 
 
 def kind_of(sentence: str, path: Path) -> str:
@@ -56,7 +56,7 @@ def check_kinds(kinds: Counter[str], seconds: list[float]) -> None:
     print(dict(kinds), f"median {statistics.median(seconds):.3f} s, longest {max(seconds):.2f} s")
     assert not [kind for kind in kinds if "crash" in kind or "longer than" in kind]
     assert len(kinds) <= 1 + 8
-    assert statistics.median(seconds) < 0.3 and max(seconds) < 10
+    assert statistics.median(seconds) < 1 and max(seconds) < SOON
 
 
 @pytest.mark.parametrize("share", SIZES)
@@ -149,7 +149,7 @@ def test_06_short_videos_repeat_frames(tmp_path: Path) -> None:
         assert clip.indices.tolist() == [int(t * count / 8) for t in range(8)]
     began = time.monotonic()
     assert isinstance(attempt(materials.write_nothing(tmp_path / "none.mp4")), str)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < SOON
 
 
 @pytest.mark.slow
@@ -173,7 +173,7 @@ def test_07_bombs(tmp_path: Path) -> None:
         answer = attempt(bomb)
         assert isinstance(answer, str), bomb.name
         print(bomb.name, answer, f"{time.monotonic() - began:.2f} s")
-        assert time.monotonic() - began < 2, bomb.name
+        assert time.monotonic() - began < SOON, bomb.name
         assert process.is_running(), bomb.name
     assert peak(process.pid) - before < 300
 
@@ -197,7 +197,7 @@ def test_08_what_is_no_video(tmp_path: Path) -> None:
         for path in [*files, link]:
             began = time.monotonic()
             assert isinstance(attempt(path), str), path.name
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < SOON
             with pytest.raises(OSError, match="No such device"):  # nobody reads the pipe
                 os.open(neighbour, os.O_WRONLY | os.O_NONBLOCK)
         with pytest.raises(TimeoutError):

@@ -20,14 +20,14 @@ from ezclip.progress import Cancelled
 from ezclip.types import Clip
 from ezclip.video.read import describe, read_clip, read_frames
 from ezclip.video.worker import SECONDS, Pool, pool, remove_abandoned
-from tests.conftest import write_video
+from tests.conftest import SOON, write_video
 from tests.reliability import materials
 from tests.reliability.reading import EIGHT, attempt
 
 
 @pytest.fixture(autouse=True)
 def limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(SECONDS, "10")
+    monkeypatch.setenv(SECONDS, str(2 * SOON))
 
 
 def deliver(pid: int, number: signal.Signals) -> None:
@@ -43,7 +43,7 @@ def test_10_a_killed_crashed_or_hanging_decoder(
     number: signal.Signals, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The process is stopped, so that the request is surely in flight when the signal comes."""
-    monkeypatch.setenv(SECONDS, "1")
+    monkeypatch.setenv(SECONDS, "5")
     path = write_video(tmp_path / "clip.mp4")
     for _ in range(times):
         attempt(path)
@@ -54,8 +54,8 @@ def test_10_a_killed_crashed_or_hanging_decoder(
         timer.start()
         began = time.monotonic()
         answer = attempt(path)
-        assert isinstance(answer, str) and ("longer than 1 s" if number == signal.SIGSTOP else "crash") in answer
-        assert time.monotonic() - began < 2
+        assert isinstance(answer, str) and ("longer than 5 s" if number == signal.SIGSTOP else "crash") in answer
+        assert time.monotonic() - began < SOON
         timer.join()
         assert isinstance(attempt(path), Clip)
 
@@ -122,7 +122,7 @@ def test_cancel_ends_a_decoder_at_once(tmp_path: Path) -> None:
     began = time.monotonic()
     with pytest.raises(Cancelled):
         read_frames(path, EIGHT, report=leave)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
     assert worker.process.poll() == -signal.SIGKILL
 
 
@@ -132,7 +132,7 @@ def test_a_decoder_ends_with_its_parent(tmp_path: Path) -> None:
         worker.open("clip.mp4", write_video(tmp_path / "clip.mp4"), "described", report=lambda _: None)
         assert worker.process.stdin is not None
         worker.process.stdin.close()
-        assert worker.process.wait(2) == 0
+        assert worker.process.wait(SOON) == 0
 
 
 def test_pixels_of_a_killed_process_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

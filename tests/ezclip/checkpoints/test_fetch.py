@@ -24,7 +24,7 @@ from ezclip.checkpoints.load import load_model
 from ezclip.errors import CheckpointError
 from ezclip.files import PARTIAL
 from ezclip.progress import Watch, finish
-from tests.conftest import FIXTURES, TINY
+from tests.conftest import FIXTURES, SOON, TINY
 from tests.ezclip.checkpoints.test_mote import written
 from tests.hosts import COMMIT, CONFIRM, LOGIN, OTHER, QUOTA, WEIGHTS, StandIn, stand_in
 from tests.hosts import tiny_clip as make_tiny_clip
@@ -58,7 +58,7 @@ def fails(offer: Offer, hosts: Hosts) -> str:
     began = time.monotonic()
     with pytest.raises(CheckpointError) as caught:
         finish(fetch(offer, hosts))
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < SOON
     assert offer.page in str(caught.value) and "browser" in str(caught.value)
     return str(caught.value)
 
@@ -158,7 +158,7 @@ def test_a_damaged_file_is_removed(hosts: StandIn, here: Path, monkeypatch: pyte
     assert parts(here) == [] and not HUB.here()
 
 
-def test_cancel_within_two_seconds_keeps_what_came(hosts: StandIn, here: Path) -> None:
+def test_cancel_keeps_what_came(hosts: StandIn, here: Path) -> None:
     data = bytes(4_000_000)
     hosts.content.files[WEIGHTS], hosts.content.rate = data, 1_000_000.0
     watch = Watch(fetch(HUB, hosts.hosts))
@@ -167,7 +167,7 @@ def test_cancel_within_two_seconds_keeps_what_came(hosts: StandIn, here: Path) -
             break
     began = time.monotonic()
     watch.close()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
     hosts.content.rate, hosts.content.seen = 0.0, []
     finish(fetch(HUB, hosts.hosts))
     assert re.fullmatch(r"bytes=[1-9]\d+-", ranges(hosts.content)[0])

@@ -15,7 +15,7 @@ from ezclip.checkpoints import fetch
 from ezclip.checkpoints.gallery import SUGGESTED
 from ezclip.cli import main
 from ezclip.files import PARTIAL
-from tests.conftest import FIXTURES, write_video
+from tests.conftest import FIXTURES, SOON, write_video
 from tests.hosts import official_file, stand_in
 
 ROOT = Path(__file__).parents[3]
@@ -71,7 +71,7 @@ def test_a_failure_is_a_sentence_and_a_file_of_a_browser_works(
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_a_download_within_two_seconds_and_the_next_call_continues(here: Path) -> None:
+def test_ctrl_c_ends_a_download_and_the_next_call_continues(here: Path) -> None:
     data, cache = bytes(range(256)) * 40_000, here / "cache"
     with stand_in() as hosts:
         hosts.content.files["open_clip_model.safetensors"], hosts.content.rate = data, 1_000_000.0
@@ -85,7 +85,7 @@ def test_ctrl_c_ends_a_download_within_two_seconds_and_the_next_call_continues(h
             running.send_signal(signal.SIGINT)
             began = time.monotonic()
             _, told = running.communicate(timeout=30)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < SOON
         assert running.returncode == 1
         assert told.endswith("Cancelled; what came is kept, start it again to continue.\n") and "Traceback" not in told
         hosts.content.rate, hosts.content.seen = 0.0, []
