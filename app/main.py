@@ -159,6 +159,7 @@ def build_app(services: Services) -> gr.Blocks:
         player = [controls.video, controls.shown, stage_shown]
         picked = row.gallery.select(open_sample, None, player, **INSTANT)
         asked = gr.State("")  # the sample that the page's address named
+        made = gr.State("")  # what the results are of
         jobs, measurements = [], []
         address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
         begins = {
@@ -179,6 +180,7 @@ def build_app(services: Services) -> gr.Blocks:
                 ended(None, None, run, js=_SET.format("true"), **INSTANT)
             if not again:
                 job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
+            job.success(_identity, state, made, show_progress="hidden", **PRIVATE)
             measure, filled = on_gpu(attention.measure, LONG), [attention.faithfulness, measured, stage_shown]
             turned = job.success(on_gpu(turn), state, [state, stage_shown], show_progress="hidden", **MODEL)
             after = turned.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND)
@@ -191,7 +193,8 @@ def build_app(services: Services) -> gr.Blocks:
             time.sleep(LAST_WORDS)
             return gr.Button(interactive=True), texts.CANCELLED
 
-        watched = [controls.labels, controls.baseline, controls.model, controls.texts]
+        # One event, of which one runs at a time: what was asked before the results came cannot be answered after it.
+        watched = [controls.labels, controls.baseline, controls.model, controls.texts, made]
         gr.on([one.change for one in watched], outdated, [state, *controls], status, **QUIET)
 
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
@@ -210,6 +213,11 @@ def build_app(services: Services) -> gr.Blocks:
         add_endpoints(services)
     guard_all(demo)
     return demo
+
+
+def _identity(analysis: Analysis | None) -> str:
+    """What differs between results of different inputs."""
+    return repr(analysis and analysis.study)
 
 
 def _done(analysis: Analysis) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("MPLBACKEND", "agg")
-signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with Ctrl-C ignored
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -35,6 +34,11 @@ TINY = {
     "vision_cfg": {"image_size": 32, "layers": 3, "width": 64, "head_width": 32, "patch_size": 8},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2},
 }
+
+
+def pytest_configure() -> None:
+    """Processes that the tests start must hear Ctrl-C, which shells switch off for what they run in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from app.main import build_app, launch
 from app.services import Services
 from docs.make_screenshots import ready
+from ezclip.explanation.faithfulness import measure
 from tests.app.pages import Opener
 from tests.conftest import write_video
 
@@ -29,6 +30,14 @@ def services() -> Iterator[Services]:
     services = Services(device="cpu", typed=True)
     yield services
     services.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def two_random_orders() -> Iterator[None]:
+    """Faithfulness is measured after every analysis, mostly for nothing here; ten random orders take minutes in all."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(measure.__kwdefaults__, "orders", 2)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +87,7 @@ def open_page(browser: Browser, url: str) -> Iterator[Opener]:
     contexts = []
 
     def open_(query: str = "", **options: object) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(PATIENCE)

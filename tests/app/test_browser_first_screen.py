@@ -1,5 +1,6 @@
 """What a stranger meets first, in a real browser: the gallery, what can be used, a phone, the report; mended bugs."""
 
+import threading
 from pathlib import Path
 
 import gradio as gr
@@ -9,10 +10,11 @@ from playwright.sync_api import Browser, Page, expect
 
 from app.services import Services
 from app.stage import SAMPLES, samples
+from app.stale import changed
 from docs.make_screenshots import open_tab
 from ezclip.progress import finish
 from ezclip.studies.analysis import Analyse
-from tests.app.pages import Opener, advanced, name_classes, unfold_names, upload
+from tests.app.pages import Opener, advanced, analyse, name_classes, unfold_names, upload
 from tests.conftest import write_video
 
 # Gradio's own server runs in this process; its warnings are not ours to mend.
@@ -138,6 +140,33 @@ def test_names_stay_out_of_the_address_until_they_are_used(open_page: Opener, mo
     again = open_page("?" + page.url.partition("?")[2])
     unfold_names(again)
     expect(again.locator("#labels textarea")).to_have_value("waving, clapping")
+
+
+def test_a_check_that_ends_after_the_analysis_does_not_call_it_out_of_date(
+    open_page: Opener, movie: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks, answer = list[str](), threading.Event()
+
+    def slow(*arguments: object) -> str:
+        checks.append(changed(*arguments))  # type: ignore[arg-type]
+        if len(checks) == 1:
+            answer.wait(60)
+        return checks[-1]
+
+    page = open_page()
+    upload(page, movie)
+    name_classes(page, "one, two")
+    expect(page.locator("#status")).to_contain_text("Out of date: class names changed")
+    monkeypatch.setattr("app.main.changed", slow)
+    name_classes(page, "three, four")
+    page.locator("#labels textarea").blur()
+    while not checks:
+        page.wait_for_timeout(50)
+    analyse(page)
+    answer.set()
+    page.wait_for_timeout(1_000)
+    expect(page.locator("#status")).to_contain_text("Done")
+    assert checks == ["class names", ""]
 
 
 def test_windows_of_a_wide_clip_are_not_squeezed(open_page: Opener, tmp_path: Path) -> None:
