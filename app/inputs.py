@@ -71,21 +71,25 @@ def chooser(services: Services, found: list[Sample]) -> Chooser:
                 run = gr.Button("Analyse", variant="primary", min_width=100, elem_id="analyse")
                 stop = gr.Button("Cancel", min_width=90, elem_id="cancel")
             status = gr.HTML("", elem_id="status")
-            with gr.Accordion(_names_title(own), open=False, elem_id="names-box") as names_box:
-                labels = control(Analyse, "labels", info=texts.LABELS_HELP, lines=4, max_lines=8, value=own)
-                label_set = gr.Dropdown(list(SET_TITLES), label="Fill in a label set", elem_id="set")
-            with gr.Accordion("Advanced", open=False, elem_id="advanced"), gr.Row():
-                with gr.Column(min_width=260):
+            with (
+                gr.Accordion(_names_title(own), open=False, elem_id="names-box", elem_classes="ez-fold") as names_box,
+                gr.Row(),
+            ):
+                wide: Keywords = {"min_width": 260}
+                labels = control(Analyse, "labels", info=texts.LABELS_HELP, lines=4, max_lines=8, value=own, **wide)
+                label_set = gr.Dropdown(list(SET_TITLES), label="Fill in a label set", elem_id="set", **wide)
+            with gr.Accordion("Advanced", open=False, elem_id="advanced", elem_classes="ez-fold"), gr.Row():
+                with gr.Column(**wide):
                     baseline, model = _model_boxes(services)
                     offer = _about_models(services, baseline, model)
-                with gr.Column(min_width=260):
+                with gr.Column(**wide):
                     kinds: Keywords = {"choices": list(TEXTS.items()), "allow_custom_value": True}
                     chosen = gr.Dropdown(
                         value="trained", label="Prompt text", info=texts.TEMPLATE, elem_id="texts", **kinds
                     )
                     file = "Names, descriptions (text, CSV)"
                     names = gr.File(label=file, file_types=[".csv", ".txt"], height=110, elem_id="names")
-                maps = gr.Column(min_width=260)
+                maps = gr.Column(**wide)
     controls = Controls(video, gr.State(()), labels, baseline, model, chosen, gr.State({}))
     player = [video, controls.shown]
     recorded = [video.upload, video.stop_recording]

@@ -44,8 +44,8 @@ CSS = (
 #run { gap: 6px; }
 #run #status { font-size: .9rem; }
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
-#inputs:has(#advanced > .label-wrap.open) { flex-wrap: wrap; }
-#run:has(#advanced > .label-wrap.open) { flex-basis: 100%; }
+#inputs:has(.ez-fold > .label-wrap.open) { flex-wrap: wrap; }
+#run:has(.ez-fold > .label-wrap.open) { flex-basis: 100%; }
 /* What works on an analysis is there once there is one. */
 .gradio-container:not(:has(#ranking .ez-pair)) .ez-after { display: none; }
 .ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
