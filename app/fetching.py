@@ -73,7 +73,7 @@ class Fetching:
                 job.step = step
                 if job.cancelled.is_set():
                     watch.close()
-                    job.error = "Cancelled; what came is kept, start it again to continue."
+                    job.error = "Cancelled; the partial download is kept, start it again to continue."
                     return
             self.fetched.append(watch.result.offer.name)
         except Exception as error:  # shown on the page

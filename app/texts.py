@@ -40,7 +40,7 @@ STATIC_BIAS = {  # version -> what is done to the clip, and what a high accuracy
     "conflicting_foreground": "SCUBA (arXiv 2211.12883), with still things from a clip of another class. High is good.",
     "action_swap": "HAT, action swap: the moving things in the scene of a clip of another class. High is good.",
 }
-BEST_FRAME = "Right in at least one frame alone: an upper bound of what needs no motion."
+BEST_FRAME = "Correct from the best single frame: an upper bound for what needs no motion."
 EMPTY_RANKING = "All class names and maps, frame by frame, appear here once you choose or drop a clip."
 EMPTY_WORKBENCH = "Analyse a clip first; then any of its classes can be described in your own words here."
 EMPTY_INFLUENCE = "The influence of each frame on the others appears here."
@@ -82,8 +82,7 @@ shuffled.
 **Compare classes.** Each row goes from the baseline's accuracy to the model's; the band is the 95 % interval of the
 change. A clip is *fixed* where only the model is right, *broken* where only the baseline is; *margin* is the score of
 a clip's class minus the best other score. In the map each point is one clip, numbered by its class; the *silhouette*
-(-1 to 1) measures how well a model separates the classes. *Difference maps* are violet or
-orange on a scale that is symmetric around zero.
+(-1 to 1) measures how well a model separates the classes.
 
 **Long video.** One column per window: the middle frame with its heat, and the scores of the labels that won most often;
 the winner of each window is outlined.

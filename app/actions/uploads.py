@@ -66,7 +66,7 @@ def uploaded_folder(services: Services, files: Sequence[str], names: Sequence[st
     """
     there = all(Path(file).is_file() for file in files)
     if len(files) != len(names) or not there or not all(map(_INSIDE.fullmatch, names)):
-        raise UserError("The folder did not arrive whole; click into the box and choose the folder there.")
+        raise UserError("The folder upload is incomplete; click the box and choose the folder again.")
     wanted = [(Path(file), name) for file, name in zip(files, names, strict=True) if _wanted(name)]
     _check_size(len(wanted), sum(file.stat().st_size for file, _ in wanted))
 

@@ -25,7 +25,7 @@ from ezclip.types import Document, Keywords
 
 EMPTY = (
     "Type what happens, such as “pushing something from left to right”, and under But not its reverse: the best moment "
-    "of each video appears here and plays under the pointer."
+    "of each video appears here and plays on hover."
 )
 STOPPED = "Cancelled. Finished shards are kept: press Index to go on."
 _FILTERS = {
@@ -72,7 +72,7 @@ def collection_tab(services: Services, controls: Controls) -> None:
         with gr.Row():
             usual: Keywords = {"show_label": False, "container": False, "scale": 3, "min_width": 200}
             name = gr.Textbox(label="Class name", placeholder="Class name for the ticked", elem_id="tag-name", **usual)
-            tag = gr.Button("Tag the ticked", elem_id="tag", min_width=120)
+            tag = gr.Button("Tag selected", elem_id="tag", min_width=120)
             files = {"Results (CSV)": actions.results_csv, "Tags (manifest)": actions.tagged_manifest}
             for title, write in files.items():
                 written = partial(_written, services, write)
@@ -107,7 +107,7 @@ def collection_tab(services: Services, controls: Controls) -> None:
 
     def tagged(rows: str, name: str, result: Shown | None) -> str:
         if not result or not (numbers := json.loads(rows)):
-            raise UserError("Nothing is ticked: tick the videos first.")
+            raise UserError("No videos are selected: tick some first.")
         actions.write_tags(result, numbers, name.strip())
         return html.moments(result, actions.read_tags(result))
 

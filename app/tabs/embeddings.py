@@ -19,7 +19,7 @@ from ezclip.types import Keywords
 MOST_SAMPLES = 7  # beside the clip in the player
 EMPTY = (
     "Each frame becomes a point. Choose clips and two models, then press the button: models that see motion spread the "
-    "frames of a moving clip. Hollow points are the same clip standing still: spread that is there when nothing moves."
+    "frames of a moving clip. Hollow points are static copies of the clips, in which nothing moves."
 )
 
 

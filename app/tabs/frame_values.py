@@ -28,7 +28,7 @@ def frame_values(services: Services, state: gr.State, stage: gr.HTML) -> None:
 
     def work(game: str, analysis: Analysis | None) -> Steps[Any]:
         if analysis is None:
-            raise UserError("Analyse a clip first; then its frames can be weighed.")
+            raise UserError("Analyse a clip first; then compute what its frames contribute.")
         removed = game == "removal"
         found = yield from services.in_turn(partial(values_of_frames, analysis=analysis, removed=removed))
         return html.verdict(told_values(found), []), drawn_values(analysis, found, game)

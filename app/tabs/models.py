@@ -85,4 +85,5 @@ class Suggestion:
         if not self.services.typed or known or offer.here():
             return [""]
         get = f"Get {offer.title}, {offer.size}, {offer.licence}"
-        return [f'These models know drawn scenes. <button type="button" class="ez-link">{escape(get)}</button>']
+        button = f'<button type="button" class="ez-link">{escape(get)}</button>'
+        return [f"These models were trained on drawn scenes only. {button}"]

@@ -176,7 +176,7 @@ def _refused(host: str, answer: httpx.Response) -> CheckpointError:
     status, code = answer.status_code, answer.headers.get("x-error-code", "")
     if host == "hub":
         if code == "GatedRepo":
-            return CheckpointError("The repository asks for permission: accept its terms, then `hf auth login`.")
+            return CheckpointError("The repository is gated: request access on its page, then run `hf auth login`.")
         if code == "RevisionNotFound":
             return CheckpointError("This version was withdrawn; update ezclip.")
         if code == "EntryNotFound":
@@ -195,7 +195,7 @@ def _refused(host: str, answer: httpx.Response) -> CheckpointError:
             )
         if status < 400:
             reason = _Page(text).reason
-            known = f": {reason.strip().rstrip('.')}." if reason else " that this version does not know."
+            known = f": {reason.strip().rstrip('.')}." if reason else " of an unexpected kind."
             return CheckpointError(f"Google Drive answered with a page{known}")
     return CheckpointError(f"{NAMES[host]} is busy or refuses ({status}); try again in some minutes.")
 
@@ -254,7 +254,7 @@ def transfer(http: httpx.Client, remote: Remote, target: Path, report: Report, *
         digest = _received(http, remote, part, report, start)
         if remote.sha256 not in ("", digest):
             part.unlink()
-            raise CheckpointError("The file that came is not the one that was announced; start it again.")
+            raise CheckpointError("The checksum does not match; download the file again.")
         sync(part)
         part.replace(target)
         return digest
@@ -333,10 +333,11 @@ def stopped(host: str, came: int, size: int | None) -> CheckpointError:
 def _broken(came: int, size: int | None) -> CheckpointError:
     whole = f" of {size / 1e6:.0f}" if size else ""
     return CheckpointError(
-        f"The download broke off at {came / 1e6:.0f}{whole} MB; what came is kept, start it again to continue."
+        f"The download broke off at {came / 1e6:.0f}{whole} MB; the partial download is kept, "
+        "start it again to continue."
     )
 
 
 def another() -> CheckpointError:
     """It is whole, but something else."""
-    return CheckpointError("The file at this address is not the checkpoint that this version knows; it was not loaded.")
+    return CheckpointError("The file at this address is not the expected checkpoint; it was not loaded.")

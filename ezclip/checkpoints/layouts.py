@@ -83,7 +83,7 @@ def read_layout(path: str | Path) -> Layout:
     known = _STATE_OF_TRAINING | {outer, _FUSION}
     if outer is not None and (unknown := sorted(str(key) for key in loaded if key not in known)):
         raise CheckpointError(
-            f"{path.name} also holds {unknown[0]!r}, which is not understood and would be lost; this is "
+            f"{path.name} also holds {unknown[0]!r}, an unsupported entry that conversion would drop; this is "
             f"{TITLES[method]} checkpoint. Known beside the weights are {', '.join(sorted(_STATE_OF_TRAINING))}."
         )
     config = loaded.get("config") if outer is not None else None

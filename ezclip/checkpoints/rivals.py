@@ -41,7 +41,7 @@ def build_from(
 
     Args:
         layout: of a rival's method.
-        num_frames: T where the file does not tell it; None takes the file's, else 8.
+        num_frames: T where the file does not record it; None takes the file's, else 8.
         clip: returns the tensors of the CLIP that the training started from for open_clip's configuration of the file,
             of whose text it may lack sizes: ViFi-CLIP's files lack the token table, MoTE's the text tower.
         framing: A5's "prefix" and "postfix", which its files lack; 16 each by default.

@@ -108,7 +108,7 @@ class Get:
         try:
             got = on_terminal(with_time_left(steps), show=not self.json)
         except KeyboardInterrupt:
-            print("Cancelled; what came is kept, start it again to continue.", file=sys.stderr)
+            print("Cancelled; the partial download is kept, start it again to continue.", file=sys.stderr)
             return 1
         if self.json:
             print_json(got.as_json())
@@ -166,7 +166,7 @@ class Convert:
             )
             told = found | {"backbone": read_config(self.out).openai}
             if found.get("method") in ("actionclip", "mote") and self.frames is None:
-                warn([f"The file does not tell T; {found['T']} is assumed. Give --frames if it was another."])
+                warn([f"The file does not record T; {found['T']} is assumed. Give --frames if it was another."])
             if self.frames is not None and "variant" in found:
                 warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])
         if self.json:

@@ -63,8 +63,8 @@ def build(
     """
     if not predictor.model.common_space:
         raise ConfigError(
-            f"{predictor.name} compares a text with a video in the light of that video or of other texts, so they have "
-            "no common space to search; choose another model."
+            f"{predictor.name} has text embeddings that depend on the video or on the other class names, so they "
+            "cannot be indexed; choose another model."
         )
     about: Document = {"schema": 1, "model": predictor.name, "weights": predictor.identity.weights}
     root = source if source.is_dir() else source.parent

@@ -1,4 +1,4 @@
-"""Measures of what a model needs of a video, motion or one frame, under the names of the field.
+"""Measures of what a model needs of a video, motion or one frame, under their standard names.
 
 Accuracies are in [0, 1]; ties count half. ``MEANING`` has one line and a reference value for each.
 """

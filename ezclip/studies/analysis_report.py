@@ -180,7 +180,7 @@ class Analysis(Result):
             "The text is the one of the label's that fits the clip best. Shares of the cosine with the clip that "
             "Grad-ECLIP gives its words; they sum to 1."
         )
-        title = f"Words of “{self.target}” that speak for this clip"
+        title = f"Words of “{self.target}” by their contribution to the similarity with this clip"
         parts += [Table("words", title, ["model", "text", "word", "relevance"], rows, note)] if rows else []
         notes = " ".join(r.attribution.note for r in self.results if r.attribution.note)
         note = f"Method {study['method']}, label {self.target}. {notes}"

@@ -54,7 +54,8 @@ _SHIPPED = Alias(
 
 
 EVIDENCE_NOTE = (
-    "What the answers need: order, motion or one frame. A ratio is undefined where an accuracy is at chance."
+    "How far predictions depend on frame order, motion or a single frame. "
+    "A ratio is undefined where an accuracy is at chance."
 )
 
 

@@ -172,7 +172,7 @@ class Maps(Result):
         found = [proof_table(self.analysis)] if self.study.faithfulness else []
         if self.words:
             rows = [[name, t["text"], *pair] for name, own in self.words.items() for t in own for pair in t["words"]]
-            title = f"Words of “{self.analysis.target}” that speak for this clip"
+            title = f"Words of “{self.analysis.target}” by their contribution to the similarity with this clip"
             note = (
                 "Shares of the cosine with the clip that Grad-ECLIP gives the words; those of a text sum to 1. The "
                 "text that fits the clip best is the first."

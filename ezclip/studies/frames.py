@@ -252,7 +252,7 @@ def differ(first: Predictor, second: Predictor) -> str:
 
     towers: list[Any] = [getattr(p.model, "vision", None) for p in (first, second)]
     if None in towers or not torch.equal(*(tower.conv1.weight for tower in towers)):  # the first layer of CLIP
-        return "the two stand on different backbones"
+        return "the two use different backbones"
     methods: list[Method] = [p.model.variant for p in (first, second)]
     if any(method not in _PARTS for method in methods):
         return f"the two are of the methods {' and '.join(methods)}"

@@ -51,7 +51,7 @@ def test_a_download_survives_a_reload_is_cancelled_and_continued(open_page: Open
     expect(page.locator("#offers [role=status]")).to_contain_text("MB/s")
     assert len([path for _, path, _ in hosts.seen if "/download" in path]) == 2, "asked once and fetched once"
     cancel.click()
-    expect(page.locator("#offers")).to_contain_text("Cancelled; what came is kept")
+    expect(page.locator("#offers")).to_contain_text("Cancelled; the partial download is kept")
     hosts.rate = 0.0
     get.click()
     row = page.locator("#offers tr", has_text=OFFICIAL.name)

@@ -190,7 +190,7 @@ def test_a_click_on_a_patch_shows_what_it_draws_on(open_page: Opener, services: 
     box = canvas.bounding_box()
     assert box
     canvas.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
-    expect(page.locator("#stage .ezs-readout")).to_contain_text("on other frames, through the prompts")
+    expect(page.locator("#stage .ezs-readout")).to_contain_text("to other frames, through the prompts")
     t, patch, heat = stage(page, "[stage.state.reads.slot, stage.state.reads.patch, [...stage.state.reads.heat]]")
     sample = samples()[0]
     clip = finish(services.clip(sample.path, 8))

@@ -92,7 +92,7 @@ def test_real_clips_lead_to_a_real_model(services: Services, movie: Path) -> Non
     real = finish(Analyse(str(movie), "a, b").run(services))
     drawn = finish(Analyse(str(next(Path(__file__).parents[2].glob("assets/samples/*.mp4"))), "a, b").run(services))
     line = Suggestion(services)
-    assert "These models know drawn scenes." in line.show(real, None)[0]
+    assert "These models were trained on drawn scenes only." in line.show(real, None)[0]
     assert "Get CLIP B/32, 605 MB, MIT" in line.show(real, None)[0] and not find_offer(SUGGESTED).here()
     assert line.show(drawn, None) == [""]
 

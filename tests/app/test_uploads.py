@@ -73,7 +73,7 @@ def test_classes_of_an_uploaded_folder(services: Services, tmp_path: Path) -> No
         "",
     ]
     for bad in (names[:1], *([name, names[1]] for name in strange)):
-        with pytest.raises(UserError, match="did not arrive whole"):
+        with pytest.raises(UserError, match="upload is incomplete"):
             uploads.uploaded_folder(services, files, bad)
 
 

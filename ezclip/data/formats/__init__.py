@@ -37,7 +37,7 @@ def read_listing(path: str | Path, options: Options | None = None) -> Listing:
     if not path.is_file():
         raise ConfigError(f"There is no file or folder {path.name}; check the path.")
     if path.suffix.lower() not in READERS:
-        raise ConfigError(f"{path.name} is no list that is known; give a folder or one of {', '.join(READERS)}.")
+        raise ConfigError(f"{path.name} has an unsupported format; give a folder or one of {', '.join(READERS)}.")
     return _read([path], options)
 
 

@@ -1,4 +1,4 @@
-"""X-CLIP (Ni et al., arXiv 2208.02816): messages between frames, and texts read on the video."""
+"""X-CLIP (Ni et al., arXiv 2208.02816): messages between frames, and texts conditioned on the video."""
 
 from __future__ import annotations
 

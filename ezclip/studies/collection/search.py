@@ -32,12 +32,13 @@ Index = Annotated[
     str, Parameter("Folder that ezclip index made; at the endpoint, only on your own machine.", kind="index")
 ]
 _Text = Parameter("What is looked for; empty with --like alone.", "Text", kind="query")
-_Opposite = Parameter("What it must not be: its cosine is subtracted.", "But not", flag="not")
+_Opposite = Parameter("A text to exclude: its cosine is subtracted.", "But not", flag="not")
 _Like = Parameter(
     "A clip that the results resemble: its path in the index, which is then left out, or a video file.", kind="example"
 )
 _Model = Parameter(
-    "The index's model, where it has several, or if its model is now found by another name or folder.", kind="model"
+    "The index's model, where it has several, or the model's new name or folder if it was renamed or moved.",
+    kind="model",
 )
 _Folder = Parameter("Only videos whose path in the index begins so.")
 _Since = Parameter("Only videos modified on or after this date, such as 2026-01-31 (UTC).")

@@ -142,7 +142,7 @@ class PaperFigure(Study):
         )
         apart = [one.difference for one in found if DIFFERENCE in rows]
         if any(one is None for one in apart):
-            raise UserError("There is no difference of these maps; give a baseline with maps of the same grid.")
+            raise UserError("These maps cannot be subtracted; give a baseline with maps of the same grid.")
         limits = [maps.difference_limit(np.concatenate([d for d in apart if d is not None]))] if apart else []
         strips = [self._strip(one, rows, chosen, limit, *limits) for one in found]
         heats = [r.attribution.heat for one in found for r in one.results]
@@ -221,7 +221,7 @@ class PaperFigure(Study):
         caption = (
             f"Frame embeddings of {len(found.clips)} clips ({found.method}, one fit for both models, trustworthiness "
             f"{found.trust}); {found.difference}. One colour per clip, frames joined in time, 1 is the first frame; "
-            f"hollow: the same clip standing still. {found.verdict}"
+            f"hollow: static copies. {found.verdict}"
         )
         paths = {Path(path).name: path for path in found.study.clips}
         return self._drawn(drawn, caption, found.identities, paths)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ezclip.predictor import Encoded, Predictor
 
 MEANING = {
-    "readout": "Which frame's vector speaks for the label, all frames in place?",
+    "readout": "How much does each frame's embedding contribute to the label's score, all frames present?",
     "removal": "Which frame is needed? The others are hidden from its prompts.",
 }
 SOURCE = "Element Shapley values (Play Fair, arXiv 2011.12372)."

@@ -39,7 +39,7 @@ def patch_reads(host: Host, clip: Clip, model: str, direction: str, t: int, patc
     encoded = host.encode(predictor, clip if direction == "forward" else turned(clip, direction))
     row = roll_out(trace_of(encoded, "mean"), token=(t, 1 + patch))
     own = float(row.influence[0, t] / row.influence.sum())
-    text = f"This patch draws {own:.0%} on its own frame and {1 - own:.0%} on other frames, through the prompts."
+    text = f"This patch attends {own:.0%} to its own frame and {1 - own:.0%} to other frames, through the prompts."
     if own > 0.9999:
-        text = "This patch draws on its own frame alone."
+        text = "This patch attends to its own frame alone."
     return {"heat": packed(row.heat.cpu().numpy()), "text": text}

@@ -133,7 +133,9 @@ def test_a_host_without_ranges_begins_anew_but_not_for_ever(hosts: StandIn) -> N
 def test_a_download_that_broke_off_is_continued_by_the_next_call(hosts: StandIn, here: Path) -> None:
     data = bytes(range(256)) * 8000  # 2 MB
     hosts.content.files[WEIGHTS], hosts.content.cuts = data, [0.5, 0.5, 0.5]
-    assert "broke off at 1 of 2 MB; what came is kept, start it again to continue." in fails(HUB, hosts.hosts)
+    assert "broke off at 1 of 2 MB; the partial download is kept, start it again to continue." in fails(
+        HUB, hosts.hosts
+    )
     assert [p.stat().st_size for p in parts(here)] == [len(data) // 2] and not HUB.here()
     hosts.content.cuts, hosts.content.seen = [], []
     watch = Watch(fetch(HUB, hosts.hosts))
@@ -154,7 +156,7 @@ def test_what_came_of_another_version_is_not_continued(hosts: StandIn, here: Pat
 def test_a_damaged_file_is_removed(hosts: StandIn, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts.content.files[WEIGHTS] = b"weights"
     monkeypatch.setattr(download.Remote, "sha256", "0" * 64)
-    assert "not the one that was announced" in fails(HUB, hosts.hosts)
+    assert "checksum does not match" in fails(HUB, hosts.hosts)
     assert parts(here) == [] and not HUB.here()
 
 
@@ -194,7 +196,7 @@ def test_drives_page_before_a_large_file_is_followed_once(hosts: StandIn) -> Non
     [
         (LOGIN, "no longer public at this address; ask on github.com/Shahzadnit/EZ-CLIP."),
         (QUOTA, "Google Drive has reached its daily limit for this file."),
-        (OTHER, "a page that this version does not know."),
+        (OTHER, "a page of an unexpected kind."),
         ('<p class="uc-error-subcaption">Not &lt;now&gt;.</p>', "answered with a page: Not <now>."),
     ],
 )
@@ -207,7 +209,7 @@ def test_a_page_of_drive_in_place_of_the_file(hosts: StandIn, page: str, sentenc
 @pytest.mark.parametrize("content", [b"<html>", b"PK\x03\x04 of something else"])
 def test_another_file_is_not_loaded_and_not_kept(hosts: StandIn, here: Path, content: bytes) -> None:
     hosts.content.files[OFFICIAL.address] = content
-    sentence = "The file at this address is not the checkpoint that this version knows; it was not loaded."
+    sentence = "The file at this address is not the expected checkpoint; it was not loaded."
     assert sentence in fails(OFFICIAL, hosts.hosts)
     assert not OFFICIAL.here() and not list(here.rglob("*.pt"))
 

@@ -42,7 +42,10 @@ def changed(tmp_path: Path, **outer: Any) -> Path:
 @pytest.mark.parametrize(
     ("outer", "message"),
     [
-        ({"ema": {}, "head": {}}, "also holds 'ema', which is not understood and would be lost; this is an EZ-CLIP"),
+        (
+            {"ema": {}, "head": {}},
+            "also holds 'ema', an unsupported entry that conversion would drop; this is an EZ-CLIP",
+        ),
         ({"fusion_model_state_dict": {"x": torch.ones(1)}}, "holds fusion_model_state_dict with x, which EZ-CLIP does"),
     ],
 )

@@ -97,7 +97,7 @@ def test_what_it_has_and_lacks(name: str) -> None:
 
 
 def test_no_index_of_texts_that_depend_on_the_video(name: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="have no common space to search"):
+    with pytest.raises(ConfigError, match="cannot be indexed"):
         finish(build(Predictor.load(name, device="cpu"), SAMPLE.parent, tmp_path))
 
 

@@ -87,7 +87,10 @@ def test_ctrl_c_ends_a_download_and_the_next_call_continues(here: Path) -> None:
             _, told = running.communicate(timeout=30)
             assert time.monotonic() - began < SOON
         assert running.returncode == 1
-        assert told.endswith("Cancelled; what came is kept, start it again to continue.\n") and "Traceback" not in told
+        assert (
+            told.endswith("Cancelled; the partial download is kept, start it again to continue.\n")
+            and "Traceback" not in told
+        )
         hosts.content.rate, hosts.content.seen = 0.0, []
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         asked = [headers.get("Range", "") for method, _, headers in hosts.content.seen if method == "GET"]

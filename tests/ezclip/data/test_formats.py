@@ -239,7 +239,7 @@ def test_a_missing_video_is_not_replaced_by_its_namesake_of_another_class(videos
         ("a.json", '[{"id": 1, "template": "x"}, {"id": 2}]', "entry 2"),
         ("a.jsonl", '{"path": "a", "label": "x"}\n{"path": "b"}\n', "line 2"),
         ("a.jsonl", '{"path": "a", "label": "x"}\nhello\n', "line 2"),
-        ("a.xml", "<a/>", "no list that is known"),
+        ("a.xml", "<a/>", "unsupported format"),
     ],
 )
 def test_the_first_bad_line_is_named(name: str, text: str, sentence: str, tmp_path: Path) -> None:

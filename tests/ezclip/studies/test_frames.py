@@ -38,7 +38,7 @@ def test_what_two_models_differ_in(
     pair = [Predictor(make_model(backbone, variant), Identity(variant, data=data)) for variant, data in (first, second)]
     assert differ(*pair) == told
     other = Predictor(make_model(build_backbone("another", TINY), "ezclip"), "other")
-    assert differ(pair[0], other) == "the two stand on different backbones"
+    assert differ(pair[0], other) == "the two use different backbones"
 
 
 PAIR = {"baseline": "tabletop/base", "model": "tabletop/ezclip", "projection": "PCA"}
