@@ -66,7 +66,7 @@ def test_the_readmes_python_runs(
 
 # A stand-in for the package ``spaces``: like it, it runs each call in a forked process, from which only values return.
 SPACES = """
-import inspect, os, pickle, sys, traceback
+import gc, inspect, os, pickle, sys, traceback
 
 assert "torch" not in sys.modules and "gradio" not in sys.modules, "spaces is imported first"
 lent = {}  # name of a function -> it with a GPU, and its seconds
@@ -78,6 +78,8 @@ def GPU(duration):
             child = os.fork()
             if not child:
                 try:
+                    if os.environ.get("LOADED_BEFORE"):
+                        assert any(type(one).__name__ == "EZCLIP" for one in gc.get_objects()), "no model is loaded"
                     made = function(*arguments)
                     with os.fdopen(writing, "wb") as out:
                         for value in made if inspect.isgenerator(made) else [made]:
@@ -151,6 +153,24 @@ def test_a_zero_gpu_space_works_in_forked_processes(tmp_path: Path) -> None:
     assert done.returncode == 0 and "all went well" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_app_py_serves_a_zero_gpu_space(tmp_path: Path) -> None:
+    """Started as a Space starts it: spaces comes before torch, and the models are loaded before the first call."""
+    (tmp_path / "spaces.py").write_text(SPACES)
+    port = free_port()
+    space = {"SPACES_ZERO_GPU": "1", "LOADED_BEFORE": "1", "GRADIO_SERVER_PORT": str(port), "OMP_NUM_THREADS": "1"}
+    space["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
+    server = subprocess.Popen([sys.executable, "app.py", "--device", "cpu"], cwd=ROOT, env=os.environ | space)
+    try:
+        client = answering(f"http://127.0.0.1:{port}")
+        answer = client.predict(handle_file(SAMPLE), "pushing, pulling", api_name="/predict")
+        assert {one["label"] for one in answer["predictions"]} == {"pushing", "pulling"}
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
 def test_elsewhere_functions_stay_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "spaces.py").write_text("raise ImportError('not wanted off ZeroGPU')")
     code = "from app.zero_gpu import on_gpu; print(on_gpu(len, 5) is len)"
@@ -181,7 +201,7 @@ def free_port() -> int:
         return free.getsockname()[1]
 
 
-def answering(url: str, seconds: float = 60) -> Client:
+def answering(url: str, seconds: float = 240) -> Client:
     """A client of the server at ``url``, as soon as it answers."""
     deadline = time.monotonic() + seconds
     while True:
@@ -207,7 +227,7 @@ def test_the_server_listens_where_it_is_told_and_calls_nobody(tmp_path: Path) ->
         assert len(answer["predictions"]) == 2
     finally:
         server.terminate()
-        server.wait(timeout=15)
+        server.wait(timeout=60)
     called = set(hosts.read_text().split()) if hosts.exists() else set()
     assert called <= {"127.0.0.1", "127.0.0.2", "localhost", "None"}, called
 
@@ -238,7 +258,7 @@ def test_studies_as_mcp_tools() -> None:
         tools, answer = asyncio.run(talk())
     finally:
         server.terminate()
-        server.wait(timeout=15)
+        server.wait(timeout=60)
     assert all(any(tool.endswith(verb) for tool in tools) for verb in STUDIES), tools
     assert "pushing" in answer and "pulling" in answer
 
@@ -274,4 +294,4 @@ def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
         assert "01_pushing_left_to_right" in page and "Static bias" in page
     finally:
         server.terminate()
-        server.wait(timeout=15)
+        server.wait(timeout=60)

@@ -10,7 +10,7 @@ import numpy as np
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.truth import find_masks
 from ezclip.evaluation.metrics import mean_interval
-from ezclip.explanation.faithfulness import KINDS, Curves, Faithfulness, Shares, heat_shares, measure
+from ezclip.explanation.faithfulness import KINDS, Curves, Faithfulness, Shares, heat_shares, measure_each
 from ezclip.explanation.maps import explain_clip
 from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Progress, Steps, within
@@ -72,11 +72,11 @@ def faithfulness(predictor: Predictor, rows: Sequence[Row], labels: list[str], m
     texts = predictor.encode_texts([s for own in predictor.sentences(labels).values() for s in own])
     for number, row in enumerate(rows):
         encoded = _encode(predictor, row)
-        for m, method in enumerate(methods):
-            heat = explain_clip(predictor, encoded, method=method).heat
-            target, share = labels.index(row.label), (number + m / len(methods)) / len(rows)
-            steps = measure(predictor.model, encoded.pixels, heat, texts, len(labels), target)
-            result = yield from within(steps, share, share, f"{predictor.name}, clip {number + 1} of {len(rows)}: ")
+        heats = [explain_clip(predictor, encoded, method=method).heat for method in methods]
+        target, where = labels.index(row.label), (number / len(rows), (number + 1) / len(rows))
+        steps = measure_each(predictor.model, encoded.pixels, heats, texts, len(labels), target)
+        measured = yield from within(steps, *where, f"{predictor.name}, clip {number + 1} of {len(rows)}: ")
+        for method, result in zip(methods, measured, strict=True):
             curves[method].append(result)
     return {
         method: {"n": len(found)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -95,9 +96,17 @@ class Faithfulness:
 
 
 def measure(
+    model: VideoText, pixels: Tensor, heat: np.ndarray, texts: Tensor, classes: int, target: int, **options: int
+) -> Steps[Faithfulness]:
+    """``measure_each`` of one map, (T, grid, grid)."""
+    (found,) = yield from measure_each(model, pixels, [heat], texts, classes, target, **options)
+    return found
+
+
+def measure_each(
     model: VideoText,
     pixels: Tensor,
-    heat: np.ndarray,
+    heats: Sequence[np.ndarray],
     texts: Tensor,
     classes: int,
     target: int,
@@ -105,13 +114,13 @@ def measure(
     batch: int = 8,
     orders: int = ORDERS,
     seed: int = 0,
-) -> Steps[Faithfulness]:
-    """Delete and insert patches of one clip in the order of a map and in random orders, at six levels.
+) -> Steps[list[Faithfulness]]:
+    """Delete and insert patches of one clip in the order of each map and in random orders, at six levels.
 
     Args:
         model: in evaluation mode.
         pixels: (1, T, 3, S, S), normalised.
-        heat: (T, grid, grid).
+        heats: (T, grid, grid) each; they are compared with the same random orders, which are measured once.
         texts: (C*K, E) embeddings of the classes, K texts each, side by side.
         classes: C.
         target: index of the class that is measured: its score, see ``class_scores``, and its mean logit.
@@ -120,14 +129,16 @@ def measure(
         seed: of the random orders, and of the order of equal patches.
 
     Returns:
-        The Faithfulness, after a step for each batch.
+        A Faithfulness for each map, after a step for each batch.
     """
-    T, grid, count = heat.shape[0], heat.shape[-1], heat.size
+    T, grid, count = heats[0].shape[0], heats[0].shape[-1], heats[0].size
     rng = np.random.default_rng(seed)
-    by_heat = np.lexsort((rng.random(count), -heat.ravel()))  # equal patches in random order
-    ranks = np.argsort([by_heat, by_heat[::-1], *(rng.permutation(count) for _ in range(orders))], axis=1)
+    equal = rng.random(count)  # the order of equal patches
+    by_heat = [np.lexsort((equal, -heat.ravel())) for heat in heats]
+    both = [order for hottest in by_heat for order in (hottest, hottest[::-1])]
+    ranks = np.argsort([*both, *(rng.permutation(count) for _ in range(orders))], axis=1)
     shares = np.linspace(0, 1, LEVELS + 1)
-    deleted = ranks[:, None] < np.round(shares[1:-1] * count)[:, None]  # (2+R, L-1, T*N)
+    deleted = ranks[:, None] < np.round(shares[1:-1] * count)[:, None]  # (2*M+R, L-1, T*N)
     ends = np.stack([np.zeros(count, bool), np.ones(count, bool)])  # the whole clip and the blank one, for all orders
     kept = ~np.concatenate([ends, deleted.reshape(-1, count)])
     masks = torch.from_numpy(kept.reshape(-1, T, 1, grid, grid)).to(pixels.device)
@@ -144,13 +155,15 @@ def measure(
             found.append(torch.stack([class_scores(logits, classes)[:, target], logit[:, target]]))
     score, logit = torch.cat(found, dim=1).float().cpu().numpy()
 
-    def curves(values: np.ndarray) -> Curves:
+    def curves(values: np.ndarray) -> list[Curves]:
         inner = values[2:].reshape(len(ranks), LEVELS - 1)
         every = np.pad(inner, ((0, 0), (1, 1)))
         every[:, 0], every[:, -1] = values[0], values[1]
-        return Curves(shares, every[0], every[1, ::-1], every[2:])  # coldest first, read backwards, inserts the hottest
+        # Coldest first, read backwards, inserts the hottest.
+        pairs, random = every[: len(both)].reshape(len(heats), 2, -1), every[len(both) :]
+        return [Curves(shares, deletion, coldest[::-1], random) for deletion, coldest in pairs]
 
-    return Faithfulness(curves(score), curves(logit))
+    return [Faithfulness(s, v) for s, v in zip(curves(score), curves(logit), strict=True)]
 
 
 @dataclass(frozen=True)

@@ -221,25 +221,19 @@ def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture
 
 def faithfulness_table(found: Document) -> Table:
     """Gain of each kind of map over random orders."""
+    gains = {"deletion gain": "deletion_gain", "insertion gain": "insertion_gain", "SRG": "srg"}
     rows = [
-        [model, method, row["n"], *row["deletion_gain"], *row["insertion_gain"], *row["srg"]]
+        [
+            model,
+            method,
+            row["n"],
+            *(value for part in (row, row["logit"]) for key in gains.values() for value in part[key]),
+        ]
         for model, methods in found.items()
         for method, row in methods.items()
     ]
-    columns = [
-        "model",
-        "map",
-        "clips",
-        "deletion gain",
-        "from",
-        "to",
-        "insertion gain",
-        "from",
-        "to",
-        "SRG",
-        "from",
-        "to",
-    ]
+    titles = [f"{title}{of}" for of in ("", ", logit") for title in gains]
+    columns = ["model", "map", "clips", *(column for title in titles for column in (title, "from", "to"))]
     note = (
         "Area between score curves in the map's order and in random orders of space-time patches; above 0 the map "
         "shows what the score depends on, 0 is chance. SRG: area of insertion minus that of deletion. "

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from app.main import build_app, launch
 from app.services import Services
 from docs.make_screenshots import ready
-from ezclip.explanation.faithfulness import measure
+from ezclip.explanation.faithfulness import measure_each
 from tests.app.pages import Opener
 from tests.conftest import write_video
 
@@ -36,7 +36,7 @@ def services() -> Iterator[Services]:
 def two_random_orders() -> Iterator[None]:
     """Faithfulness is measured after every analysis, mostly for nothing here; ten random orders take minutes in all."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(measure.__kwdefaults__, "orders", 2)
+        patch.setitem(measure_each.__kwdefaults__, "orders", 2)
         yield
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ezclip.explanation.faithfulness import Curves, Faithfulness, measure
+from ezclip.explanation.faithfulness import Curves, Faithfulness, measure, measure_each
 from ezclip.model.backbone import Backbone
 from ezclip.progress import Watch, finish
 from tests.conftest import make_model
@@ -50,6 +50,19 @@ def test_masks_by_hand(backbone: Backbone, pixels: torch.Tensor) -> None:
     assert found.logit.insertion[3] == pytest.approx(alone, abs=1e-4)
     turned = finish(measure(model, clip, -heat, texts, 3, 1))
     assert np.allclose(turned.logit.deletion, found.logit.insertion[::-1], atol=1e-4)
+
+
+def test_maps_measured_together_are_those_measured_alone(backbone: Backbone, pixels: torch.Tensor) -> None:
+    """Also where patches are equal, whose order is random; the random orders are measured once."""
+    clip, model = pixels[:1], make_model(backbone, "ezclip")
+    texts = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
+    heats = [np.arange(128.0).reshape(8, 4, 4), np.arange(128).reshape(8, 4, 4) // 40, np.zeros((8, 4, 4))]
+    watch = Watch(measure_each(model, clip, heats, texts, 3, 1, orders=4))
+    assert len(list(watch)) == -(-(2 + 5 * (2 * 3 + 4)) // 8), "batches of eight"
+    for heat, found in zip(heats, watch.result, strict=True):
+        alone = finish(measure(model, clip, heat, texts, 3, 1, orders=4))
+        for name in ("deletion", "insertion", "random"):
+            np.testing.assert_allclose(getattr(found.logit, name), getattr(alone.logit, name), atol=1e-4)
 
 
 def test_gains_and_their_interval_by_hand() -> None:
