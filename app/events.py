@@ -14,7 +14,7 @@ from gradio.context import LocalContext
 
 from app import html
 from app.services import JOBS
-from app.zero_gpu import LONG, on_gpu
+from app.zero_gpu import CLIP, LONG, on_gpu
 from ezclip.errors import UserError, as_user_error
 from ezclip.progress import Steps, Watch, with_time_left
 from ezclip.types import Clip, Keywords
@@ -91,6 +91,8 @@ def start(
     inputs: list[Any],
     outputs: list[Any],
     show: Callable[[Any], list[Any]],
+    *,
+    seconds: int = CLIP,
     **options: Any,
 ) -> Any:
     """Run work on an event and show its progress; returns the job.
@@ -101,6 +103,7 @@ def start(
         inputs: components.
         outputs: components; the first, an HTML, shows the progress until there is a result.
         show: a result, or a partial one -> values of ``outputs``.
+        seconds: of a GPU on a ZeroGPU Space.
         **options: further ones of the event.
     """
 
@@ -121,7 +124,7 @@ def start(
             yield values_of([html.empty(str(found)), *waiting])
             raise _toast(found) from error
 
-    return begin(on_gpu(run, LONG), inputs, outputs, **MODEL, **options)
+    return begin(on_gpu(run, seconds), inputs, outputs, **MODEL, **options)
 
 
 def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, message: str = "Cancelled.") -> Any:

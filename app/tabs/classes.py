@@ -12,6 +12,7 @@ from app.services import Services
 from app.stale import Stale
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
+from app.zero_gpu import LONG
 from ezclip.checkpoints.cards import shipped_variants
 from ezclip.errors import UserError
 from ezclip.progress import Progress, Steps, finish
@@ -110,7 +111,7 @@ def classes_tab(services: Services, controls: Controls) -> None:
     show_shipped.click(guarded(show_tables), shipped, outputs, **PRIVATE)
     tables.click(guarded(show_tables), [first, second], outputs, **PRIVATE)
     folder.upload(None, None, names, js=_FOLDER, **PRIVATE)
-    job = start(stale.begins(run.click), work, [archive, folder, names, order, *controls], outputs, _show)
+    job = start(stale.begins(run.click), work, [archive, folder, names, order, *controls], outputs, _show, seconds=LONG)
     stop(cancel, [job], verdict, CANCELLED)
     compared = ("baseline", "model", "texts", "sentences", "order")  # other clips are another upload
     stale.watch([job], settings, [order, *controls], export.state, only=compared)

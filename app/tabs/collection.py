@@ -14,6 +14,7 @@ from app.controls import Controls, control
 from app.events import INSTANT, PRIVATE, download_button, guarded, start, stop
 from app.services import Services
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
+from app.zero_gpu import LONG
 from ezclip.checkpoints.catalog import own_labels
 from ezclip.errors import UserError
 from ezclip.parameters import build
@@ -122,7 +123,7 @@ def collection_tab(services: Services, controls: Controls) -> None:
         more = {"clip": clip, "labels": "\n".join(labels), "model": model, "target": next(iter(texts), "")}
         return Choice(controls.study(Analyse, values, **more), f"{card.start:.1f} to {card.end:.1f} s")
 
-    job = start(index.click, make, [place, seconds, step, controls.model], [status], _summary)
+    job = start(index.click, make, [place, seconds, step, controls.model], [status], _summary, seconds=LONG)
     stop(cancel, [job], status, STOPPED)
     query, outputs = [place, controls.model, text, opposite, like, *filters], [found, state, opened.box]
     picked = found.input(guarded(liked), state, like, **INSTANT)

@@ -12,7 +12,7 @@ from app.events import KEPT_SIDE, PRIVATE, guarded, start, stop
 from app.services import Services
 from app.stale import Stale
 from app.tabs.export import StudyExport
-from app.zero_gpu import on_gpu
+from app.zero_gpu import LONG, on_gpu
 from ezclip.progress import Progress, Steps, Watch
 from ezclip.studies.host import digest
 from ezclip.studies.live import FrameBuffer, ScoreLive
@@ -66,7 +66,7 @@ def long_video_tab(services: Services, controls: Controls) -> None:
         return [done, html.timeline(result, film), result]
 
     inputs = [seconds, step, *controls]
-    job = start(stale.begins(run.click), work, inputs, [status, timeline, export.state], show)
+    job = start(stale.begins(run.click), work, inputs, [status, timeline, export.state], show, seconds=LONG)
     stop(cancel, [job], status, "Cancelled. The scores so far are kept.")
     stale.watch([job], study, inputs, export.state)
 
