@@ -5,8 +5,10 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from pytest import CaptureFixture
@@ -14,18 +16,35 @@ from pytest import CaptureFixture
 from ezclip.checkpoints.store import save_backbone
 from ezclip.cli import main
 from ezclip.config import TrainConfig
-from ezclip.data.manifest import labels_of, read_rows
+from ezclip.data.manifest import Row, labels_of, read_rows, write_manifest
 from ezclip.data.tabletop.generate import synthesise
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
 from ezclip.progress import finish
+from ezclip.reproduction import splits
 from ezclip.reproduction.methods import COST_HEAD
 from ezclip.reproduction.protocols import Place, Run, carry_out, protocols
-from ezclip.reproduction.tables import Measured, Shown, as_measured, as_rows, cells, measure_costs, measured, missing
+from ezclip.reproduction.tables import (
+    Cell,
+    Measured,
+    Shown,
+    as_measured,
+    as_rows,
+    cells,
+    measure_costs,
+    measured,
+    missing,
+)
 from ezclip.types import RIVALS
 
 ROOT = Path(__file__).parents[3]
 PLAIN = Run("base_to_novel", "ucf101")
+ZERO_SHOT = {  # lists that the protocol needs
+    "kinetics400": ["train"],
+    "hmdb51": ["test1", "test2", "test3"],
+    "ucf101": ["test1", "test2", "test3"],
+    "kinetics600": ["test"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +85,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> Path:
 @pytest.fixture
 def place(home: Path) -> Place:
     return Place(home, home / "data")
+
+
+def put(data: Path, name: str, rows: Sequence[Row]) -> None:
+    """Write the manifest DATA/name.jsonl."""
+    path = data / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(path, [{"path": str(row.path), "label": row.label} for row in rows])
 
 
 def options(home: Path) -> list[str]:
@@ -136,31 +162,76 @@ def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
     plain = json.loads(capsys.readouterr().out)
     assert "config" not in plain and len(plain["last"]["ucf101"]["per_class"]) == 31
 
-    for name in ("test2", "test3"):  # zero-shot wants three splits; here they are copies
-        shutil.copy(home / "data" / "ucf101" / "test1.jsonl", home / "data" / "ucf101" / f"{name}.jsonl")
-    other = home / "other"
-    for name in (
-        "kinetics400/train",
-        "hmdb51/test1",
-        "hmdb51/test2",
-        "hmdb51/test3",
-        "kinetics600/test",
-        "ucf101/test1",
-    ):
-        (other / name).parent.mkdir(parents=True, exist_ok=True)
-        rows = read_rows(home / "data" / "ucf101" / "test1.jsonl")
-        half = [r for r in rows if name != "kinetics400/train" or r.label in labels_of(rows)[:20]]
-        entries = [{"path": str(r.path), "label": r.label} for r in half]
-        (other / f"{name}.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries))
-    for name in ("test2", "test3"):
-        shutil.copy(other / "ucf101" / "test1.jsonl", other / "ucf101" / f"{name}.jsonl")
-    zero = ["protocol", "zero_shot", "--trained-on", "kinetics400", *common]
-    zero[zero.index("--data") + 1] = str(other)
+
+@pytest.mark.slow
+def test_zero_shot_tests_both_epochs_and_each_rule_of_unseen_classes(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
+) -> None:
+    """Lists of one class have an accuracy of 1, which shows in the mean over the rivals' three lists."""
+    rows = read_rows(home / "data" / "ucf101" / "test1.jsonl")
+    trained, novel = labels_of(rows)[:20], labels_of(rows)[20:]
+    for data_set, names in ZERO_SHOT.items():
+        for name in names:
+            put(tmp_path, f"{data_set}/{name}", [r for r in rows if name != "train" or r.label in trained])
+    put(tmp_path, "kinetics400/val", rows)
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "kinetics600_renamed.txt").touch()
+    for number, draw in enumerate((novel[:1], novel[1:2], novel), 1):
+        (lists / f"kinetics600_160_{number}.txt").write_text("\n".join(draw))
+    monkeypatch.setattr(splits, "LISTS", lists)
+    zero = ["protocol", "zero_shot", "--trained-on", "kinetics400", *options(home), "batch_size=8"]
+    zero[zero.index("--data") + 1] = str(tmp_path)
+    capsys.readouterr()
     assert main(zero) == 0
-    found = json.loads(capsys.readouterr().out)["last"]
-    assert len(found["ucf101"]["lists"]) == 3
-    assert len(found["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
-    assert {rule: one["classes"] for rule, one in found["kinetics600"]["unseen"].items()} == {"names": 11, "paper": 11}
+    result = json.loads(capsys.readouterr().out)
+    for epoch in ("last", "best"):
+        found = result[epoch]
+        assert len(found["ucf101"]["lists"]) == 3
+        assert len(found["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
+        by_rule = found["kinetics600"]["unseen"]
+        assert {rule: one["classes"] for rule, one in by_rule.items()} == {"names": 11, "paper": 11, "rivals": 1}
+        names, rivals = by_rule["names"]["top1"], by_rule["rivals"]
+        assert names < 1 and rivals["lists"] == [1, 1, names] and rivals["top1"] == pytest.approx((2 + names) / 3)
+    run = Run(**result["run"])
+    watched = read_rows(home / "runs" / "protocols" / run.name / "watched.parquet")
+    assert labels_of(watched) == trained, "of the validation list, what was trained"
+    cell = Cell("", "K-600", None, run, "kinetics600", "top1")
+    shown = measured(cell, Place(home, tmp_path), Shown("best", unseen="rivals"))
+    assert shown == Measured(100 * result["best"]["kinetics600"]["unseen"]["rivals"]["top1"], None, 1)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_zero_shot_watches_the_validation_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, listed: bool
+) -> None:
+    """The best epoch is chosen on DATA/kinetics400/val; without it a warning says that none is kept."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    data = tmp_path / "data"
+    rows = [Row(tmp_path / f"{label}{i}.mp4", label) for label in "ab" for i in range(120)]
+    for data_set, names in ZERO_SHOT.items():
+        for name in names:
+            put(data, f"{data_set}/{name}", rows)
+    if listed:
+        put(data, "kinetics400/val", [rows[0], Row(tmp_path / "c.mp4", "c")])
+    started: list[TrainConfig] = []
+
+    def stop(config: TrainConfig, *, resume: bool) -> NoReturn:
+        started.append(config)
+        raise ConfigError("stopped before the training")
+
+    monkeypatch.setattr("ezclip.reproduction.protocols.train", stop)
+    with pytest.raises(ConfigError, match="stopped"):
+        finish(carry_out(Run("zero_shot", "kinetics400"), Place(tmp_path, data)))
+    (config,) = started
+    if listed:
+        assert config.validation is not None
+        assert list(read_rows(config.validation)) == rows[:1], "without the class that is not trained"
+        assert config.eval_every == 3, "240 clips in batches of 80: each epoch"
+        assert not caplog.records
+    else:
+        assert config.validation is None
+        assert caplog.messages == ["kinetics400 has no manifest val to watch: no best epoch is kept."]
 
 
 @pytest.mark.slow
