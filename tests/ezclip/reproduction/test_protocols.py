@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import torch
 from pytest import CaptureFixture
+from safetensors.torch import load_file
 
+from ezclip.checkpoints.load import resolve_backbone
 from ezclip.checkpoints.store import save_backbone
 from ezclip.cli import main
-from ezclip.config import TrainConfig
+from ezclip.config import TrainConfig, load_config
 from ezclip.data.manifest import Row, labels_of, read_rows, write_manifest
 from ezclip.data.tabletop.generate import synthesise
-from ezclip.errors import ConfigError
+from ezclip.errors import CheckpointError, ConfigError
 from ezclip.model.backbone import Backbone
-from ezclip.progress import finish
+from ezclip.progress import Steps, finish
 from ezclip.reproduction import splits
 from ezclip.reproduction.methods import COST_HEAD
 from ezclip.reproduction.protocols import Place, Run, carry_out, protocols
@@ -36,6 +39,7 @@ from ezclip.reproduction.tables import (
     missing,
 )
 from ezclip.types import RIVALS
+from tests.hosts import WEIGHTS, tiny_clip
 
 ROOT = Path(__file__).parents[3]
 PLAIN = Run("base_to_novel", "ucf101")
@@ -328,6 +332,51 @@ def test_unseen_classes_are_counted_beside_the_papers(tmp_path: Path) -> None:
         assert head[-1] == f"K-600, classes: paper 220, here {count}"
         assert [row[-1] for row in body if row[0] == cell.row] == [f"70.1 / {100 * top1:.1f} (1)"]
     assert measured(cell, place, Shown(unseen="rivals")) is None
+    unseen["rivals"] = {"top1": 0.65, "classes": 160}
+    store(place, cell.run, {"kinetics600": {"unseen": unseen}, "hmdb51": {"top1": 0.5}, "ucf101": {"top1": 0.8}})
+    head, *body = as_rows(1, place, PLAIN, Shown(unseen="rivals"))[1]
+    assert head[-1] == "K-600, classes: paper 220, here 160 (mean over 3 lists; rivals 160)"
+    assert [row[-1] for row in body if row[0] == cell.row] == ["70.1 / 65.0 (1)"]
+
+
+def test_classes_that_gain_most_are_means_over_seeds(tmp_path: Path) -> None:
+    """Table 9: a seed counts where both models have been trained with it."""
+    place = Place(tmp_path, tmp_path / "data")
+    run = Run("base_to_novel", "ssv2")
+    title, (_, first, *_) = as_rows(9, place, PLAIN)
+    assert "last epoch; mean ± standard deviation of the gains at equal seeds (runs)" in title
+    assert first[1:] == ["", ""]
+    found = {("base", 0): (0.2, 0.5), ("ezclip", 0): (0.6, 0.5), ("base", 1): (0.1, 0.4), ("ezclip", 1): (0.7, 0.3)}
+    for (method, seed), (moving, holding) in (found | {("ezclip", 2): (1.0, 1.0)}).items():
+        own = {"Holding something": {"top1": holding}, "Moving something up": {"top1": moving}}
+        store(place, replace(run, method=method, seed=seed), {"ssv2": {"per_class": own}})  # type: ignore[arg-type]
+    _, first, second, *_ = as_rows(9, place, PLAIN)[1]
+    assert first[1:] == ["Moving something up", "+50.0 ± 14.1 (2)"]
+    assert second[1:] == ["Holding something", "-5.0 ± 7.1 (2)"]
+    place.result(replace(run, method="base", seed=1)).unlink()
+    assert as_rows(9, place, PLAIN)[1][1][1:] == ["Moving something up", "+40.0 (1)"]
+    assert as_rows(9, place, PLAIN, Shown("best"))[1][1][1:] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "told"),
+    [
+        (5, [], ["corner crops", "jitter draw per clip", "own descriptions"]),
+        (9, [], ["corner crops", "jitter draw per clip", "own descriptions"]),
+        (5, ["--preset", "paper"], ["against the paper's: own descriptions"]),
+        (8, [], []),
+    ],
+)
+def test_tables_say_where_the_recipe_differs(
+    number: int, options: list[str], told: list[str], capsys: CaptureFixture[str]
+) -> None:
+    command = ["table", str(number), "--root", str(ROOT), *options]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    notes = [line for line in printed.splitlines() if line.startswith("Recipe of EZ-CLIP against the ")]
+    assert len(notes) == bool(told) and all(part in notes[0] for part in told)
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["note"] == "".join(notes)
 
 
 def test_backbones_come_from_files(tmp_path: Path) -> None:
@@ -342,6 +391,42 @@ def test_backbones_come_from_files(tmp_path: Path) -> None:
     assert "b32" not in place.result(run).name
 
 
+def test_the_command_line_maps_architectures_to_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
+) -> None:
+    """What ``--backbone ARCH=FILE`` gives is loaded from the file, beside the one name that it may have."""
+    tiny_clip(tmp_path, monkeypatch)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    started: list[tuple[Run, Place]] = []
+
+    def noted(run: Run, place: Place) -> Steps[dict]:
+        started.append((run, place))
+        yield from ()
+        return {}
+
+    monkeypatch.setattr("ezclip.reproduction.protocols.carry_out", noted)
+    command = ["protocol", "few_shot", "--trained-on", "ucf101", "--root", str(tmp_path), "--backbone"]
+    file = tmp_path / WEIGHTS
+    assert main([*command, f"tiny={file}", "clip:tiny/standin"]) == 0
+    assert main([*command, f"tiny={file}"]) == 0
+    (run, place), (default, _) = started
+    assert run.backbone == "clip:tiny/standin" and "_tiny-standin_" in run.name
+    with pytest.raises(CheckpointError, match="could not be loaded"):
+        resolve_backbone(run.backbone)
+    loaded, stored = resolve_backbone(place.backbone(run)).clip.state_dict(), load_file(file)
+    assert stored and all(torch.equal(loaded[name], tensor) for name, tensor in stored.items())
+    assert default.backbone == place.backbone(default) == Run.backbone, "other architectures are not mapped"
+
+    capsys.readouterr()
+    for given, told in (
+        (["tiny=gone.safetensors"], "There is no file or folder gone.safetensors; --backbone takes ARCH=FILE."),
+        (["one", "two"], "--backbone names one and two; give one, and others as ARCH=FILE."),
+    ):
+        assert main([*command, *given]) == 2
+        assert told in capsys.readouterr().err
+    assert len(started) == 2
+
+
 @pytest.mark.parametrize("name", ["zero_shot", "base_to_novel", "few_shot", "supervised"])
 @pytest.mark.parametrize("preset", ["paper", "released", *RIVALS])
 def test_presets_of_protocols_are_configurations(name: str, preset: str) -> None:
@@ -352,3 +437,24 @@ def test_presets_of_protocols_are_configurations(name: str, preset: str) -> None
     assert all(set(recipe) <= fields for recipe in recipes.values())
     if preset == "paper":
         assert all("validation" not in recipe for recipe in recipes.values()), "the paper's preset selects nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "data_set", "expected"),
+    [
+        ("zero_shot", "kinetics400", (1e-4, 150, 80, "random")),
+        ("base_to_novel", "kinetics400", (5e-6, 100, 60, "centres")),
+        ("base_to_novel", "hmdb51", (1e-4, 50, 20, "centres")),
+        ("base_to_novel", "ucf101", (1e-5, 50, 50, "centres")),
+        ("base_to_novel", "ssv2", (1e-5, 100, 50, "centres")),
+        ("few_shot", "hmdb51", (1e-4, 180, 10, "centres")),
+        ("few_shot", "ucf101", (1e-4, 100, 4, "centres")),
+    ],
+)
+def test_released_recipes_are_the_releases(name: str, data_set: str, expected: tuple[float, int, int, str]) -> None:
+    """Its learning rates, epochs, batch sizes and sampling; of dropped paths, only UCF-101's few-shot has none."""
+    recipes = protocols(ROOT)[name].presets["released"]
+    recipe = recipes.get("all", {}) | recipes[data_set]
+    config = load_config(TrainConfig, ROOT / "configs" / "released.yaml", [f"{k}={v}" for k, v in recipe.items()])
+    assert (config.lr, config.epochs, config.batch_size, config.sampling) == expected
+    assert config.drop_path == (0 if (name, data_set) == ("few_shot", "ucf101") else 0.1)
