@@ -100,15 +100,20 @@ def results_of(cell: Cell, place: Place, shown: Shown) -> list[Document]:
     """What the runs of a cell, one for each seed that has been run, found on its tested set."""
     if cell.run is None:
         return []
-    one = place.result(cell.run)
-    pattern = one.name.replace(f"_seed{cell.run.seed}.json", "_seed*.json")
-    results = [json.loads(path.read_text("utf-8")) for path in sorted(one.parent.glob(pattern))]
+    results = _by_seed(cell.run, place).values()
     found = [result[shown.epoch][cell.data_set] for result in results if shown.epoch in result]
     if cell.data_set in UNSEEN_CLASSES:
         return [
             by_rule[shown.unseen] for by_rule in (one.get("unseen", {}) for one in found) if shown.unseen in by_rule
         ]
     return found
+
+
+def _by_seed(run: Run, place: Place) -> dict[str, Document]:
+    """Results of a run's seeds that have been run."""
+    one = place.result(run)
+    paths = one.parent.glob(one.name.replace(f"_seed{run.seed}.json", "_seed*.json"))
+    return {path.stem.rpartition("_seed")[2]: json.loads(path.read_text("utf-8")) for path in sorted(paths)}
 
 
 def measured(cell: Cell, place: Place, shown: Shown = SHOWN) -> Measured | None:
@@ -153,7 +158,7 @@ def as_rows(number: int, place: Place, defaults: Run, shown: Shown = SHOWN) -> t
     if number not in NUMBERS:
         raise ConfigError(f"There is no table {number}; the paper has 1 to {NUMBERS[-1]}.")
     if special := {7: _efficiency, 8: _descriptions, 9: _top_classes}.get(number):
-        return special(place, defaults)
+        return special(place, defaults, shown)
     title, rows = cells(number, defaults)
     head = ["", *(_heading([row[i] for row in rows], place, shown) for i in range(len(rows[0])))]
     body = [[row[0].row, *(_text(cell, place, shown) for cell in row)] for row in rows]
@@ -166,31 +171,34 @@ def as_rows(number: int, place: Place, defaults: Run, shown: Shown = SHOWN) -> t
 def as_measured(number: int, place: Place, defaults: Run, shown: Shown = SHOWN) -> tuple[str, list[list[str]]]:
     """Title and rows of text of what was trained here alone: costs, and accuracies in % with 95 % Wilson intervals.
 
-    Tabletop's methods come first, then the runs of the table, or in Table 7 what ``ezclip bench`` measured.
+    Tabletop's methods come first, then the runs of the table, or in Table 7 what ``ezclip bench`` measured. Behind each
+    accuracy is the number of runs.
 
     Raises:
         ConfigError: a table without methods to compare.
     """
     if number not in TABLETOP_HEAD:
         raise ConfigError(f"Table {number} does not compare methods; --measured is for 1, 2 and 7.")
-    own = tabletop_rows(number, place.root / "results" / "tabletop" / "methods")
-    head = ["", *COST_HEAD, *TABLETOP_HEAD[number]]
+    head, own = ["", *COST_HEAD, *TABLETOP_HEAD[number]], []
+    for row in tabletop_rows(number, place.root / "results" / "tabletop" / "methods"):
+        costs, accuracies = row[: 1 + len(COST_HEAD)], row[1 + len(COST_HEAD) :]
+        own.append([*costs, *(_of_one(cell) if cell != "not run" else cell for cell in accuracies)])
     if number == 7:
         others = [
             [f"{row['name']} ({found['device']}, {found['dtype']})", *cost_cells(row), _of_bench(row)]
             for found, row in _benches(place)
         ]
-        return f"Methods measured here. {BUDGET}", [head, *own, *others]
-    costs = {row["name"]: row for found, row in _benches(place) if found.get("table") == number}
+        return f"Methods measured here (runs behind each accuracy). {BUDGET}", [head, *own, *others]
+    costs_of = {row["name"]: row for found, row in _benches(place) if found.get("table") == number}
     of_table, of_runs = cells(number, defaults)[1], []
     for row in of_table:
         accuracies = [_with_interval(cell, place, shown) for cell in row]
         if any(accuracies):
             name = row[0].row
-            of_runs.append([name, *cost_cells(costs.get(name)), *[""] * len(TABLETOP_HEAD[number]), *accuracies])
+            of_runs.append([name, *cost_cells(costs_of.get(name)), *[""] * len(TABLETOP_HEAD[number]), *accuracies])
     if of_runs:
         head += [cell.column for cell in of_table[0]]
-    return f"Methods trained here ({shown.epoch} epoch). {BUDGET}", [head, *own, *of_runs]
+    return f"Methods trained here ({shown.epoch} epoch; runs behind each accuracy). {BUDGET}", [head, *own, *of_runs]
 
 
 def measure_costs(number: int, place: Place, defaults: Run) -> None:
@@ -250,7 +258,12 @@ def _with_interval(cell: Cell, place: Place, shown: Shown) -> str:
     if found.sd is not None:
         return f"{found.mean:.1f} ± {found.sd:.1f} ({found.n})"
     (one,) = results_of(cell, place, shown)
-    return accuracy(found.mean / 100, one.get("intervals", {}).get(cell.metric))
+    return _of_one(accuracy(found.mean / 100, one.get("intervals", {}).get(cell.metric)))
+
+
+def _of_one(figure: str) -> str:
+    """A figure of one run, with that number as in ``_text``."""
+    return f"{figure} (1)"
 
 
 def _of_bench(row: Document) -> str:
@@ -258,7 +271,7 @@ def _of_bench(row: Document) -> str:
     if "top1" not in row:
         return ""
     interval = wilson(round(row["top1"] * row["clips"]), row["clips"])
-    return f"{accuracy(row['top1'], interval)} on {row['data']}"
+    return f"{_of_one(accuracy(row['top1'], interval))} on {row['data']}"
 
 
 def _benches(place: Place) -> Iterator[tuple[Document, Document]]:
@@ -268,33 +281,47 @@ def _benches(place: Place) -> Iterator[tuple[Document, Document]]:
         yield from ((found, row) for row in found["rows"])
 
 
-def _efficiency(place: Place, _: Run) -> tuple[str, list[list[str]]]:
+def _efficiency(place: Place, _: Run, __: Shown) -> tuple[str, list[list[str]]]:
     head = ["", "GFLOPs", "views/s", "parameters (M)", "tunable (M)"]
     rows = [head, *([f"{name} (paper)", *map(str, numbers)] for name, *numbers in _stored(7)["rows"])]
     for found, row in _benches(place):
         gflop = f"{2 * row['gmac']['all']:.1f} ({row['gmac']['linear_and_conv']:.1f} GMAC as thop counts)"
         parameters = (f"{row['parameters'][key] / 1e6:.1f}" for key in ("total", "tunable"))
         told = f"{row['name']}, here ({found['device']}, {found['dtype']})"
-        rows.append([told, gflop, f"{row['views_per_second']:.1f}", *parameters])
-    told = "the paper's GFLOPs of EZ-CLIP are multiply-adds without attention; ours count 2 a multiply-add, with it"
+        rows.append([told, gflop, _of_one(f"{row['views_per_second']:.1f}"), *parameters])
+    told = "the paper's GFLOPs of EZ-CLIP are multiply-adds without attention; ours count 2 a multiply-add, with it; "
+    told += "our views/s are medians of repeated passes (runs of the command)"
     return f"Efficiency, measured by python -m ezclip bench --out results/bench/NAME ({told})", rows
 
 
-def _descriptions(_: Place, __: Run) -> tuple[str, list[list[str]]]:
+def _descriptions(_: Place, __: Run, ___: Shown) -> tuple[str, list[list[str]]]:
     ours = descriptions("ucf101")
     rows = [["class", "this project's description"], *([name, ours[name]] for name in _stored(8)["classes"])]
     return "Descriptions of the UCF-101 classes that the paper shows (its own texts are in its Table 8)", rows
 
 
-def _top_classes(place: Place, defaults: Run) -> tuple[str, list[list[str]]]:
+def _top_classes(place: Place, defaults: Run, shown: Shown) -> tuple[str, list[list[str]]]:
     run = dataclasses.replace(defaults, protocol="base_to_novel", trained_on="ssv2")
-    paths = [place.result(dataclasses.replace(run, method=variant)) for variant in ("base", "ezclip")]
-    gains: list[tuple[str, str]] = []
-    if all(path.is_file() for path in paths):
-        base, ours = (json.loads(path.read_text("utf-8"))["last"]["ssv2"]["per_class"] for path in paths)
-        points = {name: 100 * (ours[name]["top1"] - row["top1"]) for name, row in base.items()}
-        gains = [(name, f"{gain:+.1f}") for name, gain in sorted(points.items(), key=lambda item: -item[1])]
+    base, ours = (
+        {
+            seed: {name: row["top1"] for name, row in found[shown.epoch]["ssv2"]["per_class"].items()}
+            for seed, found in _by_seed(dataclasses.replace(run, method=variant), place).items()
+            if shown.epoch in found
+        }
+        for variant in ("base", "ezclip")
+    )
+    points: dict[str, list[float]] = {}
+    for seed in sorted(base.keys() & ours.keys()):
+        for name, top1 in base[seed].items():
+            points.setdefault(name, []).append(100 * (ours[seed][name] - top1))
+    gains = [(name, _gain(found)) for name, found in sorted(points.items(), key=lambda item: -fmean(item[1]))]
     rows, paper = [["paper: number and class", "measured: class", "points"]], _stored(9)["classes"]
     for (number, name), gain in zip_longest(paper.items(), gains[: len(paper)], fillvalue=("", "")):
         rows.append([f"{number} {name}", *gain])
-    return "SSv2 classes that gain most from TVP and motion loss, base classes, best first", rows
+    told = f"{shown.epoch} epoch; mean ± standard deviation of the gains at equal seeds (runs)"
+    return f"SSv2 classes that gain most from TVP and motion loss, base classes, best first ({told})", rows
+
+
+def _gain(points: list[float]) -> str:
+    spread = f" ± {stdev(points):.1f}" if len(points) > 1 else ""
+    return f"{fmean(points):+.1f}{spread} ({len(points)})"

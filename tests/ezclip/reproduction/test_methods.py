@@ -12,7 +12,9 @@ from ezclip.evaluation.metrics import wilson
 from ezclip.reproduction.methods import FAIRNESS, tabletop_rows
 from ezclip.reproduction.protocols import Place, Run
 from ezclip.reproduction.results import write_results
-from ezclip.reproduction.tables import as_measured, cells
+from ezclip.reproduction.tables import as_measured, as_rows, cells
+
+ROOT = Path(__file__).parents[3]
 
 COST = {
     "parameters": {"tunable": 2_500_000}, "gmac": {"all": 2.0354}, "views_per_second": 58.8,
@@ -64,15 +66,42 @@ def test_runs_stand_below_tabletop(place: Place) -> None:
     bench = place.root / "results" / "bench" / "table_1" / "bench.json"
     bench.parent.mkdir(parents=True)
     bench.write_text(json.dumps({"table": 1, "rows": [{"name": "A5", **COST}]}))
-    head, _, vificlip, *_, a5 = as_measured(1, place, defaults)[1]
+    title, (head, ezclip, vificlip, *_, a5) = as_measured(1, place, defaults)
+    assert "(last epoch; runs behind each accuracy)" in title
+    assert ezclip[6] == "not run" and vificlip[6] == "0.0 [0.0, 10.7] (1)"
     assert head[-3:] == ["HMDB-51", "UCF-101", "K-600"] and vificlip[0] == "ViFi-CLIP"
-    assert a5 == ["A5", *COST_CELLS, "", "50.0 [40.4, 59.6]", "60.0", ""]
+    assert a5 == ["A5", *COST_CELLS, "", "50.0 [40.4, 59.6] (1)", "60.0 (1)", ""]
     path.with_name(path.name.replace("seed0", "seed1")).write_text(
         json.dumps({"last": found | {"hmdb51": {"top1": 0.6}}})
     )
     assert as_measured(1, place, defaults)[1][-1][-3] == "55.0 ± 7.1 (2)"
     with pytest.raises(ConfigError, match="Table 5 does not compare methods; --measured is for 1, 2 and 7"):
         as_measured(5, place, replace(defaults, protocol="base_to_novel"))
+
+
+def test_costs_stand_with_what_bench_measured(place: Place) -> None:
+    """Table 7, also with --measured: models of ``ezclip bench`` were run once."""
+    bench = place.root / "results" / "bench" / "bench.json"
+    bench.parent.mkdir()
+    gmac, parameters = {"all": 2.0354, "linear_and_conv": 1.1}, {"tunable": 2_500_000, "total": 9_100_000}
+    row = {"name": "tabletop/base", **COST, "gmac": gmac, "parameters": parameters}
+    row |= {"top1": 0.5, "clips": 100, "data": "val"}
+    bench.write_text(json.dumps({"device": "cpu", "dtype": "bfloat16", "rows": [row]}))
+    title, rows = as_measured(7, place, Run("", ""))
+    assert "(runs behind each accuracy)" in title and rows[2][6] == "25.0 [21.3, 29.1] (1)"
+    assert rows[-1] == ["tabletop/base (cpu, bfloat16)", *COST_CELLS, "50.0 [40.4, 59.6] (1) on val"]
+    title, rows = as_rows(7, place, Run("", ""))
+    assert "(runs of the command)" in title and rows[4] == ["EZ-CLIP (paper)", "102", "322.4", "87.5", "5.2"]
+    assert rows[5] == ["tabletop/base, here (cpu, bfloat16)", "4.1 (1.1 GMAC as thop counts)", "58.8 (1)", "9.1", "2.5"]
+
+
+def test_table_7_has_the_papers_model_measured_here() -> None:
+    """ViT-B/16, 8 frames: the parameters that the paper counts, and its 102 GFLOPs between our two counts."""
+    head, *rows = as_rows(7, Place(ROOT, ROOT / "data"), Run("", ""))[1]
+    assert head == ["", "GFLOPs", "views/s", "parameters (M)", "tunable (M)"]
+    (row,) = [row for row in rows if row[0].startswith("ezclip ViT-B-16-quickgelu, random weights, here (")]
+    assert row[1] == "275.5 (87.9 GMAC as thop counts)" and row[3:] == ["154.8", "5.2"]
+    assert float(row[2].removesuffix(" (1)")) > 0
 
 
 def test_results_say_why_published_numbers_differ(place: Place) -> None:

@@ -5,27 +5,50 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+import torch
 from pytest import CaptureFixture
+from safetensors.torch import load_file
 
+from ezclip.checkpoints.load import resolve_backbone
 from ezclip.checkpoints.store import save_backbone
 from ezclip.cli import main
-from ezclip.config import TrainConfig
-from ezclip.data.manifest import labels_of, read_rows
+from ezclip.config import TrainConfig, load_config
+from ezclip.data.manifest import Row, labels_of, read_rows, write_manifest
 from ezclip.data.tabletop.generate import synthesise
-from ezclip.errors import ConfigError
+from ezclip.errors import CheckpointError, ConfigError
 from ezclip.model.backbone import Backbone
-from ezclip.progress import finish
+from ezclip.progress import Steps, finish
+from ezclip.reproduction import splits
 from ezclip.reproduction.methods import COST_HEAD
 from ezclip.reproduction.protocols import Place, Run, carry_out, protocols
-from ezclip.reproduction.tables import Measured, Shown, as_measured, as_rows, cells, measure_costs, measured, missing
+from ezclip.reproduction.tables import (
+    Cell,
+    Measured,
+    Shown,
+    as_measured,
+    as_rows,
+    cells,
+    measure_costs,
+    measured,
+    missing,
+)
 from ezclip.types import RIVALS
+from tests.hosts import WEIGHTS, tiny_clip
 
 ROOT = Path(__file__).parents[3]
 PLAIN = Run("base_to_novel", "ucf101")
+ZERO_SHOT = {  # lists that the protocol needs
+    "kinetics400": ["train"],
+    "hmdb51": ["test1", "test2", "test3"],
+    "ucf101": ["test1", "test2", "test3"],
+    "kinetics600": ["test"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +89,13 @@ def home(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> Path:
 @pytest.fixture
 def place(home: Path) -> Place:
     return Place(home, home / "data")
+
+
+def put(data: Path, name: str, rows: Sequence[Row]) -> None:
+    """Write the manifest DATA/name.jsonl."""
+    path = data / f"{name}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_manifest(path, [{"path": str(row.path), "label": row.label} for row in rows])
 
 
 def options(home: Path) -> list[str]:
@@ -136,31 +166,76 @@ def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
     plain = json.loads(capsys.readouterr().out)
     assert "config" not in plain and len(plain["last"]["ucf101"]["per_class"]) == 31
 
-    for name in ("test2", "test3"):  # zero-shot wants three splits; here they are copies
-        shutil.copy(home / "data" / "ucf101" / "test1.jsonl", home / "data" / "ucf101" / f"{name}.jsonl")
-    other = home / "other"
-    for name in (
-        "kinetics400/train",
-        "hmdb51/test1",
-        "hmdb51/test2",
-        "hmdb51/test3",
-        "kinetics600/test",
-        "ucf101/test1",
-    ):
-        (other / name).parent.mkdir(parents=True, exist_ok=True)
-        rows = read_rows(home / "data" / "ucf101" / "test1.jsonl")
-        half = [r for r in rows if name != "kinetics400/train" or r.label in labels_of(rows)[:20]]
-        entries = [{"path": str(r.path), "label": r.label} for r in half]
-        (other / f"{name}.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries))
-    for name in ("test2", "test3"):
-        shutil.copy(other / "ucf101" / "test1.jsonl", other / "ucf101" / f"{name}.jsonl")
-    zero = ["protocol", "zero_shot", "--trained-on", "kinetics400", *common]
-    zero[zero.index("--data") + 1] = str(other)
+
+@pytest.mark.slow
+def test_zero_shot_tests_both_epochs_and_each_rule_of_unseen_classes(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
+) -> None:
+    """Lists of one class have an accuracy of 1, which shows in the mean over the rivals' three lists."""
+    rows = read_rows(home / "data" / "ucf101" / "test1.jsonl")
+    trained, novel = labels_of(rows)[:20], labels_of(rows)[20:]
+    for data_set, names in ZERO_SHOT.items():
+        for name in names:
+            put(tmp_path, f"{data_set}/{name}", [r for r in rows if name != "train" or r.label in trained])
+    put(tmp_path, "kinetics400/val", rows)
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "kinetics600_renamed.txt").touch()
+    for number, draw in enumerate((novel[:1], novel[1:2], novel), 1):
+        (lists / f"kinetics600_160_{number}.txt").write_text("\n".join(draw))
+    monkeypatch.setattr(splits, "LISTS", lists)
+    zero = ["protocol", "zero_shot", "--trained-on", "kinetics400", *options(home), "batch_size=8"]
+    zero[zero.index("--data") + 1] = str(tmp_path)
+    capsys.readouterr()
     assert main(zero) == 0
-    found = json.loads(capsys.readouterr().out)["last"]
-    assert len(found["ucf101"]["lists"]) == 3
-    assert len(found["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
-    assert {rule: one["classes"] for rule, one in found["kinetics600"]["unseen"].items()} == {"names": 11, "paper": 11}
+    result = json.loads(capsys.readouterr().out)
+    for epoch in ("last", "best"):
+        found = result[epoch]
+        assert len(found["ucf101"]["lists"]) == 3
+        assert len(found["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
+        by_rule = found["kinetics600"]["unseen"]
+        assert {rule: one["classes"] for rule, one in by_rule.items()} == {"names": 11, "paper": 11, "rivals": 1}
+        names, rivals = by_rule["names"]["top1"], by_rule["rivals"]
+        assert names < 1 and rivals["lists"] == [1, 1, names] and rivals["top1"] == pytest.approx((2 + names) / 3)
+    run = Run(**result["run"])
+    watched = read_rows(home / "runs" / "protocols" / run.name / "watched.parquet")
+    assert labels_of(watched) == trained, "of the validation list, what was trained"
+    cell = Cell("", "K-600", None, run, "kinetics600", "top1")
+    shown = measured(cell, Place(home, tmp_path), Shown("best", unseen="rivals"))
+    assert shown == Measured(100 * result["best"]["kinetics600"]["unseen"]["rivals"]["top1"], None, 1)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_zero_shot_watches_the_validation_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, listed: bool
+) -> None:
+    """The best epoch is chosen on DATA/kinetics400/val; without it a warning says that none is kept."""
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    data = tmp_path / "data"
+    rows = [Row(tmp_path / f"{label}{i}.mp4", label) for label in "ab" for i in range(120)]
+    for data_set, names in ZERO_SHOT.items():
+        for name in names:
+            put(data, f"{data_set}/{name}", rows)
+    if listed:
+        put(data, "kinetics400/val", [rows[0], Row(tmp_path / "c.mp4", "c")])
+    started: list[TrainConfig] = []
+
+    def stop(config: TrainConfig, *, resume: bool) -> NoReturn:
+        started.append(config)
+        raise ConfigError("stopped before the training")
+
+    monkeypatch.setattr("ezclip.reproduction.protocols.train", stop)
+    with pytest.raises(ConfigError, match="stopped"):
+        finish(carry_out(Run("zero_shot", "kinetics400"), Place(tmp_path, data)))
+    (config,) = started
+    if listed:
+        assert config.validation is not None
+        assert list(read_rows(config.validation)) == rows[:1], "without the class that is not trained"
+        assert config.eval_every == 3, "240 clips in batches of 80: each epoch"
+        assert not caplog.records
+    else:
+        assert config.validation is None
+        assert caplog.messages == ["kinetics400 has no manifest val to watch: no best epoch is kept."]
 
 
 @pytest.mark.slow
@@ -257,6 +332,51 @@ def test_unseen_classes_are_counted_beside_the_papers(tmp_path: Path) -> None:
         assert head[-1] == f"K-600, classes: paper 220, here {count}"
         assert [row[-1] for row in body if row[0] == cell.row] == [f"70.1 / {100 * top1:.1f} (1)"]
     assert measured(cell, place, Shown(unseen="rivals")) is None
+    unseen["rivals"] = {"top1": 0.65, "classes": 160}
+    store(place, cell.run, {"kinetics600": {"unseen": unseen}, "hmdb51": {"top1": 0.5}, "ucf101": {"top1": 0.8}})
+    head, *body = as_rows(1, place, PLAIN, Shown(unseen="rivals"))[1]
+    assert head[-1] == "K-600, classes: paper 220, here 160 (mean over 3 lists; rivals 160)"
+    assert [row[-1] for row in body if row[0] == cell.row] == ["70.1 / 65.0 (1)"]
+
+
+def test_classes_that_gain_most_are_means_over_seeds(tmp_path: Path) -> None:
+    """Table 9: a seed counts where both models have been trained with it."""
+    place = Place(tmp_path, tmp_path / "data")
+    run = Run("base_to_novel", "ssv2")
+    title, (_, first, *_) = as_rows(9, place, PLAIN)
+    assert "last epoch; mean ± standard deviation of the gains at equal seeds (runs)" in title
+    assert first[1:] == ["", ""]
+    found = {("base", 0): (0.2, 0.5), ("ezclip", 0): (0.6, 0.5), ("base", 1): (0.1, 0.4), ("ezclip", 1): (0.7, 0.3)}
+    for (method, seed), (moving, holding) in (found | {("ezclip", 2): (1.0, 1.0)}).items():
+        own = {"Holding something": {"top1": holding}, "Moving something up": {"top1": moving}}
+        store(place, replace(run, method=method, seed=seed), {"ssv2": {"per_class": own}})  # type: ignore[arg-type]
+    _, first, second, *_ = as_rows(9, place, PLAIN)[1]
+    assert first[1:] == ["Moving something up", "+50.0 ± 14.1 (2)"]
+    assert second[1:] == ["Holding something", "-5.0 ± 7.1 (2)"]
+    place.result(replace(run, method="base", seed=1)).unlink()
+    assert as_rows(9, place, PLAIN)[1][1][1:] == ["Moving something up", "+40.0 (1)"]
+    assert as_rows(9, place, PLAIN, Shown("best"))[1][1][1:] == ["", ""]
+
+
+@pytest.mark.parametrize(
+    ("number", "options", "told"),
+    [
+        (5, [], ["corner crops", "jitter draw per clip", "own descriptions"]),
+        (9, [], ["corner crops", "jitter draw per clip", "own descriptions"]),
+        (5, ["--preset", "paper"], ["against the paper's: own descriptions"]),
+        (8, [], []),
+    ],
+)
+def test_tables_say_where_the_recipe_differs(
+    number: int, options: list[str], told: list[str], capsys: CaptureFixture[str]
+) -> None:
+    command = ["table", str(number), "--root", str(ROOT), *options]
+    assert main(command) == 0
+    printed = capsys.readouterr().out
+    notes = [line for line in printed.splitlines() if line.startswith("Recipe of EZ-CLIP against the ")]
+    assert len(notes) == bool(told) and all(part in notes[0] for part in told)
+    assert main([*command, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["note"] == "".join(notes)
 
 
 def test_backbones_come_from_files(tmp_path: Path) -> None:
@@ -271,6 +391,42 @@ def test_backbones_come_from_files(tmp_path: Path) -> None:
     assert "b32" not in place.result(run).name
 
 
+def test_the_command_line_maps_architectures_to_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
+) -> None:
+    """What ``--backbone ARCH=FILE`` gives is loaded from the file, beside the one name that it may have."""
+    tiny_clip(tmp_path, monkeypatch)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    started: list[tuple[Run, Place]] = []
+
+    def noted(run: Run, place: Place) -> Steps[dict]:
+        started.append((run, place))
+        yield from ()
+        return {}
+
+    monkeypatch.setattr("ezclip.reproduction.protocols.carry_out", noted)
+    command = ["protocol", "few_shot", "--trained-on", "ucf101", "--root", str(tmp_path), "--backbone"]
+    file = tmp_path / WEIGHTS
+    assert main([*command, f"tiny={file}", "clip:tiny/standin"]) == 0
+    assert main([*command, f"tiny={file}"]) == 0
+    (run, place), (default, _) = started
+    assert run.backbone == "clip:tiny/standin" and "_tiny-standin_" in run.name
+    with pytest.raises(CheckpointError, match="could not be loaded"):
+        resolve_backbone(run.backbone)
+    loaded, stored = resolve_backbone(place.backbone(run)).clip.state_dict(), load_file(file)
+    assert stored and all(torch.equal(loaded[name], tensor) for name, tensor in stored.items())
+    assert default.backbone == place.backbone(default) == Run.backbone, "other architectures are not mapped"
+
+    capsys.readouterr()
+    for given, told in (
+        (["tiny=gone.safetensors"], "There is no file or folder gone.safetensors; --backbone takes ARCH=FILE."),
+        (["one", "two"], "--backbone names one and two; give one, and others as ARCH=FILE."),
+    ):
+        assert main([*command, *given]) == 2
+        assert told in capsys.readouterr().err
+    assert len(started) == 2
+
+
 @pytest.mark.parametrize("name", ["zero_shot", "base_to_novel", "few_shot", "supervised"])
 @pytest.mark.parametrize("preset", ["paper", "released", *RIVALS])
 def test_presets_of_protocols_are_configurations(name: str, preset: str) -> None:
@@ -281,3 +437,24 @@ def test_presets_of_protocols_are_configurations(name: str, preset: str) -> None
     assert all(set(recipe) <= fields for recipe in recipes.values())
     if preset == "paper":
         assert all("validation" not in recipe for recipe in recipes.values()), "the paper's preset selects nothing"
+
+
+@pytest.mark.parametrize(
+    ("name", "data_set", "expected"),
+    [
+        ("zero_shot", "kinetics400", (1e-4, 150, 80, "random")),
+        ("base_to_novel", "kinetics400", (5e-6, 100, 60, "centres")),
+        ("base_to_novel", "hmdb51", (1e-4, 50, 20, "centres")),
+        ("base_to_novel", "ucf101", (1e-5, 50, 50, "centres")),
+        ("base_to_novel", "ssv2", (1e-5, 100, 50, "centres")),
+        ("few_shot", "hmdb51", (1e-4, 180, 10, "centres")),
+        ("few_shot", "ucf101", (1e-4, 100, 4, "centres")),
+    ],
+)
+def test_released_recipes_are_the_releases(name: str, data_set: str, expected: tuple[float, int, int, str]) -> None:
+    """Its learning rates, epochs, batch sizes and sampling; of dropped paths, only UCF-101's few-shot has none."""
+    recipes = protocols(ROOT)[name].presets["released"]
+    recipe = recipes.get("all", {}) | recipes[data_set]
+    config = load_config(TrainConfig, ROOT / "configs" / "released.yaml", [f"{k}={v}" for k, v in recipe.items()])
+    assert (config.lr, config.epochs, config.batch_size, config.sampling) == expected
+    assert config.drop_path == (0 if (name, data_set) == ("few_shot", "ucf101") else 0.1)

@@ -1,9 +1,12 @@
 """Splits: base classes, shots and unseen classes, on lists in the original layouts."""
 
 import csv
+import json
 import logging
+import re
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -56,6 +59,64 @@ def test_base_classes_from_original_ucf_lists(tmp_path: Path) -> None:
     rows = [Row(Path(name), label) for name, label in zip(listing.names, listing.labels)]
     base = base_classes(tmp_path / "ucf101", rows)
     assert len(base) == 51 and "Apply Eye Makeup" in base and not {"Yo Yo", "Tai Chi"} & set(base)
+
+
+def kinetics(path: Path, labels: list[str], split: str) -> Path:
+    """A Kinetics list as published, with the column is_cc of K-400 and a row of another part."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["label", "youtube_id", "time_start", "time_end", "split", "is_cc"])
+        writer.writerows([label, f"video{i:06}", i, i + 10, split, 0] for i, label in enumerate(labels))
+        writer.writerow(["a class of another part", "other", 0, 10, "validate" if split == "train" else "train", 0])
+    return path
+
+
+def something(path: Path, labels: list[str]) -> Path:
+    """Something-Something v2's list: a label with its objects, and the template with brackets for them."""
+    words = re.compile(r"\b(number of|something|somewhere|part)\b")
+    rows = [
+        {
+            "id": str(i),
+            "label": words.sub("a cup", label).lower(),
+            "template": words.sub(r"[\1]", label),
+            "placeholders": ["a cup"] * len(words.findall(label)),
+        }
+        for i, label in enumerate(labels, 1)
+    ]
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def rows_of(path: Path, subset: Literal["train", "test", "all"] = "all") -> list[Row]:
+    listing = read_listing(path, Options(subset=subset))
+    return [Row(Path(name), label) for name, label in zip(listing.names, listing.labels, strict=True)]
+
+
+def test_base_classes_from_original_kinetics_lists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows = rows_of(kinetics(tmp_path / "train.csv", label_set("kinetics400"), "train"), "train")
+    base = base_classes(tmp_path / "kinetics400", rows)
+    assert len(rows) == 400 and len(base) == 200 and not caplog.records
+    assert set(map(same_name, base)) == set(map(same_name, lines("kinetics400_base.txt")))
+
+
+def test_base_classes_from_original_something_lists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Templates name the classes, without their brackets; labels name the objects of a clip."""
+    rows = rows_of(something(tmp_path / "train.json", label_set("ssv2")))
+    base = base_classes(tmp_path / "ssv2", rows)
+    assert len(labels_of(rows)) == 174 and len(base) == 87 and not caplog.records
+    assert "Pouring something into something" in base
+    assert set(map(same_name, base)) == set(map(same_name, lines("ssv2_base.txt")))
+
+
+def test_unseen_classes_from_original_kinetics_lists(tmp_path: Path) -> None:
+    """K-600's test list, whose classes are K-400's and the others, against K-400's training list."""
+    every = sorted({*label_set("kinetics400"), *label_set("kinetics600_unseen")})
+    tested = labels_of(rows_of(kinetics(tmp_path / "test.csv", every, "test"), "test"))
+    trained = labels_of(rows_of(kinetics(tmp_path / "train.csv", label_set("kinetics400"), "train"), "train"))
+    found = unseen_classes("kinetics600", tested, trained)
+    assert {rule: list(map(len, lists)) for rule, lists in found.items()} == {
+        "names": [231], "paper": [220], "rivals": [160, 160, 160],
+    }  # fmt: skip
 
 
 def test_other_data_are_split_by_frequency_or_by_a_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -124,6 +124,20 @@ def test_presets_are_valid(name: str) -> None:
     assert (config.lr, config.out) == (0.5, "somewhere")
 
 
+def test_released_is_the_releases_recipe() -> None:
+    """K-400 zero-shot as the released code trains it; jitter_frames is the one value that differs by choice."""
+    config = load_config(TrainConfig, ROOT / "configs" / "released.yaml", [])
+    expected = {
+        "method": "ezclip", "preset": "released", "num_frames": 8, "prompt_depth": "deep", "sampling": "random",
+        "text": "shipped", "contrastive": "in_batch", "reading": "released", "lambda1": 1.0, "lambda2": 1.0,
+        "lr": 1e-4, "text_lr": None, "prompt_lr": None, "lr_every": 10, "epochs": 150, "steps": None, "batch_size": 80,
+        "warmup_epochs": 5, "final_lr": 0.0, "weight_decay": 0.2, "decay_all": True, "beta1": 0.9, "beta2": 0.98,
+        "eps": 1e-8, "clip_gradient": None, "drop_path": 0.1, "prompt_dropout": 0.1, "prompt_std": None,
+        "augmentation": "release", "flip": True, "jitter_frames": False, "mixup": False, "label_smoothing": 0.0,
+    }  # fmt: skip
+    assert {key: getattr(config, key) for key in expected} == expected
+
+
 def test_the_old_name_of_the_method_is_read() -> None:
     for name in ("method", "variant"):
         assert load_config(TrainConfig, ROOT / "configs" / "paper.yaml", [f"{name}=base"]).method == "base"
