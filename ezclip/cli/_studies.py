@@ -18,14 +18,13 @@ from ezclip.errors import ConfigError, LabelError, UserError, VideoError
 from ezclip.parameters import Declared, build, declared, values_of
 from ezclip.progress import Watch, on_terminal
 from ezclip.studies.declaration import SET_PREFIX, Study
+from ezclip.text.labels import label_sets
 from ezclip.text.templates import read_descriptions
 from ezclip.types import Document
 
 if TYPE_CHECKING:
     from ezclip.studies.declaration import Result
     from ezclip.studies.host import Host
-
-_SETS = "A shipped label set: ucf101, hmdb51, kinetics400, kinetics600_unseen, ssv2, tabletop."
 
 
 def option(kind: Any, help: str, *marks: Any, name: str | None = None) -> Any:
@@ -57,7 +56,7 @@ def command_of(study: type[Study]) -> type:
     if "labels" in names:
         fields += [
             ("labels_file", option(Path | None, 'Class names: a text file, one per line, or a CSV with "name".'), None),
-            ("label_set", option(str | None, _SETS), None),
+            ("label_set", option(str | None, f"A shipped label set: {', '.join(label_sets())}."), None),
         ]
     if study.printed:
         fields.append(("top_k", option(int, "Number of predictions printed."), study.printed))
