@@ -49,6 +49,7 @@ class ViewCount(NamedTuple):
 
 
 ONE_VIEW = ViewCount()
+BATCH = 16  # clips in one forward pass where nothing else is asked for
 
 
 @dataclass
@@ -177,11 +178,34 @@ class Encoder:
         return pixels
 
 
+@torch.inference_mode()
+def automatic_size(predictor: Predictor) -> int:
+    """Views in one forward pass: a power of two, at most 256, that takes up to half of a GPU's free memory.
+
+    A view is taken to need the peak of a forward pass of one. Elsewhere than on a GPU it is ``BATCH``.
+    """
+    model, device = predictor.model, predictor.device
+    if device.type != "cuda":
+        return BATCH
+    view, peak = torch.zeros(1, model.num_frames, 3, model.image_size, model.image_size, dtype=torch.uint8), 1
+    try:
+        for _ in range(2):  # the first pass also allocates what the libraries keep
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+            model.encode(model.normalise(to_device(view, device)))
+            peak = max(1, torch.cuda.max_memory_allocated(device) - before)
+    except torch.cuda.OutOfMemoryError:
+        return 1
+    torch.cuda.empty_cache()
+    fits = torch.cuda.mem_get_info(device)[0] // 2 // peak
+    return 1 << min(8, max(1, fits).bit_length() - 1)
+
+
 def embed(
     predictor: Predictor,
     rows: Sequence[Row],
     *,
-    batch_size: int = 16,
+    batch_size: int = BATCH,
     views: ViewCount = ONE_VIEW,
     static: bool = False,
     workers: int = 0,

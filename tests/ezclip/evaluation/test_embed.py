@@ -1,5 +1,6 @@
 """Embeddings on disk, and several views of a clip."""
 
+import copy
 import json
 import shutil
 import subprocess
@@ -19,16 +20,17 @@ from ezclip.cli import main
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError, UserError
-from ezclip.evaluation.embed import Encoder, ViewCount, embed
+from ezclip.evaluation.embed import Encoder, ViewCount, automatic_size, embed
 from ezclip.evaluation.run import score
 from ezclip.evaluation.shards import read_shards, write_shards
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.interface import Video
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
-from ezclip.types import Preprocessing
+from ezclip.types import Clip, Preprocessing
 from ezclip.video.sampling import segment_centres, segment_points
-from ezclip.video.transforms import crops, view
+from ezclip.video.transforms import crops, to_device, view
 from tests.conftest import make_model, write_video
 
 ROOT = Path(__file__).parents[3]
@@ -361,6 +363,71 @@ def test_a_gpu_waits_for_the_first_batch_alone(backbone: Backbone, monkeypatch: 
     assert encoder.busy == pytest.approx(4 * 4.0)
     assert encoder.seconds == pytest.approx(4 * 0.25 + 1.0 + 4 * 4.0)
     assert len(kept) == 4, "a copy's memory could be given away before it is used"
+
+
+@pytest.mark.parametrize(
+    "free, size",
+    [(2 * 100 * 65, 64), (2 * 100 * 63, 32), (2 * 100 * 4000, 256), (10, 1)],
+    ids=["a power of two", "no more than half", "at most 256", "at least 1"],
+)
+def test_the_automatic_size_follows_free_memory(
+    free: int, size: int, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view needs 100 bytes beyond the model's 50, and 900 at the first pass, which also loads libraries."""
+    predictor = Predictor(make_model(backbone, "base"), "tiny")
+    assert automatic_size(predictor) == 16, "on a CPU"
+    peaks = [50 + 900, 50 + 100]
+    monkeypatch.setattr(Predictor, "device", torch.device("cuda"))
+    monkeypatch.setattr("ezclip.evaluation.embed.to_device", lambda view, _: view)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 50)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: peaks.pop(0))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10 * free))
+    assert automatic_size(predictor) == size and not peaks
+    monkeypatch.setattr(EZCLIP, "encode_video", small_gpu(0, []))
+    assert automatic_size(predictor) == 1, "the first batch then says that nothing fits"
+
+
+@pytest.mark.parametrize("given, batch, first", [(None, 64 // 2, 64), (4, 4, 4)])
+def test_the_automatic_size_is_for_who_gives_none(
+    given: int | None, batch: int, first: int, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def embedding(predictor: Predictor, rows: list[Row], *, batch_size: int, encoder: Encoder, **_: object) -> list:
+        sizes.append((batch_size, encoder.size))
+        return []
+
+    monkeypatch.setattr("ezclip.evaluation.shards.automatic_size", lambda _: 64)
+    monkeypatch.setattr("ezclip.evaluation.shards.embed", embedding)
+    predictor = Predictor(make_model(backbone, "base"), "tiny")
+    finish(write_shards(predictor, ROWS, tmp_path / "out", {}, batch_size=given, views=ViewCount(2, 1)))
+    assert sizes == [(batch, first)]
+
+
+def test_pixels_go_to_the_device_as_bytes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device that is not the CPU, torch's "meta": uint8 is sent, and normalised there."""
+    sent: list[tuple[torch.dtype, str, str]] = []
+    encoded: list[tuple[torch.dtype, str]] = []
+
+    def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+        sent.append((tensor.dtype, tensor.device.type, device.type))
+        return to_device(tensor, device)
+
+    def encode(model: EZCLIP, pixels: torch.Tensor) -> Video:
+        encoded.append((pixels.dtype, pixels.device.type))
+        return Video(torch.zeros(len(pixels), 8, 32))
+
+    monkeypatch.setattr("ezclip.evaluation.embed.to_device", send)
+    monkeypatch.setattr("ezclip.predictor.to_device", send)
+    monkeypatch.setattr(EZCLIP, "encode", encode)
+    monkeypatch.setattr(Views, "__getitem__", lambda *_: torch.zeros(1, 8, 3, 32, 32, dtype=torch.uint8))
+    predictor = Predictor(copy.deepcopy(make_model(backbone, "base")).to("meta"), "tiny")
+    list(embed(predictor, ROWS[:2], static=True))
+    assert sent == [(torch.uint8, "cpu", "meta")] * 2 and encoded == [(torch.float32, "meta")] * 2
+    clip = Clip("a", np.zeros((8, 40, 40, 3), np.uint8), np.arange(8), np.zeros(8), 8)
+    pixels = predictor.encode(clip).pixels
+    assert (pixels.dtype, pixels.device.type) == (torch.float32, "meta") and sent[2:] == sent[:1]
 
 
 def test_leaving_early_ends_the_decoding(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
