@@ -145,8 +145,8 @@ class Embed:
     """Views of a clip in time x crops."""
     shard_size: int = 1024
     """Clips in a shard."""
-    batch_size: int = 16
-    """Clips in one forward pass."""
+    batch_size: int | None = None
+    """Clips in one forward pass; by default 16, on a GPU what fits into half of its free memory."""
     workers: int = 0
     """Clips decoded at once, each in a process of its own; 0 takes all cores but one."""
     max_broken: Annotated[float, tyro.conf.arg(help=BROKEN.help)] = Evaluate.max_broken
@@ -161,7 +161,7 @@ class Embed:
         check_model_name(self.model)
         check_out(self.out)
         next(one for one in declared(Evaluate) if one.name == "max_broken").check(self.max_broken)
-        if self.batch_size < 1 or self.shard_size < 1 or self.workers < 0:
+        if (self.batch_size is not None and self.batch_size < 1) or self.shard_size < 1 or self.workers < 0:
             raise ConfigError("--batch-size and --shard-size must be at least 1, --workers at least 0.")
         from ezclip.evaluation.embed import ViewCount
         from ezclip.evaluation.shards import write_shards

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -49,6 +49,7 @@ class ViewCount(NamedTuple):
 
 
 ONE_VIEW = ViewCount()
+BATCH = 16  # clips in one forward pass where nothing else is asked for
 
 
 @dataclass
@@ -84,7 +85,7 @@ class Embedded:
 
 
 class Encoder:
-    """Views of clips to frame embeddings; on a GPU the next batch is decoded while one is computed.
+    """Views of clips to frame embeddings; a GPU computes one batch while the next is decoded and copied.
 
     A batch that does not fit into the GPU's memory is halved until it does, and later ones begin with that size.
 
@@ -97,6 +98,8 @@ class Encoder:
         self.model, self.device, self.size = predictor.model, predictor.device, size
         self.on_gpu = self.device.type == "cuda"
         self.began, self.busy, self.seconds = time.perf_counter(), 0.0, 0.0
+        self._copies = torch.cuda.Stream(self.device) if self.on_gpu else None
+        self._spans: list[tuple[Any, Any]] = []  # in which the device computes, of the batch that was begun last
 
     @property
     def waiting(self) -> float:
@@ -109,7 +112,7 @@ class Encoder:
         nothing = torch.empty(0)
         if not clips:
             return lambda: (nothing, nothing, nothing)
-        begin = self._now()
+        spans = self._spans = []
         pixels = torch.stack(clips)  # (B, V, T, 3, S, S)
         video = self._encode(pixels.flatten(0, 1))
         frames, context = (
@@ -117,18 +120,24 @@ class Encoder:
         )
         middle = pixels[:, pixels.shape[1] // 2]
         frozen = self._encode(middle, static=True).frames if static else nothing
-        end = self._now()
 
         def finish() -> tuple[Tensor, Tensor, Tensor]:
-            if isinstance(begin, torch.Event) and isinstance(end, torch.Event):
-                end.synchronize()
-                self.busy += begin.elapsed_time(end) / 1000
+            if self.on_gpu:
+                spans[-1][1].synchronize()
+                self.busy += sum(begin.elapsed_time(end) / 1000 for begin, end in spans)
             else:
-                self.busy += end - begin
+                self.busy += sum(end - begin for begin, end in spans)
             self.seconds = time.perf_counter() - self.began
             return frames, context, frozen
 
         return finish
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """What is done in it counts as the device's own work."""
+        begin = self._now()
+        yield
+        self._spans.append((begin, self._now()))
 
     def _now(self) -> Any:
         if not self.on_gpu:
@@ -142,7 +151,8 @@ class Encoder:
         while True:
             try:
                 parts = [self._forward(part, static) for part in views.split(self.size)]
-                return Video.cat(parts).to("cpu", non_blocking=self.on_gpu)
+                with self._busy():
+                    return Video.cat(parts).to("cpu", non_blocking=self.on_gpu)
             except torch.cuda.OutOfMemoryError as error:
                 if self.size == 1:
                     raise UserError("Not even one view fits into the GPU's memory; use --device cpu.") from error
@@ -151,15 +161,51 @@ class Encoder:
             torch.cuda.empty_cache()
 
     def _forward(self, views: Tensor, static: bool) -> Video:
-        pixels = self.model.normalise(to_device(views, self.device))
-        return self.model.encode(static_copy(pixels) if static else pixels).float()
+        pixels = self._copied(views)
+        with self._busy():
+            pixels = self.model.normalise(pixels)
+            return self.model.encode(static_copy(pixels) if static else pixels).float()
+
+    def _copied(self, views: Tensor) -> Tensor:
+        """Views on the device; a GPU copies them on a stream of their own, beside what it computes."""
+        if self._copies is None:
+            return to_device(views, self.device)
+        compute = torch.cuda.current_stream(self.device)
+        with torch.cuda.stream(self._copies):
+            pixels = to_device(views, self.device)
+        compute.wait_stream(self._copies)
+        pixels.record_stream(compute)  # its memory is not given to a later copy before it is used
+        return pixels
+
+
+@torch.inference_mode()
+def automatic_size(predictor: Predictor) -> int:
+    """Views in one forward pass: a power of two, at most 256, that takes up to half of a GPU's free memory.
+
+    A view is taken to need the peak of a forward pass of one. Elsewhere than on a GPU it is ``BATCH``.
+    """
+    model, device = predictor.model, predictor.device
+    if device.type != "cuda":
+        return BATCH
+    view, peak = torch.zeros(1, model.num_frames, 3, model.image_size, model.image_size, dtype=torch.uint8), 1
+    try:
+        for _ in range(2):  # the first pass also allocates what the libraries keep
+            torch.cuda.reset_peak_memory_stats(device)
+            before = torch.cuda.memory_allocated(device)
+            model.encode(model.normalise(to_device(view, device)))
+            peak = max(1, torch.cuda.max_memory_allocated(device) - before)
+    except torch.cuda.OutOfMemoryError:
+        return 1
+    torch.cuda.empty_cache()
+    fits = torch.cuda.mem_get_info(device)[0] // 2 // peak
+    return 1 << min(8, max(1, fits).bit_length() - 1)
 
 
 def embed(
     predictor: Predictor,
     rows: Sequence[Row],
     *,
-    batch_size: int = 16,
+    batch_size: int = BATCH,
     views: ViewCount = ONE_VIEW,
     static: bool = False,
     workers: int = 0,

@@ -15,7 +15,16 @@ from safetensors.torch import load_file, save_file
 from ezclip.checkpoints.identity import Identity
 from ezclip.data.manifest import Row
 from ezclip.errors import ConfigError
-from ezclip.evaluation.embed import ONE_VIEW, Embedded, Encoder, ViewCount, check_broken, embed
+from ezclip.evaluation.embed import (
+    BATCH,
+    ONE_VIEW,
+    Embedded,
+    Encoder,
+    ViewCount,
+    automatic_size,
+    check_broken,
+    embed,
+)
 from ezclip.files import remove_partial, write_atomically, write_json
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
@@ -33,7 +42,7 @@ def write_shards(
     shard_size: int = 1024,
     rank: int = 0,
     processes: int = 1,
-    batch_size: int = 16,
+    batch_size: int | None = None,
     views: ViewCount = ONE_VIEW,
     workers: int = 0,
     max_broken: float = 1.0,
@@ -44,7 +53,7 @@ def write_shards(
 
     Existing shards are skipped. ``processes`` take shards of ``shard_size`` clips in turn, this one as number ``rank``.
     ``about`` is the source of the embeddings; a folder with another source is rejected. ``max_broken`` is the share of
-    this process's clips that may be unreadable. The rest as in ``embed``.
+    this process's clips that may be unreadable. ``batch_size`` None is ``automatic_size``. The rest as in ``embed``.
 
     Returns:
         The index, as saved in embedding.json, and under "device_waits" the share of the time in which the model's
@@ -62,7 +71,9 @@ def write_shards(
     elif rank == 0:
         remove_partial(out, INDEX)
         write_json(out / INDEX, index)
-    encoder, broken = Encoder(predictor, batch_size), list[str]()
+    size = batch_size or automatic_size(predictor)
+    encoder, broken = Encoder(predictor, size), list[str]()
+    batch_size = batch_size or max(BATCH, size // (views.temporal * views.spatial))
     mine = range(rank, shards, processes)
     count = sum(min(shard_size, len(rows) - number * shard_size) for number in mine)
     for number in mine:

@@ -1,13 +1,16 @@
 """Embeddings on disk, and several views of a clip."""
 
+import copy
 import json
 import shutil
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,16 +20,17 @@ from ezclip.cli import main
 from ezclip.data.dataset import Views
 from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError, UserError
-from ezclip.evaluation.embed import Encoder, ViewCount, embed
+from ezclip.evaluation.embed import Encoder, ViewCount, automatic_size, embed
 from ezclip.evaluation.run import score
 from ezclip.evaluation.shards import read_shards, write_shards
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.interface import Video
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
-from ezclip.types import Preprocessing
+from ezclip.types import Clip, Preprocessing
 from ezclip.video.sampling import segment_centres, segment_points
-from ezclip.video.transforms import crops, view
+from ezclip.video.transforms import crops, to_device, view
 from tests.conftest import make_model, write_video
 
 ROOT = Path(__file__).parents[3]
@@ -239,7 +243,191 @@ def test_clips_are_decoded_while_the_model_computes(backbone: Backbone, monkeypa
     assert [len(part.rows) for part in parts] == [4, 3, 4, 4] and parts[1].skipped == [(ROWS[5], "damaged")]
     assert (torch.cat([part.frames[:, 0, 0, 0] for part in parts]).diff() > 0).all(), "clips come in their order"
     assert 4 * 0.05 <= encoder.busy <= encoder.seconds
-    assert encoder.waiting == pytest.approx(1 - encoder.busy / encoder.seconds)
+
+
+class Schedule:
+    """A clock that only decoding, copying and computing move, and a pool with one decoder that works beside them."""
+
+    def __init__(self, decode: float, copy: float, compute: float):
+        self.decode, self.copy, self.compute = decode, copy, compute  # seconds for a clip, a batch and a batch
+        self.now = self.decoded = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def submit(self, function: Callable[[int], torch.Tensor], index: int) -> SimpleNamespace:
+        ready = self.decoded = max(self.now, self.decoded) + self.decode
+
+        def result() -> torch.Tensor:
+            self.now = max(self.now, ready)
+            return function(index)
+
+        return SimpleNamespace(result=result)
+
+    def shutdown(self, **_: bool) -> None:
+        pass
+
+    def to_device(self, views: torch.Tensor, device: torch.device) -> torch.Tensor:
+        self.now += self.copy
+        return views
+
+    def encode_video(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.now += self.compute
+        return pixels.mean((2, 3, 4)).unsqueeze(-1)
+
+
+class GpuSchedule(Schedule):
+    """The same for a GPU with two streams, each of which does its work in turn while the program goes on."""
+
+    def __init__(self, decode: float, copy: float, compute: float):
+        super().__init__(decode, copy, compute)
+        self.done = {"compute": 0.0, "copies": 0.0}  # when each stream is through with its work so far
+        self.current = "compute"
+
+    def work(self, seconds: float) -> float:
+        self.done[self.current] = max(self.now, self.done[self.current]) + seconds
+        return self.done[self.current]
+
+    def to_device(self, views: torch.Tensor, device: torch.device) -> torch.Tensor:
+        self.work(self.copy)
+        return views
+
+    def encode_video(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.work(self.compute)
+        return pixels.mean((2, 3, 4)).unsqueeze(-1)
+
+    @contextmanager
+    def stream(self, name: str) -> Iterator[None]:
+        before, self.current = self.current, name
+        yield
+        self.current = before
+
+    def current_stream(self, device: torch.device) -> SimpleNamespace:
+        name = self.current
+
+        def wait_stream(other: str) -> None:
+            self.done[name] = max(self.done[name], self.done[other])
+
+        return SimpleNamespace(wait_stream=wait_stream)
+
+    def event(self, device: torch.device, *, enable_timing: bool) -> SimpleNamespace:
+        event = SimpleNamespace(elapsed_time=lambda other: 1000 * (other.at - event.at))
+        event.record = lambda: setattr(event, "at", self.work(0))
+        event.synchronize = lambda: setattr(self, "now", max(self.now, event.at))
+        return event
+
+
+def embed_on(schedule: Schedule, backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> Encoder:
+    """Embed 16 clips in four batches."""
+    monkeypatch.setattr("ezclip.evaluation.embed.time", schedule)
+    monkeypatch.setattr("ezclip.evaluation.embed.ThreadPoolExecutor", lambda *_: schedule)
+    monkeypatch.setattr("ezclip.evaluation.embed.to_device", schedule.to_device)
+    monkeypatch.setattr(EZCLIP, "encode_video", lambda _, pixels: schedule.encode_video(pixels))
+    monkeypatch.setattr(Views, "__getitem__", lambda *_: torch.zeros(1, 8, 3, 32, 32, dtype=torch.uint8))
+    predictor = Predictor(make_model(backbone, "base"), "tiny")
+    encoder = Encoder(predictor, 4)
+    assert len(list(embed(predictor, ROWS, batch_size=4, encoder=encoder))) == 4
+    return encoder
+
+
+@pytest.mark.parametrize(
+    "decode, copy, compute, seconds, share",
+    [(1.0, 0.5, 1.0, 16 * 1.0 + 0.5 + 1.0, 13.5 / 17.5), (0.25, 0.125, 4.0, 4 * 0.25 + 4 * 4.125, 1.5 / 17.5)],
+    ids=["slow decoding", "slow computing"],
+)
+def test_the_share_of_waiting(
+    decode: float,
+    copy: float,
+    compute: float,
+    seconds: float,
+    share: float,
+    backbone: Backbone,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Copies are no work of the model; what is slower sets the pace, and where that is the model it waits little."""
+    encoder = embed_on(Schedule(decode, copy, compute), backbone, monkeypatch)
+    assert (encoder.seconds, encoder.waiting) == (pytest.approx(seconds), pytest.approx(share))
+    assert compute < 4 * decode or encoder.waiting <= 0.1
+
+
+def test_a_gpu_waits_for_the_first_batch_alone(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It copies one batch while it computes the one before; the time that it waits for a copy is no work."""
+    gpu, kept = GpuSchedule(decode=0.25, copy=1.0, compute=4.0), []
+    monkeypatch.setattr(Predictor, "device", torch.device("cuda"))
+    monkeypatch.setattr(torch, "Event", gpu.event)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: "copies")
+    monkeypatch.setattr(torch.cuda, "stream", gpu.stream)
+    monkeypatch.setattr(torch.cuda, "current_stream", gpu.current_stream)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda *_: kept.append(1))
+    encoder = embed_on(gpu, backbone, monkeypatch)
+    assert encoder.busy == pytest.approx(4 * 4.0)
+    assert encoder.seconds == pytest.approx(4 * 0.25 + 1.0 + 4 * 4.0)
+    assert len(kept) == 4, "a copy's memory could be given away before it is used"
+
+
+@pytest.mark.parametrize(
+    "free, size",
+    [(2 * 100 * 65, 64), (2 * 100 * 63, 32), (2 * 100 * 4000, 256), (10, 1)],
+    ids=["a power of two", "no more than half", "at most 256", "at least 1"],
+)
+def test_the_automatic_size_follows_free_memory(
+    free: int, size: int, backbone: Backbone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view needs 100 bytes beyond the model's 50, and 900 at the first pass, which also loads libraries."""
+    predictor = Predictor(make_model(backbone, "base"), "tiny")
+    assert automatic_size(predictor) == 16, "on a CPU"
+    peaks = [50 + 900, 50 + 100]
+    monkeypatch.setattr(Predictor, "device", torch.device("cuda"))
+    monkeypatch.setattr("ezclip.evaluation.embed.to_device", lambda view, _: view)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 50)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: peaks.pop(0))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free, 10 * free))
+    assert automatic_size(predictor) == size and not peaks
+    monkeypatch.setattr(EZCLIP, "encode_video", small_gpu(0, []))
+    assert automatic_size(predictor) == 1, "the first batch then says that nothing fits"
+
+
+@pytest.mark.parametrize("given, batch, first", [(None, 64 // 2, 64), (4, 4, 4)])
+def test_the_automatic_size_is_for_who_gives_none(
+    given: int | None, batch: int, first: int, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def embedding(predictor: Predictor, rows: list[Row], *, batch_size: int, encoder: Encoder, **_: object) -> list:
+        sizes.append((batch_size, encoder.size))
+        return []
+
+    monkeypatch.setattr("ezclip.evaluation.shards.automatic_size", lambda _: 64)
+    monkeypatch.setattr("ezclip.evaluation.shards.embed", embedding)
+    predictor = Predictor(make_model(backbone, "base"), "tiny")
+    finish(write_shards(predictor, ROWS, tmp_path / "out", {}, batch_size=given, views=ViewCount(2, 1)))
+    assert sizes == [(batch, first)]
+
+
+def test_pixels_go_to_the_device_as_bytes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a device that is not the CPU, torch's "meta": uint8 is sent, and normalised there."""
+    sent: list[tuple[torch.dtype, str, str]] = []
+    encoded: list[tuple[torch.dtype, str]] = []
+
+    def send(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+        sent.append((tensor.dtype, tensor.device.type, device.type))
+        return to_device(tensor, device)
+
+    def encode(model: EZCLIP, pixels: torch.Tensor) -> Video:
+        encoded.append((pixels.dtype, pixels.device.type))
+        return Video(torch.zeros(len(pixels), 8, 32))
+
+    monkeypatch.setattr("ezclip.evaluation.embed.to_device", send)
+    monkeypatch.setattr("ezclip.predictor.to_device", send)
+    monkeypatch.setattr(EZCLIP, "encode", encode)
+    monkeypatch.setattr(Views, "__getitem__", lambda *_: torch.zeros(1, 8, 3, 32, 32, dtype=torch.uint8))
+    predictor = Predictor(copy.deepcopy(make_model(backbone, "base")).to("meta"), "tiny")
+    list(embed(predictor, ROWS[:2], static=True))
+    assert sent == [(torch.uint8, "cpu", "meta")] * 2 and encoded == [(torch.float32, "meta")] * 2
+    clip = Clip("a", np.zeros((8, 40, 40, 3), np.uint8), np.arange(8), np.zeros(8), 8)
+    pixels = predictor.encode(clip).pixels
+    assert (pixels.dtype, pixels.device.type) == (torch.float32, "meta") and sent[2:] == sent[:1]
 
 
 def test_leaving_early_ends_the_decoding(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:

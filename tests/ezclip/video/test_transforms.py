@@ -1,10 +1,12 @@
 """Resizing, cropping and normalising."""
 
 import numpy as np
+import pytest
+import torch
 from PIL import Image
 
 from ezclip.types import stored_size
-from ezclip.video.transforms import resize_short_side, view
+from ezclip.video.transforms import resize_short_side, to_device, view
 
 
 def test_resize_is_pils_bicubic() -> None:
@@ -23,3 +25,14 @@ def test_the_crop_is_central() -> None:
     columns = seen[0, 0, 100].nonzero().squeeze(1)
     assert (columns.min() + columns.max()).item() == 223
     assert stored_size(224) == 256
+
+
+def test_only_a_gpu_gets_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy goes on beside the program only from pinned memory, and if it is not waited for."""
+    done: list[object] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: done.append("pinned") or tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, **how: done.append((device.type, how)) or tensor)
+    for device in ("cuda", "cpu"):
+        to_device(torch.zeros(2, dtype=torch.uint8), torch.device(device))
+    how = {"non_blocking": True}
+    assert done == ["pinned", ("cuda", how), ("cpu", how)]
