@@ -16,6 +16,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.checkpoint import checkpoint
 
 from ezclip.checkpoints.catalog import BACKBONE, backbone_sha256
@@ -106,6 +107,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     journal = Journal(out, first) if accelerator.is_main_process else None
     backward = Step(model, wrapped, accelerator, config)
     readings = Readings(accelerator.device, config.log_every)
+    work = Work(config, model, accelerator, sentences, delay, backward, optimiser, schedule, readings)
     unreadable: list[tuple[str, str]] = []  # since the last reading
     latest = dict(journal.latest) if journal is not None else {}
 
@@ -120,20 +122,8 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
 
     about = {"preset": config.preset, "text": config.text, "labels": labels}
     for step, batch in enumerate(loader, first):
-        model.train()
         unreadable += batch.unreadable
-        tokens = batches.draw_tokens(config, sentences, step, batch, model.context_length, delay)
-        views = batches.views_of(batch, model.image_size, accelerator.device)
-        targets = to_device(batch.targets, accelerator.device)
-        if config.mixup:
-            seed = [config.seed, step, accelerator.process_index]
-            views, targets = batches.mixed(views, targets, len(labels), seed)
-        losses = backward(step, views, to_device(tokens, accelerator.device), targets)
-        norm = accelerator.clip_grad_norm_(model.trainable().values(), config.clip_gradient or math.inf)
-        optimiser.step()
-        schedule.step()
-        optimiser.zero_grad()
-        readings.add(step + 1, losses | {"gradient_norm": norm, "lr": float(schedule.get_last_lr()[0])})
+        work.do(step, batch)
 
         evaluates = (step + 1) % config.eval_every == 0 or step + 1 == steps
         if evaluates or readings.due(step + 1):
@@ -167,6 +157,44 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
         summary["metrics"] = _validation_metrics(latest)
         store("model", summary)
     return summary
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """The steps of a run, from a batch to its metrics; nothing in one waits for the device.
+
+    Attributes:
+        sentences: those of each class, see ``class_sentences``.
+        delay: steps before which varied texts are names.
+        readings: where the metrics are kept until they are read.
+    """
+
+    config: TrainConfig
+    model: EZCLIP
+    accelerator: Accelerator
+    sentences: list[list[str]]
+    delay: int
+    backward: Step
+    optimiser: Any
+    schedule: LRScheduler
+    readings: Readings
+
+    def do(self, step: int, batch: batches.Batch) -> None:
+        """Train on this process's share of the batch of step ``step``, counted from 0."""
+        config, model, accelerator = self.config, self.model, self.accelerator
+        model.train()
+        tokens = batches.draw_tokens(config, self.sentences, step, batch, model.context_length, self.delay)
+        views = batches.views_of(batch, model.image_size, accelerator.device)
+        targets = to_device(batch.targets, accelerator.device)
+        if config.mixup:
+            seed = [config.seed, step, accelerator.process_index]
+            views, targets = batches.mixed(views, targets, len(self.sentences), seed)
+        losses = self.backward(step, views, to_device(tokens, accelerator.device), targets)
+        norm = accelerator.clip_grad_norm_(model.trainable().values(), config.clip_gradient or math.inf)
+        self.optimiser.step()
+        self.schedule.step()
+        self.optimiser.zero_grad()
+        self.readings.add(step + 1, losses | {"gradient_norm": norm, "lr": float(self.schedule.get_last_lr()[0])})
 
 
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:

@@ -127,7 +127,7 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
             else:
                 scenes, pairs = torch.from_numpy(drawn.pictures[own]), None
                 views = cut(scenes, crops(drawn.windows[own], rng), model.image_size)
-            pixels, label = model.normalise(to_device(views, device)), torch.from_numpy(ids[own]).to(device)
+            pixels, label = model.normalise(to_device(views, device)), to_device(torch.from_numpy(ids[own]), device)
             texts = to_device(trimmed(tokens[ids[own]]), device)
             further: dict[str, Tensor] = {}
             if config.pairs:

@@ -22,6 +22,7 @@ from torchvision.ops import roi_align
 from ezclip.model.attention import Mix, attend
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
+from ezclip.video.transforms import to_device
 
 SEEN = 7 / 8  # share of a window's side that a model sees
 GREY, COLOUR = 4, 2  # the largest u + v of the cosines that thumbnails keep
@@ -257,8 +258,9 @@ def thumbnails(pixels: Tensor) -> Tensor:
     planes = [(red + green + blue, GREY), (red - green, COLOUR), (2 * blue - red - green, COLOUR)]
     at = torch.arange(SIDE, device=pixels.device)
     cosines = torch.cos(torch.pi * (at + 0.5) * at[:, None] / SIDE)  # one frequency a row
-    order = at + at[:, None]
-    found = torch.cat([(cosines @ plane @ cosines.T)[:, order <= most] for plane, most in planes], dim=1)
+    spectra = [(cosines @ plane @ cosines.T, most) for plane, most in planes]
+    # by slices, since a mask waits for a GPU
+    found = torch.cat([spectrum[:, u, : most + 1 - u] for spectrum, most in spectra for u in range(most + 1)], dim=1)
     return (found - found.mean(dim=0)) / (found.std(dim=0) + 1e-6)
 
 
@@ -275,9 +277,8 @@ def auxiliary(pixels: Tensor, seen: Seen, pairs: Pairs | None) -> dict[str, Tens
     found = {"thumbnails": F.mse_loss(of_own, target.expand_as(of_own))}
     if pairs is None:
         return found | {"carried": 0 * other.sum(), "moved": 0 * seen.moved.float().sum()}
-    known = pairs.known.to(pixels.device)
-    errors = (
-        known * (seen.moved.float() - pairs.moved.to(pixels.device) / torch.tensor(SPREAD, device=pixels.device)) ** 2
-    )
+    known = to_device(pairs.known, pixels.device)
+    moved = to_device(pairs.moved / torch.tensor(SPREAD), pixels.device)
+    errors = known * (seen.moved.float() - moved) ** 2
     carried = F.mse_loss(other, target.roll(len(target) // 2, 0).expand_as(other))
     return found | {"carried": carried, "moved": errors.sum() / known.sum()}

@@ -82,6 +82,18 @@ def test_ratios_are_those_of_the_printed_seconds() -> None:
     assert 0 < ratios["forward/matrix products alone, operations a second"] < 2
 
 
+@pytest.mark.soak
+def test_ratios_of_a_small_tower_stay_within_their_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loose bars, far above the figures of ``ezclip bench``; 8 frames of 64 x 64 pixels in 6 blocks of width 384."""
+    vision = {"image_size": 64, "layers": 6, "width": 384, "head_width": 64, "patch_size": 8}
+    config = TINY | {"embed_dim": 384, "vision_cfg": vision}
+    monkeypatch.setattr("ezclip.evaluation.efficiency.open_clip.get_model_config", lambda name: config)
+    ratios = forward_ratios("small", T=8, repeats=9, device="cpu")["ratios"]
+    print("\n".join(f"{name}: {value}" for name, value in ratios.items()))
+    assert max(ratios["ezclip/open_clip, bfloat16"], ratios["ezclip/open_clip, float32"]) <= 1.5
+    assert ratios["forward with rollout/forward"] <= 2
+
+
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_timers_wait_for_the_accelerator_at_hand(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ezclip.explanation.faithfulness import Curves, Faithfulness, measure, measure_each
+from ezclip.explanation.trace import hooked
 from ezclip.model.backbone import Backbone
 from ezclip.progress import Watch, finish
 from tests.conftest import make_model
@@ -63,6 +64,17 @@ def test_maps_measured_together_are_those_measured_alone(backbone: Backbone, pix
         alone = finish(measure(model, clip, heat, texts, 3, 1, orders=4))
         for name in ("deletion", "insertion", "random"):
             np.testing.assert_allclose(getattr(found.logit, name), getattr(alone.logit, name), atol=1e-4)
+
+
+@pytest.mark.parametrize(("batch", "passes"), [(8, 11 * [8] + [4]), (32, [32, 32, 28])])
+def test_a_clip_passes_92_times_in_full_batches(
+    backbone: Backbone, pixels: torch.Tensor, batch: int, passes: list[int]
+) -> None:
+    """The whole clip and the blank one once, and five levels of 16 random orders and of the map's order both ways."""
+    model, seen = make_model(backbone, "ezclip"), []
+    with hooked([(model.vision.blocks[0], lambda module, inputs, output: seen.append(len(inputs[0]) // 8))]):
+        finish(measure(model, pixels[:1], np.ones((8, 4, 4)), torch.randn(3, 32), 3, 1, batch=batch))
+    assert seen == passes and sum(seen) == 92
 
 
 def test_gains_and_their_interval_by_hand() -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,6 +17,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+from torchvision import tv_tensors
+from torchvision.transforms import v2
 
 from ezclip.config import TrainConfig
 from ezclip.data.augmentation import Augmentation
@@ -26,11 +29,10 @@ from ezclip.model.builders import build_ezclip, frozen_in_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.training import batches
 from ezclip.training.device import Readings, start_accelerator
-from ezclip.training.loop import enable_activation_checkpointing, parameter_groups
+from ezclip.training.loop import Work, enable_activation_checkpointing, parameter_groups
 from ezclip.training.losses import in_batch_kl
-from ezclip.training.optim import adamw
+from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.step import Step
-from ezclip.video.transforms import to_device
 from tests.conftest import TINY, make_model
 
 ROOT = Path(__file__).parents[3]
@@ -237,21 +239,25 @@ def release_batch() -> batches.Batch:
 def whole_step(model: EZCLIP, accelerator: Accelerator, config: TrainConfig, readings: Readings) -> Callable[[], None]:
     """One step of the loop from a batch to its metrics, which are not read."""
     optimiser = adamw(parameter_groups(model, config), weight_decay=0.2, betas=(0.9, 0.98), eps=1e-8)
+    schedule = warmup_cosine(optimiser, warmup=2, steps=100)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
-    backward, batch, device = Step(model, wrapped, accelerator, config), release_batch(), accelerator.device
-
-    def step() -> None:
-        views = batches.views_of(batch, model.image_size, device)
-        losses = backward(7, views, to_device(TOKENS, device), to_device(batch.targets, device))
-        accelerator.clip_grad_norm_(model.trainable().values(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad()
-        readings.add(1, losses)
-
-    return step
+    sentences = [[f"{word} one", f"{word} two"] for word in ("red", "blue", "green")]
+    backward = Step(model, wrapped, accelerator, config)
+    work = Work(config, model, accelerator, sentences, 0, backward, optimiser, schedule, readings)
+    return partial(work.do, 7, release_batch())
 
 
-READS = {"aten::nonzero", "aten::is_nonzero", "aten::masked_select", "aten::equal"}  # besides item; all wait for a GPU
+# what waits for a GPU
+READS = {"aten::item", "aten::nonzero", "aten::is_nonzero", "aten::masked_select", "aten::equal"}
+
+
+def reads(work: Callable[[], Any]) -> Counter[str]:
+    """How often values are read, by the profiler's table."""
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        work()
+    counts = Counter({event.key: event.count for event in seen.key_averages()})
+    assert sum(counts.values()) > 20, "the profiler has seen something"
+    return Counter({name: count for name, count in counts.items() if name in READS})
 
 
 @pytest.mark.parametrize("micro_batch", [4, 2])
@@ -262,16 +268,24 @@ def test_no_value_is_read_in_a_step(backbone: Backbone, micro_batch: int, readin
     config = replace(CONFIG, reading=reading, micro_batch=micro_batch, clip_gradient=1.0)
     step = whole_step(model, Accelerator(cpu=True), config, readings)
     step()
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
-        step()
-    counts = {event.key: event.count for event in seen.key_averages()}
-    # AdamW's kernel for CPUs reads the step of each tensor; the one for GPUs does not
-    assert counts["aten::linear"] > 0 and counts["aten::item"] == len(model.trainable())
-    assert not counts.keys() & READS
+    # The length of the longest text, in main memory. AdamW's kernel for CPUs reads the step of each tensor; the one for
+    # GPUs does not.
+    assert reads(step) == {"aten::item": 1 + len(model.trainable())}
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         values = [values for _, values in readings.read()]
     assert len(values) == 2 and all(isinstance(v, float) for v in values[0].values())
     assert sum(event.count for event in seen.key_averages() if event.key == "aten::stack") == 1, "one reading for all"
+
+
+def test_mixing_reads_nothing_but_what_it_draws(backbone: Backbone) -> None:
+    """torchvision draws CutMix in main memory, and checks targets where they lie there."""
+    model = make_model(copy.deepcopy(backbone), "ezclip").train()
+    config = replace(CONFIG, mixup=True, micro_batch=4)
+    step = whole_step(model, Accelerator(cpu=True), config, Readings(torch.device("cuda"), every=10))
+    step()
+    clips = tv_tensors.Video(VIEWS.float())
+    own = reads(lambda: v2.CutMix(num_classes=3)(clips, TARGETS))  # what step 7 draws
+    assert reads(step) == own + Counter({"aten::item": 1 + len(model.trainable())})
 
 
 def test_metrics_are_read_each_step_on_a_cpu_and_together_on_a_gpu() -> None:
@@ -285,12 +299,13 @@ def test_metrics_are_read_each_step_on_a_cpu_and_together_on_a_gpu() -> None:
 
 
 @pytest.mark.cuda
-def test_no_step_waits_for_the_gpu(backbone: Backbone) -> None:
+@pytest.mark.parametrize("mixup", [False, True])
+def test_no_step_waits_for_the_gpu(backbone: Backbone, mixup: bool) -> None:
     model = make_model(copy.deepcopy(backbone), "ezclip").train()
     accelerator = start_accelerator("bf16")
     frozen_in_bf16(model)
     readings = Readings(accelerator.device, every=10)
-    step = whole_step(model, accelerator, replace(CONFIG, precision="bf16", micro_batch=2), readings)
+    step = whole_step(model, accelerator, replace(CONFIG, precision="bf16", micro_batch=2, mixup=mixup), readings)
     step()
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -1,5 +1,11 @@
 """Pairs of views: geometry by hand, what the carried token does, resumed runs equal uninterrupted ones."""
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +18,18 @@ from ezclip.errors import ConfigError
 from ezclip.model.backbone import build_backbone
 from ezclip.model.block import Block
 from ezclip.model.builders import build_ezclip
+from ezclip.model.ezclip import EZCLIP
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import finish
 from ezclip.training.grow import grow
 from ezclip.training.pretrain import STATE, architecture, pretrain
 from ezclip.training.views import (
+    SPREAD,
     Carry,
+    Pairs,
+    Seen,
     WithHeads,
+    auxiliary,
     crops,
     cut,
     displacement,
@@ -28,7 +39,9 @@ from ezclip.training.views import (
     thumbnails,
     varied,
 )
+from tests.ezclip.training.test_step import reads
 
+ROOT = Path(__file__).parents[3]
 TINY = {"image_size": 16, "patch_size": 8, "width": 64, "layers": 2, "text_width": 64, "text_layers": 1, "embed_dim": 8}
 
 
@@ -127,6 +140,32 @@ def test_thumbnails_hold_the_lowest_frequencies_each_with_variance_one() -> None
     assert own[:, 3] == pytest.approx((heights / heights.std()).numpy(), abs=1e-4)  # u = 1, v = 0
 
 
+def losses_of_pairs(device: torch.device) -> Callable[[], dict[str, torch.Tensor]]:
+    """The losses of what heads say of two pairs, on a device."""
+    seen = Seen(*(torch.zeros(size, device=device, requires_grad=True) for size in ((3, 4, 27), (2, 4, 54), (4, 6))))
+    pairs = Pairs(torch.zeros(4, 3, 16, 16), torch.tensor(SPREAD).repeat(4, 1), torch.ones(4, 6))
+    pixels = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(device)
+    return partial(auxiliary, pixels, seen, pairs)
+
+
+def test_the_losses_of_pairs_read_no_value() -> None:
+    work = losses_of_pairs(torch.device("cpu"))
+    assert not reads(work)
+    assert float(work()["moved"].detach()) == pytest.approx(1), "displacements are divided by their deviations"
+
+
+@pytest.mark.cuda
+def test_the_losses_of_pairs_do_not_wait_for_the_gpu() -> None:
+    work = losses_of_pairs(torch.device("cuda"))
+    work()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        found = work()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert float(found["moved"].detach()) == pytest.approx(1)
+
+
 def test_added_blocks_look_at_one_half_each() -> None:
     """A head that looks to one side gives most of its attention to the left half, whatever the picture shows."""
     sizes = TINY | {"layers": 8, "width": 128}
@@ -172,6 +211,62 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "cut").iterdir() if p.name != ".lock") == [
         "backbone.safetensors", "metrics.jsonl", "pretrain.json",
     ]  # fmt: skip
+
+
+def pretrain_and_keep(out: Path) -> None:
+    """Runs without pairs and with them, whose weights each process writes to ``out``.
+
+    Crops and pairs are drawn by each process; here crops are the whole windows, so that any number sees the same.
+    """
+
+    def keep(model: EZCLIP, **_: int) -> dict[str, float]:
+        torch.save(model.state_dict(), out / f"{name}-{rank}.pt")
+        return {}
+
+    rank = os.environ.get("RANK", "0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("ezclip.training.pretrain.crops", lambda windows, rng: windows)
+        patch.setattr("ezclip.training.pretrain.zero_shot", keep)
+        for name, pairs in (("plain", 0.0), ("pairs", 0.8)):
+            options = {"stills": 24, "steps": 4, "batch_size": 8, "precision": "fp32", "pairs": pairs}
+            finish(pretrain(PretrainConfig(out=str(out / name), sizes=TINY, **options)))  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_two_processes_pretrain_like_one(tmp_path: Path) -> None:
+    """Half of each batch in each of two gives the losses and weights of one; with pairs both have the same weights."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import gc, sys, torch\n"
+        "from pathlib import Path\n"
+        "from tests.ezclip.training.test_views import pretrain_and_keep\n"
+        "pretrain_and_keep(Path(sys.argv[1]))\n"
+        "assert torch.distributed.get_world_size() == 2\n"
+        "gc.collect()\n"
+        "torch.distributed.destroy_process_group()\n"
+    )
+    two.mkdir()
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    done = subprocess.run(
+        [*launch, str(script), str(two)], capture_output=True, text=True, cwd=ROOT, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    one.mkdir()
+    pretrain_and_keep(one)
+    weights = {path.stem: torch.load(path, weights_only=True) for path in two.glob("*.pt")}
+    assert set(weights) == {"plain-0", "plain-1", "pairs-0", "pairs-1"}
+    for name in ("plain", "pairs"):
+        assert all(torch.equal(value, weights[f"{name}-1"][key]) for key, value in weights[f"{name}-0"].items())
+    for key, value in torch.load(one / "plain-0.pt", weights_only=True).items():
+        torch.testing.assert_close(
+            weights["plain-0"][key], value, atol=1e-4, rtol=1e-3, msg=lambda m, k=key: f"{k}: {m}"
+        )
+    lines = [[json.loads(line) for line in (out / "plain" / "metrics.jsonl").open()] for out in (one, two)]
+    assert len(lines[0]) == len(lines[1]) == 4
+    for alone, together in zip(*lines, strict=True):
+        assert together == pytest.approx(alone, rel=1e-4)
 
 
 def test_a_gradient_that_is_not_finite_stops_before_the_state_is_saved(

@@ -1,0 +1,75 @@
+"""What the switches of speed set: compilation, CUDA graphs, TF32."""
+
+import copy
+from collections.abc import Iterator
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounterWithBackend
+
+from ezclip.model.backbone import Backbone
+from ezclip.training.device import compile_vision, start_accelerator
+from tests.conftest import make_model
+from tests.ezclip.training.test_step import CONFIG, assert_close, gradients
+
+MODES: list[Any] = [(False, []), (True, [None]), ("graphs", ["reduce-overhead"])]
+
+
+@pytest.mark.parametrize(("how", "modes"), MODES)
+def test_the_switch_gives_the_mode_of_compilation(
+    backbone: Backbone, monkeypatch: pytest.MonkeyPatch, how: Any, modes: list[str | None]
+) -> None:
+    asked: list[tuple[Any, Any]] = []
+
+    def compile(call: Any, mode: str | None = None) -> Any:
+        asked.append((call.__self__, mode))
+        return call
+
+    monkeypatch.setattr(torch, "compile", compile)
+    model = make_model(copy.deepcopy(backbone), "ezclip")
+    compile_vision(model, how)
+    assert asked == [(model.vision, mode) for mode in modes]
+
+
+@pytest.mark.slow
+def test_a_compiled_tower_has_the_gradients_of_a_plain_one(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traced as for a GPU, and run without its kernels."""
+    model = make_model(copy.deepcopy(backbone), "ezclip")
+    expected = gradients(model, CONFIG)[1]
+    backend = CompileCounterWithBackend("aot_eager")
+    compiled = partial(torch.compile, backend=backend)
+    monkeypatch.setattr(torch, "compile", lambda call, mode: compiled(call))
+    compile_vision(model, True)
+    assert_close(gradients(model, CONFIG)[1], expected)
+    assert backend.frame_count > 0
+    torch.compiler.reset()
+
+
+@pytest.fixture
+def full_precision() -> Iterator[None]:
+    torch.set_float32_matmul_precision("highest")
+    yield
+    torch.set_float32_matmul_precision("highest")
+
+
+@pytest.mark.usefixtures("full_precision")
+@pytest.mark.parametrize(("kind", "precision"), [("cuda", "high"), ("cpu", "highest"), ("mps", "highest")])
+def test_products_in_float32_are_tf32_on_a_gpu_alone(
+    monkeypatch: pytest.MonkeyPatch, kind: str, precision: str
+) -> None:
+    device = torch.device(kind)
+    monkeypatch.setattr("ezclip.training.device.Accelerator", lambda **_: SimpleNamespace(device=device))
+    assert start_accelerator("fp32").device == device
+    assert torch.get_float32_matmul_precision() == precision
+
+
+@pytest.mark.cuda
+@pytest.mark.usefixtures("full_precision")
+def test_products_in_float32_are_tf32_here() -> None:
+    """TF32 keeps ten bits of each factor, so 1 + 2^-13 is read as 1."""
+    device = start_accelerator("fp32").device
+    factor = torch.full((256, 256), 1 + 2**-13, device=device)
+    assert torch.equal(factor @ torch.eye(256, device=device), torch.ones_like(factor))
