@@ -93,6 +93,13 @@ def bench_table(bench: Path) -> list[list[str]]:
     return [["model", *COST_HEAD, "time / plain open_clip's"], *rows] if rows else []
 
 
+def bench_ratios(bench: Path) -> str:
+    """A sentence with the ratios that ``ezclip bench --out BENCH`` measured in one run; empty where it was not run."""
+    ratios = _read(bench, "bench").get("ratios", {})
+    told = "; ".join(f"{name} {value:.2f}" for name, value in ratios.items())
+    return f"Ratios of one run, alternating: {told}." if told else ""
+
+
 def _cells(number: int, found: Document) -> list[str]:
     """The cells below ``TABLETOP_HEAD[number]``."""
     if not found:

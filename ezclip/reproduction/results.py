@@ -6,7 +6,15 @@ from pathlib import Path
 from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
 from ezclip.files import write_atomically
 from ezclip.reproduction.maps import maps_section
-from ezclip.reproduction.methods import BUDGET, COST_HEAD, FAIRNESS, TABLETOP_HEAD, bench_table, tabletop_rows
+from ezclip.reproduction.methods import (
+    BUDGET,
+    COST_HEAD,
+    FAIRNESS,
+    TABLETOP_HEAD,
+    bench_ratios,
+    bench_table,
+    tabletop_rows,
+)
 from ezclip.text.templates import KINDS
 from ezclip.types import WITHIN_PAIRS, Document
 
@@ -208,7 +216,7 @@ def _cost(bench: Path) -> str:
     return (
         "## Cost at ViT-B/16 (Table 7)\n\n`python -m ezclip bench --out results/bench/vit_b16` on two CPU cores in "
         f"bfloat16, batches of 4, beside plain open_clip on the same frames. {gpu}\n\n"
-        f"{_markdown(rows) if rows else NOT_RUN}"
+        f"{_markdown(rows) if rows else NOT_RUN}\n\n{bench_ratios(bench / 'vit_b16')}"
     )
 
 
