@@ -87,19 +87,6 @@ def told(values: dict[str, float | None]) -> Document:
     }
 
 
-def curvature(frames: Tensor) -> Tensor:
-    """Angles between successive steps, degrees (B,), mean over the T-2 of a clip, from embeddings (B, T, E).
-
-    With d_t = e_{t+1} - e_t: mean of arccos(d_t . d_{t+1} / (|d_t| |d_{t+1}|)). A step of length 0 has no angle; NaN
-    where a clip has none.
-    """
-    steps = frames.double().diff(dim=1)
-    lengths = steps.norm(dim=-1)
-    products = lengths[:, :-1] * lengths[:, 1:]
-    cosines = (steps[:, :-1] * steps[:, 1:]).sum(dim=-1) / products  # 0/0 is NaN
-    return cosines.clamp(-1, 1).arccos().rad2deg().nanmean(dim=1)
-
-
 def relative_gain(accuracy: float, other: float, chance: float) -> float | None:
     """The ratio accuracy / other, minus 1 (Multi-Frame Gain, Frame Order Sensitivity); None if either is at chance."""
     return None if min(accuracy, other) <= chance else accuracy / other - 1

@@ -15,10 +15,11 @@ from torch import Tensor
 from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import UserError
 from ezclip.evaluation.embed import ONE_VIEW, Embedded, ViewCount, embed
-from ezclip.evaluation.evidence import curvature, order_values, single_frame_values, single_frames, told
+from ezclip.evaluation.evidence import order_values, single_frame_values, single_frames, told
 from ezclip.evaluation.metrics import accuracies
 from ezclip.files import spreadsheet_text
 from ezclip.model.interface import class_scores
+from ezclip.model.spread import curvature
 from ezclip.predictor import Predictor
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document

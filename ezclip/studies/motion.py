@@ -188,8 +188,9 @@ def evidence(
     """
     import torch
 
-    from ezclip.evaluation.evidence import curvature, opposite_text, single_frame_values, single_frames, told
+    from ezclip.evaluation.evidence import opposite_text, single_frame_values, single_frames, told
     from ezclip.model.interface import class_scores
+    from ezclip.model.spread import curvature
 
     videos = {o.variation: o.video for o in observed}
     plain, model = videos["as it is"], predictor.model

@@ -7,7 +7,6 @@ import torch
 
 from ezclip.evaluation.evidence import (
     MEANING,
-    curvature,
     opposite_text,
     order_values,
     relative_gain,
@@ -16,13 +15,14 @@ from ezclip.evaluation.evidence import (
     told,
 )
 from ezclip.evaluation.metrics import accuracies
+from ezclip.model.spread import curvature
 
 
 @pytest.mark.parametrize(
     ("points", "degrees"), [([[0, 0], [1, 0], [1, 1]], 90), ([[0], [1], [2]], 0), ([[0], [1], [0]], 180)]
 )
 def test_curvature_by_hand(points: list[list[int]], degrees: float) -> None:
-    assert float(curvature(torch.tensor([points]).float())) == pytest.approx(degrees)
+    assert float(curvature(torch.tensor([points]).double())) == pytest.approx(degrees)
 
 
 def test_curvature_of_independent_points_and_of_a_clip_and_its_reverse() -> None:
