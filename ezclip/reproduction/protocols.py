@@ -272,7 +272,9 @@ def _test(
 def _halves(reports: dict[str, list[Document]]) -> Document:
     """Accuracies of both halves of a set, their harmonic mean, and the accuracy of each class."""
     base, novel = (float(np.mean([r["top1"] for r in reports[half]])) for half in ("base", "novel"))
-    per_class = reports["base"][0]["per_class"] | reports["novel"][0]["per_class"]
+    per_class = {
+        name: row | {"half": half} for half in ("base", "novel") for name, row in reports[half][0]["per_class"].items()
+    }
     intervals = {half: _interval(found, reports[half][0]["n"]) for half, found in (("base", base), ("novel", novel))}
     means = {"base": base, "novel": novel, "harmonic_mean": harmonic_mean(base, novel)}
     return means | {"intervals": intervals, "per_class": per_class}

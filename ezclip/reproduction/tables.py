@@ -304,7 +304,11 @@ def _top_classes(place: Place, defaults: Run, shown: Shown) -> tuple[str, list[l
     run = dataclasses.replace(defaults, protocol="base_to_novel", trained_on="ssv2")
     base, ours = (
         {
-            seed: {name: row["top1"] for name, row in found[shown.epoch]["ssv2"]["per_class"].items()}
+            seed: {
+                name: row["top1"]
+                for name, row in found[shown.epoch]["ssv2"]["per_class"].items()
+                if row["half"] == "base"
+            }
             for seed, found in _by_seed(dataclasses.replace(run, method=variant), place).items()
             if shown.epoch in found
         }

@@ -348,7 +348,9 @@ def test_classes_that_gain_most_are_means_over_seeds(tmp_path: Path) -> None:
     assert first[1:] == ["", ""]
     found = {("base", 0): (0.2, 0.5), ("ezclip", 0): (0.6, 0.5), ("base", 1): (0.1, 0.4), ("ezclip", 1): (0.7, 0.3)}
     for (method, seed), (moving, holding) in (found | {("ezclip", 2): (1.0, 1.0)}).items():
-        own = {"Holding something": {"top1": holding}, "Moving something up": {"top1": moving}}
+        accuracies = {"Holding something": holding, "Moving something up": moving}
+        own = {name: {"top1": top1, "half": "base"} for name, top1 in accuracies.items()}
+        own["Moving something down"] = {"top1": float(method == "ezclip"), "half": "novel"}  # gains most, is left out
         store(place, replace(run, method=method, seed=seed), {"ssv2": {"per_class": own}})  # type: ignore[arg-type]
     _, first, second, *_ = as_rows(9, place, PLAIN)[1]
     assert first[1:] == ["Moving something up", "+50.0 ± 14.1 (2)"]
