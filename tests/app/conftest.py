@@ -32,14 +32,6 @@ def services() -> Iterator[Services]:
     services.close()
 
 
-@pytest.fixture(scope="session", autouse=True)
-def two_random_orders() -> Iterator[None]:
-    """Faithfulness is measured after every analysis, mostly for nothing here; ten random orders take minutes in all."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(measure_each.__kwdefaults__, "orders", 2)
-        yield
-
-
 @pytest.fixture(scope="session")
 def demo(services: Services) -> gr.Blocks:
     return build_app(services)
@@ -82,7 +74,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, url: str) -> Iterator[Opener]:
+def open_page(browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
+    # The page measures faithfulness after every analysis, here mostly for nothing: with 16 orders for minutes in all.
+    monkeypatch.setitem(measure_each.__kwdefaults__, "orders", 2)
     problems: list[str] = []
     contexts = []
 

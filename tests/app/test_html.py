@@ -91,7 +91,7 @@ def test_words_stand_by_their_relevance() -> None:
     page = html.words("a <b>", {"base": [("a", 0.0), ("<b>", 0.0)], "ezclip": [("a", 0.25), ("<b>", 0.75)], "x": []})
     assert "<b>&" not in page and "&lt;b&gt;<small>75%" in page and "a<small>25%" in page
     assert 'height:26px"></i>&lt;b&gt;' in page and 'height:9px"></i>a' in page  # 26 * 1/3
-    assert page.count("no word speaks") == 1 and html.words("a", {"base": []}).strip() == ""
+    assert page.count("no word contributes") == 1 and html.words("a", {"base": []}).strip() == ""
 
 
 def test_the_temporal_prompts_of_a_layer(analysis: Analysis) -> None:
@@ -111,7 +111,9 @@ def test_a_result_says_of_what_it_was_made(services: Services, movie: Path) -> N
         '<ul class="ez-verdict"'
     )
     assert found.report().lead.startswith("These are guesses") and found.as_json()["caveat"].startswith("These are")
-    assert "%" not in re.sub(r'"[^"]*"', "", page.partition("Evidence under")[0]), "no percentages but in coordinates"
+    assert "%" not in re.sub(r'"[^"]*"', "", page.partition("Standard measures")[0]), (
+        "no percentages but in coordinates"
+    )
     assert page.count("<td>guess</td>") == 2 * (5 + 7), "score of the answer and of its opposite, for every probe"
     assert "guess" in page and "%" not in "".join(page.split("<title>")[1].split("</title>")[0])
     drawn = finish(ProbeMotion(str(SAMPLES[0])).run(services))

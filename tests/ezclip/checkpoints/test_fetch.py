@@ -238,7 +238,7 @@ def test_a_release_of_github_and_the_clip_that_it_is_built_on(
         (HUB, 404, "EntryNotFound", "The repository no longer has this file."),
         (HUB, 404, "RevisionNotFound", "This version was withdrawn; update ezclip."),
         (HUB, 401, "", "The Hub has no such repository, or it is private."),
-        (HUB, 403, "GatedRepo", "accept its terms, then `hf auth login`"),
+        (HUB, 403, "GatedRepo", "request access on its page, then run `hf auth login`"),
         (HUB, 429, "", "The Hub is busy or refuses (429); try again in some minutes."),
         (HUB, 200, "proxy", "What answered is not the Hub; check HF_ENDPOINT and the proxy."),
         (GITHUB, 404, "", "GitHub no longer has this file."),

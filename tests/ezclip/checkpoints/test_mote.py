@@ -163,7 +163,7 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_backbone(started_from(SIZES), tmp_path / "clip" / "backbone.safetensors")
     model, clip = str(tmp_path / "model"), str(write_video(tmp_path / "clip.mp4"))
     assert main(["convert", str(tmp_path / "o.pt"), model, "--clip", str(tmp_path / "clip")]) == 0
-    assert "does not tell T; 8 is assumed" in capsys.readouterr().err
+    assert "does not record T; 8 is assumed" in capsys.readouterr().err
     assert main(["predict", clip, "--labels", "a, b, c, d, e", "--model", model]) == 0
     assert main(["predict", clip, "--labels", "a, b", "--model", model]) == 2
     assert "give at least 5, got 2" in capsys.readouterr().err

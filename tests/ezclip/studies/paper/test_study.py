@@ -74,7 +74,7 @@ def test_all_rows_are_those_of_the_analysis(analysis: Analysis) -> None:
     assert pictures(drawn) == 3 * 8 and drawn.study.look == Look()
     with pytest.raises(UserError, match="There is no row 'tabletop/motion'"):
         figure_of(analysis, rows=("tabletop/motion",))
-    with pytest.raises(UserError, match="no difference"):
+    with pytest.raises(UserError, match="cannot be subtracted"):
         figure_of(replace(analysis, study=analysis.study.but(difference=False)), rows=("difference",))
 
 
