@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -75,6 +76,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
     if report.skipped and item.config.getoption("--no-skips"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"
+
+
+def run_in_two_processes(script: Path, argument: Path) -> None:
+    """Run a script with one argument under torch.distributed.run."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [*launch, str(script), str(argument)], capture_output=True, text=True, cwd=root, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
 
 
 def external(name: str) -> Path:

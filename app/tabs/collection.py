@@ -72,7 +72,7 @@ def collection_tab(services: Services, controls: Controls) -> None:
         state, ticked = gr.State(None, time_to_live=3600), gr.Textbox(visible=False)
         with gr.Row():
             usual: Keywords = {"show_label": False, "container": False, "scale": 3, "min_width": 200}
-            name = gr.Textbox(label="Class name", placeholder="Class name for the ticked", elem_id="tag-name", **usual)
+            name = gr.Textbox(label="Class name", placeholder="Name for the selected", elem_id="tag-name", **usual)
             tag = gr.Button("Tag selected", elem_id="tag", min_width=120)
             files = {"Results (CSV)": actions.results_csv, "Tags (manifest)": actions.tagged_manifest}
             for title, write in files.items():

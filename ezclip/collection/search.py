@@ -19,9 +19,7 @@ from ezclip.collection.layout import PLAN, finished, number_of, read_about, read
 from ezclip.errors import ConfigError
 from ezclip.types import Document
 
-BLOCK = (
-    512_000  # numbers converted to float32 at once: in smaller blocks calls take longer, larger ones leave the cache
-)
+BLOCK = 512_000  # numbers converted to float32 at once; smaller blocks are many calls, larger ones leave the cache
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,6 @@
 """The gradients of a step: one process or two, the batch at once or in parts, always the same."""
 
 import copy
-import os
-import subprocess
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Callable
@@ -33,7 +30,7 @@ from ezclip.training.loop import Work, enable_activation_checkpointing, paramete
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.step import Step
-from tests.conftest import TINY, make_model
+from tests.conftest import TINY, make_model, run_in_two_processes
 
 ROOT = Path(__file__).parents[3]
 CONFIG = TrainConfig(method="ezclip", backbone="", out="", data="", precision="fp32")
@@ -200,12 +197,7 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
             """
         )
     )
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    done = subprocess.run(
-        [*launch, str(script), str(out)], capture_output=True, text=True, cwd=ROOT, timeout=240,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_in_two_processes(script, out)
     processes, found = torch.load(out, weights_only=True)
     assert processes == 2
     for one, two in zip(own_gradients(Accelerator(cpu=True)), found, strict=True):

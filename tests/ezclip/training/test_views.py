@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -39,6 +37,7 @@ from ezclip.training.views import (
     thumbnails,
     varied,
 )
+from tests.conftest import run_in_two_processes
 from tests.ezclip.training.test_step import reads
 
 ROOT = Path(__file__).parents[3]
@@ -247,12 +246,7 @@ def test_two_processes_pretrain_like_one(tmp_path: Path) -> None:
         "torch.distributed.destroy_process_group()\n"
     )
     two.mkdir()
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    done = subprocess.run(
-        [*launch, str(script), str(two)], capture_output=True, text=True, cwd=ROOT, timeout=240,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_in_two_processes(script, two)
     one.mkdir()
     pretrain_and_keep(one)
     weights = {path.stem: torch.load(path, weights_only=True) for path in two.glob("*.pt")}
