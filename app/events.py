@@ -24,6 +24,7 @@ TOAST = "Invalid input"
 UNMEASURED = """html => html?.replace('ez-busy', '').replace(/Now measuring faithfulness[^<]*/,
     'Faithfulness was not measured.')"""
 KEPT_SIDE = 480  # pixels of the short side of frames that a page's session keeps
+RUNNING = (".ez-progress", ".ez-busy", ".translucent", ".generating")  # in an output of a job that runs
 LAST_WORDS = 0.4  # seconds in which a cancelled job may still report progress
 PRIVATE: Keywords = {"api_visibility": "private"}
 INSTANT: Keywords = PRIVATE | {"queue": False}
@@ -133,6 +134,18 @@ def stop(button: gr.Button, jobs: list[Any], where: gr.HTML, message: str = "Can
     cancelled = button.click(None, None, None, cancels=jobs, **INSTANT)
     waited = cancelled.then(lambda: time.sleep(LAST_WORDS), None, None, **INSTANT)
     return waited.then(None, where, where, js=f"html => html?.includes('ez-progress') ? {said} : html", **INSTANT)
+
+
+def shown_cancels(demo: gr.Blocks) -> str:
+    """The CSS that shows the Cancel button of a tab only while a job that it stops has progress in its first output."""
+    rules = []
+    for function in demo.fns.values():
+        button = getattr(demo.blocks.get(function.targets[0][0]), "elem_id", None)
+        if button and button.endswith("-cancel"):
+            for place in sorted({demo.fns[job].outputs[0].elem_id for job in function.cancels}):
+                # Gradio breaks a comma within :has().
+                rules += [f".gradio-container:has(#{place} {sign}) #{button}" for sign in RUNNING]
+    return f"{', '.join(rules)} {{ display: inline-flex; }}"
 
 
 def download_button(label: str, elem_id: str, make: Callable[..., str], inputs: list[Any]) -> None:

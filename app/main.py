@@ -22,7 +22,19 @@ from app import html, texts
 from app.actions.labels import names_of, set_or_names
 from app.address import OLD_TABS, ON_LOAD, OPEN_TAB, REMEMBER
 from app.endpoints import add_endpoints
-from app.events import BACKGROUND, INSTANT, JOBS, LAST_WORDS, MODEL, PRIVATE, TOAST, UNMEASURED, guard_all, light
+from app.events import (
+    BACKGROUND,
+    INSTANT,
+    JOBS,
+    LAST_WORDS,
+    MODEL,
+    PRIVATE,
+    TOAST,
+    UNMEASURED,
+    guard_all,
+    light,
+    shown_cancels,
+)
 from app.gate.guard import Guard
 from app.inputs import chooser, conversion_now
 from app.services import Services
@@ -330,7 +342,7 @@ def launch(demo: gr.Blocks, **options: Any) -> str:
     usual: Keywords = {
         "prevent_thread_lock": True,
         "theme": THEME,
-        "css": CSS,
+        "css": CSS + shown_cancels(demo),
         "show_error": False,
         "run_history": False,
         "ssr_mode": False,

@@ -53,11 +53,9 @@ CSS = (
   #stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
 .ez-stale { padding: 0 !important; } .ez-stale:has(.ez-outdated) + * { opacity: .4; }
 .gradio-container:has(#status .ez-busy) :is(#ranking, #strip, #faithfulness) { opacity: .4; }
-/* A Cancel button is there only while something runs that it stops. Gradio breaks a comma within :has(). */
+/* A Cancel button is there only while something runs that it stops; those of the tabs: app.events.shown_cancels. */
 button[id$="-cancel"], #cancel { display: none; }
-#run:has(#status .ez-busy) #cancel, #run:has(.translucent) #cancel, #run:has(.generating) #cancel,
-.tabitem:has(.ez-progress) button[id$="-cancel"], .tabitem:has(.ez-busy) button[id$="-cancel"],
-.tabitem:has(.translucent) button[id$="-cancel"], .tabitem:has(.generating) button[id$="-cancel"] {
+#run:has(#status .ez-busy) #cancel, #run:has(.translucent) #cancel, #run:has(.generating) #cancel {
   display: inline-flex; }
 #tabs > .tab-wrapper { display: none; }
 .ez-tabs .wrap { gap: 4px; }

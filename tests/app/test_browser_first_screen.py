@@ -69,8 +69,14 @@ def test_progress_of_the_faithfulness_stands_above_its_table(open_page: Opener, 
     expect(page.locator("#faithfulness [role=status]")).to_contain_text("measuring faithfulness")
     assert page.locator("#faithfulness td", has_text="measuring").count() == 0
     assert page.locator("#faithfulness td", has_text="%").count() == 0
+    cancel = page.locator("#frame-values-cancel")
+    assert not cancel.is_visible(), "it does not stop this measurement"
     expect(page.locator("#faithfulness [role=status]")).to_have_count(0)
     expect(page.locator("#faithfulness td.ez-n").first).to_contain_text("to")
+    page.locator("#frames-removal").click()
+    expect(cancel).to_be_visible()
+    expect(page.locator("#frames-told")).to_contain_text("any-frame bound")
+    expect(cancel).not_to_be_visible()
 
 
 def test_the_gallery_plays_on_hover_and_says_where_it_fails(open_page: Opener) -> None:

@@ -248,6 +248,7 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     point.press("Enter")
     expect(page.locator("#class-clip")).to_contain_text((point.get_attribute("aria-label") or "").split(":")[0])
     expect(page.locator("#class-faithfulness")).to_contain_text("measuring faithfulness")
+    assert not page.locator("#zip-cancel").is_visible(), "it stops another job"
     page.locator("#class-clip-cancel").click()
     expect(page.locator("#class-faithfulness")).to_contain_text("not measured")
     expect(page.locator("#class-clip img.ez-heat")).to_have_count(16)
