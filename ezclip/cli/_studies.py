@@ -8,14 +8,14 @@ import sys
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_origin
 
 import tyro
 
 from ezclip.checkpoints.catalog import check_model_name
 from ezclip.cli._shared import check_out, chosen_labels, print_json, warn
 from ezclip.errors import ConfigError, LabelError, UserError, VideoError
-from ezclip.parameters import Declared, build, declared, values_of
+from ezclip.parameters import Declared, build, declared
 from ezclip.progress import Watch, on_terminal
 from ezclip.studies.declaration import SET_PREFIX, Study
 from ezclip.text.labels import label_sets
@@ -27,15 +27,17 @@ if TYPE_CHECKING:
     from ezclip.studies.host import Host
 
 
-def option(kind: Any, help: str, *marks: Any, name: str | None = None) -> Any:
+def option(kind: Any, help: str, *marks: Any, name: str | None = None, metavar: str | None = None) -> Any:
     """An annotated command-line option."""
-    return Annotated[kind, tyro.conf.arg(name=name, help=help, help_behavior_hint=""), *marks]
+    return Annotated[kind, tyro.conf.arg(name=name, help=help, help_behavior_hint="", metavar=metavar), *marks]
 
 
 def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
     """Name, annotation and default of a parameter's option; MISSING where it must be given."""
-    p, kind, default = one.parameter, one.type, one.default
+    p, kind, default, metavar = one.parameter, one.type, one.default, None
     help = f"{p.help} One of {', '.join(p.allowed)}." if p.allowed and kind is str else p.help
+    if get_origin(kind) is Literal:  # the study refuses other values, in the same words as the endpoint and the page
+        kind, metavar = str, f"{{{','.join(p.allowed)}}}"
     if p.kind == "clip" and study.verb == "predict":
         kind, help = tuple[str, ...], "Video files or folders of frames."
     elif p.kind == "stream":
@@ -45,7 +47,7 @@ def _flag(study: type[Study], one: Declared) -> tuple[str, Any, Any]:
     if p.kind in ("clip", "clips", "stream", "archive", "index") or p.kind == "query" and p.allowed:
         default = dataclasses.MISSING
     marks = [tyro.conf.Positional] if p.kind in ("clip", "clips", "stream", "table", "index", "query") else []
-    return one.name, option(kind, help, *marks, name=p.flag or None), default
+    return one.name, option(kind, help, *marks, name=p.flag or None, metavar=metavar), default
 
 
 @cache
@@ -146,12 +148,14 @@ def _run(study: type[Study], given: dict[str, Any]) -> int:
 
 
 def _run_each(study: Study, clips: tuple[str, ...], host: Host, given: dict[str, Any]) -> int:
-    """One clip after the other; a clip that fails is reported and does not stop the others."""
+    """One clip after the other, each with a report of its own; one that fails is named and does not stop the others."""
     documents: list[Document] = []
-    for clip in clips:
+    for number, clip in enumerate(clips, 1):
         try:
-            result = on_terminal(build(type(study), values_of(study) | {"clip": clip}).run(host)).best(given["top_k"])
+            result = on_terminal(study.but(clip=clip).run(host)).best(given["top_k"])
             document, text = result.as_json(), result.text()
+            if given["out"] is not None:
+                result.write(given["out"] / f"{number}_{Path(clip).stem}")
         except VideoError as error:
             document, text = {"clip": Path(clip).name, "error": str(error)}, f"{Path(clip).name}\n  {error}"
         documents.append(document)
@@ -166,11 +170,14 @@ def _run_each(study: Study, clips: tuple[str, ...], host: Host, given: dict[str,
 
 
 def _run_live(study: Study, host: Host, given: dict[str, Any]) -> int:
-    """A line for each window until the source ends or the user interrupts."""
+    """A line for each window until the source ends or the user interrupts; then the report of the last one."""
+    newest = None
     with suppress(KeyboardInterrupt):
         for step in Watch(study.run(host)):
             if step.partial is not None:
                 newest = step.partial.best(given["top_k"])
                 line = json.dumps(newest.as_json(), ensure_ascii=False) if given["json"] else newest.text()
                 print(line, flush=True)
+    if newest is not None and given["out"] is not None:
+        newest.write(given["out"])
     return 0

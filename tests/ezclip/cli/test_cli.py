@@ -86,10 +86,13 @@ def test_base_does_not_spread_frozen_frames(run: Run, clip: Path) -> None:
 
 def test_several_clips_one_of_them_broken(run: Run, clip: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_text("no video")
-    done = run("predict", clip, tmp_path / "bad.mp4", clip, "--label-set", "ucf101", "--json", status=2)
+    clips = (clip, tmp_path / "bad.mp4", clip)
+    done = run("predict", *clips, "--label-set", "ucf101", "--json", "--out", tmp_path / "out", status=2)
     answer = json.loads(done.stdout)
     assert ["error" in a for a in answer] == [False, True, False]
     assert len(answer[0]["predictions"]) == 5
+    pages = sorted((tmp_path / "out").glob("*/report.html"))
+    assert [page.parent.name for page in pages] == [f"1_{clip.stem}", f"3_{clip.stem}"]
 
 
 @pytest.mark.parametrize(
@@ -254,8 +257,12 @@ def test_what_ships_can_be_asked_for(run: Run, tmp_path: Path) -> None:
     assert "no model 'best'" in run("models", "best", status=2).stderr
 
 
-def test_live(run: Run, clip: Path) -> None:
-    lines = run("live", clip, "--labels", "a, b", "--seconds", "1", "--top-k", "1").stdout.splitlines()
+def test_live(run: Run, clip: Path, tmp_path: Path) -> None:
+    lines = run(
+        "live", clip, "--labels", "a, b", "--seconds", "1", "--top-k", "1", "--out", tmp_path
+    ).stdout.splitlines()
+    rows = json.loads((tmp_path / "rankings.json").read_text())
+    assert [row["label"] for row in rows] == [line.split("guess: ")[1] for line in lines[-2:]], "of the last window"
     assert len(lines) >= 2 and "tabletop/base" in lines[0] and "tabletop/ezclip" in lines[1]
     assert "cannot be read" in run("live", "camera:77", "--labels", "a, b", status=2).stderr
     assert "cannot be read" in run("live", "README.md", "--labels", "a, b", status=2).stderr
