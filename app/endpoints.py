@@ -1,6 +1,6 @@
-"""The named endpoints: one for each study, derived from its declaration, and the list of models.
+"""The named endpoints: one per study, derived from its declaration, and the list of models.
 
-They are public: CHANGELOG lists their changes. An endpoint's former name works for one more version.
+They are public: CHANGELOG lists their changes. A deprecated name of an endpoint works for one more version.
 """
 
 import inspect
@@ -12,15 +12,15 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 
-from app.actions.uploads import unpacked_zip
-from app.controls import input_of
-from app.events import MODEL, client_left
+from app.actions.uploads import unpack_zip
+from app.controls import endpoint_input
+from app.events import MODEL, client_disconnected
 from app.services import Services
 from app.zero_gpu import CLIP, LONG, on_gpu
 from ezclip.checkpoints.cards import shipped_variants
 from ezclip.checkpoints.catalog import DEFAULT
 from ezclip.errors import UserError, as_user_error
-from ezclip.parameters import Declared, build, declared
+from ezclip.parameters import ParameterField, build, parameters_of
 from ezclip.progress import Watch
 from ezclip.studies import STUDIES
 from ezclip.studies.declaration import Alias, Study
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def add_endpoints(services: Services) -> None:
-    """Add the endpoints; their inputs are components that the page does not show."""
+    """Add the endpoints; their inputs are invisible components."""
     answer = gr.JSON(visible=False, label="answer")
     files = gr.File(visible=False, label="files", file_count="multiple")
 
@@ -55,15 +55,15 @@ def add_endpoints(services: Services) -> None:
 def endpoint(
     services: Services, study: type[Study], alias: Alias | None = None
 ) -> tuple[Callable[..., Any], list[Any]]:
-    """The function of a study's endpoint, with its parameters as a signature, and their invisible components."""
+    """The function of a study's endpoint, with the parameters as its signature, and their invisible components."""
     alias = alias or Alias(study.verb, old=False)
     renamed = dict(alias.parameters)
-    parameters = declared(study)
-    names = [renamed.get(one.name, one.name) for one in parameters]
-    usual = {one.name: one.default for one in parameters}
-    if usual.get("model") == DEFAULT:
-        usual["model"] = services.default
-    defaults = list((usual | dict(alias.defaults)).values())
+    parameters = parameters_of(study)
+    names = [renamed.get(field.name, field.name) for field in parameters]
+    defaults_by_name = {field.name: field.default for field in parameters}
+    if defaults_by_name.get("model") == DEFAULT:
+        defaults_by_name["model"] = services.default
+    defaults = list((defaults_by_name | dict(alias.defaults)).values())
 
     def call(*values: Any) -> Any:
         if alias.old:
@@ -71,24 +71,24 @@ def endpoint(
             log.warning(message)
             gr.Warning(message)
         try:
-            given = {
-                one.name: _read(services, one, default if value is None else value)
-                for one, value, default in zip(parameters, values, defaults, strict=True)
+            arguments = {
+                field.name: _parse_value(services, field, default if value is None else value)
+                for field, value, default in zip(parameters, values, defaults, strict=True)
             }
-            made = build(study, given)
-            for name in made.models():
-                services.check(name)  # other models are not read
-            watch = Watch(services.run(made))
+            request = build(study, arguments)
+            for name in request.models():
+                services.check(name)  # read no model that is not offered
+            watch = Watch(services.run(request))
             for _ in watch:
-                if client_left():
+                if client_disconnected():
                     watch.close()
                     raise gr.Error("The client has left.", print_exception=False)
             result = watch.result
             if not study.files:
                 return result.as_json()
-            written = result.write(services.scratch())
-            listed = {"files": {name: Path(path).name for name, path in written.items()}}
-            return result.as_json() | listed, [str(path) for path in written.values()]
+            paths = result.write(services.scratch())
+            files = {"files": {name: Path(path).name for name, path in paths.items()}}
+            return result.as_json() | files, [str(path) for path in paths.values()]
         except gr.Error:
             raise
         except Exception as error:
@@ -98,19 +98,19 @@ def endpoint(
     call.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore
     call.__name__ = alias.name
     call.__doc__ = f"{(study.__doc__ or '').split(chr(10))[0]} The JSON of ``python -m ezclip {study.verb} --json``."
-    inputs = [input_of(one, default, name) for one, default, name in zip(parameters, defaults, names, strict=True)]
+    inputs = [endpoint_input(*spec) for spec in zip(parameters, defaults, names, strict=True)]
     return call, inputs
 
 
-def _read(services: Services, one: Declared, value: Any) -> Any:
-    """A parameter's value from what a client sends."""
-    kind = one.parameter.kind
+def _parse_value(services: Services, field: ParameterField, value: Any) -> Any:
+    """Convert a value sent by a client to the value of a parameter."""
+    kind = field.parameter.kind
     if kind == "archive":
-        return str(unpacked_zip(services, value or ""))
+        return str(unpack_zip(services, value or ""))
     if kind == "table" and value and value not in shipped_variants():
-        if not services.typed and not Path(value).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
+        if not services.local and not Path(value).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
             raise UserError(f"There are no such shipped results; choose one of {', '.join(shipped_variants())}.")
-    if kind == "index" and value and not services.typed:
+    if kind == "index" and value and not services.local:
         raise UserError("Folders are read only where the app serves its own machine; use ezclip search there.")
     if kind in ("clips", "stream"):
         for path in map(Path, value or ()):
@@ -119,6 +119,6 @@ def _read(services: Services, one: Declared, value: Any) -> Any:
         return tuple(value or ())
     if kind == "models" and isinstance(value, str):
         return tuple(name.strip() for name in value.split(",") if name.strip())
-    if one.type is int and isinstance(value, float) and value.is_integer():
+    if field.type is int and isinstance(value, float) and value.is_integer():
         return int(value)
     return value

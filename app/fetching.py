@@ -1,4 +1,4 @@
-"""Downloads of models that go on whatever pages are open: one job for each model."""
+"""Model downloads in the background, independent of open pages: one job per model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ezclip.checkpoints.download import Hosts
-from ezclip.checkpoints.fetch import Fetched, adopt, fetch
+from ezclip.checkpoints.fetch import FetchedModel, adopt, fetch
 from ezclip.checkpoints.gallery import Offer
 from ezclip.errors import as_user_error
 from ezclip.progress import Progress, Steps, Watch, with_time_left
@@ -16,7 +16,7 @@ from ezclip.progress import Progress, Steps, Watch, with_time_left
 
 @dataclass
 class Job:
-    """The state of one job, read by all pages."""
+    """The state of a job, shown on all pages."""
 
     step: Progress = Progress(0.0, "starting")
     running: bool = True
@@ -25,48 +25,48 @@ class Job:
 
 
 class Fetching:
-    """Starts, cancels and remembers the jobs.
+    """Starts, cancels and records the jobs.
 
     Args:
-        hosts: addresses of the hosts, those of ``fetch`` by default.
+        hosts: addresses of the hosts; by default those of ``fetch``.
     """
 
     def __init__(self, hosts: Hosts | None = None):
         self.hosts = hosts
         self.jobs: dict[str, Job] = {}
-        self.fetched: list[str] = []  # names of the models that came, in their order
+        self.fetched: list[str] = []  # names of the downloaded models, in order of completion
         self._lock = threading.Lock()
 
     def get(self, offer: Offer) -> None:
-        """Download a model, unless that is going on."""
+        """Download a model, unless its download is already running."""
         self._start(offer, lambda: fetch(offer, self.hosts))
 
     def adopt(self, offer: Offer, file: Path) -> None:
-        """Take a file that a browser downloaded as a model."""
+        """Install a model from a file downloaded with a browser."""
         self._start(offer, lambda: adopt(offer, file))
 
     def cancel(self, offer: Offer) -> None:
-        """End the job of a model, if there is one; what came is kept."""
+        """Cancel the job of a model, if there is one; the partial download is kept."""
         if job := self.jobs.get(offer.name):
             job.cancelled.set()
 
     def running(self) -> bool:
-        """Whether anything is being fetched."""
+        """Whether any job is running."""
         return any(job.running for job in self.jobs.values())
 
     def close(self) -> None:
-        """End all jobs."""
+        """Cancel all jobs."""
         for job in self.jobs.values():
             job.cancelled.set()
 
-    def _start(self, offer: Offer, begin: Callable[[], Steps[Fetched]]) -> None:
+    def _start(self, offer: Offer, begin: Callable[[], Steps[FetchedModel]]) -> None:
         with self._lock:
             if (old := self.jobs.get(offer.name)) and old.running:
                 return
             job = self.jobs[offer.name] = Job()
         threading.Thread(target=self._run, args=(job, begin), name=f"fetch {offer.name}", daemon=True).start()
 
-    def _run(self, job: Job, begin: Callable[[], Steps[Fetched]]) -> None:
+    def _run(self, job: Job, begin: Callable[[], Steps[FetchedModel]]) -> None:
         watch = Watch(with_time_left(begin()))
         try:
             for step in watch:

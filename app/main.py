@@ -1,4 +1,4 @@
-"""The page: clip and class names above, results in tabs below; and how it is served."""
+"""The page, with clip and class names above and tabs of results below, and the server."""
 
 import os
 import signal
@@ -19,26 +19,26 @@ import tyro
 from starlette.middleware import Middleware
 
 from app import html, texts
-from app.actions.labels import names_of, set_or_names
+from app.actions.labels import names_from_address, names_to_address
 from app.address import OLD_TABS, ON_LOAD, OPEN_TAB, REMEMBER
 from app.endpoints import add_endpoints
 from app.events import (
     BACKGROUND,
+    CANCEL_SECONDS,
     INSTANT,
     JOBS,
-    LAST_WORDS,
     MODEL,
     PRIVATE,
     TOAST,
     UNMEASURED,
+    cancel_button_css,
+    downscale_frames,
     guard_all,
-    light,
-    shown_cancels,
 )
 from app.gate.guard import Guard
-from app.inputs import chooser, conversion_now
+from app.inputs import chooser, conversion_updates
 from app.services import Services
-from app.stage import patch_sources, restored, samples, stage_box
+from app.stage import patch_reader, restore_sample, samples, stage_box
 from app.stale import QUIET, changed
 from app.tabs.across_frames import AcrossFramesTab
 from app.tabs.attention import AttentionTab
@@ -55,7 +55,7 @@ from app.tabs.workbench import Workbench
 from app.theme import CSS, THEME
 from app.zero_gpu import LONG, ON, on_gpu
 from ezclip import __version__
-from ezclip.checkpoints.catalog import DEFAULT, ROOT, check_model_name, own_labels
+from ezclip.checkpoints.catalog import DEFAULT, ROOT, check_model_name, training_labels
 from ezclip.errors import UserError, as_user_error
 from ezclip.files import shipped
 from ezclip.progress import Watch, with_time_left
@@ -67,36 +67,37 @@ from ezclip.video.worker import SECONDS
 
 ASSETS = shipped("assets")
 MAX_FILE = "200mb"
-MAX_WEIGHTS = "4gb"  # where only this machine can reach the app, for weights that a browser downloaded
+MAX_WEIGHTS = "4gb"  # upload limit of a local server, for weights downloaded with a browser
 HOUR = 3600
-QUEUE = 10 - JOBS  # jobs that wait; more are told that the server is busy
-PATIENCE = 60.0  # seconds that a job of others may compute, and
-DECODING = "10"  # seconds that a decoder may take for one answer
-SESSIONS = 20  # whose last results are kept; eight frames of 1920 x 1080 are 50 MB
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # addresses that only this machine can reach
-PACKAGES = ("torch", "open_clip_torch", "gradio", "captum", "av")  # whose versions the page shows
-INPUTS = ("clip", "labels", "model", "baseline", "texts")  # what the results of See are of
-_SET = "() => ({{__type__: 'update', interactive: {}}})"  # of a button
-# If the results are below the window, as on a phone, the page scrolls to them.
-_TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
+QUEUE = 10 - JOBS  # maximum number of waiting jobs; further ones get the answer that the server is busy
+TIME_LIMIT = 60.0  # seconds of computation per job on a public server
+DECODE_TIMEOUT = "10"  # seconds per request to a decoder
+SESSIONS = 20  # sessions whose last results are stored; eight frames of 1920 x 1080 are 50 MB
+LOOPBACK = ("127.0.0.1", "localhost", "::1")  # hosts that only this machine can reach
+PACKAGES = ("torch", "open_clip_torch", "gradio", "captum", "av")  # versions listed on the page
+INPUTS = ("clip", "labels", "model", "baseline", "texts")  # parameters compared to detect outdated results of See
+_SET_INTERACTIVE = "() => ({{__type__: 'update', interactive: {}}})"  # for a button
+# Scroll to the results if they are below the window, as on a phone.
+_SCROLL_TO_RESULTS = """() => { const tabs = document.querySelector('#choose-tab');
     if (tabs.getBoundingClientRect().top > innerHeight) tabs.scrollIntoView({behavior: 'smooth'}) }"""
 
 
 def build_app(services: Services) -> gr.Blocks:
     """Lay out the page and register its handlers."""
-    found = samples()
-    paths, first = [sample.path for sample in found], found[0].stage | {"demo": True} if found else None
+    shipped_samples = samples()
+    paths = [sample.path for sample in shipped_samples]
+    first_stage = shipped_samples[0].stage | {"demo": True} if shipped_samples else None
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, fill_width=True, delete_cache=(600, HOUR)) as demo:
         gr.Markdown(f"# {texts.TITLE}\n{texts.LEAD}", elem_id="lead")
-        state = gr.State(None, time_to_live=HOUR)  # the Analysis that the tabs show
-        measured = gr.State(None, time_to_live=HOUR)  # the same with the faithfulness of its maps measured
-        row = chooser(services, found)
+        state = gr.State(None, time_to_live=HOUR)  # the Analysis in the tabs
+        measured = gr.State(None, time_to_live=HOUR)  # the same Analysis with measured faithfulness
+        row = chooser(services, shipped_samples)
         controls, run, stop, status = row.controls, row.run, row.stop, row.status
         choose, more = _tab_choice(services)
-        with gr.Tabs(elem_id="tabs") as tabs_box:  # their own header has an overflow menu that drops some of them
+        with gr.Tabs(elem_id="tabs") as tabs_box:  # their header is hidden: its overflow menu drops some tabs
             with gr.Tab(texts.TABS["see"], id="see"):
-                stage_shown = stage_box(first, "stage", patch_sources(services, found), found)
-                frame_values(services, state, stage_shown)
+                stage_html = stage_box(first_stage, "stage", patch_reader(services, shipped_samples), shipped_samples)
+                frame_values(services, state, stage_html)
                 suggestion = Suggestion(services)
                 ranking = gr.HTML(html.empty(texts.EMPTY_RANKING), elem_id="ranking")
                 with gr.Column(elem_classes="ez-after"):
@@ -109,126 +110,126 @@ def build_app(services: Services) -> gr.Blocks:
             ood_tab(services, controls, paths)
             long_video_tab(services, controls)
             workbench = Workbench(services, controls, state)
-            if services.typed:
+            if services.local:
                 collection_tab(services, controls)
                 models_tab(services, controls, embeddings.models)
             with gr.Tab(texts.TABS["about"], id="about"):
                 versions = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
                 gr.Markdown(f"{texts.ABOUT}ezclip {__version__}, {versions}")
 
-        shown = [suggestion, attention, workbench, across, export]
-        outputs = [state, stage_shown, ranking, *(component for tab in shown for component in tab.outputs)]
+        views = [suggestion, attention, workbench, across, export]
+        outputs = [state, stage_html, ranking, *(component for view in views for component in view.outputs)]
 
         def analyse(current: Analysis | None, *values: Any, again: bool = False) -> Iterator[Any]:
             unchanged = [gr.skip() for _ in outputs]
             if again and current is None:
-                yield [gr.skip(), *unchanged]  # no update at all would empty every output
+                yield [gr.skip(), *unchanged]  # without an update Gradio clears every output
                 return
-            own, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
+            map_values, shared = values[: len(attention.inputs)], values[len(attention.inputs) :]
             try:
-                study = controls.study(Analyse, shared, **attention.settings(own))
-                names = study.given_labels()[0] or own_labels(study.model)
-                if not again or study.target not in names:  # only a redraw keeps the label
-                    study = study.but(target="")
-                known = current is not None and current.study["clip"] == study.clip
-                films = services.films(study.clip) if study.clip and not known else None
+                study = controls.study(Analyse, shared, **attention.settings(map_values))
+                names = study.user_labels()[0] or training_labels(study.model)
+                if not again or study.target not in names:  # only a redraw keeps the explained label
+                    study = study.replace(target="")
+                same_clip = current is not None and current.study["clip"] == study.clip
+                films = services.films(study.clip) if study.clip and not same_clip else None
                 watch = Watch(with_time_left(services.run(study)))
                 for step in watch:
-                    yield [html.busy(f"{step.share:.0%} · {step.doing} …"), *unchanged]
-                analysis = light(watch.result)
-                new = film_or_stills(analysis, films.result) if films else {}
-                results = [value for tab in shown for value in tab.show(analysis, current)]
-                yield [_done(analysis), analysis, stage(analysis, new), html.ranked(analysis, current), *results]
+                    yield [html.busy(f"{step.fraction:.0%} · {step.message} …"), *unchanged]
+                analysis = downscale_frames(watch.result)
+                new_films = film_or_stills(analysis, films.result) if films else {}
+                results = [value for view in views for value in view.show(analysis, current)]
+                yield [_done(analysis), analysis, stage(analysis, new_films), html.ranked(analysis, current), *results]
             except Exception as error:
-                sentence = escape(str(as_user_error(error)))
-                gr.Warning(sentence, title=TOAST)
-                yield [sentence, *unchanged]
+                message = escape(str(as_user_error(error)))
+                gr.Warning(message, title=TOAST)
+                yield [message, *unchanged]
 
-        def turn(analysis: Analysis | None) -> Iterator[Any]:
-            """The other orders of the frames, for the stage and the export."""
+        def analyse_orders(analysis: Analysis | None) -> Iterator[Any]:
+            """Analyse the other orders of the frames, for the stage and the export."""
             if analysis is not None:
-                watch = Watch(services.in_turn(analysis.in_all_directions))
+                watch = Watch(services.in_turn(analysis.with_directions))
                 for step in watch:
                     yield gr.skip(), stage(step.partial) if step.partial else gr.skip()
                 yield watch.result, gr.skip()
 
-        def outdated(analysis: Analysis | None, *values: Any) -> Any:
-            """The status: what the results are of, or a mark while the inputs are no longer those of the results."""
+        def result_status(analysis: Analysis | None, *values: Any) -> Any:
+            """A summary of the results, or a note that the inputs have changed since."""
             if analysis is None:
                 return gr.skip()
             try:
-                what = changed(analysis.study, controls.study(Analyse, values), INPUTS)
+                changed_input = changed(analysis.study, controls.study(Analyse, values), INPUTS)
             except UserError:
                 return html.outdated("names")
-            return html.outdated(what) if what else _done(analysis)
+            return html.outdated(changed_input) if changed_input else _done(analysis)
 
         inputs = [state, *attention.inputs, *controls]
 
         def open_sample(event: gr.EventData) -> tuple[Any, ...]:
-            sample = found[int(event._data["row"])]
+            sample = shipped_samples[int(event._data["row"])]
             return sample.path, None, sample.stage
 
-        player = [controls.video, controls.shown, stage_shown]
+        player = [controls.video, controls.preview, stage_html]
         picked = row.gallery.select(open_sample, None, player, **INSTANT)
-        asked = gr.State("")  # the sample that the page's address named
-        made = gr.State("")  # what the results are of
+        url_sample = gr.State("")  # path of the sample named in the URL
+        result_id = gr.State("")
         jobs, measurements = [], []
-        address = gr.Textbox(visible=False)  # the class names, or the name of their set, for the page's address
-        begins = {
+        url_labels = gr.Textbox(visible=False)  # the class names, or the name of their set, for the URL
+        triggers = {  # event -> whether it only redraws the results
             run.click: False,
             picked.success: False,
-            asked.change: False,
-            **dict.fromkeys(row.played, False),
+            url_sample.change: False,
+            **dict.fromkeys(row.clip_events, False),
             partial(gr.on, attention.changes): True,
             workbench.edited.success: True,
         }
-        for begin, again in begins.items():
-            begun = begin(None, None, run, js=_SET.format("false"), **INSTANT)
-            named = begun.then(set_or_names, [controls.labels, controls.model], address, **INSTANT)
-            named.then(None, [address, controls.baseline, controls.model], None, js=REMEMBER, **INSTANT)
+        for trigger, again in triggers.items():
+            started = trigger(None, None, run, js=_SET_INTERACTIVE.format("false"), **INSTANT)
+            addressed = started.then(names_to_address, [controls.labels, controls.model], url_labels, **INSTANT)
+            addressed.then(None, [url_labels, controls.baseline, controls.model], None, js=REMEMBER, **INSTANT)
             work = on_gpu(partial(analyse, again=again))
-            job = begun.then(work, inputs, [status, *outputs], show_progress_on=status, **MODEL)
-            for ended in (job.then, job.failure):
-                ended(None, None, run, js=_SET.format("true"), **INSTANT)
+            job = started.then(work, inputs, [status, *outputs], show_progress_on=status, **MODEL)
+            for on_end in (job.then, job.failure):
+                on_end(None, None, run, js=_SET_INTERACTIVE.format("true"), **INSTANT)
             if not again:
-                job.success(None, None, None, js=_TO_RESULTS, **INSTANT)
-            job.success(_identity, state, made, show_progress="hidden", **PRIVATE)
-            measure, filled = on_gpu(attention.measure, LONG), [attention.faithfulness, measured, stage_shown]
-            turned = job.success(on_gpu(turn), state, [state, stage_shown], show_progress="hidden", **MODEL)
-            after = turned.success(measure, [state, measured], filled, show_progress="hidden", **BACKGROUND)
-            measurements += [turned, after]
+                job.success(None, None, None, js=_SCROLL_TO_RESULTS, **INSTANT)
+            job.success(_result_id, state, result_id, show_progress="hidden", **PRIVATE)
+            measure, targets = on_gpu(attention.measure, LONG), [attention.faithfulness, measured, stage_html]
+            orders = job.success(on_gpu(analyse_orders), state, [state, stage_html], show_progress="hidden", **MODEL)
+            measuring = orders.success(measure, [state, measured], targets, show_progress="hidden", **BACKGROUND)
+            measurements += [orders, measuring]
             jobs.append(job)
-        for begin in begins:
-            begin(None, None, None, cancels=measurements, **INSTANT)
+        for trigger in triggers:
+            trigger(None, None, None, cancels=measurements, **INSTANT)
 
         def cancelled() -> tuple[Any, ...]:
-            time.sleep(LAST_WORDS)
+            time.sleep(CANCEL_SECONDS)
             return gr.Button(interactive=True), texts.CANCELLED
 
-        # One event, of which one runs at a time: what was asked before the results came cannot be answered after it.
-        watched = [controls.labels, controls.baseline, controls.model, controls.texts, made]
-        gr.on([one.change for one in watched], outdated, [state, *controls], status, **QUIET)
+        # A single event that runs once at a time: a check started before new results cannot overwrite their status.
+        watched = [controls.labels, controls.baseline, controls.model, controls.texts, result_id]
+        gr.on([component.change for component in watched], result_status, [state, *controls], status, **QUIET)
 
         stopped = stop.click(None, None, None, cancels=[*jobs, *measurements], **INSTANT)
         last = stopped.then(cancelled, None, [run, status], **INSTANT)
         last.then(None, attention.faithfulness, attention.faithfulness, js=UNMEASURED, **INSTANT)
         gr.on([choose.input, more.input], None, None, [tabs_box, choose], js=OPEN_TAB, **INSTANT)
 
-        def recall(request: gr.Request) -> list[Any]:
-            sample = restored(found, request.query_params)
-            played = [sample.path, None, sample.stage, sample.path] if sample else [gr.skip()] * 4
-            return [*_recall(services, request), *played]
+        def restore(request: gr.Request) -> list[Any]:
+            sample = restore_sample(shipped_samples, request.query_params)
+            clip_values = [sample.path, None, sample.stage, sample.path] if sample else [gr.skip()] * 4
+            return [*_restore_choices(services, request), *clip_values]
 
-        models = [controls.baseline, controls.model]
-        recalled = [controls.labels, *models, choose, more, tabs_box, *embeddings.models, *row.offer, *player, asked]
-        demo.load(recall, None, recalled, js=ON_LOAD, show_progress="hidden", **PRIVATE)
+        models, tab_choice = [controls.baseline, controls.model], [choose, more, tabs_box]
+        restored = [controls.labels, *models, *tab_choice, *embeddings.models, *row.conversion, *player, url_sample]
+        demo.load(restore, None, restored, js=ON_LOAD, show_progress="hidden", **PRIVATE)
         add_endpoints(services)
     guard_all(demo)
     return demo
 
 
-def _identity(analysis: Analysis | None) -> str:
-    """What differs between results of different inputs."""
+def _result_id(analysis: Analysis | None) -> str:
+    """A string that differs between results of different inputs."""
     return repr(analysis and analysis.study)
 
 
@@ -238,40 +239,40 @@ def _done(analysis: Analysis) -> str:
 
 
 def _tabs(services: Services) -> dict[str, str]:
-    """The tabs and their titles here."""
-    return {tab: title for tab, title in texts.TABS.items() if services.typed or tab not in texts.OWN}
+    """The tabs of this server and their titles."""
+    return {tab: title for tab, title in texts.TABS.items() if services.local or tab not in texts.LOCAL_TABS}
 
 
 def _tab_choice(services: Services) -> tuple[gr.Radio, gr.Radio]:
-    """The tabs by name: the first ones and More, and those under More."""
-    plain: Keywords = {"show_label": False, "elem_classes": "ez-tabs", "interactive": True}
+    """Two radios that choose the tab: the first tabs and More, and the tabs under More."""
+    options: Keywords = {"show_label": False, "elem_classes": "ez-tabs", "interactive": True}
     first = [*((texts.TABS[tab], tab) for tab in texts.FIRST), ("More", "more")]
     rest = [(title, tab) for tab, title in _tabs(services).items() if tab not in texts.FIRST]
-    choose = gr.Radio(first, value=texts.FIRST[0], label="Results", elem_id="choose-tab", **plain)
-    return choose, gr.Radio(rest, value=rest[0][1], label="More", elem_id="choose-more", **plain)
+    choose = gr.Radio(first, value=texts.FIRST[0], label="Results", elem_id="choose-tab", **options)
+    return choose, gr.Radio(rest, value=rest[0][1], label="More", elem_id="choose-more", **options)
 
 
-def _opened(tab: str) -> list[Any]:
-    """The two choices and the tabs when ``tab`` is open."""
+def _tab_updates(tab: str) -> list[Any]:
+    """Updates of the two radios and the tabs that open ``tab``."""
     first = tab in texts.FIRST
     return [tab if first else "more", gr.skip() if first else tab, gr.Tabs(selected=tab)]
 
 
-def _recall(services: Services, request: gr.Request) -> list[Any]:
-    """Restore the state in the page's URL, as far as it is valid."""
-    asked = dict(request.query_params)
+def _restore_choices(services: Services, request: gr.Request) -> list[Any]:
+    """Updates from the valid parameters of the page's URL."""
+    query = dict(request.query_params)
     names = services.model_names()
-    boxes = [asked.get(key) for key in ("baseline", "model")]
-    known = [gr.Dropdown(names, value=n) if n and services.offers(n) else gr.Dropdown(names) for n in boxes]
-    tab, model = asked.get("tab"), asked.get("model", "")
-    tab = OLD_TABS.get(tab or "", tab or "")
-    own = model if services.offers(model) else services.default
+    chosen = [query.get(key) for key in ("baseline", "model")]
+    models = [gr.Dropdown(names, value=n) if n and services.offers(n) else gr.Dropdown(names) for n in chosen]
+    tab, model = query.get("tab", ""), query.get("model", "")
+    tab = OLD_TABS.get(tab, tab)
+    labels_model = model if services.offers(model) else services.default
     return [
-        names_of(asked["labels"], own) if asked.get("labels") else gr.skip(),
-        *known,
-        *(_opened(tab) if tab in _tabs(services) else [gr.skip()] * 3),
+        names_from_address(query["labels"], labels_model) if query.get("labels") else gr.skip(),
+        *models,
+        *(_tab_updates(tab) if tab in _tabs(services) else [gr.skip()] * 3),
         *(gr.Dropdown(names) for _ in range(2)),
-        *conversion_now(),
+        *conversion_updates(),
     ]
 
 
@@ -279,7 +280,7 @@ def _recall(services: Services, request: gr.Request) -> list[Any]:
 class App:
     """Open the app: what a video model sees in a clip, and whether it sees motion.
 
-    The port opens first; the models load meanwhile.
+    The port opens first; the models load in the background.
     """
 
     host: str = field(default_factory=lambda: os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
@@ -294,15 +295,15 @@ class App:
     """Also serve the studies as MCP tools at /gradio_api/mcp; needs pip install "gradio[mcp]"."""
 
     def run(self) -> int:
-        """Serve until SIGINT or SIGTERM; then the exit status is 0.
+        """Serve until SIGINT or SIGTERM; returns 0.
 
         Raises:
-            UserError: a model or port that cannot be used.
+            UserError: the model or the port cannot be used.
         """
         check_model_name(self.model)
-        os.environ.setdefault(SECONDS, DECODING)
-        own = self.host in LOOPBACK
-        services = Services(self.model, self.device, typed=own, patience=None if own else PATIENCE)
+        os.environ.setdefault(SECONDS, DECODE_TIMEOUT)
+        local = self.host in LOOPBACK
+        services = Services(self.model, self.device, local=local, time_limit=None if local else TIME_LIMIT)
         demo = build_app(services)
         if ON:
             services.load_before_fork()
@@ -317,32 +318,32 @@ class App:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: ended.set())
         limits: Keywords = {"max_file_size": MAX_FILE}
-        if own:
-            limits = {"max_file_size": MAX_WEIGHTS, "app_kwargs": {"middleware": [guard(most_each=None)]}}
+        if local:
+            limits = {"max_file_size": MAX_WEIGHTS, "app_kwargs": {"middleware": [guard(max_per_client=None)]}}
         launch(demo, server_name=self.host, server_port=self.port, mcp_server=self.mcp, **limits)
         services.start()
         ended.wait()
         services.close()
-        hurry = threading.Timer(1.5, os._exit, (0,))  # a running analysis does not delay shutdown
-        hurry.daemon = True
-        hurry.start()
+        forced_exit = threading.Timer(1.5, os._exit, (0,))  # a running analysis does not delay shutdown
+        forced_exit.daemon = True
+        forced_exit.start()
         demo.close(verbose=False)
         return 0
 
 
 def guard(**options: Any) -> Middleware:
-    """What stands before Gradio; ``options`` are those of ``Guard``. All clients of a Space come from one address."""
-    limits: Keywords = {"most_each": None} if "SPACE_ID" in os.environ else {}
+    """The middleware ``Guard`` with ``options``; no limit per client on a Space, whose clients share one address."""
+    limits: Keywords = {"max_per_client": None} if "SPACE_ID" in os.environ else {}
     return Middleware(Guard, public=list(ASSETS.glob("samples/*.mp4")), **limits | options)
 
 
 def launch(demo: gr.Blocks, **options: Any) -> str:
-    """Open the port and return the page's address; ``options`` replace those of ``gr.Blocks.launch``."""
+    """Open the port and return the URL; ``options`` override the default ones of ``gr.Blocks.launch``."""
     demo.queue(default_concurrency_limit=1, max_size=QUEUE)
-    usual: Keywords = {
+    defaults: Keywords = {
         "prevent_thread_lock": True,
         "theme": THEME,
-        "css": CSS + shown_cancels(demo),
+        "css": CSS + cancel_button_css(demo),
         "show_error": False,
         "run_history": False,
         "ssr_mode": False,
@@ -354,5 +355,5 @@ def launch(demo: gr.Blocks, **options: Any) -> str:
         "enable_monitoring": False,
         "app_kwargs": {"middleware": [guard()]},
     }
-    _, address, _ = demo.launch(**(usual | options))
-    return address
+    _, url, _ = demo.launch(**(defaults | options))
+    return url

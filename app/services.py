@@ -1,4 +1,4 @@
-"""Models, clips and files of the app, shared by all its users; models load once the port is open."""
+"""Models, clips and files shared by all users of the app; models load once the port is open."""
 
 from __future__ import annotations
 
@@ -36,93 +36,91 @@ if TYPE_CHECKING:
     from ezclip.predictor import Predictor
 
 log = logging.getLogger(__name__)
-LONGEST_NAME = 200  # of a folder that is typed; file systems refuse much longer ones
-BATCH = 8  # clips between two steps of an evaluation, so that Cancel is quick
-JOBS = 3  # one computes while others decode
-SCRATCH_SECONDS = 3600  # files made for users are removed after about this time
+MAX_NAME_LENGTH = 200  # of a model folder; file systems reject much longer names
+BATCH = 8  # clips per step of an evaluation, small so that Cancel takes effect quickly
+JOBS = 3  # concurrent jobs: one computes while the others decode
+SCRATCH_SECONDS = 3600  # lifetime of files created for users
 SCRATCH_BYTES = 2e9
-CLEANING_SECONDS = 600
+CLEANUP_SECONDS = 600
 _POLL = 0.1  # seconds between polls of the lock
-_ABANDONED = (
-    5.0  # seconds without being resumed, after which a job loses the models; Gradio forgets some that it cancels
-)
-_MOMENT = 0.001  # seconds in which a waiting job can take it
+_ABANDONED = 5.0  # seconds a job may stay paused before it loses the models; Gradio drops some cancelled generators
+_MOMENT = 0.001  # seconds in which a waiting job can acquire the lock
 
 
 class Services(Host):
-    """The host of the app's studies: offers models, and keeps files made for users.
+    """The host of the app's studies; it also manages the choice of models and the files created for users.
 
     Args:
-        model: name of the model that is compared with the baseline at first.
+        model: name of the model that is initially compared with the baseline.
         device: "auto", "cpu", "cuda" or "mps".
-        typed: whether users may also name models that are not listed: folders, and clip:ARCH/TAG and
-            hf:organisation/name, which may be downloaded; for users of this machine.
-        patience: seconds that a job may compute; None sets no limit.
+        local: whether only users of this machine can reach the app. They may also use models that are not listed:
+            folders, and clip:ARCH/TAG and hf:organisation/name, which may be downloaded.
+        time_limit: seconds of computation per job; None sets no limit.
     """
 
     def __init__(
-        self, model: str = DEFAULT, device: str = "auto", *, typed: bool = False, patience: float | None = None
+        self, model: str = DEFAULT, device: str = "auto", *, local: bool = False, time_limit: float | None = None
     ):
         super().__init__(device, batch_size=BATCH)
-        self.default, self.baseline, self.typed = model, BASELINE, typed
+        self.default, self.baseline, self.local = model, BASELINE, local
         self._scratch = tempfile.TemporaryDirectory(prefix="ezclip-", ignore_cleanup_errors=True)
-        self.patience, self.computing = patience, threading.Lock()
-        self.holders: list[Turn] = []  # the one that computes
+        self.time_limit, self.computing = time_limit, threading.Lock()
+        self.holders: list[Turn] = []  # the job that holds ``computing``
         self._unpacked: dict[str, Path] = {}
-        self._ended = threading.Event()
+        self._closed = threading.Event()
         self.fetching = Fetching()
-        self._filming = ThreadPoolExecutor(max_workers=JOBS, thread_name_prefix="film")
+        self._film_pool = ThreadPoolExecutor(max_workers=JOBS, thread_name_prefix="film")
 
     def start(self) -> None:
-        """Start a decoder, load and try the two models in the background, and keep the scratch folder small."""
+        """Start a decoder, warm up the two models in the background, and clean the scratch folder regularly."""
         pool().start()
-        works = {"clean": self._keep_clean} | ({} if zero_gpu.ON else {"load-models": self._warm_up})
-        for name, work in works.items():
-            threading.Thread(target=work, name=name, daemon=True).start()
+        tasks = {"clean": self._clean_regularly} | ({} if zero_gpu.ON else {"load-models": self._warm_up})
+        for name, task in tasks.items():
+            threading.Thread(target=task, name=name, daemon=True).start()
 
     def load_before_fork(self) -> None:
-        """On a ZeroGPU Space: load the models, which each forked process then has; its locks are free."""
+        """On a ZeroGPU Space: load the models, which forked processes inherit; their locks start unlocked."""
         for name in self.model_names()[:MODELS]:
             self.predictor(name)
-        os.register_at_fork(after_in_child=self._forked)
+        os.register_at_fork(after_in_child=self._after_fork)
 
-    def _forked(self) -> None:
+    def _after_fork(self) -> None:
         self.computing, self._loading = threading.Lock(), threading.Lock()
-        self._filming = ThreadPoolExecutor(max_workers=JOBS, thread_name_prefix="film")
+        self._film_pool = ThreadPoolExecutor(max_workers=JOBS, thread_name_prefix="film")
 
     def clip(self, path: str, T: int) -> Steps[Clip]:
-        """The frames of a video; on a ZeroGPU Space also kept in a file, since memory is not."""
+        """The frames of a video; on a ZeroGPU Space they are also stored in a file, as processes share no memory."""
         clip = yield from super().clip(path, T)
         if zero_gpu.ON and not (file := self._clip_file(clip.source)).exists():
             write_atomically(file, lambda target: target.write_bytes(pickle.dumps(clip)))
         return clip
 
-    def decoded(self, source: str) -> Clip:
-        """A clip by its ``source``; raises UserError where it was evicted."""
+    def cached_clip(self, source: str) -> Clip:
+        """A clip by its ``source``; raises UserError if it was evicted."""
         if zero_gpu.ON and (file := self._clip_file(source)).is_file():
-            return pickle.loads(file.read_bytes())  # noqa: S301 - a file of our own, in a private folder
-        return super().decoded(source)
+            return pickle.loads(file.read_bytes())  # noqa: S301 - written by ``clip`` in a private folder
+        return super().cached_clip(source)
 
     def _clip_file(self, source: str) -> Path:
         return Path(self._scratch.name) / "clips" / hashlib.sha256(source.encode()).hexdigest()
 
     def _warm_up(self) -> None:
-        """Load the two models and analyse a sample, so that a user's first clip takes no longer than the next."""
+        """Load the two models and analyse a sample, so that the first user's clip is not slower than later ones."""
         sample = min(shipped("assets").glob("samples/*.mp4"))
         try:
             finish(Analyse(str(sample), "waving, clapping", self.default, self.baseline).run(self))
         except UserError as error:
             log.warning("%s", error)
 
-    def _keep_clean(self) -> None:
-        while not self._ended.wait(CLEANING_SECONDS):
+    def _clean_regularly(self) -> None:
+        while not self._closed.wait(CLEANUP_SECONDS):
             self._clean()
             uploads(untouched_since=time.time() - STALE_SECONDS)
 
     def model_names(self) -> list[str]:
-        """Names that can be chosen, the default first."""
+        """Names of the available models, the default first."""
         folders = [entry.name for entry in entries() if entry.available]
-        fetched = [offer.name for offer in offers() if not offer.converted and offer.here()]
+        fetched = [offer.name for offer in offers() if not offer.needs_conversion and offer.is_local()]
         loaded = [name for name in list(self._predictors) if _exists(name)]  # other threads use them meanwhile
         return list(dict.fromkeys([self.default, *folders, *fetched, *loaded]))
 
@@ -132,7 +130,7 @@ class Services(Host):
         return model_card(name)
 
     def offers(self, name: str) -> bool:
-        """Whether a model may be named here."""
+        """Whether ``check`` accepts a model."""
         try:
             self.check(name)
         except UserError:
@@ -140,87 +138,87 @@ class Services(Host):
         return True
 
     def check(self, name: str) -> None:
-        """Raise UserError for a model that does not exist, or that may not be named here."""
+        """Raise UserError for a model that does not exist or that this server does not offer."""
         offered = dict.fromkeys([*self.model_names(), self.baseline])
-        folder = len(name) < LONGEST_NAME and Path(name, CONFIG).is_file()
-        if name not in offered and not (self.typed and (folder or name.startswith((*FETCHED, "hf:")))):
-            typed = (
+        is_folder = len(name) < MAX_NAME_LENGTH and Path(name, CONFIG).is_file()
+        if name not in offered and not (self.local and (is_folder or name.startswith((*FETCHED, "hf:")))):
+            unlisted = (
                 "also clip:ARCH/TAG, xclip: or videoprism:organisation/name, hf:organisation/name and folders of models"
             )
-            more = typed if self.typed else "start it with --model for another"
+            more = unlisted if self.local else "start it with --model for another"
             raise UserError(f"There is no model {name[:80]!r} here. This app offers {', '.join(offered)}; {more}.")
         check_model_name(name)
 
     def predictor(self, name: str) -> Predictor:
-        """The model of that name, if ``check`` accepts it, loaded at first use."""
+        """The model, if ``check`` accepts its name, loaded at first use."""
         self.check(name)
         return super().predictor(name)
 
     def films(self, path: str) -> Future[dict[str, Document]]:
-        """The film of a clip for the stage, decoded while models compute."""
-        return self._filming.submit(films_of, path)
+        """The film of a clip for the stage, decoded in the background."""
+        return self._film_pool.submit(films_of, path)
 
     def scratch(self) -> Path:
-        """A new folder for files for a user."""
+        """A new folder for files created for a user."""
         self._clean()
         return Path(tempfile.mkdtemp(dir=self._scratch.name))
 
     def _clean(self) -> None:
-        """Remove scratch folders older than an hour, or beyond 2 GB, the oldest first."""
-        root, held = Path(self._scratch.name), 0
+        """Remove scratch folders older than an hour, and the oldest ones beyond 2 GB in total."""
+        root, size = Path(self._scratch.name), 0
         with suppress(FileNotFoundError):  # removed by another thread
-            for old in sorted(root.iterdir(), key=lambda folder: -folder.stat().st_mtime):
-                held += sum(file.stat().st_size for file in old.rglob("*") if file.is_file())
-                if held > SCRATCH_BYTES or time.time() - old.stat().st_mtime > SCRATCH_SECONDS:
-                    shutil.rmtree(old, ignore_errors=True)
+            for folder in sorted(root.iterdir(), key=lambda folder: -folder.stat().st_mtime):
+                size += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+                if size > SCRATCH_BYTES or time.time() - folder.stat().st_mtime > SCRATCH_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def unpacked(self, digest: str, unpack: Callable[[Path], Path]) -> Path:
-        """The folder that ``unpack`` makes inside a fresh one, reused for content of the same digest."""
+        """The folder that ``unpack`` creates in a new scratch folder, reused for content with the same digest."""
         folder = self._unpacked.get(digest)
         if folder is None or not folder.is_dir():
             folder = self._unpacked[digest] = unpack(self.scratch())
-        self.keep(folder)
+        self.mark_used(folder)
         return folder
 
-    def keep(self, path: Path) -> None:
-        """Mark a folder inside one of ``scratch`` as just used."""
+    def mark_used(self, path: Path) -> None:
+        """Mark the scratch folder that contains ``path`` as just used."""
         if path.is_relative_to(self._scratch.name):
             (Path(self._scratch.name) / path.relative_to(self._scratch.name).parts[0]).touch()
 
     def run(self, study: Study) -> Steps[Any]:
-        """Run a study in its turn."""
+        """Run a study; see ``in_turn``."""
         return self.in_turn(study.run, study.long)
 
     def in_turn(self, work: Callable[[Host], Steps[Any]], long: bool = True) -> Steps[Any]:
         """Run work that uses models: one job computes at a time, while others decode or wait.
 
-        Where the app is open to others, a job that is not ``long`` may compute for ``patience`` seconds.
+        A job that is not ``long`` is stopped after ``time_limit`` seconds of computation.
         """
         turn = Turn(self)
         try:
-            yield from turn.take()
+            yield from turn.acquire()
             watch = Watch(work(turn))
             for step in watch:
-                if not long and self.patience is not None and turn.seconds > self.patience:
+                if not long and self.time_limit is not None and turn.seconds > self.time_limit:
                     raise UserError(
-                        f"This takes longer than {self.patience:g} s and was stopped; use fewer class names or another "
-                        "method, or run it on a machine of your own."
+                        f"This takes longer than {self.time_limit:g} s and was stopped; use fewer class names or "
+                        "another method, or run it on a machine of your own."
                     )
-                held = turn.holds
-                turn.rest()
+                was_active = turn.active
+                turn.pause()
                 yield step
                 turn.resume()
-                if held and (long or not turn.holds):  # others may go first, or have gone
-                    turn.leave()
+                if was_active and (long or not turn.active):  # let waiting jobs go first, or queue again
+                    turn.release()
                     time.sleep(_MOMENT)
-                    yield from turn.take()
+                    yield from turn.acquire()
             return watch.result
         finally:
-            turn.leave()
+            turn.release()
 
     def close(self) -> None:
-        """Remove every file made for users."""
-        self._ended.set()
+        """Remove every file created for users."""
+        self._closed.set()
         self.fetching.close()
         self._scratch.cleanup()
 
@@ -230,62 +228,62 @@ class Turn(Services):
 
     def __init__(self, services: Services):
         self.__dict__ |= vars(services)
-        self._before = 0.0  # seconds in which it held the models earlier
-        self._since: float | None = None
-        self._rests: float | None = None  # since when it waits to be resumed
-        self._changing = threading.RLock()
+        self._earlier_seconds = 0.0  # total of the earlier periods in which it held the models
+        self._acquired_at: float | None = None
+        self._paused_at: float | None = None
+        self._turn_lock = threading.RLock()
 
     @property
     def seconds(self) -> float:
-        """In which it has held the models."""
-        return self._before + (time.monotonic() - self._since if self._since is not None else 0.0)
+        """Total time in which the job has held the models."""
+        return self._earlier_seconds + (time.monotonic() - self._acquired_at if self._acquired_at is not None else 0.0)
 
     @property
-    def holds(self) -> bool:
-        """Whether it has the models now."""
-        return self._since is not None
+    def active(self) -> bool:
+        """Whether the job holds the models."""
+        return self._acquired_at is not None
 
-    def take(self) -> Steps[None]:
+    def acquire(self) -> Steps[None]:
         """Wait for the models."""
         while not self.computing.acquire(timeout=_POLL):
             for holder in self.holders[:]:
-                holder.leave_if_abandoned()
+                holder.release_if_abandoned()
             yield Progress(0.0, "waiting for another job")
         self.holders[:] = [self]
-        self._since = time.monotonic()
+        self._acquired_at = time.monotonic()
 
-    def rest(self) -> None:
-        """Note that the job waits to be resumed."""
-        self._rests = time.monotonic()
+    def pause(self) -> None:
+        """Note that the generator of the job is suspended."""
+        self._paused_at = time.monotonic()
 
     def resume(self) -> None:
-        """Note that the job goes on; it may have lost the models."""
-        with self._changing:
-            self._rests = None
+        """Note that the generator was resumed; the job may have lost the models."""
+        with self._turn_lock:
+            self._paused_at = None
 
-    def leave_if_abandoned(self) -> None:
-        """Let the next job have the models where this one has not been resumed for long."""
-        with self._changing:
-            if self._rests is not None and time.monotonic() - self._rests > _ABANDONED:
-                self.leave()
+    def release_if_abandoned(self) -> None:
+        """Release the models if the job has been paused for too long."""
+        with self._turn_lock:
+            if self._paused_at is not None and time.monotonic() - self._paused_at > _ABANDONED:
+                self.release()
 
-    def leave(self) -> None:
-        """Let the next job have the models."""
-        with self._changing:
-            if self._since is not None:
-                self._before, self._since = self.seconds, None
+    def release(self) -> None:
+        """Release the models to the next job."""
+        with self._turn_lock:
+            if self._acquired_at is not None:
+                self._earlier_seconds, self._acquired_at = self.seconds, None
                 self.computing.release()
 
-    def decode(self, work: Callable[[Report], Value], doing: str) -> Steps[Value]:
+    def decode(self, work: Callable[[Report], Value], message: str) -> Steps[Value]:
         """Decode while another job computes."""
-        self.leave()
-        value = yield from super().decode(work, doing)
-        yield from self.take()
+        self.release()
+        value = yield from super().decode(work, message)
+        yield from self.acquire()
         return value
 
 
 def _exists(name: str) -> bool:
-    """Whether a model that was loaded can still be read; somebody may have removed its folder since."""
+    """Whether a loaded model is still on disk; its folder may have been removed."""
     try:
         check_model_name(name)
     except UserError:

@@ -1,4 +1,4 @@
-"""Marks a result that was computed from other inputs than those on the page."""
+"""Marks results that were computed from inputs other than the current ones."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -8,9 +8,9 @@ import gradio as gr
 
 from app import html
 from app.events import INSTANT, PRIVATE
-from ezclip.checkpoints.catalog import own_labels
+from ezclip.checkpoints.catalog import training_labels
 from ezclip.errors import UserError
-from ezclip.parameters import declared, values_of
+from ezclip.parameters import parameters_of, values_of
 from ezclip.studies.declaration import Study
 from ezclip.types import Keywords
 
@@ -19,31 +19,32 @@ QUIET: Keywords = INSTANT | {"trigger_mode": "always_last", "show_progress": "hi
 
 
 def changed(before: Study, now: Study, only: Sequence[str] = ()) -> str:
-    """What differs first between the inputs of two studies of a kind, ``only`` among these; empty if nothing does."""
+    """Title of the first parameter, of those in ``only``, that differs between two studies; empty if none does."""
     old, new = values_of(before), values_of(now)
-    for one in declared(type(now)):
-        if only and one.name not in only:
+    for field in parameters_of(type(now)):
+        name, kind = field.name, field.parameter.kind
+        if only and name not in only:
             continue
-        same = _names(before) == _names(now) if one.parameter.kind == "labels" else old[one.name] == new[one.name]
+        same = _class_names(before) == _class_names(now) if kind == "labels" else old[name] == new[name]
         if not same:
-            return one.title.lower()
+            return field.title.lower()
     return ""
 
 
-def _names(study: Study) -> list[str]:
-    """The class names that a study chooses among."""
-    return study.given_labels()[0] or own_labels(study["model"])
+def _class_names(study: Study) -> list[str]:
+    """The candidate class names of a study."""
+    return study.user_labels()[0] or training_labels(study["model"])
 
 
 class Stale:
-    """A line above a result, where it is laid out: empty while the result is that of the inputs on the page."""
+    """A note above a result, laid out at construction; empty while the result belongs to the current inputs."""
 
     def __init__(self) -> None:
         self.note = gr.HTML("", elem_classes="ez-stale", js_on_load=_AGAIN)
-        self.made = gr.State(0)  # results
+        self.run_count = gr.State(0)
 
-    def begins(self, *events: Any) -> Any:
-        """The events that run the study: those given, and the press of "Run again"."""
+    def trigger(self, *events: Any) -> Any:
+        """An event that fires on any of ``events`` and on a click on "Run again"."""
         return partial(gr.on, [*events, self.note.select])
 
     def watch(
@@ -58,24 +59,25 @@ class Stale:
         """Compare the inputs with those of the result when either changes.
 
         Args:
-            jobs: events that make a result.
-            study: the values of ``inputs`` -> the study that they now ask for.
+            jobs: events that compute a result.
+            study: maps the values of ``inputs`` to the study that they describe.
             inputs: components.
-            state: holds the result, whose ``study`` made it.
-            only: the parameters that are compared, all by default.
+            state: holds the result, whose ``study`` has the inputs that it was computed from.
+            only: names of the parameters to compare; by default all.
         """
 
         def check(result: Any, *values: Any) -> str:
             if result is None:
                 return ""
             try:
-                now = study(*values)
-                what = changed(result.study, now, only) if isinstance(result.study, type(now)) else ""
+                current = study(*values)
+                difference = changed(result.study, current, only) if isinstance(result.study, type(current)) else ""
             except UserError:
-                what = "the inputs"
-            return html.outdated(what, advice="") if what else ""
+                difference = "the inputs"
+            return html.outdated(difference, advice="") if difference else ""
 
         for job in jobs:
-            job.then(lambda made: made + 1, self.made, self.made, show_progress="hidden", **PRIVATE)
-        # One event for all, of which one runs at a time: the last answer is that to the last change.
-        gr.on([one.change for one in (*inputs, self.made)], check, [state, *inputs], self.note, **QUIET)
+            job.then(lambda count: count + 1, self.run_count, self.run_count, show_progress="hidden", **PRIVATE)
+        # A single event that runs once at a time: the last check belongs to the last change.
+        changes = [component.change for component in (*inputs, self.run_count)]
+        gr.on(changes, check, [state, *inputs], self.note, **QUIET)

@@ -2,7 +2,7 @@
 
 from html import escape
 
-from ezclip.checkpoints.cards import MEANING, SCOPE, trained_on
+from ezclip.checkpoints.cards import MEANING, SCOPE, training_summary
 from ezclip.explanation.methods import METHODS
 from ezclip.types import Document
 
@@ -21,8 +21,8 @@ TABS = {
     "models": "Models",
     "about": "About",
 }
-OWN = ("collection", "models")  # only where the app serves its own machine
-FIRST = ("see", "motion", "classes")  # the others are under More
+LOCAL_TABS = ("collection", "models")  # only on a local server
+FIRST = ("see", "motion", "classes")  # the other tabs are under More
 LABELS_HELP = "One per line, or separated by commas. Leave empty for the model's own classes."
 TYPED = "From the list, or type a folder, clip:ARCH/TAG or hf:organisation/name (may be downloaded), then Enter."
 TEMPLATE = "From the list, or your own template with {} for the name, such as: a video of {}"
@@ -32,7 +32,7 @@ MODELS = (
     "Real models, fetched only when you press a button: from the Hugging Face Hub, GitHub and Google Drive. A download "
     "that broke off is continued; it goes on while this page is closed. Afterwards choose the model under Advanced."
 )
-STATIC_BIAS = {  # version -> what is done to the clip, and what a high accuracy means
+STATIC_BIAS = {  # version -> how the clip is modified, and how to read a high accuracy
     "original": "The ordinary clip, to compare with.",
     "background_only": "The moving things are removed; HAT, background only. High is bad.",
     "stripes": "SCUBA (arXiv 2211.12883): the moving things alone, on still stripes. High is good.",
@@ -46,7 +46,7 @@ EMPTY_WORKBENCH = "Analyse a clip first; then any of its classes can be describe
 EMPTY_INFLUENCE = "The influence of each frame on the others appears here."
 CANCELLED = "Cancelled. Earlier results stay; press Analyse to start again."
 
-_MAPS = "; ".join(f"*{method.title}* {method.about} ({method.source})" for method in METHODS.values())
+_MAPS = "; ".join(f"*{method.title}* {method.summary} ({method.source})" for method in METHODS.values())
 ABOUT = f"""
 ## How to read the figures
 **Ranking.** The percentage is a softmax over the class names that you typed: it shows which of *these* fits best, and
@@ -106,19 +106,19 @@ in memory until evicted, nothing is sent elsewhere, and no history is kept in yo
 
 
 def scope(cards: list[Document]) -> str:
-    """The banner, as HTML: the data of the chosen models, and the limitations of the small ones on real video."""
+    """The banner, as HTML: the training data of the chosen models, and the limitations of the small ones."""
     names = [card["name"] for card in cards]
     small = [name for name in names if name.startswith("tabletop/")]
     parts = []
     if small:
-        who = "These small models were" if len(small) == len(names) else f"{' and '.join(small)} was"
+        subject = "These small models were" if len(small) == len(names) else f"{' and '.join(small)} was"
         parts.append(
-            f"<strong>{escape(who)} trained only on {SCOPE}</strong>, like the sample clips. {MEANING} For real "
+            f"<strong>{escape(subject)} trained only on {SCOPE}</strong>, like the sample clips. {MEANING} For real "
             "actions get another model: <code>python -m ezclip models --all</code>."
         )
     for card in cards:
         if card["name"] not in small:
             plain = "plain CLIP, which was trained on image-text pairs and encodes frames one by one"
-            told = plain if card["variant"] == "clip" else trained_on(card) or "its training data is not recorded"
-            parts.append(f"<strong>{escape(card['name'])}</strong>: {escape(told)}.")
+            data = plain if card["variant"] == "clip" else training_summary(card) or "its training data is not recorded"
+            parts.append(f"<strong>{escape(card['name'])}</strong>: {escape(data)}.")
     return " ".join(parts)

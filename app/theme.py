@@ -1,4 +1,4 @@
-"""Colours, fonts and the style sheet; all fonts ship with Gradio, nothing is fetched."""
+"""Colours, fonts and the style sheet; all fonts ship with Gradio."""
 
 import gradio as gr
 
@@ -46,14 +46,14 @@ CSS = (
 #run > .block:has(> button.label-wrap) { padding: 6px 10px !important; }
 #inputs:has(.ez-fold > .label-wrap.open) { flex-wrap: wrap; }
 #run:has(.ez-fold > .label-wrap.open) { flex-basis: 100%; }
-/* What works on an analysis is there once there is one. */
+/* Hide the actions on an analysis until there is one. */
 .gradio-container:not(:has(#ranking .ez-pair)) .ez-after { display: none; }
 .ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
 .gradio-container:has(#status .ez-outdated) :is(
   #stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }
 .ez-stale { padding: 0 !important; } .ez-stale:has(.ez-outdated) + * { opacity: .4; }
 .gradio-container:has(#status .ez-busy) :is(#ranking, #strip, #faithfulness) { opacity: .4; }
-/* A Cancel button is there only while something runs that it stops; those of the tabs: app.events.shown_cancels. */
+/* Cancel buttons are visible only while a job runs; for those of the tabs see app.events.cancel_button_css. */
 button[id$="-cancel"], #cancel { display: none; }
 #run:has(#status .ez-busy) #cancel, #run:has(.translucent) #cancel, #run:has(.generating) #cancel {
   display: inline-flex; }
@@ -78,7 +78,7 @@ button[id$="-cancel"], #cancel { display: none; }
 .ez-playing span { animation: ez-play 1s steps(8) infinite; }
 @keyframes ez-play { to { background-position-x: -672px; } }
 @media (prefers-reduced-motion: reduce) { .ez-playing span { animation: none; } }
-@media (max-width: 640px) {  /* the stage begins on the first screen of a phone, too */
+@media (max-width: 640px) {  /* so that the stage starts on the first screen of a phone */
   #lead p { display: none; }
   #inputs, #run { gap: 6px; }
   #run { flex-flow: row wrap !important; }

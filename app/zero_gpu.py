@@ -1,7 +1,7 @@
-"""GPU time on a ZeroGPU Space; everywhere else functions stay as they are.
+"""GPU time on a ZeroGPU Space; elsewhere functions are unchanged.
 
-There each function runs in a process forked from this one, with a GPU and for a limited time; nothing that it leaves in
-memory comes back. ``spaces`` must be imported before CUDA is used, so that ``app.py`` imports this module first.
+On such a Space each function runs with a GPU in a forked process, for a limited time; changes to memory are lost.
+``spaces`` must be imported before CUDA is used, so ``app.py`` imports this module first.
 """
 
 import os
@@ -16,5 +16,5 @@ INSTANT, CLIP, LONG = 15, 60, 120  # seconds of GPU for a click on a patch, one 
 
 
 def on_gpu(function: Callable[..., Any], seconds: int = CLIP) -> Callable[..., Any]:
-    """The function, run on a ZeroGPU Space with a GPU for at most ``seconds``."""
+    """Wrap a function to run with a GPU for at most ``seconds`` on a ZeroGPU Space."""
     return function if _spaces is None else _spaces.GPU(duration=seconds)(function)

@@ -1,7 +1,7 @@
 """Measure the app's latency, memory and disk use: python benchmarks/app.py [--random ViT-B-16] [--rounds 100].
 
-Starts the app as a user would, runs a first analysis and a change of class names in a browser, sends requests from ten
-clients at once, and repeats analyses. Prints one JSON document. Needs Chromium and requirements-dev.txt.
+Starts the app, runs a first analysis and a change of class names in a browser, sends requests from ten concurrent
+clients, and repeats analyses. Prints one JSON document. Needs Chromium and requirements-dev.txt.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from ezclip.model.builders import build_ezclip  # noqa: E402
 PORT = 7899
 USERS = 10
 LABELS = [f"doing thing number {i}" for i in range(10)]
-PATIENCE_MS = 180_000
-# Milliseconds from the click on Reversed to the first frame with the other answers.
-_TURNED = """() => new Promise(done => { const began = performance.now();
+TIMEOUT_MS = 180_000
+# Milliseconds from a click on Reversed to the first frame with the predictions for reversed frames.
+_REVERSE = """() => new Promise(done => { const start = performance.now();
     document.querySelector('#stage [data-direction=reversed]').click();
-    requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - began))) })"""
-# Frames a second while the scrubber moves with every animation frame, for two seconds.
-_SCRUBBED = """() => new Promise(done => { const range = document.querySelector('#stage .ezs-track input');
-    const began = performance.now(); let count = 0;
-    const move = now => { range.value = (now - began) % 1000 / 1000; range.dispatchEvent(new Event('input'));
-        count++; now - began < 2000 ? requestAnimationFrame(move) : done(1000 * count / (now - began)) };
+    requestAnimationFrame(() => requestAnimationFrame(() => done(performance.now() - start))) })"""
+# Frames per second while the scrubber moves with every animation frame, over two seconds.
+_SCRUB = """() => new Promise(done => { const range = document.querySelector('#stage .ezs-track input');
+    const start = performance.now(); let count = 0;
+    const move = now => { range.value = (now - start) % 1000 / 1000; range.dispatchEvent(new Event('input'));
+        count++; now - start < 2000 ? requestAnimationFrame(move) : done(1000 * count / (now - start)) };
     requestAnimationFrame(move) })"""
 
 
@@ -56,48 +56,48 @@ def main() -> None:
     parser.add_argument("--random", help="benchmark base and ezclip with random weights on this open_clip architecture")
     parser.add_argument("--rounds", type=int, default=100, help="number of consecutive analyses")
     parser.add_argument("--out", type=Path, help="also write the JSON to this file")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        clips = [film(Path(folder) / f"clip{i}.mp4", seed=i) for i in range(USERS)]
+        clips = [write_clip(Path(folder) / f"clip{i}.mp4", seed=i) for i in range(USERS)]
         cache = Path(folder) / "cache"
         cache.mkdir()
-        baseline, model = random_pair(asked.random, Path(folder)) if asked.random else (BASELINE, DEFAULT)
+        baseline, model = random_pair(arguments.random, Path(folder)) if arguments.random else (BASELINE, DEFAULT)
         environment = os.environ | {"GRADIO_TEMP_DIR": str(cache), "TMPDIR": str(cache)}
-        began = time.monotonic()
+        start = time.monotonic()
         command = [sys.executable, "app.py", "--port", str(PORT), "--model", model]
         server = subprocess.Popen(command, cwd=ROOT, env=environment)
         try:
-            name = f"{asked.random}, random weights" if asked.random else model
-            found: dict[str, Any] = {"model": name, "port_answers_s": wait_for_port(began)}
+            name = f"{arguments.random}, random weights" if arguments.random else model
+            results: dict[str, Any] = {"model": name, "port_answers_s": wait_for_port(start)}
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
                 page = browser.new_page()
                 page.goto(f"http://127.0.0.1:{PORT}?{urlencode({'baseline': baseline, 'model': model})}")
                 page.get_by_role("button", name="Analyse", exact=True).wait_for()
                 page.locator("#stage .ezs-answer .ezs-first").last.wait_for()
-                found["first_screen_s"] = since(began)
-                found |= first_screen(page) | first_analysis(page, clips[0])
-                found |= large_clip(page, Path(folder) / "large.mp4")
+                results["first_screen_s"] = since(start)
+                results |= first_screen(page) | first_analysis(page, clips[0])
+                results |= large_clip(page, Path(folder) / "large.mp4")
                 browser.close()
             client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
-            found |= crowd(clips, model, baseline) | {"memory_after_crowd_mib": memory(server.pid)}
-            for i in range(asked.rounds):
+            results |= crowd(clips, model, baseline) | {"memory_after_crowd_mib": memory(server.pid)}
+            for i in range(arguments.rounds):
                 client.predict(handle_file(clips[i % USERS]), "a, b", model, baseline, api_name="/explain")
-                if i in (asked.rounds // 2 - 1, asked.rounds - 1):
-                    found[f"memory_after_{i + 1}_mib"] = memory(server.pid)
-                    found[f"disk_after_{i + 1}_mib"] = disk(cache)
+                if i in (arguments.rounds // 2 - 1, arguments.rounds - 1):
+                    results[f"memory_after_{i + 1}_mib"] = memory(server.pid)
+                    results[f"disk_after_{i + 1}_mib"] = disk(cache)
         finally:
             server.terminate()
             server.wait(10)
-        found["disk_after_end_mib"] = disk(cache)
-    document = json.dumps(found, indent=2)
+        results["disk_after_end_mib"] = disk(cache)
+    document = json.dumps(results, indent=2)
     print(document)  # noqa: T201
-    if asked.out:
-        asked.out.write_text(document + "\n", "utf-8")
+    if arguments.out:
+        arguments.out.write_text(document + "\n", "utf-8")
 
 
 def random_pair(architecture: str, folder: Path) -> tuple[str, str]:
-    """Folders of a baseline and a model that share a randomly initialised backbone."""
+    """Save a baseline and a model that share a randomly initialised backbone; returns their folders."""
     import open_clip
     import torch
 
@@ -110,8 +110,8 @@ def random_pair(architecture: str, folder: Path) -> tuple[str, str]:
     return str(folder / "base"), str(folder / "ezclip")
 
 
-def film(path: Path, *, seed: int, scale: int = 8, seconds: int = 10, fps: int = 25) -> Path:
-    """A moving texture, encoded as H.264 like camera video: 640 x 360 at scale 8, 1920 x 1080 at 24."""
+def write_clip(path: Path, *, seed: int, scale: int = 8, seconds: int = 10, fps: int = 25) -> Path:
+    """Write a moving texture as H.264: 640 x 360 at scale 8, 1920 x 1080 at scale 24."""
     texture = np.random.default_rng(seed).integers(0, 255, (45, 80, 3), np.uint8).repeat(scale, 0).repeat(scale, 1)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps)
@@ -122,92 +122,92 @@ def film(path: Path, *, seed: int, scale: int = 8, seconds: int = 10, fps: int =
     return path
 
 
-def wait_for_port(began: float) -> float:
+def wait_for_port(start: float) -> float:
     """Seconds until the app responds."""
     while True:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{PORT}", timeout=5).close()
-            return since(began)
+            return since(start)
         except (urllib.error.URLError, ConnectionError):
             time.sleep(0.05)
 
 
 def first_screen(page: Page) -> dict[str, float]:
-    """Answers to another order of the frames on the stored sample, scrubbing, and what the page loads."""
-    weight = page.evaluate(
+    """Page size, and on the stored sample the latency of a change of frame order and the frame rate of scrubbing."""
+    size = page.evaluate(
         "performance.getEntriesByType('resource').reduce((sum, e) => sum + e.transferSize, 0)"
         " + performance.getEntriesByType('navigation')[0].transferSize"
     )
-    turned = page.evaluate(_TURNED)
-    frames = page.evaluate(_SCRUBBED)
-    found = {"page_mb": weight / 1e6, "reversed_stored_ms": turned, "scrubbing_fps": frames}
-    return {name: round(value, 1) for name, value in found.items()}
+    latency = page.evaluate(_REVERSE)
+    fps = page.evaluate(_SCRUB)
+    results = {"page_mb": size / 1e6, "reversed_stored_ms": latency, "scrubbing_fps": fps}
+    return {name: round(value, 1) for name, value in results.items()}
 
 
 def first_analysis(page: Page, clip: Path) -> dict[str, float]:
-    """Time a newly dropped clip to its first overlay, its other orders, and other class names on the same clip."""
+    """Time from a newly dropped clip to its first overlay and to its other orders, and of a change of class names."""
     time.sleep(8)  # the models load in the background
-    began = time.monotonic()
+    start = time.monotonic()
     page.locator("#clip input[type=file]").set_input_files(clip)
     state = "document.querySelector('#stage .ezs-root').stage.state"
-    page.wait_for_function(f"{state}.doc.clip == {clip.name!r} && {state}.film", timeout=PATIENCE_MS)
-    found = {"first_overlay_s": since(began)}
-    began = time.monotonic()
+    page.wait_for_function(f"{state}.doc.clip == {clip.name!r} && {state}.film", timeout=TIMEOUT_MS)
+    results = {"first_overlay_s": since(start)}
+    start = time.monotonic()
     page.locator("#stage [data-direction=reversed]").click()
-    page.wait_for_function(f"{state}.doc.results.reversed", timeout=PATIENCE_MS)
-    found["reversed_own_s"] = since(began)
+    page.wait_for_function(f"{state}.doc.results.reversed", timeout=TIMEOUT_MS)
+    results["reversed_own_s"] = since(start)
     page.locator("#names-box button").first.click()
-    return found | {"label_change_s": analysis(page, LABELS)}
+    return results | {"label_change_s": analysis(page, LABELS)}
 
 
 def large_clip(page: Page, path: Path) -> dict[str, float]:
-    """Time ten seconds of 1920 x 1080 at 30 frames per second to the first overlay."""
-    film(path, seed=99, scale=24, fps=30)
+    """Time from dropping ten seconds of 1920 x 1080 at 30 frames per second to the first overlay."""
+    write_clip(path, seed=99, scale=24, fps=30)
     page.locator("#clip").get_by_label("Clear").click()
-    began = time.monotonic()
+    start = time.monotonic()
     page.locator("#clip input[type=file]").set_input_files(path)
     state = "document.querySelector('#stage .ezs-root').stage.state"
-    page.wait_for_function(f"{state}.doc.clip == {path.name!r} && {state}.film", timeout=PATIENCE_MS)
-    return {"full_hd_first_overlay_s": since(began)}
+    page.wait_for_function(f"{state}.doc.clip == {path.name!r} && {state}.film", timeout=TIMEOUT_MS)
+    return {"full_hd_first_overlay_s": since(start)}
 
 
 def analysis(page: Page, labels: list[str]) -> float:
-    """Seconds from the click to the ranking of these class names."""
+    """Seconds from the click on Analyse to the ranking of the class names."""
     page.locator("#labels textarea").fill("\n".join(labels))
     page.get_by_role("button", name="Analyse", exact=True).click(trial=True)
-    began = time.monotonic()
+    start = time.monotonic()
     page.get_by_role("button", name="Analyse", exact=True).click()
     page.wait_for_function(
         "label => document.querySelector('#status').innerText.includes('Done')"
         " && document.querySelector('#ranking').innerText.includes(label)",
         arg=labels[0],
-        timeout=PATIENCE_MS,
+        timeout=TIMEOUT_MS,
     )
-    return since(began)
+    return since(start)
 
 
 def crowd(clips: list[Path], model: str, baseline: str) -> dict[str, Any]:
-    """Ten concurrent clients, each with its own clip."""
+    """Waiting times of ten concurrent clients, each with its own clip."""
     waits, ranks = [0.0] * len(clips), [0] * len(clips)
 
-    def ask(i: int) -> None:
+    def send(i: int) -> None:
         client = Client(f"http://127.0.0.1:{PORT}", verbose=False)
-        began = time.monotonic()
+        start = time.monotonic()
         job = client.submit(handle_file(clips[i]), ",".join(LABELS), model, baseline, api_name="/explain")
         while not job.done():
             ranks[i] = max(ranks[i], job.status().rank or 0)
             time.sleep(0.05)
         job.result()
-        waits[i] = since(began)
+        waits[i] = since(start)
 
     with ThreadPoolExecutor(len(clips)) as pool:
-        list(pool.map(ask, range(len(clips))))
+        list(pool.map(send, range(len(clips))))
     return {"users": len(clips), "user_waits_s": sorted(waits), "highest_place_in_queue_seen": max(ranks)}
 
 
-def since(began: float) -> float:
+def since(start: float) -> float:
     """Elapsed seconds, to two decimals."""
-    return round(time.monotonic() - began, 2)
+    return round(time.monotonic() - start, 2)
 
 
 def memory(pid: int) -> int:

@@ -1,8 +1,8 @@
 """Measure every map on Tabletop's test clips: python benchmarks/maps.py [--model tabletop/ezclip] [--each 2] [--out F].
 
-For each method: the share of its heat on what moves, from the true masks; its SRG, the area between its insertion and
-its deletion curve, for the label that the model chose; and its cost in forward passes of the clip, a backward pass
-counted as two. Writes JSON, which RESULTS.md shows from results/tabletop/maps.json, and prints a Markdown table.
+For each method: the fraction of its heat on moving objects, from the ground-truth masks; its SRG, the area between its
+insertion and deletion curves, for the predicted label; and its cost in forward passes of the clip, a backward pass
+counting as two. Writes JSON, by default results/tabletop/maps.json for RESULTS.md, and prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from ezclip.data.tabletop.generate import synthesise
 from ezclip.explanation.methods import METHODS
 from ezclip.files import write_json
 from ezclip.progress import finish
-from ezclip.reproduction.maps import maps_table, measure_maps, summary
+from ezclip.reproduction.maps import maps_table, measure_maps, summarise
 from ezclip.reproduction.tables import markdown
 from ezclip.reproduction.tabletop import TEST_SEED
 
 
 def main() -> None:
-    """Draw the clips, measure, write after each clip."""
+    """Generate the clips, measure, and write the results after each clip."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default=DEFAULT)
-    parser.add_argument("--each", type=int, default=2, help="clips of each class")
+    parser.add_argument("--each", type=int, default=2, help="clips per class")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--out", type=Path, default=Path("results/tabletop/maps.json"))
-    asked = parser.parse_args()
-    predictor = Predictor.load(asked.model)
+    arguments = parser.parse_args()
+    predictor = Predictor.load(arguments.model)
     labels = list(predictor.identity.labels)
-    texts = predictor.encode_texts([s for own in predictor.sentences(labels).values() for s in own])
+    texts = predictor.encode_texts([s for sentences in predictor.sentences(labels).values() for s in sentences])
     with tempfile.TemporaryDirectory() as folder:
-        drawn = synthesise(folder, clips_per_class=asked.each, split="val", seed=TEST_SEED, masks=True, workers=1)
-        rows = read_rows(finish(drawn))
+        steps = synthesise(folder, clips_per_class=arguments.each, split="val", seed=TEST_SEED, masks=True, workers=1)
+        rows = read_rows(finish(steps))
         clips = []
-        for i in np.random.default_rng(0).permutation(len(rows)):  # an interrupted run leaves a fair sample
-            clips.append(measure_maps(predictor, rows[i].path, asked.methods, labels, texts))
-            write_json(asked.out, {"model": predictor.name, "clips": len(clips), "rows": summary(clips)})
+        for i in np.random.default_rng(0).permutation(len(rows)):  # an interrupted run is a random sample
+            clips.append(measure_maps(predictor, rows[i].path, arguments.methods, labels, texts))
+            write_json(arguments.out, {"model": predictor.name, "clips": len(clips), "rows": summarise(clips)})
             sys.stderr.write(f"{len(clips)} of {len(rows)} clips\n")
-    sys.stdout.write(f"{markdown(maps_table(summary(clips)))}\n")
+    sys.stdout.write(f"{markdown(maps_table(summarise(clips)))}\n")
 
 
 if __name__ == "__main__":

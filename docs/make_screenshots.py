@@ -1,4 +1,4 @@
-"""Pictures of the page for the README: python docs/make_screenshots.py (needs Chromium and requirements-dev.txt)."""
+"""Screenshots of the page for the README: python docs/make_screenshots.py (needs Chromium, requirements-dev.txt)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 LONG = "Putting something that cannot actually stand upright upright on the table, so it falls on its side"
 DESKTOP = {"viewport": {"width": 1400, "height": 1000}}
-STEPS = 14  # frames of the first screen in each direction
+STEPS = 14  # screenshots per direction in the animation of the first screen
 PHONE = {"viewport": {"width": 393, "height": 851}, "device_scale_factor": 2, "has_touch": True}
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     from app.main import build_app, launch
     from app.services import Services
 
-    services = Services(device="cpu", typed=True)
+    services = Services(device="cpu", local=True)
     demo = build_app(services)
     url = launch(demo, quiet=True)
     with sync_playwright() as playwright:
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def play(page: Page) -> None:
-    """Save the first screen, forward and then reversed, as a looping WebP."""
+    """Save the first screen, playing forward and then reversed, as a looping WebP."""
     page.get_by_role("button", name="Pause").click()
     shots = []
     for direction in ("forward", "reversed"):
@@ -57,13 +57,13 @@ def play(page: Page) -> None:
         for i in range(STEPS):
             page.locator("#stage .ezs-track input").fill(f"{i / (STEPS - 1):.3f}")
             shots.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize((1024, 576)))
-    lasting = [160] * (STEPS - 1) + [1500]
-    options = {"save_all": True, "append_images": shots[1:], "duration": 2 * lasting, "loop": 0, "quality": 60}
+    durations = [160] * (STEPS - 1) + [1500]
+    options = {"save_all": True, "append_images": shots[1:], "duration": 2 * durations, "loop": 0, "quality": 60}
     shots[0].save(ROOT / "docs" / "first_screen.webp", **options)
 
 
-def walk(page: Page, look: Callable[[str], None]) -> None:
-    """Analyse a sample with one long class name, fill every tab, and call ``look`` on each."""
+def walk(page: Page, visit: Callable[[str], None]) -> None:
+    """Analyse a sample with one long class name, fill every tab, and call ``visit`` on each."""
     ready(page)
     page.get_by_text("pushing left to right").first.click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('Done')")
@@ -77,43 +77,43 @@ def walk(page: Page, look: Callable[[str], None]) -> None:
         arg=LONG,
     )
     page.wait_for_function("/[+-]\\d/.test(document.querySelector('#faithfulness')?.innerText ?? '')")
-    look("see")
+    visit("see")
     open_tab(page, "motion")
     page.locator("#motion-run").click()
     page.locator("#motion-result svg.ez-slope").first.wait_for()
-    look("motion")
+    visit("motion")
     open_tab(page, "classes")
     page.locator("#shipped-show").click()
     page.locator("#class-chart svg").first.wait_for()
-    look("classes")
+    visit("classes")
     open_tab(page, "embeddings")
     page.locator("#frames-run").click()
     page.locator("#plane svg.ez-plane").first.wait_for()
-    look("embeddings")
+    visit("embeddings")
     open_tab(page, "across")
-    look("across")
+    visit("across")
     open_tab(page, "ood")
     page.locator("#gallery button").first.click()
     page.wait_for_function("/[+-]\\d/.test(document.querySelector('#ood-faithfulness')?.innerText ?? '')")
-    look("ood")
+    visit("ood")
     open_tab(page, "long")
     page.locator("#window input").fill("0.8")
     page.locator("#window-step input").fill("0.3")
     page.locator("#timeline-run").click()
     page.wait_for_function("document.querySelector('#timeline-status')?.innerText.includes('Done')")
-    look("long")
+    visit("long")
     open_tab(page, "workbench")
-    look("workbench")
+    visit("workbench")
     open_tab(page, "collection")
-    look("collection")
+    visit("collection")
     open_tab(page, "models")
-    look("models")
+    visit("models")
     open_tab(page, "about")
-    look("about")
+    visit("about")
 
 
 def ready(page: Page) -> None:
-    """Wait for the page's elements, which load one by one."""
+    """Wait for the elements of the page, which load one by one."""
     page.get_by_role("button", name="Analyse", exact=True).wait_for()
     page.locator("#stage canvas").first.wait_for(state="attached")
     page.locator("#status").wait_for(state="attached")

@@ -1,7 +1,7 @@
-"""The stored stages of the sample clips, assets/stage/*.json: python docs/make_stages.py.
+"""Precompute the stages of the sample clips, assets/stage/*.json: python docs/make_stages.py.
 
-Each holds what the page shows when it opens or when a sample is chosen: the film, both shipped models' maps and answers
-forward, reversed, shuffled and static, and the faithfulness of the maps.
+A stage is displayed when the page opens or a sample is chosen. It has the film, the maps and predictions of both
+shipped models forward, reversed, shuffled and static, and the faithfulness of the maps.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ezclip.types import Document  # noqa: E402
 
 
 def main() -> None:
-    """Write one file a sample."""
+    """Write one file per sample."""
     host = Host()
     out = ROOT / "assets" / "stage"
     out.mkdir(exist_ok=True)
@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def stage_of(host: Host, clip: Path, *, faithfulness: bool = True) -> Document:
-    """The document of one clip under the shipped models."""
+    """The stage document of a clip for the shipped models."""
     return stage(finish(Analyse(str(clip), orders=True, faithfulness=faithfulness).run(host)), films_of(str(clip)))
 
 

@@ -1,6 +1,6 @@
 """EZ-CLIP: zero-shot video action recognition with frozen CLIP, adapters, temporal prompts and a motion loss.
 
-The public interface; everything else may move.
+This is the public interface; all other modules may change.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The studies as functions, for scripts and notebooks.
 
-Each takes the parameters of its study by name (``ezclip.studies.STUDIES`` lists them), and ``device``; it returns the
-study's result, which has ``as_json()``, ``report()`` and ``write(folder)``.
+Each takes the parameters of its study as keyword arguments (``ezclip.studies.STUDIES`` lists them) and ``device``, and
+returns the study's result, which has ``as_json()``, ``report()`` and ``write(folder)``.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from ezclip.studies.predict import Predict
 from ezclip.studies.stage.document import films_of, stage
 from ezclip.studies.timeline import ScoreTimeline
 
-Found = TypeVar("Found", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
 
 
-class _Runs(Protocol[Found]):
-    def run(self, host: Host) -> Steps[Found]: ...
+class _Study(Protocol[T_co]):
+    def run(self, host: Host) -> Steps[T_co]: ...
 
 
-def _on_clip(study: type[_Runs[Found]], name: str):
-    """The function of a study of one clip; its class names are a list or text as on the command line."""
+def _clip_function(study: type[_Study[T_co]], name: str):
+    """The function for a study of one clip; class names are a list, or text as on the command line."""
 
-    def call(clip: str | Path, labels: str | list[str] = "", *, device: str = "auto", **parameters: Any) -> Found:
+    def call(clip: str | Path, labels: str | list[str] = "", *, device: str = "auto", **parameters: Any) -> T_co:
         text = labels if isinstance(labels, str) else "\n".join(labels)
         return on_terminal(build(study, {"clip": str(clip), "labels": text, **parameters}).run(Host(device)))
 
@@ -43,17 +43,17 @@ def _on_clip(study: type[_Runs[Found]], name: str):
     return call
 
 
-predict = _on_clip(Predict, "predict")
-analyse = _on_clip(Analyse, "analyse")
-explain = _on_clip(Explain, "explain")
-probe_motion = _on_clip(ProbeMotion, "probe_motion")
-corrupt = _on_clip(Corrupt, "corrupt")
-score_timeline = _on_clip(ScoreTimeline, "score_timeline")
+predict = _clip_function(Predict, "predict")
+analyse = _clip_function(Analyse, "analyse")
+explain = _clip_function(Explain, "explain")
+probe_motion = _clip_function(ProbeMotion, "probe_motion")
+corrupt = _clip_function(Corrupt, "corrupt")
+score_timeline = _clip_function(ScoreTimeline, "score_timeline")
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A stage for notebooks: Jupyter and Colab display it as the last value of a cell; ``html`` is a whole page."""
+class NotebookStage:
+    """A stage that Jupyter and Colab display as the output of a cell; ``html`` is a complete page."""
 
     html: str
     height: int
@@ -64,30 +64,30 @@ class Shown:
 
 def show(
     clip: str | Path, labels: str | list[str] = "", *, height: int = 720, device: str = "auto", **parameters: Any
-) -> Shown:
-    """Play a clip forward, reversed, shuffled and static under two models, with maps and answers.
+) -> NotebookStage:
+    """Play a clip forward, reversed, shuffled and static, with the maps and predictions of two models.
 
     Args:
         clip: video file or folder of frames.
-        labels: class names, a list or text as on the command line; empty uses the model's own.
-        height: of the frame in a notebook, in pixels.
+        labels: class names, a list or text as on the command line; empty uses the classes the model was trained on.
+        height: height of the notebook frame in pixels.
         device: "auto", "cpu", "cuda" or "mps".
-        **parameters: further ones of ``Analyse``, such as ``model`` and ``baseline``.
+        **parameters: other parameters of ``Analyse``, such as ``model`` and ``baseline``.
 
     Raises:
-        UserError: a clip, model or name that cannot be used.
+        UserError: the clip, a model or a class name cannot be used.
     """
     analysis = analyse(clip, labels, device=device, orders=True, **parameters)
-    shown = element(stage(analysis, films_of(str(clip))))
-    return Shown(f"<!doctype html><meta charset=utf-8><body style='font-family:sans-serif'>{shown}", height)
+    page_body = element(stage(analysis, films_of(str(clip))))
+    return NotebookStage(f"<!doctype html><meta charset=utf-8><body style='font-family:sans-serif'>{page_body}", height)
 
 
 def compare_frames(clips: list[str | Path], *, device: str = "auto", **parameters: Any) -> FramePlane:
-    """Frames of clips under two models in one plane."""
+    """Project the frame embeddings of clips under two models into one plane."""
     study = build(CompareFrames, {"clips": tuple(map(str, clips)), **parameters})
     return on_terminal(study.run(Host(device)))
 
 
 def evaluate(data: str | Path, *, device: str = "auto", **parameters: Any) -> ClassStudy:
-    """Accuracy on labelled clips, of one model or class by class of two."""
+    """Accuracy on labelled clips: of one model, or per class for two models."""
     return on_terminal(build(Evaluate, {"data": str(data), **parameters}).run(Host(device)))

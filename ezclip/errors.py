@@ -1,4 +1,4 @@
-"""Errors in a user's input; every message is one or two sentences that can be shown unchanged."""
+"""Errors caused by user input; every message is one or two sentences for the user."""
 
 import errno
 import logging
@@ -8,11 +8,11 @@ log = logging.getLogger(__name__)
 
 
 class UserError(Exception):
-    """States the value, what is allowed and what to do; the CLI exits with 2 and the app shows the text."""
+    """The message gives the value, what is allowed and what to do; the CLI exits with 2, the app shows the message."""
 
 
-class Unexpected(UserError):
-    """An error of the program; the log has its traceback under the id in the sentence."""
+class UnexpectedError(UserError):
+    """A bug; the log has its traceback under the id in the message."""
 
 
 class VideoError(UserError):
@@ -32,7 +32,7 @@ class ConfigError(UserError):
 
 
 def as_user_error(error: Exception) -> UserError:
-    """Any error as a sentence; one that nobody foresaw gets an id under which the log has its traceback."""
+    """Convert any error to one with a user-facing message; a bug is logged with its traceback under an id."""
     if isinstance(error, UserError):
         return error
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -41,4 +41,4 @@ def as_user_error(error: Exception) -> UserError:
         return UserError("The name of a file is too long; shorten it to 100 characters.")
     number = secrets.token_hex(3)
     log.error("unexpected error %s", number, exc_info=error)
-    return Unexpected(f"An unexpected error occurred ({type(error).__name__}, id {number}); please report it.")
+    return UnexpectedError(f"An unexpected error occurred ({type(error).__name__}, id {number}); please report it.")

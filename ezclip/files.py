@@ -1,4 +1,4 @@
-"""Writes files atomically, hashes them, and finds those shipped with the package; needs no torch."""
+"""Atomic writes, hashes, and paths of files shipped with the package; needs no torch."""
 
 from __future__ import annotations
 
@@ -21,22 +21,20 @@ def shipped(name: str) -> Path:
 
 
 def remove_partial(folder: Path, *names: str) -> None:
-    """Remove what writers that were killed have left of a folder, or of the files ``names`` in it; nobody else may
-    write these now.
-    """
+    """Remove partial files of killed writers from a folder, of all files or only of ``names``; no writer may run."""
     for pattern in [f".{name}.*{PARTIAL}" for name in names] or [f"**/.*{PARTIAL}"]:
-        for left in folder.glob(pattern):
-            left.unlink(missing_ok=True)
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's content is on the disk."""
-    with path.open("rb") as written:
-        os.fsync(written.fileno())
+    """Flush a file's content to disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` fill a new file beside ``path``, then move it there in one step; a failure leaves no file."""
+    """Let ``write`` fill a temporary file next to ``path``, then rename it to ``path``; a failure leaves no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")
     temporary.touch()
@@ -44,7 +42,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     try:
         write(temporary)
         sync(temporary)
-        temporary.chmod(mode)  # safetensors makes its files private
+        temporary.chmod(mode)  # safetensors restricts the permissions of its files
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -56,12 +54,12 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def spreadsheet_cell(value: Any) -> Any:
-    """A cell for CSV files: text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    """A cell of a CSV file; text that a spreadsheet would run as a formula is prefixed with an apostrophe."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def spreadsheet_text(cell: str) -> str:
-    """The text of a cell that ``spreadsheet_cell`` made."""
+    """Inverse of ``spreadsheet_cell`` for text."""
     return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
@@ -69,7 +67,7 @@ def sha256_of(path: str | Path) -> str:
     """SHA-256 of a file's content; of a folder, of its files' names and contents."""
     path = Path(path)
     if path.is_dir():
-        listed = "\n".join(f"{file.name} {sha256_of(file)}" for file in sorted(path.iterdir()) if file.is_file())
-        return hashlib.sha256(listed.encode()).hexdigest()
+        listing = "\n".join(f"{file.name} {sha256_of(file)}" for file in sorted(path.iterdir()) if file.is_file())
+        return hashlib.sha256(listing.encode()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,8 +1,8 @@
-"""Declared parameters: one place for each default, limit, choice and help text.
+"""Parameters of studies: a single definition of each default, limit, choice and help text.
 
-A dataclass whose fields have a default and are ``Annotated`` with a ``Parameter`` declares the inputs of a study.
-Command line, endpoint, page and validation are derived from it; a field whose type is such a dataclass contributes
-its fields.
+A study declares its inputs as a dataclass whose fields have a default and are ``Annotated`` with a ``Parameter``.
+Command line, endpoint, page and validation are derived from it. A field whose type is another such dataclass
+contributes the fields of that dataclass.
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ Kind = Literal[_Input, "value", "query", "labels", "sentences", "model", "models
 
 @dataclass(frozen=True)
 class Parameter:
-    """The declaration of a parameter, given in ``Annotated``: the only place of its help, limits and choices."""
+    """Help, limits and choices of a parameter, as metadata of ``Annotated``."""
 
     help: str  # one sentence
-    title: str = ""  # label of its control; empty takes the field's name
-    low: float | None = None  # smallest value allowed; None for any value
-    high: float | None = None  # largest value allowed; None for any from ``low``
+    title: str = ""  # label of its control; empty uses the field name
+    low: float | None = None  # minimum; None disables the range check
+    high: float | None = None  # maximum; None for no upper limit
     step: float | None = None  # of a slider
-    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()  # the values allowed, or a function that returns them
-    kind: Kind = "value"  # what the value means, where its type does not tell
-    flag: str = ""  # name of its option; empty takes the field's name
+    choices: tuple[str, ...] | Callable[[], tuple[str, ...]] = ()  # allowed values, or a function that returns them
+    kind: Kind = "value"  # what the value denotes, beyond its type
+    flag: str = ""  # name of its option; empty uses the field name
 
     @property
     def allowed(self) -> tuple[str, ...]:
-        """The choices as they are now."""
+        """The current choices."""
         return self.choices() if callable(self.choices) else self.choices
 
 
 @dataclass(frozen=True)
-class Declared:
-    """One parameter of a dataclass."""
+class ParameterField:
+    """A parameter of a dataclass, with the name, type and default of its field."""
 
-    name: str  # of the field
-    type: Any  # of its values, for example ``float``
-    default: Any  # its value where none is given
-    parameter: Parameter  # its declaration
-    group: str = ""  # the field that holds it, where it belongs to a nested dataclass
+    name: str
+    type: Any  # for example ``float``
+    default: Any
+    parameter: Parameter
+    group: str = ""  # name of the outer field, for a parameter of a nested dataclass
 
     @property
     def title(self) -> str:
@@ -73,46 +73,46 @@ class Declared:
             raise UserError(f"{self.name} is {str(value)[:80]}; it must map class names to sentences.")
         if p.low is None:
             return
-        number = isinstance(value, int | float)
-        if not number or not p.low <= value <= (math.inf if p.high is None else p.high):
-            allowed = f"at least {p.low:g}" if p.high is None else f"between {p.low:g} and {p.high:g}"
-            raise UserError(f"{self.name} is {f'{value:g}' if number else value}; it must be {allowed}.")
+        is_number = isinstance(value, int | float)
+        if not is_number or not p.low <= value <= (math.inf if p.high is None else p.high):
+            limits = f"at least {p.low:g}" if p.high is None else f"between {p.low:g} and {p.high:g}"
+            raise UserError(f"{self.name} is {f'{value:g}' if is_number else value}; it must be {limits}.")
 
 
 @cache
-def declared(cls: type) -> tuple[Declared, ...]:
-    """The parameters of a dataclass in the order of its fields, those of nested dataclasses in place of their field."""
-    found, hints = [], get_type_hints(cls, include_extras=True)
+def parameters_of(cls: type) -> tuple[ParameterField, ...]:
+    """The parameters of a dataclass in field order; a nested dataclass is replaced by its own parameters."""
+    parameters, hints = [], get_type_hints(cls, include_extras=True)
     for field in dataclasses.fields(cls):
         kind = hints[field.name]
         if dataclasses.is_dataclass(kind):
             assert isinstance(kind, type)
-            found += [dataclasses.replace(inner, group=field.name) for inner in declared(kind)]
+            parameters += [dataclasses.replace(inner, group=field.name) for inner in parameters_of(kind)]
         else:
-            bare, parameter = get_args(kind)
+            value_type, parameter = get_args(kind)
             default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
-            found.append(Declared(field.name, bare, default, parameter))
-    return tuple(found)
+            parameters.append(ParameterField(field.name, value_type, default, parameter))
+    return tuple(parameters)
 
 
 def values_of(instance: Any) -> dict[str, Any]:
-    """Name -> value of every declared parameter of a dataclass instance."""
-    parameters = declared(type(instance))
-    return {one.name: getattr(getattr(instance, one.group) if one.group else instance, one.name) for one in parameters}
+    """Name -> value of every parameter of a dataclass instance."""
+    fields = parameters_of(type(instance))
+    return {f.name: getattr(getattr(instance, f.group) if f.group else instance, f.name) for f in fields}
 
 
 def build(cls: type, values: dict[str, Any]) -> Any:
-    """An instance from flat values, defaults where absent or None; raises UserError outside limits or choices."""
+    """An instance from flat values; an absent value or None means the default. Raises UserError for invalid values."""
     hints, groups = get_type_hints(cls), defaultdict[str, dict[str, Any]](dict)
-    for one in declared(cls):
-        if values.get(one.name) is not None:
-            groups[one.group][one.name] = values[one.name]
-    own = groups.pop("", {})
-    return cls(**own, **{group: hints[group](**inner) for group, inner in groups.items()})
+    for field in parameters_of(cls):
+        if values.get(field.name) is not None:
+            groups[field.group][field.name] = values[field.name]
+    ungrouped = groups.pop("", {})
+    return cls(**ungrouped, **{group: hints[group](**inner) for group, inner in groups.items()})
 
 
 def check_parameters(instance: Any) -> None:
     """Raise UserError for the first value of a dataclass instance that is outside its limits or choices."""
     values = values_of(instance)
-    for one in declared(type(instance)):
-        one.check(values[one.name])
+    for field in parameters_of(type(instance)):
+        field.check(values[field.name])

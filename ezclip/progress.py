@@ -1,6 +1,6 @@
 """Progress of long-running work: a generator yields ``Progress`` and returns its result.
 
-Closing the generator cancels the work. Command line and page consume the same generators, so they show the same.
+Closing the generator cancels the work. The command line and the page consume the same generators.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Report = Callable[[float], None]  # receives the fraction done, in [0, 1]; may r
 
 @dataclass(frozen=True)
 class Progress:
-    """The fraction of the work that is done, in [0, 1], what is being done, and a partial result if there is one."""
+    """One progress report."""
 
-    share: float
-    doing: str
-    partial: Any = None
+    fraction: float  # of the work that is done, in [0, 1]
+    message: str  # the current step
+    partial: Any = None  # a partial result
 
 
 Steps = Generator[Progress, None, T]
@@ -41,7 +41,7 @@ def silent(_: float) -> None:
 
 
 class Watch(Generic[T]):
-    """Iterates over the progress of some work; afterwards ``result`` is what the work returned."""
+    """Iterates over the progress of a generator; afterwards ``result`` is its return value."""
 
     result: T
 
@@ -58,27 +58,27 @@ class Watch(Generic[T]):
 
 
 def finish(steps: Steps[T]) -> T:
-    """Run to the end without showing progress."""
+    """Run to completion without showing progress."""
     return on_terminal(steps, show=False)
 
 
-def within(steps: Steps[T], start: float, end: float, prefix: str = "") -> Steps[T]:
-    """The work as the part from ``start`` to ``end`` of a larger task."""
+def rescale(steps: Steps[T], start: float, end: float, prefix: str = "") -> Steps[T]:
+    """Map the fractions of a subtask to ``start`` .. ``end`` of the whole task, and prefix its messages."""
     watch = Watch(steps)
     for step in watch:
-        yield replace(step, share=start + (end - start) * step.share, doing=f"{prefix}{step.doing}")
+        yield replace(step, fraction=start + (end - start) * step.fraction, message=f"{prefix}{step.message}")
     return watch.result
 
 
-def in_thread(work: Callable[[Report], T], doing: str) -> Steps[T]:
+def in_thread(work: Callable[[Report], T], message: str) -> Steps[T]:
     """Run ``work(report)`` in a thread; closing the generator makes its next report raise ``Cancelled``."""
-    cancelled, outcome, share = threading.Event(), Future(), 0.0
+    cancelled, outcome, fraction = threading.Event(), Future(), 0.0
 
     def report(value: float) -> None:
-        nonlocal share
+        nonlocal fraction
         if cancelled.is_set():
             raise Cancelled
-        share = value
+        fraction = value
 
     def run() -> None:
         try:
@@ -86,34 +86,35 @@ def in_thread(work: Callable[[Report], T], doing: str) -> Steps[T]:
         except BaseException as error:  # raised again in the caller
             outcome.set_exception(error)
 
-    threading.Thread(target=run, name=doing, daemon=True).start()
+    threading.Thread(target=run, name=message, daemon=True).start()
     try:
         while not wait([outcome], _POLL).done:
-            yield Progress(share, doing)
+            yield Progress(fraction, message)
     finally:
         cancelled.set()  # no join: closing must not wait for the next report
     return outcome.result()
 
 
 def with_time_left(steps: Steps[T]) -> Steps[T]:
-    """The same work; after a second each step also gives an estimate of the time left."""
-    began = time.monotonic()
+    """Add an estimate of the remaining time to the messages, after one second."""
+    start = time.monotonic()
     watch = Watch(steps)
     for step in watch:
-        passed = time.monotonic() - began
-        if step.share > 0.05 and passed > 1:
-            step = replace(step, doing=f"{step.doing}, about {max(1, passed / step.share - passed):.0f} s left")
+        elapsed = time.monotonic() - start
+        if step.fraction > 0.05 and elapsed > 1:
+            remaining = max(1, elapsed / step.fraction - elapsed)
+            step = replace(step, message=f"{step.message}, about {remaining:.0f} s left")
         yield step
     return watch.result
 
 
 def on_terminal(steps: Steps[T], *, show: bool = True) -> T:
-    """Run to the end with a progress bar on stderr, if that is a terminal and ``show`` is set."""
+    """Run to completion, with a progress bar on stderr if that is a terminal and ``show`` is set."""
     watch = Watch(steps)
     with tqdm(
         total=100, disable=None if show else True, file=sys.stderr, bar_format="{percentage:3.0f}% |{bar:30}| {desc}"
     ) as bar:
         for step in watch:
-            bar.set_description_str(step.doing, refresh=False)
-            bar.update(100 * step.share - bar.n)
+            bar.set_description_str(step.message, refresh=False)
+            bar.update(100 * step.fraction - bar.n)
     return watch.result

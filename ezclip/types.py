@@ -1,6 +1,6 @@
-"""The values that flow through the package, each frozen and checked when it is made.
+"""Value types that the whole package shares, frozen and validated at construction.
 
-Letters: B videos, T frames, N patches, D width, E embedding, C classes, L text tokens, K layers.
+Dimensions: B videos, T frames, N patches, D width, E embedding, C classes, L text tokens, K layers.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from PIL import Image
 
 Variant = Literal["clip", "base", "motion", "prompts", "ezclip"]  # the five models of the paper
 Rival = Literal["vificlip", "actionclip", "a5", "xclip", "mote"]  # other methods, see ``model.rivals``
-Built = Literal[Variant, Rival]  # those that are built here, of CLIP's blocks
-Method = Literal[Built, "videoprism"]  # what a model is
-MapKind = Literal["score", "attention", "blocks"]  # what an explanation method needs of a model
+NativeMethod = Literal[Variant, Rival]  # implemented here on CLIP's blocks
+Method = Literal[NativeMethod, "videoprism"]
+MapKind = Literal["score", "attention", "blocks"]  # requirement of an explanation method on the model
 PromptDepth = Literal["deep", "shallow", "none"]
 Reading = Literal["paper", "released", "calibrated"]
 
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 RIVALS: tuple[Rival, ...] = get_args(Rival)
-Document = dict[str, Any]  # a JSON object, such as ``as_json`` methods return
-Keywords = dict[str, Any]  # keyword arguments that several calls share
-WITHIN_PAIRS = "chiral accuracy (within pairs)"  # the field's name and the project's; chance 50 %
+Document = dict[str, Any]  # a JSON object, as returned by ``as_json`` methods
+Keywords = dict[str, Any]  # keyword arguments
+WITHIN_PAIRS = "chiral accuracy (within pairs)"  # the literature's term and this project's; chance 50 %
 METHOD_TITLES: dict[Method, str] = {
     "clip": "plain CLIP",
     "base": "adapters only",
@@ -41,15 +41,15 @@ METHOD_TITLES: dict[Method, str] = {
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """From a frame to a model's input.
+    """Preprocessing of frames into model inputs.
 
     Attributes:
         size: S, the side of the input in pixels.
-        resize: "release" resizes the short side to S * 256 / 224 and cuts the central square, as EZ-CLIP's release
-            does; "shortest" resizes it to S; "squash" resizes the whole frame to S x S, which distorts it.
-        interpolation: of the resizing, with antialiasing.
-        mean: subtracted from RGB in [0, 1].
-        std: divided by afterwards.
+        resize: "release" resizes the short side to S * 256 / 224 and takes the S x S centre crop, as EZ-CLIP's release
+            does; "shortest" resizes it to S; "squash" resizes the whole frame to S x S, ignoring its aspect ratio.
+        interpolation: of the resize, with antialiasing.
+        mean: per channel, subtracted from RGB in [0, 1].
+        std: per channel, divides the result.
     """
 
     size: int
@@ -60,7 +60,7 @@ class Preprocessing:
 
     @property
     def short_side(self) -> int | None:
-        """Short side before the crop; None where nothing is cut."""
+        """Short side before the crop; None without a crop."""
         return {"release": stored_size(self.size), "shortest": self.size, "squash": None}[self.resize]
 
 
@@ -68,7 +68,7 @@ IMAGENET_PIXELS = {"interpolation": "bilinear", "mean": (0.485, 0.456, 0.406), "
 
 
 def has_prompts(variant: Method) -> bool:
-    """Whether the architecture of ``variant`` holds temporal visual prompts."""
+    """Whether ``variant`` has temporal visual prompts."""
     return variant in ("prompts", "ezclip")
 
 
@@ -77,9 +77,9 @@ def stored_size(image_size: int) -> int:
     return image_size * 256 // 224
 
 
-def visible_box(height: int, width: int, seen: Preprocessing) -> tuple[float, float, float, float]:
-    """(left, top, right, bottom) of the part of a frame that a model sees, as ``video.transforms.prepare`` cuts it."""
-    short, image_size = seen.short_side, seen.size
+def visible_box(height: int, width: int, preprocessing: Preprocessing) -> tuple[float, float, float, float]:
+    """(left, top, right, bottom) of the crop of a frame that is the model input, see ``video.transforms.prepare``."""
+    short, image_size = preprocessing.short_side, preprocessing.size
     if short is None:
         return 0.0, 0.0, float(width), float(height)
     rows, columns = (short, short * width // height) if height <= width else (short * height // width, short)
@@ -95,9 +95,9 @@ class _Images:
     Attributes:
         name: file name without folders, for messages and figures.
         images: uint8 RGB, (F, H, W, 3).
-        indices: int64 (F,), zero-based positions among the frames that can be decoded.
-        seconds: float64 (F,), presentation times, the file's first frame at its own start time.
-        total: number of frames that the file holds and that can be decoded.
+        indices: int64 (F,), zero-based positions among the decodable frames of the file.
+        seconds: float64 (F,), presentation times; the first frame of the file is at the file's start time.
+        total: number of decodable frames in the file.
         lost: number of frames declared by the file that could not be decoded.
     """
 
@@ -118,7 +118,7 @@ class _Images:
 
 
 class Frames(_Images):
-    """Distinct decoded frames; ``indices`` increase strictly."""
+    """Distinct decoded frames with strictly increasing ``indices``."""
 
     def __post_init__(self) -> None:
         """Also check the order."""
@@ -128,15 +128,15 @@ class Frames(_Images):
 
     def select(self, indices: list[int]) -> Clip:
         """The frames at ``indices`` (each among ``self.indices``, repeats allowed) as a Clip."""
-        at = np.searchsorted(self.indices, indices)
-        return Clip(self.name, self.images[at], self.indices[at], self.seconds[at], self.total, self.lost)
+        i = np.searchsorted(self.indices, indices)
+        return Clip(self.name, self.images[i], self.indices[i], self.seconds[i], self.total, self.lost)
 
 
 @dataclass(frozen=True, eq=False)
 class Clip(_Images):
-    """The T frames that a model sees; frames may repeat.
+    """The T input frames of a model; frames may repeat.
 
-    ``source`` identifies file and choice of frames, so that results can be cached; empty for clips made in memory.
+    ``source`` identifies the file and the sampled frames, as a cache key; empty for clips created in memory.
     """
 
     source: str = ""
@@ -145,8 +145,8 @@ class Clip(_Images):
         """T, the number of frames."""
         return len(self.images)
 
-    def reduced(self, side: int) -> Clip:
-        """The clip for display, its frames' short side at most ``side``."""
+    def downscaled(self, side: int) -> Clip:
+        """The clip for display, downscaled to a short side of at most ``side``."""
         height, width = self.images.shape[1:3]
         if (scale := side / min(height, width)) >= 1:
             return self
@@ -158,10 +158,10 @@ class Clip(_Images):
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class's result on one clip.
+    """The prediction for one class on one clip.
 
     Attributes:
-        label: the class name as the user gave it.
+        label: the class name as the user wrote it.
         score: mean over templates of the softmax over the classes, in [0, 1].
         logit: mean over templates of exp(logit_scale) * cosine.
     """
@@ -175,9 +175,9 @@ class Prediction:
 class MotionStatistics:
     """Spread of a clip's frame embeddings, Var and C of Eq. 4 and 5.
 
-    ``frozen_*`` are those of the clip's middle frame repeated T times: spread that a model shows when nothing moves
-    comes from the frames' positions alone. ``*_unit`` are taken on L2-normalised embeddings, because the raw values of
-    two models are not on one scale.
+    ``frozen_*`` are measured on the clip's middle frame repeated T times: without motion, all spread comes from the
+    positions of the frames. ``*_unit`` are measured on L2-normalised embeddings, because the scale of the raw values
+    differs between models.
     """
 
     reading: Reading
@@ -191,19 +191,19 @@ class MotionStatistics:
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """Where a model looked, frame by frame.
+    """An attribution map over the patches of each frame.
 
     Attributes:
-        heat: float32 (T, grid, grid), not negative, on one scale for all frames; of a signed map the positive part.
-        influence: float32 (T, T), row t: how much frame t's class token attends to each frame; None for methods
-            that process single frames.
+        heat: float32 (T, grid, grid), non-negative, on one scale for all frames; the positive part of a signed map.
+        influence: float32 (T, T), row t: attention of frame t's class token to each frame; None for methods that
+            process frames independently.
         seconds: float64 (T,).
-        method: registry name of the method that made it.
+        method: registry name of the explanation method.
         model: id of the model.
-        seen: the model's preprocessing, which fixes the part of each frame that the map covers.
+        preprocessing: of the model; determines the crop of each frame that the map covers.
         note: the method's comment on its result, for example a convergence delta.
-        signed: float32 (T, grid, grid), the whole map of a method with negative values; None for others.
-        absent: whether this model has no such map; then the heat is 0 everywhere, and the note says why.
+        signed: float32 (T, grid, grid), the full map of a method with negative values; None for other methods.
+        absent: whether this model has no such map; the heat is then 0 everywhere, and the note gives the reason.
     """
 
     heat: np.ndarray
@@ -211,14 +211,14 @@ class Attribution:
     seconds: np.ndarray
     method: str
     model: str
-    seen: Preprocessing
+    preprocessing: Preprocessing
     note: str = ""
     signed: np.ndarray | None = None
     absent: bool = False
 
     @property
-    def shown(self) -> np.ndarray:
-        """What is drawn: the signed map where there is one, else the heat."""
+    def values(self) -> np.ndarray:
+        """The values to draw: the signed map if there is one, else the heat."""
         return self.heat if self.signed is None else self.signed
 
     def __post_init__(self) -> None:

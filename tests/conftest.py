@@ -1,6 +1,7 @@
 """Data that several tests share: real clips, parity fixtures, odd videos, tiny models."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,7 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("MPLBACKEND", "agg")
-UPLOADS = tempfile.TemporaryDirectory(prefix="uploads-")  # of this process alone, so that tests can count what is in it
-os.environ["GRADIO_TEMP_DIR"] = UPLOADS.name
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="uploads-")  # one for each worker: tests count what is in it
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -43,6 +43,10 @@ TINY = {
 def pytest_configure() -> None:
     """Processes that the tests start must hear Ctrl-C, which shells switch off for what they run in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -125,7 +129,7 @@ def make_model(backbone: Backbone, variant: Variant, *, T: int = 8, depth: str =
     torch.manual_seed(1)
     model = build_ezclip(backbone, variant, num_frames=T, prompt_depth=depth).eval()
     with torch.no_grad():
-        for parameter in model.trainable().values():
+        for parameter in model.trainable_parameters().values():
             parameter.normal_(std=scale)
     return model
 

@@ -105,7 +105,7 @@ def test_embedding_real_clips_keeps_the_gpu_busy(clips: Path) -> None:
     encoder = Encoder(predictor, 16)
     parts = list(embed(predictor, rows * 60, views=views, encoder=encoder))
     assert sum(len(part.rows) for part in parts) == 60 * len(rows)
-    assert encoder.waiting <= 0.1
+    assert encoder.idle <= 0.1
 
 
 def test_the_automatic_size_fits() -> None:
@@ -135,7 +135,7 @@ def test_a_batch_beyond_the_memory_is_halved(monkeypatch: pytest.MonkeyPatch) ->
     rows = [Row(Path(f"{i}.mp4"), "waving") for i in range(512)]
     encoder = Encoder(predictor, 512)
     (parts,) = embed(predictor, rows, batch_size=512, encoder=encoder)
-    assert encoder.size < 512 and 0 <= encoder.waiting < 1
+    assert encoder.size < 512 and 0 <= encoder.idle < 1
     (few,) = embed(predictor, rows[:8], batch_size=8)
     torch.testing.assert_close(parts.frames, few.frames.repeat(64, 1, 1, 1), atol=2e-3, rtol=1e-3)
 
@@ -156,7 +156,7 @@ def gradients(model: EZCLIP, times: int = 1, **settings: Any) -> dict[str, Tenso
     for number in range(times):  # with CUDA graphs the first ones warm up and record
         model.zero_grad()
         step(number, VIEWS.to(GPU), TOKENS.to(GPU), TARGETS)
-    return {name: p.grad.clone() for name, p in model.trainable().items() if p.grad is not None}
+    return {name: p.grad.clone() for name, p in model.trainable_parameters().items() if p.grad is not None}
 
 
 @pytest.mark.slow
@@ -188,7 +188,7 @@ def test_one_process_of_nccl_has_the_gradients_of_none(backbone: Backbone, tmp_p
         "model = make_model(build_backbone('tiny', TINY), 'ezclip')\n"
         "wrapped = accelerator.prepare(model)\n"
         "Step(model, wrapped, accelerator, CONFIG)(0, VIEWS.cuda(), TOKENS.cuda(), TARGETS)\n"
-        "torch.save({k: p.grad.cpu() for k, p in model.trainable().items()}, sys.argv[1])\n"
+        "torch.save({k: p.grad.cpu() for k, p in model.trainable_parameters().items()}, sys.argv[1])\n"
         "torch.distributed.destroy_process_group()\n"
     )
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=1", "--standalone", str(script)]

@@ -131,7 +131,7 @@ assert isinstance(analysis, Analysis), status
 reads = spaces.lent["reads"][0]([document["key"], analysis.model.name, "forward", 0, 5])
 assert "heat" in reads, reads
 assert "text" in reads and "heat" not in spaces.lent["reads"][0](["gone", analysis.model.name, "forward", 0, 5])
-*_, (turned, _) = spaces.lent["turn"][0](analysis)
+*_, (turned, _) = spaces.lent["analyse_orders"][0](analysis)
 assert set(turned.directions) == {"forward", "reversed", "shuffled", "static"}
 *_, (_, measured, _) = spaces.lent["measure"][0](analysis, None)
 assert newest(turned, measured) is measured and all(f.measured for f in measured.faithfulness)

@@ -1,1 +1,1 @@
-"""What each button does; no Gradio here. Everything is computed by ``ezclip``."""
+"""The actions of buttons, without Gradio; all computation is in ``ezclip``."""

@@ -1,13 +1,13 @@
-"""The class box: label sets, and class names in the page's address."""
+"""The class box: label sets, and class names in the page's URL."""
 
-from ezclip.checkpoints.catalog import own_labels
+from ezclip.checkpoints.catalog import training_labels
 from ezclip.errors import UserError
 from ezclip.studies.declaration import SET_PREFIX
 from ezclip.text.labels import label_set
 
-OWN_SET = "The model's own classes"
+MODEL_SET = "The model's own classes"
 SET_TITLES = {
-    OWN_SET: None,
+    MODEL_SET: None,
     "Tabletop Motion": "tabletop",
     "UCF-101": "ucf101",
     "HMDB-51": "hmdb51",
@@ -24,21 +24,21 @@ TEXTS = {
 }
 
 
-def set_text(title: str, model: str) -> str:
-    """The names of a label set as the class box shows them, one per line."""
+def label_set_text(title: str, model: str) -> str:
+    """The names of a label set, one per line, as in the class box."""
     name = SET_TITLES.get(title)
-    return "\n".join(label_set(name) if name else own_labels(model))
+    return "\n".join(label_set(name) if name else training_labels(model))
 
 
-def set_or_names(names: str, model: str) -> str:
-    """Class names for a page's address: "set:TITLE" where they are a set's, which may be long."""
+def names_to_address(names: str, model: str) -> str:
+    """Class names for the URL: "set:TITLE" if they are those of a set, which may be long."""
     try:
-        return next((f"{SET_PREFIX}{title}" for title in SET_TITLES if names == set_text(title, model)), names)
-    except UserError:  # a mistyped model has no classes of its own
+        return next((f"{SET_PREFIX}{title}" for title in SET_TITLES if names == label_set_text(title, model)), names)
+    except UserError:  # an unknown model
         return names
 
 
-def names_of(address: str, model: str) -> str:
-    """Inverse of ``set_or_names``."""
+def names_from_address(address: str, model: str) -> str:
+    """Inverse of ``names_to_address``."""
     title = address.removeprefix(SET_PREFIX)
-    return set_text(title, model) if address.startswith(SET_PREFIX) and title in SET_TITLES else address
+    return label_set_text(title, model) if address.startswith(SET_PREFIX) and title in SET_TITLES else address

@@ -2,37 +2,37 @@
 
 from pathlib import Path
 
-from ezclip.checkpoints.cards import trained_on
+from ezclip.checkpoints.cards import training_summary
 from ezclip.checkpoints.catalog import CONFIG, ROOT
 from ezclip.errors import UserError
 from ezclip.types import WITHIN_PAIRS, Document
 
 
-def dropped_files() -> list[str]:
-    """Names of the official files in checkpoints/ that have not been converted."""
+def unconverted_files() -> list[str]:
+    """Names of the official files in checkpoints/ without a converted model."""
     return [path.name for path in sorted(ROOT.glob("*.pt")) if not (ROOT / path.stem / CONFIG).is_file()]
 
 
-def convert_dropped(name: str) -> str:
-    """Convert an official file in checkpoints/ into a model folder beside it; returns the model's name.
+def convert_official(name: str) -> str:
+    """Convert an official file in checkpoints/ into a model folder next to it; returns the model's name.
 
     Raises:
-        UserError: no such file, or one that cannot be converted.
+        UserError: there is no such file, or it cannot be converted.
     """
     from ezclip.checkpoints.convert import convert
 
-    if name not in dropped_files():
+    if name not in unconverted_files():
         raise UserError(f"There is no unconverted file {name} in checkpoints/; reload the page.")
     convert(ROOT / name, ROOT / Path(name).stem)
     return Path(name).stem
 
 
 def card_rows(card: Document) -> dict[str, str]:
-    """A model's card as names and texts."""
+    """A model card as rows of a table: title -> text."""
 
-    def file(found: Document) -> str:
-        size = f"{found['bytes'] / 1e6:.1f} MB, " if "bytes" in found else ""
-        return f"{size}sha256 {found['sha256']}"
+    def file(entry: Document) -> str:
+        size = f"{entry['bytes'] / 1e6:.1f} MB, " if "bytes" in entry else ""
+        return f"{size}sha256 {entry['sha256']}"
 
     if "T" not in card:
         return {"model": card["name"], "variant": "nothing added", "backbone": card["backbone"]["id"]}
@@ -43,14 +43,14 @@ def card_rows(card: Document) -> dict[str, str]:
         "frames": f"T = {card['T']}",
         "backbone": f"{card['backbone']['id']}, {file(card['backbone'])}",
         "adapter": file(card["adapter"]) if "adapter" in card else "",
-        "data": trained_on(card),
+        "data": training_summary(card),
     }
     if "steps" in training:
         batch, seed = training.get("batch_size", "?"), training.get("seed", "?")
         rows["training"] = f"{training['steps']} steps of {batch}, seed {seed}"
     if test := card.get("measured", {}).get("test"):
-        shares = f"top-1 {test['top1']:.1%}, {WITHIN_PAIRS} {test['within_pairs']:.1%}"
-        rows["measured"] = f"{shares} on {test['n']} unseen Tabletop clips"
+        accuracy = f"top-1 {test['top1']:.1%}, {WITHIN_PAIRS} {test['within_pairs']:.1%}"
+        rows["measured"] = f"{accuracy} on {test['n']} unseen Tabletop clips"
     elif metrics := card.get("metrics"):
         rows["measured"] = ", ".join(f"{name} {value:.1%}" for name, value in metrics.items()) + " during training"
     rows["source"] = card.get("source", "")

@@ -1,1 +1,1 @@
-"""What stands before Gradio: limits of uploads and whose they are, headers of answers."""
+"""Middleware in front of Gradio: limits and ownership of uploads, response headers."""

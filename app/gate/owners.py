@@ -1,7 +1,7 @@
-"""Whose uploads are whose: a cookie names a browser, and only a browser that sent a file may use it.
+"""Ownership of uploads: a cookie identifies a browser, and only browsers that sent a file may use it.
 
-Gradio finds an upload by the salted hash of its content, whoever asks. A client that keeps no cookie is told apart from
-those that do, but not from others of its kind.
+Gradio itself serves an upload to any client that knows the salted hash of its content. Clients without a cookie are
+distinguished from browsers, but not from each other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from gradio.processing_utils import hash_file
 
 COOKIE = "ezclip-browser"
-MOST = 20_000  # uploads whose owners are kept; they are removed from the disk within an hour
+MAX_UPLOADS = 20_000  # uploads with known owners; their files are removed from the disk within an hour
 _HASH = re.compile(rb"[0-9a-f]{64}", re.IGNORECASE)
 
 
@@ -25,49 +25,49 @@ class Owners:
     """The browsers that sent each upload.
 
     Args:
-        public: files of the app's own, which stay everybody's whoever uploads them, too.
+        public: files shipped with the app, which everybody may use whoever uploads them.
     """
 
     def __init__(self, public: Iterable[Path] = ()):
         self._public = {hash_file(path).encode() for path in public}
-        self._of: dict[bytes, set[str]] = {}
+        self._browsers: dict[bytes, set[str]] = {}
 
-    def add(self, answer: bytes, browser: str) -> int:
-        """Note who sent the files that the answer to an upload names; returns how many there are."""
-        named = _hashes(answer)
-        for name in named:
-            if name not in self._public:
-                self._of.setdefault(name, set()).add(browser)
-        for oldest in list(self._of)[: max(0, len(self._of) - MOST)]:
-            del self._of[oldest]
-        return len(named)
+    def add(self, response: bytes, browser: str) -> int:
+        """Record the browser that sent the files named in the response to an upload; returns their number."""
+        hashes = _hashes(response)
+        for file_hash in hashes:
+            if file_hash not in self._public:
+                self._browsers.setdefault(file_hash, set()).add(browser)
+        for oldest in list(self._browsers)[: max(0, len(self._browsers) - MAX_UPLOADS)]:
+            del self._browsers[oldest]
+        return len(hashes)
 
     def foreign(self, request: bytes, browser: str) -> bool:
         """Whether a request names an upload that this browser did not send."""
-        return any(browser not in self._of.get(name, {browser}) for name in _hashes(request))
+        return any(browser not in self._browsers.get(file_hash, {browser}) for file_hash in _hashes(request))
 
 
 def _hashes(text: bytes) -> list[bytes]:
-    """The hashes that occur in a text, also those that JSON writes with escapes."""
+    """The hashes in a text, including those written with JSON escapes."""
     if b"\\u" in text:
         try:
             text = json.dumps(json.loads(text)).encode()
         except ValueError:
-            pass  # Gradio refuses it
-    return [found.lower() for found in _HASH.findall(text)]
+            pass  # Gradio rejects it
+    return [match.lower() for match in _HASH.findall(text)]
 
 
 def browser_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The name that a request's cookie gives, or an empty one."""
-    sent = next((value for name, value in headers if name == b"cookie"), b"")
+    """The browser identified by a request's cookie; empty without one."""
+    cookie = next((value for name, value in headers if name == b"cookie"), b"")
     try:
-        cookies: Mapping[str, Any] = SimpleCookie(sent.decode("latin-1"))
+        cookies: Mapping[str, Any] = SimpleCookie(cookie.decode("latin-1"))
     except CookieError:
         return ""
     return cookies[COOKIE].value if COOKIE in cookies else ""
 
 
 def new_cookie(*, secure: bool) -> tuple[bytes, bytes]:
-    """A header that names a browser; over https it also holds inside the frame of a Space."""
-    rules = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"
-    return b"set-cookie", f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; {rules}".encode()
+    """A header that sets a new cookie; over https it also works inside the iframe of a Space."""
+    attributes = "SameSite=None; Secure; Partitioned" if secure else "SameSite=Lax"
+    return b"set-cookie", f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; {attributes}".encode()

@@ -1,13 +1,13 @@
-"""Values as HTML, through jinja2 templates that escape every text; and small pictures as data addresses."""
+"""Values as HTML, rendered by jinja2 templates with autoescape; pictures as data URIs."""
 
-# ruff: noqa: F401  (the functions that other folders use)
+# ruff: noqa: F401  (re-exported functions)
 from app.html.classes import class_chart, class_evidence, class_tables, methods
 from app.html.clips import (
     cards,
     corrupted,
+    custom_sentences,
     faithfulness,
     opened_clip,
-    own_sentences,
     ranked,
     rankings,
     samples,

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 
 def offers(jobs: dict[str, Job]) -> str:
-    """A table with one button for each model."""
-    rows = [(offer, offer.here(), jobs.get(offer.name)) for offer in gallery.offers()]
+    """A table with one button per model."""
+    rows = [(offer, offer.is_local(), jobs.get(offer.name)) for offer in gallery.offers()]
     return render("offers", rows=rows)

@@ -1,1 +1,1 @@
-"""One file per tab: layout and handlers."""
+"""Layout and handlers of the tabs, one file per tab."""

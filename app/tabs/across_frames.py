@@ -1,4 +1,4 @@
-"""Tab: influence between frames through the prompts, layer by layer, the spread of frames, and tokens of high norm."""
+"""Tab: influence between frames through the prompts per layer, the spread of frames, and tokens of high norm."""
 
 from functools import partial
 
@@ -14,7 +14,7 @@ from ezclip.studies.explain import tokens_of, tokens_table
 
 
 class AcrossFramesTab:
-    """The T x T matrix, attention to the prompt, and the spread; ``show`` gives the new values of ``outputs``."""
+    """The T x T matrix, attention to the prompt, and the spread; ``show`` returns the values of ``outputs``."""
 
     def __init__(self, services: Services, state: gr.State) -> None:
         with gr.Tab(texts.TABS["across"], id="across"):
@@ -27,23 +27,23 @@ class AcrossFramesTab:
         def work(analysis: Analysis | None) -> Steps[str]:
             if analysis is None:
                 raise UserError("Analyse a clip first; then the norms of its tokens can be measured.")
-            found = yield from services.in_turn(partial(tokens_of, analysis=analysis))
-            return html.tokens(tokens_table(found))
+            norms = yield from services.in_turn(partial(tokens_of, analysis=analysis))
+            return html.tokens(tokens_table(norms))
 
         start(tokens.click, work, [state], [self.tokens], lambda page: [page], show_progress="hidden")
         self.outputs = [self.layer, self.matrix, self.spread, self.tokens]
-        self.layer.input(_draw, [state, self.layer], self.matrix, **INSTANT)
+        self.layer.input(_show_layer, [state, self.layer], self.matrix, **INSTANT)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """The layers to choose from, the matrix over all layers, the table of spreads, no tokens yet."""
+        """The choice of layers, the matrix over all layers, the table of spreads, and no tokens yet."""
         view = analysis.view
         layers = [("All layers (rollout)", 0), *((f"Layer {k}", k) for k in (view.layers if view else []))]
-        return [gr.Dropdown(layers, value=0), _drawn(analysis), html.spread(analysis), ""]
+        return [gr.Dropdown(layers, value=0), _render(analysis), html.spread(analysis), ""]
 
 
-def _draw(analysis: Analysis | None, layer: int) -> str:
-    return html.empty(texts.EMPTY_INFLUENCE) if analysis is None else _drawn(analysis, layer)
+def _show_layer(analysis: Analysis | None, layer: int) -> str:
+    return html.empty(texts.EMPTY_INFLUENCE) if analysis is None else _render(analysis, layer)
 
 
-def _drawn(analysis: Analysis, layer: int = 0) -> str:
+def _render(analysis: Analysis, layer: int = 0) -> str:
     return html.source(analysis) + html.temporal(analysis, layer)

@@ -1,4 +1,4 @@
-"""Under the stage: frames and maps of the models in rows, with their faithfulness, settings and files."""
+"""Below the stage: frames and maps of the models in rows, with their faithfulness, settings and downloads."""
 
 import time
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from ezclip.explanation.methods import FUSIONS, METHODS
 from ezclip.progress import Watch
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis, save_maps, save_overlay, strip_figure
-from ezclip.studies.stage.document import trusted
+from ezclip.studies.stage.document import faithfulness_update
 
-PAUSE = 2.0  # seconds of quiet before the faithfulness is measured, so that a quick next step finds the machine free
+PAUSE = 2.0  # seconds before the faithfulness is measured, which leaves the machine free for a quick next action
 _SET_OPACITY = "(v) => { document.querySelectorAll('.ez-strip').forEach(e => e.style.setProperty('--heat', v)) }"
-# Parameters of ``Analyse`` in the order of ``AttentionTab.inputs``, whose last is the box of all variants.
+# Parameters of ``Analyse`` in the order of ``AttentionTab.inputs``; its last input is the checkbox of all variants.
 _SETTINGS = ("method", "target", "fusion", "start_layer", "discard", "opacity", "difference")
 
 
 class AttentionTab:
-    """The strip with its controls, their settings in a box elsewhere; ``show`` gives the new values of ``outputs``."""
+    """The maps with their controls, and settings in the given column; ``show`` returns the values of ``outputs``."""
 
     def __init__(self, services: Services, state: gr.State, measured: gr.State, settings: gr.Column) -> None:
         self.services = services
@@ -48,32 +48,32 @@ class AttentionTab:
             for label, suffix in (("Maps as PNG", "png"), ("Maps as NPZ", "npz"), ("Overlay as video", "mp4")):
                 make = partial(_file, services, suffix)
                 download_button(label, f"download-{suffix}", make, [state, measured, self.opacity])
-        drawn, boxes = [self.strip, self.faithfulness], [self.method, self.target, self.fusion, self.start]
-        self.outputs = [*drawn, self.discard, *boxes]
-        self.inputs = [*boxes, self.discard, self.opacity, self.subtract, self.all]
-        self.changes = [*(box.input for box in [*boxes, self.all, self.subtract]), self.discard.release]
+        dropdowns = [self.method, self.target, self.fusion, self.start]
+        self.outputs = [self.strip, self.faithfulness, self.discard, *dropdowns]
+        self.inputs = [*dropdowns, self.discard, self.opacity, self.subtract, self.all]
+        self.changes = [*(box.input for box in [*dropdowns, self.all, self.subtract]), self.discard.release]
         self.opacity.input(None, self.opacity, None, js=_SET_OPACITY)
 
     def settings(self, values: tuple[Any, ...]) -> dict[str, Any]:
         """Parameters of ``Analyse``, from the values of ``inputs``."""
-        *own, everything = values
-        further = (name for name in self.services.model_names() if everything and name.startswith("tabletop/"))
-        return dict(zip(_SETTINGS, own, strict=True)) | {"further": tuple(further)}
+        *settings, all_variants = values
+        further = (name for name in self.services.model_names() if all_variants and name.startswith("tabletop/"))
+        return dict(zip(_SETTINGS, settings, strict=True)) | {"further": tuple(further)}
 
-    def measure(self, current: Analysis | None, known: Analysis | None) -> Iterator[Any]:
-        """Measure the maps' faithfulness in the background, once for each analysis; shown here and on the stage."""
-        if current is not None and newest(current, known) is current:
+    def measure(self, current: Analysis | None, measured: Analysis | None) -> Iterator[Any]:
+        """Measure the faithfulness of the maps in the background, once per analysis, for this tab and the stage."""
+        if current is not None and newest(current, measured) is current:
             for _ in range(5):
                 time.sleep(PAUSE / 5)
                 yield gr.skip(), gr.skip(), gr.skip()
             yield from measured_faithfulness(self.services, current)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """The strip, the maps' faithfulness, and the settings with the labels that can be explained."""
+        """The strip, the faithfulness of the maps, and the settings with their current choices."""
         method = METHODS[analysis.study["method"]]
         names = [p.label for p in analysis.model.predictions]
         depths = [self.services.predictor(r.name).model.layers for r in analysis.results]
-        depth = min((layers for layers in depths if layers), default=1)
+        depth = min(filter(None, depths), default=1)
         layers = [("all layers", 0), *((f"from layer {k + 1} of {depth}", k) for k in range(1, depth))]
         return [
             html.source(analysis) + html.strip(analysis),
@@ -91,21 +91,22 @@ def _methods() -> list[tuple[str, str]]:
 
 
 def measured_faithfulness(services: Services, analysis: Analysis) -> Iterator[tuple[str, Any, Any]]:
-    """The faithfulness table, as HTML, while it is measured; at the end with the analysis and what its stage shows."""
-    watch = Watch(services.in_turn(analysis.measured))
+    """Measure the faithfulness; yields the table as HTML, and at the end also the analysis and its stage update."""
+    watch = Watch(services.in_turn(analysis.with_faithfulness))
     for step in watch:
-        yield html.faithfulness(analysis, doing=f"Now measuring faithfulness: {step.share:.0%} …"), gr.skip(), gr.skip()
-    yield html.faithfulness(watch.result), watch.result, trusted(watch.result)
+        message = f"Now measuring faithfulness: {step.fraction:.0%} …"
+        yield html.faithfulness(analysis, message=message), gr.skip(), gr.skip()
+    yield html.faithfulness(watch.result), watch.result, faithfulness_update(watch.result)
 
 
 def _file(services: Services, suffix: str, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:
-    """Path of the maps as PNG, NPZ or video."""
-    drawn = with_opacity(newest(analysis, measured), opacity)
+    """Write the maps as PNG, NPZ or video; returns the path."""
+    analysis = with_opacity(newest(analysis, measured), opacity)
     path = services.scratch() / f"{Path(analysis.clip.name).stem}-{analysis.study['method']}.{suffix}"
     if suffix == "npz":
-        save_maps(path, drawn)
+        save_maps(path, analysis)
     elif suffix == "png":
-        strip_figure(drawn).savefig(path, dpi=110)
+        strip_figure(analysis).savefig(path, dpi=110)
     else:
-        save_overlay(path, drawn)
+        save_overlay(path, analysis)
     return str(path)

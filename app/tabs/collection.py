@@ -1,4 +1,4 @@
-"""Tab: find moments in a folder of videos by text and example, tag them, and group the videos."""
+"""Tab: search a folder of videos for moments by text or example, tag them, and cluster the videos."""
 
 import json
 from functools import partial
@@ -9,13 +9,13 @@ import gradio as gr
 
 from app import html, texts
 from app.actions import collection as actions
-from app.actions.collection import Shown
+from app.actions.collection import CardGroups
 from app.controls import Controls, control
 from app.events import INSTANT, PRIVATE, download_button, guarded, start, stop
 from app.services import Services
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
 from app.zero_gpu import LONG
-from ezclip.checkpoints.catalog import own_labels
+from ezclip.checkpoints.catalog import training_labels
 from ezclip.errors import UserError
 from ezclip.parameters import build
 from ezclip.progress import Steps, Watch
@@ -43,7 +43,7 @@ _MOMENTS = "ezMoments(element, film => server.strip(film), row => trigger('input
 
 
 def collection_tab(services: Services, controls: Controls) -> None:
-    """Lay out the tab and register its handlers; only for users of this machine, as it reads any folder."""
+    """Lay out the tab and register its handlers; only for a local server, as it reads any folder."""
     setting = partial(control, min_width=150)
     with gr.Tab(texts.TABS["collection"], id="collection"):
         with gr.Row():
@@ -71,86 +71,86 @@ def collection_tab(services: Services, controls: Controls) -> None:
                 step = gr.Number(1.0, label="Seconds from one window to the next", minimum=0.1, maximum=600)
         state, ticked = gr.State(None, time_to_live=3600), gr.Textbox(visible=False)
         with gr.Row():
-            usual: Keywords = {"show_label": False, "container": False, "scale": 3, "min_width": 200}
-            name = gr.Textbox(label="Class name", placeholder="Name for the selected", elem_id="tag-name", **usual)
+            options: Keywords = {"show_label": False, "container": False, "scale": 3, "min_width": 200}
+            name = gr.Textbox(label="Class name", placeholder="Name for the selected", elem_id="tag-name", **options)
             tag = gr.Button("Tag selected", elem_id="tag", min_width=120)
             files = {"Results (CSV)": actions.results_csv, "Tags (manifest)": actions.tagged_manifest}
             for title, write in files.items():
-                written = partial(_written, services, write)
-                download_button(title, f"collection-{write.__name__.partition('_')[2]}", written, [state])
-        found = gr.HTML(
+                make = partial(_write_file, services, write)
+                download_button(title, f"collection-{write.__name__.partition('_')[2]}", make, [state])
+        moments = gr.HTML(
             html.empty(EMPTY), elem_id="moments", css_template=html.asset("moments.css"), server_functions=[strip],
             js_on_load=html.asset("moments.js") + _MOMENTS + CHOOSE,
         )  # fmt: skip
         opened = OpenedClip(services, "collection")
 
-    def make(place: str, seconds: float, step: float, model: str) -> Steps[Document]:
+    def make_index(place: str, seconds: float, step: float, model: str) -> Steps[Document]:
         return actions.make_index(services, place, model, seconds or 0, step or 0)
 
-    def search(place: str, model: str, text: str, opposite: str, like: str, *filters: Any) -> Steps[Shown]:
-        given = {"index": actions.made_index(place, model), "text": text, "opposite": opposite, "like": like}
-        named = {name: value for name, value in zip(_FILTERS, filters, strict=True) if value is not None}
-        watch = Watch(services.run(build(Search, given | named)))
+    def search(place: str, model: str, text: str, opposite: str, like: str, *filters: Any) -> Steps[CardGroups]:
+        query = {"index": actions.existing_index(place, model), "text": text, "opposite": opposite, "like": like}
+        limits = {name: value for name, value in zip(_FILTERS, filters, strict=True) if value is not None}
+        watch = Watch(services.run(build(Search, query | limits)))
         yield from watch
-        return actions.shown(watch.result)
+        return actions.as_cards(watch.result)
 
-    def clustered(place: str, model: str, count: float, same: float) -> Steps[Shown]:
-        given = {"index": actions.made_index(place, model), "count": count, "duplicates": same}
-        watch = Watch(services.run(build(Clusters, given)))
+    def cluster(place: str, model: str, count: float, same: float) -> Steps[CardGroups]:
+        values = {"index": actions.existing_index(place, model), "count": count, "duplicates": same}
+        watch = Watch(services.run(build(Clusters, values)))
         yield from watch
-        return actions.shown(watch.result)
+        return actions.as_cards(watch.result)
 
-    def show(result: Shown) -> list[Any]:
+    def show(result: CardGroups) -> list[Any]:
         return [html.moments(result, actions.read_tags(result)), result, gr.Column(visible=False)]
 
-    def liked(result: Shown, event: gr.EventData) -> str:
+    def like_path(result: CardGroups, event: gr.EventData) -> str:
         return result.cards[int(event._data["row"])].path
 
-    def tagged(rows: str, name: str, result: Shown | None) -> str:
+    def tag_cards(rows: str, name: str, result: CardGroups | None) -> str:
         if not result or not (numbers := json.loads(rows)):
             raise UserError("No videos are selected: tick some first.")
         actions.write_tags(result, numbers, name.strip())
         return html.moments(result, actions.read_tags(result))
 
-    def choose(row: int, result: Shown, *values: Any) -> Choice:
-        """The moment, and the query among the class names."""
+    def choose(row: int, result: CardGroups, *values: Any) -> Choice:
+        """The moment, with the query added to the class names."""
         card, query = result.cards[row], result.result.study
-        model = result.collection.about["model"]
+        model = result.collection.metadata["model"]
         texts = [query.text.strip(), query.opposite.strip()] if isinstance(query, Search) else []
-        names = controls.study(Analyse, values).given_labels()[0] or own_labels(model)
+        names = controls.study(Analyse, values).user_labels()[0] or training_labels(model)
         labels = list({name.casefold(): name for name in [*names, *texts] if name}.values())
         clip = str(actions.moment_file(result, card, services.scratch()))
-        more = {"clip": clip, "labels": "\n".join(labels), "model": model, "target": next(iter(texts), "")}
-        return Choice(controls.study(Analyse, values, **more), f"{card.start:.1f} to {card.end:.1f} s")
+        inputs = {"clip": clip, "labels": "\n".join(labels), "model": model, "target": next(iter(texts), "")}
+        return Choice(controls.study(Analyse, values, **inputs), f"{card.start:.1f} to {card.end:.1f} s")
 
-    job = start(index.click, make, [place, seconds, step, controls.model], [status], _summary, seconds=LONG)
+    job = start(index.click, make_index, [place, seconds, step, controls.model], [status], _summary, seconds=LONG)
     stop(cancel, [job], status, STOPPED)
-    query, outputs = [place, controls.model, text, opposite, like, *filters], [found, state, opened.box]
-    picked = found.input(guarded(liked), state, like, **INSTANT)
-    begins = [find.click, text.submit, opposite.submit, like.submit, picked.success]
-    jobs = [start(begin, search, query, outputs, show) for begin in begins]
-    jobs.append(start(group.click, clustered, [place, controls.model, count, same], outputs, show))
-    stop(cancel, jobs, found)
-    tag.click(guarded(tagged), [ticked, name, state], found, js=_TICKED, **PRIVATE)
-    opened.open_on(found, choose, [state, *controls])
+    query, outputs = [place, controls.model, text, opposite, like, *filters], [moments, state, opened.box]
+    picked = moments.input(guarded(like_path), state, like, **INSTANT)
+    triggers = [find.click, text.submit, opposite.submit, like.submit, picked.success]
+    jobs = [start(trigger, search, query, outputs, show) for trigger in triggers]
+    jobs.append(start(group.click, cluster, [place, controls.model, count, same], outputs, show))
+    stop(cancel, jobs, moments)
+    tag.click(guarded(tag_cards), [ticked, name, state], moments, js=_TICKED, **PRIVATE)
+    opened.open_on(moments, choose, [state, *controls])
 
 
-def strip(asked: list[Any]) -> str:
-    """Some frames of a moment side by side, for [index, path, start, end, length]; empty where it cannot be read."""
+def strip(arguments: list[Any]) -> str:
+    """Frames of a moment side by side, for [index, path, start, end, length]; empty if it cannot be read."""
     try:
-        index, path, start, end, length = asked
+        index, path, start, end, length = arguments
         times = float(start), float(end), float(length)
         return html.film_strip(actions.strip_images(str(index), str(path), *times, html.STRIP_FRAMES))
     except UserError:
         return ""
 
 
-def _written(services: Services, write: Any, result: Shown) -> str:
+def _write_file(services: Services, write: Any, result: CardGroups) -> str:
     return str(write(result, services.scratch()))
 
 
-def _summary(found: Document) -> list[str]:
-    lines = [f"{escape(path)}: {escape(why)}" for path, why in list(found["skipped"].items())[:50]]
-    told = f"{found['clips']} videos, {found['windows']} windows, with {escape(found['model'])}."
-    bad = f"<details><summary>{len(found['skipped'])} could not be read</summary>{'<br>'.join(lines)}</details>"
-    return [f'<p class="ez-note">{escape(found["index"])}: {told}</p>{bad if lines else ""}']
+def _summary(index: Document) -> list[str]:
+    lines = [f"{escape(path)}: {escape(reason)}" for path, reason in list(index["skipped"].items())[:50]]
+    counts = f"{index['clips']} videos, {index['windows']} windows, with {escape(index['model'])}."
+    skipped = f"<details><summary>{len(index['skipped'])} could not be read</summary>{'<br>'.join(lines)}</details>"
+    return [f'<p class="ez-note">{escape(index["index"])}: {counts}</p>{skipped if lines else ""}']

@@ -1,4 +1,4 @@
-"""Tab: frames of this clip and of others under two models, in one plane (Fig. 8)."""
+"""Tab: frame embeddings of several clips under two models, projected into one plane (Fig. 8)."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ezclip.progress import Steps
 from ezclip.studies.frames import CompareFrames, FramePlane
 from ezclip.types import Keywords
 
-MOST_SAMPLES = 7  # beside the clip in the player
+MAX_SAMPLES = 7  # in addition to the clip in the player
 EMPTY = (
     "Each frame becomes a point. Choose clips and two models, then press the button: models that see motion spread the "
     "frames of a moving clip. Hollow points are static copies of the clips, in which nothing moves."
@@ -24,7 +24,7 @@ EMPTY = (
 
 
 class EmbeddingsTab:
-    """Works on the clip in the player and on others; ``models`` are its dropdowns."""
+    """Projects the clip in the player and other clips; ``models`` are the dropdowns of models."""
 
     def __init__(self, services: Services, controls: Controls, samples: list[str]) -> None:
         names = services.model_names()
@@ -32,17 +32,17 @@ class EmbeddingsTab:
         with gr.Tab(texts.TABS["embeddings"], id="embeddings"):
             with gr.Row():
                 for name, label, fallback in (("baseline", "First model", -1), ("model", "Second model", 0)):
-                    usual = find(CompareFrames, name).default
-                    value = usual if usual in names else names[fallback]
-                    layout = {"allow_custom_value": services.typed, "min_width": 220}
+                    default = find(CompareFrames, name).default
+                    value = default if default in names else names[fallback]
+                    layout = {"allow_custom_value": services.local, "min_width": 220}
                     self.models.append(gr.Dropdown(names, value=value, label=label, elem_id=f"frames-{name}", **layout))
                 projection = control(CompareFrames, "projection", min_width=220)
             label = "Samples beside the clip in the player"
-            several: Keywords = {"multiselect": True, "max_choices": MOST_SAMPLES, "value": samples[:3]}
-            others = gr.Dropdown([(Path(s).stem, s) for s in samples], label=label, elem_id="other-clips", **several)
+            options: Keywords = {"multiselect": True, "max_choices": MAX_SAMPLES, "value": samples[:3]}
+            others = gr.Dropdown([(Path(s).stem, s) for s in samples], label=label, elem_id="other-clips", **options)
             with gr.Accordion("More clips of your own", open=False):
                 label = "Clips beside the one in the player"
-                own = gr.File(label=label, file_count="multiple", height=110, elem_id="more-clips")
+                files = gr.File(label=label, file_count="multiple", height=110, elem_id="more-clips")
             with gr.Row():
                 run = gr.Button("Project frames", elem_id="frames-run")
                 cancel = gr.Button("Cancel", elem_id="frames-cancel")
@@ -52,17 +52,17 @@ class EmbeddingsTab:
             export = StudyExport(services, "frames", figure=True)
 
         def study(chosen: list[str] | None, more: list[str] | None, *values: Any) -> CompareFrames:
-            first, second, how, shown, pair, *_ = values
-            clips = tuple(filter(None, [controls.clip(shown, pair), *(more or []), *(chosen or [])]))
-            return build(CompareFrames, {"clips": clips, "baseline": first, "model": second, "projection": how})
+            first, second, projection, played, pair, *_ = values
+            clips = tuple(filter(None, [controls.clip(played, pair), *(more or []), *(chosen or [])]))
+            return build(CompareFrames, {"clips": clips, "baseline": first, "model": second, "projection": projection})
 
         def work(*values: Any) -> Steps[FramePlane]:
             return services.run(study(*values))
 
-        def show(found: FramePlane) -> list[Any]:
-            return [html.frame_plane(found), found]
+        def show(result: FramePlane) -> list[Any]:
+            return [html.frame_plane(result), result]
 
-        inputs = [others, own, *self.models, projection, *controls]
-        job = start(stale.begins(run.click), work, inputs, [plane, export.state], show)
+        inputs = [others, files, *self.models, projection, *controls]
+        job = start(stale.trigger(run.click), work, inputs, [plane, export.state], show)
         stop(cancel, [job], plane)
-        stale.watch([job], study, inputs[: -len(controls) + 2], export.state)  # class names play no part
+        stale.watch([job], study, inputs[: -len(controls) + 2], export.state)  # without the class names

@@ -1,4 +1,4 @@
-"""Below the tabs: the analysis as one page, as a zip, and as a command; and each tab's own export."""
+"""Exports: the analysis as one page, as a zip and as a command, and the results of other tabs."""
 
 import shutil
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from app.controls import control
 from app.events import INSTANT, download_button
 from app.services import Services
 from ezclip.figures.paper import Look
-from ezclip.parameters import declared
+from ezclip.parameters import parameters_of
 from ezclip.progress import finish
 from ezclip.studies.analysis_report import Analysis, commands
 from ezclip.studies.declaration import Result, Study
@@ -22,7 +22,7 @@ from ezclip.studies.paper.study import DIFFERENCE, INPUT, PaperFigure, figure_of
 
 
 class Export:
-    """Downloads and the command box, with the maps' opacity as it is; ``show`` gives the new values of ``outputs``."""
+    """Downloads and the command box, at the current map opacity; ``show`` returns the values of ``outputs``."""
 
     def __init__(self, services: Services, state: gr.State, measured: gr.State, opacity: gr.Slider) -> None:
         with gr.Accordion("Export", open=False, elem_id="export"):
@@ -36,13 +36,13 @@ class Export:
         opacity.release(_commands, [state, opacity], self.code, **INSTANT)
 
     def show(self, analysis: Analysis, before: Analysis | None) -> list[object]:
-        """The commands, and the rows that a figure can have."""
-        shown = [INPUT, *(r.name for r in analysis.results), *([DIFFERENCE] if analysis.difference is not None else [])]
-        return [commands(analysis), gr.Dropdown(shown, value=shown)]
+        """The commands, and the rows available for a figure."""
+        rows = [INPUT, *(r.name for r in analysis.results), *([DIFFERENCE] if analysis.difference is not None else [])]
+        return [commands(analysis), gr.Dropdown(rows, value=rows)]
 
 
 class StudyExport:
-    """A button that packs a tab's result, and one for its figure where it has one, once ``state`` holds a result."""
+    """Buttons for a tab's result as a zip and optionally as a figure, visible once ``state`` holds a result."""
 
     def __init__(self, services: Services, name: str, *, figure: bool = False) -> None:
         self.state = gr.State(None, time_to_live=3600)
@@ -59,70 +59,70 @@ class StudyExport:
 
 
 def paper_export(services: Services, name: str, state: gr.State, *, of_clip: bool = False) -> gr.Dropdown:
-    """Lay out what is chosen for a figure of the result in ``state``, and a button that packs it; returns the rows."""
+    """Lay out the settings and the download of a figure of the result in ``state``; returns the choice of rows."""
     with gr.Row():
         rows = gr.Dropdown([], label="Rows", multiselect=True, visible=of_clip, elem_id=f"{name}-rows", min_width=260)
-        chosen = {
-            one: control(PaperFigure, one, elem_id=f"{name}-{one.replace('_', '-')}", min_width=140)
-            for one in ("frame_numbers", *(one.name for one in declared(Look)))
-            if of_clip or one != "frame_numbers"
+        settings = {
+            setting: control(PaperFigure, setting, elem_id=f"{name}-{setting.replace('_', '-')}", min_width=140)
+            for setting in ("frame_numbers", *(field.name for field in parameters_of(Look)))
+            if of_clip or setting != "frame_numbers"
         }
 
     def make(result: Any, rows: list[str] | None, *values: Any) -> str:
-        drawn = figure_of(result, rows=tuple(rows or ()), **dict(zip(chosen, values, strict=True)))
+        figure = figure_of(result, rows=tuple(rows or ()), **dict(zip(settings, values, strict=True)))
         folder = services.scratch()
-        return _packed(folder / f"ezclip-{drawn.name}.zip", drawn.write(folder).values())
+        return _pack(folder / f"ezclip-{figure.name}.zip", figure.write(folder).values())
 
     title = "Figure for a paper (zip: PDF, SVG, PNG, LaTeX)"
-    download_button(title, f"{name}-figure", make, [state, rows, *chosen.values()])
+    download_button(title, f"{name}-figure", make, [state, rows, *settings.values()])
     return rows
 
 
-def _packed(archive: Path, files: Iterable[Path]) -> str:
-    """Path of a zip of some files, by their names."""
-    with ZipFile(archive, "w", ZIP_DEFLATED) as packed:
+def _pack(archive: Path, files: Iterable[Path]) -> str:
+    """Write a flat zip of some files; returns its path."""
+    with ZipFile(archive, "w", ZIP_DEFLATED) as zip_file:
         for path in files:
-            packed.write(path, path.name)
+            zip_file.write(path, path.name)
     return str(archive)
 
 
 def page_and_archive(services: Services, name: str, result: Result, *, clips: tuple[str, ...] = ()) -> tuple[str, str]:
-    """Paths of a result's page and of a zip with every table, figure and map, what its command reads, and ``clips``."""
+    """Paths of a result's page and of a zip with all tables, figures and maps, the command's inputs, and ``clips``."""
     folder = services.scratch()
     report, archive, page = folder / "report", folder / f"{name}.zip", folder / f"{name}.html"
     result.write(report)
     study = getattr(result, "study", None)
     if isinstance(study, Study):
-        for inside, text in study.companions().items():
-            (report / inside).write_text(text, "utf-8")
-    _packed(archive, [*sorted(report.iterdir()), *map(Path, clips)])
+        for file, text in study.companions().items():
+            (report / file).write_text(text, "utf-8")
+    _pack(archive, [*sorted(report.iterdir()), *map(Path, clips)])
     (report / "report.html").rename(page)
     shutil.rmtree(report)
     return str(page), str(archive)
 
 
 def complete(services: Services, analysis: Analysis) -> Analysis:
-    """An analysis with the faithfulness of its maps, and with the frames in every order."""
+    """Complete an analysis with the faithfulness of its maps and the results of all frame orders."""
     if not all(f.measured for f in analysis.faithfulness):
-        analysis = finish(services.in_turn(analysis.measured))
-    return analysis if analysis.directions else finish(services.in_turn(analysis.in_all_directions))
+        analysis = finish(services.in_turn(analysis.with_faithfulness))
+    return analysis if analysis.directions else finish(services.in_turn(analysis.with_directions))
 
 
 def _file(services: Services, which: int, analysis: Analysis, measured: Analysis | None, opacity: float) -> str:
-    """Path of an analysis's page (0) or zip (1)."""
-    drawn = with_opacity(complete(services, newest(analysis, measured)), opacity)
-    return page_and_archive(services, "ezclip-report", drawn)[which]
+    """Path of the page (0) or zip (1) of an analysis."""
+    analysis = with_opacity(complete(services, newest(analysis, measured)), opacity)
+    return page_and_archive(services, "ezclip-report", analysis)[which]
 
 
 def newest(analysis: Analysis, measured: Analysis | None) -> Analysis:
-    """``measured`` if it is the same analysis with its faithfulness measured."""
+    """``measured``, the analysis with measured faithfulness, if it belongs to ``analysis``; else ``analysis``."""
     same = measured is not None and (measured.study, measured.clip.source) == (analysis.study, analysis.clip.source)
     return measured if measured is not None and same else analysis
 
 
 def with_opacity(analysis: Analysis, opacity: float) -> Analysis:
-    """The analysis with its maps drawn at another opacity."""
-    return replace(analysis, study=analysis.study.but(opacity=opacity))
+    """The analysis with another map opacity."""
+    return replace(analysis, study=analysis.study.replace(opacity=opacity))
 
 
 def _commands(analysis: Analysis | None, opacity: Any) -> str:

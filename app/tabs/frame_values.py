@@ -1,4 +1,4 @@
-"""Under the stage: which frames carry the score, on request."""
+"""Below the stage: Shapley values of the frames, on request."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from app.services import Services
 from ezclip.errors import UserError
 from ezclip.progress import Steps
 from ezclip.studies.analysis_report import Analysis
-from ezclip.studies.stage.frames import drawn_values, told_values, values_of_frames
+from ezclip.studies.stage.frames import frame_values_update, shapley_by_model, summarise_any_frame
 
 BUTTONS = {
     "readout": "Which frames carry the score?",
@@ -24,17 +24,17 @@ def frame_values(services: Services, state: gr.State, stage: gr.HTML) -> None:
     with gr.Row(elem_classes="ez-after"):
         run = {game: gr.Button(title, size="sm", elem_id=f"frames-{game}") for game, title in BUTTONS.items()}
         cancel = gr.Button("Cancel", size="sm", elem_id="frame-values-cancel", min_width=80)
-    told = gr.HTML("", elem_id="frames-told")
+    summary = gr.HTML("", elem_id="frames-told")
 
     def work(game: str, analysis: Analysis | None) -> Steps[Any]:
         if analysis is None:
             raise UserError("Analyse a clip first; then compute what its frames contribute.")
         removed = game == "removal"
-        found = yield from services.in_turn(partial(values_of_frames, analysis=analysis, removed=removed))
-        return html.verdict(told_values(found), []), drawn_values(analysis, found, game)
+        values = yield from services.in_turn(partial(shapley_by_model, analysis=analysis, removed=removed))
+        return html.verdict(summarise_any_frame(values), []), frame_values_update(analysis, values, game)
 
     jobs = [
-        start(button.click, partial(work, game), [state], [told, stage], list, show_progress="hidden")
+        start(button.click, partial(work, game), [state], [summary, stage], list, show_progress="hidden")
         for game, button in run.items()
     ]
-    stop(cancel, jobs, told)
+    stop(cancel, jobs, summary)

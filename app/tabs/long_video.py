@@ -1,4 +1,4 @@
-"""Tab: scores over a long video, and of a camera."""
+"""Tab: scores over time of a long video or a camera."""
 
 from functools import partial
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 
 from app import html, texts
 from app.controls import Controls, control
-from app.events import KEPT_SIDE, PRIVATE, guarded, start, stop
+from app.events import PRIVATE, SESSION_SIDE, guarded, start, stop
 from app.services import Services
 from app.stale import Stale
 from app.tabs.export import StudyExport
@@ -18,10 +18,10 @@ from ezclip.studies.host import digest
 from ezclip.studies.live import FrameBuffer, ScoreLive
 from ezclip.studies.timeline import ScoreTimeline, Timeline
 from ezclip.types import Keywords
-from ezclip.video.pictures import shrunk
+from ezclip.video.pictures import thumbnail
 
 EMPTY = "A window slides over the video in the player; its scores are drawn as they come. Click a window to seek to it."
-LIVE_SECONDS = 600  # after the last frame of a camera, in which its window is kept
+LIVE_SECONDS = 600  # lifetime of a camera's window after its last frame
 CAMERA = "Allow the camera and press Record: the newest window is scored continuously."
 _SEEK = (
     "element.addEventListener('click', e => { const c = e.target.closest('[data-second]');"
@@ -51,22 +51,22 @@ def long_video_tab(services: Services, controls: Controls) -> None:
         return controls.study(ScoreTimeline, values, seconds=window or 0, step=every or 0)
 
     def work(*values: Any) -> Steps[tuple[Timeline, str, bool]]:
-        asked = study(*values)
-        watch, film = Watch(services.run(asked)), ""
-        for at in watch:
-            if at.partial is not None:
-                film = film or digest(asked.clip)
-                yield Progress(at.share, at.doing, (at.partial, film, False))
-            yield Progress(at.share, at.doing)
-        return watch.result, film or digest(asked.clip), True
+        request = study(*values)
+        watch, film = Watch(services.run(request)), ""
+        for progress in watch:
+            if progress.partial is not None:
+                film = film or digest(request.clip)
+                yield Progress(progress.fraction, progress.message, (progress.partial, film, False))
+            yield Progress(progress.fraction, progress.message)
+        return watch.result, film or digest(request.clip), True
 
-    def show(found: tuple[Timeline, str, bool]) -> list[Any]:
-        result, film, whole = found
-        done = f"Done; windows: {len(result.moments)}." if whole else gr.skip()
+    def show(update: tuple[Timeline, str, bool]) -> list[Any]:
+        result, film, complete = update
+        done = f"Done; windows: {len(result.moments)}." if complete else gr.skip()
         return [done, html.timeline(result, film), result]
 
     inputs = [seconds, step, *controls]
-    job = start(stale.begins(run.click), work, inputs, [status, timeline, export.state], show, seconds=LONG)
+    job = start(stale.trigger(run.click), work, inputs, [status, timeline, export.state], show, seconds=LONG)
     stop(cancel, [job], status, "Cancelled. The scores so far are kept.")
     stale.watch([job], study, inputs, export.state)
 
@@ -75,13 +75,13 @@ def long_video_tab(services: Services, controls: Controls) -> None:
 
     timeline.select(seek, None, controls.video, **PRIVATE)
 
-    def stream(image: np.ndarray | None, window: float, held: FrameBuffer | None, *values: Any) -> Any:
+    def stream(image: np.ndarray | None, window: float, buffer: FrameBuffer | None, *values: Any) -> Any:
         if image is None:
-            return held, gr.skip()
-        asked = controls.study(ScoreLive, values, seconds=window or 2.0)
-        held = held or FrameBuffer()
-        held.add(shrunk(image, KEPT_SIDE), asked.seconds)
-        return held, html.live(asked.score(services, held))
+            return buffer, gr.skip()
+        request = controls.study(ScoreLive, values, seconds=window or 2.0)
+        buffer = buffer or FrameBuffer()
+        buffer.add(thumbnail(image, SESSION_SIDE), request.seconds)
+        return buffer, html.live(request.score(services, buffer))
 
     camera.stream(
         on_gpu(guarded(stream)), [camera, seconds, live, *controls], [live, live_scores],

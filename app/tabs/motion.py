@@ -1,4 +1,4 @@
-"""Tab: test whether a model sees motion in this clip."""
+"""Tab: test whether a model recognises motion in the clip."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def motion_tab(services: Services, controls: Controls) -> None:
             cancel = gr.Button("Cancel", elem_id="motion-cancel")
         opposite = control(ProbeMotion, "opposite", placeholder=OPPOSITE, elem_id="motion-opposite")
         stale = Stale()
-        found = gr.HTML(html.empty(EMPTY), elem_id="motion-result")
+        result = gr.HTML(html.empty(EMPTY), elem_id="motion-result")
         export = StudyExport(services, "motion")
 
     def study(opposite: str, *values: Any) -> ProbeMotion:
@@ -41,6 +41,6 @@ def motion_tab(services: Services, controls: Controls) -> None:
         return [html.motion(probes), probes]
 
     inputs = [opposite, *controls]
-    job = start(stale.begins(run.click), work, inputs, [found, export.state], show)
-    stop(cancel, [job], found)
+    job = start(stale.trigger(run.click), work, inputs, [result, export.state], show)
+    stop(cancel, [job], result)
     stale.watch([job], study, inputs, export.state)

@@ -1,4 +1,4 @@
-"""Tab: clips out of distribution (Fig. 7), versions that test for static bias, and corruptions of the user's clip."""
+"""Tab: out-of-distribution clips (Fig. 7), versions that test for static bias, and corruptions of the user's clip."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,11 +13,11 @@ from app.services import Services
 from app.stale import Stale
 from app.tabs.export import StudyExport
 from app.tabs.opened_clip import CHOOSE, Choice, OpenedClip
-from ezclip.checkpoints.cards import measured, measured_static, shipped_variants
+from ezclip.checkpoints.cards import shipped_accuracy, shipped_static_bias, shipped_variants
 from ezclip.data.tabletop.generate import EXAMPLE
 from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.data.tabletop.truth import sample_entry
-from ezclip.parameters import declared
+from ezclip.parameters import parameters_of
 from ezclip.progress import Steps
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.corruption import Corrupt, CorruptedPredictions
@@ -27,7 +27,7 @@ CORRUPT = "Move a slider: the clip in the player is corrupted and both models sc
 
 
 def chosen_clip(entries: html.Entries, row: int, folder: Callable[[], Path]) -> tuple[str, str, str]:
-    """Path, label, and family or version of a row of ``html.gallery``; a version is drawn into a new ``folder``."""
+    """Path, label, and family or version of a row of ``html.gallery``; a version is rendered into ``folder()``."""
     from ezclip.evaluation.shipped import draw_version
 
     if row < len(entries):
@@ -40,9 +40,9 @@ def chosen_clip(entries: html.Entries, row: int, folder: Callable[[], Path]) -> 
 def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
     """Lay out the tab and register its handlers."""
     entries = [(path, entry) for path in samples if (entry := sample_entry(path) or {}).get("family")]
-    accuracy = {variant: measured(variant)["families"] for variant in shipped_variants()}
-    static = measured_static()
-    kinds = [one.name for one in declared(Corruption)]
+    accuracy = {variant: shipped_accuracy(variant)["families"] for variant in shipped_variants()}
+    static = shipped_static_bias()
+    kinds = [field.name for field in parameters_of(Corruption)]
     with gr.Tab(texts.TABS["ood"], id="ood"):
         gallery = gr.HTML(html.gallery(entries, accuracy, static), elem_id="gallery", js_on_load=CHOOSE)
         opened = OpenedClip(services, "ood")
@@ -53,12 +53,12 @@ def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
             corrupted = gr.HTML(html.empty(CORRUPT), elem_id="corrupted")
             export = StudyExport(services, "corruption")
 
-    def choose(chosen: int, *values: Any) -> Choice:
-        path, label, family = chosen_clip(entries, chosen, services.scratch)
+    def choose(row: int, *values: Any) -> Choice:
+        path, label, family = chosen_clip(entries, row, services.scratch)
         study = controls.study(Analyse, values, clip=path, labels="", texts="trained", sentences={})
-        on_all = {variant: accuracy[variant] | static.get(variant, {}).get("versions", {}) for variant in accuracy}
-        rows = {variant: families[family] for variant, families in on_all.items() if family in families}
-        return Choice(study, label, family, rows)
+        by_variant = {variant: accuracy[variant] | static.get(variant, {}).get("versions", {}) for variant in accuracy}
+        accuracies = {variant: families[family] for variant, families in by_variant.items() if family in families}
+        return Choice(study, label, family, accuracies)
 
     def study(*values: Any) -> Corrupt:
         strengths = dict(zip(kinds, values[: len(kinds)], strict=True))
@@ -67,12 +67,12 @@ def ood_tab(services: Services, controls: Controls, samples: list[str]) -> None:
     def work(*values: Any) -> Steps[CorruptedPredictions]:
         return services.run(study(*values))
 
-    def show(found: CorruptedPredictions) -> list[Any]:
-        return [html.corrupted(found), found]
+    def show(result: CorruptedPredictions) -> list[Any]:
+        return [html.corrupted(result), result]
 
     opened.open_on(gallery, choose, list(controls))
     inputs, outputs = [*sliders, *controls], [corrupted, export.state]
-    begins = [*(slider.input for slider in sliders), stale.note.select]
-    jobs = [start(begin, work, inputs, outputs, show, trigger_mode="always_last") for begin in begins]
+    triggers = [*(slider.input for slider in sliders), stale.note.select]
+    jobs = [start(trigger, work, inputs, outputs, show, trigger_mode="always_last") for trigger in triggers]
     stop(cancel, jobs, corrupted)
     stale.watch(jobs, study, inputs, export.state)

@@ -1,4 +1,4 @@
-"""A clip opened from a gallery or a map: both models' answers, their maps with faithfulness, and an export."""
+"""A clip opened from a gallery or a plot: predictions and maps of both models, faithfulness, and an export."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +10,7 @@ import gradio as gr
 from app import html
 from app.events import BACKGROUND, INSTANT, UNMEASURED, download_button, start, stop
 from app.services import Services
-from app.stage import patch_sources, stage_box
+from app.stage import patch_reader, stage_box
 from app.tabs.attention import measured_faithfulness
 from app.tabs.export import complete, newest, page_and_archive
 from app.zero_gpu import LONG, on_gpu
@@ -20,7 +20,7 @@ from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.stage.document import film_or_stills, films_of, stage
 from ezclip.types import Document
 
-# A click or Enter on anything that has data-row triggers "select".
+# A click or Enter on an element with data-row triggers "select".
 CHOOSE = """const choose = e => { const p = e.target.closest('[data-row]');
     const pressed = e.type == 'click' || e.key == 'Enter' && p?.tagName != 'BUTTON';
     if (p && pressed) trigger('select', {row: +p.dataset.row}) };
@@ -30,7 +30,7 @@ _TO_CLIP = "() => document.querySelector('#{}')?.scrollIntoView({{behavior: 'smo
 
 
 class Choice(NamedTuple):
-    """A chosen clip: what to analyse, its true label, its family, and the accuracies measured on that."""
+    """A chosen clip: the study to run, the true label, the family, and the accuracies measured on the family."""
 
     study: Analyse
     label: str
@@ -39,56 +39,56 @@ class Choice(NamedTuple):
 
 
 def _chosen(event: gr.EventData) -> tuple[int, Any]:
-    """The data-row that was chosen, and the box, visible from now on."""
+    """The chosen data-row, and an update that makes the box visible."""
     return int(event._data["row"]), gr.Column(visible=True)
 
 
 class OpenedClip:
-    """Empty at first; a choice in an HTML whose ``js_on_load`` is ``CHOOSE`` fills it."""
+    """A box that stays hidden until a clip is chosen in a gr.HTML with ``CHOOSE`` in its ``js_on_load``."""
 
     def __init__(self, services: Services, name: str) -> None:
         self.services = services
         with gr.Column(visible=False) as self.box:
             self.cancel = gr.Button("Cancel", size="sm", elem_id=f"{name}-clip-cancel")
-            self.shown = gr.HTML("", elem_id=f"{name}-clip")
-            self.stage = stage_box(None, f"{name}-stage", patch_sources(services))
+            self.content = gr.HTML("", elem_id=f"{name}-clip")
+            self.stage = stage_box(None, f"{name}-stage", patch_reader(services))
             self.faithfulness = gr.HTML("", elem_id=f"{name}-faithfulness")
             self.analysis, self.measured = (gr.State(None, time_to_live=3600) for _ in range(2))
 
             def make(analysis: Analysis, measured: Analysis | None) -> str:
-                whole = complete(services, newest(analysis, measured))
-                return page_and_archive(services, "ezclip-report", whole, clips=(whole.study["clip"],))[1]
+                analysis = complete(services, newest(analysis, measured))
+                return page_and_archive(services, "ezclip-report", analysis, clips=(analysis.study["clip"],))[1]
 
             title = "Export this clip and its maps (zip)"
             download_button(title, f"{name}-clip-archive", make, [self.analysis, self.measured])
 
-    def open_on(self, places: gr.HTML, choose: Callable[..., Choice], inputs: list[Any]) -> None:
-        """Open the clip that is chosen in ``places``, and measure its maps in the background; the player is left alone.
+    def open_on(self, source: gr.HTML, choose: Callable[..., Choice], inputs: list[Any]) -> None:
+        """Open the clip chosen in ``source`` and measure its maps in the background; the player does not change.
 
         ``choose`` takes the data-row and the values of ``inputs``.
         """
         row = gr.State(0)
-        picked = places.select(_chosen, None, [row, self.box], **INSTANT)
-        picked.success(None, None, None, js=_TO_CLIP.format(self.shown.elem_id), **INSTANT)
+        picked = source.select(_chosen, None, [row, self.box], **INSTANT)
+        picked.success(None, None, None, js=_TO_CLIP.format(self.content.elem_id), **INSTANT)
 
         def work(*values: Any) -> Steps[tuple[Analysis, Choice]]:
             choice = choose(*values)
-            watch = Watch(self.services.run(choice.study.but(orders=True)))
+            watch = Watch(self.services.run(choice.study.replace(orders=True)))
             for step in watch:
-                yield replace(step, partial=None)  # a clip is opened in all orders at once
+                yield replace(step, partial=None)  # show all orders at once
             return watch.result, choice
 
-        def show(found: tuple[Analysis, Choice]) -> list[Any]:
-            analysis, choice = found
-            shown = html.opened_clip(analysis, *choice[1:])
-            played = stage(analysis, film_or_stills(analysis, partial(films_of, analysis.study["clip"])))
-            return [shown, html.faithfulness(analysis), analysis, played]
+        def show(result: tuple[Analysis, Choice]) -> list[Any]:
+            analysis, choice = result
+            content = html.opened_clip(analysis, *choice[1:])
+            document = stage(analysis, film_or_stills(analysis, partial(films_of, analysis.study["clip"])))
+            return [content, html.faithfulness(analysis), analysis, document]
 
-        outputs = [self.shown, self.faithfulness, self.analysis, self.stage]
+        outputs = [self.content, self.faithfulness, self.analysis, self.stage]
         opened = start(picked.success, work, [row, *inputs], outputs, show)
         measure = partial(measured_faithfulness, self.services)
-        filled = [self.faithfulness, self.measured, self.stage]
-        measuring = opened.success(on_gpu(measure, LONG), self.analysis, filled, show_progress="hidden", **BACKGROUND)
-        places.select(None, None, None, cancels=[opened, measuring], **INSTANT)
-        stopped = stop(self.cancel, [opened, measuring], self.shown)
+        targets = [self.faithfulness, self.measured, self.stage]
+        measuring = opened.success(on_gpu(measure, LONG), self.analysis, targets, show_progress="hidden", **BACKGROUND)
+        source.select(None, None, None, cancels=[opened, measuring], **INSTANT)
+        stopped = stop(self.cancel, [opened, measuring], self.content)
         stopped.then(None, self.faithfulness, self.faithfulness, js=UNMEASURED, **INSTANT)

@@ -1,4 +1,4 @@
-"""Cards without loading a model: of a model (its files and measured results), and of a result (its provenance)."""
+"""Model cards (files and measured results) and provenance cards of results, without loading a model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ezclip.checkpoints.catalog import (
     ADAPTER,
     CONFIG,
     FETCHED,
-    backbones_beside,
+    adjacent_backbones,
     model_folder,
     read_config,
 )
@@ -23,7 +23,7 @@ from ezclip.types import Document
 
 STUDY = shipped("results") / "tabletop" / "study"
 STATIC_BIAS = STUDY.parent / "static_bias.json"
-STATIC_SHEET = STATIC_BIAS.with_suffix(".webp")  # versions of some clips
+STATIC_SHEET = STATIC_BIAS.with_suffix(".webp")  # contact sheet of clip versions
 SCOPE = "drawn table scenes (Tabletop Motion: things pushed, lifted, covered on a table)"
 MEANING = (
     "On a real video the maps show where such a model looks and whether the order of the frames matters to it, but its "
@@ -32,15 +32,15 @@ MEANING = (
 
 
 def model_card(name: str) -> Document:
-    """Recorded and measured facts of a model by the name that ``load_model`` takes; unknown ones are left out.
+    """The model card of a name accepted by ``load_model``; entries that are not recorded are omitted.
 
-    Of hf:organisation/name only config.json is downloaded. Raises CheckpointError where there is no such model.
+    For hf:organisation/name only config.json is downloaded. Raises CheckpointError if there is no such model.
 
     Returns:
-        "name", "variant", "T" and "backbone" (its id, the fingerprint and, if the file is present, its bytes); of a
-        trained model also "adapter" (sha256, bytes) if its file is present, "preset", "texts", "training" (data, clips,
-        steps, batch_size, seed), "metrics" as its training recorded them, and "source" of a converted one; of a shipped
-        one "measured" on Tabletop Motion: "test", and by name the out-of-distribution "families".
+        "name", "variant", "T" and "backbone" (id, fingerprint and, if the file is present, size in bytes). Trained
+        models also have "adapter" (sha256, bytes) if the file is present, "preset", "texts", "training" (data, clips,
+        steps, batch_size, seed) and "metrics" recorded in training; converted ones "source"; shipped ones "measured" on
+        Tabletop Motion: "test", and by name the out-of-distribution "families".
     """
     if name.startswith(FETCHED):
         variant, _, id = name.partition(":")
@@ -48,7 +48,7 @@ def model_card(name: str) -> Document:
     folder = pull(name, (CONFIG,)) if name.startswith(PREFIX) else model_folder(name)
     config = read_config(folder)
     backbone: Document = {"id": config.backbone, "sha256": config.backbone_sha256[:DIGITS]}
-    if files := backbones_beside(folder):
+    if files := adjacent_backbones(folder):
         backbone["bytes"] = files[0].stat().st_size
     card: Document = {"name": name, "variant": config.variant, "T": config.num_frames, "backbone": backbone}
     if (adapter := folder / ADAPTER).is_file():
@@ -56,25 +56,25 @@ def model_card(name: str) -> Document:
     training = {key: config.training[key] for key in ("clips", "steps", "batch_size", "seed") if key in config.training}
     if data := config.training.get("data"):
         training["data"] = data_name(data)
-    recorded = {
+    entries = {
         "preset": config.preset,
         "texts": config.text,
         "metrics": config.metrics,
         "source": config.source,
         "training": training,
-        "measured": measured(config.variant) if name == f"tabletop/{config.variant}" else {},
+        "measured": shipped_accuracy(config.variant) if name == f"tabletop/{config.variant}" else {},
     }
-    return card | {key: value for key, value in recorded.items() if value}
+    return card | {key: value for key, value in entries.items() if value}
 
 
 def shipped_report() -> Document:
-    """report.json of the study on Tabletop Motion; empty if not shipped."""
+    """report.json of the shipped study on Tabletop Motion; may be empty."""
     path = STUDY / "report.json"
     return json.loads(path.read_text("utf-8")) if path.is_file() else {}
 
 
 def shipped_variants() -> list[str]:
-    """Variants with shipped predictions on every test clip."""
+    """Variants with shipped predictions on all test clips."""
     return [name for name in shipped_report().get("test", {}) if predictions_file(name).is_file()]
 
 
@@ -83,8 +83,8 @@ def predictions_file(variant: str) -> Path:
     return STUDY / f"predictions_{variant}.csv"
 
 
-def measured(variant: str) -> Document:
-    """A shipped model's "test" accuracies and, by name, those on "families" out of distribution; may be empty."""
+def shipped_accuracy(variant: str) -> Document:
+    """A shipped model's "test" accuracies and, by name, out-of-distribution "families"; may be empty."""
     report = shipped_report()
     if variant not in report.get("test", {}):
         return {}
@@ -93,23 +93,23 @@ def measured(variant: str) -> Document:
     return {"test": test, "families": report.get("ood", {}).get(variant, {}).get("families", {})}
 
 
-def measured_static() -> Document:
-    """By variant, its "versions" and "single_frames" of ``reproduction.static_bias.measures``; empty if not shipped."""
+def shipped_static_bias() -> Document:
+    """The shipped measures of ``reproduction.static_bias`` by variant, "versions" and "single_frames"; may be empty."""
     return json.loads(STATIC_BIAS.read_text("utf-8"))["models"] if STATIC_BIAS.is_file() else {}
 
 
-def trained_on(card: Document) -> str:
-    """The data set and its size as text; empty if they are not recorded."""
+def training_summary(card: Document) -> str:
+    """The training data and its size in words; empty if not recorded."""
     training = card.get("training", {})
     return f"trained on {training['data']}, {training.get('clips', '?')} clips" if "data" in training else ""
 
 
 def provenance(models: Iterable[Identity], /, **entries: str) -> dict[str, str]:
-    """Names and values of a provenance card: ``entries``, one line a model, their limitations, and the versions."""
-    every = list(dict.fromkeys(models))
-    card = dict(entries) | {f"model {model.name}": model.describe() for model in every}
-    if small := dict.fromkeys(model.name for model in every if model.name.startswith("tabletop/")):
-        verb = "was" if len(small) == 1 else "were"
-        card["limitations"] = f"{' and '.join(small)} {verb} trained only on {SCOPE}. {MEANING}"
+    """Rows of a provenance card: ``entries``, one line per model, the models' limitations, and package versions."""
+    distinct = list(dict.fromkeys(models))
+    card = dict(entries) | {f"model {model.name}": model.describe() for model in distinct}
+    if shipped_names := dict.fromkeys(model.name for model in distinct if model.name.startswith("tabletop/")):
+        verb = "was" if len(shipped_names) == 1 else "were"
+        card["limitations"] = f"{' and '.join(shipped_names)} {verb} trained only on {SCOPE}. {MEANING}"
     card["versions"] = f"ezclip {__version__}, torch {version('torch')}, open_clip {version('open_clip_torch')}"
     return card

@@ -1,4 +1,4 @@
-"""The models that can be loaded and their names; reads no weights and imports no torch."""
+"""Names and folders of the loadable models; reads no weights and does not import torch."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ezclip.checkpoints.hub import PREFIX, check_hub_name, pull
 from ezclip.errors import CheckpointError
 from ezclip.files import shipped
 from ezclip.text.labels import label_set
-from ezclip.types import RIVALS, VARIANTS, Built, Document, PromptDepth
+from ezclip.types import RIVALS, VARIANTS, Document, NativeMethod, PromptDepth
 
 SCHEMA = 1
 CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
-BACKBONE_KEY = "ezclip_backbone"  # of a backbone file's metadata
+BACKBONE_KEY = "ezclip_backbone"  # in a backbone file's metadata
 DEFAULT, BASELINE = "tabletop/ezclip", "tabletop/base"
 CLIP_PREFIX, XCLIP_PREFIX, VIDEOPRISM_PREFIX = "clip:", "xclip:", "videoprism:"
-FETCHED = (CLIP_PREFIX, XCLIP_PREFIX, VIDEOPRISM_PREFIX)  # models without a config.json of ours
+FETCHED = (CLIP_PREFIX, XCLIP_PREFIX, VIDEOPRISM_PREFIX)  # models without our config.json
 _EXAMPLES = {
     XCLIP_PREFIX: "xclip:microsoft/xclip-base-patch16-zero-shot",
     VIDEOPRISM_PREFIX: "videoprism:google/videoprism-lvt-base-f16r288",
@@ -31,24 +31,24 @@ ROOT = shipped("checkpoints")
 class ModelConfig:
     """config.json of a model folder."""
 
-    variant: Built  # "variant" of EZ-CLIP's five, "method" of a rival
+    variant: NativeMethod  # "variant" of EZ-CLIP's five, "method" of a rival
     num_frames: int  # T
     prompt_depth: PromptDepth
     backbone: str  # its id
     backbone_sha256: str  # fingerprint of its weights
-    preset: str = ""  # recipe of the training
-    text: str = ""  # prompt texts of the training, "names" or others
-    labels: list[str] = field(default_factory=list)  # class names of the training
-    training: Document = field(default_factory=dict)  # its summary
-    metrics: dict[str, float] = field(default_factory=dict)  # measured at the end of the training
-    source: str = ""  # official file that it was converted from
-    openai: str = ""  # whether the backbone is OpenAI's, in words
-    settings: dict[str, int] = field(default_factory=dict)  # sizes of a rival's own parts
+    preset: str = ""  # training recipe
+    text: str = ""  # prompt texts in training, such as "names"
+    labels: list[str] = field(default_factory=list)  # training class names
+    training: Document = field(default_factory=dict)  # summary of the training run
+    metrics: dict[str, float] = field(default_factory=dict)  # measured at the end of training
+    source: str = ""  # official file it was converted from
+    openai: str = ""  # comparison of the backbone with OpenAI's, in words
+    settings: dict[str, int] = field(default_factory=dict)  # sizes of a rival's modules
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model of the catalogue, see ``python -m ezclip models``; ``config`` is None for a damaged folder."""
+    """A model of the catalogue, see ``python -m ezclip models``; ``config`` is None for a damaged folder."""
 
     name: str
     source: str
@@ -57,7 +57,7 @@ class Entry:
     config: ModelConfig | None
 
     def as_json(self) -> Document:
-        """The public row."""
+        """The row of ``ezclip models --json``."""
         variant, T, backbone = "unknown", 0, "unknown"
         if self.config:
             variant, T, backbone = self.config.variant, self.config.num_frames, self.config.backbone
@@ -66,14 +66,15 @@ class Entry:
 
 
 def roots() -> list[Path]:
-    """Folders of models: the shipped one, and checkpoints/ of the current folder."""
-    return list(dict.fromkeys([ROOT, *([here] if (here := Path.cwd() / "checkpoints").is_dir() else [])]))
+    """Folders with models: the shipped one, and checkpoints/ of the current folder."""
+    local = Path.cwd() / "checkpoints"
+    return list(dict.fromkeys([ROOT, *([local] if local.is_dir() else [])]))
 
 
 def entries() -> list[Entry]:
     """The models below ``roots``, the shipped ones first; damaged folders are listed as not available."""
     backbones = {backbone_sha256(path) for path in backbone_files()}
-    found: dict[str, Entry] = {}
+    models: dict[str, Entry] = {}
     for root in roots():
         for path in sorted(root.glob(f"*/*/{CONFIG}")) + sorted(root.glob(f"*/{CONFIG}")):
             folder = path.parent
@@ -81,17 +82,19 @@ def entries() -> list[Entry]:
             size = sum(f.stat().st_size for f in folder.glob("*.safetensors"))
             try:
                 config = read_config(folder)
-                at_hand = config.backbone_sha256 in backbones or "/" in config.backbone  # open_clip downloads a tag
-                available = at_hand and (folder / ADAPTER).is_file()
+                has_backbone = (
+                    config.backbone_sha256 in backbones or "/" in config.backbone
+                )  # open_clip tags can be downloaded
+                available = has_backbone and (folder / ADAPTER).is_file()
             except CheckpointError:
                 config, available = None, False
             source = "shipped" if name.startswith("tabletop/") else "checkpoints"
-            found.setdefault(name, Entry(name, source, size, available, config))
-    return sorted(found.values(), key=lambda e: (e.source != "shipped", e.name != DEFAULT, e.name))
+            models.setdefault(name, Entry(name, source, size, available, config))
+    return sorted(models.values(), key=lambda e: (e.source != "shipped", e.name != DEFAULT, e.name))
 
 
-def backbones_beside(folder: Path) -> list[Path]:
-    """Backbone files in a model folder and in the folder above."""
+def adjacent_backbones(folder: Path) -> list[Path]:
+    """Backbone files in a model folder and its parent."""
     return [path for path in (folder / BACKBONE, folder.parent / BACKBONE) if path.is_file()]
 
 
@@ -101,13 +104,13 @@ def backbone_files() -> list[Path]:
 
 
 def backbone_file(folder: Path, sha256: str) -> Path | None:
-    """The backbone of a model folder by its fingerprint: in the folder, above it, or below ``roots``."""
-    paths = [*backbones_beside(folder), *backbone_files()]
+    """Find the backbone of a model folder by its fingerprint: in the folder, its parent, or below ``roots``."""
+    paths = [*adjacent_backbones(folder), *backbone_files()]
     return next((path for path in paths if backbone_sha256(path) == sha256), None)
 
 
 def backbone_sha256(path: Path) -> str | None:
-    """The fingerprint stored in a backbone file, without reading its weights; None if it is not one."""
+    """The fingerprint stored in a backbone file, without reading its weights; None for other files."""
     try:
         with safe_open(path, framework="np") as file:
             return json.loads((file.metadata() or {})[BACKBONE_KEY])["sha256"]
@@ -116,9 +119,9 @@ def backbone_sha256(path: Path) -> str | None:
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model name or path; hf:organisation/name is downloaded into the Hub's cache.
+    """The folder of a model name or path; hf:organisation/name is downloaded to the Hub's cache.
 
-    Raises CheckpointError, which lists the available names, where there is no such model.
+    Raises CheckpointError, which lists the available names, if there is no such model.
     """
     if name.startswith(PREFIX):
         return pull(name, (CONFIG, ADAPTER), (BACKBONE,))
@@ -136,14 +139,14 @@ def model_folder(name: str) -> Path:
     )
 
 
-def own_labels(name: str) -> list[str]:
-    """The class names that a model was trained on, those of Tabletop Motion if they are not recorded."""
+def training_labels(name: str) -> list[str]:
+    """The training class names of a model; those of Tabletop Motion if not recorded."""
     labels = [] if name.startswith(FETCHED) else read_config(model_folder(name)).labels
     return labels or label_set("tabletop")
 
 
 def clip_tag(name: str) -> tuple[str, str]:
-    """ARCH and TAG of clip:ARCH/TAG, or CheckpointError."""
+    """Parse clip:ARCH/TAG into ARCH and TAG; raises CheckpointError."""
     arch, _, tag = name.removeprefix(CLIP_PREFIX).partition("/")
     if not (arch and tag):
         raise CheckpointError(f"{name!r} is not clip:ARCH/TAG, for example clip:ViT-B-16-quickgelu/openai.")
@@ -164,42 +167,43 @@ def check_model_name(name: str) -> None:
 
 
 def read_config(folder: str | Path) -> ModelConfig:
-    """The checked config.json; raises CheckpointError for no model folder, a damaged one, or another schema."""
+    """Read and validate config.json; raises CheckpointError if it is missing, damaged or of another schema."""
     folder = Path(folder)
     path = folder / CONFIG
     if not path.is_file():
         raise CheckpointError(f"{folder.name} is not a model folder: it has no {CONFIG}.")
     try:
-        found = json.loads(path.read_text("utf-8"))
-        if found["schema"] != SCHEMA:
+        document = json.loads(path.read_text("utf-8"))
+        if document["schema"] != SCHEMA:
             raise CheckpointError(
-                f"{folder.name}/{CONFIG} has schema {found['schema']!r}, this version reads {SCHEMA}; update ezclip."
+                f"{folder.name}/{CONFIG} has schema {document['schema']!r}, this version reads {SCHEMA}; update ezclip."
             )
-        return _parse(found)
+        return _parse(document)
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{folder.name}/{CONFIG} is damaged ({error}); get the folder again.") from error
 
 
-_KINDS = {
+_TYPES = {
     "num_frames": int,
     "settings": dict,
     "labels": list,
     "training": dict,
     "metrics": dict,
-}  # the other entries are text
+}  # the others are strings
 
 
-def _parse(found: Document) -> ModelConfig:
-    values: Document = {name: found[name] for name in ("num_frames", "prompt_depth")}
-    values["variant"] = found["method"] if "method" in found else found["variant"]
-    values |= {"backbone": found["backbone"]["id"], "backbone_sha256": found["backbone"]["sha256"]}
+def _parse(document: Document) -> ModelConfig:
+    kind = "method" if "method" in document else "variant"
+    values: Document = {name: document[name] for name in ("num_frames", "prompt_depth")}
+    values["variant"] = document[kind]
+    values |= {"backbone": document["backbone"]["id"], "backbone_sha256": document["backbone"]["sha256"]}
     optional = ("preset", "text", "labels", "training", "metrics", "source", "openai", "settings")
-    values |= {name: found[name] for name in optional if found.get(name)}
+    values |= {name: document[name] for name in optional if document.get(name)}
     for name, value in values.items():
-        if not isinstance(value, _KINDS.get(name, str)):
+        if not isinstance(value, _TYPES.get(name, str)):
             raise TypeError(f"{name} is {value!r}")
-    if values["variant"] not in (RIVALS if "method" in found else VARIANTS):
-        raise TypeError(f"{'method' if 'method' in found else 'variant'} is {values['variant']!r}")
+    if values["variant"] not in (RIVALS if kind == "method" else VARIANTS):
+        raise TypeError(f"{kind} is {values['variant']!r}")
     if not all(isinstance(value, int) for value in values.get("settings", {}).values()):
         raise TypeError(f"settings is {values['settings']!r}")
     return ModelConfig(**values)

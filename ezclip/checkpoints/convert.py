@@ -1,8 +1,8 @@
-"""Reads the official ``.pt`` files of EZ-CLIP, T2L and rival methods, and writes those of EZ-CLIP.
+"""Converts the official ``.pt`` files of EZ-CLIP, T2L and rival methods, and exports those of EZ-CLIP.
 
-Those of EZ-CLIP and T2L contain OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``.
-Everything about the model is inferred from the tensors: widths, depth, heads (width / 64), patch, image size, T, kind
-of prompts, vocabulary. The release's MLPs use QuickGELU, its adapters GELU.
+Files of EZ-CLIP and T2L contain OpenAI's CLIP names plus ``Adapter`` and ``T_prompt_embeddings``. The architecture is
+inferred from the tensors: widths, depth, heads (width / 64), patch and image size, T, kind of prompts, vocabulary. The
+release's MLPs use QuickGELU, its adapters GELU.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, CONFIG, backbone_files, backbone_sha256, read_config, roots
 from ezclip.checkpoints.layouts import TITLES, Layout, infer_config, read_layout
 from ezclip.checkpoints.load import resolve_backbone
-from ezclip.checkpoints.rivals import TEXTS, build_from
+from ezclip.checkpoints.rivals import TEXTS, build_from_layout
 from ezclip.checkpoints.store import assemble, find_backbone, save_backbone, save_model
 from ezclip.errors import CheckpointError
 from ezclip.files import write_atomically
@@ -40,12 +40,12 @@ def load_official(path: str | Path) -> EZCLIP:
     """Build the model of an official file.
 
     Args:
-        path: a file of the release: {"model_state_dict": ...} or a bare state dict, with or without "module." in front
-            of the names, half and float mixed.
+        path: a file of the release: {"model_state_dict": ...} or a bare state dict, with or without the prefix
+            "module.", in any mix of half and single precision.
 
     Returns:
-        A float32 EZCLIP in evaluation mode. Its variant is "ezclip" with prompts, "base" with adapters alone and
-        "clip" with neither: the file does not say whether the motion loss was used.
+        A float32 EZCLIP in evaluation mode. Its variant is "ezclip" with prompts, "base" with adapters only and "clip"
+        with neither: the file does not record whether the motion loss was used.
 
     Raises:
         CheckpointError: not a readable file, or tensors that are missing, unknown or of unexpected shapes.
@@ -54,14 +54,14 @@ def load_official(path: str | Path) -> EZCLIP:
 
 
 def read_official(path: str | Path) -> dict[str, Tensor]:
-    """The tensors of a file of EZ-CLIP, T2L or plain CLIP by their release names, float32.
+    """Read the tensors of an EZ-CLIP, T2L or plain CLIP file by their release names, float32.
 
-    Raises CheckpointError as ``read_layout`` does, and for another method's file.
+    Raises CheckpointError like ``read_layout``, and for files of other methods.
     """
-    return _own(read_layout(path)).state
+    return _check_ezclip(read_layout(path)).state
 
 
-def _own(layout: Layout) -> Layout:
+def _check_ezclip(layout: Layout) -> Layout:
     if layout.method not in ("ezclip", "clip"):
         raise CheckpointError(
             f"{layout.name} is {TITLES[layout.method]} checkpoint; make a model of it with ezclip convert."
@@ -70,9 +70,9 @@ def _own(layout: Layout) -> Layout:
 
 
 def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbone, dict[str, Any]]:
-    """The model of ``state``, its backbone, and the JSON-ready description that ``ezclip convert`` prints.
+    """Build the model of ``state``; returns it with its backbone and the description printed by ``ezclip convert``.
 
-    Raises CheckpointError as ``load_official`` does.
+    Raises CheckpointError like ``load_official``.
     """
     state = dict(state)
     added = {k: state.pop(k) for k in list(state) if k in (_PROMPTS, _TEMPORAL) or ".Adapter." in k}
@@ -98,22 +98,22 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
     variant: Variant = "ezclip" if prompts is not None else "base" if added else "clip"
     model = build_ezclip(backbone, variant, num_frames=T, prompt_depth=depth).eval()
 
-    ours = dict(model.state_dict())
+    new_state = dict(model.state_dict())
     for k, embedding in enumerate(prompts if prompts is not None else []):
-        ours[f"vision.blocks.{k}.prompt.embedding"] = embedding
-    seen = {name for name, _ in model.named_parameters() if ".adapter." in name}
+        new_state[f"vision.blocks.{k}.prompt.embedding"] = embedding
+    missing = {name for name, _ in model.named_parameters() if ".adapter." in name}
     for key, tensor in added.items():
         match = _ADAPTER.fullmatch(key)
         if match is None:
             raise CheckpointError(f"{name} holds an unknown tensor {key}; give a file of the EZ-CLIP or T2L release.")
         tower = "vision" if match[1] else "text"
         target = f"{tower}.blocks.{match[2]}.adapter.{'down' if match[3] == '1' else 'up'}.{match[4]}"
-        ours[target] = tensor
-        seen.discard(target)
-    if seen:
-        raise CheckpointError(f"{name}: {len(seen)} adapter tensors missing, first {min(seen)}.")
-    copy_strictly(model.state_dict(), ours, name)
-    found = {
+        new_state[target] = tensor
+        missing.discard(target)
+    if missing:
+        raise CheckpointError(f"{name}: {len(missing)} adapter tensors missing, first {min(missing)}.")
+    copy_strictly(model.state_dict(), new_state, name)
+    description = {
         "variant": variant,
         "T": T,
         "prompts": depth,
@@ -121,9 +121,9 @@ def build_official(state: dict[str, Tensor], name: str) -> tuple[EZCLIP, Backbon
         "layers": layers,
         "patch": config["vision_cfg"]["patch_size"],
         "image_size": config["vision_cfg"]["image_size"],
-        "trainable": sum(p.numel() for p in model.trainable().values()),
+        "trainable": sum(p.numel() for p in model.trainable_parameters().values()),
     }
-    return model, backbone, found
+    return model, backbone, description
 
 
 def convert(
@@ -135,93 +135,93 @@ def convert(
     prefix: int = 16,
     postfix: int = 16,
 ) -> Document:
-    """Write an official file as a model folder; inside checkpoints/, an existing backbone is not written again.
+    """Convert an official file to a model folder; inside checkpoints/, existing backbones are not written again.
 
-    EZ-CLIP and T2L trained with a description of each class: "trained" texts are those of ``text.descriptions``. With
-    another T, ``num_frames`` (1 to 64), their prompts are interpolated linearly between segment centres. ActionCLIP,
-    ViFi-CLIP, A5, X-CLIP and MoTE are recognised by their tensors and written with the texts of their tests.
+    EZ-CLIP and T2L were trained with a description of each class: their "trained" texts are those of
+    ``text.descriptions``. For another T, ``num_frames`` (1 to 64), prompts are interpolated linearly between segment
+    centres. ActionCLIP, ViFi-CLIP, A5, X-CLIP and MoTE are recognised by their tensors and use their tests' texts.
 
     Args:
-        official: the file.
-        out: the folder.
-        num_frames: T; for ActionCLIP and MoTE, whose files do not tell it, that of the training, 8 by default.
+        official: the official file.
+        out: the model folder.
+        num_frames: T; ActionCLIP's and MoTE's files do not record the T of training, 8 by default.
         clip: the CLIP that a ViFi-CLIP or MoTE was trained from, for its token table or text tower: a folder or file
             with a backbone, or clip:ARCH/TAG; by default OpenAI's of the same sizes, if it is on this machine.
-        prefix: A5's learned vectors before a class name; its files do not tell it.
-        postfix: those after it.
+        prefix: number of A5's learned vectors before a class name, not recorded in its files.
+        postfix: number of A5's learned vectors after a class name.
 
     Returns:
-        What was found: variant, T, prompts, width, layers, patch, image_size, trainable, files; of a rival "method" and
-        "settings" in place of variant and prompts. config.json also says under "openai" whether the backbone is
-        OpenAI's.
+        variant, T, prompts, width, layers, patch, image_size, trainable, files; for a rival "method" and "settings"
+        instead of variant and prompts. config.json also records under "openai" whether the backbone is OpenAI's.
     """
     name, out = Path(official).name, Path(out)
     layout = read_layout(official)
     if layout.method in TEXTS:
         framing = {"prefix": prefix, "postfix": postfix} if layout.method == "a5" else {}
-        started = partial(_started_from, layout, clip)
-        model, backbone, found, text = build_from(layout, num_frames=num_frames, clip=started, **framing)
+        load_clip = partial(_clip_tensors, layout, clip)
+        model, backbone, description, text = build_from_layout(layout, num_frames=num_frames, clip=load_clip, **framing)
     else:
-        state, text = _own(layout).state, "descriptions"
+        state, text = _check_ezclip(layout).state, "descriptions"
         if num_frames is not None and _PROMPTS in state:
             state[_PROMPTS] = interpolate_prompts(state[_PROMPTS], num_frames)
-        model, backbone, found = build_official(state, name)
+        model, backbone, description = build_official(state, name)
     files = [out / CONFIG, out / ADAPTER]
-    inside = any(out.resolve().is_relative_to(root.resolve()) for root in roots())  # others are self-contained
+    inside = any(out.resolve().is_relative_to(root.resolve()) for root in roots())  # other folders are self-contained
     if not inside or backbone.sha256 not in map(backbone_sha256, backbone_files()):
         save_backbone(backbone, out / BACKBONE)
         files.append(out / BACKBONE)
     summary = {"preset": "released", "text": text, "source": name, "openai": compare_with_openai(backbone)}
     save_model(model, backbone, out, summary=summary)
-    return found | {"files": [str(f) for f in files]}
+    return description | {"files": [str(f) for f in files]}
 
 
-_LACKS = {"vificlip": ("token table", ("width", "layers")), "mote": ("text tower", ())}  # and the sizes of text it has
+# What a method's files lack, and the known sizes of its text tower.
+_MISSING_PARTS = {"vificlip": ("token table", ("width", "layers")), "mote": ("text tower", ())}
 
 
-def _started_from(layout: Layout, clip: str | None, config: dict[str, Any]) -> dict[str, Tensor]:
-    """CLIP's tensors for a file without all of them; raises CheckpointError where it is not at hand."""
+def _clip_tensors(layout: Layout, clip: str | None, config: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of the CLIP that a rival was trained from; raises CheckpointError if it is not available."""
     if clip is not None:
-        found = resolve_backbone(clip).clip.state_dict()
-        return {key.removeprefix("text."): tensor for key, tensor in found.items()}
-    lacks, of_text = _LACKS[layout.method]
-    arch = _openai_arch(config, of_text)
-    if arch is None or not _at_hand(arch):
+        state = resolve_backbone(clip).clip.state_dict()
+        return {key.removeprefix("text."): tensor for key, tensor in state.items()}
+    part, text_keys = _MISSING_PARTS[layout.method]
+    arch = _openai_arch(config, text_keys)
+    if arch is None or not _is_cached(arch):
         which = f"clip:{arch}/openai" if arch else "the CLIP that it was trained from"
         raise CheckpointError(
-            f"{layout.name} is {TITLES[layout.method]} checkpoint, which has no {lacks}, and OpenAI's is not on "
+            f"{layout.name} is {TITLES[layout.method]} checkpoint, which has no {part}, and OpenAI's is not on "
             f"this machine; give --clip {which}."
         )
     return load_open_clip(arch, "openai").clip.state_dict()
 
 
 def compare_with_openai(backbone: Backbone) -> str:
-    """Whether the weights equal OpenAI's of the same sizes, by their fingerprints, in words; nothing is downloaded."""
+    """Compare the weights with OpenAI's of the same sizes, by fingerprint, in words; nothing is downloaded."""
     arch = _openai_arch(backbone.config)
     if arch is None:
         return "of other sizes than OpenAI's"
-    if not _at_hand(arch):
+    if not _is_cached(arch):
         return f"not compared: OpenAI's {arch} is not on this machine"
-    same = load_open_clip(arch, "openai").sha256 == backbone.sha256
-    return f"{'equal' if same else 'not equal'} to OpenAI's {arch}"
+    equal = load_open_clip(arch, "openai").sha256 == backbone.sha256
+    return f"{'equal' if equal else 'not equal'} to OpenAI's {arch}"
 
 
-def _openai_arch(config: dict[str, Any], of_text: tuple[str, ...] = ("width", "layers", "vocab_size")) -> str | None:
-    """open_clip's name of OpenAI's CLIP with the sizes of ``config``, of its text ``of_text``; None without one."""
+def _openai_arch(config: dict[str, Any], text_keys: tuple[str, ...] = ("width", "layers", "vocab_size")) -> str | None:
+    """open_clip's name of the OpenAI CLIP with the sizes of ``config``; None if there is none."""
 
     def sizes(config: dict[str, Any] | None) -> list[object]:
         if config is None:
             return []
         image, text = config["vision_cfg"], config["text_cfg"]
-        told = [image.get(key) for key in ("image_size", "width", "layers", "patch_size")]
-        told += [text.get(key) for key in of_text]
-        return [config["embed_dim"], config.get("quick_gelu", False), *told]
+        image_sizes = [image.get(key) for key in ("image_size", "width", "layers", "patch_size")]
+        text_sizes = [text.get(key) for key in text_keys]
+        return [config["embed_dim"], config.get("quick_gelu", False), *image_sizes, *text_sizes]
 
-    listed = (arch for arch, tag in open_clip.list_pretrained() if tag == "openai")
-    return next((arch for arch in listed if sizes(open_clip.get_model_config(arch)) == sizes(config)), None)
+    archs = (arch for arch, tag in open_clip.list_pretrained() if tag == "openai")
+    return next((arch for arch in archs if sizes(open_clip.get_model_config(arch)) == sizes(config)), None)
 
 
-def _at_hand(arch: str) -> bool:
+def _is_cached(arch: str) -> bool:
     config = open_clip.get_pretrained_cfg(arch, "openai")
     if "file" in config:
         return Path(config["file"]).is_file()
@@ -230,10 +230,10 @@ def _at_hand(arch: str) -> bool:
 
 
 def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:
-    """Prompts (K, T, D) for another number of frames, (K, num_frames, D), linear between segment centres.
+    """Interpolate prompts (K, T, D) to (K, num_frames, D), linearly between segment centres.
 
-    Not part of the paper: with another number of frames the trained model is only approximated. Raises CheckpointError
-    for a number of frames outside 1 to 64.
+    Not in the paper; the result only approximates the trained model. Raises CheckpointError unless ``num_frames`` is
+    between 1 and 64.
     """
     if not 1 <= num_frames <= MAX_FRAMES:
         raise CheckpointError(f"T is {num_frames}; it must be between 1 and {MAX_FRAMES}.")
@@ -241,9 +241,9 @@ def interpolate_prompts(prompts: Tensor, num_frames: int) -> Tensor:
 
 
 def export_official(folder: str | Path, out: str | Path) -> Document:
-    """Write a model folder as a file in the release's layout, float32, for use with the release's code.
+    """Export a model folder as a float32 file in the release's layout, for use with the release's code.
 
-    Raises CheckpointError for a backbone that was not found, or is not one that the release's code can build.
+    Raises CheckpointError if the backbone is not found or not supported by the release's code.
     """
     folder, out = Path(folder), Path(out)
     if (method := read_config(folder).variant) in RIVALS:
@@ -254,18 +254,18 @@ def export_official(folder: str | Path, out: str | Path) -> Document:
     model = assemble(folder, backbone)
     state = {name: tensor.float() for name, tensor in backbone.clip.state_dict().items()}
     width = model.vision.class_embedding.shape[0]
-    state[_TEMPORAL] = torch.zeros(1, model.num_frames, width)  # the release's code has it but never uses it
+    state[_TEMPORAL] = torch.zeros(1, model.num_frames, width)  # present but unused in the release's code
     prompts = []
-    for name, tensor in model.trainable().items():
+    for name, tensor in model.trainable_parameters().items():
         tower, _, number, part, *rest = name.split(".")
         if part == "prompt":
             prompts.append(tensor.detach().float())
             continue
         prefix = "visual." if tower == "vision" else ""
-        kind = {"down": "D_fc1", "up": "D_fc2"}[rest[0]]
-        state[f"{prefix}transformer.resblocks.{number}.Adapter.{kind}.{rest[1]}"] = tensor.detach().float()
+        layer = {"down": "D_fc1", "up": "D_fc2"}[rest[0]]
+        state[f"{prefix}transformer.resblocks.{number}.Adapter.{layer}.{rest[1]}"] = tensor.detach().float()
     if prompts:
         state[_PROMPTS] = torch.stack(prompts)
-    build_official(dict(state), out.name)  # what cannot be read back is not written
+    build_official(dict(state), out.name)  # raises if the file could not be read back
     write_atomically(out, lambda path: torch.save({"model_state_dict": state}, path))
     return {"variant": model.variant, "T": model.num_frames, "tensors": len(state), "files": [str(out)]}

@@ -1,4 +1,4 @@
-"""The models that can be fetched, from gallery.yaml, and whether they are on this machine; needs no network."""
+"""The downloadable models of gallery.yaml, and whether they are on this machine; needs no network."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ezclip.errors import CheckpointError
 from ezclip.files import SHIPPED
 from ezclip.types import Document
 
-REVISION = "main"  # of a repository on the Hub
-SUGGESTED = "clip:ViT-B-32-256/datacomp_s34b_b86k"  # to those whose clips the shipped models do not fit
+REVISION = "main"  # of repositories on the Hub
+SUGGESTED = "clip:ViT-B-32-256/datacomp_s34b_b86k"  # for videos that the shipped models are not trained for
 
 
 @dataclass(frozen=True)
 class Offer:
-    """One model that can be fetched; its values are explained in gallery.yaml."""
+    """A downloadable model; its fields are explained in gallery.yaml."""
 
-    name: str  # by which it is fetched, and loaded afterwards
+    name: str  # for fetching and loading
     title: str
     role: str
     licence: str
@@ -34,15 +34,15 @@ class Offer:
     address: str  # repository on the Hub, path on GitHub, or file id on Drive
     files: list[str]
     source: str = ""  # of the accuracy
-    maps: str = "not stated"  # the attention maps that it has
-    base: str = ""  # the CLIP that is fetched with it
+    maps: str = "not stated"  # supported attention maps
+    base: str = ""  # CLIP that is fetched too
     params: float | None = None
     mb: float | None = None
     gmac: float | None = None
 
     @property
     def page(self) -> str:
-        """The address for a browser from which the weights can be downloaded by hand."""
+        """The web page for downloading the weights with a browser."""
         name = self.files[0].partition("|")[0]
         return {
             "hub": f"https://huggingface.co/{self.address}/tree/{REVISION}",
@@ -56,48 +56,48 @@ class Offer:
         return f"{self.mb:.0f} MB" if self.mb else "about 600 MB" if self.host == "drive" else "size not published"
 
     @property
-    def converted(self) -> bool:
-        """Whether its file is made into a folder of ours, which remains alone."""
+    def needs_conversion(self) -> bool:
+        """Whether the file is converted to a model folder and then removed."""
         return self.files[0].endswith(".pt")
 
-    def here(self) -> bool:
-        """Whether it is on this machine, so that it needs no network."""
+    def is_local(self) -> bool:
+        """Whether the model is on this machine."""
         if self.host == "hub":
-            needed = [file.split("|") for file in self.files if not file.endswith("?")]
-            return all(any(self._cached(name) for name in names) for names in needed)
+            required = [file.split("|") for file in self.files if not file.endswith("?")]
+            return all(any(self._is_cached(name) for name in names) for names in required)
         return any((root / self.name / CONFIG).is_file() for root in roots())
 
-    def _cached(self, name: str) -> bool:
+    def _is_cached(self, name: str) -> bool:
         return isinstance(try_to_load_from_cache(self.address, name, revision=REVISION), str)
 
-    def download(self) -> Path:
-        """Where its file lies that does not go into the Hub's cache."""
+    def download_path(self) -> Path:
+        """Where a file that does not go into the Hub's cache is stored."""
         return checkpoints() / "downloads" / self.files[0]
 
     def as_json(self) -> Document:
-        """The public row."""
+        """The row of ``ezclip models --all``."""
         keys = ("name", "title", "role", "params", "mb", "licence", "commercial", "accuracy", "source", "maps", "gmac")
         row = {key: getattr(self, key) for key in (*keys, "host")}
-        return row | {"page": self.page, "here": self.here()}
+        return row | {"page": self.page, "here": self.is_local()}
 
 
 def checkpoints() -> Path:
-    """The folder for models of the user's: checkpoints/ of the current folder, or that of the repository."""
+    """The folder for the user's models: checkpoints/ of the current folder, or of the repository."""
     installed = ROOT.is_relative_to(SHIPPED)
     return Path.cwd() / "checkpoints" if installed else roots()[-1]
 
 
 @cache
 def offers() -> tuple[Offer, ...]:
-    """All models that can be fetched."""
+    """All downloadable models."""
     return tuple(
         Offer(**row) for row in yaml.safe_load(files("ezclip.checkpoints").joinpath("gallery.yaml").read_text())
     )
 
 
 def find_offer(name: str) -> Offer:
-    """The model of that name; raises CheckpointError, which lists the names."""
-    found = next((offer for offer in offers() if offer.name == name), None)
-    if found is None:
+    """The model with a name; raises CheckpointError, which lists the names."""
+    offer = next((offer for offer in offers() if offer.name == name), None)
+    if offer is None:
         raise CheckpointError(f"There is no {name!r} to get. Choose one of {', '.join(o.name for o in offers())}.")
-    return found
+    return offer

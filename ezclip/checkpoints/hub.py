@@ -31,7 +31,7 @@ frames, on the backbone {config[backbone][id]} (sha256 {config[backbone][sha256]
 
 
 def check_hub_name(name: str) -> tuple[str, str | None]:
-    """The repository and the revision of hf:organisation/name[@revision]; raises CheckpointError for another name."""
+    """Parse hf:organisation/name[@revision] into repository and revision; raises CheckpointError for other names."""
     match = _NAME.fullmatch(name)
     if match is None:
         raise CheckpointError(f"{name!r} is not hf:organisation/name or hf:organisation/name@revision.")
@@ -39,9 +39,9 @@ def check_hub_name(name: str) -> tuple[str, str | None]:
 
 
 def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> Path:
-    """Download ``files`` of a model, and ``optional`` ones if they exist, into a folder of the Hub's cache.
+    """Download ``files`` of a model, and ``optional`` ones if they exist, to the Hub's cache; returns their folder.
 
-    Without a revision it is the newest one; without a network the files are those in the cache.
+    The default revision is the newest one. Without a network, cached files are used.
 
     Raises:
         CheckpointError: no such repository, revision or file, or no network and nothing in the cache.
@@ -68,7 +68,7 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
             raise CheckpointError(why) from error
         except (errors.HfHubHTTPError, OSError) as error:
             raise CheckpointError(f"{name} could not be downloaded ({type(error).__name__}); try again.") from error
-        except Exception as error:  # a broken transfer: requests', httpx's or httpx2's classes, by the Hub's version
+        except Exception as error:  # a broken transfer: the HTTP library depends on huggingface_hub's version
             raise CheckpointError(
                 f"The transfer of {file} of {name} broke off ({type(error).__name__}); check the network, try again."
             ) from error
@@ -77,20 +77,20 @@ def pull(name: str, files: tuple[str, ...], optional: tuple[str, ...] = ()) -> P
 
 
 def _hub_answers(repo: str, file: str, revision: str | None) -> bool:
-    """Whether the Hub answers at all, asked once: ``hf_hub_download`` would try for half a minute without a network."""
+    """Whether the Hub is reachable; without a network ``hf_hub_download`` would retry for half a minute."""
     from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url
 
     try:
         get_hf_file_metadata(hf_hub_url(repo, file, revision=revision), timeout=5)
     except errors.HfHubHTTPError:
         return True
-    except Exception:  # noqa: BLE001 the HTTP library's own classes differ between versions of the Hub's
+    except Exception:  # noqa: BLE001 the HTTP library depends on huggingface_hub's version
         return False
     return True
 
 
 def push(folder: Path, repo: str, *, private: bool) -> str:
-    """Upload a model folder with a card that states only what its config.json records; the address of the commit.
+    """Upload a model folder with a card generated from its config.json; returns the URL of the commit.
 
     Local paths of the training are reduced to names, also in the uploaded config.json. The repository ``repo``
     (organisation/name) is created if it does not exist. Raises CheckpointError without login, permission or network.
@@ -107,24 +107,24 @@ def push(folder: Path, repo: str, *, private: bool) -> str:
     backbone = next((p for f in (folder, folder.parent) if (p := f / "backbone.safetensors").is_file()), None)
     files = [folder / "adapter.safetensors", *([backbone] if backbone else [])]
     with tempfile.TemporaryDirectory() as scratch:
-        written = [Path(scratch) / "config.json", Path(scratch) / "README.md"]
-        write_json(written[0], config)
-        written[1].write_text(card(repo, config), "utf-8")
-        operations = [CommitOperationAdd(path.name, path) for path in [*files, *written]]
+        files += [Path(scratch) / "config.json", Path(scratch) / "README.md"]
+        write_json(files[-2], config)
+        files[-1].write_text(card(repo, config), "utf-8")
+        operations = [CommitOperationAdd(path.name, path) for path in files]
         try:
             api = HfApi()
             api.create_repo(repo, private=private, exist_ok=True)
-            done = api.create_commit(repo, operations, commit_message=f"Upload {folder.name} with ezclip")
+            commit = api.create_commit(repo, operations, commit_message=f"Upload {folder.name} with ezclip")
         except errors.LocalTokenNotFoundError as error:
             raise CheckpointError("There is no Hub token; run `hf auth login` first.") from error
         except (errors.HfHubHTTPError, OSError) as error:
             why = f"{repo} could not be written ({type(error).__name__}); check name, token and network."
             raise CheckpointError(why) from error
-    return str(done.commit_url)
+    return str(commit.commit_url)
 
 
 def public_config(config: Document) -> Document:
-    """config.json with the training's local paths reduced to names."""
+    """config.json with local paths reduced to names."""
     training = dict(config.get("training", {}))
     for key in ("data", "validation"):
         if training.get(key):
@@ -145,14 +145,14 @@ def data_name(manifest: str) -> str:
 
 
 def card(repo: str, config: Document) -> str:
-    """A model card: what the model is, how to use it, and the numbers that its training recorded; nothing else."""
+    """A model card: description, usage, and the metrics recorded in training."""
     training = config.get("training", {})
     text = _CARD.format(name=repo.partition("/")[2], model=PREFIX + repo, config=config)
     if data := training.get("data"):
         text += f"Trained on {data_name(data)}, {training.get('clips', '?')} clips.\n"
     if metrics := config.get("metrics"):
-        told = ", ".join(f"{key.removeprefix('val_').replace('_', ' ')} {value:.3f}" for key, value in metrics.items())
-        text += f"Measured on its validation clips at the end of training: {told}.\n"
+        line = ", ".join(f"{key.removeprefix('val_').replace('_', ' ')} {value:.3f}" for key, value in metrics.items())
+        text += f"Measured on its validation clips at the end of training: {line}.\n"
     else:
         text += "Nothing was measured with this file.\n"
     if labels := config.get("labels"):

@@ -1,4 +1,4 @@
-"""The identity of a loaded model: what its results are attributed to."""
+"""The identity of a loaded model, to which results are attributed."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Identity:
     adapter_sha256: str = ""  # of the adapter file; empty for plain CLIP
     preset: str = ""
     text: str = "names"
-    reading: Reading = "released"  # formulation of its motion statistics
-    data: str = ""  # manifest that it was trained on; empty if not recorded
+    reading: Reading = "released"  # formulation of the motion statistics
+    data: str = ""  # training manifest; empty if not recorded
     labels: tuple[str, ...] = ()  # empty if not recorded
     order_blind: bool = False  # see ``EZCLIP.order_blind``
 
     @property
     def weights(self) -> str:
-        """What its embeddings depend on: the hashes of adapter and backbone, or the name of a plain CLIP."""
+        """What embeddings depend on: the hashes of adapter and backbone, or the name of a plain CLIP."""
         if not self.adapter_sha256:
             return self.name
         return f"adapter {self.adapter_sha256[:DIGITS]}, backbone {self.backbone_sha256[:DIGITS]}"

@@ -1,7 +1,7 @@
-"""Reads the ``.pt`` files of EZ-CLIP, T2L and rival methods, and tells by their keys which method wrote them.
+"""Reads the ``.pt`` files of EZ-CLIP, T2L and rival methods, and recognises the method by their keys.
 
-Only tensors are used. Files of ViFi-CLIP and X-CLIP also pickle a configuration of class ``yacs.config.CfgNode``; that
-name alone is allowed, stood in for by an ``OrderedDict``, so that nothing but plain containers is built.
+Only tensors are used. Files of ViFi-CLIP and X-CLIP also pickle a configuration of class ``yacs.config.CfgNode``; this
+is the only class allowed, and it is unpickled as an ``OrderedDict``, so that only plain containers are created.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor
 
 from ezclip.errors import CheckpointError
 
-_WEIGHTS = ("model_state_dict", "model", "state_dict")  # outer keys of the model's tensors, one a file
+_WEIGHTS = ("model_state_dict", "model", "state_dict")  # outer keys of the model's tensors
 _FUSION = "fusion_model_state_dict"  # outer key of the module on the frame embeddings (ActionCLIP, MoTE, ...)
-_STATE_OF_TRAINING = {
+_TRAINING_STATE = {
     "epoch", "iteration", "optimizer_state_dict", "optimizer", "lr_scheduler", "max_accuracy", "config"
 }  # fmt: skip
 _JIT_NUMBERS = ("input_resolution", "context_length", "vocab_size")
-_HEADERS = {"cls_token": "Transf_cls", "lstm": "LSTM", "shift": "Conv_1D"}  # of ActionCLIP, by the start of a key
+_HEADERS = {"cls_token": "Transf_cls", "lstm": "LSTM", "shift": "Conv_1D"}  # of ActionCLIP, by key prefix
 TITLES = {
     "ezclip": "an EZ-CLIP",
     "clip": "a CLIP",
@@ -38,14 +38,14 @@ TITLES = {
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """A file's tensors, float32, and the method that wrote it.
+    """The float32 tensors of a file and the method that it belongs to.
 
     Attributes:
-        name: file name, for messages.
+        name: file name, for error messages.
         method: a key of ``TITLES``.
-        state: the model's tensors by their names in the file, without "module." in front.
-        fusion: those of the module on the frame embeddings, where the file keeps them apart.
-        config: the run's configuration, as nested dicts; empty where the file has none.
+        state: the model's tensors by their names in the file, without the prefix "module.".
+        fusion: tensors of the module on the frame embeddings, if the file stores them separately.
+        config: the training configuration, as nested dicts; empty if the file has none.
     """
 
     name: str
@@ -59,79 +59,79 @@ def read_layout(path: str | Path) -> Layout:
     """Read a file and recognise its method.
 
     Raises:
-        CheckpointError: a file that is missing, is not such an archive or needs code to be unpickled; or parts that are
-            not understood, of which the first is named.
+        CheckpointError: the file is missing, is not a PyTorch archive, needs code for unpickling, or has unknown
+            entries.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"There is no file {path.name}; give an official .pt file.")
     try:
         with torch.serialization.safe_globals([(OrderedDict, "yacs.config.CfgNode")]):
-            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises many kinds; none may fall back to full unpickling
+            content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises many exception classes; never fall back to full unpickling
         raise CheckpointError(
             f"{path.name} cannot be read as plain tensors ({type(error).__name__}); it is damaged, is not a PyTorch "
             "file, or holds objects that would run code. Only tensors are loaded."
         ) from error
-    if not isinstance(loaded, dict):
+    if not isinstance(content, dict):
         raise CheckpointError(f"{path.name} holds no state dict; give a file of the EZ-CLIP or T2L release.")
-    outer = next((key for key in _WEIGHTS if isinstance(loaded.get(key), dict)), None)
-    inner = loaded if outer is None else loaded[outer]
-    fusion = None if outer is None else loaded.get(_FUSION)
+    outer = next((key for key in _WEIGHTS if isinstance(content.get(key), dict)), None)
+    inner = content if outer is None else content[outer]
+    fusion = None if outer is None else content.get(_FUSION)
     state, fusion = _tensors(path.name, inner), None if fusion is None else _tensors(path.name, fusion)
     method = _recognise(state, fusion)
-    known = _STATE_OF_TRAINING | {outer, _FUSION}
-    if outer is not None and (unknown := sorted(str(key) for key in loaded if key not in known)):
+    expected = _TRAINING_STATE | {outer, _FUSION}
+    if outer is not None and (unknown := sorted(str(key) for key in content if key not in expected)):
         raise CheckpointError(
             f"{path.name} also holds {unknown[0]!r}, an unsupported entry that conversion would drop; this is "
-            f"{TITLES[method]} checkpoint. Known beside the weights are {', '.join(sorted(_STATE_OF_TRAINING))}."
+            f"{TITLES[method]} checkpoint. Supported besides the weights are {', '.join(sorted(_TRAINING_STATE))}."
         )
-    config = loaded.get("config") if outer is not None else None
+    config = content.get("config") if outer is not None else None
     layout = Layout(path.name, method, state, fusion or {}, config if isinstance(config, dict) else {})
     _check_fusion(layout)
     return layout
 
 
-def _tensors(name: str, found: Any) -> dict[str, Tensor]:
-    """The tensors of a state dict, float32, without "module."; OpenAI's three integers are left out."""
-    if not isinstance(found, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in found.items()):
+def _tensors(name: str, state: Any) -> dict[str, Tensor]:
+    """The tensors of a state dict in float32, without the prefix "module." and without OpenAI's three integers."""
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) and isinstance(k, str) for k, v in state.items()):
         raise CheckpointError(f"{name} holds no state dict; give a file of the EZ-CLIP or T2L release.")
-    state = {k.removeprefix("module."): v.float() for k, v in found.items()}
-    return {k: v for k, v in state.items() if k not in _JIT_NUMBERS}
+    tensors = {k.removeprefix("module."): v.float() for k, v in state.items()}
+    return {k: v for k, v in tensors.items() if k not in _JIT_NUMBERS}
 
 
 def _recognise(state: dict[str, Tensor], fusion: dict[str, Tensor] | None) -> str:
-    """The method whose names these are; "clip" for what has no mark of another."""
+    """The method with these tensor names; "clip" if there are no signs of another method."""
 
     def has(part: str) -> bool:
         return any(part in key for key in state)
 
-    marks = {
+    signs = {
         "ezclip": has(".Adapter.") or has("T_prompt_embeddings"),
         "mote": "spe_cls_feature" in (fusion or {}),
         "xclip": "mit.positional_embedding" in state,
         "vificlip": has("image_encoder.") and has("text_encoder."),
         "a5": has("clipmodel.") and "temporalEmbedding.weight" in state,
-        "actionclip": fusion is not None,  # an empty one is that of its header meanP
+        "actionclip": fusion is not None,  # empty for its header meanP
     }
-    return next((method for method, present in marks.items() if present), "clip")
+    return next((method for method, present in signs.items() if present), "clip")
 
 
 def _check_fusion(layout: Layout) -> None:
-    """Refuse a module on the frame embeddings that is not ActionCLIP's "Transf", or is beside EZ-CLIP."""
+    """Reject a module on the frame embeddings unless it is ActionCLIP's "Transf" or belongs to another rival."""
     keys = sorted(layout.fusion)
     if layout.method not in ("ezclip", "actionclip") or not keys:
         return
     if layout.method == "ezclip":
         raise CheckpointError(f"{layout.name} holds {_FUSION} with {keys[0]}, which EZ-CLIP does not have.")
-    for part, header in _HEADERS.items():
-        if first := next((key for key in keys if key.startswith(part)), None):
+    for prefix, header in _HEADERS.items():
+        if first := next((key for key in keys if key.startswith(prefix)), None):
             raise CheckpointError(
                 f"{layout.name} is an ActionCLIP checkpoint with the header {header} (its tensor {first}); only Transf "
                 "and meanP can be converted."
             )
-    theirs = ("frame_position_embeddings.", "transformer.resblocks.")
-    if unknown := next((key for key in keys if not key.startswith(theirs)), None):
+    prefixes = ("frame_position_embeddings.", "transformer.resblocks.")
+    if unknown := next((key for key in keys if not key.startswith(prefixes)), None):
         raise CheckpointError(
             f"{layout.name} holds {_FUSION} with {unknown}, which is no part of ActionCLIP; BIKE, Text4Vis and others "
             "share its outer keys and cannot be converted."
@@ -139,9 +139,9 @@ def _check_fusion(layout: Layout) -> None:
 
 
 def infer_config(state: dict[str, Tensor], name: str) -> tuple[dict[str, Any], int]:
-    """open_clip's configuration and the number of vision layers, inferred from the backbone's tensors.
+    """Infer open_clip's configuration and the number of vision layers from the backbone's tensors.
 
-    Raises CheckpointError for a missing tensor, and errors of arithmetic and shape for others of unexpected ranks.
+    Raises CheckpointError for a missing tensor, and ValueError, IndexError or ZeroDivisionError for unexpected shapes.
     """
 
     def shape(key: str) -> torch.Size:

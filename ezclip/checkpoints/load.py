@@ -43,13 +43,13 @@ def load_model(
     Args:
         name: "tabletop/ezclip", another name under checkpoints/, a model folder, "clip:ARCH/TAG",
             "xclip:ORGANISATION/NAME" or "videoprism:ORGANISATION/NAME".
-        device: of the model.
-        dtype: of all parameters but the logit scale, which stays float32; the model computes in it.
-        backbones: loaded backbones by fingerprint, filled here, so that models loaded one after another share one
-            backbone in memory. Such models must share device and dtype too.
+        device: device of the model.
+        dtype: dtype of the computation and of all parameters except the logit scale, which stays float32.
+        backbones: cache of backbones by fingerprint, which lets models share a backbone in memory; they must have the
+            same device and dtype.
 
     Raises:
-        CheckpointError: unknown name, or files that are missing, damaged or do not match.
+        CheckpointError: unknown name, or files that are missing, damaged or inconsistent.
     """
     return load(name, device, dtype, backbones)[0]
 
@@ -57,11 +57,11 @@ def load_model(
 def load(
     name: str | Path, device: str | torch.device, dtype: torch.dtype, backbones: dict[str, Backbone] | None
 ) -> tuple[VideoText, Identity]:
-    """Like ``load_model``, with the identity of the weights that were loaded."""
+    """Like ``load_model``; also returns the model's identity."""
     name = str(name)
     backbones = {} if backbones is None else backbones
     if name.startswith(CLIP_PREFIX):
-        backbone = _shared(name, backbones, lambda: load_open_clip(*clip_tag(name), adaptable=False))
+        backbone = _cached(name, backbones, lambda: load_open_clip(*clip_tag(name), adaptable=False))
         adaptable = not unsupported(backbone.config)
         model = (build_ezclip(backbone, "clip") if adaptable else build_framewise(backbone)).eval()
         identity = Identity(
@@ -77,12 +77,12 @@ def load(
     else:
         folder = model_folder(name)
         config = read_config(folder)
-        backbone = _shared(config.backbone_sha256, backbones, lambda: find_backbone(folder))
+        backbone = _cached(config.backbone_sha256, backbones, lambda: find_backbone(folder))
         model = assemble(folder, backbone)
-        recorded = ("variant", "num_frames", "backbone", "backbone_sha256", "preset")
+        keys = ("variant", "num_frames", "backbone", "backbone_sha256", "preset")
         identity = Identity(
             name,
-            **{key: getattr(config, key) for key in recorded},
+            **{key: getattr(config, key) for key in keys},
             adapter_sha256=sha256_of(folder / ADAPTER),
             text=config.text or "templates",
             reading=config.training.get("reading", "released"),
@@ -90,25 +90,25 @@ def load(
             labels=tuple(config.labels),
             order_blind=model.order_blind,
         )
-    return placed(model, device, dtype), identity
+    return move_model(model, device, dtype), identity
 
 
-def placed(model: Model, device: str | torch.device, dtype: torch.dtype) -> Model:
-    """Move a model; all parameters get ``dtype`` but the logit scale, which stays float32."""
+def move_model(model: Model, device: str | torch.device, dtype: torch.dtype) -> Model:
+    """Move a model to a device and dtype, except for the logit scale, which stays float32."""
     scale = model.logit_scale.detach().float()
     model = model.to(device=device, dtype=dtype)
-    model.logit_scale.data = scale.to(device)  # ln 100 in bfloat16 would make every logit 1 % too low
+    model.logit_scale.data = scale.to(device)  # ln 100 rounded to bfloat16 would make logits 1 % too low
     return model
 
 
-def _shared(key: str, backbones: dict[str, Backbone], read: Callable[[], Backbone]) -> Backbone:
+def _cached(key: str, backbones: dict[str, Backbone], load: Callable[[], Backbone]) -> Backbone:
     if key not in backbones:
-        backbones[key] = read()
+        backbones[key] = load()
     return backbones[key]
 
 
 def resolve_backbone(name: str) -> Backbone:
-    """A backbone for training: a folder with backbone.safetensors, such a file, or "clip:ARCH/TAG"."""
+    """Load a backbone for training: a folder with backbone.safetensors, such a file, or "clip:ARCH/TAG"."""
     if name.startswith(CLIP_PREFIX):
         return load_open_clip(*clip_tag(name))
     path = Path(name)

@@ -1,7 +1,7 @@
-"""Our checkpoint format: a folder with config.json and adapter.safetensors; the backbone in a file of its own.
+"""Our checkpoint format: a folder with config.json and adapter.safetensors, and a separate backbone file.
 
-What EZ-CLIP trains is float32 on disk, backbones and rivals are half precision; float32 on load. Writing is atomic,
-loading is strict.
+EZ-CLIP's adapters are stored in float32, backbones and rivals in half precision; all are loaded as float32. Writing is
+atomic, loading is strict.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival
 from ezclip.types import RIVALS, Document
 
-FINGERPRINT = "fingerprint"  # key of an adapter's metadata; files of earlier versions have none
+FINGERPRINT = "fingerprint"  # metadata key of adapter files; absent in files of earlier versions
 
 
 def _save(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str], dtype: torch.dtype) -> None:
@@ -33,21 +33,21 @@ def _save(state: Mapping[str, Tensor], path: Path, metadata: dict[str, str], dty
 
     def write(target: Path) -> None:
         try:
-            save_file(tensors, target, metadata)  # one key at most, as their order in the file is random
+            save_file(tensors, target, metadata)  # at most one key: their order in the file is random
         except SafetensorError as error:
-            raise OSError(errno.ENOSPC, str(error)) from error  # all that can go wrong with writing these
+            raise OSError(errno.ENOSPC, str(error)) from error  # the only possible failure for these tensors
 
     write_atomically(path, write)
 
 
 def save_backbone(backbone: Backbone, path: str | Path) -> None:
-    """Write all weights with the configuration that rebuilds them, so that the file is self-contained."""
-    described = {"id": backbone.id, "config": backbone.config, "sha256": backbone.sha256}
-    _save(backbone.clip.state_dict(), Path(path), {BACKBONE_KEY: json.dumps(described)}, torch.float16)
+    """Write all weights with their configuration to a self-contained file."""
+    description = {"id": backbone.id, "config": backbone.config, "sha256": backbone.sha256}
+    _save(backbone.clip.state_dict(), Path(path), {BACKBONE_KEY: json.dumps(description)}, torch.float16)
 
 
 def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], torch.dtype]:
-    """Tensors as float32, the metadata, and the finest dtype in the file."""
+    """The tensors as float32, the metadata, and the highest precision in the file."""
     try:
         with safe_open(path, framework="pt") as file:
             tensors, metadata = {k: file.get_tensor(k) for k in file.keys()}, file.metadata() or {}
@@ -58,26 +58,26 @@ def _read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str], torch.
         ) from error
     for name, tensor in tensors.items():
         if tensor.dtype not in (torch.float16, torch.float32):
-            kind = str(tensor.dtype).removeprefix("torch.")
-            raise CheckpointError(f"{name} in {path.name} is {kind}; weights must be float16 or float32.")
-    kinds = {tensor.dtype for tensor in tensors.values()}
-    dtype = torch.float32 if torch.float32 in kinds else torch.float16
+            dtype_name = str(tensor.dtype).removeprefix("torch.")
+            raise CheckpointError(f"{name} in {path.name} is {dtype_name}; weights must be float16 or float32.")
+    dtypes = {tensor.dtype for tensor in tensors.values()}
+    dtype = torch.float32 if torch.float32 in dtypes else torch.float16
     return {k: tensor.float() for k, tensor in tensors.items()}, metadata, dtype
 
 
 def load_backbone(path: str | Path) -> Backbone:
-    """Read a file of ``save_backbone`` and check its weights against the fingerprint written in it.
+    """Load a file written by ``save_backbone`` and verify its weights against the stored fingerprint.
 
     Raises:
-        CheckpointError: not such a file, or its weights do not match the fingerprint.
+        CheckpointError: not a backbone file, or the fingerprint does not match.
     """
     path = Path(path)
     state, metadata, _ = _read_tensors(path)
     if BACKBONE_KEY not in metadata:
         raise CheckpointError(f"{path.name} holds no backbone of this project; make one with convert or pretrain.")
     try:
-        described = json.loads(metadata[BACKBONE_KEY])
-        id, config, sha256 = described["id"], described["config"], described["sha256"]
+        description = json.loads(metadata[BACKBONE_KEY])
+        id, config, sha256 = description["id"], description["config"], description["sha256"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"The description inside {path.name} is damaged; get the file again.") from error
     backbone = build_backbone(id, config, state)
@@ -87,13 +87,13 @@ def load_backbone(path: str | Path) -> Backbone:
 
 
 def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary: Document) -> None:
-    """Write config.json, with the entries of ``summary``, and the tensors that are added as adapter.safetensors.
+    """Write config.json, including the entries of ``summary``, and the added parameters as adapter.safetensors.
 
-    The backbone is saved separately, with ``save_backbone``.
+    The backbone is saved separately with ``save_backbone``.
     """
     folder = Path(folder)
     depth = "none"
-    if prompts := [name for name in model.added() if name.endswith("prompt.embedding")]:
+    if prompts := [name for name in model.added_parameters() if name.endswith("prompt.embedding")]:
         depth = "deep" if len(prompts) == len(model.vision.blocks) else "shallow"
     config = {
         "schema": SCHEMA,
@@ -104,16 +104,16 @@ def save_model(model: EZCLIP, backbone: Backbone, folder: str | Path, *, summary
         **({"settings": model.settings} if model.settings else {}),
         **summary,
     }
-    added, dtype = dict(model.added()), torch.float16 if model.variant in RIVALS else torch.float32
+    added, dtype = dict(model.added_parameters()), torch.float16 if model.variant in RIVALS else torch.float32
     _save(added, folder / ADAPTER, {FINGERPRINT: fingerprint(added, dtype)}, dtype)
     write_json(folder / CONFIG, config)
 
 
 def assemble(folder: str | Path, backbone: Backbone) -> EZCLIP:
-    """The model of ``folder`` on ``backbone``, float32, in evaluation mode.
+    """Build the model of ``folder`` on ``backbone``, float32, in evaluation mode.
 
     Raises:
-        CheckpointError: not the backbone that it was trained on, or mismatched tensors.
+        CheckpointError: not the backbone it was trained on, or mismatched tensors.
     """
     folder = Path(folder)
     config = read_config(folder)
@@ -135,20 +135,20 @@ def copy_adapter(model: EZCLIP, folder: str | Path) -> None:
     """Copy the tensors of a model folder's adapter file into ``model``.
 
     Raises:
-        CheckpointError: the two architectures differ, or the file is damaged.
+        CheckpointError: the architectures differ, or the file is damaged.
     """
     folder = Path(folder)
     state, metadata, dtype = _read_tensors(folder / ADAPTER)
-    copy_strictly(model.added(), state, f"{folder.name}/{ADAPTER}")
+    copy_strictly(model.added_parameters(), state, f"{folder.name}/{ADAPTER}")
     if FINGERPRINT in metadata and metadata[FINGERPRINT] != fingerprint(state, dtype):
         raise CheckpointError(f"The weights of {folder.name} do not match their fingerprint; get the files again.")
 
 
 def find_backbone(folder: Path) -> Backbone:
-    """The backbone that a model folder names: in it, above it, in the catalogue by fingerprint, or by open_clip tag.
+    """Load the backbone of a model folder: from the folder, its parent, the catalogue, or open_clip.
 
     Raises:
-        CheckpointError: it was not found.
+        CheckpointError: not found.
     """
     config = read_config(folder)
     if path := backbone_file(folder, config.backbone_sha256):

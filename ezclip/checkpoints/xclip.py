@@ -1,4 +1,4 @@
-"""X-CLIP from the files that transformers' ``XCLIPModel`` reads, without transformers."""
+"""Loads X-CLIP from the files of transformers' ``XCLIPModel``, without transformers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from torch import Tensor
 
 from ezclip.checkpoints.catalog import XCLIP_PREFIX
 from ezclip.checkpoints.layouts import Layout
-from ezclip.checkpoints.rivals import build_from
+from ezclip.checkpoints.rivals import build_from_layout
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP
 from ezclip.types import Document
 
 FILES = ("model.safetensors", "config.json", "preprocessor_config.json")
-_NAMES = {  # transformers' -> the authors', in this order
+_NAMES = {  # transformers' names -> the authors', applied in this order
     r"^(text_model|vision_model|mit)\.encoder\.layers\.": r"\1.resblocks.",
     r"^text_model\.embeddings\.token_embedding\.": "token_embedding.",
     r"^text_model\.embeddings\.position_embedding\.weight": "positional_embedding",
@@ -48,28 +48,28 @@ _TRANSPOSED = ("visual_projection.weight", "text_projection.weight")
 
 
 def load_xclip(name: str) -> tuple[EZCLIP, Backbone, str]:
-    """The model of xclip:ORGANISATION/NAME, its backbone and its prompt texts.
+    """Load the model of xclip:ORGANISATION/NAME, with its backbone and its prompt texts.
 
-    Pixels have the file's mean and deviation. Deviation: the short side is resized to 256 of 224, as in the authors'
-    tests, whatever preprocessor_config.json says.
+    Pixels are normalised with the mean and standard deviation of preprocessor_config.json. Deviation from that file:
+    the short side is resized to 256 for inputs of 224, as in the authors' tests.
 
     Args:
-        name: of a repository in the Hub's cache, or a folder with ``FILES``.
+        name: a repository in the Hub's cache, or a folder with ``FILES``.
 
     Raises:
-        CheckpointError: not on this machine, or other files than those of an X-CLIP.
+        CheckpointError: not on this machine, or not the files of an X-CLIP.
     """
     repository = name.removeprefix(XCLIP_PREFIX)
     try:
-        weights, config, pixels = (fetched_file(name, file) for file in FILES)
+        weights, *json_files = (fetched_file(name, file) for file in FILES)
         state = load_file(weights)
-        described, seen = (json.loads(path.read_text("utf-8")) for path in (config, pixels))
-        mean, std = (tuple(float(v) for v in seen[key]) for key in ("image_mean", "image_std"))
-        _check_heads(described, name)
+        config, preprocessor = (json.loads(path.read_text("utf-8")) for path in json_files)
+        mean, std = (tuple(float(v) for v in preprocessor[key]) for key in ("image_mean", "image_std"))
+        _check_heads(config, name)
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{name} has damaged files ({type(error).__name__}); fetch it again.") from error
-    layout = Layout(repository.rpartition("/")[2], "xclip", authors_names(state), {}, {})
-    model, backbone, _, texts = build_from(layout, num_frames=None, clip=_no_clip)
+    layout = Layout(repository.rpartition("/")[2], "xclip", to_authors_names(state), {}, {})
+    model, backbone, _, texts = build_from_layout(layout, num_frames=None, clip=_no_clip)
     model.preprocessing = replace(model.preprocessing, mean=mean, std=std)
     return model, backbone, texts
 
@@ -79,18 +79,18 @@ def _no_clip(_: Document) -> dict[str, Tensor]:
 
 
 def fetched_file(name: str, file: str) -> Path:
-    """A file of KIND:ORGANISATION/NAME in the Hub's cache, or of KIND:FOLDER; raises CheckpointError without it."""
+    """A file of KIND:ORGANISATION/NAME in the Hub's cache, or of KIND:FOLDER; raises CheckpointError if not cached."""
     repository = name.partition(":")[2]
     if Path(repository).is_dir():
         return Path(repository, file)
-    found = try_to_load_from_cache(repository, file)
-    if not isinstance(found, str):
+    path = try_to_load_from_cache(repository, file)
+    if not isinstance(path, str):
         raise CheckpointError(f"{name} is not on this machine; fetch it with: python -m ezclip get {name}")
-    return Path(found)
+    return Path(path)
 
 
 def _check_heads(config: Document, name: str) -> None:
-    """Refuse numbers of heads other than width / 64, which the tensors do not tell."""
+    """Reject head counts other than width / 64, which cannot be inferred from the tensors."""
     vision, text = ({"hidden_size": 768} | config["vision_config"], {"hidden_size": 512} | config["text_config"])
     heads = {
         "vision": (vision["hidden_size"], vision.get("num_attention_heads", 12)),
@@ -103,19 +103,19 @@ def _check_heads(config: Document, name: str) -> None:
             raise CheckpointError(f"{name} has {count} {part} heads on a width of {width}; X-CLIP has width / 64.")
 
 
-def authors_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of transformers' ``XCLIPModel`` by the names of the authors' files, q, k and v in one; float32."""
+def to_authors_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of transformers' ``XCLIPModel`` as in the authors' files, with q, k and v packed; float32."""
     renamed: dict[str, Tensor] = {}
     for key, tensor in state.items():
         if key.endswith(".position_ids"):
             continue
-        ours = key
-        for theirs, name in _NAMES.items():
-            ours = re.sub(theirs, name, ours)
-        renamed[ours] = tensor.float().T if key in _TRANSPOSED else tensor.float()
+        name = key
+        for pattern, replacement in _NAMES.items():
+            name = re.sub(pattern, replacement, name)
+        renamed[name] = tensor.float().T if key in _TRANSPOSED else tensor.float()
     packed = {}
     for key in [key for key in renamed if re.search(r"(?<!cross_)attn\.q_proj\.", key)]:
         parts = [renamed.pop(key.replace(".q_proj.", f".{part}_proj."), None) for part in "qkv"]
-        if all(part is not None for part in parts):  # a missing one is named when the model is built
+        if all(part is not None for part in parts):  # building the model reports a missing one
             packed[key.replace(".q_proj.", ".in_proj_")] = torch.cat([part for part in parts if part is not None])
     return renamed | packed

@@ -1,6 +1,6 @@
-"""``python -m ezclip VERB``: each verb is a dataclass whose fields are its command line.
+"""``python -m ezclip VERB``: each verb is a dataclass whose fields are its command-line options.
 
-The verbs of studies are derived from their declarations; the others have a module each.
+The verbs of studies are derived from their declarations; the other verbs are defined in the modules of this package.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import tyro
 
-from ezclip.errors import Unexpected, as_user_error
+from ezclip.errors import UnexpectedError, as_user_error
 
 STUDY_VERBS = {
     "predict": "rank class names for clips",
@@ -33,7 +33,7 @@ STUDY_VERBS = {
     "figure": "a figure like the paper's 4, 5, 7 or 8, with its caption in LaTeX",
     "classes": "tables of predictions or shipped results, class by class",
 }
-OTHER_VERBS = {  # verb -> (module:name, what it does)
+OTHER_VERBS = {  # verb -> (module:name, summary)
     "app": ("app.main:App", "open the app in a browser"),
     "models": ("ezclip.cli.models:Models", "the models that can be loaded, and their measured results"),
     "get": ("ezclip.cli.models:Get", "fetch a model that `models --all` lists"),
@@ -57,11 +57,11 @@ _STYLE = (tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one verb; 0 when it is done, 2 for invalid input, 1 for any other error, both one sentence on stderr."""
+    """Run one verb; returns 0 on success, 2 for invalid input and 1 for any other error, reported on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        listed = [*STUDY_VERBS.items(), *((verb, what) for verb, (_, what) in OTHER_VERBS.items())]
-        lines = "\n".join(f"  {verb:<11} {what}" for verb, what in listed)
+        verbs = [*STUDY_VERBS.items(), *((verb, summary) for verb, (_, summary) in OTHER_VERBS.items())]
+        lines = "\n".join(f"  {verb:<11} {summary}" for verb, summary in verbs)
         print(f"usage: python -m ezclip VERB [options]\n\n{lines}\n\npython -m ezclip VERB --help lists its options.")
         return 0
     verb, options = arguments[0], arguments[1:]
@@ -72,11 +72,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"There is no verb {verb!r}; choose one of {', '.join([*STUDY_VERBS, *OTHER_VERBS])}.", file=sys.stderr)
         return 2
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    # OpenMP's threads wait by spinning, by default for milliseconds; on busy cores that slows the others several times
+    # By default OpenMP threads spin for milliseconds while they wait, which slows others on busy cores severalfold
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    traces = Path(tempfile.gettempdir()) / "ezclip-errors.log"
-    logging.getLogger("ezclip.errors").addHandler(logging.FileHandler(traces, delay=True))
+    error_log = Path(tempfile.gettempdir()) / "ezclip-errors.log"
+    logging.getLogger("ezclip.errors").addHandler(logging.FileHandler(error_log, delay=True))
     logging.getLogger("ezclip.errors").propagate = False
     command = tyro.cli(_command(verb, options), args=options, prog=f"python -m ezclip {verb}", config=_STYLE)
     try:
@@ -85,14 +85,15 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     except Exception as error:
-        found = as_user_error(error)
-        where = f" The traceback is in {traces}." if isinstance(found, Unexpected) else ""
-        print(f"{found}{where}", file=sys.stderr)
-        return 1 if isinstance(found, Unexpected) else 2
+        user_error = as_user_error(error)
+        unexpected = isinstance(user_error, UnexpectedError)
+        hint = f" The traceback is in {error_log}." if unexpected else ""
+        print(f"{user_error}{hint}", file=sys.stderr)
+        return 1 if unexpected else 2
 
 
 def _command(verb: str, options: list[str]) -> Callable:
-    """The command's dataclass; former names among ``options`` are replaced."""
+    """The command's dataclass; deprecated flags in ``options`` are replaced."""
     if verb in OTHER_VERBS:
         module, _, name = OTHER_VERBS[verb][0].partition(":")
         return getattr(importlib.import_module(module), name)
@@ -100,8 +101,8 @@ def _command(verb: str, options: list[str]) -> Callable:
     from ezclip.studies import STUDIES
 
     study = STUDIES[verb]
-    for i, word in enumerate(options):
-        flag, separator, value = word.partition("=")
+    for i, option in enumerate(options):
+        flag, separator, value = option.partition("=")
         if flag in study.old_flags:
             options[i] = f"{study.old_flags[flag]}{separator}{value}"
             print(f"warning: {flag} is now called {study.old_flags[flag]}; the old one is deprecated.", file=sys.stderr)

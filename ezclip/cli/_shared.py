@@ -1,4 +1,4 @@
-"""Helpers that several commands share."""
+"""Helpers shared by several commands."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ def warn(messages: list[str]) -> None:
 
 @contextmanager
 def launched(*, cpu: bool = False) -> Iterator[PartialState]:
-    """The processes that ``accelerate launch`` started, or this one alone; their group ends with the block."""
+    """The state of ``accelerate launch``, or of a single process; the process group is destroyed on exit."""
     import torch
     from accelerate import PartialState
 
-    state = PartialState(cpu=cpu or not torch.accelerator.is_available())  # by default it ignores processes on CPUs
+    state = PartialState(cpu=cpu or not torch.accelerator.is_available())  # else it ignores the launcher on a CPU
     try:
         yield state
     finally:
-        gc.collect()  # a wrapped model that outlives its group aborts the interpreter at exit
+        gc.collect()  # a DDP model that outlives its process group aborts the interpreter at exit
         state.destroy_process_group()
 
 
-def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | None) -> list[str]:
-    """Class names from exactly one of the three options; raises LabelError for none, several or invalid ones."""
+def labels_from_options(labels: str | None, labels_file: Path | None, set_name: str | None) -> list[str]:
+    """Class names from the one option that is set; raises LabelError for none, several or invalid names."""
     if [labels, labels_file, set_name].count(None) != 2:
         raise LabelError('Give the class names with one of --labels "a, b, c", --labels-file F or --label-set NAME.')
     if set_name is not None:
@@ -55,14 +55,14 @@ def chosen_labels(labels: str | None, labels_file: Path | None, set_name: str | 
 
 
 def check_out(folder: Path) -> None:
-    """Raise ConfigError for a folder that cannot be created or written, before any work; creates nothing."""
+    """Raise ConfigError for a folder that cannot be created or written; creates nothing."""
     existing = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise ConfigError(f"{folder.name} cannot be used as the output folder; choose another.")
 
 
-def check_project(root: Path, needed: str) -> None:
-    """Raise ConfigError for a folder that cannot be written or lacks ``needed``, a file or folder of the project."""
+def check_project(root: Path, required: str) -> None:
+    """Raise ConfigError for a folder that cannot be written or lacks the file or folder ``required``."""
     check_out(root)
-    if not (root / needed).exists():
-        raise ConfigError(f"There is no {needed} here; run this in the project's folder, or give --root.")
+    if not (root / required).exists():
+        raise ConfigError(f"There is no {required} here; run this in the project's folder, or give --root.")

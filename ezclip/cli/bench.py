@@ -15,18 +15,18 @@ from ezclip.cli._shared import check_out, print_json
 from ezclip.data.manifest import labels_of, read_rows
 from ezclip.errors import ConfigError, UserError
 from ezclip.progress import on_terminal
-from ezclip.types import Built, Document
+from ezclip.types import Document, NativeMethod
 
-BENCHES = Path("results/bench")  # where the tables of GPUs lie
+BENCHES = Path("results/bench")  # default folder for GPU tables
 
 
 @dataclass
 class Bench:
-    """Parameters, operations, speed and memory next to plain open_clip on the same frames, timed alternately.
+    """Parameters, operations, speed and memory compared with plain open_clip on the same frames, timed alternately.
 
-    Without models it measures an architecture with random weights. With --data it also measures the accuracy of the
-    models and plots it against their GFLOPs, as in the paper's Fig. 1. On a GPU and without models it also measures
-    batches of 1 to 64 views eager, compiled and with CUDA graphs, and writes them to results/bench/CARD.json.
+    Without models it measures an architecture with random weights and, on a GPU, also batches of 1 to 64 views eager,
+    compiled and with CUDA graphs, written to results/bench/CARD.json. With --data it also measures the accuracy of the
+    models and plots it against their GFLOPs, as in the paper's Fig. 1.
 
     Example: python -m ezclip bench tabletop/base tabletop/ezclip --data data/tabletop/test/val --out results/bench
     """
@@ -34,15 +34,15 @@ class Bench:
     models: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Names, folders or clip:ARCH/TAG."""
     arch: str = "ViT-B-16-quickgelu"
-    """open_clip architecture for random weights, if no model is given."""
-    methods: tuple[Built, ...] = ("base", "ezclip")
+    """open_clip architecture with random weights, used without models."""
+    methods: tuple[NativeMethod, ...] = ("base", "ezclip")
     """Methods on that architecture, also vificlip, actionclip, a5 and xclip."""
     frames: int = 8
     """Frames per view, for random weights."""
     batch_size: int = 4
     """Views per forward pass (throughput), and clips per training step."""
     repeats: int = 10
-    """Runs of each side; medians are compared."""
+    """Timed runs of each model; medians are compared."""
     data: str | None = None
     """Manifest or folder of labelled clips."""
     out: Path | None = None
@@ -66,8 +66,8 @@ class Bench:
         import open_clip
         import torch
 
-        from ezclip.evaluation.efficiency import Subject, forward_ratios, measure_here
-        from ezclip.evaluation.gpu import gpu_table, told
+        from ezclip.evaluation.efficiency import Subject, forward_ratios, measure_on_device
+        from ezclip.evaluation.gpu import format_table, gpu_table
         from ezclip.evaluation.run import evaluate
         from ezclip.figures.report import slug
         from ezclip.files import write_json
@@ -79,30 +79,30 @@ class Bench:
         subjects = [Subject(name) for name in self.models] or [
             Subject(f"{method} {self.arch}, random weights", method, self.arch) for method in self.methods
         ]
-        found = measure_here(subjects, batch_size=self.batch_size, device=self.device, **options)
+        document = measure_on_device(subjects, batch_size=self.batch_size, device=self.device, **options)
         if not self.models:
-            found |= forward_ratios(self.arch, device=found["device"], **options)
-        for row in found["rows"] if rows else []:
+            document |= forward_ratios(self.arch, device=document["device"], **options)
+        for row in document["rows"] if rows else []:
             predictor = Predictor.load(row["name"], device=self.device)
             report = on_terminal(evaluate(predictor, rows, labels_of(rows))).report()
             row |= {"top1": report["top1"], "clips": report["n"], "data": Path(self.data or "").name}
-        place, dtype = torch.device(found["device"]), getattr(torch, found["dtype"])
-        if place.type == "cuda" and not self.models:
+        device, dtype = torch.device(document["device"]), getattr(torch, document["dtype"])
+        if device.type == "cuda" and not self.models:
             table = on_terminal(
-                gpu_table(partial(subjects[-1].build, self.frames), device=place, dtype=dtype, repeats=self.repeats)
+                gpu_table(partial(subjects[-1].build, self.frames), device=device, dtype=dtype, repeats=self.repeats)
             )
             write_json((self.out or BENCHES) / f"{slug(table['card'])}.json", {"arch": self.arch, **table})
-            print(told(table), file=sys.stderr)
+            print(format_table(table), file=sys.stderr)
         if self.out is not None:
-            write_json(self.out / "bench.json", found)
+            write_json(self.out / "bench.json", document)
             if rows:
-                _draw(found["rows"], torch.__version__).savefig(self.out / "bubbles.png", dpi=150)
+                _draw(document["rows"], torch.__version__).savefig(self.out / "bubbles.png", dpi=150)
         if self.json:
-            print_json(found)
+            print_json(document)
             return 0
-        for row in found["rows"]:
-            print(_told(row))
-        for name, value in (found.get("seconds", {}) | found.get("ratios", {})).items():
+        for row in document["rows"]:
+            print(_format_row(row))
+        for name, value in (document.get("seconds", {}) | document.get("ratios", {})).items():
             print(f"{value:>8}  {name}")
         return 0
 
@@ -119,20 +119,20 @@ def _draw(rows: list[Document], version: str) -> Any:
     )
 
 
-def _told(row: Document) -> str:
-    count, gmac, text = row["parameters"], row["gmac"], row["gmac_text"]
-    peak = "unknown" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.0f} MiB"
+def _format_row(row: Document) -> str:
+    size, gmac, text = row["parameters"], row["gmac"], row["gmac_text"]
+    memory = "unknown" if row["peak_bytes"] is None else f"{row['peak_bytes'] / 2**20:.0f} MiB"
     step = "" if row["training_step_seconds"] is None else f", training step {row['training_step_seconds']:.3f} s"
     lines = [
         f"{row['name']}, T = {row['frames']}",
-        f"  parameters  {count['total'] / 1e6:.2f} M, tunable {count['tunable'] / 1e6:.3f} M, stored "
-        f"{row['stored_bytes'] / 2**20:.1f} MiB ({count['linear_and_conv'] / 1e6:.2f} M in Linear and Conv layers)",
+        f"  parameters  {size['total'] / 1e6:.2f} M, tunable {size['tunable'] / 1e6:.3f} M, stored "
+        f"{row['stored_bytes'] / 2**20:.1f} MiB ({size['linear_and_conv'] / 1e6:.2f} M in Linear and Conv layers)",
         f"  one view    {gmac['all']:.2f} GMAC = {2 * gmac['all']:.2f} GFLOP with attention; "
         f"{gmac['linear_and_conv']:.2f} GMAC in Linear and Conv layers alone, as thop counts",
         f"  one text    {text['all']:.3f} GMAC with attention; {text['linear_and_conv']:.3f} GMAC as thop counts",
         f"  speed       {row['latency_seconds']:.4f} s for one view, {row['views_per_second']:.2f} views/s in batches "
         f"of {row['batch_size']}{step}",
-        f"  memory      {peak} beyond the model, forward pass of {row['batch_size']} views",
+        f"  memory      {memory} beyond the model, forward pass of {row['batch_size']} views",
     ]
     if "open_clip" in row:
         ratio = row["open_clip"]["time_ratio"]

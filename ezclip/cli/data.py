@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 import tyro
 
 from ezclip.checkpoints.catalog import DEFAULT, check_model_name
-from ezclip.cli._shared import check_out, chosen_labels, launched, print_json
+from ezclip.cli._shared import check_out, labels_from_options, launched, print_json
 from ezclip.data.formats import Options, read_listing
 from ezclip.data.manifest import digest_of, read_rows
 from ezclip.errors import ConfigError
-from ezclip.parameters import declared
+from ezclip.parameters import parameters_of
 from ezclip.progress import on_terminal
 from ezclip.studies.classes import BROKEN, Evaluate
 from ezclip.text.labels import label_set
@@ -24,7 +24,7 @@ SHOWN = 5
 
 @dataclass
 class Data:
-    """Detect the format of a downloaded data set, find broken and missing videos, and write a manifest.
+    """Detect the format of a downloaded data set, report broken and missing videos, and write a manifest.
 
     Supports class folders, the EZ-CLIP release's lists, UCF-101, HMDB-51, Kinetics, Something-Something v2,
     Something-Else, Chirality in Action, RTime (its reversed videos as ID_reversed), UCF101-DS, frame folders,
@@ -38,9 +38,9 @@ class Data:
     path: Annotated[Path, tyro.conf.Positional]
     """The list, or the folder of lists or videos."""
     root: Path | None = None
-    """Folder of the videos, if not the list's; paths of other machines are found below it."""
+    """Folder of the videos, if not that of the list; absolute paths from another machine are matched below it."""
     options: Annotated[Options, tyro.conf.arg(name="")] = field(default_factory=Options)
-    """Options that some formats need."""
+    """Options of some formats."""
     out: Path | None = None
     """Manifest to write: .jsonl or .parquet."""
     unpack: Path | None = None
@@ -69,22 +69,23 @@ class Data:
             if self.unpack is None:
                 raise ConfigError("Videos in WebDataset shards are extracted first; add --unpack FOLDER.")
             listing = unpack(listing, self.unpack)
-        found = on_terminal(check(listing, self.root, decode=not self.quick, jobs=self.jobs))
-        shared = overlap(found.counts, label_set(self.without)) if self.without else []
-        found.rows[:] = [row for row in found.rows if row["label"] not in shared]
+        checked = on_terminal(check(listing, self.root, decode=not self.quick, jobs=self.jobs))
+        excluded = overlap(checked.counts, label_set(self.without)) if self.without else []
+        checked.rows[:] = [row for row in checked.rows if row["label"] not in excluded]
         if self.out is not None:
-            found.write(self.out)
+            checked.write(self.out)
         if self.json:
-            print_json(found.as_json() | {"left_out": shared})
+            print_json(checked.as_json() | {"left_out": excluded})
             return 0
-        print(f"{found.form}: {len(listing.names)} videos listed, {len(found.rows)} good, {len(found.counts)} classes")
-        for label, n in found.counts.items():
+        counts = checked.counts
+        print(f"{checked.form}: {len(listing.names)} videos listed, {len(checked.rows)} good, {len(counts)} classes")
+        for label, n in counts.items():
             print(f"  {n:6}  {label}")
         for title, names in (
-            ("classes left out", shared),
-            ("missing", found.missing),
-            ("broken", [f"{name}: {why}" for name, why in found.broken.items()]),
-            ("damaged, kept", [f"{name}: {lost} frames lost" for name, lost in found.damaged.items()]),
+            ("classes left out", excluded),
+            ("missing", checked.missing),
+            ("broken", [f"{name}: {reason}" for name, reason in checked.broken.items()]),
+            ("damaged, kept", [f"{name}: {lost} frames lost" for name, lost in checked.damaged.items()]),
         ):
             if names:
                 print(f"{len(names)} {title}, first:", *names[:SHOWN], sep="\n  ")
@@ -93,7 +94,7 @@ class Data:
 
 @dataclass
 class Describe:
-    """Let your own language model describe classes; training (text=FILE) and evaluation (--texts FILE) read the file.
+    """Describe classes with your own language model; training (text=FILE) and evaluation (--texts FILE) read the file.
 
     Run it again to describe the remaining classes.
     Example: python -m ezclip describe --label-set ucf101 --endpoint http://localhost:8000/v1 --llm qwen3 --out ucf.csv
@@ -114,7 +115,7 @@ class Describe:
 
     def run(self) -> int:
         """Describe the missing classes and print how many."""
-        labels = chosen_labels(self.labels, self.labels_file, self.label_set)
+        labels = labels_from_options(self.labels, self.labels_file, self.label_set)
         check_out(self.out.parent)
         if self.out.suffix != ".csv":
             raise ConfigError(f"{self.out.name} must end in .csv.")
@@ -122,8 +123,8 @@ class Describe:
 
         key = os.environ.get("OPENAI_API_KEY", "none")
         ask = endpoint(self.endpoint, self.llm, key) if self.endpoint else local(self.llm)
-        written = on_terminal(write_descriptions(labels, ask, self.out))
-        print(f"{written} of {len(labels)} classes were described; all are in {self.out.name}.")
+        count = on_terminal(write_descriptions(labels, ask, self.out))
+        print(f"{count} of {len(labels)} classes were described; all are in {self.out.name}.")
         return 0
 
 
@@ -136,7 +137,7 @@ class Embed:
     """
 
     data: Annotated[str, tyro.conf.Positional]
-    """Manifest (JSONL or Parquet), a folder with manifest.jsonl, or a folder with one sub-folder for each class."""
+    """Manifest (JSONL or Parquet), a folder with manifest.jsonl, or a folder with one sub-folder per class."""
     out: Path
     """Folder for the shards."""
     model: str = DEFAULT
@@ -146,12 +147,12 @@ class Embed:
     shard_size: int = 1024
     """Clips in a shard."""
     batch_size: int | None = None
-    """Clips in one forward pass; by default 16, on a GPU what fits into half of its free memory."""
+    """Clips per forward pass; by default 16, on a GPU as many as fit into half of its free memory."""
     workers: int = 0
-    """Clips decoded at once, each in a process of its own; 0 takes all cores but one."""
+    """Processes that decode clips; 0 takes all cores but one."""
     max_broken: Annotated[float, tyro.conf.arg(help=BROKEN.help)] = Evaluate.max_broken
     device: str = "auto"
-    """auto, cpu, cuda or mps; under a launcher each process uses its own."""
+    """auto, cpu, cuda or mps; under a launcher each process uses its own GPU."""
     json: bool = False
     """Print JSON."""
 
@@ -160,7 +161,7 @@ class Embed:
         rows = read_rows(self.data)
         check_model_name(self.model)
         check_out(self.out)
-        next(one for one in declared(Evaluate) if one.name == "max_broken").check(self.max_broken)
+        next(field for field in parameters_of(Evaluate) if field.name == "max_broken").check(self.max_broken)
         if (self.batch_size is not None and self.batch_size < 1) or self.shard_size < 1 or self.workers < 0:
             raise ConfigError("--batch-size and --shard-size must be at least 1, --workers at least 0.")
         from ezclip.evaluation.embed import ViewCount
@@ -172,12 +173,12 @@ class Embed:
             device = str(processes.device)
             on_gpu = processes.num_processes > 1 and device.startswith("cuda")
             predictor = Predictor.load(self.model, device=device if on_gpu else self.device)
-            about = {"model": self.model, "weights": predictor.identity.weights}
+            origin = {"model": self.model, "weights": predictor.identity.weights}
             steps = write_shards(
                 predictor,
                 rows,
                 self.out,
-                about | {"views": self.views, "data": digest_of(rows)},
+                origin | {"views": self.views, "data": digest_of(rows)},
                 shard_size=self.shard_size,
                 rank=processes.process_index,
                 processes=processes.num_processes,

@@ -15,42 +15,42 @@ from ezclip.cli._shared import check_out, print_json
 from ezclip.errors import ConfigError
 from ezclip.progress import on_terminal
 from ezclip.types import Document, Keywords
-from ezclip.video.sampling import SHORTEST
+from ezclip.video.sampling import MIN_SECONDS
 
 LONGEST = 600.0
 
 
 @dataclass
 class Index:
-    """Embed the videos of a folder, so that ezclip search and clusters find moments in them.
+    """Embed the videos of a folder for ezclip search and ezclip clusters.
 
-    Run it again to go on after an interruption, and to take in new, changed and removed videos. Several processes and
-    machines that run it with the same folders share the work.
+    Run it again to resume after an interruption, or to update the index after videos were added, changed or removed.
+    Several processes and machines that run it with the same folders share the work.
     Example: python -m ezclip index videos --out videos.index && python -m ezclip search videos.index "somebody falls"
     """
 
     source: Annotated[Path, tyro.conf.Positional]
-    """Folder of videos, searched with its sub-folders, or a manifest (JSONL or Parquet)."""
+    """Folder of videos, searched recursively, or a manifest (JSONL or Parquet)."""
     out: Path
     """Folder for the index."""
     model: tuple[str, ...] = (DEFAULT,)
-    """Names, folders or clip:ARCH/TAG; with several, each gets an index in a sub-folder, and search --model chooses."""
+    """Names, folders or clip:ARCH/TAG; several models get one sub-folder each, selected by search --model."""
     seconds: float = 2.0
     """Length of a window in seconds; 0 embeds each video as one clip."""
     step: float = 1.0
     """Seconds from the start of one window to the next."""
     frames: bool = False
-    """Keep the embedding of every frame, too: T times the size."""
+    """Also keep the embedding of every frame: T times the size."""
     shard_size: int = 256
-    """Most videos in a shard, which one process embeds at a time."""
+    """Maximum number of videos per shard, the unit of work of a process."""
     batch_size: int = 16
-    """Windows in one forward pass."""
+    """Windows per forward pass."""
     device: str = "auto"
     """auto, cpu, cuda or mps."""
     engine: Literal["process", "ray"] = "process"
-    """ray shares the work among the workers of a Ray cluster: pip install "ezclip[ray]"."""
+    """ray distributes the work over a Ray cluster: pip install "ezclip[ray]"."""
     workers: int = 0
-    """Of the engine ray; 0 for one for each GPU, or core, of the cluster."""
+    """Number of Ray workers; 0 for one per GPU, or per core, of the cluster."""
     json: bool = False
     """Print JSON."""
 
@@ -61,24 +61,26 @@ class Index:
         for name in self.model:
             check_model_name(name)
         check_out(self.out)
-        if self.seconds and not SHORTEST <= self.seconds <= LONGEST or not SHORTEST <= self.step <= LONGEST:
-            raise ConfigError(f"--seconds and --step must be {SHORTEST} to {LONGEST:g}; --seconds may also be 0.")
+        if self.seconds and not MIN_SECONDS <= self.seconds <= LONGEST or not MIN_SECONDS <= self.step <= LONGEST:
+            raise ConfigError(f"--seconds and --step must be {MIN_SECONDS} to {LONGEST:g}; --seconds may also be 0.")
         if self.shard_size < 1 or self.batch_size < 1 or self.workers < 0:
             raise ConfigError("--shard-size and --batch-size must be at least 1, --workers at least 0.")
-        from ezclip.collection.layout import place_for
+        from ezclip.collection.layout import index_folders
 
-        made = [self._made(model, out) for model, out in place_for(self.out, list(dict.fromkeys(self.model))).items()]
+        indexes = [
+            self._build(model, out) for model, out in index_folders(self.out, [*dict.fromkeys(self.model)]).items()
+        ]
         if self.json:
-            print_json(made if len(made) > 1 else made[0])
+            print_json(indexes if len(indexes) > 1 else indexes[0])
             return 0
-        for found in made:
-            print(f"{found['model']}: " if len(made) > 1 else "", end="")
-            print(f"{found['clips']} videos, {found['windows']} windows; {len(found['skipped'])} could not be read.")
-            for path, reason in found["skipped"].items():
+        for index in indexes:
+            print(f"{index['model']}: " if len(indexes) > 1 else "", end="")
+            print(f"{index['clips']} videos, {index['windows']} windows; {len(index['skipped'])} could not be read.")
+            for path, reason in index["skipped"].items():
                 print(f"  {path}: {reason}")
         return 0
 
-    def _made(self, model: str, out: Path) -> Document:
+    def _build(self, model: str, out: Path) -> Document:
         from ezclip.collection.index import build
         from ezclip.predictor import Predictor
 
@@ -86,9 +88,9 @@ class Index:
             name: getattr(self, name) for name in ("seconds", "step", "frames", "shard_size", "batch_size")
         }
         if self.engine == "ray":
-            from ezclip.collection.on_ray import on_ray
+            from ezclip.collection.on_ray import ray_engine
 
-            options["engine"] = on_ray(model, self.device, self.workers)
+            options["engine"] = ray_engine(model, self.device, self.workers)
         predictor = Predictor.load(model, device="cpu" if self.engine == "ray" else self.device)
-        with redirect_stdout(sys.stderr):  # Ray prints to it
+        with redirect_stdout(sys.stderr):  # Ray prints to stdout
             return on_terminal(build(predictor, self.source, out, **options))

@@ -18,7 +18,7 @@ from ezclip.types import WITHIN_PAIRS
 
 @dataclass
 class Models:
-    """List the models that can be loaded by name, or print the cards of some; clip:ARCH/TAG loads any open_clip model.
+    """List the models that can be loaded by name, or print model cards; clip:ARCH/TAG loads any open_clip model.
 
     Example: python -m ezclip models tabletop/ezclip
     """
@@ -26,26 +26,28 @@ class Models:
     names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()
     """Names, folders or clip:ARCH/TAG; by default all listed models."""
     all: bool = False
-    """List the models that `ezclip get` fetches, with sizes, licences and published accuracy; asks no host."""
+    """List the models that `ezclip get` fetches, with sizes, licences and published accuracy; works offline."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Print the catalogue, what can be fetched, or the cards of some models."""
-        from ezclip.checkpoints.cards import model_card, trained_on
+        """Print the catalogue, the models that can be fetched, or model cards."""
+        from ezclip.checkpoints.cards import model_card, training_summary
 
         if self.all:
             return self._offers()
         for name in self.names:
             check_model_name(name)
         if self.json:
-            listed = [e.as_json() | ({"card": model_card(e.name)} if e.config else {}) for e in entries()]
-            print_json([model_card(name) for name in self.names] if self.names else listed)
+            catalogue = [e.as_json() | ({"card": model_card(e.name)} if e.config else {}) for e in entries()]
+            print_json([model_card(name) for name in self.names] if self.names else catalogue)
             return 0
         for card in map(model_card, self.names):
             measured = card.get("measured", {})
-            told = trained_on(card) or ("as is" if card["variant"] == "clip" else "training data not recorded")
-            print(f"{card['name']}: {card['variant']}, backbone {card['backbone']['id']}, {told}")
+            training = training_summary(card) or (
+                "as is" if card["variant"] == "clip" else "training data not recorded"
+            )
+            print(f"{card['name']}: {card['variant']}, backbone {card['backbone']['id']}, {training}")
             if test := measured.get("test"):
                 print(f"  top-1 {test['top1']:.1%}, {WITHIN_PAIRS} {test['within_pairs']:.1%} on {test['n']} clips")
             for family, row in measured.get("families", {}).items():
@@ -83,20 +85,20 @@ class Models:
 
 @dataclass
 class Get:
-    """Fetch a model that `ezclip models --all` lists; start it again to continue a download that broke off.
+    """Fetch a model that `ezclip models --all` lists; run it again to resume an interrupted download.
 
     Example: python -m ezclip get clip:ViT-B-32-256/datacomp_s34b_b86k
     """
 
     name: Annotated[str, tyro.conf.Positional]
-    """Its name in the list."""
+    """Name of the model in the list."""
     file: Path | None = None
-    """Its weights, if a browser downloaded them: nothing is fetched."""
+    """Weights file downloaded with a browser; nothing is fetched."""
     json: bool = False
     """Print JSON."""
 
     def run(self) -> int:
-        """Fetch, convert what is an official file, and print how to use it."""
+        """Fetch, convert an official file, and print how to use the model."""
         from ezclip.checkpoints.gallery import find_offer
 
         offer = find_offer(self.name)
@@ -106,39 +108,39 @@ class Get:
         steps = fetch(offer) if self.file is None else adopt(offer, self.file)
         print(f"{offer.title}, {offer.size}, {offer.licence}; commercial use: {offer.commercial}", file=sys.stderr)
         try:
-            got = on_terminal(with_time_left(steps), show=not self.json)
+            fetched = on_terminal(with_time_left(steps), show=not self.json)
         except KeyboardInterrupt:
             print("Cancelled; the partial download is kept, start it again to continue.", file=sys.stderr)
             return 1
         if self.json:
-            print_json(got.as_json())
+            print_json(fetched.as_json())
         else:
-            print(got.use)
+            print(fetched.use)
         return 0
 
 
 @dataclass
 class Convert:
-    """Convert a .pt file of EZ-CLIP, T2L, ActionCLIP, ViFi-CLIP, A5, X-CLIP or MoTE into a model folder; or a folder
-    of EZ-CLIP into a file of its release.
+    """Convert a .pt file of EZ-CLIP, T2L, ActionCLIP, ViFi-CLIP, A5, X-CLIP or MoTE into a model folder, or an EZ-CLIP
+    model folder into a .pt file of the EZ-CLIP release.
 
     Example: python -m ezclip convert K400_ViT-B-16.pt checkpoints/k400
     """
 
     source: Annotated[Path, tyro.conf.Positional]
-    """The release's file (only tensors are read), or a model's name or folder."""
+    """The released file (only tensors are read), or the name or folder of a model."""
     out: Annotated[Path, tyro.conf.Positional]
     """Folder for config.json, adapter.safetensors and backbone.safetensors; or a .pt file in the release's layout."""
     frames: int | None = None
-    """T, if not the file's: prompts are interpolated, which only approximates the trained model. ActionCLIP's and
-    MoTE's files do not tell it; 8 is assumed."""
+    """T, if different from the file's: prompts are interpolated, which only approximates the trained model. Files of
+    ActionCLIP and MoTE do not record T; 8 is assumed."""
     clip: str | None = None
-    """The CLIP that a ViFi-CLIP or MoTE was trained from, as its file lacks the token table or the text tower: a folder
-    or clip:ARCH/TAG; by default OpenAI's, if it is on this machine."""
+    """The CLIP that a ViFi-CLIP or MoTE was trained from, as its file lacks the token embedding or the text tower: a
+    folder or clip:ARCH/TAG; by default OpenAI's, if it is on this machine."""
     prefix: int = 16
-    """Learned vectors before a class name in an A5 file, which does not tell."""
+    """Number of learned vectors before a class name; A5 files do not record it."""
     postfix: int = 16
-    """Learned vectors after it."""
+    """Number of learned vectors after a class name."""
     json: bool = False
     """Print JSON."""
 
@@ -149,14 +151,14 @@ class Convert:
             check_out(self.out.parent)
             from ezclip.checkpoints.convert import export_official
 
-            found = told = export_official(folder, self.out)
+            document = summary = export_official(folder, self.out)
         else:
             if not self.source.is_file():
                 raise CheckpointError(f"There is no file {self.source.name}; give an official .pt file.")
             check_out(self.out)
             from ezclip.checkpoints.convert import convert
 
-            found = convert(
+            document = convert(
                 self.source,
                 self.out,
                 num_frames=self.frames,
@@ -164,21 +166,21 @@ class Convert:
                 prefix=self.prefix,
                 postfix=self.postfix,
             )
-            told = found | {"backbone": read_config(self.out).openai}
-            if found.get("method") in ("actionclip", "mote") and self.frames is None:
-                warn([f"The file does not record T; {found['T']} is assumed. Give --frames if it was another."])
-            if self.frames is not None and "variant" in found:
+            summary = document | {"backbone": read_config(self.out).openai}
+            if document.get("method") in ("actionclip", "mote") and self.frames is None:
+                warn([f"The file does not record T; {document['T']} is assumed. Give --frames if it was another."])
+            if self.frames is not None and "variant" in document:
                 warn([f"The prompts were interpolated to {self.frames} frames; the model was not trained with these."])
         if self.json:
-            print_json(found)
+            print_json(document)
         else:
-            print(*(f"{key:<11} {value}" for key, value in told.items()), sep="\n")
+            print(*(f"{key:<11} {value}" for key, value in summary.items()), sep="\n")
         return 0
 
 
 @dataclass
 class Push:
-    """Upload a model to the Hugging Face Hub, with a card of its measured results.
+    """Upload a model to the Hugging Face Hub, with a model card of its measured results.
 
     Example: python -m ezclip push checkpoints/mine organisation/mine
     """
@@ -191,14 +193,14 @@ class Push:
     """Make a newly created repository private."""
 
     def run(self) -> int:
-        """Upload the adapter, its configuration, a card and, where it is in the folder, the backbone."""
+        """Upload the adapter, its configuration, a model card and, if the folder has one, the backbone."""
         print(push(model_folder(self.model), self.repo, private=self.private))
         return 0
 
 
 @dataclass
 class Pull:
-    """Download a model from the Hugging Face Hub into its cache, so that it loads without a network from then on.
+    """Download a model from the Hugging Face Hub into its cache; afterwards it loads offline.
 
     Example: python -m ezclip pull hf:organisation/name@v1
     """

@@ -27,13 +27,13 @@ class Synth:
     """Splits of one seed have no clip in common; ood cycles through the out-of-distribution families, static through
     the versions of each scene that test for static bias."""
     seed: int = 0
-    """Same seed, same clips."""
+    """The same seed gives the same clips."""
     masks: bool = False
     """Also write <number>.masks.npz: 0 background, 1 other objects, 2 moving objects."""
     surfaces: float = 0.0
-    """Share of the train or val clips drawn over procedural surfaces with the statistics of natural images."""
+    """Fraction of the train or val clips over procedural surfaces with the statistics of natural images."""
     samples: bool = False
-    """Write the app's sample clips straight into OUT instead of a split."""
+    """Write the app's sample clips directly into OUT instead of a split."""
 
     def run(self) -> int:
         """Draw and print paths."""
@@ -58,13 +58,13 @@ class Reproduce:
     what: Annotated[Literal["tabletop"], tyro.conf.Positional]
     """The benchmark."""
     fast: bool = False
-    """A few clips and steps below runs/fast, to check in minutes that everything works; its numbers mean nothing."""
+    """Smoke test of a few minutes with few clips and steps, in runs/fast; its numbers are meaningless."""
     resume: bool = False
-    """Skip stages whose results exist; without it all stages run again."""
+    """Skip stages whose results exist; otherwise all stages run again."""
     until: str | None = None
     """Last stage to run, for example study."""
     root: Path = Path(".")
-    """Folder that holds configs/; data/, runs/, results/ and RESULTS.md go there."""
+    """Folder that contains configs/; data/, runs/, results/ and RESULTS.md are written to it."""
 
     def run(self) -> int:
         """Run the stages and print their names."""
@@ -72,6 +72,6 @@ class Reproduce:
         from ezclip.reproduction.tabletop import FAST, FULL, Reproduction, reproduce
 
         steps = reproduce(Reproduction(self.root, FAST if self.fast else FULL), resume=self.resume, until=self.until)
-        ran = on_terminal(steps)
-        print(f"{len(ran)} stages done: {', '.join(ran) or 'nothing was left to do'}.")
+        stages = on_terminal(steps)
+        print(f"{len(stages)} stages done: {', '.join(stages) or 'nothing was left to do'}.")
         return 0

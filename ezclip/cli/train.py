@@ -13,7 +13,7 @@ from ezclip.types import Document
 
 
 def run_launched(steps: Steps[Document]) -> int:
-    """Run in the processes of ``accelerate launch``; the main one prints progress and, as JSON, the result."""
+    """Run in the processes of ``accelerate launch``; the main process prints the progress and the result as JSON."""
     with launched() as processes:
         with redirect_stdout(sys.stderr):  # trackers print to stdout
             result = on_terminal(steps, show=processes.is_main_process)
@@ -32,9 +32,9 @@ class Train:
     config: Path
     """YAML file, see ezclip.config.TrainConfig; presets are in configs/."""
     set: list[str] = field(default_factory=list)
-    """key=value pairs that replace values of the file."""
+    """key=value pairs that override values of the file."""
     resume: Literal["no", "auto"] = "no"
-    """auto continues from the saved state in the run's folder, if there is one."""
+    """auto resumes from the saved state in the folder of the run, if there is one."""
 
     def run(self) -> int:
         """Train and print the summary."""
@@ -55,9 +55,9 @@ class Pretrain:
     config: Path
     """YAML file, see ezclip.config.PretrainConfig."""
     set: list[str] = field(default_factory=list)
-    """key=value pairs that replace values of the file."""
+    """key=value pairs that override values of the file."""
     resume: Literal["no", "auto"] = "no"
-    """auto continues from the saved state in the run's folder, if there is one."""
+    """auto resumes from the saved state in the folder of the run, if there is one."""
 
     def run(self) -> int:
         """Train and print the content of pretrain.json."""

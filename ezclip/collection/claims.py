@@ -1,4 +1,4 @@
-"""Claim files: which process does a piece of work in a folder that several share, without a launcher or a server."""
+"""Claim files: processes that share a folder divide the work among themselves, without a launcher or a server."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ import psutil
 
 from ezclip.files import PARTIAL
 
-STALE = 60.0  # seconds without a heartbeat after which a claim is retaken
-_BEATS = 6  # heartbeats in that time
+STALE = 60.0  # seconds without a heartbeat after which a claim is abandoned
+_HEARTBEATS = 6  # in that time
 
 
 @contextmanager
-def claimed(path: Path, stale: float = STALE) -> Iterator[bool]:
-    """Whether this process has the claim ``path`` for the length of the block; another may have it.
+def claim(path: Path, stale: float = STALE) -> Iterator[bool]:
+    """Try to hold the claim file ``path`` during the block; yields whether this process holds it.
 
-    The file is created with O_EXCL, touched by a thread, and removed at the end. A claim is retaken if its process is
-    no longer there (on this machine), or if it was not touched for ``stale`` seconds by the file system's clock. Two
-    processes may hold one claim if one was suspended for longer, so the work must be repeatable: write atomically, and
-    the same.
+    The file is created with O_EXCL, touched by a thread, and removed at the end. A claim is abandoned if its process on
+    this machine has ended, or if it was not touched for ``stale`` seconds by the clock of the file system. If a process
+    was suspended for longer, two may hold one claim, so the work must be idempotent and its writes atomic.
     """
     owner = f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(4)}"
     if not _take(path, owner, stale):
         yield False
         return
-    ended = threading.Event()
+    stop = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(stale / _BEATS):
+        while not stop.wait(stale / _HEARTBEATS):
             with suppress(OSError):
                 os.utime(path)
 
@@ -43,7 +42,7 @@ def claimed(path: Path, stale: float = STALE) -> Iterator[bool]:
     try:
         yield True
     finally:
-        ended.set()
+        stop.set()
         thread.join()
         with suppress(OSError):
             if path.read_text() == owner:
@@ -59,21 +58,21 @@ def _take(path: Path, owner: str, stale: float) -> bool:
         except FileExistsError:
             if not _abandoned(path, stale):
                 return False
-            moved = _beside(path)
-            with suppress(FileNotFoundError):  # of several processes one moves it away
-                path.rename(moved)
-                moved.unlink()
+            renamed = _temporary(path)
+            with suppress(FileNotFoundError):  # another process may have renamed it first
+                path.rename(renamed)
+                renamed.unlink()
     return False
 
 
 def _abandoned(path: Path, stale: float) -> bool:
-    clock = _beside(path)
+    clock = _temporary(path)
     try:
         host, _, rest = path.read_text().partition(" ")
         pid = rest.partition(" ")[0]
         if host == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid)):
             return True
-        clock.touch()  # on a shared disk this machine's clock may differ from the server's
+        clock.touch()  # the clock of a shared disk's server may differ from the local one
         return clock.stat().st_mtime - path.stat().st_mtime > stale
     except FileNotFoundError:
         return True
@@ -81,5 +80,6 @@ def _abandoned(path: Path, stale: float) -> bool:
         clock.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> Path:
+def _temporary(path: Path) -> Path:
+    """A unique temporary file in the same folder."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}")

@@ -1,6 +1,6 @@
-"""An engine for ``index.build``: the shards of an index as tasks of Ray actors, on one machine or a cluster.
+"""An engine for ``index.build``: Ray actors process the shards, on one machine or a cluster.
 
-Needs ``pip install "ezclip[ray]"``. Videos and index are on a disk that all machines share; only paths are sent.
+Needs ``pip install "ezclip[ray]"``. All machines share the disk of videos and index; only paths are sent.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ try:
 except ImportError as error:
     raise ConfigError('The engine ray needs the package ray; run pip install "ezclip[ray]".') from error
 
-RETRIES = 5  # after a shard has killed its worker as often, it is given up
+RETRIES = 5  # of a shard whose worker dies
 
 
 @ray.remote(max_restarts=-1, max_task_retries=RETRIES)
 class Worker:
-    """A process with a model; Ray starts one that was killed anew and repeats the shard that it had."""
+    """A process with a model; if it dies, Ray restarts it and repeats its shard."""
 
     def __init__(self, model: str, device: str):
         self.predictor = Predictor.load(model, device=device)
 
     def shard(self, task: Task, number: int, clips: list[Document]) -> int:
-        """Embed the clips of a shard, or wait for a process without Ray that does; returns its number."""
+        """Embed the clips of a shard, or wait for a process outside Ray that does so; returns its number."""
         while not task.is_done(number):
             for _ in task.shard(self.predictor, number, clips):
                 pass
@@ -44,34 +44,35 @@ class Worker:
         return number
 
 
-def on_ray(model: str, device: str = "auto", workers: int = 0) -> Engine:
-    """The engine, on the cluster of RAY_ADDRESS, or on this machine without one.
+def ray_engine(model: str, device: str = "auto", workers: int = 0) -> Engine:
+    """The engine, on the cluster at RAY_ADDRESS if set, else on this machine.
 
     Args:
-        model: name or full path; each worker loads it.
-        device: "auto", "cpu" or "cuda" of each worker, which has one GPU, or one CPU core.
-        workers: their number; 0 for as many as the cluster has GPUs, or cores.
+        model: name or full path; every worker loads it.
+        device: "auto", "cpu" or "cuda"; each worker uses one GPU or one CPU core.
+        workers: number of workers; 0 uses all GPUs (without GPUs all cores) of the cluster.
     """
 
     def run(task: Task, todo: dict[int, list[Document]]) -> Iterator[tuple[float, str]]:
         if not ray.is_initialized():
             ray.init(log_to_driver=False, logging_level=logging.WARNING)
-        there = ray.cluster_resources()
-        gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
-        most = min(gpus or int(there["CPU"]), len(todo))
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0)) if device in ("auto", "cuda") else 0
+        limit = min(gpus or int(resources["CPU"]), len(todo))
         options = {"num_cpus": 1, "num_gpus": 1 if gpus else 0}
-        made: list[Any] = [Worker.options(**options).remote(model, device) for _ in range(min(workers or most, most))]
+        count = min(workers or limit, limit)
+        actors: list[Any] = [Worker.options(**options).remote(model, device) for _ in range(count)]
         try:
             # the pool gives each worker one shard at a time
-            numbers = ActorPool(made).map_unordered(partial(_send, task), list(todo.items()))
+            numbers = ActorPool(actors).map_unordered(partial(_send, task), list(todo.items()))
             for done, number in enumerate(numbers, 1):
-                yield done, f"shard {number} by one of {len(made)} workers"
+                yield done, f"shard {number} by one of {count} workers"
         finally:
-            for worker in made:
+            for worker in actors:
                 ray.kill(worker)
 
     return run
 
 
-def _send(task: Task, worker: Any, one: tuple[int, list[Document]]) -> Any:
-    return worker.shard.remote(task, *one)
+def _send(task: Task, worker: Any, shard: tuple[int, list[Document]]) -> Any:
+    return worker.shard.remote(task, *shard)

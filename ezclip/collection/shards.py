@@ -1,4 +1,4 @@
-"""The work on one shard, the same in every process and under every engine: decode windows, embed, write."""
+"""The work on one shard in any process and engine: decode windows, embed them, write."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pyarrow import parquet
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ezclip.collection.claims import claimed
-from ezclip.collection.layout import SCHEMA, tensors_of
+from ezclip.collection.claims import claim
+from ezclip.collection.layout import SCHEMA, tensors_path
 from ezclip.errors import VideoError
 from ezclip.files import remove_partial, write_atomically
 from ezclip.model.interface import video_embeddings
@@ -24,12 +24,12 @@ from ezclip.video.read import Windows, describe, read_clip
 from ezclip.video.sampling import segment_centres
 from ezclip.video.transforms import to_device
 
-POLL = 0.5  # seconds between looks at what other processes do
+POLL = 0.5  # seconds between checks on other processes
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is done with a shard, the same in every process: paths go in, and the frames are decoded where it runs."""
+    """The settings of the work on shards; only paths are passed, and the process that runs it decodes the frames."""
 
     root: Path  # of the clips
     out: Path
@@ -37,59 +37,60 @@ class Task:
     step: float
     batch_size: int
     stale: float
-    frames: bool = False  # whether the frames' embeddings are kept, too
+    frames: bool = False  # whether frame embeddings are stored as well
 
     def is_done(self, number: int) -> bool:
         """Whether a shard is finished."""
-        return tensors_of(self.out, number).is_file()
+        return tensors_path(self.out, number).is_file()
 
     def shard(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
-        """Embed the clips of a shard, unless another process has it; yields the fraction done."""
+        """Embed the clips of a shard, unless another process has claimed it; yields the fraction done."""
         if not self.is_done(number):
-            with claimed(tensors_of(self.out, number).with_suffix(".claim"), self.stale) as mine:
-                if mine and not self.is_done(number):  # as it may have been finished just before
+            with claim(tensors_path(self.out, number).with_suffix(".claim"), self.stale) as acquired:
+                if acquired and not self.is_done(number):  # another process may have just finished it
                     yield from self._write(predictor, number, clips)
 
     def _write(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
-        tensors = tensors_of(self.out, number)
-        listed = tensors.with_suffix(".parquet")
-        remove_partial(self.out, tensors.name, listed.name)
+        tensors = tensors_path(self.out, number)
+        rows_file = tensors.with_suffix(".parquet")
+        remove_partial(self.out, tensors.name, rows_file.name)
         T = predictor.model.num_frames
         weights = predictor.identity.weights
         rows: list[Document] = []
-        waiting: list[Tensor] = []  # views of the next batch, (T, 3, S, S) each
-        embedded: list[Tensor] = []  # frames of each batch, (n, T, E)
+        batch: list[Tensor] = []  # views, (T, 3, S, S) each
+        embeddings: list[Tensor] = []  # of the frames of each batch, (n, T, E)
         for i, clip in enumerate(clips):
-            own: list[Document] = []
+            windows: list[Document] = []
             length = reason = None
             try:
                 for window in _windows(self.root / clip["path"], T, self.seconds, self.step):
                     times = {"start": float(window.seconds[0]), "end": float(window.seconds[-1])}
-                    own.append(clip | times | {"frames": window.indices.tolist()})
-                    waiting.append(predictor.model.view(window.images))
-                    if len(waiting) == self.batch_size:
-                        embedded.append(_embed(predictor, waiting))
-                        waiting.clear()
+                    windows.append(clip | times | {"frames": window.indices.tolist()})
+                    batch.append(predictor.model.preprocess(window.images))
+                    if len(batch) == self.batch_size:
+                        embeddings.append(_embed(predictor, batch))
+                        batch.clear()
                     yield i / len(clips)
-                length = own[-1]["end"] if self.seconds else _length(self.root / clip["path"], own[-1]["end"])
+                end = windows[-1]["end"]
+                length = end if self.seconds else _length(self.root / clip["path"], end)
             except VideoError as error:
                 reason = str(error)
-            for row in own:
-                row["length"] = length if length is not None else own[-1]["end"]
+            for row in windows:
+                row["length"] = length if length is not None else windows[-1]["end"]
                 if not self.seconds:
                     row |= {"start": 0.0, "end": row["length"]}
-            rows += own if reason is None else [*own, clip | {"skipped": reason}]
-        if waiting:
-            embedded.append(_embed(predictor, waiting))
+            rows += windows if reason is None else [*windows, clip | {"skipped": reason}]
+        if batch:
+            embeddings.append(_embed(predictor, batch))
         table = pa.Table.from_pylist(rows, SCHEMA.with_metadata({"model": predictor.name, "weights": weights}))
-        write_atomically(listed, partial(parquet.write_table, table))
-        frames = torch.cat(embedded or [torch.empty(0, T, 0)])
-        held = {"videos": video_embeddings(frames).half()} | ({"frames": frames.half()} if self.frames else {})
-        # written last: if it exists, the shard is complete
-        write_atomically(tensors, partial(save_file, held))
+        write_atomically(rows_file, partial(parquet.write_table, table))
+        frames = torch.cat(embeddings or [torch.empty(0, T, 0)])
+        stored = {"videos": video_embeddings(frames).half()} | ({"frames": frames.half()} if self.frames else {})
+        # written last: a shard with this file is complete
+        write_atomically(tensors, partial(save_file, stored))
 
 
-# Runs the shards that are not done, by number; yields how many it has done of them, and what it does.
+# Runs unfinished shards (number -> clips); yields the number of finished shards, with fractions, and a message.
 Engine = Callable[[Task, dict[int, list[Document]]], Iterator[tuple[float, str]]]
 
 
@@ -105,12 +106,12 @@ def _windows(path: Path, T: int, seconds: float, step: float) -> Iterator[Clip]:
         sliding.close()
 
 
-def _length(path: Path, least: float) -> float:
-    """Seconds of a clip as its file says, or those of its last chosen frame."""
+def _length(path: Path, default: float) -> float:
+    """Seconds of a clip according to its file, or ``default``."""
     try:
-        return describe(path)["seconds"] or least
+        return describe(path)["seconds"] or default
     except VideoError:  # a folder of frames
-        return least
+        return default
 
 
 @torch.inference_mode()

@@ -1,1 +1,1 @@
-"""Lists and folders of videos as data sets, and the Tabletop Motion benchmark."""
+"""Data sets from lists and folders of videos, and the Tabletop Motion benchmark."""

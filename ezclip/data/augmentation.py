@@ -1,4 +1,4 @@
-"""Augmentation of training clips: drawn and cropped clip by clip on the CPU, resized and coloured in batches."""
+"""Augmentation of training clips: sampled and cropped per clip on the CPU, resized and colour-jittered in batches."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 Kind = Literal["none", "shift", "release"]
-UNCHANGED = (1.0, 1.0, 1.0, 0.0, 0.0)  # brightness, contrast, saturation, turns of the hue, share of grey
-_GROUP = 16  # clips that are resized at once, which bounds the float32 copies
+UNCHANGED = (1.0, 1.0, 1.0, 0.0, 0.0)  # brightness, contrast and saturation factors, hue shift in turns, weight of grey
+_CHUNK = 16  # clips resized at once; bounds the memory of the float32 copies
 
 
 class Augmentation:
-    """The part of the augmentation that decides and crops; ``resized_and_coloured`` is the rest.
+    """Samples the augmentation of a clip and crops it; ``resize_and_colour`` does the rest.
 
-    "none" is the central crop and "shift" a random one. "release" is a random resized crop in place of the release's
-    corner crops at four scales, a flip, colour jitter with p 0.8 and grey with p 0.2, one draw a clip.
+    "none" takes the central crop, "shift" a random one. "release" takes a random resized crop (instead of the release's
+    corner crops at four scales), a flip, colour jitter with p 0.8 and grey with p 0.2, sampled once per clip.
 
     Args:
         kind: "none", "shift" or "release".
         image_size: S.
-        flip: mirror half of the clips; of "release".
-        jitter_frames: draw the colour jitter for every frame; of "release".
+        flip: mirror half of the clips; "release" only.
+        jitter_frames: sample the colour jitter for every frame; "release" only.
     """
 
     def __init__(self, kind: Kind, image_size: int, *, flip: bool = False, jitter_frames: bool = False):
         self.kind, self.image_size, self.flip, self.jitter_frames = kind, image_size, flip, jitter_frames
-        resized = v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)
-        self.crop = resized if kind == "release" else v2.RandomCrop(image_size)
+        resized_crop = v2.RandomResizedCrop(image_size, scale=(0.66**2, 1.0), ratio=(0.75, 1.33), antialias=True)
+        self.crop = resized_crop if kind == "release" else v2.RandomCrop(image_size)
         self.jitter = v2.ColorJitter(0.2, 0.2, 0.2, 0.1)
 
     def __call__(self, frames: Tensor, seed: int) -> tuple[Tensor, Tensor | None]:
-        """Crop a clip, uint8 (T, 3, H, W) -> (T, 3, h, w), with the draws of ``seed``.
+        """Crop a clip, uint8 (T, 3, H, W) -> (T, 3, h, w), with random numbers from ``seed``.
 
         Returns:
-            The crop, S x S except under "release", and under "release" its colours (n, 5) as in ``UNCHANGED``, n = T
-            where they are drawn for every frame, otherwise 1.
+            The crop, S x S except for "release", and for "release" its colours (n, 5) as in ``UNCHANGED``: n = T if
+            they are sampled per frame, otherwise 1.
         """
         if self.kind == "none":
             return F.center_crop(frames, [self.image_size, self.image_size]), None
@@ -53,53 +53,53 @@ class Augmentation:
             colours = torch.tensor([UNCHANGED]).repeat(len(frames) if self.jitter_frames else 1, 1)
             if torch.rand(()) < 0.8:
                 for row in colours:
-                    drawn = self.jitter.make_params([])
+                    params = self.jitter.make_params([])
                     names = ("brightness", "contrast", "saturation", "hue")
-                    row[:4] = torch.tensor([drawn[f"{name}_factor"] for name in names])
+                    row[:4] = torch.tensor([params[f"{name}_factor"] for name in names])
             colours[:, 4] = torch.rand(()) < 0.2
             return cropped, colours
 
 
-def resized_and_coloured(frames: Tensor, sizes: Tensor, colours: Tensor, image_size: int) -> Tensor:
+def resize_and_colour(frames: Tensor, sizes: Tensor, colours: Tensor, image_size: int) -> Tensor:
     """Resize crops to S x S (bilinear with antialiasing) and change their colours, all on one device.
 
-    As torchvision's ``ColorJitter`` but for the order, which is always brightness, contrast, saturation, hue (there
-    random): the first three commute except where values are clamped.
+    Like torchvision's ``ColorJitter``, but always in the order brightness, saturation, contrast, hue instead of a
+    random one: the first three commute except where values are clamped.
 
     Args:
-        frames: uint8 (B, T, 3, H, W), each clip in its upper left corner.
-        sizes: int (B, 2), the height and width of each.
+        frames: uint8 (B, T, 3, H, W), each clip in the upper left corner.
+        sizes: int (B, 2), height and width of each clip.
         colours: float32 (B, n, 5) as in ``UNCHANGED``.
         image_size: S.
 
     Returns:
         uint8 (B, T, 3, S, S)
     """
-    parts = zip(*(tensor.split(_GROUP) for tensor in (frames, sizes, colours)), strict=True)
-    return torch.cat([_coloured(_resized(f, s, image_size), c).round().byte() for f, s, c in parts])
+    chunks = zip(*(tensor.split(_CHUNK) for tensor in (frames, sizes, colours)), strict=True)
+    return torch.cat([_colour(_resize(f, s, image_size), c).round().byte() for f, s, c in chunks])
 
 
-def _resized(frames: Tensor, sizes: Tensor, S: int) -> Tensor:
-    rows, columns = (_taps(sizes[:, axis], S, frames.shape[-2 + axis]) for axis in (0, 1))  # (B, S, H), (B, S, W)
+def _resize(frames: Tensor, sizes: Tensor, S: int) -> Tensor:
+    rows, columns = (_resize_weights(sizes[:, i], S, frames.shape[-2 + i]) for i in (0, 1))  # (B, S, H), (B, S, W)
     narrow = torch.einsum("btchw,bsw->btchs", frames.float(), columns)
     return torch.einsum("btchs,brh->btcrs", narrow, rows)
 
 
-def _taps(length: Tensor, S: int, most: int) -> Tensor:
-    """Weights of the first ``length`` (B,) of ``most`` pixels in each of S pixels: (B, S, most), rows sum to 1."""
+def _resize_weights(length: Tensor, S: int, padded: int) -> Tensor:
+    """Weights (B, S, padded) of ``padded`` input pixels, of which the first ``length`` (B,) count; rows sum to 1."""
     scale = (length / S)[:, None, None]
-    places, pixels = (torch.arange(n, device=length.device) + 0.5 for n in (S, most))
-    distance = (pixels - scale * places[:, None]).abs() / scale.clamp(min=1)
-    weights = (1 - distance).clamp(min=0) * (pixels < length[:, None, None])
+    outputs, inputs = (torch.arange(n, device=length.device) + 0.5 for n in (S, padded))  # centres of pixels
+    distance = (inputs - scale * outputs[:, None]).abs() / scale.clamp(min=1)
+    weights = (1 - distance).clamp(min=0) * (inputs < length[:, None, None])
     return weights / weights.sum(-1, keepdim=True)
 
 
-def _coloured(x: Tensor, colours: Tensor) -> Tensor:
+def _colour(x: Tensor, colours: Tensor) -> Tensor:
     brightness, contrast, saturation, hue, grey = colours[..., None, None, None].unbind(2)  # each (B, n, 1, 1, 1)
     x = (x * brightness).clamp(0, 255)
     x = _grey(x).lerp(x, saturation)
     x = _grey(x).mean((-2, -1), keepdim=True).lerp(x, contrast).clamp(0, 255)
-    x = _turned(x, hue)
+    x = _shift_hue(x, hue)
     return x.lerp(_grey(x), grey)
 
 
@@ -108,13 +108,13 @@ def _grey(x: Tensor) -> Tensor:
     return 0.2989 * red + 0.587 * green + 0.114 * blue
 
 
-def _turned(x: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue of colours (B, T, 3, S, S), their value and saturation (HSV) kept."""
+def _shift_hue(x: Tensor, turns: Tensor) -> Tensor:
+    """Shift the hue (HSV) of images (B, T, 3, S, S) by a fraction of a turn, keeping value and saturation."""
     red, green, blue = x.split(1, dim=2)
     value = x.amax(2, keepdim=True)
     chroma = value - x.amin(2, keepdim=True)
     unit = chroma.clamp(min=1e-6)
-    of_green = torch.where(value == green, 2 + (blue - red) / unit, 4 + (red - green) / unit)
-    sixths = torch.where(value == red, (green - blue) / unit, of_green) + 6 * turns
-    turned = [(channel + sixths) % 6 for channel in (5, 3, 1)]
-    return torch.cat([value - chroma * torch.minimum(k, 4 - k).clamp(0, 1) for k in turned], dim=2)
+    not_red = torch.where(value == green, 2 + (blue - red) / unit, 4 + (red - green) / unit)
+    hue = torch.where(value == red, (green - blue) / unit, not_red) + 6 * turns  # in sixths of a turn
+    channels = [(offset + hue) % 6 for offset in (5, 3, 1)]
+    return torch.cat([value - chroma * torch.minimum(k, 4 - k).clamp(0, 1) for k in channels], dim=2)

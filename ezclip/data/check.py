@@ -1,4 +1,4 @@
-"""Checks a listed data set: finds its files, decodes them with all cores, and writes the manifest that remains."""
+"""Checks a data set: locates its files, decodes them on all cores, and writes a manifest of the valid videos."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ from ezclip.types import Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
-T = 8  # frames decoded of each video
+T = 8  # frames to decode per video
 
 
 @dataclass(frozen=True)
 class Check:
     """The result of a check."""
 
-    form: str  # how the data set lists its videos
-    rows: list[Document]  # path, label, partner and family of each video that was found and can be decoded
-    missing: list[str]  # names of the rest that were not found
-    broken: dict[str, str]  # name -> why it cannot be decoded
-    damaged: dict[str, int]  # name -> frames lost, of partly decodable videos; they stay in ``rows``
+    form: str  # display name of the data set's format
+    rows: list[Document]  # path, label, partner and family of each video that exists and can be decoded
+    missing: list[str]  # names of videos that were not found
+    broken: dict[str, str]  # name -> why the video cannot be decoded
+    damaged: dict[str, int]  # name -> number of lost frames of partly decodable videos, which are also in ``rows``
 
     @property
     def counts(self) -> dict[str, int]:
-        """Label -> number of valid videos, alphabetically."""
+        """Label -> number of valid videos, in alphabetical order."""
         return dict(sorted(Counter(row["label"] for row in self.rows).items()))
 
     def as_json(self) -> Document:
-        """Plain values."""
-        counted = {"form": self.form, "videos": len(self.rows), "classes": self.counts}
-        return counted | {"missing": self.missing, "broken": self.broken, "damaged": self.damaged}
+        """The result as a JSON object."""
+        counts = {"form": self.form, "videos": len(self.rows), "classes": self.counts}
+        return counts | {"missing": self.missing, "broken": self.broken, "damaged": self.damaged}
 
     def write(self, out: Path) -> None:
-        """Write the manifest; paths inside its folder become relative.
+        """Write the manifest, with relative paths for videos inside its folder.
 
         Raises:
-            ConfigError: no valid video to write.
+            ConfigError: there are no valid videos.
         """
         if not self.rows:
             raise ConfigError("None of the listed videos could be found and decoded; check --root.")
         out.parent.mkdir(parents=True, exist_ok=True)
         base = out.parent.resolve()
         paths = [Path(row["path"]).resolve() for row in self.rows]
-        shown = [str(path.relative_to(base) if path.is_relative_to(base) else path) for path in paths]
-        write_manifest(out, [row | {"path": path} for row, path in zip(self.rows, shown, strict=True)])
+        names = [str(path.relative_to(base) if path.is_relative_to(base) else path) for path in paths]
+        write_manifest(out, [row | {"path": name} for row, name in zip(self.rows, names, strict=True)])
 
 
 class Finder:
-    """Finds listed names below a folder, whatever their prefix on another machine.
+    """Locates listed videos below a folder, ignoring path prefixes from another machine.
 
-    Names are tried unchanged, then by their path suffixes, longest first; one without an extension may be a folder
-    of frames or any video of that name. A file in the folder of another class is never used.
+    A name is tried unchanged, then by its path suffixes, longest first; a name without an extension matches a folder
+    of frames or a video with any extension. A file in the folder of another class never matches.
     """
 
     def __init__(self, root: Path, labels: Iterable[str] = ()):
@@ -80,17 +80,18 @@ class Finder:
             path = self.root.joinpath(*parts[start:]) if parts[start] != "/" else Path(name)
             if path.exists():
                 return path
-        found = self._by_name.get(Path(parts[-1]).stem, []) or self._by_name.get(parts[-1], [])
-        beside = [path for path in found if len(parts) > 1 and path.parent.name == parts[-2]]
-        own = [path for path in found if same_name(path.parent.name) not in self.classes - {same_name(label)}]
-        return next(iter(beside or own), None)
+        paths = self._by_name.get(Path(parts[-1]).stem, []) or self._by_name.get(parts[-1], [])
+        same_folder = [path for path in paths if len(parts) > 1 and path.parent.name == parts[-2]]
+        other_classes = self.classes - {same_name(label)}
+        candidates = same_folder or [path for path in paths if same_name(path.parent.name) not in other_classes]
+        return next(iter(candidates), None)
 
 
 def unpack(listing: Listing, folder: Path) -> Listing:
     """Extract the videos of WebDataset shards into files.
 
     Raises:
-        ConfigError: a shard that cannot be read, or that would write outside ``folder``.
+        ConfigError: a shard cannot be read or would write outside ``folder``.
     """
     for shard in sorted({name.partition("/")[0] for name in listing.names}):
         target = (folder / Path(shard).stem).resolve()
@@ -110,46 +111,46 @@ def unpack(listing: Listing, folder: Path) -> Listing:
 
 
 def check(listing: Listing, root: Path | None = None, *, decode: bool = True, jobs: int | None = None) -> Steps[Check]:
-    """Find every listed video below ``root``, by default the list's folder, and decode T frames of each.
+    """Locate every listed video below ``root``, by default the list's folder, and decode T frames of each.
 
-    Without ``decode``, files only need to exist. ``jobs`` is the number of decoders, by default one for each core.
+    Without ``decode``, files only need to exist. ``jobs`` is the number of decoders, by default one per core.
 
     Raises:
-        ConfigError: root is not a folder.
+        ConfigError: ``root`` is not a folder.
     """
     root = root or listing.root
     if not root.is_dir():
         raise ConfigError(f"There is no folder {root.name}; --root must contain the videos.")
     finder = Finder(root, set(listing.labels))
     paths = [finder.find(name, label) for name, label in zip(listing.names, listing.labels, strict=True)]
-    there = [i for i, path in enumerate(paths) if path is not None]
-    decoded: dict[int, tuple[str, int]] = dict.fromkeys(there, ("", 0))
-    if decode and there:
-        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:  # their decoders are processes of their own
-            results = pool.map(_decode, [str(paths[i]) for i in there])
-            for number, (i, result) in enumerate(zip(there, results, strict=True), 1):
-                decoded[i] = result
-                yield Progress(number / len(there), f"checking, video {number} of {len(there)}")
+    existing = [i for i, path in enumerate(paths) if path is not None]
+    results: dict[int, tuple[str, int]] = dict.fromkeys(existing, ("", 0))
+    if decode and existing:
+        with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:  # each thread waits for a decoding process
+            outcomes = pool.map(_decode, [str(paths[i]) for i in existing])
+            for number, (i, outcome) in enumerate(zip(existing, outcomes, strict=True), 1):
+                results[i] = outcome
+                yield Progress(number / len(existing), f"checking, video {number} of {len(existing)}")
     names, columns = listing.names, {"label": listing.labels} | listing.extra
-    good = [i for i in there if not decoded[i][0]]
+    valid = [i for i in existing if not results[i][0]]
     return Check(
         listing.form,
-        [{"path": str(paths[i])} | {key: values[i] for key, values in columns.items()} for i in good],
+        [{"path": str(paths[i])} | {key: values[i] for key, values in columns.items()} for i in valid],
         [names[i] for i, path in enumerate(paths) if path is None],
-        {names[i]: why for i, (why, _) in decoded.items() if why},
-        {names[i]: decoded[i][1] for i in good if decoded[i][1]},
+        {names[i]: reason for i, (reason, _) in results.items() if reason},
+        {names[i]: results[i][1] for i in valid if results[i][1]},
     )
 
 
 def _decode(path: str) -> tuple[str, int]:
-    """Why a video cannot be decoded, or "" and the number of lost frames."""
+    """Decode one video: why it cannot be decoded, or "", and the number of lost frames."""
     try:
         return "", read_clip(path, partial(segment_centres, T=T)).lost
     except UserError as error:
         return str(error), 0
 
 
-def overlap(labels: Iterable[str], others: Iterable[str]) -> list[str]:
-    """The labels also in ``others``, ignoring case and punctuation."""
-    known = {same_name(other) for other in others}
-    return [label for label in labels if same_name(label) in known]
+def overlap(labels: Iterable[str], other_labels: Iterable[str]) -> list[str]:
+    """The labels that are also in ``other_labels``, ignoring case and punctuation."""
+    keys = set(map(same_name, other_labels))
+    return [label for label in labels if same_name(label) in keys]

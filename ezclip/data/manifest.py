@@ -1,4 +1,4 @@
-"""Lists of labelled videos: a JSONL or Parquet manifest, or a folder with one sub-folder for each class."""
+"""Lists of labelled videos: a JSONL or Parquet manifest, or a folder with one sub-folder per class."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ _SCHEMA = pa.schema([(name, pa.string()) for name in ("path", "label", "partner"
 class Row:
     """One labelled video."""
 
-    path: Path  # of the video file or folder of frames
+    path: Path  # the video file or folder of frames
     label: str  # class name
-    partner: str | None = None  # the label that differs from it by order or direction alone, if any
-    family: str | None = None  # of clips out of distribution, if any
+    partner: str | None = None  # the label that differs only in temporal order or direction, if any
+    family: str | None = None  # out-of-distribution family, if any
 
     @property
     def short_name(self) -> str:
-        """The file with its folder, without the machine's full path."""
+        """The names of the file and its folder, without the machine's full path."""
         return f"{self.path.parent.name}/{self.path.name}"
 
 
 class Rows(Sequence[Row]):
-    """A list of rows stored as columns and created on access, to save memory."""
+    """Rows that are stored as columns and created on access, to save memory."""
 
     def __init__(self, table: pa.Table, folder: Path):
         self.table, self.folder = table, folder
@@ -53,25 +53,26 @@ class Rows(Sequence[Row]):
     @overload
     def __getitem__(self, index: slice) -> Rows: ...
     def __getitem__(self, index: int | slice) -> Row | Rows:
-        """A row, or the rows of a slice, also as columns."""
+        """A row, or the ``Rows`` of a slice."""
         if isinstance(index, slice):
-            chosen = pa.array(range(*index.indices(len(self))), pa.int64())
-            return Rows(self.table.take(chosen), self.folder)
+            indices = pa.array(range(*index.indices(len(self))), pa.int64())
+            return Rows(self.table.take(indices), self.folder)
         if not -len(self) <= index < len(self):
             raise IndexError(f"row {index} of {len(self)}")
-        one = self.table.slice(index % len(self), 1).to_pylist()[0]
-        return Row(self.folder / one.pop("path"), **one)
+        return self._row(self.table.slice(index % len(self), 1).to_pylist()[0])
 
     def __iter__(self) -> Iterator[Row]:
         for batch in self.table.to_batches(max_chunksize=4096):
-            for one in batch.to_pylist():
-                yield Row(self.folder / one.pop("path"), **one)
+            yield from map(self._row, batch.to_pylist())
+
+    def _row(self, values: Document) -> Row:
+        return Row(self.folder / values.pop("path"), **values)
 
 
 def read_rows(path: str | Path) -> Rows:
-    """Read a manifest, or the manifest inside a folder, or a folder per class (its names made readable).
+    """Read a manifest, the manifest inside a folder, or a folder per class, whose name becomes a readable label.
 
-    Raises ConfigError where nothing is found, or with the number of the first bad line.
+    Raises ConfigError if there is nothing to read, or with the number of the first invalid line.
     """
     path = Path(path)
     if path.is_dir() and (path / MANIFEST).is_file():
@@ -91,9 +92,9 @@ def read_rows(path: str | Path) -> Rows:
 
 
 def class_folders(path: Path) -> list[Path]:
-    """Videos and folders of frames, each in a folder named after its class."""
-    inside = [one for folder in sorted(p for p in path.iterdir() if p.is_dir()) for one in sorted(folder.iterdir())]
-    return [p for p in inside if p.suffix.lower() in SUFFIXES or (p.is_dir() and any(map(_is_frame, p.iterdir())))]
+    """Videos and folders of frames inside class folders."""
+    paths = [p for folder in sorted(p for p in path.iterdir() if p.is_dir()) for p in sorted(folder.iterdir())]
+    return [p for p in paths if p.suffix.lower() in SUFFIXES or (p.is_dir() and any(map(_is_frame, p.iterdir())))]
 
 
 def _is_frame(path: Path) -> bool:
@@ -101,7 +102,7 @@ def _is_frame(path: Path) -> bool:
 
 
 def write_manifest(path: Path, rows: list[Document]) -> None:
-    """Write rows of path, label and, where known, partner and family, as JSONL or, by its suffix, as Parquet."""
+    """Write rows of path, label and optional partner and family; the suffix .parquet selects Parquet, others JSONL."""
     if path.suffix == ".parquet":
         parquet.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
     else:
@@ -110,7 +111,7 @@ def write_manifest(path: Path, rows: list[Document]) -> None:
 
 
 def _columns(path: Path) -> pa.Table:
-    """The four columns of a file; path and label without gaps."""
+    """The four columns of a file; every row has a path and a label."""
     is_text = path.suffix != ".parquet"
     options = arrow_json.ParseOptions(explicit_schema=_SCHEMA, unexpected_field_behavior="ignore")
     try:
@@ -135,25 +136,25 @@ def _first_bad_line(path: Path) -> ConfigError:
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
-                if line.strip() and not _good(line):
-                    wanted = '{"path": "a.mp4", "label": "waving"}'
-                    return ConfigError(f"{path.name}, line {number} is not a row such as {wanted}: {line.strip()[:80]}")
+                if line.strip() and not _is_valid(line):
+                    sample = '{"path": "a.mp4", "label": "waving"}'
+                    return ConfigError(f"{path.name}, line {number} is not a row such as {sample}: {line.strip()[:80]}")
     except UnicodeDecodeError:
         pass
     return ConfigError(f"{path.name} is not a JSONL manifest in UTF-8; give a manifest or a folder.")
 
 
-def _good(line: str) -> bool:
+def _is_valid(line: str) -> bool:
     try:
         path, label, *optional = (json.loads(line).get(name) for name in _SCHEMA.names)
-    except (ValueError, AttributeError):  # no JSON, or no object
+    except (ValueError, AttributeError):  # not JSON, or not an object
         return False
-    texts = isinstance(path, str) and isinstance(label, str) and all(isinstance(one, str | None) for one in optional)
-    return texts and bool(path.strip() and label.strip())
+    required = isinstance(path, str) and isinstance(label, str) and bool(path.strip() and label.strip())
+    return required and all(isinstance(value, str | None) for value in optional)
 
 
 def digest_of(rows: Iterable[Row]) -> str:
-    """First 12 hexadecimal digits of the hash of a list's paths and labels, in order."""
+    """The first 12 hexadecimal digits of the SHA-256 of a list's paths and labels, in order."""
     digest = hashlib.sha256()
     for row in rows:
         digest.update(f"{row.path}\t{row.label}\n".encode())
@@ -166,7 +167,7 @@ def labels_of(rows: Sequence[Row]) -> list[str]:
 
 
 def partners_of(rows: Sequence[Row]) -> dict[str, str]:
-    """Each label's partner, if given and itself among the labels."""
+    """Label -> partner, for labels whose partner is also among the labels."""
     labels = set(labels_of(rows))
     if isinstance(rows, Rows):
         pairs = rows.table.group_by(["label", "partner"]).aggregate([]).to_pylist()

@@ -1,4 +1,4 @@
-"""Clips of known motion from photographs: a camera moves over one, or a cut-out of another moves over it."""
+"""Clips with a known motion from photographs: a camera moves over one, or a cut-out of another moves over it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from PIL import Image, ImageDraw
 from ezclip.data.manifest import SUFFIXES
 from ezclip.errors import UserError, VideoError
 from ezclip.progress import Report, silent
-from ezclip.video.pictures import PICTURE_SUFFIXES, shrunk
+from ezclip.video.pictures import PICTURE_SUFFIXES, thumbnail
 from ezclip.video.read import read_frames, read_picture
 from ezclip.video.sampling import segment_centres
 
-SIDE = 256  # of a frame
-LONGEST = 768  # long side to which photographs are reduced
-SHORTEST = 64  # smallest short side of a photograph
-CUT = 192  # side of a cut-out before it is scaled
-MARGIN = 0.08  # of a frame's side, which cut-outs leave free: models see the central 7/8
+SIDE = 256  # pixels, of a frame
+MAX_SIDE = 768  # photographs are downscaled to this long side
+MIN_SIDE = 64  # photographs with a smaller short side are skipped
+CUT_OUT_SIDE = 192  # pixels, before scaling
+MARGIN = 0.08  # fraction of a frame's side that cut-outs leave free: the model input is the central 7/8
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Pair:
 
     name: str
     moves: Literal["camera", "things"]
-    axis: Literal[0, 1, 2]  # the first motion is to the left (0), up (1) or nearer (2)
-    tabletop: tuple[str, str]  # names of Tabletop's classes
-    words: tuple[str, str]  # class names for models with other classes
+    axis: Literal[0, 1, 2]  # the first motion goes left (0), up (1) or nearer (2)
+    tabletop: tuple[str, str]  # class names in Tabletop
+    words: tuple[str, str]  # class names for all other models
 
 
 PAIRS = (
@@ -86,40 +86,40 @@ PAIRS = (
 class Photograph:
     """A picture, or a frame of a video."""
 
-    source: str  # name of the file; frames of one video share it
-    image: np.ndarray  # uint8 (H, W, 3), long side at most ``LONGEST``
+    source: str  # name of the file, shared by all frames of a video
+    image: np.ndarray  # uint8 (H, W, 3), long side at most ``MAX_SIDE``
 
 
 def find_files(paths: Sequence[str]) -> list[Path]:
-    """The given files, and the pictures and videos in the given folders and below, by name."""
-    found: list[Path] = []
+    """Files of ``paths``, and all pictures and videos below folders of ``paths``, sorted by name."""
+    files: list[Path] = []
     for path in map(Path, paths):
         inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in {*PICTURE_SUFFIXES, *SUFFIXES})
-        found += inside if path.is_dir() else [path]
-    return found
+        files += inside if path.is_dir() else [path]
+    return files
 
 
 def read_photographs(
-    paths: Sequence[str], per_video: int, most: int, report: Report = silent
+    paths: Sequence[str], per_video: int, max_files: int, report: Report = silent
 ) -> tuple[list[Photograph], list[tuple[str, str]]]:
-    """Read pictures, and ``per_video`` frames of each video at the middles of equal segments.
+    """Read pictures, and ``per_video`` frames of each video at the centres of equal segments.
 
     Args:
         paths: files and folders.
-        per_video: frames of a video.
-        most: of more files, as many evenly spaced ones are read.
+        per_video: number of frames per video.
+        max_files: if there are more files, this many evenly spaced ones are read.
         report: receives the fraction done.
 
     Returns:
-        The photographs, and name and reason of each file that cannot be used.
+        The photographs, and the name and reason of each file that cannot be used.
 
     Raises:
-        UserError: none can be used.
+        UserError: no file can be used.
     """
     files = find_files(paths)
-    if len(files) > most:
-        files = [files[i] for i in segment_centres(len(files), most)]
-    found: list[Photograph] = []
+    if len(files) > max_files:
+        files = [files[i] for i in segment_centres(len(files), max_files)]
+    photographs: list[Photograph] = []
     skipped: list[tuple[str, str]] = []
     for number, path in enumerate(files):
         report(number / len(files))
@@ -128,97 +128,98 @@ def read_photographs(
             if path.suffix.lower() in PICTURE_SUFFIXES:
                 images = [read_picture(path, name)]
             else:
-                images = list(read_frames(path, partial(segment_centres, T=per_video), side=LONGEST).images)
+                images = list(read_frames(path, partial(segment_centres, T=per_video), side=MAX_SIDE).images)
         except VideoError as error:
             skipped.append((name, str(error)))
             continue
-        if min(images[0].shape[:2]) < SHORTEST:
-            skipped.append((name, f"{name} is smaller than {SHORTEST} pixels."))
+        if min(images[0].shape[:2]) < MIN_SIDE:
+            skipped.append((name, f"{name} is smaller than {MIN_SIDE} pixels."))
             continue
-        found += [Photograph(f"{number} {name}", shrunk(image, LONGEST)) for image in images]
-    if not found:
-        why = f" {skipped[0][1]}" if skipped else ""
-        raise UserError(f"No photograph or video can be used; give JPEG, PNG, WebP or video files, or a folder.{why}")
-    return found, skipped
+        photographs += [Photograph(f"{number} {name}", thumbnail(image, MAX_SIDE)) for image in images]
+    if not photographs:
+        hint = f" {skipped[0][1]}" if skipped else ""
+        raise UserError(f"No photograph or video can be used; give JPEG, PNG, WebP or video files, or a folder.{hint}")
+    return photographs, skipped
 
 
 @dataclass(frozen=True)
 class Track:
-    """A square (x and y of its centre, side) on its way: the centre moves linearly, the side geometrically."""
+    """A moving square (x and y of its centre, side): the centre moves linearly, the side geometrically."""
 
     start: tuple[float, float, float]
     end: tuple[float, float, float]
 
-    def at(self, when: int | np.ndarray) -> np.ndarray:
+    def squares(self, times: int | np.ndarray) -> np.ndarray:
         """The square in each frame, float64 (T, 3).
 
         Args:
-            when: T evenly spaced frames, first and last at the ends (the middle for T = 1), or the share of the way
-                (T,) that is done in each.
+            times: progress (T,) of the motion in each frame, in [0, 1]; or T for evenly spaced frames from 0 to 1
+                (0.5 for T = 1).
         """
-        done = when if isinstance(when, np.ndarray) else np.linspace(0, 1, when) if when > 1 else np.full(1, 0.5)
-        s = done[:, None]
+        if not isinstance(times, np.ndarray):
+            times = np.linspace(0, 1, times) if times > 1 else np.full(1, 0.5)
+        s = times[:, None]
         start, end = np.array(self.start), np.array(self.end)
         centres = start[:2] + s * (end - start)[:2]
         return np.hstack([centres, start[2] * (end[2] / start[2]) ** s])
 
 
 def draw_camera(axis: int, width: int, height: int, rng: np.random.Generator) -> Track:
-    """A camera's window, in pixels of a photograph, that moves to the left (axis 0), up (1) or nearer (2).
+    """Sample a camera's window, in pixels of a photograph, that moves left (axis 0), up (1) or nearer (2).
 
-    Panned and tilted windows have 0.5 to 0.65 of the photograph's short side and move by 0.4 to 0.7 of their own, as
-    far as there is room; zoomed ones begin with 0.85 to 1 of it and shrink to between 1 / 1.6 and 1 / 2.4 of that.
+    For pans and tilts its side is 0.5 to 0.65 of the photograph's short side, and it moves by 0.4 to 0.7 of its side if
+    there is room. For zooms its side starts at 0.85 to 1 of the short side and shrinks by a factor of 1.6 to 2.4.
     """
     size, short = np.array([width, height], float), min(width, height)
     if axis == 2:
-        wide = short * rng.uniform(0.85, 1.0)
-        x, y = rng.uniform(wide / 2, size - wide / 2)
-        return Track((x, y, wide), (x, y, wide / rng.uniform(1.6, 2.4)))
+        side = short * rng.uniform(0.85, 1.0)
+        x, y = rng.uniform(side / 2, size - side / 2)
+        return Track((x, y, side), (x, y, side / rng.uniform(1.6, 2.4)))
     side = short * rng.uniform(0.5, 0.65)
-    return _back(axis, min(side * rng.uniform(0.4, 0.7), size[axis] - side), side, side / 2, size, rng)
+    return _slide(axis, min(side * rng.uniform(0.4, 0.7), size[axis] - side), side, side / 2, size, rng)
 
 
 def draw_thing(axis: int, rng: np.random.Generator) -> Track:
-    """A cut-out's square, in pixels of a frame, that moves to the left (axis 0), up (1) or nearer (2).
+    """Sample a cut-out's square, in pixels of a frame, that moves left (axis 0), up (1) or nearer (2).
 
-    Things that slide have 0.22 to 0.36 of a frame's side and move by 0.35 of it or more; those that come nearer begin
-    with 0.14 to 0.2 and grow 2.2 to 3 times.
+    For slides its side is 0.22 to 0.36 of a frame's side, and it moves by at least 0.35 of a frame's side. When coming
+    nearer, its side starts at 0.14 to 0.2 of a frame's side and grows by a factor of 2.2 to 3.
     """
     if axis == 2:
-        far, growth = SIDE * rng.uniform(0.14, 0.2), rng.uniform(2.2, 3.0)
-        reach = far * growth / 2 + MARGIN * SIDE
-        x, y = rng.uniform(reach, SIDE - reach, 2)
-        return Track((x, y, far), (x, y, far * growth))
+        side, growth = SIDE * rng.uniform(0.14, 0.2), rng.uniform(2.2, 3.0)
+        border = side * growth / 2 + MARGIN * SIDE
+        x, y = rng.uniform(border, SIDE - border, 2)
+        return Track((x, y, side), (x, y, side * growth))
     side = SIDE * rng.uniform(0.22, 0.36)
-    reach = side / 2 + MARGIN * SIDE
-    way = rng.uniform(0.35 * SIDE, SIDE - 2 * reach)
-    return _back(axis, way, side, reach, np.full(2, SIDE), rng)
+    border = side / 2 + MARGIN * SIDE
+    distance = rng.uniform(0.35 * SIDE, SIDE - 2 * border)
+    return _slide(axis, distance, side, border, np.full(2, SIDE), rng)
 
 
-def _back(axis: int, way: float, side: float, reach: float, size: np.ndarray, rng: np.random.Generator) -> Track:
-    """A square that moves ``way`` towards lower x or y, anywhere with its centre ``reach`` from the borders."""
+def _slide(axis: int, distance: float, side: float, border: float, size: np.ndarray, rng: np.random.Generator) -> Track:
+    """Sample a square that moves ``distance`` towards lower x or y, its centre at least ``border`` from the edges."""
     half = np.zeros(2)
-    half[axis] = way / 2
-    x, y = reach + half + rng.random(2) * np.maximum(size - 2 * (reach + half), 0)
+    half[axis] = distance / 2
+    x, y = border + half + rng.random(2) * np.maximum(size - 2 * (border + half), 0)
     dx, dy = half
     return Track((x + dx, y + dy, side), (x - dx, y - dy, side))
 
 
-def camera_frames(image: np.ndarray, track: Track, when: int | np.ndarray) -> np.ndarray:
-    """What a camera sees whose window moves over a photograph (H, W, 3), see ``Track.at``; uint8 (T, SIDE, SIDE, 3)."""
+def camera_frames(image: np.ndarray, track: Track, times: int | np.ndarray) -> np.ndarray:
+    """Crops of a photograph (H, W, 3) along a track, uint8 (T, SIDE, SIDE, 3); for ``times`` see ``Track.squares``."""
     picture = Image.fromarray(image)
     frames = []
-    for x, y, side in track.at(when):
+    for x, y, side in track.squares(times):
         left, top = max(x - side / 2, 0), max(y - side / 2, 0)
         box = (left, top, min(left + side, picture.width), min(top + side, picture.height))
         frames.append(np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)))
     return np.stack(frames)
 
 
-def thing_frames(background: np.ndarray, thing: Image.Image, track: Track, when: int | np.ndarray) -> np.ndarray:
-    """A cut-out (RGBA, square) that moves over a background (SIDE, SIDE, 3), at whole pixels; (T, SIDE, SIDE, 3)."""
+def thing_frames(background: np.ndarray, thing: Image.Image, track: Track, times: int | np.ndarray) -> np.ndarray:
+    """A square RGBA cut-out moves over a background (SIDE, SIDE, 3) in whole pixels; uint8 (T, SIDE, SIDE, 3)."""
     frames = []
-    for x, y, side in track.at(when):
+    for x, y, side in track.squares(times):
         frame, size = Image.fromarray(background), round(side)
         scaled = thing.resize((size, size), Image.Resampling.BICUBIC)
         frame.paste(scaled.convert("RGB"), (round(x - size / 2), round(y - size / 2)), scaled.getchannel("A"))
@@ -227,7 +228,7 @@ def thing_frames(background: np.ndarray, thing: Image.Image, track: Track, when:
 
 
 def cut_out(image: np.ndarray, rng: np.random.Generator) -> Image.Image:
-    """A shape with a smooth random outline, RGBA, from the most varied of eight squares drawn in a photograph."""
+    """An RGBA shape with a smooth random outline, filled with the most varied of eight random squares of an image."""
     height, width = image.shape[:2]
     squares = []
     for _ in range(8):
@@ -238,20 +239,21 @@ def cut_out(image: np.ndarray, rng: np.random.Generator) -> Image.Image:
     angles, radii = np.linspace(0, 2 * np.pi, 180, endpoint=False), np.ones(180)
     for k in (2, 3, 4):
         radii += rng.uniform(0, 0.5 / k) * np.cos(k * angles + rng.uniform(0, 2 * np.pi))
-    radii *= 2 * CUT / radii.max()  # drawn at four times the size
-    outline = np.stack([2 * CUT + radii * np.cos(angles), 2 * CUT + radii * np.sin(angles)], axis=1)
-    mask = Image.new("L", (4 * CUT, 4 * CUT))
+    centre = 2 * CUT_OUT_SIDE  # drawn at four times the size
+    radii *= centre / radii.max()
+    outline = np.stack([centre + radii * np.cos(angles), centre + radii * np.sin(angles)], axis=1)
+    mask = Image.new("L", (2 * centre, 2 * centre))
     ImageDraw.Draw(mask).polygon(outline.ravel().tolist(), fill=255)
-    shape = texture.resize((CUT, CUT), Image.Resampling.BICUBIC)
+    shape = texture.resize((CUT_OUT_SIDE, CUT_OUT_SIDE), Image.Resampling.BICUBIC)
     shape.putalpha(mask.reduce(4))
     return shape
 
 
-def draw_clips(image: np.ndarray, other: np.ndarray, T: int, rng: np.random.Generator) -> np.ndarray:
-    """A clip of the first direction of each of ``PAIRS`` over a photograph; things are cut out of another one.
+def draw_clips(image: np.ndarray, cut_out_image: np.ndarray, T: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw the first motion of each of ``PAIRS`` over a photograph, with things cut out of another photograph.
 
     Returns:
-        uint8 (pairs, T, SIDE, SIDE, 3). Reversed along T it shows the second directions.
+        uint8 (pairs, T, SIDE, SIDE, 3); reversed along T, the clips show the second motions.
     """
     height, width = image.shape[:2]
     clips = []
@@ -262,5 +264,5 @@ def draw_clips(image: np.ndarray, other: np.ndarray, T: int, rng: np.random.Gene
             side = min(height, width) * rng.uniform(0.8, 1.0)
             x, y = rng.uniform(side / 2, np.array([width, height]) - side / 2)
             background = camera_frames(image, Track((x, y, side), (x, y, side)), 1)[0]
-            clips.append(thing_frames(background, cut_out(other, rng), draw_thing(pair.axis, rng), T))
+            clips.append(thing_frames(background, cut_out(cut_out_image, rng), draw_thing(pair.axis, rng), T))
     return np.stack(clips)

@@ -1,1 +1,1 @@
-"""Measures of models on labelled clips."""
+"""Evaluation of models on labelled clips."""

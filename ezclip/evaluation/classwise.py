@@ -1,4 +1,4 @@
-"""Two models on the same clips, class by class (Fig. 5): differences with intervals, confusions, and a joint map."""
+"""Class-wise comparison of two models on the same clips (Fig. 5): accuracies, confusions, and a joint projection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ezclip.data.manifest import Row
 from ezclip.errors import UserError
 from ezclip.evaluation.metrics import mean_interval
 from ezclip.evaluation.run import Evaluation
-from ezclip.explanation.projection import project, together
+from ezclip.explanation.projection import project, stack_embeddings
 from ezclip.figures import charts
 from ezclip.figures.report import Picture
 from ezclip.types import Document
@@ -28,10 +28,10 @@ class Difference:
         label: class, or "all classes".
         n: number of clips.
         first: top-1 of the first model, in [0, 1].
-        second: of the second model.
+        second: top-1 of the second model.
         low: lower end of the 95 % paired bootstrap interval of the difference.
-        high: its upper end.
-        p: of McNemar's exact test on the clips that only one of the two got right.
+        high: upper end of that interval.
+        p: p-value of McNemar's exact test.
     """
 
     label: str
@@ -48,8 +48,8 @@ class Difference:
         return self.second - self.first
 
 
-def paired(label: str, first: np.ndarray, second: np.ndarray) -> Difference:
-    """Compare two models clip by clip; bool (n,) each, whether it is right, the clips in the same order."""
+def paired_difference(label: str, first: np.ndarray, second: np.ndarray) -> Difference:
+    """Compare two models on the same clips; ``first`` and ``second`` are bool (n,), True where a model is correct."""
     gain = second.astype(int) - first.astype(int)
     interval = mean_interval(gain)
     won, lost = int((gain > 0).sum()), int((gain < 0).sum())
@@ -63,10 +63,10 @@ class Comparison:
 
     Attributes:
         models: ids of the first and the second model.
-        overall: over all clips.
-        classes: one a class, largest gain first.
-        fixed: (class, the first model's prediction, clips) that the second model gets right.
-        created: (class, the second model's prediction, clips) that the first model got right.
+        overall: difference over all clips.
+        classes: difference of each class, largest gain first.
+        fixed: (class, the first model's wrong prediction, number of clips) that the second model gets right.
+        created: (class, the second model's wrong prediction, number of clips) that the first model gets right.
     """
 
     models: tuple[str, str]
@@ -97,23 +97,24 @@ class Comparison:
 
 
 def compare(first: Evaluation, second: Evaluation) -> Comparison:
-    """Class-wise differences of two evaluations of the same clips.
+    """Compare two evaluations of the same clips class by class.
 
     Raises:
-        UserError: the two did not see the same clips or classes.
+        UserError: the evaluations differ in clips or classes.
     """
     if first.labels != second.labels or [r.short_name for r in first.rows] != [r.short_name for r in second.rows]:
         raise UserError("The two evaluations differ in clips or class names; run both on the same list.")
     labels = np.array(first.labels)
     truth = np.array([row.label for row in first.rows])
-    said = [labels[e.scores.argmax(dim=1).numpy()] for e in (first, second)]
-    right = [answers == truth for answers in said]
-    classes = [paired(label, *(r[truth == label] for r in right)) for label in labels if (truth == label).any()]
-    fixed = Counter(zip(truth[~right[0] & right[1]], said[0][~right[0] & right[1]], strict=True))
-    created = Counter(zip(truth[right[0] & ~right[1]], said[1][right[0] & ~right[1]], strict=True))
+    predictions = [labels[e.scores.argmax(dim=1).numpy()] for e in (first, second)]
+    correct = [predicted == truth for predicted in predictions]
+    classes = [paired_difference(label, *(c[truth == label] for c in correct)) for label in labels if label in truth]
+    gained, lost = ~correct[0] & correct[1], correct[0] & ~correct[1]
+    fixed = Counter(zip(truth[gained], predictions[0][gained], strict=True))
+    created = Counter(zip(truth[lost], predictions[1][lost], strict=True))
     return Comparison(
         (first.model, second.model),
-        paired("all classes", *right),
+        paired_difference("all classes", *correct),
         sorted(classes, key=lambda d: -d.difference),
         [(str(a), str(b), n) for (a, b), n in fixed.most_common()],
         [(str(a), str(b), n) for (a, b), n in created.most_common()],
@@ -125,12 +126,12 @@ class ChangedClip:
     """A clip that only one of two models gets right.
 
     Attributes:
-        row: its place in the evaluations' rows.
-        label: its class.
-        first: the first model's prediction.
-        second: the second model's.
+        row: index into the evaluations' rows.
+        label: true class.
+        first: prediction of the first model.
+        second: prediction of the second model.
         margin: the second model's margin minus the first's, in [-2, 2], not negative where ``fixed``. A model's margin
-            is the score of the clip's class minus the best other score.
+            is the score of the true class minus the highest other score.
     """
 
     row: int
@@ -141,26 +142,26 @@ class ChangedClip:
 
     @property
     def fixed(self) -> bool:
-        """Whether the second model is right."""
+        """Whether the second model is correct."""
         return self.second == self.label
 
 
 def changed_clips(first: Evaluation, second: Evaluation) -> list[ChangedClip]:
-    """The clips that only one of two models gets right, the largest change of margin first; both saw the same clips."""
+    """The clips that only one of two models gets right, largest change of margin first; both have the same rows."""
     if not first.rows:
         return []
-    margins, answers = [], []
+    margins, predictions = [], []
     for e in (first, second):
-        own, scores = np.arange(len(e.rows)), e.scores.numpy().astype(float)
+        index, scores = np.arange(len(e.rows)), e.scores.numpy().astype(float)
         others = scores.copy()
-        others[own, e.targets] = 0
-        margins.append(scores[own, e.targets] - others.max(axis=1))
-        answers.append([e.labels[i] for i in scores.argmax(axis=1)])
+        others[index, e.targets] = 0
+        margins.append(scores[index, e.targets] - others.max(axis=1))
+        predictions.append([e.labels[i] for i in scores.argmax(axis=1)])
     change = margins[1] - margins[0]
-    places = np.flatnonzero(first.right != second.right)
+    changed = np.flatnonzero(first.correct != second.correct)
     return [
-        ChangedClip(int(i), first.rows[i].label, answers[0][i], answers[1][i], float(change[i]))
-        for i in places[np.argsort(-np.abs(change[places]), kind="stable")]
+        ChangedClip(int(i), first.rows[i].label, predictions[0][i], predictions[1][i], float(change[i]))
+        for i in changed[np.argsort(-np.abs(change[changed]), kind="stable")]
     ]
 
 
@@ -171,14 +172,14 @@ def top_changed(comparison: Comparison, count: int = 8) -> list[str]:
 
 @dataclass(frozen=True, eq=False)
 class ClassMap:
-    """Video embeddings (means over frames) of two models, projected in one fit.
+    """Video embeddings (means over frames) of two models, projected jointly to 2D.
 
     Attributes:
-        models: the two names.
+        models: ids of the two models.
         rows: n clips.
-        points: (2, n, 2), by model and clip.
-        silhouette: model -> how well its embedding separates the classes, in [-1, 1]; None for fewer than two classes
-            or for classes of one clip each.
+        points: (2, n, 2), coordinates by model and clip.
+        silhouette: model -> silhouette score of the classes in its embedding space, in [-1, 1]; None for fewer than two
+            classes or for classes of one clip each.
         method: the projection with its settings.
         trustworthiness: in [0, 1], None for too few points.
     """
@@ -192,17 +193,19 @@ class ClassMap:
 
     @property
     def classes(self) -> list[str]:
-        """Labels in the order of the clips, each once."""
+        """Distinct labels in the order of the clips."""
         return list(dict.fromkeys(row.label for row in self.rows))
 
     @property
     def note(self) -> str:
         """The figure's quality measures."""
-        told = ", ".join(f"{name} {_told(value)}" for name, value in self.silhouette.items())
-        return f"Silhouette of the classes in the embedding: {told}. Trustworthiness: {_told(self.trustworthiness)}."
+        scores = ", ".join(f"{name} {_format(value)}" for name, value in self.silhouette.items())
+        return (
+            f"Silhouette of the classes in the embedding: {scores}. Trustworthiness: {_format(self.trustworthiness)}."
+        )
 
     def picture(self) -> Picture:
-        """One panel a model, one colour a class."""
+        """A scatter plot with one panel per model and one colour per class."""
         labels = [row.label for row in self.rows]
         figure = charts.plane(
             self.points.reshape(-1, 2),
@@ -227,12 +230,12 @@ class ClassMap:
         }
 
 
-def _told(value: float | None) -> str:
+def _format(value: float | None) -> str:
     return "too few clips" if value is None else f"{value:.2f}"
 
 
 def read_class_map(data: Document, models: Sequence[str]) -> ClassMap:
-    """The map from ``as_json``, its two models in this order."""
+    """Restore a map from ``as_json``, with the two models in the given order."""
     clips = data["clips"]
     return ClassMap(
         list(models),
@@ -244,18 +247,18 @@ def read_class_map(data: Document, models: Sequence[str]) -> ClassMap:
     )
 
 
-def map_classes(first: Evaluation, second: Evaluation, wanted: list[str]) -> ClassMap:
-    """Project the clips of the ``wanted`` classes under two models that saw the same clips.
+def map_classes(first: Evaluation, second: Evaluation, classes: list[str]) -> ClassMap:
+    """Project the clips of ``classes`` jointly under two models that were evaluated on the same clips.
 
     Raises:
-        UserError: embeddings of different width.
+        UserError: the models' embeddings differ in width.
     """
     from sklearn.metrics import silhouette_score
 
-    own = [i for i, row in enumerate(first.rows) if row.label in wanted]
-    rows = [first.rows[i] for i in own]
-    videos = [e.frames[own].mean(dim=1).numpy() for e in (first, second)]
-    flat = project(together({e.model: v for e, v in zip((first, second), videos, strict=True)}))
+    selected = [i for i, row in enumerate(first.rows) if row.label in classes]
+    rows = [first.rows[i] for i in selected]
+    videos = [e.frames[selected].mean(dim=1).numpy() for e in (first, second)]
+    flat = project(stack_embeddings({e.model: v for e, v in zip((first, second), videos, strict=True)}))
     labels = [row.label for row in rows]
     silhouette: dict[str, float | None] = {first.model: None, second.model: None}
     if 2 <= len(set(labels)) < len(rows):

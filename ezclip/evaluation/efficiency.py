@@ -1,4 +1,4 @@
-"""What a model costs (Table 7): parameters, operations, speed and memory, beside open_clip on the same frames."""
+"""Cost of a model (Table 7): parameters, operations, speed and memory, compared with open_clip on the same frames."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from torch.utils.flop_counter import FlopCounterMode
 from ezclip.checkpoints.load import load_model
 from ezclip.errors import UserError
 from ezclip.explanation.rollout import roll_out
-from ezclip.explanation.trace import hooked, traced
+from ezclip.explanation.trace import compute_trace, hooked
 from ezclip.model.backbone import build_backbone
 from ezclip.model.block import Block, ScaledLinear
-from ezclip.model.builders import build_ezclip, frozen_in_bf16
+from ezclip.model.builders import build_ezclip, cast_frozen_to_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival, unfreeze
-from ezclip.model.text import trimmed
+from ezclip.model.text import trim_padding
 from ezclip.predictor import choose_device, native_dtype
 from ezclip.text.tokens import tokenize
-from ezclip.types import RIVALS, Built, Document
+from ezclip.types import RIVALS, Document, NativeMethod
 
-TEXTS = 10  # class texts of a training step
-_COUNTED = (nn.Linear, ScaledLinear, nn.Conv2d)  # as thop counts them, exactly these types
+TEXTS = 10  # class texts in a training step
+_COUNTED = (nn.Linear, ScaledLinear, nn.Conv2d)  # exactly the types that thop counts, without subclasses
 
 
 class Subject(NamedTuple):
-    """A model to measure: a loadable one by name, or a method on an architecture of open_clip with random weights."""
+    """A model to measure: a loadable model by name, or a method on an open_clip architecture with random weights."""
 
     name: str
-    method: Built | None = None
+    method: NativeMethod | None = None
     arch: str | None = None
 
     def build(self, T: int) -> EZCLIP:
-        """The model, float32, trainable as its method trains it; T counts for random weights alone.
+        """The model in float32 with its method's trainable parameters; T only applies to random weights.
 
         Raises:
-            UserError: no such model or architecture, or one without EZ-CLIP's blocks.
+            UserError: unknown model or architecture, or a model without EZ-CLIP's blocks.
         """
         if self.arch is None or self.method is None:
             model = load_model(self.name, dtype=torch.float32)
@@ -66,110 +66,111 @@ class Subject(NamedTuple):
                 return build_ezclip(backbone, variant, num_frames=T).eval()
 
 
-def parameters(model: nn.Module) -> dict[str, int]:
-    """Numbers of parameters: all, those that are trained, and those in Linear and Conv layers, as thop counts."""
-    simple = [m for m in model.modules() if type(m) in _COUNTED]
+def count_parameters(model: nn.Module) -> dict[str, int]:
+    """Numbers of parameters: total, trainable, and in Linear and Conv layers as counted by thop."""
+    layers = [m for m in model.modules() if type(m) in _COUNTED]
     return {
         "total": sum(p.numel() for p in model.parameters()),
         "tunable": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "linear_and_conv": sum(p.numel() for m in simple for p in m.parameters()),
+        "linear_and_conv": sum(p.numel() for m in layers for p in m.parameters()),
     }
 
 
 def gmac(forward: Callable[[], Any], model: nn.Module) -> dict[str, float]:
-    """Multiply-adds of one pass in 10^9, counted in two ways; a GFLOP figure is twice as large.
+    """Multiply-adds of one pass in 10^9, counted in two ways; GFLOPs are twice as many.
 
-    all: every matrix product and convolution, attention included (torch's flop counter). linear_and_conv: layers of
-    exactly these types, as thop counts, which misses attention because CLIP's projections are bare parameters.
+    all: every matrix product and convolution, including attention (torch's FLOP counter). linear_and_conv: only layers
+    of these types, as thop counts, which misses attention because CLIP's projections are bare parameters.
     """
-    counted = [0]
+    macs = 0
 
     def count(layer: nn.Linear | nn.Conv2d, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        per_value = layer.weight[0].numel()  # of a Linear: inputs; of a Conv2d: inputs times the kernel
-        counted[0] += output.numel() * per_value
+        nonlocal macs
+        macs += output.numel() * layer.weight[0].numel()  # multiply-adds per output value: inputs, times the kernel
 
     hooks = [(m, count) for m in model.modules() if type(m) in _COUNTED]
     with hooked(hooks), FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         forward()
-    return {"all": counter.get_total_flops() / 2e9, "linear_and_conv": counted[0] / 1e9}
+    return {"all": counter.get_total_flops() / 2e9, "linear_and_conv": macs / 1e9}
 
 
 def measure(
     subjects: list[Subject], *, T: int, batch_size: int, repeats: int, device: str, dtype: torch.dtype
 ) -> list[Document]:
-    """One row a model; all models and plain open_clip are timed alternately.
+    """One row per model; all models and plain open_clip are timed alternately.
 
     Args:
-        subjects: with distinct names.
-        T: frames of a view, for models with random weights.
-        batch_size: views in a forward pass and clips in a training step.
-        repeats: of each timing; the median is used.
+        subjects: models with distinct names.
+        T: frames per view, for models with random weights.
+        batch_size: views per forward pass and clips per training step.
+        repeats: number of timings, of which the median is used.
         device: torch device.
-        dtype: of the forward passes; training runs under autocast where this is bfloat16.
+        dtype: precision of the forward passes; training runs under autocast if it is bfloat16.
 
     Returns:
         "name", "variant", "frames", "parameters", "stored_bytes" of the adapter file, "gmac" of one view and
         "gmac_text" of one class text, "latency_seconds" (one view), "views_per_second", "training_step_seconds",
-        "peak_bytes" of a forward pass, None where it is unknown, and under "open_clip" the same frames through
-        plain open_clip with "time_ratio".
+        "peak_bytes" of a forward pass, None if unknown, and "open_clip": "seconds" for the same frames through plain
+        open_clip and our "time_ratio" to it.
     """
     rows: list[Document] = []
-    trained: dict[str, Callable[[], Any]] = {}
-    views: dict[str, tuple[EZCLIP, Tensor, Tensor]] = {}
+    training_steps: dict[str, Callable[[], Any]] = {}
+    inputs: dict[str, tuple[EZCLIP, Tensor, Tensor]] = {}
     for subject in subjects:
         name, model = subject.name, subject.build(T)
         S, frames = model.image_size, model.num_frames
-        one, many = (torch.randn(n, frames, 3, S, S, device=device) for n in (1, batch_size))
-        tokens = trimmed(tokenize(["a person walks a dog"], model.context_length)[0]).to(device) % model.vocab_size
+        view, batch = (torch.randn(n, frames, 3, S, S, device=device) for n in (1, batch_size))
+        tokens = trim_padding(tokenize(["a person walks a dog"], model.context_length)[0]).to(device) % model.vocab_size
         model = model.to(device)
-        count = parameters(model)
+        counts = count_parameters(model)
         row: Document = {
             "name": name,
             "variant": model.variant,
             "frames": frames,
-            "parameters": count,
-            "stored_bytes": (2 if model.variant in RIVALS else 4) * count["tunable"],
-            "gmac": gmac(partial(model.encode_video, one), model),
+            "parameters": counts,
+            "stored_bytes": (2 if model.variant in RIVALS else 4) * counts["tunable"],
+            "gmac": gmac(partial(model.encode_video, view), model),
             "gmac_text": gmac(partial(model.encode_text, tokens), model),
             "batch_size": batch_size,
             "peak_bytes": peak_memory(subject, T, batch_size, device, dtype),
         }
-        if count["tunable"]:
-            trained[name] = partial(_train, model, many, tokens.expand(TEXTS, -1), dtype)
-        views[name] = model, one, many
+        if counts["tunable"]:
+            training_steps[name] = partial(_train, model, batch, tokens.expand(TEXTS, -1), dtype)
+        inputs[name] = model, view, batch
         rows.append(row)
-    steps = interleaved(trained, max(1, repeats // 3), device)
-    timed: dict[str, Callable[[], Any]] = {}
-    for name, (model, one, many) in views.items():
-        model, one, many = model.to(dtype), one.to(dtype), many.to(dtype)
-        timed |= {f"{name} one": partial(model.encode_video, one), f"{name} many": partial(model.encode_video, many)}
-        timed[f"{name} plain"] = partial(plain_tower(model, one).encode_image, one[0])
+    step_seconds = time_alternately(training_steps, max(1, repeats // 3), device)
+    passes: dict[str, Callable[[], Any]] = {}
+    for name, (model, view, batch) in inputs.items():
+        model, view, batch = model.to(dtype), view.to(dtype), batch.to(dtype)
+        passes[f"{name} view"] = partial(model.encode_video, view)
+        passes[f"{name} batch"] = partial(model.encode_video, batch)
+        passes[f"{name} plain"] = partial(plain_tower(model, view).encode_image, view[0])
     with torch.no_grad():
-        seconds = interleaved(timed, repeats, device)
+        seconds = time_alternately(passes, repeats, device)
     for row in rows:
         name = row["name"]
-        own, plain = seconds[f"{name} one"], seconds[f"{name} plain"]
-        row |= {"latency_seconds": own, "views_per_second": batch_size / seconds[f"{name} many"]}
-        row["training_step_seconds"] = steps.get(name)
-        row["open_clip"] = {"seconds": plain, "time_ratio": own / plain}
+        latency, plain = seconds[f"{name} view"], seconds[f"{name} plain"]
+        row |= {"latency_seconds": latency, "views_per_second": batch_size / seconds[f"{name} batch"]}
+        row["training_step_seconds"] = step_seconds.get(name)
+        row["open_clip"] = {"seconds": plain, "time_ratio": latency / plain}
     return rows
 
 
-def measure_here(
+def measure_on_device(
     subjects: list[Subject], *, batch_size: int, T: int = 8, repeats: int = 10, device: str = "auto"
 ) -> Document:
-    """``measure`` on the device at hand, in its native dtype: "device", "dtype" and "rows"."""
-    place = choose_device(device)
-    dtype = native_dtype(place)
-    rows = measure(subjects, T=T, batch_size=batch_size, repeats=repeats, device=str(place), dtype=dtype)
-    return {"device": str(place), "dtype": str(dtype).removeprefix("torch."), "rows": rows}
+    """Run ``measure`` on a device in its native dtype; returns "device", "dtype" and "rows"."""
+    chosen = choose_device(device)
+    dtype = native_dtype(chosen)
+    rows = measure(subjects, T=T, batch_size=batch_size, repeats=repeats, device=str(chosen), dtype=dtype)
+    return {"device": str(chosen), "dtype": str(dtype).removeprefix("torch."), "rows": rows}
 
 
 def peak_memory(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.dtype) -> int | None:
     """Peak memory of a forward pass above the baseline, in bytes.
 
-    On a GPU from its allocator; on a CPU the growth of a new process, sampled every millisecond; None
-    elsewhere.
+    On CUDA as reported by the allocator, on a CPU the growth of a new process, sampled every millisecond; None on other
+    devices.
     """
     if device.startswith("cuda"):
         return _peak(subject, T, batch_size, device, dtype)
@@ -192,19 +193,19 @@ def _peak(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.d
     process, done = psutil.Process(), threading.Event()
     before = process.memory_info().rss
 
-    def highest() -> int:
-        seen = before
+    def sample_peak() -> int:
+        peak = before
         while not done.wait(0.001):
-            seen = max(seen, process.memory_info().rss)
-        return seen
+            peak = max(peak, process.memory_info().rss)
+        return peak
 
     with ThreadPoolExecutor(1) as pool:
-        watched = pool.submit(highest)
+        peak = pool.submit(sample_peak)
         try:
             model.encode_video(pixels)
         finally:
             done.set()
-    return watched.result() - before
+    return peak.result() - before
 
 
 def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) -> None:
@@ -216,7 +217,7 @@ def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) ->
 
 
 def plain_tower(model: EZCLIP, pixels: Tensor) -> open_clip.CLIP:
-    """open_clip's own CLIP with a vision tower of the sizes of ``model``, random weights, where ``pixels`` are."""
+    """open_clip's CLIP with the vision tower sizes of ``model`` and random weights, on the device of ``pixels``."""
     vision = model.vision
     width, _, patch, _ = vision.conv1.weight.shape
     heads = cast(Block, vision.blocks[0]).attn.num_heads
@@ -230,8 +231,8 @@ def plain_tower(model: EZCLIP, pixels: Tensor) -> open_clip.CLIP:
     return plain.to(pixels.device, pixels.dtype).eval()
 
 
-def interleaved(sides: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
-    """Median seconds of each side, in turns, by ``torch.utils.benchmark``, which warms up before each time."""
+def time_alternately(sides: dict[str, Callable[[], Any]], repeats: int, device: str) -> dict[str, float]:
+    """Median seconds of each side, timed in turns by ``torch.utils.benchmark``, which warms up before each timing."""
     wait = (lambda: None) if device == "cpu" else torch.accelerator.synchronize
     timers = {
         name: Timer("side(); wait()", globals={"side": side, "wait": wait}, num_threads=torch.get_num_threads())
@@ -245,9 +246,9 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
     """Time one view (T frames) through EZ-CLIP and through plain open_clip on the same frames, random weights.
 
     Returns:
-        Median "seconds" of each side over ``repeats``, and "ratios": ours to open_clip in one dtype, our float32 to our
-        bfloat16, and in bfloat16 our operations a second to those of the blocks' matrix products alone, a forward pass
-        with its rollout, and a training step of one clip, both to the forward pass.
+        Median "seconds" of each side over ``repeats``, and "ratios": ours to open_clip in either dtype, our float32 to
+        our bfloat16, and in bfloat16 our operations per second to those of the blocks' bare matrix products, and of a
+        forward pass with rollout and of a training step of one clip to the forward pass.
     """
     sides: dict[str, Callable[[], Any]] = {}
     for dtype in (torch.float32, torch.bfloat16):
@@ -256,12 +257,12 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
         name = str(dtype).removeprefix("torch.")
         sides[f"ezclip_{name}"] = torch.no_grad()(partial(ours.encode_video, pixels))
         sides[f"open_clip_{name}"] = torch.no_grad()(partial(plain_tower(ours, pixels).encode_image, pixels[0]))
-    sides["rollout"] = lambda: roll_out(traced(ours, pixels))
-    trained = Subject("", "ezclip", arch).build(T).to(device)
-    frozen_in_bf16(trained)
+    sides["rollout"] = lambda: roll_out(compute_trace(ours, pixels))
+    trainable = Subject("", "ezclip", arch).build(T).to(device)
+    cast_frozen_to_bf16(trainable)
     tokens = tokenize(["a person walks a dog"], ours.context_length)[0].to(device) % ours.vocab_size
-    sides["training_step"] = partial(_train, trained, pixels.float(), trimmed(tokens), torch.bfloat16)
-    seconds = interleaved(sides, repeats, device)
+    sides["training_step"] = partial(_train, trainable, pixels.float(), trim_padding(tokens), torch.bfloat16)
+    seconds = time_alternately(sides, repeats, device)
     forward = seconds["ezclip_bfloat16"]
     rate = 2 * gmac(sides["ezclip_bfloat16"], ours)["all"] / forward / 1e3
     ratios = {
@@ -282,7 +283,7 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
 
 
 def matmul_rate(model: EZCLIP, batch: int, repeats: int) -> float:
-    """10^12 operations a second in the four products of one block, one after the other, for ``batch`` views."""
+    """Speed of the four matrix products of one block for ``batch`` views, in 10^12 operations per second."""
     D, weight = model.vision.conv1.out_channels, model.vision.class_embedding
     rows = batch * model.num_frames * (model.vision.grid**2 + 1)
     shapes = [(D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)]
@@ -293,5 +294,5 @@ def matmul_rate(model: EZCLIP, batch: int, repeats: int) -> float:
             torch.matmul(a, b)
 
     with torch.no_grad():
-        seconds = interleaved({"matmul": multiply}, repeats, str(weight.device))["matmul"]
+        seconds = time_alternately({"matmul": multiply}, repeats, str(weight.device))["matmul"]
     return sum(2 * rows * inner * outer for inner, outer in shapes) / seconds / 1e12

@@ -1,4 +1,4 @@
-"""Embeddings of many clips, batch by batch."""
+"""Embed many clips in batches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class ViewCount(NamedTuple):
-    """How many views of a clip are embedded, in time and in space."""
+    """Number of views per clip, in time and in space."""
 
     temporal: int = 1
     spatial: int = 1
@@ -49,7 +49,7 @@ class ViewCount(NamedTuple):
 
 
 ONE_VIEW = ViewCount()
-BATCH = 16  # clips in one forward pass where nothing else is asked for
+BATCH = 16  # default number of clips in a forward pass
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Embedded:
     Attributes:
         rows: the clips that could be read.
         frames: (B, V, T, E) float32, not normalised, of V views.
-        context: (B, V, N, E) float32, see ``model.interface.Video``; empty for models without.
+        context: (B, V, N, E) float32, see ``model.interface.Video``; empty for models without context.
         static: (B, T, E) of the middle view's middle frame repeated T times; empty unless requested.
         skipped: clips that could not be read, with the reason.
     """
@@ -71,55 +71,55 @@ class Embedded:
     skipped: list[tuple[Row, str]] = field(default_factory=list)
 
     def video(self, view: int | None = None) -> Video:
-        """The clips' views as B*V videos, or one view of each."""
+        """All views of the clips as B*V videos, or one view of each clip."""
         parts = [t.flatten(0, 1) if view is None else t[:, view] for t in (self.frames, self.context) if len(t)]
         return Video(*parts)
 
-    def among(self, labels: Sequence[str]) -> Embedded:
-        """Only the clips of these classes."""
+    def select(self, labels: Sequence[str]) -> Embedded:
+        """The clips of the given classes."""
         classes = set(labels)
         chosen = [i for i, row in enumerate(self.rows) if row.label in classes]
         frames, context, static = (t[chosen] if len(t) else t for t in (self.frames, self.context, self.static))
-        skipped = [(row, why) for row, why in self.skipped if row.label in classes]
+        skipped = [(row, reason) for row, reason in self.skipped if row.label in classes]
         return Embedded([self.rows[i] for i in chosen], frames, context, static, skipped)
 
 
 class Encoder:
-    """Views of clips to frame embeddings; a GPU computes one batch while the next is decoded and copied.
+    """Embeds the views of clips; a GPU computes one batch while the next is decoded and copied.
 
-    A batch that does not fit into the GPU's memory is halved until it does, and later ones begin with that size.
+    A batch that does not fit into GPU memory is halved until it does; later batches start with the reduced size.
 
     Args:
         predictor: the model.
-        size: views in one forward pass at first.
+        size: initial number of views in a forward pass.
     """
 
     def __init__(self, predictor: Predictor, size: int):
         self.model, self.device, self.size = predictor.model, predictor.device, size
         self.on_gpu = self.device.type == "cuda"
-        self.began, self.busy, self.seconds = time.perf_counter(), 0.0, 0.0
-        self._copies = torch.cuda.Stream(self.device) if self.on_gpu else None
-        self._spans: list[tuple[Any, Any]] = []  # in which the device computes, of the batch that was begun last
+        self.start_time, self.busy, self.seconds = time.perf_counter(), 0.0, 0.0
+        self._copy_stream = torch.cuda.Stream(self.device) if self.on_gpu else None
+        self._spans: list[tuple[Any, Any]] = []  # start and end of the device's computations for the latest batch
 
     @property
-    def waiting(self) -> float:
-        """Share of the time so far, in [0, 1], in which the device had nothing to compute."""
+    def idle(self) -> float:
+        """Fraction of the elapsed time, in [0, 1], in which the device had nothing to compute."""
         return max(0.0, 1 - self.busy / self.seconds) if self.seconds else 0.0
 
     @torch.inference_mode()
     def start(self, clips: list[Tensor], static: bool) -> Callable[[], tuple[Tensor, Tensor, Tensor]]:
-        """Begin to embed clips, uint8 (V, T, 3, S, S); what is returned waits for ``Embedded``'s three tensors."""
-        nothing = torch.empty(0)
+        """Start to embed clips, uint8 (V, T, 3, S, S); the returned function waits for ``Embedded``'s three tensors."""
+        empty = torch.empty(0)
         if not clips:
-            return lambda: (nothing, nothing, nothing)
+            return lambda: (empty, empty, empty)
         spans = self._spans = []
         pixels = torch.stack(clips)  # (B, V, T, 3, S, S)
         video = self._encode(pixels.flatten(0, 1))
         frames, context = (
-            nothing if t is None else t.unflatten(0, pixels.shape[:2]) for t in (video.frames, video.context)
+            empty if t is None else t.unflatten(0, pixels.shape[:2]) for t in (video.frames, video.context)
         )
         middle = pixels[:, pixels.shape[1] // 2]
-        frozen = self._encode(middle, static=True).frames if static else nothing
+        frozen = self._encode(middle, static=True).frames if static else empty
 
         def finish() -> tuple[Tensor, Tensor, Tensor]:
             if self.on_gpu:
@@ -127,14 +127,14 @@ class Encoder:
                 self.busy += sum(begin.elapsed_time(end) / 1000 for begin, end in spans)
             else:
                 self.busy += sum(end - begin for begin, end in spans)
-            self.seconds = time.perf_counter() - self.began
+            self.seconds = time.perf_counter() - self.start_time
             return frames, context, frozen
 
         return finish
 
     @contextmanager
-    def _busy(self) -> Iterator[None]:
-        """What is done in it counts as the device's own work."""
+    def _count_as_busy(self) -> Iterator[None]:
+        """Count the time spent in this context as computation of the device."""
         begin = self._now()
         yield
         self._spans.append((begin, self._now()))
@@ -147,11 +147,11 @@ class Encoder:
         return event
 
     def _encode(self, views: Tensor, *, static: bool = False) -> Video:
-        """uint8 (n, T, 3, S, S) -> n videos, float32 in main memory, which a GPU fills later."""
+        """uint8 (n, T, 3, S, S) -> n videos, float32 in main memory, which a GPU fills asynchronously."""
         while True:
             try:
                 parts = [self._forward(part, static) for part in views.split(self.size)]
-                with self._busy():
+                with self._count_as_busy():
                     return Video.cat(parts).to("cpu", non_blocking=self.on_gpu)
             except torch.cuda.OutOfMemoryError as error:
                 if self.size == 1:
@@ -161,35 +161,35 @@ class Encoder:
             torch.cuda.empty_cache()
 
     def _forward(self, views: Tensor, static: bool) -> Video:
-        pixels = self._copied(views)
-        with self._busy():
+        pixels = self._copy(views)
+        with self._count_as_busy():
             pixels = self.model.normalise(pixels)
             return self.model.encode(static_copy(pixels) if static else pixels).float()
 
-    def _copied(self, views: Tensor) -> Tensor:
-        """Views on the device; a GPU copies them on a stream of their own, beside what it computes."""
-        if self._copies is None:
+    def _copy(self, views: Tensor) -> Tensor:
+        """Copy views to the device; a GPU copies them on a separate stream while it computes."""
+        if self._copy_stream is None:
             return to_device(views, self.device)
         compute = torch.cuda.current_stream(self.device)
-        with torch.cuda.stream(self._copies):
+        with torch.cuda.stream(self._copy_stream):
             pixels = to_device(views, self.device)
-        compute.wait_stream(self._copies)
-        pixels.record_stream(compute)  # its memory is not given to a later copy before it is used
+        compute.wait_stream(self._copy_stream)
+        pixels.record_stream(compute)  # keeps later copies from reusing its memory before it is read
         return pixels
 
 
 @torch.inference_mode()
 def automatic_size(predictor: Predictor) -> int:
-    """Views in one forward pass: a power of two, at most 256, that takes up to half of a GPU's free memory.
+    """Number of views in a forward pass: a power of two, at most 256, that takes up to half of a GPU's free memory.
 
-    A view is taken to need the peak of a forward pass of one. Elsewhere than on a GPU it is ``BATCH``.
+    The memory per view is estimated as the peak of a forward pass of one view. On other devices it is ``BATCH``.
     """
     model, device = predictor.model, predictor.device
     if device.type != "cuda":
         return BATCH
     view, peak = torch.zeros(1, model.num_frames, 3, model.image_size, model.image_size, dtype=torch.uint8), 1
     try:
-        for _ in range(2):  # the first pass also allocates what the libraries keep
+        for _ in range(2):  # the first pass also allocates workspaces of the libraries
             torch.cuda.reset_peak_memory_stats(device)
             before = torch.cuda.memory_allocated(device)
             model.encode(model.normalise(to_device(view, device)))
@@ -211,49 +211,49 @@ def embed(
     workers: int = 0,
     encoder: Encoder | None = None,
 ) -> Iterator[Embedded]:
-    """Embed clips, ``batch_size`` at a time and in their order; later ones are decoded meanwhile.
+    """Embed clips in their order, ``batch_size`` at a time, while the following ones are decoded.
 
     Args:
         predictor: the model.
         rows: clips.
-        batch_size: clips that are returned together, and views in one forward pass.
-        views: of each clip.
+        batch_size: clips per returned batch, and views per forward pass.
+        views: views per clip.
         static: also embed each clip's static copy.
-        workers: clips decoded at once, each in a process of its own; 0 takes all cores but one.
-        encoder: measures the time that the device waits, and keeps the size of batches; None makes a new one.
+        workers: clips decoded in parallel, each in a separate process; 0 uses all cores but one.
+        encoder: measures the device's idle time and adapts the batch size; None creates a new one.
     """
     model, encoder = predictor.model, encoder or Encoder(predictor, batch_size)
-    dataset = Views(rows, T=model.num_frames, seen=model.preprocessing, **views._asdict())
-    decoded = _decoded(dataset, workers or _cores(), ahead=2 * batch_size)
-    started: deque[Callable[[], Embedded]] = deque()
+    dataset = Views(rows, T=model.num_frames, preprocessing=model.preprocessing, **views._asdict())
+    decoded = _decode(dataset, workers or _cores(), ahead=2 * batch_size)
+    pending: deque[Callable[[], Embedded]] = deque()
     with closing(decoded):
         for start in range(0, len(rows), batch_size):
             batch = list(zip(rows[start : start + batch_size], decoded))
-            read = [(row, pixels) for row, pixels in batch if not isinstance(pixels, str)]
-            skipped = [(row, why) for row, why in batch if isinstance(why, str)]
-            finish = encoder.start([pixels for _, pixels in read], static)
-            started.append(partial(_embedded, [row for row, _ in read], finish, skipped))
-            if len(started) > encoder.on_gpu:
-                yield started.popleft()()
-        while started:
-            yield started.popleft()()
+            readable = [(row, pixels) for row, pixels in batch if not isinstance(pixels, str)]
+            skipped = [(row, reason) for row, reason in batch if isinstance(reason, str)]
+            finish = encoder.start([pixels for _, pixels in readable], static)
+            pending.append(partial(_embedded, [row for row, _ in readable], finish, skipped))
+            if len(pending) > encoder.on_gpu:
+                yield pending.popleft()()
+        while pending:
+            yield pending.popleft()()
 
 
-def check_broken(reasons: Sequence[str], count: int, most: float) -> None:
+def check_broken(reasons: Sequence[str], count: int, max_broken: float) -> None:
     """Stop a run in which too many clips could not be read.
 
     Args:
-        reasons: why, of each clip that could not.
-        count: of all clips.
-        most: share in [0, 1] that is allowed.
+        reasons: the reason for each unreadable clip.
+        count: number of all clips.
+        max_broken: share of unreadable clips that is allowed, in [0, 1].
 
     Raises:
-        UserError: more could not.
+        UserError: more clips are unreadable.
     """
-    if len(reasons) > most * count:
+    if len(reasons) > max_broken * count:
         raise UserError(
-            f"{len(reasons)} of {count} clips cannot be read, more than the share {most:g} (max_broken); repair the "
-            f"data or allow more. The first reason: {reasons[0]}"
+            f"{len(reasons)} of {count} clips cannot be read, more than the share {max_broken:g} (max_broken); repair "
+            f"the data or allow more. The first reason: {reasons[0]}"
         )
 
 
@@ -263,20 +263,20 @@ def _embedded(
     return Embedded(rows, *finish(), skipped)
 
 
-def _decoded(dataset: Views, workers: int, ahead: int) -> Generator[Tensor | str, None, None]:
-    """Its items in their order; the threads wait for decoders, which are processes of their own."""
-    pool, waiting = ThreadPoolExecutor(workers, "decode"), deque[Future[Tensor | str]]()
+def _decode(dataset: Views, workers: int, ahead: int) -> Generator[Tensor | str, None, None]:
+    """The items of a data set in order; each thread waits for a decoder, which is a separate process."""
+    pool, pending = ThreadPoolExecutor(workers, "decode"), deque[Future[Tensor | str]]()
     try:
         for index in range(len(dataset)):
-            waiting.append(pool.submit(dataset.__getitem__, index))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(dataset.__getitem__, index))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _cores() -> int:
-    """All of this process's cores but the one that feeds the model; processes of one machine share them."""
+    """Decoders per process: the machine's cores, shared by its processes, less one that feeds the model."""
     return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")) - 1)

@@ -1,6 +1,6 @@
-"""Measures of what a model needs of a video, motion or one frame, under their standard names.
+"""Measures of whether a model relies on motion or on single frames, under their standard names.
 
-Accuracies are in [0, 1]; ties count half. ``MEANING`` has one line and a reference value for each.
+Accuracies are in [0, 1]; ties count half. ``MEANING`` has a description and a reference value for each.
 """
 
 from __future__ import annotations
@@ -66,20 +66,20 @@ MEANING: dict[str, tuple[str, str]] = {
 
 
 def evidence_rows(evidence: dict[str, Document]) -> list[tuple[str, Document, list[float | None]]]:
-    """From ``told`` by model: title, meaning and reference of each measure, and every model's value or None."""
-    measures = {name: one for own in evidence.values() for name, one in own.items()}
+    """From ``annotate`` by model: title, annotation and every model's value, or None, of each measure."""
+    measures = {name: measure for values in evidence.values() for name, measure in values.items()}
     return [
         (
             WITHIN_PAIRS if name == "chiral_accuracy" else name.replace("_", " "),
-            one,
-            [own.get(name, {}).get("value") for own in evidence.values()],
+            measure,
+            [values.get(name, {}).get("value") for values in evidence.values()],
         )
-        for name, one in measures.items()
+        for name, measure in measures.items()
     ]
 
 
-def told(values: dict[str, float | None]) -> Document:
-    """Name -> {"value", "meaning", "reference"}; a value that is undefined, NaN or None, is null."""
+def annotate(values: dict[str, float | None]) -> Document:
+    """Name -> {"value", "meaning", "reference"}; undefined values, NaN or None, become None."""
     return {
         name: {"value": None if value is None or value != value else value}
         | dict(zip(("meaning", "reference"), MEANING[name], strict=True))
@@ -87,17 +87,17 @@ def told(values: dict[str, float | None]) -> Document:
     }
 
 
-def relative_gain(accuracy: float, other: float, chance: float) -> float | None:
-    """The ratio accuracy / other, minus 1 (Multi-Frame Gain, Frame Order Sensitivity); None if either is at chance."""
-    return None if min(accuracy, other) <= chance else accuracy / other - 1
+def relative_gain(accuracy: float, baseline: float, chance: float) -> float | None:
+    """``accuracy`` / ``baseline`` - 1 (Multi-Frame Gain, Frame Order Sensitivity); None if either is at chance."""
+    return None if min(accuracy, baseline) <= chance else accuracy / baseline - 1
 
 
 def opposite_text(forward: Tensor, reverse: Tensor) -> tuple[float, float]:
-    """Video to text and text to video; both (B, 2): scores of clips, and of their reverses, for label and opposite."""
-    own, turned = forward[:, 0], reverse[:, 1]
-    wrong_text, wrong_video = forward[:, 1], reverse[:, 0]
-    to_text = torch.cat([_wins(own, wrong_text), _wins(turned, wrong_video)])
-    to_video = torch.cat([_wins(own, wrong_video), _wins(turned, wrong_text)])
+    """Accuracy video to text and text to video; scores (B, 2) of clips and their reverses for label and opposite."""
+    label, opposite = forward.unbind(1)
+    reversed_label, reversed_opposite = reverse.unbind(1)
+    to_text = torch.cat([_wins(label, opposite), _wins(reversed_opposite, reversed_label)])
+    to_video = torch.cat([_wins(label, reversed_label), _wins(reversed_opposite, opposite)])
     return float(to_text.mean()), float(to_video.mean())
 
 
@@ -106,32 +106,34 @@ def _wins(first: Tensor, second: Tensor) -> Tensor:
 
 
 def single_frames(scores: Tensor, targets: Tensor) -> Tensor:
-    """What frames say alone, (B, T, 3): score of the clip's class, best score, and 1 where that is the clip's class.
+    """Classify every frame on its own: (B, T, 3), target score, highest score, and 1 where the frame is correct.
 
-    From scores (B, T, C) of each frame's own embedding in the clip's one pass, and the clips' classes (B,).
+    Args:
+        scores: (B, T, C), from the frame embeddings of one pass over each clip.
+        targets: (B,) int64.
     """
-    best, answers = scores.max(dim=-1)
-    own = scores.gather(-1, targets[:, None, None].expand(-1, scores.shape[1], 1)).squeeze(-1)
-    return torch.stack([own, best, (answers == targets[:, None]).to(own.dtype)], dim=-1)
+    best, predictions = scores.max(dim=-1)
+    target_scores = scores.gather(-1, targets[:, None, None].expand(-1, scores.shape[1], 1)).squeeze(-1)
+    return torch.stack([target_scores, best, (predictions == targets[:, None]).to(scores.dtype)], dim=-1)
 
 
-def single_frame_values(alone: Tensor) -> dict[str, float | None]:
-    """Accuracies of one frame, and the disparity of frames, from ``single_frames``."""
-    own, best, right = alone.double().unbind(-1)
+def single_frame_values(frames: Tensor) -> dict[str, float | None]:
+    """Accuracies of single frames and the disparity of frames, from ``single_frames``."""
+    target_scores, best, correct = frames.double().unbind(-1)
     confident = best.argmax(dim=1, keepdim=True)
     return {
-        "mean_frame": float(right.mean()),
-        "most_confident_frame": float(right.gather(1, confident).mean()),
-        "any_frame": float(right.amax(dim=1).mean()),
-        "frame_information_disparity": float((own.amax(dim=1) - own.mean(dim=1)).mean()),
+        "mean_frame": float(correct.mean()),
+        "most_confident_frame": float(correct.gather(1, confident).mean()),
+        "any_frame": float(correct.amax(dim=1).mean()),
+        "frame_information_disparity": float((target_scores.amax(dim=1) - target_scores.mean(dim=1)).mean()),
     }
 
 
-def order_values(found: Document, C: int) -> dict[str, float | None]:
-    """The measures of order, from ``order.order_sensitivity`` among C classes."""
-    plain, turned = found["as it is"]["top1"], found["reversed"]
+def order_values(orders: Document, C: int) -> dict[str, float | None]:
+    """Measures of sensitivity to frame order, from the result of ``order.order_sensitivity`` on C classes."""
+    top1, backward = orders["as it is"]["top1"], orders["reversed"]
     return {
-        "reverse_drop": plain - turned["top1"],
-        "multi_frame_gain": relative_gain(plain, found["frozen"]["top1"], 1 / C),
-        "frame_order_sensitivity": relative_gain(plain, found["shuffled"]["top1"], 1 / C),
-    } | {name: turned[name] for name in ("opposite_text_v2t", "opposite_text_t2v") if name in turned}
+        "reverse_drop": top1 - backward["top1"],
+        "multi_frame_gain": relative_gain(top1, orders["frozen"]["top1"], 1 / C),
+        "frame_order_sensitivity": relative_gain(top1, orders["shuffled"]["top1"], 1 / C),
+    } | {name: backward[name] for name in ("opposite_text_v2t", "opposite_text_t2v") if name in backward}

@@ -1,4 +1,4 @@
-"""What a GPU does: views per second, training steps and memory beside plain open_clip and the card's matmul rate."""
+"""Speed and memory on a GPU, compared with plain open_clip and with the card's matrix multiplication rate."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ezclip.evaluation.efficiency import gmac, interleaved, matmul_rate, plain_tower
-from ezclip.model.builders import frozen_in_bf16
+from ezclip.evaluation.efficiency import gmac, matmul_rate, plain_tower, time_alternately
+from ezclip.model.builders import cast_frozen_to_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.interface import video_embeddings
 from ezclip.progress import Progress, Steps
 from ezclip.types import Document
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
-CLASSES = 10  # of a training step
-MODES = {"eager": None, "compiled": "default", "graphs": "reduce-overhead"}  # of torch.compile; graphs: CUDA graphs
+CLASSES = 10  # in a training step
+MODES = {"eager": None, "compiled": "default", "graphs": "reduce-overhead"}  # name -> mode of torch.compile
 
 
 def card(device: torch.device) -> str:
@@ -37,38 +37,38 @@ def gpu_table(
     training_batch: int = 32,
     repeats: int = 10,
 ) -> Steps[Document]:
-    """Measure a model on one device; in each row all sides are timed in turns, and the median counts.
+    """Measure a model on one device; the variants in a row are timed in turns, and medians are reported.
 
     Args:
-        build: makes the model, float32.
-        device: of the measurement.
-        dtype: of the forward passes; training runs under autocast to it, float32 without.
-        batches: views in a forward pass, one row each.
-        training_batch: clips in a training step.
-        repeats: of each timing.
+        build: builds the model in float32.
+        device: device to measure on.
+        dtype: precision of the forward passes; training uses autocast to it unless it is float32.
+        batches: views per forward pass, one row each.
+        training_batch: clips per training step.
+        repeats: number of timings.
 
     Returns:
-        "card", "torch", "dtype", "frames", "gflop" of one view (2 per multiply-add), "matmul_tflops" (10^12 operations
-        a second) of the products of one block, "inference": for each batch the views per second "eager", "compiled",
-        with CUDA "graphs" and through "open_clip" on the same frames, and under "share" the first three as part of
-        "matmul_tflops"; "training": see ``_training``.
+        "card", "torch", "dtype", "frames", "gflop" of one view (2 per multiply-add), "matmul_tflops": the rate of one
+        block's matrix products in 10^12 operations per second, "inference": for each batch the views per second
+        "eager", "compiled", with CUDA "graphs" and through "open_clip" on the same frames, and "share": the first three
+        as fractions of "matmul_tflops"; "training": see ``_training``.
     """
     model = build().to(device, dtype).eval()
     T, S = model.num_frames, model.image_size
-    one = torch.randn(1, T, 3, S, S, device=device, dtype=dtype)
-    gflop = 2 * gmac(partial(model.encode_video, one), model)["all"]
+    view = torch.randn(1, T, 3, S, S, device=device, dtype=dtype)
+    gflop = 2 * gmac(partial(model.encode_video, view), model)["all"]
     rate = matmul_rate(model, max(batches), repeats)
     rows = []
     for i, batch in enumerate(batches):
         yield Progress(i / (len(batches) + 1), f"{batch} views at once")
-        pixels = one.repeat(batch, 1, 1, 1, 1)
+        pixels = view.repeat(batch, 1, 1, 1, 1)
         plain = plain_tower(model, pixels)
         sides: dict[str, Callable[[], Any]] = {"open_clip": partial(plain.encode_image, pixels.flatten(0, 1))}
         for name, mode in MODES.items():
             encode = torch.compile(model.encode_video, mode=mode, dynamic=False) if mode else model.encode_video
             sides[name] = partial(encode, pixels)
         with torch.no_grad():
-            seconds = interleaved(sides, repeats, str(device))
+            seconds = time_alternately(sides, repeats, str(device))
         speeds = {name: batch / seconds[name] for name in (*MODES, "open_clip")}
         shares = {name: speeds[name] * gflop / 1e3 / rate for name in MODES}
         rows.append({"batch": batch, **speeds, "share": shares})
@@ -87,11 +87,11 @@ def gpu_table(
 
 
 def _training(model: EZCLIP, batch: int, dtype: torch.dtype, repeats: int) -> Document:
-    """A step of ``batch`` clips against fixed texts, forward and backward, without the optimiser.
+    """Forward and backward pass of ``batch`` clips against fixed texts, without the optimiser step.
 
     Returns:
-        "batch", and for our adapters "eager", "compiled" and for "open_clip" with all weights of its tower trained
-        "seconds" and "peak_bytes" above the model, None off a GPU.
+        "batch", and "seconds" and "peak_bytes" above the model's memory, None off a GPU, for our adapters, "eager" and
+        "compiled", and for "open_clip", where the whole vision tower is trained.
     """
     device, T, S = model.logit_scale.device, model.num_frames, model.image_size
     pixels = torch.randn(batch, T, 3, S, S, device=device)
@@ -99,7 +99,7 @@ def _training(model: EZCLIP, batch: int, dtype: torch.dtype, repeats: int) -> Do
     plain = plain_tower(model, pixels).train().requires_grad_()
     model.train()
     if dtype == torch.bfloat16:
-        frozen_in_bf16(model)
+        cast_frozen_to_bf16(model)
 
     def step(network: torch.nn.Module, encode: Callable[[Tensor], Tensor]) -> None:
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
@@ -108,20 +108,20 @@ def _training(model: EZCLIP, batch: int, dtype: torch.dtype, repeats: int) -> Do
         F.cross_entropy(logits, torch.arange(batch, device=device) % CLASSES).backward()
         network.zero_grad()
 
-    def of_plain(pixels: Tensor) -> Tensor:
+    def encode_plain(pixels: Tensor) -> Tensor:
         return plain.encode_image(pixels.flatten(0, 1)).unflatten(0, (batch, T))
 
     sides = {
         "eager": partial(step, model, model.encode_video),
         "compiled": partial(step, model, torch.compile(model.encode_video, dynamic=False)),
-        "open_clip": partial(step, plain, of_plain),
+        "open_clip": partial(step, plain, encode_plain),
     }
-    seconds = interleaved(sides, repeats, str(device))
-    found: Document = {"batch": batch}
+    seconds = time_alternately(sides, repeats, str(device))
+    result: Document = {"batch": batch}
     for name, side in sides.items():
-        found[name] = {"seconds": seconds[name], "peak_bytes": _peak(side) if device.type == "cuda" else None}
+        result[name] = {"seconds": seconds[name], "peak_bytes": _peak(side) if device.type == "cuda" else None}
     torch.compiler.reset()
-    return found
+    return result
 
 
 def _peak(side: Callable[[], Any]) -> int:
@@ -131,8 +131,8 @@ def _peak(side: Callable[[], Any]) -> int:
     return torch.cuda.max_memory_allocated() - before
 
 
-def told(table: Document) -> str:
-    """The table as text."""
+def format_table(table: Document) -> str:
+    """The result of ``gpu_table`` as text."""
     lines = [
         f"{table['card']}, {table['dtype']}, torch {table['torch']}: {table['gflop']:.1f} GFLOP a view, "
         f"matrix products at {table['matmul_tflops']:.1f} TFLOP/s",

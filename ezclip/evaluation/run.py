@@ -1,4 +1,4 @@
-"""A model on a list of labelled clips: every clip is scored once, in the order of the list."""
+"""Evaluate a model on a list of labelled clips; every clip is scored once, in the order of the list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from ezclip.data.manifest import Row, partners_of
 from ezclip.errors import UserError
 from ezclip.evaluation.embed import ONE_VIEW, Embedded, ViewCount, embed
-from ezclip.evaluation.evidence import order_values, single_frame_values, single_frames, told
+from ezclip.evaluation.evidence import annotate, order_values, single_frame_values, single_frames
 from ezclip.evaluation.metrics import accuracies
 from ezclip.files import spreadsheet_text
 from ezclip.model.interface import class_scores
@@ -30,16 +30,16 @@ class Evaluation:
     """Scores of a model on clips.
 
     Attributes:
-        model: its id.
+        model: id of the model.
         labels: C class names.
         rows: the clips that could be read.
         scores: (B, C) float32, mean over views and templates of the softmax over classes; row i belongs to
             ``rows[i]``.
         frames: (B, T, E) float32, frame embeddings of the middle view, not normalised.
-        static: the same of each clip's static copy; empty unless requested.
+        static: frame embeddings of the clips' static copies; empty unless requested.
         skipped: clips that could not be read, with the reason.
-        alone: (B, T, 3), see ``evidence.single_frames``; of the middle view; empty for tables of predictions and
-            where a clip's class is not among the labels.
+        single_frames: (B, T, 3) of the middle view, see ``evidence.single_frames``; empty for tables of predictions and
+            if a clip's class is not among the labels.
     """
 
     model: str
@@ -49,40 +49,40 @@ class Evaluation:
     frames: Tensor = field(default_factory=lambda: torch.empty(0))
     static: Tensor = field(default_factory=lambda: torch.empty(0))
     skipped: list[tuple[Row, str]] = field(default_factory=list)
-    alone: Tensor = field(default_factory=lambda: torch.empty(0))
+    single_frames: Tensor = field(default_factory=lambda: torch.empty(0))
 
     @property
     def targets(self) -> Tensor:
-        """(B,) int64, each clip's own class."""
+        """(B,) int64, class index of each clip."""
         return torch.tensor([self.labels.index(row.label) for row in self.rows])
 
     @property
-    def right(self) -> np.ndarray:
-        """Bool (B,), whether a clip's own class has the highest score."""
+    def correct(self) -> np.ndarray:
+        """Bool (B,), whether a clip's class has the highest score."""
         return (self.scores.argmax(dim=1) == self.targets).numpy()
 
     def report(self) -> Document:
-        """The JSON that ``ezclip evaluate`` prints; with accuracies of each family."""
+        """The accuracies that ``ezclip evaluate`` prints as JSON, including those of each family."""
         targets, partners = self.targets, partners_of(self.rows)
         result = {"model": self.model, **accuracies(self.scores, targets, self.labels, partners)}
         for family in sorted({row.family for row in self.rows if row.family}):
-            own = torch.tensor([row.family == family for row in self.rows])
-            found = accuracies(self.scores[own], targets[own], self.labels, partners)
-            found.pop("per_class")
-            result.setdefault("families", {})[family] = found
+            members = torch.tensor([row.family == family for row in self.rows])
+            accuracy = accuracies(self.scores[members], targets[members], self.labels, partners)
+            accuracy.pop("per_class")
+            result.setdefault("families", {})[family] = accuracy
         if self.skipped:
             result["skipped"] = {row.short_name: why for row, why in self.skipped}
         return result
 
     def evidence(self, orders: Document | None = None) -> Document:
-        """Measures of ``evidence.MEANING``, as far as clips, partners and the accuracies of ``orders`` allow."""
+        """The measures of ``evidence.MEANING`` that the data allow, given the result of ``order_sensitivity``."""
         values: dict[str, float | None] = {}
         if (chiral := self.report().get("within_pairs")) is not None:
             values["chiral_accuracy"] = chiral
-        if len(self.alone):
-            values |= single_frame_values(self.alone)
+        if len(self.single_frames):
+            values |= single_frame_values(self.single_frames)
             values["curvature"] = float(curvature(self.frames).nanmean())
-        return told(values | (order_values(orders, len(self.labels)) if orders else {}))
+        return annotate(values | (order_values(orders, len(self.labels)) if orders else {}))
 
     def predictions(self) -> list[list[str | float]]:
         """Rows of path, label, prediction, then one score per class, for predictions.csv."""
@@ -94,11 +94,11 @@ class Evaluation:
 
 
 def read_predictions(path: str | Path, title: str) -> Evaluation:
-    """The predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score per class; ``title`` is the
-    name of its model in the comparison.
+    """Read predictions.csv of ``ezclip evaluate``: path, label, prediction, then one score per class; ``title`` names
+    its model in the comparison.
 
     Raises:
-        UserError: another kind of file; gives the first bad row.
+        UserError: not such a file; the message names the first bad row.
     """
     name = Path(path).name
     try:
@@ -140,18 +140,17 @@ def evaluate(
     """Score every clip against every label; ``texts`` as in ``text.templates.sentences``, the rest as in ``embed``.
 
     Raises:
-        UserError: a row's label that is not among ``labels``, or no clip that can be read.
+        UserError: a row's label is not among ``labels``, or no clip can be read.
     """
     check_classes(rows, labels)
-    options = {"batch_size": batch_size, "views": views, "static": static, "workers": workers}
-    parts = yield from embed_all(predictor, rows, **options)
+    parts = yield from embed_all(predictor, rows, batch_size=batch_size, views=views, static=static, workers=workers)
     return score_all(predictor, parts, labels, texts)
 
 
 def embed_all(
     predictor: Predictor, rows: Sequence[Row], *, batch_size: int = 16, **options: Any
 ) -> Steps[list[Embedded]]:
-    """All batches of ``embed``, with its options; scored against one list of classes after another at no cost."""
+    """All batches of ``embed`` with its options, to be scored against any number of class lists."""
     parts: list[Embedded] = []
     for part in embed(predictor, rows, batch_size=batch_size, **options):
         parts.append(part)
@@ -161,24 +160,25 @@ def embed_all(
 
 
 def score_all(predictor: Predictor, parts: Iterable[Embedded], labels: list[str], texts: str) -> Evaluation:
-    """Score embedded clips, as they come or from shards on disk.
+    """Score embedded clips, from memory or from shards on disk.
 
     Raises:
         UserError: no clip could be read.
     """
-    found = [score(predictor, part, labels, texts) for part in parts]
-    held = [part for part in found if part.rows]
-    if not held:
+    evaluations = [score(predictor, part, labels, texts) for part in parts]
+    readable = [e for e in evaluations if e.rows]
+    if not readable:
         raise UserError("None of the clips can be read; check the paths in the manifest.")
     tensors = {
-        name: torch.cat([getattr(part, name) for part in held]) for name in ("scores", "frames", "static", "alone")
+        name: torch.cat([getattr(e, name) for e in readable])
+        for name in ("scores", "frames", "static", "single_frames")
     }
-    lists = {name: [one for part in found for one in getattr(part, name)] for name in ("rows", "skipped")}
-    return replace(held[0], **tensors, **lists)
+    lists = {name: [row for e in evaluations for row in getattr(e, name)] for name in ("rows", "skipped")}
+    return replace(readable[0], **tensors, **lists)
 
 
 def check_classes(rows: Sequence[Row], labels: list[str]) -> None:
-    """Raise UserError for fewer than two class names, or where a row's label is not among them."""
+    """Raise UserError for fewer than two class names, or if a row's label is not among them."""
     if len(labels) < 2:
         raise UserError(f"At least two class names are needed, got {len(labels)}.")
     unknown = sorted({row.label for row in rows} - set(labels))
@@ -188,17 +188,18 @@ def check_classes(rows: Sequence[Row], labels: list[str]) -> None:
 
 @torch.inference_mode()
 def score(predictor: Predictor, embedded: Embedded, labels: list[str], texts: str = "trained") -> Evaluation:
-    """Scores of embedded clips: means over their views and over the texts of a label."""
+    """Score embedded clips: means over views and over the texts of each label."""
     result = Evaluation(predictor.name, labels, embedded.rows, skipped=embedded.skipped, static=embedded.static)
     if not embedded.rows:
         return result
-    written = predictor.sentences(labels, texts)
-    encoded = predictor.encode_texts([sentence for label in labels for sentence in written[label]])
+    sentences = predictor.sentences(labels, texts)
+    encoded = predictor.encode_texts([sentence for label in labels for sentence in sentences[label]])
     B, V = embedded.frames.shape[:2]
     logits = predictor.model.scores(embedded.video().to(encoded.device), encoded)
     scores = class_scores(logits.view(B, V, -1), len(labels)).mean(dim=1)
     result.scores, result.frames = scores.cpu(), embedded.frames[:, V // 2]
     if {row.label for row in embedded.rows} <= set(labels):
-        single = predictor.model.scores(embedded.video(V // 2).alone().to(encoded.device), encoded)
-        result.alone = single_frames(class_scores(single, len(labels)).unflatten(0, (B, -1)).cpu(), result.targets)
+        logits = predictor.model.scores(embedded.video(V // 2).split_frames().to(encoded.device), encoded)
+        frame_scores = class_scores(logits, len(labels)).unflatten(0, (B, -1)).cpu()
+        result.single_frames = single_frames(frame_scores, result.targets)
     return result

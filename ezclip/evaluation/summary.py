@@ -1,4 +1,4 @@
-"""Tables and pictures of evaluations on one list of clips: accuracies, families, classes, confusions."""
+"""Tables and figures of evaluations on the same clips: accuracies, families, classes, confusions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ezclip.types import WITHIN_PAIRS, Document
 
 
 def confusion_parts(e: Evaluation) -> list[Table | Picture]:
-    """The confusion matrix of an evaluation, and its counts."""
+    """The confusion matrix of an evaluation as a figure and as a table of counts."""
     matrix = confusion_matrix(e.scores, e.targets).numpy()
     name, title = f"confusion_{slug(e.model)}", f"Confusions of {e.model}"
     rows = [[label, *map(int, counts)] for label, counts in zip(e.labels, matrix, strict=True)]
@@ -34,10 +34,10 @@ def predictions_table(e: Evaluation, name: str) -> Table:
 
 
 def accuracy_table(evaluations: list[Evaluation]) -> Table:
-    """Top-1 with its interval, top-5 and within pairs, chance in the last row."""
+    """Top-1 with its interval, top-5 and within pairs; the last row is chance."""
     rows = []
     for e in evaluations:
-        report, (_, low, high) = e.report(), mean_interval(e.right).bar
+        report, (_, low, high) = e.report(), mean_interval(e.correct).bar
         rows.append([e.model, report["n"], report["top1"], low, high, report["top5"], report.get("within_pairs", "")])
     C = len(evaluations[0].labels)
     rows.append(["chance", "", 1 / C, "", "", min(5, C) / C, 0.5])
@@ -49,8 +49,8 @@ def accuracy_table(evaluations: list[Evaluation]) -> Table:
 
 
 def evidence_table(evidence: dict[str, Document], title: str, note: str) -> Table:
-    """A row for each measure of ``evidence.told`` by model: its values, its meaning and a reference value."""
-    rows = [[name, *values, one["meaning"], one["reference"]] for name, one, values in evidence_rows(evidence)]
+    """A row for each measure of ``evidence``, ``annotate`` by model: values, meaning and reference value."""
+    rows = [[name, *values, info["meaning"], info["reference"]] for name, info, values in evidence_rows(evidence)]
     return Table("evidence", title, ["measure", *evidence, "meaning", "reference"], rows, note)
 
 
@@ -60,11 +60,11 @@ def family_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
     families = list(next(iter(reports.values())).get("families", {}))
     if not families:
         return []
-    columns = ["family", *(f"{model}: {what}" for model in reports for what in ("top-1", WITHIN_PAIRS))]
-    found = {model: report["families"] for model, report in reports.items()}
-    rows = [[f, *(found[m][f].get(key, "") for m in reports for key in ("top1", "within_pairs"))] for f in families]
+    columns = ["family", *(f"{model}: {metric}" for model in reports for metric in ("top-1", WITHIN_PAIRS))]
+    tables = [report["families"] for report in reports.values()]
+    rows = [[f, *(table[f].get(key, "") for table in tables for key in ("top1", "within_pairs"))] for f in families]
     series = {
-        e.model: [mean_interval(e.right[[row.family == family for row in e.rows]]).bar for family in families]
+        e.model: [mean_interval(e.correct[[row.family == family for row in e.rows]]).bar for family in families]
         for e in evaluations
     }
     chance = (1 / len(evaluations[0].labels), "chance")
@@ -83,8 +83,8 @@ def class_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
     series = {e.model: class_accuracies(e) for e in evaluations}
     labels = list(next(iter(series.values())))
     counts = Counter(row.label for row in evaluations[0].rows)
-    columns = ["class", "clips", *(f"{model}{what}" for model in series for what in ("", ": 95 % from", ": to"))]
-    rows = [[label, counts[label], *(v for own in series.values() for v in own[label])] for label in labels]
+    columns = ["class", "clips", *(f"{model}{suffix}" for model in series for suffix in ("", ": 95 % from", ": to"))]
+    rows = [[label, counts[label], *(v for bars in series.values() for v in bars[label])] for label in labels]
     note = "Top-1 of each class; 95 % Wilson intervals."
     return [
         Picture("classes_chart", "Accuracy by class", classes_chart(evaluations), note),
@@ -93,19 +93,19 @@ def class_parts(evaluations: list[Evaluation]) -> list[Table | Picture]:
 
 
 def classes_chart(evaluations: list[Evaluation]) -> Figure:
-    """Bars of ``class_accuracies``."""
+    """Bar chart of ``class_accuracies``."""
     series = {e.model: class_accuracies(e) for e in evaluations}
     return charts.by_class(series, title="Top-1 by class, whiskers: 95 % Wilson intervals")
 
 
 def class_accuracies(evaluation: Evaluation) -> dict[str, Bar]:
-    """Label -> top-1 of its clips with the ends of the 95 % Wilson interval; classes without clips are left out."""
-    found = evaluation.report()["per_class"]
-    return {label: (found[label]["top1"], found[label]["low"], found[label]["high"]) for label in sorted(found)}
+    """Label -> top-1 and the ends of its 95 % Wilson interval; classes without clips are omitted."""
+    rows = evaluation.report()["per_class"]
+    return {label: (rows[label]["top1"], rows[label]["low"], rows[label]["high"]) for label in sorted(rows)}
 
 
 def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
-    """Fig. 5: differences by class, and confusions fixed and created."""
+    """Fig. 5: differences by class, and the confusions that are fixed and created."""
     first, second = comparison.models
     rows = [
         [d.label, d.n, d.first, d.second, d.difference, d.low, d.high, d.p]
@@ -127,7 +127,7 @@ def comparison_parts(comparison: Comparison) -> list[Table | Picture]:
 
 
 def differences_chart(comparison: Comparison) -> Figure:
-    """Bars of each class's gain or loss."""
+    """Bar chart of each class's gain or loss."""
     first, second = comparison.models
     bars = [(d.label, (d.difference, d.low, d.high)) for d in comparison.classes]
     return charts.differences(bars, title=f"{second} minus {first}")

@@ -1,9 +1,9 @@
-"""Patch tokens of high norm, layer by layer, and whether the temporal prompt takes their place.
+"""High-norm patch tokens, layer by layer, and whether the temporal prompt acts as a register.
 
-Large ViTs keep global information in a few patch tokens of very high norm (registers: Darcet et al., arXiv 2309.16588;
-at test time: Jiang et al., arXiv 2506.08010). The prompt would be a register if frames attended to it more than evenly
-and, without it, more patches had a high norm. A threshold is known for CLIP's ViT-B/16 alone: norm 30, published for
-the last block and used here in every one. For other models only norms relative to the median are given.
+Large ViTs store global information in a few patch tokens of very high norm (registers: Darcet et al., arXiv 2309.16588;
+at test time: Jiang et al., arXiv 2506.08010). The prompt is taken for a register if frames attend to it more than
+evenly and more patches have a high norm without it. A threshold is only known for CLIP's ViT-B/16: norm 30, published
+for the last block and used here for every block. For other models, norms are compared with their median.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezclip.explanation.trace import block_inputs, hooked, trace_of
+from ezclip.explanation.trace import block_inputs, cached_trace, hooked
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Encoded, Predictor
 from ezclip.types import Document
 
 VIT_B16 = ("ViT-B-16", "ViT-B-16-quickgelu")
-HIGH = 30.0  # norm of an outlier of these
-GROWTH = 1.25  # how much larger the largest ratio must be without prompts, where no threshold is known
-PLACES = 16  # most that are listed in a layer
+HIGH = 30.0  # outlier threshold for the norms of VIT_B16
+GROWTH = 1.25  # required growth of the largest ratio without prompts, if no threshold is known
+PLACES = 16  # maximum number of outliers listed per layer
 
 
 def patch_norms(model: EZCLIP, pixels: Tensor) -> Tensor:
-    """Norms of the patch tokens that each of K blocks returns, float32 (K, T, N); pixels (1, T, 3, S, S)."""
+    """Norms of the patch tokens after each of K blocks, float32 (K, T, N), for pixels (1, T, 3, S, S)."""
     inputs, N = block_inputs(model, pixels), model.vision.grid**2
     with torch.no_grad():
         outputs = [*inputs[1:], model.vision.blocks[-1](inputs[-1])]
@@ -41,13 +41,13 @@ class Layer:
 
     median: float
     largest: float
-    at: tuple[int, int, int]  # frame, row and column of the largest, each from 0
-    high: int | None  # number above ``HIGH``; None where no threshold is known
-    places: list[tuple[int, int, int]]  # of these, the largest first, at most ``PLACES``
+    at: tuple[int, int, int]  # frame, row and column of the largest norm, from 0
+    high: int | None  # number of norms above ``HIGH``; None if no threshold is known
+    places: list[tuple[int, int, int]]  # their frames, rows and columns, largest first, at most ``PLACES``
 
     @property
     def ratio(self) -> float:
-        """Largest over median."""
+        """Largest norm divided by the median."""
         return self.largest / self.median
 
     def as_json(self) -> Document:
@@ -55,8 +55,8 @@ class Layer:
         return {**vars(self), "ratio": self.ratio}
 
 
-def layer(norms: Tensor, threshold: float | None) -> Layer:
-    """The summary of norms (T, N) of a square grid; the median of an even number is the mean of the middle two."""
+def summarise_layer(norms: Tensor, threshold: float | None) -> Layer:
+    """Summarise norms (T, N) of a square grid; the median of an even number is the mean of the middle two."""
     T, N = norms.shape
     grid = round(N**0.5)
     order = norms.flatten().argsort(descending=True).tolist()
@@ -67,59 +67,60 @@ def layer(norms: Tensor, threshold: float | None) -> Layer:
 
 @dataclass(frozen=True)
 class Prompt:
-    """A layer's prompt as a candidate for a register."""
+    """The prompt of a layer as a candidate for a register."""
 
-    attention: float  # mean share of the attention of a frame's tokens on it
-    even: float  # share of one token if attention were even, 1 / (2 + N)
-    without: Layer  # the patches' norms where no frame sees a prompt, in any layer
+    attention: float  # mean share of attention that a frame's tokens pay to the prompt
+    even: float  # share of one token under uniform attention, 1 / (2 + N)
+    without: Layer  # patch norms when prompts are masked in all layers
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """Norms of a clip's patch tokens under one model, one entry a layer."""
+    """Norms of a clip's patch tokens under one model, one entry per layer."""
 
     layers: list[Layer]
-    prompts: list[Prompt | None]  # None in layers without
+    prompts: list[Prompt | None]  # None in layers without a prompt
 
     @property
     def register(self) -> bool | None:
-        """Whether the prompt of a layer has more than an even share, and patches without prompts more outliers.
+        """Whether a prompt gets more than an even share of attention and patches have more outliers without prompts.
 
-        Outliers are counted where a threshold is known, otherwise the largest ratio to the median must grow by a
-        quarter without prompts. None for a model without prompts.
+        If no threshold is known, the largest ratio to the median must grow by a quarter instead. None for a model
+        without prompts.
         """
-        prompted = [p for p in self.prompts if p is not None]
-        if not prompted:
+        prompts = [p for p in self.prompts if p is not None]
+        if not prompts:
             return None
-        with_, without = ([_outliers(one) for one in found] for found in (self.layers, [p.without for p in prompted]))
         factor = 1 if self.layers[0].high is not None else GROWTH
-        return any(p.attention > p.even for p in prompted) and max(without) > factor * max(with_)
+        more_outliers = max(_outliers(p.without) for p in prompts) > factor * max(map(_outliers, self.layers))
+        return more_outliers and any(p.attention > p.even for p in prompts)
 
     def as_json(self) -> Document:
         """Plain values."""
         prompts = [p and {**vars(p), "without": p.without.as_json()} for p in self.prompts]
-        return {"layers": [one.as_json() for one in self.layers], "prompts": prompts, "register": self.register}
+        return {"layers": [layer.as_json() for layer in self.layers], "prompts": prompts, "register": self.register}
 
 
-def _outliers(one: Layer) -> float:
-    return one.ratio if one.high is None else one.high
+def _outliers(layer: Layer) -> float:
+    return layer.ratio if layer.high is None else layer.high
 
 
-def tokens(predictor: Predictor, encoded: Encoded) -> Tokens:
-    """Norms of a clip's patch tokens, and the same without prompts."""
+def measure_tokens(predictor: Predictor, encoded: Encoded) -> Tokens:
+    """Measure the norms of a clip's patch tokens with and without prompts."""
     model, pixels = cast(EZCLIP, encoded.model), encoded.pixels
     threshold = HIGH if predictor.identity.backbone.partition("/")[0] in VIT_B16 else None
-    layers = [layer(norms, threshold) for norms in patch_norms(model, pixels)]
-    prompted = [block for block in model.vision.blocks if isinstance(block, Block) and block.prompt is not None]
-    if not prompted:
+    layers = [summarise_layer(norms, threshold) for norms in patch_norms(model, pixels)]
+    prompt_blocks = [block for block in model.vision.blocks if isinstance(block, Block) and block.prompt is not None]
+    if not prompt_blocks:
         return Tokens(layers, [None] * len(layers))
-    with hooked([(block.mix, _without_last_key) for block in prompted]):
-        without = [layer(norms, threshold) for norms in patch_norms(model, pixels)]
-    trace, found = trace_of(encoded), []
-    for attention, prompts, alone in zip(trace.frames, trace.prompts, without, strict=True):
-        share = float(attention[:, :-1, -1].mean())
-        found.append(None if prompts is None else Prompt(share, 1 / attention.shape[-1], alone))
-    return Tokens(layers, found)
+    with hooked([(block.mix, _without_last_key) for block in prompt_blocks]):
+        unprompted = [summarise_layer(norms, threshold) for norms in patch_norms(model, pixels)]
+    trace = cached_trace(encoded)
+    prompts = [
+        None if prompt is None else Prompt(float(attention[:, :-1, -1].mean()), 1 / attention.shape[-1], without)
+        for attention, prompt, without in zip(trace.frames, trace.prompts, unprompted, strict=True)
+    ]
+    return Tokens(layers, prompts)
 
 
 def _without_last_key(module: nn.Module, qkv: tuple[Tensor, ...], output: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ block,
     r_t = sum_s Q_k[t, s] * mean over the 1+N tokens i of R_s[i]
     R_t <- R_t + C_k[:1+N, :1+N] @ R_t + outer(C_k[:1+N, 1+N], r_t)
 
-which is ``rollout``'s recursion without normalised rows and without the factor 1/2, so that a block with a small
+which is ``rollout``'s recursion without row normalisation and without the factor 1/2, so that a block with a small
 gradient adds little. The score is the cosine, not 100 times it: the identity does not scale with the score, so a larger
-one favours long paths. The authors' default for CLIP, the last block alone, is the start layer of that block. Their
-normalisation (their eq. 8, 9) belongs to attention between towers, which CLIP has not.
+score would favour long paths. The authors' default for CLIP, the last block only, corresponds to a start layer at that
+block. Their normalisation (their eq. 8, 9) applies to cross-attention between towers, which CLIP does not have.
 """
 
 from ezclip.explanation.gradients import gradient_trace
@@ -18,5 +18,5 @@ from ezclip.explanation.rollout import roll_out
 
 
 def chefer(inputs: Inputs) -> Map:
-    """The class tokens' relevance, mean over frames; no influence, whose rows would not sum to 1."""
+    """Relevance of the class tokens, mean over frames; no influence, because rows would not sum to 1."""
     return Map(roll_out(gradient_trace(inputs), inputs.settings, normalised=False).heat)

@@ -1,4 +1,4 @@
-"""Inputs and outputs of a method, the methods that need attention alone, ``explain`` for all, and the prompts' view."""
+"""Inputs and outputs of explanation methods, the attention-based methods, ``explain``, and the prompts' attention."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from torch import Tensor
 from ezclip.errors import UserError
 from ezclip.explanation.methods import DEFAULT, DEFAULT_METHOD, METHODS, Fusion, MapSettings
 from ezclip.explanation.rollout import roll_out
-from ezclip.explanation.trace import AttentionTrace, trace_of, traced
+from ezclip.explanation.trace import AttentionTrace, cached_trace, compute_trace
 from ezclip.model.interface import VideoText
 from ezclip.predictor import Encoded, Predictor
 from ezclip.progress import Report, silent
 from ezclip.types import Attribution
 
-Tracing = Callable[[Fusion], AttentionTrace]
+GetTrace = Callable[[Fusion], AttentionTrace]
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,23 +30,23 @@ class Inputs:
     Attributes:
         model: in evaluation mode.
         pixels: (1, T, 3, S, S), normalised.
-        settings: of the attention-based methods.
-        text: (E,) embedding of the label, for methods that explain one.
+        settings: settings of the attention-based methods.
+        text: (E,) embedding of the label, for methods that explain a label.
         report: receives the fraction done; may raise to cancel.
-        tracing: returns the clip's attention under a head fusion.
+        get_trace: returns the clip's attention for a head fusion.
     """
 
-    model: Any  # VideoText; EZCLIP where the method needs its blocks
+    model: Any  # VideoText, or EZCLIP for methods that need its blocks
     pixels: Tensor
     settings: MapSettings
     text: Tensor | None
     report: Report
-    tracing: Tracing
+    get_trace: GetTrace
 
     @property
     def trace(self) -> AttentionTrace:
         """The clip's attention."""
-        return self.tracing(self.settings.fusion)
+        return self.get_trace(self.settings.fusion)
 
     @property
     def label(self) -> Tensor:
@@ -57,9 +57,7 @@ class Inputs:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Heat (T, N), negative for ``Method.signed`` alone; influence (T, T) where frames exchange information; a note
-    for the reader.
-    """
+    """Heat (T, N), non-negative unless ``Method.signed``; influence (T, T) if frames exchange information; a note."""
 
     heat: Tensor
     influence: Tensor | None = None
@@ -73,13 +71,13 @@ def rollout(inputs: Inputs) -> Map:
 
 
 def rollout_own_frame(inputs: Inputs) -> Map:
-    """Each frame's class token on its own patches, divided by T: a share of the whole as in ``rollout``."""
+    """Attention of each frame's class token to its own patches, divided by T for the scale of ``rollout``."""
     result = roll_out(inputs.trace, inputs.settings)
     return Map(result.own_frame / len(result.own_frame), result.influence)
 
 
 def last_layer(inputs: Inputs) -> Map:
-    """The class token's attention in the last block, or that of the pool which reads the answer."""
+    """The attention of the class token in the last block, or of the attention pool."""
     trace = inputs.trace
     return Map(_patches(trace)[:, 0] if trace.pool is None else trace.pool[:, 1:])
 
@@ -90,15 +88,15 @@ def released(inputs: Inputs) -> Map:
 
 
 def _patches(trace: AttentionTrace) -> Tensor:
-    """Last block's attention (T, queries, N) with the keys of all but the patches cut off."""
+    """The last block's attention to the patches, (T, queries, N)."""
     prompted = trace.prompts[-1] is not None
     last = trace.frames[-1]
     return last[:, :, 1 : last.shape[-1] - int(prompted) - trace.learned]
 
 
-def no_map(model: VideoText, method: str) -> str:
-    """Why a model has no map by a method; empty where it has one."""
-    reason = model.lacks.get(METHODS[method].needs)
+def missing_map_reason(model: VideoText, method: str) -> str:
+    """Why a model does not support a method; empty if it does."""
+    reason = model.unsupported_maps.get(METHODS[method].needs)
     return f"{METHODS[method].title} is not available for this model: {reason}." if reason else ""
 
 
@@ -112,14 +110,14 @@ def explain(
     settings: MapSettings = DEFAULT,
     text: Tensor | None = None,
     report: Report = silent,
-    tracing: Tracing | None = None,
+    get_trace: GetTrace | None = None,
 ) -> Attribution:
-    """Attribute a model's output on one clip to its patches, by the ``method`` of ``METHODS``.
+    """Attribute a model's output on one clip to its patches, with a ``method`` of ``METHODS``.
 
-    The other arguments are those of ``Inputs``; without ``tracing`` the model is run. The times of the frames,
-    ``seconds`` (T,), and the model's id, ``name``, are kept with the result.
+    The other arguments are those of ``Inputs``; without ``get_trace`` the model is run. The times of the frames,
+    ``seconds`` (T,), and the model's id, ``name``, are stored in the result.
 
-    A model that lacks what the method needs has an empty map with the reason, see ``Attribution``.
+    If the model does not support the method, the map is empty and its note states the reason, see ``Attribution``.
 
     Raises:
         UserError: unknown method, settings out of range, or a missing label.
@@ -128,23 +126,25 @@ def explain(
         raise UserError(f"There is no method {method!r}; choose one of {', '.join(METHODS)}.")
     if METHODS[method].needs_label and text is None:
         raise UserError(f"The method {method!r} explains a label; give one.")
-    grid, absent = model.grid, no_map(model, method)
+    grid, absent = model.grid, missing_map_reason(model, method)
     if absent:
-        found = Map(torch.zeros(len(seconds), grid**2), note=absent)
+        result = Map(torch.zeros(len(seconds), grid**2), note=absent)
     else:
         with torch.enable_grad():
-            inputs = Inputs(model, pixels.detach(), settings, text, report, tracing or partial(traced, model, pixels))
-            found = METHODS[method].compute(inputs)
-    values = found.heat.detach().unflatten(-1, (grid, grid)).float().cpu().numpy()
+            inputs = Inputs(
+                model, pixels.detach(), settings, text, report, get_trace or partial(compute_trace, model, pixels)
+            )
+            result = METHODS[method].compute(inputs)
+    values = result.heat.detach().unflatten(-1, (grid, grid)).float().cpu().numpy()
     return Attribution(
         heat=values.clip(0) if METHODS[method].signed else values,
         signed=values if METHODS[method].signed else None,
-        influence=None if found.influence is None else found.influence.detach().cpu().numpy(),
+        influence=None if result.influence is None else result.influence.detach().cpu().numpy(),
         seconds=seconds,
         method=method,
         model=name,
-        seen=model.preprocessing,
-        note=found.note,
+        preprocessing=model.preprocessing,
+        note=result.note,
         absent=bool(absent),
     )
 
@@ -159,12 +159,12 @@ def explain_clip(
     texts: list[str] | None = None,
     report: Report = silent,
 ) -> Attribution:
-    """``explain`` on an encoded clip, computed once for each method, settings and label.
+    """``explain`` on an encoded clip, cached for each method, settings and label.
 
-    A label is represented by the mean of its ``texts``, by default the model's prompt texts.
+    A label is represented by the mean embedding of its ``texts``, by default the model's prompt texts.
     """
     needs_label = method in METHODS and METHODS[method].needs_label
-    chosen = tuple(texts or (predictor.sentences([label])[label] if label else ())) if needs_label else ()
+    prompts = tuple(texts or (predictor.sentences([label])[label] if label else ())) if needs_label else ()
 
     def compute() -> Attribution:
         return explain(
@@ -174,23 +174,23 @@ def explain_clip(
             name=predictor.name,
             method=method,
             settings=settings,
-            text=predictor.encode_texts(list(chosen)).mean(dim=0) if chosen else None,
+            text=predictor.encode_texts(list(prompts)).mean(dim=0) if prompts else None,
             report=report,
-            tracing=partial(trace_of, encoded),
+            get_trace=partial(cached_trace, encoded),
         )
 
-    return encoded.once((method, settings, chosen), compute)
+    return encoded.cached((method, settings, prompts), compute)
 
 
 @dataclass(frozen=True, eq=False)
 class TemporalView:
-    """One clip under a model with prompts.
+    """Attention of the temporal prompts on one clip.
 
     Attributes:
         influence: (T, T), rollout over all layers: attention of frame t's class token to frame t'.
-        prompts: (K, T, T), in each layer the head-mean attention among the T prompts; rows sum to 1.
-        to_prompt: (K, T, grid, grid), in each layer the share of a patch's attention on its frame's prompt token.
-        layers: the K layers that have prompts, counted from 1.
+        prompts: (K, T, T), head-mean attention among the T prompts of each layer; rows sum to 1.
+        to_prompt: (K, T, grid, grid), attention of each patch to its frame's prompt token in each layer.
+        layers: the K layers with prompts, counted from 1.
     """
 
     influence: np.ndarray
@@ -200,12 +200,12 @@ class TemporalView:
 
 
 def temporal_view(encoded: Encoded) -> TemporalView | None:
-    """Attention of the temporal prompts on an encoded clip, computed once; None for models without prompts."""
-    return encoded.once(("prompts",), lambda: _view(encoded))
+    """Attention of the temporal prompts on an encoded clip, cached; None for models without prompts."""
+    return encoded.cached(("prompts",), lambda: _view(encoded))
 
 
 def _view(encoded: Encoded) -> TemporalView | None:
-    trace, grid = trace_of(encoded), encoded.model.grid
+    trace, grid = cached_trace(encoded), encoded.model.grid
     prompts = {k: p[0].cpu().numpy() for k, p in enumerate(trace.prompts) if p is not None}
     if not prompts:
         return None

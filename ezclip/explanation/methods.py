@@ -1,4 +1,4 @@
-"""The explanation methods and their settings, without torch; a new method is a function and a line of ``METHODS``."""
+"""The explanation methods and their settings; does not import torch. A new method is a function and an entry here."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class Method:
     Attributes:
         function: "module:name" below ``ezclip.explanation``, or a function ``Inputs -> Map``, see ``maps``.
         title: for display.
-        about: what the map shows; follows its title.
+        summary: what the map shows, as a predicate of the title.
         needs_label: whether it explains a label.
-        needs: of a model: attention that a trace can observe, EZ-CLIP's own blocks, or nothing but scores.
+        needs: requirement on the model: traceable attention, EZ-CLIP's blocks, or only scores.
         settings: the fields of ``MapSettings`` that it uses.
-        signed: whether its values may be negative; such a map is drawn in colours symmetric around 0.
-        source: where it comes from, as the page and the README name it.
+        signed: whether values may be negative; such maps use a diverging colour scale.
+        source: reference shown on the page and in the README.
     """
 
     function: str | Callable[[Any], Any]
     title: str
-    about: str
+    summary: str
     needs: MapKind = "attention"
     needs_label: bool = False
     settings: frozenset[str] = frozenset()
@@ -54,13 +54,13 @@ class Method:
     source: str = ""
 
     @property
-    def described(self) -> str:
-        """Title, what it shows, and its source."""
-        return f"{self.title} {self.about}{f' ({self.source})' if self.source else ''}."
+    def description(self) -> str:
+        """Title, summary and source."""
+        return f"{self.title} {self.summary}{f' ({self.source})' if self.source else ''}."
 
     @property
     def compute(self) -> Callable[[Any], Any]:
-        """The function, imported when it is needed."""
+        """The function, imported lazily."""
         if not isinstance(self.function, str):
             return self.function
         module, _, name = self.function.partition(":")
@@ -70,7 +70,7 @@ class Method:
 _HEADS = frozenset({"fusion"})
 _START = frozenset({"start_layer"})
 _LAYERS = _START | {"discard"}
-# Of all maps at up to three forward passes the one with the best SRG, see docs/MAPS.md.
+# The best SRG among all maps that cost at most three forward passes, see docs/MAPS.md.
 DEFAULT_METHOD = "rollout-own-frame"
 METHODS: dict[str, Method] = {
     "rollout-own-frame": Method(
@@ -179,5 +179,5 @@ METHODS: dict[str, Method] = {
 
 
 def method_names() -> tuple[str, ...]:
-    """The registered methods."""
+    """Names of the registered methods."""
     return tuple(METHODS)

@@ -1,8 +1,8 @@
-"""Patch-text similarity (MaskCLIP: Zhou et al., ECCV 2022, arXiv 2112.01071): where the label's words fit.
+"""Patch-text similarity (MaskCLIP: Zhou et al., ECCV 2022, arXiv 2112.01071): where patches match the label.
 
-In the last block each token takes its own value instead of attention's mixture, y = out_proj(v) + x; adapter, MLP with
-its residual, ln_post and the projection follow as in the model. It shows where a patch resembles the label, not why the
-model chose it.
+In the last block each token's attention output is replaced by its own value, y = out_proj(v) + x; adapter, MLP with its
+residual, ln_post and the projection follow as in the model. The map shows where a patch resembles the label, not why
+the model predicted it.
 """
 
 import torch
@@ -16,7 +16,7 @@ from ezclip.model.block import Block
 
 @torch.no_grad()
 def patch_text(inputs: Inputs) -> Map:
-    """Cosine of each patch with the label, minus the clip's smallest, so that heat starts at 0.
+    """Cosine of each patch with the label, minus the clip's minimum.
 
     Raises UserError for a model whose frames leave CLIP's space (A5: a transformer without a skip connection).
     """

@@ -1,4 +1,4 @@
-"""Embeddings of several models in one plane: t-SNE, UMAP or PCA, fitted jointly."""
+"""Projects embeddings of several models to one plane, with a joint t-SNE, UMAP or PCA."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PROJECTIONS: tuple[Projection, ...] = get_args(Projection)
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Points in a plane.
+    """A two-dimensional projection.
 
     Attributes:
         points: float (n, 2).
-        method: the projection with its settings.
-        trustworthiness: share of near neighbours in the plane that are near in the embedding too, in [0, 1]; NaN for
+        method: the projection and its settings, in words.
+        trustworthiness: extent to which neighbours in the plane are neighbours in the embedding, in [0, 1]; NaN for
             fewer than 4 distinct points.
     """
 
@@ -31,11 +31,11 @@ class Plane:
     trustworthiness: float
 
 
-def together(embeddings: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Embeddings of several models, (n, E) each, stacked.
+def stack_embeddings(embeddings: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Concatenate the embeddings of several models, (n, E) each.
 
     Raises:
-        UserError: they differ in E.
+        UserError: the models differ in E.
     """
     if len({values.shape[1] for values in embeddings.values()}) > 1:
         widths = ", ".join(f"{name} {values.shape[1]}" for name, values in embeddings.items())
@@ -44,11 +44,11 @@ def together(embeddings: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int = 0) -> Plane:
-    """Project embeddings into a plane, all points in one fit, so that distances between models can be compared.
+    """Project embeddings to a plane in one joint fit, so that distances between models can be compared.
 
-    Equal embeddings get one point. t-SNE's perplexity is a third of the number of points, at most 30, and UMAP's
-    neighbourhood is at most 15. Three distinct points or fewer are projected by PCA, which is exact for them.
-    ``embeddings`` (n, E), n at least 2, are L2-normalised here; ``seed`` is that of t-SNE and UMAP.
+    Equal embeddings share a point. t-SNE's perplexity is a third of the number of points, at most 30; UMAP uses at most
+    15 neighbours. Three or fewer distinct points are projected with PCA, which is exact for them. ``embeddings``
+    (n, E), n at least 2, are L2-normalised here; ``seed`` is for t-SNE and UMAP.
 
     Raises:
         UserError: fewer than two embeddings or an unknown method.
@@ -58,16 +58,15 @@ def project(embeddings: np.ndarray, method: Projection = "t-SNE", *, seed: int =
     if len(embeddings) < 2:
         raise UserError(f"A projection needs at least 2 embeddings, got {len(embeddings)}.")
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True).clip(1e-12)
-    distinct, where = np.unique(unit.round(6), axis=0, return_inverse=True)
-    where = where.reshape(-1)
+    distinct, inverse = np.unique(unit.round(6), axis=0, return_inverse=True)
     n = len(distinct)
     if method == "PCA" or n < 4:
-        points, described = _pca(distinct), "PCA" if method == "PCA" else f"PCA, as only {n} points differ"
+        points, description = _pca(distinct), "PCA" if method == "PCA" else f"PCA, as only {n} points differ"
     elif method == "t-SNE":
-        points, described = _tsne(distinct, seed)
+        points, description = _tsne(distinct, seed)
     else:
-        points, described = _umap(distinct, seed)
-    return Plane(points[where], described, _trust(distinct, points))
+        points, description = _umap(distinct, seed)
+    return Plane(points[inverse.reshape(-1)], description, _trust(distinct, points))
 
 
 def _pca(values: np.ndarray) -> np.ndarray:
@@ -75,8 +74,8 @@ def _pca(values: np.ndarray) -> np.ndarray:
 
     if len(values) < 2:
         return np.zeros((len(values), 2))
-    flat = PCA(n_components=min(2, *values.shape)).fit_transform(values)
-    return np.pad(flat, ((0, 0), (0, 2 - flat.shape[1])))
+    points = PCA(n_components=min(2, *values.shape)).fit_transform(values)
+    return np.pad(points, ((0, 0), (0, 2 - points.shape[1])))
 
 
 def _tsne(values: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
@@ -93,9 +92,8 @@ def _umap(values: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
         warnings.simplefilter("ignore")
         import umap
 
-        # too few for spectral initialisation
-        start = "spectral" if len(values) > 12 else "random"
-        points = umap.UMAP(n_neighbors=neighbours, init=start, random_state=seed, n_jobs=1).fit_transform(values)
+        init = "spectral" if len(values) > 12 else "random"  # spectral needs more points
+        points = umap.UMAP(n_neighbors=neighbours, init=init, random_state=seed, n_jobs=1).fit_transform(values)
     return np.asarray(points), f"UMAP, {neighbours} neighbours"
 
 

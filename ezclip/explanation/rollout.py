@@ -1,20 +1,20 @@
 """Attention rollout through frames and temporal prompts.
 
-For a video let A_t be a block's head-fused attention in frame t (its last index the prompt token), P that among the T
-prompts, and R_t, (1+N) x T(1+N), the share of each input token in each token of frame t. With R = I below the first
-block, each block does
+For a video, let A_t be a block's head-fused attention in frame t (the last index is the prompt token), P the attention
+among the T prompts, and R_t, (1+N) x T(1+N), the share of each input token in each token of frame t. With R = I below
+the first block, each block computes
 
     r_t = sum_s P[t, s] * mean over the 1+N tokens i of R_s[i]                      (the prompt's content, Eq. 2 and 3)
     R_t = 1/2 * (R_t + A_t[:1+N, :1+N] @ R_t + outer(A_t[:1+N, 1+N], r_t))          (Eq. 8 with its residual)
 
-No identity is mixed into P, because the prompt path has no residual; the learned prompt is a constant like a bias; the
-prompt's own row is dropped with the prompt; token-wise operations are omitted. Only the class tokens' rows
-W (T x T x (1+N)) are needed, so the product is taken downwards from the top, row vectors times matrices.
+P is not mixed with the identity, because the prompt path has no residual; the learned prompt is a constant like a bias;
+the prompt's row is dropped with the prompt; token-wise operations are omitted. Only the rows W (T x T x (1+N)) of the
+class tokens are needed, so the product is computed from the top layer down, as row vectors times matrices.
 
-Where a transformer over frames follows, of ActionCLIP, A5 and X-CLIP, W starts from its own rollout F in place of the
+With a transformer over frames (ActionCLIP, A5, X-CLIP), W starts from the rollout F of that transformer instead of the
 identity: F <- 1/2 * (F + F @ A) for each of its blocks, T x T, and 1/2 * (F + I) for a skip connection around them.
-X-CLIP's messages are made of the class tokens: r_t = 1/2 * (R_t[0] + sum_s P[t, s] * R_s[0]). Where a pool reads the
-answer (SigLIP, PE-Core) W starts from its attention to the tokens.
+X-CLIP's messages are computed from the class tokens: r_t = 1/2 * (R_t[0] + sum_s P[t, s] * R_s[0]). With attention
+pooling (SigLIP, PE-Core), W starts from the pool's attention to the tokens.
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ class Rollout:
 
     Attributes:
         weights: W, float32 (T, T, 1+N): attention of the class token of frame t (first index) to token i of frame t'.
-            Its rows sum to 1 over t' and i where they are normalised; token 0 is the class token. Of a model with
-            learned tokens among the patches what rests on these is left out, and the rows sum to less.
+            Token 0 is the class token. Normalised rows sum to 1 over t' and i, or to less for a model with learned
+            tokens among the patches, whose share is omitted.
     """
 
     weights: Tensor
 
     @property
     def influence(self) -> Tensor:
-        """(T, T): attention of frame t to frame t'. The identity for models without prompts."""
+        """(T, T): attention of frame t to frame t'; the identity for models without prompts."""
         return self.weights.sum(dim=-1)
 
     @property
     def heat(self) -> Tensor:
-        """(T, N): heat on the patches of frame t', averaged over the T class tokens, as the video embedding is."""
+        """(T, N): heat on the patches of frame t', averaged over the T class tokens like the video embedding."""
         return self.weights[:, :, 1:].mean(dim=0)
 
     @property
     def own_frame(self) -> Tensor:
-        """(T, N): attention of frame t's class token to its own patches."""
+        """(T, N): attention of frame t's class token to the patches of frame t."""
         T = len(self.weights)
         return self.weights[torch.arange(T), torch.arange(T), 1:]
 
@@ -69,9 +69,9 @@ def roll_out(
 ) -> Rollout:
     """Attention rollout of one clip, from its trace (B = 1).
 
-    With ``token``, a frame and a token of it, the weights are the row of that token alone, (1, T, 1+N), in place of the
-    class tokens'. Without ``normalised`` rows are taken as they are and each block adds to what enters it, without the
-    factor 1/2.
+    With ``token``, the index of a frame and of a token in it, the weights are the row of that token, (1, T, 1+N),
+    instead of the class tokens. Without ``normalised``, rows are not normalised and blocks add their attention without
+    the factor 1/2.
 
     Raises:
         UserError: a start layer or discard ratio out of range.
@@ -82,10 +82,10 @@ def roll_out(
         raise UserError(f"The start layer is {start_layer}; this model has layers 0 to {layers - 1}.")
     rows = partial(_rows, discard=discard) if normalised else lambda attention: attention
     prompted = trace.prompts[-1] is not None
-    T, n = len(trace.frames[-1]), trace.frames[-1].shape[-1] - int(prompted)  # n = 1+N, and the learned tokens
+    T, n = len(trace.frames[-1]), trace.frames[-1].shape[-1] - int(prompted)  # n = 1+N plus learned tokens
     eye = torch.eye(T, device=trace.frames[-1].device)
     F = eye
-    for A in reversed(trace.across):
+    for A in reversed(trace.temporal):
         F = (F + F @ rows(A[0])) / 2 if normalised else F + F @ A[0]
     W = torch.zeros(T, T, n, device=eye.device)
     W[:, :, 0] = (F + eye) / 2 if normalised and trace.skip else F  # the class tokens
@@ -95,26 +95,26 @@ def roll_out(
         W = torch.zeros_like(W[:1])
         W[0, token[0], token[1]] = 1.0
     for k in reversed(range(start_layer, layers)):
-        A = rows(trace.frames[k])  # (T, n or n+1, the same)
+        A = rows(trace.frames[k])  # (T, n, n), or n+1 with a prompt
         through = torch.einsum("uti,tij->utj", W, A[:, :n, :n])
         P = trace.prompts[k]
         if P is not None:
             to_prompt = torch.einsum("uti,ti->ut", W, A[:, :n, n])  # attention of each frame to its prompt
-            if trace.message:
+            if trace.messages:
                 among = (eye + rows(P[0])) / 2 if normalised else eye + P[0]
                 through[:, :, 0] += to_prompt @ among
             else:
                 through = through + (to_prompt @ rows(P[0]) / n).unsqueeze(-1)
         W = (W + through) / 2 if normalised else W + through
-        if k <= trace.replaced:
-            W[:, :, n - trace.learned :] = 0  # what the block below put there was replaced by a constant
+        if k <= trace.last_replaced:
+            W[:, :, n - trace.learned :] = 0  # the output of the block below was replaced by a constant
     return Rollout(W[:, :, : n - trace.learned])
 
 
 def _rows(attention: Tensor, discard: float) -> Tensor:
-    """Rows without their smallest entries, summing to 1 again."""
-    drop = int(discard * attention.shape[-1])
-    if drop:
-        smallest = attention.topk(drop, dim=-1, largest=False).indices
+    """Remove the smallest entries of each row and renormalise."""
+    count = int(discard * attention.shape[-1])
+    if count:
+        smallest = attention.topk(count, dim=-1, largest=False).indices
         attention = attention.scatter(-1, smallest, 0.0)
     return attention / attention.sum(dim=-1, keepdim=True).clamp_min(torch.finfo(attention.dtype).tiny)

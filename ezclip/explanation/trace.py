@@ -1,4 +1,4 @@
-"""Observes the attention of a forward pass, without a second implementation of it."""
+"""Records attention probabilities during a forward pass, with hooks."""
 
 from __future__ import annotations
 
@@ -27,46 +27,46 @@ Hook = Callable[..., Any]  # (module, inputs, output) -> None, or a new output
 
 @dataclass
 class AttentionTrace:
-    """Head-fused attention probabilities of the vision tower, float32, one entry a layer.
+    """Head-fused attention probabilities of the vision tower, float32, one entry per layer.
 
     Attributes:
-        frames: (B*T, 2+N, 2+N), the last index the prompt token; (B*T, 1+N, 1+N) in layers without prompts. ViFi-CLIP's
+        frames: (B*T, 2+N, 2+N), with the prompt token last; (B*T, 1+N, 1+N) in layers without prompts. ViFi-CLIP's
             learned tokens follow the N patches.
-        prompts: (B, T, T) among the prompts, or None in layers without.
-        across: (B, T, T) in each layer of a transformer over the frame embeddings.
-        skip: whether such a transformer has a skip connection around it.
-        learned: number of ViFi-CLIP's learned tokens in a frame.
-        replaced: last layer, counted from 0, that these enter anew.
-        message: whether the prompts are X-CLIP's messages, made of the class tokens with a skip connection.
-        pool: (B*T, 1+N) of a pool that reads the answer in place of the class token; None without one.
+        prompts: (B, T, T) among the prompts; None in layers without prompts.
+        temporal: (B, T, T) in each layer of a transformer over the frame embeddings.
+        skip: whether this transformer has a skip connection around it.
+        learned: number of ViFi-CLIP's learned tokens per frame.
+        last_replaced: last layer, counted from 0, whose learned tokens are replaced by new ones.
+        messages: whether the prompts are X-CLIP's messages, computed from class tokens with a skip connection.
+        pool: (B*T, 1+N) of an attention pool; None for class-token pooling.
     """
 
     frames: list[Tensor] = field(default_factory=list)
     prompts: list[Tensor | None] = field(default_factory=list)
-    across: list[Tensor] = field(default_factory=list)
+    temporal: list[Tensor] = field(default_factory=list)
     skip: bool = False
     learned: int = 0
-    replaced: int = 0
-    message: bool = False
+    last_replaced: int = 0
+    messages: bool = False
     pool: Tensor | None = None
 
     @classmethod
     def of(cls, model: VideoText) -> AttentionTrace:
-        """An empty trace of a model's passes."""
+        """An empty trace for a model."""
         if not isinstance(model, EZCLIP):
             return cls()
         skip, settings = model.temporal is not None and model.temporal.skip, model.settings
-        learned, replaced = settings.get("vision_tokens", 0), settings.get("vision_depth", 1) - 1
-        return cls(skip=skip, learned=learned, replaced=replaced, message=model.variant == "xclip")
+        learned, last_replaced = settings.get("vision_tokens", 0), settings.get("vision_depth", 1) - 1
+        return cls(skip=skip, learned=learned, last_replaced=last_replaced, messages=model.variant == "xclip")
 
 
 @contextmanager
 def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
-    """Forward hooks limited to this thread's passes and removed at the end, even after an error."""
+    """Register forward hooks that act only in the current thread, and remove them on exit."""
     owner, handles = threading.get_ident(), []
 
     def in_this_thread(hook: Hook) -> Hook:
-        return lambda *arguments: hook(*arguments) if threading.get_ident() == owner else None
+        return lambda *args: hook(*args) if threading.get_ident() == owner else None
 
     try:
         for module, hook in hooks:
@@ -80,14 +80,13 @@ def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
 def attention_hooks(
     model: EZCLIP, observe: Callable[..., Tensor | None], trace: AttentionTrace
 ) -> Iterator[tuple[nn.Module, Hook]]:
-    """The hooks that fill ``trace`` with an entry for each block of the vision tower, its prompts with None in blocks
-    without, and one for each block of a transformer over frames.
+    """Hooks that fill ``trace`` for the blocks of the vision tower and of a transformer over frames.
 
-    ``observe`` is (keep, q, k, v) -> None, or another output of the attention; it passes the entry to ``keep``.
+    ``observe`` is called as (append, q, k, v). It passes an entry to ``append`` and may return a new attention output.
     """
 
-    def hook(keep: Callable[[Tensor], None]) -> Hook:
-        return lambda module, inputs, output: observe(keep, *inputs)
+    def hook(append: Callable[[Tensor], None]) -> Hook:
+        return lambda module, inputs, output: observe(append, *inputs)
 
     for block in model.vision.blocks:
         assert isinstance(block, Block)
@@ -98,19 +97,19 @@ def attention_hooks(
             yield block.mix, lambda *_: trace.prompts.append(None)
     for block in model.temporal.blocks if model.temporal else ():
         assert isinstance(block, Block)
-        yield block.mix, hook(trace.across.append)
+        yield block.mix, hook(trace.temporal.append)
 
 
 def probabilities(q: Tensor, k: Tensor) -> Tensor:
-    """Attention probabilities in float32 whatever the model's dtype, (..., queries, keys)."""
+    """Attention probabilities (..., queries, keys), always in float32."""
     return (q.float() * q.shape[-1] ** -0.5 @ k.float().transpose(-1, -2)).softmax(dim=-1)
 
 
 @contextmanager
 def trace_attention(model: VideoText, fusion: Fusion = "mean") -> Iterator[AttentionTrace]:
-    """While active, each ``encode_video`` of this thread fills the trace; the model is not changed.
+    """Context in which each ``encode_video`` of this thread fills the trace; the model is not modified.
 
-    With the fusions "max" and "min" rows no longer sum to 1.
+    With the fusions "max" and "min", rows do not sum to 1.
 
     Raises:
         UserError: unknown fusion.
@@ -119,8 +118,8 @@ def trace_attention(model: VideoText, fusion: Fusion = "mean") -> Iterator[Atten
         raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(_FUSE)}.")
     trace = AttentionTrace.of(model)
 
-    def observe(keep: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> None:
-        keep(_FUSE[fusion](probabilities(q, k), dim=1))
+    def observe(append: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> None:
+        append(_FUSE[fusion](probabilities(q, k), dim=1))
 
     if isinstance(model, FramewiseCLIP):
         with unfused(model), hooked(_timm_hooks(model, partial(_FUSE[fusion], dim=1), trace)):
@@ -133,50 +132,50 @@ def trace_attention(model: VideoText, fusion: Fusion = "mean") -> Iterator[Atten
 
 @contextmanager
 def unfused(model: FramewiseCLIP) -> Iterator[None]:
-    """While active, timm's blocks take the products of attention one after the other, so that they can be observed."""
-    before = [block.attn.fused_attn for block in model.blocks]
+    """Context in which timm's blocks do not use fused attention, so that the probabilities can be observed."""
+    previous = [block.attn.fused_attn for block in model.blocks]
     try:
         for block in model.blocks:
             block.attn.fused_attn = False
         yield
     finally:
-        for block, fused in zip(model.blocks, before, strict=True):
+        for block, fused in zip(model.blocks, previous, strict=True):
             block.attn.fused_attn = fused
 
 
 def _timm_hooks(
     model: FramewiseCLIP, fuse: Callable[[Tensor], Tensor], trace: AttentionTrace
 ) -> Iterator[tuple[nn.Module, Hook]]:
-    """The hooks on timm's blocks; in models without a class token one that nothing attends to is put first."""
+    """Hooks on timm's blocks; models without a class token get an isolated one at index 0."""
     trunk = model.clip.visual.trunk
-    missing = 1 - trunk.num_prefix_tokens
+    padding = 1 - trunk.num_prefix_tokens
 
-    def block(module: nn.Module, inputs: tuple[Tensor, ...], attention: Tensor) -> None:
-        A = F.pad(fuse(attention.float()), (missing, 0, missing, 0))
-        if missing:
+    def record_block(module: nn.Module, inputs: tuple[Tensor, ...], attention: Tensor) -> None:
+        A = F.pad(fuse(attention.float()), (padding, 0, padding, 0))
+        if padding:
             A[:, 0, 0] = 1.0
         trace.frames.append(A)
         trace.prompts.append(None)
 
     queries: list[Tensor] = []
 
-    def pool(module: nn.Module, inputs: tuple[Tensor, ...], keys: Tensor) -> None:
-        trace.pool = F.pad(fuse(probabilities(queries.pop(), keys))[:, 0], (missing, 0))
+    def record_pool(module: nn.Module, inputs: tuple[Tensor, ...], keys: Tensor) -> None:
+        trace.pool = F.pad(fuse(probabilities(queries.pop(), keys))[:, 0], (padding, 0))
 
-    for one in model.blocks:
-        yield one.attn.attn_drop, block
+    for block in model.blocks:
+        yield block.attn.attn_drop, record_block
     if trunk.global_pool == "map":
         yield trunk.attn_pool.q_norm, lambda module, inputs, output: queries.append(output)
-        yield trunk.attn_pool.k_norm, pool
+        yield trunk.attn_pool.k_norm, record_pool
 
 
-def trace_of(encoded: Encoded, fusion: Fusion = "mean") -> AttentionTrace:
+def cached_trace(encoded: Encoded, fusion: Fusion = "mean") -> AttentionTrace:
     """The trace of an encoded clip, computed once."""
-    return encoded.once(("trace", fusion), lambda: traced(encoded.model, encoded.pixels, fusion))
+    return encoded.cached(("trace", fusion), lambda: compute_trace(encoded.model, encoded.pixels, fusion))
 
 
 @torch.inference_mode()
-def traced(model: VideoText, pixels: Tensor, fusion: Fusion = "mean") -> AttentionTrace:
+def compute_trace(model: VideoText, pixels: Tensor, fusion: Fusion = "mean") -> AttentionTrace:
     """The trace of one clip's forward pass, pixels (1, T, 3, S, S)."""
     with trace_attention(model, fusion) as trace:
         model.encode_video(pixels)
@@ -185,8 +184,8 @@ def traced(model: VideoText, pixels: Tensor, fusion: Fusion = "mean") -> Attenti
 
 @torch.no_grad()
 def block_inputs(model: EZCLIP, pixels: Tensor) -> list[Tensor]:
-    """The tokens (B*T, 1+N, D) that enter each block of the vision tower; pixels (B, T, 3, S, S)."""
-    found: list[Tensor] = []
-    with hooked([(block, lambda module, inputs, output: found.append(inputs[0])) for block in model.vision.blocks]):
+    """The input tokens (B*T, 1+N, D) of each block of the vision tower; pixels (B, T, 3, S, S)."""
+    tokens: list[Tensor] = []
+    with hooked([(block, lambda module, inputs, output: tokens.append(inputs[0])) for block in model.vision.blocks]):
         model.encode_video(pixels)
-    return found
+    return tokens

@@ -1,1 +1,1 @@
-"""Figures as functions of values: no pyplot, no torch."""
+"""Figures as functions of values, without pyplot and torch."""

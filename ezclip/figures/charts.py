@@ -1,4 +1,4 @@
-"""Charts of evaluations: values in, one matplotlib Figure out."""
+"""Charts of evaluations as matplotlib Figures."""
 
 from __future__ import annotations
 
@@ -16,70 +16,72 @@ from ezclip.types import Keywords
 # Okabe and Ito's colour-blind-safe palette
 COLOURS = ("#999999", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 MARKERS = "oDsv^P"
-MOST_NAMED = 120  # classes of a confusion matrix
-Bar = tuple[float, float, float]  # value, lower and upper end of its interval
+MAX_NAMED_CLASSES = 120  # a confusion matrix of more classes has no class names
+Bar = tuple[float, float, float]  # value, lower and upper end of the interval
 NO_INTERVAL = (float("nan"), float("nan"))
 _HEADING: Keywords = {"fontsize": 10, "parse_math": False}
 
 
-def differences(rows: Sequence[tuple[str, Bar]], *, title: str, most: int = 20) -> Figure:
-    """Horizontal bars around zero with intervals: the ``most`` largest gains, below them as many losses.
+def differences(rows: Sequence[tuple[str, Bar]], *, title: str, limit: int = 20) -> Figure:
+    """Horizontal bars around zero with intervals: the ``limit`` largest gains, below them as many losses.
 
-    Values in [-1, 1]; rows that did not change are left out.
+    Values are in [-1, 1]; rows without a change are skipped.
     """
     ordered = sorted(rows, key=lambda row: row[1][0])
-    lost, gained = ([row for row in ordered if sign * row[1][0] > 0] for sign in (-1, 1))
-    shown = [*lost[:most], *gained[-most:]]
-    told = f"{len(gained)} of {len(rows)} classes gain, {len(lost)} lose; at most {most} of each are shown"
-    label = "points of top-1 accuracy" if shown else "no class changed"
-    figure, axis = _chart(8.4, 1.3 + 0.3 * max(1, len(shown)), "x", x_label=label)
-    values = 100 * np.array([bar for _, bar in shown]).reshape(-1, 3)
+    losses, gains = ([row for row in ordered if sign * row[1][0] > 0] for sign in (-1, 1))
+    selected = [*losses[:limit], *gains[-limit:]]
+    summary = f"{len(gains)} of {len(rows)} classes gain, {len(losses)} lose; at most {limit} of each are shown"
+    label = "points of top-1 accuracy" if selected else "no class changed"
+    figure, axis = _chart(8.4, 1.3 + 0.3 * max(1, len(selected)), "x", x_label=label)
+    values = 100 * np.array([bar for _, bar in selected]).reshape(-1, 3)
     _bars(axis, {"": values}, horizontal=True, colours=[[COLOURS[1 if v >= 0 else 6] for v in values[:, 0]]])
-    axis.set_yticks(range(len(shown)), [_short(name, 52) for name, _ in shown], fontsize=8)
+    axis.set_yticks(range(len(selected)), [_short(name, 52) for name, _ in selected], fontsize=8)
     axis.axvline(0, color="0.2", linewidth=0.8)
-    _suptitle(figure, f"{title} ({told})")
+    _suptitle(figure, f"{title} ({summary})")
     return figure
 
 
-def most_changed(rows: Sequence[tuple[str, float, Bar]], most: int) -> list[tuple[str, float, Bar]]:
-    """At most ``most`` rows of ``dumbbells``, those that change most; the largest gain comes last."""
-    return sorted(sorted(rows, key=lambda row: -abs(row[2][0]))[:most], key=lambda row: row[2][0])
+def most_changed(rows: Sequence[tuple[str, float, Bar]], limit: int) -> list[tuple[str, float, Bar]]:
+    """The ``limit`` rows of ``dumbbells`` with the largest changes, sorted by gain in ascending order."""
+    return sorted(sorted(rows, key=lambda row: -abs(row[2][0]))[:limit], key=lambda row: row[2][0])
 
 
-def dumbbells_on(axis: Axes, rows: Sequence[tuple[str, float, Bar]], names: tuple[str, str], size: float = 26) -> None:
-    """Draw rows of ``dumbbells`` upwards; ``size`` is the area of a point."""
+def draw_dumbbells(
+    axis: Axes, rows: Sequence[tuple[str, float, Bar]], names: tuple[str, str], size: float = 26
+) -> None:
+    """Draw rows of ``dumbbells`` from bottom to top; ``size`` is the area of a point."""
     first = 100 * np.array([value for _, value, _ in rows])
     second, low, high = (first + 100 * np.array([gain[i] for *_, gain in rows]) for i in range(3))
     low, high = low.clip(0, 100), high.clip(0, 100)
-    colours, places = [COLOURS[1 if gain[0] >= 0 else 6] for *_, gain in rows], range(len(rows))
-    axis.barh(places, high - low, 0.6, left=low, color=colours, alpha=0.2, label="95 % interval of the change")
-    axis.hlines(places, first, second, colors=colours, linewidth=1.8)
-    axis.scatter(first, places, s=size, color="0.45", zorder=3, label=_short(names[0], 40))
-    axis.scatter(second, places, s=0.85 * size, color=COLOURS[1], zorder=4, label=_short(names[1], 40))
+    colours, y = [COLOURS[1 if gain[0] >= 0 else 6] for *_, gain in rows], range(len(rows))
+    axis.barh(y, high - low, 0.6, left=low, color=colours, alpha=0.2, label="95 % interval of the change")
+    axis.hlines(y, first, second, colors=colours, linewidth=1.8)
+    axis.scatter(first, y, s=size, color="0.45", zorder=3, label=_short(names[0], 40))
+    axis.scatter(second, y, s=0.85 * size, color=COLOURS[1], zorder=4, label=_short(names[1], 40))
     axis.set(xlim=(-1, 101), ylim=(-0.7, len(rows) - 0.3))
 
 
-def dumbbells(rows: Sequence[tuple[str, float, Bar]], names: tuple[str, str], *, title: str, most: int = 60) -> Figure:
+def dumbbells(rows: Sequence[tuple[str, float, Bar]], names: tuple[str, str], *, title: str, limit: int = 60) -> Figure:
     """A line for each class from a first model's value to a second's, the largest gain on top.
 
     ``rows`` are label, the first value in [0, 1], and the gain with its interval in [-1, 1]; the band is the interval
-    around the second value. Of more rows than ``most`` those that change most are shown.
+    around the second value. At most ``limit`` rows are drawn, those with the largest changes.
     """
-    shown = most_changed(rows, most)
-    if len(shown) < len(rows):
-        title = f"{title}: the {most} of {len(rows)} classes that change most"
-    figure, axis = _chart(8.4, 1.4 + 0.22 * len(shown), "x", x_label="top-1, %")
-    dumbbells_on(axis, shown, names)
-    axis.set_yticks(range(len(shown)), [_short(name, 52) for name, *_ in shown], fontsize=8)
+    selected = most_changed(rows, limit)
+    if len(selected) < len(rows):
+        title = f"{title}: the {limit} of {len(rows)} classes that change most"
+    figure, axis = _chart(8.4, 1.4 + 0.22 * len(selected), "x", x_label="top-1, %")
+    draw_dumbbells(axis, selected, names)
+    axis.set_yticks(range(len(selected)), [_short(name, 52) for name, *_ in selected], fontsize=8)
     _suptitle(figure, title)
     figure.legend(fontsize=8, ncols=3, loc="outside lower center", frameon=False)
     return figure
 
 
 def slopes(series: Mapping[str, Sequence[tuple[str, float, float]]], *, ends: tuple[str, str], title: str) -> Figure:
-    """A panel for each model with lines between two conditions: name -> (label, score in [0, 1] at each end).
+    """A panel per model with lines between two conditions: name -> (label, score in [0, 1] at each end).
 
-    A model's first line is solid with filled points, the others are dashed with hollow ones.
+    The first line of a model is solid with filled points, the others are dashed with hollow points.
     """
     figure = Figure(figsize=(3.6 * len(series), 3.6), layout="constrained")
     panels = figure.subplots(1, len(series), squeeze=False, sharey=True)[0]
@@ -96,34 +98,33 @@ def slopes(series: Mapping[str, Sequence[tuple[str, float, float]]], *, ends: tu
     return figure
 
 
-def hide_numbers(figure: Figure, which: Literal["x", "y"]) -> None:
-    """Of scores that are guesses: no numbers on an axis of a figure's panels."""
+def hide_numbers(figure: Figure, dimension: Literal["x", "y"]) -> None:
+    """Remove the numbers from the x or y axis of all panels, for scores that are guesses."""
     for axis in figure.axes:
-        scale = axis.xaxis if which == "x" else axis.yaxis
+        scale = axis.xaxis if dimension == "x" else axis.yaxis
         scale.set_major_formatter(NullFormatter())
         if scale.get_label_text():
             scale.set_label_text("score (a guess)")
 
 
 def by_class(
-    series: Mapping[str, Mapping[str, Bar]], *, title: str, axis_label: str = "top-1, %", most: int = 40
+    series: Mapping[str, Mapping[str, Bar]], *, title: str, axis_label: str = "top-1, %", limit: int = 40
 ) -> Figure:
-    """Horizontal bars with intervals for each class, one colour per model, the best of the last model on top.
+    """Horizontal bars with intervals for each class, one colour per model, the best class of the last model on top.
 
-    ``series`` is model -> class -> value in [0, 1] with its interval, the same classes for all. Of more classes than
-    ``most``, half this many from the top and as many from the bottom are shown.
+    ``series`` is model -> class -> value in [0, 1] with its interval, with the same classes for all models. At most
+    ``limit`` classes are drawn, half of them the best, half the worst.
     """
     last = list(series.values())[-1]
     labels = sorted(last, key=lambda label: last[label][0])
-    shown = labels
-    if len(labels) > most:
-        shown = [*labels[: most // 2], *labels[-(most // 2) :]]
-        title = f"{title}: {most // 2} best, {most // 2} worst of {len(labels)}"
-    figure, axis = _chart(8.4, 1.6 + (0.12 + 0.16 * len(series)) * len(shown), "x", x_label=axis_label)
-    values = {name: 100 * np.array([bars[label] for label in shown]) for name, bars in series.items()}
+    if (total := len(labels)) > limit:
+        labels = [*labels[: limit // 2], *labels[-(limit // 2) :]]
+        title = f"{title}: {limit // 2} best, {limit // 2} worst of {total}"
+    figure, axis = _chart(8.4, 1.6 + (0.12 + 0.16 * len(series)) * len(labels), "x", x_label=axis_label)
+    values = {name: 100 * np.array([bars[label] for label in labels]) for name, bars in series.items()}
     _bars(axis, values, horizontal=True, colours=COLOURS[len(series) == 1 :])
-    axis.set_yticks(range(len(shown)), [_short(name, 52) for name in shown], fontsize=8)
-    axis.set_ylim(-0.6, len(shown) - 0.4)
+    axis.set_yticks(range(len(labels)), [_short(name, 52) for name in labels], fontsize=8)
+    axis.set_ylim(-0.6, len(labels) - 0.4)
     axis.set_xlim(0, 101)
     _suptitle(figure, title)
     axis.legend(fontsize=8, loc="lower right")
@@ -141,8 +142,7 @@ def grouped(
 ) -> Figure:
     """Bars side by side for each group, one colour per series: legend -> one bar per group, NaN leaves a gap.
 
-    ``reference`` is a value drawn as a dashed line, and its name. With ``percent``, values in [0, 1] are shown in per
-    cent.
+    ``reference`` is the value and name of a dashed line. With ``percent``, values in [0, 1] are shown in per cent.
     """
     factor = 100 if percent else 1
     figure, axis = _chart(max(6.5, 1.05 * len(groups) + 2.5), 3.9, "y", title, y_label=axis_label)
@@ -155,7 +155,7 @@ def grouped(
 
 
 def panels(groups: Sequence[str], rows: Mapping[str, Mapping[str, Sequence[float]]], *, title: str) -> Figure:
-    """A panel of bars for each quantity, one below the other over the same groups, one colour per series.
+    """One panel of bars per quantity, stacked over the same groups, one colour per series.
 
     ``rows`` is quantity -> legend -> one value per group; NaN leaves a gap.
     """
@@ -199,8 +199,8 @@ def bubbles(
     figure, axis = _chart(7.2, 4.4, "both", title, x_label, y_label)
     largest = max(size for *_, size in points) or 1.0
     for i, (name, x, y, size) in enumerate(points):
-        told = f"{_short(name, 40)} ({size:.3g} {size_label})"
-        axis.scatter(x, y, s=30 + 900 * size / largest, color=COLOURS[i % len(COLOURS)], alpha=0.75, label=told)
+        label = f"{_short(name, 40)} ({size:.3g} {size_label})"
+        axis.scatter(x, y, s=30 + 900 * size / largest, color=COLOURS[i % len(COLOURS)], alpha=0.75, label=label)
     axis.set_xlim(0, 1.25 * max(x for _, x, *_ in points))
     axis.set_ylim(0, 1.25 * max(y for _, _, y, _ in points))
     legend = axis.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
@@ -210,9 +210,9 @@ def bubbles(
 
 
 def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figure:
-    """Rows are true classes, columns predictions, as fractions of a row's clips; labelled up to 120 classes."""
+    """Rows are true classes, columns predictions, as fractions of a row's clips; named up to 120 classes."""
     C = len(labels)
-    named = C <= MOST_NAMED
+    named = C <= MAX_NAMED_CLASSES
     side = max(4.5, 0.19 * C + 3.4) if named else 14.0
     figure, axis = _chart(side + 0.8, side, None, title, "answer", "true class")
     image = axis.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="viridis", vmin=0, vmax=1)
@@ -224,29 +224,29 @@ def confusion(matrix: np.ndarray, labels: Sequence[str], *, title: str) -> Figur
     return figure
 
 
-def points_on(
+def draw_points(
     axis: Axes,
     points: np.ndarray,
-    own: Sequence[bool],
+    selected: Sequence[bool],
     group: Sequence[str],
     hollow: Sequence[bool],
     *,
     trajectories: bool = False,
     size: float = 34,
 ) -> None:
-    """Draw the ``own`` of ``plane``'s points, on axes that all of them share; ``size`` is the area of a point."""
+    """Draw the ``selected`` points of ``plane``, with axis limits from all points; ``size`` is the area of a point."""
     low, high = points.min(axis=0), points.max(axis=0)
     pad = 0.06 * np.maximum(high - low, 1e-6)
-    for g, wanted in enumerate(dict.fromkeys(group)):
-        both = [i for i in range(len(points)) if own[i] and group[i] == wanted]
-        filled, rings = ([i for i in both if hollow[i] == flag] for flag in (False, True))
+    for g, name in enumerate(dict.fromkeys(group)):
+        members = [i for i in range(len(points)) if selected[i] and group[i] == name]
+        filled, rings = ([i for i in members if hollow[i] == flag] for flag in (False, True))
         colour, marker = COLOURS[g % len(COLOURS)], MARKERS[g // len(COLOURS) % len(MARKERS)]
         if trajectories and filled:
             axis.plot(*points[filled].T, color=colour, linewidth=0.8, alpha=0.6)
-            where = {"ha": "center", "va": "center", "zorder": 5, "color": "white"}
-            axis.annotate("1", points[filled[0]], fontsize=size**0.5, **where)
+            centred = {"ha": "center", "va": "center", "zorder": 5, "color": "white"}
+            axis.annotate("1", points[filled[0]], fontsize=size**0.5, **centred)
         style = {"s": size, "color": colour, "marker": marker, "edgecolors": "0.2", "linewidths": 0.3}
-        axis.scatter(*points[filled].T, label=_short(wanted, 36), **style)
+        axis.scatter(*points[filled].T, label=_short(name, 36), **style)
         if rings:
             axis.plot(*points[rings].T, color=colour, linewidth=0.7, linestyle=":")
             axis.scatter(*points[rings].T, s=size, marker=marker, facecolors="none", edgecolors=colour, linewidths=1)
@@ -263,17 +263,17 @@ def plane(
     trajectories: bool = False,
     hollow: Sequence[bool] | None = None,
 ) -> Figure:
-    """Points (n, 2) of a projection, one panel per model and one colour per group, all on the same axes.
+    """Points (n, 2) of a projection, one panel per model and one colour per group, with shared axis limits.
 
-    ``panel`` has the n names of the models, ``group`` those of the clips or classes; ``trajectories`` joins the points
-    of a group in their order; ``hollow``, n flags, tells which are drawn as rings, without a name of their own.
+    ``panel`` has the model of each of the n points, ``group`` the clip or class; ``trajectories`` connects the points
+    of a group in order; ``hollow`` has n flags for points that are drawn as rings, without a legend entry.
     """
     hollow = [False] * len(points) if hollow is None else hollow
     names = list(dict.fromkeys(panel))
     figure = Figure(figsize=(4.6 * len(names) + 2.2, 4.6), layout="constrained")
     axes = figure.subplots(1, len(names), squeeze=False)[0]
     for axis, name in zip(axes, names, strict=True):
-        points_on(axis, points, [name == one for one in panel], group, hollow, trajectories=trajectories)
+        draw_points(axis, points, [name == model for model in panel], group, hollow, trajectories=trajectories)
         axis.set_title(name, **_HEADING)
     axes[-1].legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     figure.suptitle(title, **_HEADING)
@@ -283,7 +283,7 @@ def plane(
 def _chart(
     width: float, height: float, grid: str | None, title: str = "", x_label: str = "", y_label: str = ""
 ) -> tuple[Figure, Axes]:
-    """A figure with one axis, grid lines along "x", "y" or "both" below what is drawn."""
+    """A figure with one axis and grid lines along "x", "y" or "both" in the background."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axis = figure.subplots()
     axis.set(xlabel=x_label, ylabel=y_label)
@@ -295,7 +295,7 @@ def _chart(
 
 
 def _suptitle(figure: Figure, text: str) -> None:
-    """Above the whole figure, where long labels leave the axes little room."""
+    """Put a title above the whole figure, because long labels may leave the axes little width."""
     figure.suptitle(textwrap.fill(text, 100), **_HEADING)
 
 
@@ -306,16 +306,16 @@ def _name_groups(axis: Axes, groups: Sequence[str]) -> None:
 def _bars(
     axis: Axes, series: Mapping[str, np.ndarray], *, horizontal: bool = False, colours: Sequence[Any] = COLOURS
 ) -> None:
-    """Bars of each series (n, 3) side by side, with whiskers where the values hold an interval."""
+    """Bars of each series (n, 3) side by side, with error bars if there are intervals."""
     thickness = 0.8 / len(series)
     for i, (name, values) in enumerate(series.items()):
         offset = (i - (len(series) - 1) / 2) * thickness
-        places = np.arange(len(values)) + (-offset if horizontal else offset)
+        positions = np.arange(len(values)) + (-offset if horizontal else offset)
         style = {"label": _short(name, 40), "color": colours[i % len(colours)]}
-        (axis.barh if horizontal else axis.bar)(places, values[:, 0], thickness * 0.94, **style)
+        (axis.barh if horizontal else axis.bar)(positions, values[:, 0], thickness * 0.94, **style)
         error = np.abs(values[:, 1:].T - values[:, 0])
         if np.isfinite(error).any():
-            x, y = (values[:, 0], places) if horizontal else (places, values[:, 0])
+            x, y = (values[:, 0], positions) if horizontal else (positions, values[:, 0])
             x_error, y_error = (error, None) if horizontal else (None, error)
             axis.errorbar(x, y, y_error, x_error, fmt="none", ecolor="0.15", elinewidth=0.9, capsize=2)
 

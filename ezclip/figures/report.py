@@ -1,4 +1,4 @@
-"""One report in several forms: report.json, CSV and JSON of each table, PNG and SVG of each figure, and one page."""
+"""Reports in several formats: report.json, CSV and JSON of each table, PNG and SVG of each figure, and an HTML page."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ LIVE_TEXT: dict[Any, Any] = {"svg.fonttype": "none", "pdf.fonttype": 42}  # text
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under named columns; ``note`` says how to read them. A long one may be left off the page.
+    """Rows with named columns; ``note`` explains them, and ``on_page`` is False for tables too long for the page.
 
-    The page and the command print "guess" in the columns ``guesses``; the files have their values.
+    The page and the command print "guess" in the columns ``guesses``; the files contain their values.
     """
 
     name: str
@@ -37,29 +37,29 @@ class Table:
     guesses: tuple[str, ...] = ()
 
     @property
-    def shown(self) -> list[list[str]]:
-        """The cells as people read them."""
+    def cells(self) -> list[list[str]]:
+        """The formatted cells."""
         guessed = [name in self.guesses for name in self.columns]
         return [["guess" if g else _cell(value) for g, value in zip(guessed, row, strict=True)] for row in self.rows]
 
     def text(self) -> str:
-        """Title, aligned columns and note, as a command prints them."""
-        rows = [self.columns, *self.shown]
+        """Title, aligned columns and note, for printing."""
+        rows = [self.columns, *self.cells]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([f"{self.title}:", *(f"  {line}" for line in lines), *([self.note] if self.note else [])])
 
     def write(self, out: Path) -> dict[str, Path]:
-        """Write NAME.csv and NAME.json into a folder; name -> path."""
-        first, second = (out / f"{self.name}.{kind}" for kind in ("csv", "json"))
-        write_atomically(first, lambda path: _csv(path, self))
-        write_json(second, [dict(zip(self.columns, map(_plain, row), strict=True)) for row in self.rows])
-        return {self.name: first, second.name: second}
+        """Write NAME.csv and NAME.json into a folder; returns name -> path."""
+        csv_path, json_path = (out / f"{self.name}.{suffix}" for suffix in ("csv", "json"))
+        write_atomically(csv_path, lambda path: _csv(path, self))
+        write_json(json_path, [dict(zip(self.columns, map(_plain, row), strict=True)) for row in self.rows])
+        return {self.name: csv_path, json_path.name: json_path}
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A figure; ``note`` says how to read it."""
+    """A figure; ``note`` explains it."""
 
     name: str
     title: str
@@ -74,10 +74,10 @@ class Report:
     Attributes:
         title: of the page.
         lead: the verdict in one or two sentences.
-        data: everything as plain values, for report.json.
+        data: all results as a JSON object, for report.json.
         provenance: models, hashes, clips, versions, command.
         parts: tables and pictures.
-        stage: the clip as it plays under the models, HTML from ``figures.stage.element``; empty for other results.
+        stage: HTML of the interactive clip player from ``figures.stage.element``; empty for results without a clip.
     """
 
     title: str
@@ -88,27 +88,27 @@ class Report:
     stage: Markup = Markup()
 
     def write(self, out: str | Path) -> dict[str, Path]:
-        """Write all forms into ``out``, made if missing.
+        """Write all formats into ``out``, which is created if missing.
 
         Returns:
             name -> path: "report" (JSON), "page" (HTML without external references), each table (CSV) and picture
-            (PNG) by its name, and their other forms as "NAME.json" and "NAME.svg".
+            (PNG) by its name, and their other formats as "NAME.json" and "NAME.svg".
         """
         out = Path(out)
         out.mkdir(parents=True, exist_ok=True)
         files = {"report": out / "report.json", "page": out / "report.html"}
         write_json(files["report"], self.data)
-        pictures: dict[str, str] = {}  # each figure as PNG in base64
+        pictures: dict[str, str] = {}  # PNG of each figure in base64
         for part in self.parts:
             if isinstance(part, Table):
                 files |= part.write(out)
                 continue
-            first, second = (out / f"{part.name}.{kind}" for kind in ("png", "svg"))
-            files |= {part.name: first, second.name: second}
-            part.figure.savefig(first, dpi=130)
+            png, svg = (out / f"{part.name}.{suffix}" for suffix in ("png", "svg"))
+            files |= {part.name: png, svg.name: svg}
+            part.figure.savefig(png, dpi=130)
             with rc_context(LIVE_TEXT):
-                part.figure.savefig(second)
-            pictures[part.name] = base64.b64encode(first.read_bytes()).decode()
+                part.figure.savefig(svg)
+            pictures[part.name] = base64.b64encode(png.read_bytes()).decode()
         template = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True).get_template("report.html")
         page = template.render(report=self, pictures=pictures, is_table=lambda part: isinstance(part, Table))
         write_atomically(files["page"], lambda path: path.write_text(page, encoding="utf-8"))
@@ -116,7 +116,7 @@ class Report:
 
 
 def slug(name: str) -> str:
-    """A model's name as part of a file's name."""
+    """A model's name in a form that is valid in file names."""
     return re.sub(r"[^\w.-]+", "_", name)
 
 

@@ -1,4 +1,4 @@
-"""What the stage is drawn from: a film as one picture, maps as text, colour maps; and a page that holds a stage."""
+"""Data of the stage, an interactive clip player: frames as one JPEG, maps as base64, colour maps; and its HTML."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from PIL import Image
 
 from ezclip.types import Clip, Document, Frames
 
-FILM_FRAMES, FILM_SIDE = 96, 448  # most frames of a film, and the longest side of one in pixels
+FILM_FRAMES, FILM_SIDE = 96, 448  # maximum number of frames in a film, and their maximum long side in pixels
 COLOUR_MAPS = ("inferno", "viridis", "turbo")
-_STOPS = 64
-_QUALITY = 75
+_STOPS = 64  # colours per colour map
+_QUALITY = 75  # of JPEG
 
 
 def film_indices(total: int) -> list[int]:
-    """At most ``FILM_FRAMES`` of ``total`` frames, evenly spaced, the first and the last among them."""
+    """Indices of at most ``FILM_FRAMES`` evenly spaced frames of ``total``, including the first and the last."""
     return sorted({round(i) for i in np.linspace(0, total - 1, min(total, FILM_FRAMES))})
 
 
 def film(frames: Frames | Clip) -> Document:
-    """Frames side by side in one JPEG: {"picture": data address, "columns", "width", "height", "seconds"}."""
+    """Frames tiled in one JPEG: {"picture": data URI, "columns", "width", "height", "seconds"}."""
     count, height, width = frames.images.shape[:3]
     columns = ceil(sqrt(count * height / width))
     sheet = np.zeros((ceil(count / columns) * height, columns * width, 3), np.uint8)
@@ -47,14 +47,14 @@ def film(frames: Frames | Clip) -> Document:
     }
 
 
-def packed(values: np.ndarray) -> str:
-    """An array as little-endian float32 in base64, in C order."""
+def to_base64(values: np.ndarray) -> str:
+    """Encode an array as little-endian float32 in C order, in base64."""
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode()
 
 
 @cache
 def colour_maps() -> list[Document]:
-    """The colour maps that can be chosen, as RGB values from low to high."""
+    """The selectable colour maps, as RGB values from low to high."""
     stops = np.linspace(0, 1, _STOPS)
     return [
         {"name": name, "colours": (255 * colormaps[name](stops)[:, :3]).astype(int).tolist()} for name in COLOUR_MAPS
@@ -66,17 +66,17 @@ def _template(name: str) -> str:
 
 
 def script() -> str:
-    """The component: defines ``ezStage(root, hooks)``."""
+    """JavaScript of the component, which defines ``ezStage(root, hooks)``."""
     return _template("stage.js")
 
 
 def style() -> str:
-    """Its style sheet."""
+    """CSS of the component."""
     return _template("stage.css")
 
 
 def element(document: Document) -> Markup:
-    """A stage as HTML with its style, script and data inside, for pages without a server; text is escaped."""
+    """Self-contained HTML of a stage, with its style, script and escaped data, for pages without a server."""
     environment = Environment(loader=PackageLoader("ezclip.figures"), autoescape=True)
     data = json.dumps(document).replace("<", "\\u003c")
     template = environment.get_template("stage.html")

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 
 
 class Adapter(nn.Module):
-    """Bottleneck with its skip inside: ``x + up(gelu(down(x)))``, Linear D -> D/4, GELU, Linear D/4 -> D.
+    """Bottleneck with a built-in residual: ``x + up(gelu(down(x)))``, Linear D -> D/4, GELU, Linear D/4 -> D.
 
-    The second Linear starts at zero, so that a fresh model computes exactly what its CLIP backbone computes. The paper
-    gives no ratio; 1/4 is the release's and yields the paper's count of parameters.
+    The up projection is initialised to zero, so that a new model has exactly the outputs of its CLIP backbone. The
+    paper does not state the reduction ratio; 1/4 is the release's and yields the paper's parameter count.
 
     Args:
         width: D.
@@ -28,12 +28,12 @@ class Adapter(nn.Module):
 
 
 class TokenDropPath(nn.Module):
-    """Stochastic depth as the release applies it: while training, drops token positions for the whole batch.
+    """Stochastic depth as in the release: during training, drops token positions for the whole batch.
 
-    The release's tensors are token-first, so its per-sample DropPath falls on positions (FIDELITY: not in the paper).
+    The release's tensors are token-first, so its per-sample DropPath acts on positions (FIDELITY: not in the paper).
 
     Args:
-        p: probability of dropping a position, in [0, 1).
+        p: drop probability of a position, in [0, 1).
     """
 
     def __init__(self, p: float):

@@ -1,4 +1,4 @@
-"""CLIP's frozen multi-head attention, with one place (``Mix``) where a trace can observe it."""
+"""CLIP's frozen multi-head attention, with a single hook point (``Mix``) for attention traces."""
 
 import torch
 import torch.nn.functional as F
@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 
 class Mix(nn.Module):
-    """``softmax(q k^T / sqrt(d)) v`` through the fused kernel; probabilities are not kept.
+    """``softmax(q k^T / sqrt(d)) v`` with the fused kernel, which does not return the probabilities.
 
-    In bfloat16 on a CPU the two products are taken one after the other instead: for CLIP's 198 tokens that takes half
-    of the fused kernel's time (`python -m ezclip bench` measures the whole), and in training less than half.
+    In bfloat16 on a CPU the two products are computed separately instead: for CLIP's 198 tokens this takes half the
+    time of the fused kernel (see `python -m ezclip bench`), and less than half in training.
 
     Args:
-        causal: forbid each position to look at later ones (text).
-        dropout: dropout of the probabilities while training (the release's recipe; 0 in the paper's).
+        causal: mask later positions (text).
+        dropout: dropout on the probabilities during training (the release's recipe; 0 in the paper's).
     """
 
     def __init__(self, *, causal: bool = False, dropout: float = 0.0):
@@ -26,8 +26,8 @@ class Mix(nn.Module):
         dropout = self.dropout if self.training else 0.0
         if q.device.type == "cpu" and q.dtype == torch.bfloat16 and not (self.causal or dropout):
             heads, scale = q.shape[:2], q.shape[-1] ** -0.5
-            q, k, v = (part.flatten(0, 1) for part in (q, k, v))
-            product = torch.baddbmm(q.new_empty(1), q, k.transpose(1, 2), beta=0, alpha=scale)  # beta 0: not read
+            q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+            product = torch.baddbmm(q.new_empty(1), q, k.transpose(1, 2), beta=0, alpha=scale)  # beta=0: input unused
             return (product.softmax(dim=-1) @ v).unflatten(0, heads)
         return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, dropout_p=dropout)
 
@@ -35,19 +35,19 @@ class Mix(nn.Module):
 def attend(attention: nn.MultiheadAttention, x: Tensor, mix: Mix, keep: int | None = None) -> Tensor:
     """Self-attention with the frozen weights of ``attention``.
 
-    ``nn.MultiheadAttention.forward`` hides its probabilities and its keys; this computes the same from its weights
-    (packed as q, k, v) and lets ``mix`` do the product, so that hooks on ``mix`` see q, k and v.
+    ``nn.MultiheadAttention.forward`` hides its probabilities and keys; this computes the same result from its packed
+    weights and delegates the product to ``mix``, so that hooks on ``mix`` receive q, k and v.
 
     Args:
-        attention: supplies weights and number of heads.
+        attention: provides the weights and the number of heads.
         x: (B, n, D).
-        mix: one of the block's own.
-        keep: number of the first positions that are returned, None for all n.
+        mix: the block's attention product.
+        keep: number of leading positions to return; None for all n.
 
     Returns:
         (B, keep, D)
     """
     qkv = F.linear(x, attention.in_proj_weight, attention.in_proj_bias)  # (B, n, 3D)
     q, k, v = qkv.unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (B, heads, n, d)
-    mixed = mix(q, k, v)[:, :, :keep].transpose(1, 2).flatten(2)  # (B, keep, D), contiguous for the product below
+    mixed = mix(q, k, v)[:, :, :keep].transpose(1, 2).flatten(2)  # (B, keep, D)
     return F.linear(mixed, attention.out_proj.weight, attention.out_proj.bias)

@@ -1,4 +1,4 @@
-"""The frozen CLIP that everything stands on: any open_clip ViT with class-token pooling and CLIP's own text tower."""
+"""The frozen CLIP backbone: any open_clip ViT with class-token pooling and CLIP's text tower."""
 
 import copy
 import hashlib
@@ -23,31 +23,31 @@ _CONFIG_KEYS = ("embed_dim", "vision_cfg", "text_cfg", "quick_gelu", "custom_tex
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A CLIP model with what is needed to name it, check it and build it again."""
+    """A CLIP model with its name and the configuration that rebuilds it."""
 
-    id: str  # "ARCH/TAG" of open_clip, or the name that its maker gave it
-    # open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu); "pixels" has the fields of
-    # ``Preprocessing`` that differ from their defaults
+    id: str  # open_clip's "ARCH/TAG", or a name chosen by whoever saved it
+    # open_clip's model configuration (embed_dim, vision_cfg, text_cfg, quick_gelu); "pixels" holds
+    # the fields of ``Preprocessing`` that differ from their defaults
     config: dict[str, Any]
     clip: Any = field(repr=False)  # open_clip's ``CLIP`` or ``CustomTextCLIP``
 
     @property
     def text(self) -> Any:
-        """The module that holds the text parts."""
+        """The module that holds the text tower."""
         return getattr(self.clip, "text", self.clip)
 
     @property
     def image_size(self) -> int:
-        """S, the side of a frame in pixels."""
+        """S, the input size in pixels."""
         return self.clip.visual.image_size[0]
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """From a frame to its input."""
-        found: dict[str, Any] = dict(self.config.get("pixels", {}))
-        for key in found.keys() & {"mean", "std"}:  # lists where they come from a file
-            found[key] = tuple(found[key])
-        return Preprocessing(self.image_size, **found)
+        """How frames are resized, cropped and normalised."""
+        options: dict[str, Any] = dict(self.config.get("pixels", {}))
+        for key in options.keys() & {"mean", "std"}:  # JSON stores them as lists
+            options[key] = tuple(options[key])
+        return Preprocessing(self.image_size, **options)
 
     @cached_property
     def sha256(self) -> str:
@@ -56,9 +56,9 @@ class Backbone:
 
 
 def fingerprint(state: Mapping[str, Tensor], dtype: torch.dtype = torch.float16) -> str:
-    """SHA-256 over names, shapes and bytes of the tensors in name order.
+    """SHA-256 over the names, shapes and bytes of the tensors, sorted by name.
 
-    In the dtype that is stored, half precision for a backbone: it has the same fingerprint before and after saving.
+    ``dtype`` is the one on disk, half precision for backbones, so that saving does not change the fingerprint.
     """
     digest = hashlib.sha256()
     for name in sorted(state):
@@ -69,7 +69,7 @@ def fingerprint(state: Mapping[str, Tensor], dtype: torch.dtype = torch.float16)
 
 
 def unsupported(config: dict[str, Any]) -> list[str]:
-    """What an open_clip model configuration has that EZ-CLIP's blocks cannot stand in; empty where they can."""
+    """Features of an open_clip model configuration that EZ-CLIP's blocks do not support."""
     vision, text = config.get("vision_cfg", {}), config.get("text_cfg", {})
     reasons = [f"vision_cfg.{key}" for key in _VISION_EXTRAS if vision.get(key)]
     reasons += [f"text_cfg.{key}" for key in _TEXT_EXTRAS if text.get(key)]
@@ -86,34 +86,34 @@ def unsupported(config: dict[str, Any]) -> list[str]:
 
 
 def check_supported(name: str, config: dict[str, Any]) -> None:
-    """Refuse towers that EZ-CLIP's blocks cannot stand in, before anything is downloaded.
+    """Reject unsupported architectures before anything is downloaded.
 
     Raises:
-        CheckpointError: names what is not supported.
+        CheckpointError: lists what is not supported.
     """
     if reasons := unsupported(config):
         raise CheckpointError(f"{name} cannot be adapted: it has {', '.join(reasons)}. {SUPPORTED}")
 
 
 def build_backbone(id: str, config: dict[str, Any], state: dict[str, Tensor] | None = None) -> Backbone:
-    """A backbone from open_clip's configuration, with random weights or those of ``state``.
+    """Build a backbone from open_clip's configuration, with random weights or those of ``state``.
 
     Args:
-        id: what to call it.
-        config: open_clip's model configuration; the weights file's own when it comes from a file.
-        state: tensors by open_clip's names, any float dtype; None for random weights.
+        id: name of the backbone.
+        config: open_clip's model configuration, or the one stored in the weights file.
+        state: tensors with open_clip's names, any float dtype; None for random weights.
 
     Returns:
         A float32 backbone in evaluation mode.
 
     Raises:
-        CheckpointError: an unsupported tower, or tensors that do not match the configuration.
+        CheckpointError: unsupported architecture, or tensors that do not match the configuration.
     """
     check_supported(id, config)
-    arguments = {key: copy.deepcopy(config[key]) for key in _CONFIG_KEYS if key in config}
-    build = open_clip.model.CustomTextCLIP if arguments.pop("custom_text", False) else open_clip.model.CLIP
+    kwargs = {key: copy.deepcopy(config[key]) for key in _CONFIG_KEYS if key in config}
+    model_class = open_clip.model.CustomTextCLIP if kwargs.pop("custom_text", False) else open_clip.model.CLIP
     try:
-        clip: nn.Module = build(**arguments)
+        clip: nn.Module = model_class(**kwargs)
     except (TypeError, ValueError, AssertionError, ZeroDivisionError, RuntimeError) as error:
         raise CheckpointError(f"The architecture that {id} describes cannot be built; get the file again.") from error
     if state is not None:
@@ -122,32 +122,32 @@ def build_backbone(id: str, config: dict[str, Any], state: dict[str, Tensor] | N
 
 
 @torch.no_grad()
-def copy_strictly(own: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> None:
-    """Copy ``state`` into the tensors ``own`` after naming every key that is missing, extra or of another shape.
+def copy_strictly(targets: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> None:
+    """Copy ``state`` into the tensors ``targets``; keys and shapes must match exactly.
 
     Raises:
         CheckpointError: the two do not match, or a value is not finite.
     """
-    shared = own.keys() & state.keys()
-    wrong = {
-        "tensors missing": own.keys() - shared,
+    shared = targets.keys() & state.keys()
+    mismatches = {
+        "tensors missing": targets.keys() - shared,
         "tensors unknown": state.keys() - shared,
-        "tensors of another shape": [k for k in shared if own[k].shape != state[k].shape],
+        "tensors of another shape": [k for k in shared if targets[k].shape != state[k].shape],
         "tensors with values that are not finite": [k for k in shared if not torch.isfinite(state[k]).all()],
     }
-    if problems := [f"{len(keys)} {what}, first {min(keys)}" for what, keys in wrong.items() if keys]:
+    if problems := [f"{len(keys)} {what}, first {min(keys)}" for what, keys in mismatches.items() if keys]:
         raise CheckpointError(f"{name} does not fit its model: {'; '.join(problems)}. Use the complete, original file.")
-    for key, tensor in own.items():
+    for key, tensor in targets.items():
         tensor.copy_(state[key])
 
 
 def load_open_clip(arch: str, weights: str, *, adaptable: bool = True) -> Backbone:
-    """A model by open_clip's architecture name and a pretrained tag (downloaded or cached) or a local file.
+    """Load an open_clip architecture with a pretrained tag (downloaded or cached) or a local weights file.
 
     Args:
         arch: for example "ViT-B-16-quickgelu". OpenAI's weights need the "-quickgelu" names.
         weights: a tag such as "openai", or the path of a local .safetensors file.
-        adaptable: refuse what cannot be a backbone of EZ-CLIP; False takes any model of images and texts.
+        adaptable: reject models that cannot be a backbone of EZ-CLIP; False accepts any image-text model.
 
     Raises:
         CheckpointError: unknown or unsupported architecture or tag, or weights that are not available.
@@ -167,11 +167,11 @@ def load_open_clip(arch: str, weights: str, *, adaptable: bool = True) -> Backbo
             f"{arch} has no pretrained weights {weights!r}. Give one of {', '.join(tags) or 'none'}, "
             "or the path of a local .safetensors file."
         )
-    of_tags = [open_clip.get_pretrained_cfg(arch, tag) for tag in (tags if is_local else [weights])]
-    if not is_local and bool(of_tags[0].get("quick_gelu")) != bool(config.get("quick_gelu")):
+    tag_configs = [open_clip.get_pretrained_cfg(arch, tag) for tag in (tags if is_local else [weights])]
+    if not is_local and bool(tag_configs[0].get("quick_gelu")) != bool(config.get("quick_gelu")):
         raise CheckpointError(f"{name} were trained with another activation than {arch} has; use {arch}-quickgelu.")
-    pixels = [_pixels(tag, crop=not unsupported(config)) for tag in of_tags]
-    if pixels and pixels[0] and all(one == pixels[0] for one in pixels):  # a file's are those that all tags share
+    pixels = [_pixels(tag, crop=not unsupported(config)) for tag in tag_configs]
+    if pixels and pixels[0] and all(p == pixels[0] for p in pixels):  # a local file uses what all tags share
         config = config | {"pixels": pixels[0]}
         if adaptable and pixels[0].get("resize") == "squash":
             raise CheckpointError(
@@ -180,7 +180,7 @@ def load_open_clip(arch: str, weights: str, *, adaptable: bool = True) -> Backbo
             )
     try:
         clip = open_clip.create_model(arch, pretrained=weights, require_pretrained=True)
-    except Exception as error:  # open_clip, safetensors, the hub and the network each raise their own kinds
+    except Exception as error:  # open_clip, safetensors, huggingface_hub and httpx raise different classes
         if is_local:
             raise CheckpointError(f"{file.name} does not hold weights of {arch} ({type(error).__name__}).") from error
         raise CheckpointError(
@@ -190,17 +190,17 @@ def load_open_clip(arch: str, weights: str, *, adaptable: bool = True) -> Backbo
     return Backbone(arch if is_local else name, config, clip.float().eval())
 
 
-def _pixels(tag: Mapping[str, Any], *, crop: bool) -> dict[str, Any]:
-    """Fields of ``Preprocessing`` of open_clip's pretrained configuration that differ from their defaults.
+def _pixels(tag_config: Mapping[str, Any], *, crop: bool) -> dict[str, Any]:
+    """Fields of ``Preprocessing`` in open_clip's pretrained configuration that differ from their defaults.
 
-    ``crop`` keeps the crop of EZ-CLIP's release for models that can be its backbone, so that all compare on the same
-    pixels; open_clip's own resizes the short side to S.
+    ``crop`` selects the crop of EZ-CLIP's release, for models that can be its backbone, so that all are compared on the
+    same pixels; open_clip itself resizes the short side to S.
     """
-    resize = tag.get("resize_mode", "shortest")
-    found = {
+    resize = tag_config.get("resize_mode", "shortest")
+    fields = {
         "resize": "release" if crop and resize == "shortest" else resize,
-        "interpolation": tag.get("interpolation", "bicubic"),
-        "mean": tuple(tag.get("mean", Preprocessing.mean)),
-        "std": tuple(tag.get("std", Preprocessing.std)),
+        "interpolation": tag_config.get("interpolation", "bicubic"),
+        "mean": tuple(tag_config.get("mean", Preprocessing.mean)),
+        "std": tuple(tag_config.get("std", Preprocessing.std)),
     }
-    return {key: value for key, value in found.items() if value != getattr(Preprocessing, key)}
+    return {key: value for key, value in fields.items() if value != getattr(Preprocessing, key)}

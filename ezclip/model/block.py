@@ -1,4 +1,4 @@
-"""One transformer block of either tower: frozen parts of CLIP with what EZ-CLIP adds between them."""
+"""A transformer block of either tower: CLIP's frozen modules with EZ-CLIP's additions."""
 
 from collections import OrderedDict
 from typing import Any
@@ -21,9 +21,9 @@ class Block(nn.Module):
     Args:
         clip_block: open_clip's ``ResidualAttentionBlock``; its parameters are shared, not copied.
         adapter: an ``Adapter``, or ``nn.Identity`` for plain CLIP.
-        prompt: a ``TemporalPrompt``, or what else appends a token to each frame; None where the block has none.
-        mix: the product of attention, causal for text.
-        drop_path: applied to both residual branches while training.
+        prompt: a ``TemporalPrompt`` or another module that returns a token for each frame; None for no prompt.
+        mix: the attention product, causal for text.
+        drop_path: applied to both residual branches during training.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Block(nn.Module):
     ):
         super().__init__()
         self.ln_1, self.attn, self.ls_1 = clip_block.ln_1, clip_block.attn, clip_block.ls_1
-        self.ln_2, self.mlp, self.ls_2 = clip_block.ln_2, one_pass(clip_block.mlp), clip_block.ls_2
+        self.ln_2, self.mlp, self.ls_2 = clip_block.ln_2, fuse_quickgelu(clip_block.mlp), clip_block.ls_2
         self.adapter = adapter
         self.prompt = prompt
         self.mix = mix
@@ -42,8 +42,8 @@ class Block(nn.Module):
 
         Args:
             x: tokens.
-            keep: how many of the first tokens go on after attention; None keeps all. What acts on each token alone need
-                not be computed for tokens that nobody reads.
+            keep: number of leading tokens to keep after attention; None keeps all. Saves the token-wise operations
+                on tokens that are not read.
         """
         keep = keep or x.shape[1]
         tokens = x if self.prompt is None else torch.cat([x, self.prompt(x, self.ln_1, self.attn)], dim=1)
@@ -53,7 +53,7 @@ class Block(nn.Module):
 
 
 class ScaledLinear(nn.Linear):
-    """``alpha x W^T + beta b`` with the parameters of ``linear``; the matrix product applies the factors itself.
+    """``alpha x W^T + beta b`` with the parameters of ``linear``; the factors are applied within the matrix product.
 
     Args:
         linear: its parameters are shared, not copied.
@@ -73,10 +73,10 @@ class ScaledLinear(nn.Linear):
         return rows.view(*input.shape[:-1], -1)
 
 
-def one_pass(mlp: nn.Sequential) -> nn.Sequential:
-    """The same function of the same parameters: with a = 1.702, x sigmoid(a x) = silu(a x) / a.
+def fuse_quickgelu(mlp: nn.Sequential) -> nn.Sequential:
+    """Replace QuickGELU by SiLU in an equivalent MLP with shared parameters: x sigmoid(a x) = silu(a x) / a, a = 1.702.
 
-    Both factors go into the products before and after. An MLP with another activation is returned as it is.
+    Both factors are folded into the adjacent products. An MLP with another activation is returned unchanged.
 
     Args:
         mlp: open_clip's c_fc, gelu, c_proj.
@@ -84,9 +84,9 @@ def one_pass(mlp: nn.Sequential) -> nn.Sequential:
     c_fc, gelu, c_proj = mlp
     if not (isinstance(gelu, QuickGELU) and isinstance(c_fc, nn.Linear) and isinstance(c_proj, nn.Linear)):
         return mlp
-    parts = {
+    modules = {
         "c_fc": ScaledLinear(c_fc, alpha=_SLOPE, beta=_SLOPE),
         "gelu": nn.SiLU(inplace=True),
         "c_proj": ScaledLinear(c_proj, alpha=1 / _SLOPE, beta=1.0),
     }
-    return nn.Sequential(OrderedDict(parts))
+    return nn.Sequential(OrderedDict(modules))

@@ -1,4 +1,4 @@
-"""From a CLIP backbone and a few numbers to an EZ-CLIP model; no configuration goes further than this."""
+"""Builds EZ-CLIP models from a CLIP backbone and a few sizes."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def build_ezclip(
     drop_path: float = 0.0,
     prompt_dropout: float = 0.0,
 ) -> EZCLIP:
-    """Add to a frozen CLIP what ``variant`` says; the backbone's modules are shared, so two variants cost one backbone.
+    """Add the modules of ``variant`` to a frozen CLIP; the backbone's modules are shared between models.
 
     Trainable on ViT-B/16 with 8 frames and deep prompts: 5,204,736 parameters, all else frozen.
 
@@ -37,13 +37,13 @@ def build_ezclip(
         backbone: a supported CLIP; its parameters are frozen here.
         variant: "clip" adds nothing, "base" and "motion" adapters, "prompts" and "ezclip" adapters and prompts.
         num_frames: T, 1 to 64.
-        prompt_depth: fresh prompts in every layer, or in the first only. Has no meaning without prompts.
-        drop_path: stochastic depth and attention dropout of the last vision layer, growing linearly from 0 (release:
-            0.1). Text layer k has the rate of vision layer k, as in the release: 0.0478 in L/14's last.
+        prompt_depth: prompts in every layer or in the first only; ignored by variants without prompts.
+        drop_path: stochastic depth and attention dropout of the last vision layer, increasing linearly from 0
+            (release: 0.1). Text layer k has the rate of vision layer k, as in the release: 0.0478 in L/14's last.
         prompt_dropout: dropout of the learned prompts (release: 0.1).
 
     Returns:
-        The model in training mode, its backbone's dtype kept.
+        The model in training mode and in the backbone's dtype.
 
     Raises:
         ConfigError: unknown variant, or T out of range.
@@ -57,14 +57,14 @@ def build_ezclip(
     rates = np.linspace(0.0, drop_path, len(visual.transformer.resblocks)).tolist()
 
     def blocks(clip_blocks: nn.ModuleList, width: int, *, is_text: bool) -> list[Block]:
-        built = []
+        modules = []
         for k, clip_block in enumerate(clip_blocks):
             p = rates[min(k, len(rates) - 1)]
             prompted = has_prompts(variant) and not is_text and (prompt_depth == "deep" or k == 0)
             prompt = None
             if prompted:
                 prompt = TemporalPrompt(num_frames=num_frames, width=width, dropout=prompt_dropout, drop_path=p)
-            built.append(
+            modules.append(
                 Block(
                     clip_block=clip_block,
                     adapter=nn.Identity() if variant == "clip" else Adapter(width),
@@ -73,7 +73,7 @@ def build_ezclip(
                     drop_path=TokenDropPath(p),
                 )
             )
-        return built
+        return modules
 
     image_blocks = blocks(visual.transformer.resblocks, visual.conv1.out_channels, is_text=False)
     text_blocks = blocks(text.transformer.resblocks, text.token_embedding.embedding_dim, is_text=True)
@@ -82,12 +82,12 @@ def build_ezclip(
         text=TextEncoder(text=text, blocks=text_blocks),
         variant=variant,
         num_frames=num_frames,
-        **told_by(backbone),
+        **backbone_kwargs(backbone),
     )
 
 
-def told_by(backbone: Backbone) -> dict[str, Any]:
-    """The arguments of ``EZCLIP`` that a backbone decides."""
+def backbone_kwargs(backbone: Backbone) -> dict[str, Any]:
+    """The arguments of ``EZCLIP`` that depend on the backbone alone."""
     text = backbone.text
     return {
         "logit_scale": backbone.clip.logit_scale,
@@ -98,29 +98,29 @@ def told_by(backbone: Backbone) -> dict[str, Any]:
 
 
 def plain_block(clip_block: Any, *, causal: bool) -> Block:
-    """A block of CLIP with nothing added; causal in the text tower."""
-    mix, nothing = Mix(causal=causal), nn.Identity()
-    return Block(clip_block=clip_block, adapter=nothing, prompt=None, mix=mix, drop_path=nothing)
+    """A block of plain CLIP; causal in the text tower."""
+    mix, identity = Mix(causal=causal), nn.Identity()
+    return Block(clip_block=clip_block, adapter=identity, prompt=None, mix=mix, drop_path=identity)
 
 
 def plain_vision(backbone: Backbone) -> VisionEncoder:
-    """CLIP's vision tower with nothing added, frozen."""
+    """The plain vision tower of CLIP, frozen."""
     backbone.clip.requires_grad_(False)
     visual = backbone.clip.visual
     return VisionEncoder(visual=visual, blocks=[plain_block(b, causal=False) for b in visual.transformer.resblocks])
 
 
 def plain_text_blocks(backbone: Backbone) -> list[Block]:
-    """The blocks of CLIP's text tower with nothing added."""
+    """The plain blocks of CLIP's text tower."""
     return [plain_block(block, causal=True) for block in backbone.text.transformer.resblocks]
 
 
 @torch.no_grad()
-def frozen_in_bf16(model: nn.Module) -> None:
+def cast_frozen_to_bf16(model: nn.Module) -> None:
     """Store the frozen weights of linear layers, attention and convolutions in bfloat16.
 
-    Autocast casts them at each use, so that nothing changes but the time and half of their memory; norms and
-    embeddings, which it leaves in float32, stay.
+    Autocast would cast them on each use: results are the same, memory is halved and time is saved. Norms and
+    embeddings, which autocast leaves in float32, are not cast.
     """
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.MultiheadAttention):

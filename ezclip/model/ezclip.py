@@ -1,4 +1,4 @@
-"""EZ-CLIP: two towers of CLIP with what the methods add between and after their blocks."""
+"""EZ-CLIP: CLIP's two towers with the modules that each method adds."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import Tensor, nn
 
 from ezclip.model.frame_transformer import FrameTransformer
 from ezclip.model.interface import Video, VideoText
-from ezclip.model.text import TextEncoder, trimmed
+from ezclip.model.text import TextEncoder, trim_padding
 from ezclip.model.vision import VisionEncoder
 from ezclip.types import Method, Preprocessing, has_prompts
 
 
 class EZCLIP(VideoText):
-    """EZ-CLIP and, of the same parts, the methods of ``model.rivals``.
+    """EZ-CLIP, and the methods of ``model.rivals`` that are built from the same modules.
 
     Args:
         vision: the vision tower.
@@ -21,11 +21,11 @@ class EZCLIP(VideoText):
         logit_scale: scalar parameter; logits are exp(logit_scale) * cosine.
         variant: which of the five models this is, or the name of a rival method.
         num_frames: T.
-        vocab_size: number of token ids that the text tower knows.
-        context_length: longest row of token ids.
-        preprocessing: from a frame to its input.
-        temporal: what lets the frame embeddings of a video see one another, if the method has such a part.
-        settings: further sizes that rebuild a rival's parts.
+        vocab_size: size of the text tower's vocabulary.
+        context_length: maximum number of tokens of a text.
+        preprocessing: how frames are resized, cropped and normalised.
+        temporal: transformer over the frame embeddings of a video, if the method has one.
+        settings: further sizes of a rival's modules, needed to rebuild them.
     """
 
     def __init__(
@@ -48,28 +48,28 @@ class EZCLIP(VideoText):
         self.vocab_size, self.context_length = vocab_size, context_length
         self.temporal, self.settings = temporal, settings or {}
         self.grid, self.layers = vision.grid, len(vision.blocks)
-        self._added = list(self.trainable())
+        self._added = list(self.trainable_parameters())
 
     @property
     def order_blind(self) -> bool:
-        """Whether the method has nothing that passes from frame to frame."""
+        """Whether the method exchanges no information between frames."""
         return self.temporal is None and not has_prompts(self.variant)
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the model computes in."""
+        """The dtype of the computation."""
         return self.vision.class_embedding.dtype
 
     def forward(self, pixels: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """Both encoders at once, (B, T, E) and, with tokens, (C, E): the form that distributed training wraps."""
+        """Both encoders in one call, as distributed training requires: (B, T, E) and, with tokens, (C, E)."""
         return self.encode_video(pixels), None if tokens is None else self.encode_text(tokens)
 
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Frame embeddings, not normalised.
 
         Args:
-            pixels: (B, T, 3, S, S) float, from ``normalise``. T is free where the
-                model is ``order_blind`` and ``num_frames`` otherwise.
+            pixels: (B, T, 3, S, S) float, from ``normalise``. T is arbitrary if the model is ``order_blind``, else
+                ``num_frames``.
 
         Returns:
             (B, T, E)
@@ -78,15 +78,15 @@ class EZCLIP(VideoText):
             ValueError: pixels of another shape.
         """
         self._check(pixels)
-        return self.across(self.vision(pixels.to(self.dtype)))
+        return self.apply_temporal(self.vision(pixels.to(self.dtype)))
 
-    def across(self, frames: Tensor) -> Tensor:
-        """Embeddings of single frames (B, T, E) after the transformer over frames, if the method has one."""
+    def apply_temporal(self, frames: Tensor) -> Tensor:
+        """Pass frame embeddings (B, T, E) through the transformer over frames, if the method has one."""
         return frames if self.temporal is None else self.temporal(frames)
 
-    def trimmed(self, tokens: Tensor) -> Tensor:
-        """Token ids (C, L) in main memory, cut after the last end-of-text."""
-        return trimmed(tokens)
+    def trim_padding(self, tokens: Tensor) -> Tensor:
+        """Cut token ids (C, L), on the CPU, after the last end-of-text."""
+        return trim_padding(tokens)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Text embeddings, not normalised.
@@ -100,13 +100,13 @@ class EZCLIP(VideoText):
         return self.text(tokens)
 
     def logits(self, frames: Tensor, texts: Tensor) -> Tensor:
-        """``scores`` of frame embeddings (B, T, E), for methods whose texts do not depend on the video: (B, C)."""
+        """``scores`` (B, C) of frame embeddings (B, T, E), for methods whose texts do not depend on the video."""
         return self.scores(Video(frames), texts)
 
-    def added(self) -> dict[str, nn.Parameter]:
-        """Adapters, prompts and a rival's own parts by name: what is added to CLIP, and what an adapter file stores."""
+    def added_parameters(self) -> dict[str, nn.Parameter]:
+        """The parameters added to CLIP, by name: adapters, prompts, a rival's modules. An adapter file holds them."""
         return {name: self.get_parameter(name) for name in self._added}
 
-    def trainable(self) -> dict[str, nn.Parameter]:
-        """What is trained, by name: what is added, and more where ``model.rivals.build.unfreeze`` says so."""
+    def trainable_parameters(self) -> dict[str, nn.Parameter]:
+        """The trainable parameters by name: the added ones, and those that ``rivals.build.unfreeze`` unfreezes."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}

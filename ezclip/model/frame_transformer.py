@@ -1,4 +1,4 @@
-"""A transformer over the frame embeddings of a video, as ActionCLIP, A5 and X-CLIP put it on top of CLIP."""
+"""Transformer over the frame embeddings of a video, used by ActionCLIP, A5, X-CLIP and MoTE on top of CLIP."""
 
 from functools import partial
 
@@ -11,17 +11,17 @@ from ezclip.model.block import Block
 
 
 class FrameTransformer(nn.Module):
-    """Blocks of CLIP's kind (QuickGELU, no mask, no final norm) over T; the video embedding is the mean of the result.
+    """CLIP blocks (QuickGELU, no mask, no final norm) over the T frames; the video embedding is the mean of the output.
 
-    z = blocks(c + p), and z + c where the method has a skip connection around the stack.
+    z = blocks(c + p), and z + c if the method has a skip connection around the blocks.
 
     Args:
-        positions: rows of the learned positions p; T is at most this.
+        positions: number of learned positions p, the maximum of T.
         width: E.
         layers: number of blocks.
-        heads: of each block's attention.
-        eps: of its layer norms.
-        skip: whether c is added to the result.
+        heads: attention heads of each block.
+        eps: epsilon of the layer norms.
+        skip: whether c is added to the output.
     """
 
     def __init__(self, *, positions: int, width: int, layers: int, heads: int, eps: float = 1e-5, skip: bool = True):

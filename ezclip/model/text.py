@@ -1,4 +1,4 @@
-"""The text tower: token ids to class embeddings."""
+"""The text tower: from token ids to text embeddings."""
 
 from typing import Any
 
@@ -8,16 +8,16 @@ from torch import Tensor, nn
 from ezclip.model.block import Block
 
 
-def trimmed(tokens: Tensor) -> Tensor:
-    """Token ids (C, L) in main memory, cut after the last end-of-text: attention is causal, so no embedding changes."""
+def trim_padding(tokens: Tensor) -> Tensor:
+    """Cut token ids (C, L), on the CPU, after the last end-of-text; causal attention leaves embeddings unchanged."""
     return tokens[:, : int(tokens.argmax(dim=-1).max()) + 1] if len(tokens) else tokens
 
 
 class TextEncoder(nn.Module):
-    """CLIP's causal text transformer around EZ-CLIP's blocks.
+    """CLIP's causal text transformer with EZ-CLIP's blocks.
 
     Args:
-        text: the open_clip module that holds the text parts (the model itself or its ``.text``); shared, not copied.
+        text: the open_clip module with the text tower (the model itself or its ``.text``); shared, not copied.
         blocks: one for each layer.
     """
 
@@ -29,15 +29,15 @@ class TextEncoder(nn.Module):
         self.blocks = nn.ModuleList(blocks)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Token ids (C, L) int64, end-of-text the largest id of its row -> (C, E), not normalised.
+        """Token ids (C, L) int64, with end-of-text the largest id of its row -> (C, E), not normalised.
 
-        Rows are not cut here, which would wait for the device; see ``trimmed``.
+        Padding is not trimmed here, which would synchronise the device; see ``trim_padding``.
         """
-        return self.read(self.token_embedding(tokens), tokens.argmax(dim=-1))
+        return self.encode_embedded(self.token_embedding(tokens), tokens.argmax(dim=-1))
 
-    def read(self, rows: Tensor, end: Tensor) -> Tensor:
-        """Embedded tokens without positions (C, L, D), the end-of-text of each in row ``end`` (C,) -> (C, E)."""
-        x = rows + self.positional_embedding[: rows.shape[1]]
+    def encode_embedded(self, tokens: Tensor, end: Tensor) -> Tensor:
+        """Token embeddings without positions (C, L, D) and the index of end-of-text in each text (C,) -> (C, E)."""
+        x = tokens + self.positional_embedding[: tokens.shape[1]]
         for block in self.blocks:
             x = block(x)
         x = self.ln_final(x)

@@ -1,4 +1,4 @@
-"""The vision tower: frames of videos to frame embeddings."""
+"""The vision tower: from video frames to frame embeddings."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ezclip.model.block import Block
 
 
 class VisionEncoder(nn.Module):
-    """CLIP's ViT around EZ-CLIP's blocks.
+    """CLIP's ViT with EZ-CLIP's blocks.
 
     Args:
         visual: open_clip's ``VisionTransformer`` with class-token pooling; its modules are shared.
@@ -27,12 +27,12 @@ class VisionEncoder(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, T, 3, S, S) -> frame embeddings (B, T, E), not normalised."""
-        return self._read(self._tokens(pixels, keep=1), pixels)  # only the class token is read
+        return self._pool(self._tokens(pixels, keep=1), pixels)  # only the class token is used
 
-    def with_patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, 3, S, S) -> frame embeddings (B, T, E), and the last block's patches (B, T, N, D) as they are."""
+    def forward_with_patches(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, 3, S, S) -> frame embeddings (B, T, E), and the patch tokens of the last block (B, T, N, D)."""
         x = self._tokens(pixels)
-        return self._read(x, pixels), x[:, 1:].unflatten(0, pixels.shape[:2])
+        return self._pool(x, pixels), x[:, 1:].unflatten(0, pixels.shape[:2])
 
     def _tokens(self, pixels: Tensor, keep: int | None = None) -> Tensor:
         x = self.ln_pre(self.embed(pixels.flatten(0, 1)))
@@ -41,11 +41,11 @@ class VisionEncoder(nn.Module):
             x = block(x)
         return last(x, keep=keep)
 
-    def _read(self, x: Tensor, pixels: Tensor) -> Tensor:
+    def _pool(self, x: Tensor, pixels: Tensor) -> Tensor:
         return (self.ln_post(x[:, 0]) @ self.proj).unflatten(0, pixels.shape[:2])
 
     def embed(self, pixels: Tensor) -> Tensor:
-        """(B*T, 3, S, S) -> class token and patches with their positions (B*T, 1+N, D)."""
+        """(B*T, 3, S, S) -> class and patch tokens with positions (B*T, 1+N, D)."""
         patches = self.conv1(pixels).flatten(2).transpose(1, 2)  # (B*T, N, D)
         class_token = self.class_embedding.expand(len(patches), 1, -1)
         return torch.cat([class_token, patches], dim=1) + self.positional_embedding

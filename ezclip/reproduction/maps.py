@@ -1,4 +1,4 @@
-"""Every explanation method on Tabletop's test clips, where the true masks are known; run by ``benchmarks/maps.py``."""
+"""Compare all explanation methods on Tabletop's test clips, which have masks; run by ``benchmarks/maps.py``."""
 
 from __future__ import annotations
 
@@ -25,34 +25,34 @@ from ezclip.video.sampling import segment_centres
 
 HEAD = ["map", "on what moves", "95 %", "SRG", "95 %", "below the best, 95 %", "cost in forwards"]
 UNIFORM = "(uniform)"
-Measured = dict[str, tuple[float, float, float]]  # method -> share of heat on what moves, SRG, cost in forward passes
+MapScores = dict[str, tuple[float, float, float]]  # method -> share of heat on moving objects, SRG, forward passes
 
 
 @contextmanager
-def counted(model: EZCLIP, T: int) -> Iterator[list[float]]:
-    """Costs to be added up: in units of a clip's forward pass, each block's forwards, and its backwards twice."""
+def count_costs(model: EZCLIP, T: int) -> Iterator[list[float]]:
+    """Costs of all block passes, to be summed, in forward passes of a clip of T frames; backward passes count twice."""
     costs: list[float] = []
     blocks = model.vision.blocks
 
-    def watch(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         passes = len(inputs[0]) / (T * len(blocks))
         costs.append(passes)
         if output.requires_grad:
             output.register_hook(lambda gradient: costs.append(2 * passes))
 
-    with hooked([(block, watch) for block in blocks]):
+    with hooked([(block, count) for block in blocks]):
         yield costs
 
 
-def measure_maps(predictor: Predictor, path: Path, methods: list[str], labels: list[str], texts: Tensor) -> Measured:
-    """Measure maps of the label that the model chooses on a clip with masks.
+def measure_maps(predictor: Predictor, path: Path, methods: list[str], labels: list[str], texts: Tensor) -> MapScores:
+    """Measure maps for the predicted label of a clip with masks.
 
     Args:
         predictor: an EZ-CLIP model.
         path: the clip.
-        methods: of ``METHODS``.
-        labels: C names.
-        texts: (C*K, E), their embeddings.
+        methods: names from ``METHODS``.
+        labels: C class names.
+        texts: (C*K, E), text embeddings of the labels.
     """
     clip = read_clip(path, partial(segment_centres, T=predictor.model.num_frames))
     masks, encoded, model = find_masks(path), predictor.encode(clip), predictor.model
@@ -61,29 +61,29 @@ def measure_maps(predictor: Predictor, path: Path, methods: list[str], labels: l
     target = labels.index(predictor.rank(encoded.video, labels)[0].label)
     text = texts.unflatten(0, (len(labels), -1))[target].mean(dim=0)
     area = faithfulness.patch_fractions(masks[clip.indices], model.vision.grid, model.preprocessing)[2].mean()
-    found = {UNIFORM: (float(area), float("nan"), 0.0)}
+    scores = {UNIFORM: (float(area), float("nan"), 0.0)}
     for method in methods:
-        with counted(model, len(clip)) as costs:
-            a = explain(model, encoded.pixels, clip.seconds, name=predictor.name, method=method, text=text)
-        share = faithfulness.heat_shares(a, masks[clip.indices]).heat[2]
-        steps = faithfulness.measure(model, encoded.pixels, a.heat, texts, len(labels), target, orders=0)
-        found[method] = (share, finish(steps).score.srg, sum(costs))
-    return found
+        with count_costs(model, len(clip)) as costs:
+            explanation = explain(model, encoded.pixels, clip.seconds, name=predictor.name, method=method, text=text)
+        share = faithfulness.heat_shares(explanation, masks[clip.indices]).heat[2]
+        steps = faithfulness.measure(model, encoded.pixels, explanation.heat, texts, len(labels), target, orders=0)
+        scores[method] = (share, finish(steps).score.srg, sum(costs))
+    return scores
 
 
-def summary(clips: list[Measured]) -> list[Document]:
-    """One row a method, best SRG first and a uniform map last.
+def summarise(clips: list[MapScores]) -> list[Document]:
+    """One row per method, highest SRG first and the uniform map last.
 
     Returns:
-        "map", and as [mean, low, high], 95 % bootstrap intervals over clips, "moving", "srg", and "below", how much
-        less SRG than the first row on the same clips; and "forwards".
+        "map", "forwards", and as (mean, low, high) with 95 % bootstrap intervals over clips "moving", "srg" and
+        "below", by how much the SRG is below that of the first row on the same clips.
     """
-    measured = {name: np.array([clip[name] for clip in clips]) for name in clips[0]}  # (clips, 3)
-    order = sorted(measured, key=lambda name: -np.nan_to_num(measured[name][:, 1].mean(), nan=-np.inf))
-    best = measured[order[0]][:, 1]
+    scores = {name: np.array([clip[name] for clip in clips]) for name in clips[0]}  # (clips, 3)
+    order = sorted(scores, key=lambda name: -np.nan_to_num(scores[name][:, 1].mean(), nan=-np.inf))
+    best = scores[order[0]][:, 1]
     rows: list[Document] = []
     for name in order:
-        moving, srg, costs = measured[name].T
+        moving, srg, costs = scores[name].T
         row: Document = {"map": name, "moving": mean_interval(moving).bar, "forwards": float(costs.mean())}
         rows.append(
             row if name == UNIFORM else row | {"srg": mean_interval(srg).bar, "below": mean_interval(best - srg).bar}
@@ -92,7 +92,7 @@ def summary(clips: list[Measured]) -> list[Document]:
 
 
 def maps_table(rows: list[Document]) -> list[list[str]]:
-    """The cells of ``summary``, with their head."""
+    """The rows of ``summarise`` as text, header first."""
 
     def cells(bar: list[float], form: str) -> list[str]:
         mean, low, high = (format(value, form) for value in bar)
@@ -106,13 +106,13 @@ def maps_table(rows: list[Document]) -> list[list[str]]:
     return table
 
 
-def maps_section(found: Document | None) -> str:
-    """What RESULTS.md says of ``benchmarks/maps.py``'s document."""
-    if not found:
+def maps_section(document: Document | None) -> str:
+    """The section of RESULTS.md on the document of ``benchmarks/maps.py``."""
+    if not document:
         return "All maps: not run"
     return (
-        f"All maps of `{found['model']}` on {found['clips']} clips (`python benchmarks/maps.py`): share of the heat on "
-        "what moves; SRG, insertion area minus deletion area (0: a random map); how far below the first row's SRG on "
-        f"the same clips; cost in forward passes, a backward pass counted as two. [Which map should I trust?]"
-        f"(docs/MAPS.md)\n\n{markdown(maps_table(found['rows']))}"
+        f"All maps of `{document['model']}` on {document['clips']} clips (`python benchmarks/maps.py`): share of the "
+        "heat on what moves; SRG, insertion area minus deletion area (0: a random map); how far below the first row's "
+        f"SRG on the same clips; cost in forward passes, a backward pass counted as two. [Which map should I trust?]"
+        f"(docs/MAPS.md)\n\n{markdown(maps_table(document['rows']))}"
     )

@@ -1,6 +1,6 @@
-"""Methods trained alike: what ``ezclip reproduce tabletop`` found, and why published numbers are not alike.
+"""Methods trained alike: results of ``ezclip reproduce tabletop``, and why published numbers are not comparable.
 
-Needs no torch, so that the page can show it at once.
+Does not import torch, so that the page can show it immediately.
 """
 
 import json
@@ -12,9 +12,9 @@ from ezclip.types import METHOD_TITLES, WITHIN_PAIRS, Document, Method
 
 RESULTS = shipped("results/tabletop/methods")
 TRAINED_ALIKE: tuple[Method, ...] = ("ezclip", "vificlip", "actionclip", "a5", "xclip")
-COST = "cost"  # of the file that holds what all the models cost
+COST = "cost"  # name of the file with the costs of all models
 COST_HEAD = ("tunable (M)", "GMAC a view", "views/s", "training step (s)", "memory (MiB)")
-TABLETOP_HEAD: dict[int, tuple[str, ...]] = {  # columns of Tabletop in the paper's tables
+TABLETOP_HEAD: dict[int, tuple[str, ...]] = {  # columns for Tabletop in each of the paper's tables
     1: ("Tabletop, novel among all",),
     2: ("Tabletop, base", f"base, {WITHIN_PAIRS}", "novel", "HM"),
     7: ("Tabletop, base",),
@@ -48,12 +48,12 @@ FAIRNESS = (
 
 
 def title(method: Method) -> str:
-    """The name of a method in these tables."""
+    """Display name of a method."""
     return "EZ-CLIP" if method == "ezclip" else METHOD_TITLES[method]
 
 
 def accuracy(top1: float, interval: Sequence[float] | None = None) -> str:
-    """In %, with the ends of its 95 % interval if there is one."""
+    """Format an accuracy in %, with its 95 % interval if given."""
     if interval is None:
         return f"{100 * top1:.1f}"
     low, high = interval
@@ -61,7 +61,7 @@ def accuracy(top1: float, interval: Sequence[float] | None = None) -> str:
 
 
 def cost_cells(row: Document | None) -> list[str]:
-    """The cells below ``COST_HEAD`` from a row of ``evaluation.efficiency.measure``; empty where none was made."""
+    """The cells below ``COST_HEAD`` from a row of ``evaluation.efficiency.measure``; empty cells without a row."""
     if row is None:
         return [""] * len(COST_HEAD)
     step, peak = row["training_step_seconds"], row["peak_bytes"]
@@ -75,48 +75,48 @@ def cost_cells(row: Document | None) -> list[str]:
 
 
 def tabletop_rows(number: int, results: Path = RESULTS) -> list[list[str]]:
-    """A row for each of ``TRAINED_ALIKE``: its name, ``COST_HEAD`` and ``TABLETOP_HEAD[number]``.
+    """A row for each of ``TRAINED_ALIKE``: name, ``COST_HEAD`` and ``TABLETOP_HEAD[number]``.
 
-    A method without a result has "not run" in place of its accuracies; there are no rows where none has one.
+    A method without a result has "not run" instead of accuracies; without any result there are no rows.
     """
     costs = {row["variant"]: row for row in _read(results, COST).get("rows", [])}
     reports: dict[Method, Document] = {method: _read(results, method) for method in TRAINED_ALIKE}
     if not any(reports.values()):
         return []
-    return [[title(m), *cost_cells(costs.get(m)), *_cells(number, found)] for m, found in reports.items()]
+    return [[title(m), *cost_cells(costs.get(m)), *_cells(number, report)] for m, report in reports.items()]
 
 
 def bench_table(bench: Path) -> list[list[str]]:
-    """Cost of random weights on an architecture, from ``ezclip bench --out BENCH``; empty where it was not run."""
-    found = _read(bench, "bench")
-    rows = [[row["name"], *cost_cells(row), f"{row['open_clip']['time_ratio']:.2f}"] for row in found.get("rows", [])]
+    """Cost of random weights on an architecture, from ``ezclip bench --out BENCH``; empty if it has not been run."""
+    rows = _read(bench, "bench").get("rows", [])
+    rows = [[row["name"], *cost_cells(row), f"{row['open_clip']['time_ratio']:.2f}"] for row in rows]
     return [["model", *COST_HEAD, "time / plain open_clip's"], *rows] if rows else []
 
 
 def bench_ratios(bench: Path) -> str:
-    """A sentence with the ratios that ``ezclip bench --out BENCH`` measured in one run; empty where it was not run."""
+    """A sentence with the ratios measured by ``ezclip bench --out BENCH``; empty if it has not been run."""
     ratios = _read(bench, "bench").get("ratios", {})
-    told = "; ".join(f"{name} {value:.2f}" for name, value in ratios.items())
-    return f"Ratios of one run, alternating: {told}." if told else ""
+    values = "; ".join(f"{name} {value:.2f}" for name, value in ratios.items())
+    return f"Ratios of one run, alternating: {values}." if values else ""
 
 
-def _cells(number: int, found: Document) -> list[str]:
+def _cells(number: int, report: Document) -> list[str]:
     """The cells below ``TABLETOP_HEAD[number]``."""
-    if not found:
+    if not report:
         return ["not run"] * len(TABLETOP_HEAD[number])
     return {
-        1: [_told(found["novel_among_all"])],
+        1: [_top1(report["novel_among_all"])],
         2: [
-            _told(found["result"]),
-            accuracy(found["result"]["within_pairs"]),
-            _told(found["novel"]),
-            accuracy(found["harmonic_mean"]),
+            _top1(report["result"]),
+            accuracy(report["result"]["within_pairs"]),
+            _top1(report["novel"]),
+            accuracy(report["harmonic_mean"]),
         ],
-        7: [_told(found["result"])],
+        7: [_top1(report["result"])],
     }[number]
 
 
-def _told(report: Document) -> str:
+def _top1(report: Document) -> str:
     return accuracy(report["top1"], report["interval"])
 
 

@@ -1,4 +1,4 @@
-"""The paper's protocols on the user's data sets: which clips are trained, which are tested, and with which recipe.
+"""The paper's protocols on the user's data sets: training clips, test clips and recipes.
 
 A data set is a folder DATA/<set> with manifests that ``ezclip data check`` wrote: train.jsonl, test1.parquet and so on.
 """
@@ -17,7 +17,7 @@ from accelerate import PartialState
 from pydantic.dataclasses import dataclass as checked
 
 from ezclip.checkpoints.catalog import CLIP_PREFIX, clip_tag
-from ezclip.checkpoints.load import placed, resolve_backbone
+from ezclip.checkpoints.load import move_model, resolve_backbone
 from ezclip.config import STRICT, TrainConfig, load_config
 from ezclip.data.manifest import Row, labels_of, read_rows, write_manifest
 from ezclip.errors import ConfigError
@@ -27,20 +27,20 @@ from ezclip.evaluation.run import embed_all, score_all
 from ezclip.files import write_json
 from ezclip.model.builders import build_ezclip
 from ezclip.predictor import Predictor, choose_device, native_dtype
-from ezclip.progress import Steps, within
+from ezclip.progress import Steps, rescale
 from ezclip.reproduction.splits import Unseen, base_classes, shots_of, unseen_classes
 from ezclip.training.batches import steps_per_epoch
 from ezclip.training.loop import train
-from ezclip.types import RIVALS, Built, Document, PromptDepth, Rival
+from ezclip.types import RIVALS, Document, NativeMethod, PromptDepth, Rival
 
 log = logging.getLogger(__name__)
 Preset = Literal["paper", "released"]
-TEXTS = {"descriptions": "shipped"}  # what the configuration of a run calls the text of a table's row
+TEXTS = {"descriptions": "shipped"}  # text of a table's row -> ``TrainConfig.text``
 
 
 @checked(frozen=True, config=STRICT)
 class Lists:
-    """Manifests of one data set: those that are trained, and by data set those that are tested and averaged over."""
+    """Manifests to train on, and by tested data set the manifests whose results are averaged."""
 
     train: list[str]
     test: dict[str, list[str]]
@@ -52,13 +52,13 @@ class Protocol:
 
     Attributes:
         about: one sentence.
-        sets: lists by the data set that is trained.
-        presets: by preset, overrides of configs/<preset>.yaml for "all" sets and for single ones; by rival those of
-            configs/methods/<rival>.yaml. "validation: test" watches the test clips, and so selects the best epoch on
-            them; "validation: NAME" watches the data set's manifest of that name, if there is one.
+        sets: training data set -> lists.
+        presets: by preset, overrides of configs/<preset>.yaml for "all" sets and for single ones; by rival, overrides
+            of configs/methods/<rival>.yaml. "validation: test" selects the best epoch on the test clips; "validation:
+            NAME" selects it on the data set's manifest of that name, if there is one.
         halves: train on the base half of the classes and test both halves.
-        unseen: tested sets of which classes that were trained are left out.
-        draws: how many times a number of shots is drawn.
+        unseen: tested sets whose training classes are excluded.
+        draws: number of draws of few-shot clips.
     """
 
     about: str
@@ -75,14 +75,14 @@ class Run:
 
     protocol: str  # name of a file in configs/protocols
     trained_on: str  # data set
-    shots: int | None = None  # clips a class; None takes all
-    method: Built = "ezclip"  # "clip" is tested as it is
+    shots: int | None = None  # clips per class; None takes all
+    method: NativeMethod = "ezclip"  # "clip" is tested without training
     prompt_depth: PromptDepth = "deep"
     backbone: str = "clip:ViT-B-16-quickgelu/openai"  # "clip:ARCH/TAG" or a folder
     num_frames: int = 8  # T
-    text: str = "descriptions"  # those that ship, "templates", "names" or a CSV file, in training and testing
-    preset: Preset = "released"  # recipe of EZ-CLIP; a rival has its own
-    seed: int = 0  # of the training and of the draw of shots
+    text: str = "descriptions"  # the shipped ones, "templates", "names" or a CSV file, for training and testing
+    preset: Preset = "released"  # recipe of EZ-CLIP; each rival has one recipe
+    seed: int = 0  # for training and for drawing the shots
 
     @property
     def recipe(self) -> Preset | Rival:
@@ -91,37 +91,37 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Relative path of the run, without a suffix; two runs that differ have two names."""
-        what = f"{self.method}-shallow" if self.prompt_depth == "shallow" else self.method
+        """Relative path of the run without a suffix, unique to its fields."""
+        method = f"{self.method}-shallow" if self.prompt_depth == "shallow" else self.method
         plain_clip = self.backbone.startswith("clip:")
         backbone = self.backbone.removeprefix("clip:") if plain_clip else Path(self.backbone).name
-        told = [what, backbone, f"T{self.num_frames}", Path(self.text).stem, self.recipe, f"seed{self.seed}"]
-        plain = "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in told)
-        return f"{self.protocol}/{self.trained_on}/{self.shots or 'all'}/{plain}"
+        parts = [method, backbone, f"T{self.num_frames}", Path(self.text).stem, self.recipe, f"seed{self.seed}"]
+        name = "_".join(re.sub(r"[^A-Za-z0-9.-]+", "-", part) for part in parts)
+        return f"{self.protocol}/{self.trained_on}/{self.shots or 'all'}/{name}"
 
 
 def protocols(root: Path) -> dict[str, Protocol]:
     """All protocols by name.
 
     Raises:
-        ConfigError: one that cannot be used.
+        ConfigError: an invalid protocol file.
     """
     return {p.stem: load_config(Protocol, p, []) for p in sorted((root / "configs" / "protocols").glob("*.yaml"))}
 
 
 @dataclass
-class Place:
+class Workspace:
     """Where runs read and write, and how they are tested."""
 
     root: Path  # holds configs/; runs go to root/runs/protocols, results to root/results/protocols
     data: Path  # holds one folder for each data set
     overrides: tuple[str, ...] = ()  # "key=value" of the training configuration, for every run
-    views: ViewCount = ONE_VIEW  # of each tested clip
-    workers: int = 0  # test clips decoded at once; 0 takes all cores but one
+    views: ViewCount = ONE_VIEW  # per test clip
+    workers: int = 0  # test clips decoded in parallel; 0 uses all cores but one
     backbones: dict[str, str] = field(default_factory=dict)  # open_clip's ARCH -> file or folder to load it from
 
     def backbone(self, run: Run) -> str:
-        """What a run loads as its backbone; its name and so its result stay those of ``run.backbone``."""
+        """The backbone that a run loads; the run is still named after ``run.backbone``."""
         arch = clip_tag(run.backbone)[0] if run.backbone.startswith(CLIP_PREFIX) else ""
         file = self.backbones.get(arch)
         if file is None or Path(file).is_dir():
@@ -129,104 +129,104 @@ class Place:
         return f"{CLIP_PREFIX}{arch}/{file}"
 
     def rows(self, data_set: str, lists: Sequence[str]) -> list[Row]:
-        """The clips of some manifests of a data set.
+        """The clips of the named manifests of a data set.
 
         Raises:
-            ConfigError: one is missing; says which, and what makes it.
+            ConfigError: a manifest is missing; the message says how to write it.
         """
-        found: list[Row] = []
+        rows: list[Row] = []
         for name in lists:
-            if (path := self.list_at(data_set, name)) is None:
+            if (path := self.manifest(data_set, name)) is None:
                 raise ConfigError(
                     f"{self.data.name} has no {data_set}/{name}.jsonl or .parquet; write it with python -m ezclip data "
                     f"check LIST --out {self.data.name}/{data_set}/{name}.jsonl."
                 )
-            found += read_rows(path)
-        return found
+            rows += read_rows(path)
+        return rows
 
-    def list_at(self, data_set: str, name: str) -> Path | None:
-        """The manifest ``name`` of a data set, if there is one."""
-        places = [self.data / data_set / f"{name}{suffix}" for suffix in (".parquet", ".jsonl")]
-        return next((place for place in places if place.is_file()), None)
+    def manifest(self, data_set: str, name: str) -> Path | None:
+        """The manifest ``name`` of a data set, if it exists."""
+        paths = [self.data / data_set / f"{name}{suffix}" for suffix in (".parquet", ".jsonl")]
+        return next((path for path in paths if path.is_file()), None)
 
     def result(self, run: Run) -> Path:
-        """Where a run's result lies."""
+        """Path of a run's result."""
         return self.root / "results" / "protocols" / f"{run.name}.json"
 
 
-def carry_out(run: Run, place: Place) -> Steps[Document]:
-    """Train a run, going on where it was left, test its last and its best epoch, and store the result.
+def carry_out(run: Run, workspace: Workspace) -> Steps[Document]:
+    """Train a run, resuming if it was interrupted, test its last and its best epoch, and store the result.
 
     Returns:
-        "run", "config", "shots" (where the draw of the clips comes from), and under "last" and "best" for each tested
-        set "top1", "top5" and "per_class" as means over its lists; with halves "base", "novel" and "harmonic_mean";
-        for an unseen set "classes", their number, and under "unseen" the same figures by rule, see
-        ``splits.unseen_classes``; and "intervals" of the accuracies, 95 % Wilson, as of the first list's clips alone.
+        "run", "config", "views", "shots" (origin of the few-shot draw), and under "last" and "best" for each tested set
+        "top1", "top5" and "per_class" as means over its lists; with halves "base", "novel" and "harmonic_mean"; for an
+        unseen set "classes", their number, and under "unseen" the same metrics by rule, see ``splits.unseen_classes``;
+        and "intervals", 95 % Wilson intervals of the accuracies for the number of clips in the first list.
 
     Raises:
-        ConfigError: an unknown protocol or data set, or lists that are missing.
+        ConfigError: an unknown protocol or data set, or a missing list.
     """
-    known = protocols(place.root)
-    if run.protocol not in known:
-        raise ConfigError(f"There is no protocol {run.protocol!r}; choose one of {', '.join(known)}.")
-    protocol = known[run.protocol]
+    available = protocols(workspace.root)
+    if run.protocol not in available:
+        raise ConfigError(f"There is no protocol {run.protocol!r}; choose one of {', '.join(available)}.")
+    protocol = available[run.protocol]
     if run.trained_on not in protocol.sets:
         raise ConfigError(f"{run.protocol} is not defined on {run.trained_on!r}; {', '.join(protocol.sets)} are.")
     lists = protocol.sets[run.trained_on]
-    rows = place.rows(run.trained_on, lists.train)
-    base = base_classes(place.data / run.trained_on, rows) if protocol.halves else labels_of(rows)
-    rows, drawn = [row for row in rows if row.label in set(base)], "all clips"
+    rows = workspace.rows(run.trained_on, lists.train)
+    base = base_classes(workspace.data / run.trained_on, rows) if protocol.halves else labels_of(rows)
+    rows, origin = [row for row in rows if row.label in set(base)], "all clips"
     if run.shots is not None and run.method != "clip":
-        rows, drawn = shots_of(place.data / run.trained_on, run.protocol, rows, run.shots, run.seed)
-    # read first: a missing list shows before hours of training
-    tests = {name: [place.rows(name, [one]) for one in split] for name, split in lists.test.items()}
+        rows, origin = shots_of(workspace.data / run.trained_on, run.protocol, rows, run.shots, run.seed)
+    # read before training, so that a missing list fails early
+    tests = {name: [workspace.rows(name, [manifest]) for manifest in split] for name, split in lists.test.items()}
 
-    result: Document = {"run": dataclasses.asdict(run), "views": str(place.views), "shots": drawn}
-    models = {"last": place.backbone(run)}
+    result: Document = {"run": dataclasses.asdict(run), "views": str(workspace.views), "shots": origin}
+    models = {"last": workspace.backbone(run)}
     if run.method != "clip":
-        config = _configure(run, protocol, place, rows, tests)
-        yield from within(train(config, resume=True), 0.0, 0.9, f"training {run.name}: ")
+        config = _configure(run, protocol, workspace, rows, tests)
+        yield from rescale(train(config, resume=True), 0.0, 0.9, f"training {run.name}: ")
         result["config"] = dataclasses.asdict(config)
         out = Path(config.out)
         models = {"last": str(out / "model")} | ({"best": str(out / "best")} if (out / "best").is_dir() else {})
     state = PartialState()
     if state.is_main_process:
-        for which, model in models.items():
-            steps = _test(model, run, protocol, place, tests, base)
-            result[which] = yield from within(steps, 0.9, 1.0, f"testing {run.name}, {which} epoch: ")
-        write_json(place.result(run), result)
+        for epoch, model in models.items():
+            steps = _test(model, run, protocol, workspace, tests, base)
+            result[epoch] = yield from rescale(steps, 0.9, 1.0, f"testing {run.name}, {epoch} epoch: ")
+        write_json(workspace.result(run), result)
     state.wait_for_everyone()
     return result
 
 
 def _configure(
-    run: Run, protocol: Protocol, place: Place, rows: list[Row], tests: dict[str, list[list[Row]]]
+    run: Run, protocol: Protocol, workspace: Workspace, rows: list[Row], tests: dict[str, list[list[Row]]]
 ) -> TrainConfig:
-    """Write the lists of a run into its folder and return its configuration."""
-    out = place.root / "runs" / "protocols" / run.name
+    """Write the manifests of a run into its folder and return its configuration."""
+    out = workspace.root / "runs" / "protocols" / run.name
     recipes = protocol.presets.get(run.recipe, {})
     recipe = {**recipes.get("all", {}), **recipes.get(run.trained_on, {})}
-    own = {key: getattr(run, key) for key in ("method", "prompt_depth", "num_frames", "seed")}
-    own |= {
-        "backbone": place.backbone(run),
+    fields = {key: getattr(run, key) for key in ("method", "prompt_depth", "num_frames", "seed")}
+    fields |= {
+        "backbone": workspace.backbone(run),
         "text": TEXTS.get(run.text, run.text),
         "out": str(out),
         "data": str(_write(out / "train.parquet", rows)),
     }
-    settings = [f"{key}={json.dumps(value)}" for key, value in (recipe | own).items()]
-    path = place.root / "configs" / ("methods" if run.method in RIVALS else "") / f"{run.recipe}.yaml"
-    config = load_config(TrainConfig, path, [*settings, *place.overrides])
+    settings = [f"{key}={json.dumps(value)}" for key, value in (recipe | fields).items()]
+    path = workspace.root / "configs" / ("methods" if run.method in RIVALS else "") / f"{run.recipe}.yaml"
+    config = load_config(TrainConfig, path, [*settings, *workspace.overrides])
     if config.validation is None or Path(config.validation).exists():
         return config
     if config.validation == "test":
-        watched: Sequence[Row] = tests[run.trained_on][0]
-    elif given := place.list_at(run.trained_on, config.validation):
-        watched = read_rows(given)
+        clips: Sequence[Row] = tests[run.trained_on][0]
+    elif manifest := workspace.manifest(run.trained_on, config.validation):
+        clips = read_rows(manifest)
     else:
         log.warning("%s has no manifest %s to watch: no best epoch is kept.", run.trained_on, config.validation)
         return dataclasses.replace(config, validation=None)
     labels = set(labels_of(rows))
-    validation = str(_write(out / "watched.parquet", [row for row in watched if row.label in labels]))
+    validation = str(_write(out / "watched.parquet", [row for row in clips if row.label in labels]))
     return dataclasses.replace(config, validation=validation, eval_every=steps_per_epoch(config, len(rows)))
 
 
@@ -240,15 +240,15 @@ def _write(path: Path, rows: Sequence[Row]) -> Path:
 
 
 def _test(
-    model: str, run: Run, protocol: Protocol, place: Place, tests: dict[str, list[list[Row]]], base: list[str]
+    model: str, run: Run, protocol: Protocol, workspace: Workspace, tests: dict[str, list[list[Row]]], base: list[str]
 ) -> Steps[Document]:
     if run.method == "clip":
         device = choose_device("auto")
         clip = build_ezclip(resolve_backbone(model), "clip", num_frames=run.num_frames).eval()
-        predictor = Predictor(placed(clip, device, native_dtype(device)), run.backbone)
+        predictor = Predictor(move_model(clip, device, native_dtype(device)), run.backbone)
     else:
         predictor = Predictor.load(model)
-    found: Document = {}
+    results: Document = {}
     for name, splits in tests.items():
         reports: dict[str, list[Document]] = {}
         for rows in splits:
@@ -258,15 +258,15 @@ def _test(
                 parts = {"base": [base], "novel": [[label for label in labels if label not in base]]}
             elif name in protocol.unseen:
                 parts = unseen_classes(name, labels, base)
-            tested = {label for lists in parts.values() for among in lists for label in among}
-            own = [row for row in rows if row.label in tested]
-            embedded = yield from embed_all(predictor, own, views=place.views, workers=place.workers)
+            tested = {label for lists in parts.values() for classes in lists for label in classes}
+            clips = [row for row in rows if row.label in tested]
+            batches = yield from embed_all(predictor, clips, views=workspace.views, workers=workspace.workers)
             for part, lists in parts.items():
-                for among in lists:
-                    clips = [one.among(among) for one in embedded]
-                    reports.setdefault(part, []).append(score_all(predictor, clips, among, run.text).report())
-        found[name] = _halves(reports) if protocol.halves else _whole(reports)
-    return found
+                for classes in lists:
+                    selected = [batch.select(classes) for batch in batches]
+                    reports.setdefault(part, []).append(score_all(predictor, selected, classes, run.text).report())
+        results[name] = _halves(reports) if protocol.halves else _whole(reports)
+    return results
 
 
 def _halves(reports: dict[str, list[Document]]) -> Document:
@@ -275,14 +275,14 @@ def _halves(reports: dict[str, list[Document]]) -> Document:
     per_class = {
         name: row | {"half": half} for half in ("base", "novel") for name, row in reports[half][0]["per_class"].items()
     }
-    intervals = {half: _interval(found, reports[half][0]["n"]) for half, found in (("base", base), ("novel", novel))}
+    intervals = {half: _interval(top1, reports[half][0]["n"]) for half, top1 in (("base", base), ("novel", novel))}
     means = {"base": base, "novel": novel, "harmonic_mean": harmonic_mean(base, novel)}
     return means | {"intervals": intervals, "per_class": per_class}
 
 
 def _whole(reports: dict[str, list[Document]]) -> Document:
-    """Means over the lists of a set; of an unseen one by each rule, the paper's first."""
-    by_rule = {rule: _means(found) for rule, found in reports.items()}
+    """Means over the lists of a set; for an unseen set by each rule, the paper's first."""
+    by_rule = {rule: _means(lists) for rule, lists in reports.items()}
     main: str = next(rule for rule in ("all", *get_args(Unseen)) if rule in reports)
     result = by_rule[main] | {"per_class": reports[main][0]["per_class"]}
     return result if main == "all" else result | {"unseen": by_rule}

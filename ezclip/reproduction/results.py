@@ -1,4 +1,4 @@
-"""Generates RESULTS.md from the JSON files of ``ezclip reproduce tabletop``, next to the paper's numbers."""
+"""Generate RESULTS.md from the JSON files of ``ezclip reproduce tabletop``, next to the paper's numbers."""
 
 import json
 from pathlib import Path
@@ -18,32 +18,32 @@ from ezclip.reproduction.methods import (
 from ezclip.text.templates import KINDS
 from ezclip.types import WITHIN_PAIRS, Document
 
-Found = dict[str, Document]
+Results = dict[str, Document]  # stage of ``ezclip reproduce tabletop`` -> its JSON file
 NOT_RUN = "not run"
-TEXT_KINDS = KINDS[1:]  # prompt texts that the variants are tested on
+TEXT_KINDS = KINDS[1:]  # prompt texts to test the variants on
 COMMAND = "python -m ezclip reproduce tabletop --resume"
 
-# Top-1 in %, from the paper (arXiv 2312.08010): SSv2 is the data set closest to ours.
+# Top-1 in % from the paper (arXiv 2312.08010); SSv2 is the data set closest to ours.
 PAPER_TABLE_5_SSV2 = {"base": (30.7, 15.4), "motion": (34.5, 16.3), "prompts": (45.1, 18.5), "ezclip": (54.0, 20.6)}
 PAPER_TABLE_11_UCF = {"base": 75.5, "motion": 75.9, "prompts": 78.1, "shallow": 76.3, "ezclip": 79.1}
 PAPER_TABLE_12_SSV2 = {2: 6.8, 4: 8.7, 8: 9.6, 16: 13.2}
 PAPER_BASE_TO_NOVEL_SSV2 = (16.6, 13.3, 14.8)
 
 
-def write_results(results: Path) -> Path:
-    """Write RESULTS.md two folders above ``results`` and return its path."""
-    found: Found = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))}
-    study = results / "study" / "report.json"
+def write_results(folder: Path) -> Path:
+    """Write RESULTS.md two folders above the results in ``folder`` and return its path."""
+    results: Results = {path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))}
+    study = folder / "study" / "report.json"
     report: Document = json.loads(study.read_text("utf-8")) if study.is_file() else {}
-    sections = [section(found, report) for section in SECTIONS]
-    sections[-2:-2] = [_methods(results / "methods"), _cost(results.parent / "bench")]
+    sections = [section(results, report) for section in SECTIONS]
+    sections[-2:-2] = [_methods(folder / "methods"), _cost(folder.parent / "bench")]
     text = "\n\n".join(sections) + "\n"
-    path = results.parent.parent / "RESULTS.md"
+    path = folder.parent.parent / "RESULTS.md"
     write_atomically(path, lambda target: target.write_text(text, encoding="utf-8"))
     return path
 
 
-def _intro(found: Found, report: Document) -> str:
+def _intro(results: Results, report: Document) -> str:
     lines = [
         "# Results on Tabletop Motion",
         "",
@@ -51,24 +51,24 @@ def _intro(found: Found, report: Document) -> str:
         "configuration, seed, curve and wall time. Test clips use a separate seed. The paper's numbers are listed for",
         "orientation only: they were measured on other data (Something-Something v2 where reported) with ViT-B/16.",
     ]
-    if zero_shot := found.get("backbone", {}).get("zero_shot"):
+    if zero_shot := results.get("backbone", {}).get("zero_shot"):
         lines += [
             "",
             f"Backbone: zero-shot on 2,000 unseen single-object stills, colour {_percent(zero_shot['colour'])} "
             f"(9 classes), shape {_percent(zero_shot['shape'])} (10 classes); "
-            f"pretrained in {found['backbone']['seconds'] / 60:.0f} min.",
+            f"pretrained in {results['backbone']['seconds'] / 60:.0f} min.",
         ]
     if report:
         lines += ["", *verdicts(report)]
-    both = [found.get(name, {}).get("result", {}) for name in ("ezclip", "calibrated")]
-    if all("spread" in result for result in both):
-        (_, released), (_, calibrated) = (_spread([result]) for result in both)
+    runs = [results.get(name, {}).get("result", {}) for name in ("ezclip", "calibrated")]
+    if all("spread" in run for run in runs):
+        (_, released), (_, calibrated) = (_spread([run]) for run in runs)
         lines.append(
             f"- The `calibrated` motion loss rewards only spread beyond that of a static copy: {calibrated} of its "
             f"spread remains without motion, against {released} with the release's formulation, at "
-            f"{_percent(both[1]['within_pairs'])} {WITHIN_PAIRS} and {_percent(both[1]['top1'])} top-1."
+            f"{_percent(runs[1]['within_pairs'])} {WITHIN_PAIRS} and {_percent(runs[1]['top1'])} top-1."
         )
-    if versions := found.get("static_bias", {}).get("models", {}).get("ezclip", {}).get("versions"):
+    if versions := results.get("static_bias", {}).get("models", {}).get("ezclip", {}).get("versions"):
         first, swap, stripes = (
             f"{_percent(versions[name]['top1'])} top-1, {_percent(versions[name]['within_pairs'])} {WITHIN_PAIRS}"
             for name in ("original", "action_swap", "stripes")
@@ -80,12 +80,12 @@ def _intro(found: Found, report: Document) -> str:
 
 
 def verdicts(report: Document) -> list[str]:
-    """The study's verdict on each of the paper's claims, one bullet each, worded according to its numbers."""
+    """The study's verdict on each of the paper's claims as a bullet point, worded according to the numbers."""
     lines = ["Findings:", ""]
     test, spread = report["test"], report["spread"]
     for name in ("base", "motion"):
         if name in test:
-            blind = abs(test[name]["within_pairs"] - 0.5) < 0.01  # twins are equal up to rounding
+            blind = abs(test[name]["within_pairs"] - 0.5) < 0.01  # tolerance for rounding
             state = "blind to order, as expected" if blind else "NOT at chance: the benchmark leaks order"
             lines.append(f"- `{name}` scores {_percent(test[name]['within_pairs'])} {WITHIN_PAIRS}: {state}.")
     lines.append(
@@ -117,12 +117,13 @@ def verdicts(report: Document) -> list[str]:
             f"difference of {100 * mean:+.2f} points ({100 * low:+.2f} to {100 * high:+.2f})."
         )
     drops = {f: row["top1"] - test["ezclip"]["top1"] for f, row in report["ood"]["ezclip"]["families"].items()}
-    told = ", ".join(f"{f.replace('_', ' ')} {100 * d:+.0f}" for f, d in sorted(drops.items(), key=lambda kv: kv[1]))
-    lines.append(f"- Out-of-distribution change in `ezclip` top-1 (points): {told}.")
+    changes = sorted(drops.items(), key=lambda item: item[1])
+    text = ", ".join(f"{family.replace('_', ' ')} {100 * change:+.0f}" for family, change in changes)
+    lines.append(f"- Out-of-distribution change in `ezclip` top-1 (points): {text}.")
     return lines
 
 
-def _ablation(found: Found, report: Document) -> str:
+def _ablation(results: Results, report: Document) -> str:
     rows = [["TVP", "motion loss", "variant", "top-1", WITHIN_PAIRS, "spread", "static share", "seeds"]]
     rows[0] += ["paper, SSv2 base", "novel", "paper, UCF"]
     cells = {
@@ -135,11 +136,11 @@ def _ablation(found: Found, report: Document) -> str:
         "calibrated": ("yes", "yes", "ezclip, calibrated"),
     }
     for name, first_cells in cells.items():
-        runs = [run["result"] for key, run in found.items() if key == name or key.startswith(f"{name}_seed")]
+        runs = [run["result"] for key, run in results.items() if key == name or key.startswith(f"{name}_seed")]
         paper = (*PAPER_TABLE_5_SSV2.get(name, ("", "")), PAPER_TABLE_11_UCF.get(name, ""))
-        measured = [_runs(runs, "top1"), _runs(runs, "within_pairs"), *_spread(runs)]
-        rows.append([*first_cells, *measured, *map(str, (len(runs), *paper))])
-    rows.append(["", "", "chance", _percent(1 / _classes(found)), "50.0 %", *[""] * 6])
+        measurements = [_runs(runs, "top1"), _runs(runs, "within_pairs"), *_spread(runs)]
+        rows.append([*first_cells, *measurements, *map(str, (len(runs), *paper))])
+    rows.append(["", "", "chance", _percent(1 / _classes(results)), "50.0 %", *[""] * 6])
     note = (
         "Spread is Var + C of the L2-normalised frame embeddings; static share is the part that a static copy of the "
         "clip also shows."
@@ -147,17 +148,17 @@ def _ablation(found: Found, report: Document) -> str:
     return f"## Ablation (Tables 5 and 11)\n\n`{COMMAND}`\n\n{note}\n\n{_markdown(rows)}"
 
 
-def _base_to_novel(found: Found, report: Document) -> str:
+def _base_to_novel(results: Results, report: Document) -> str:
     rows = [["variant", "base classes", "novel", "harmonic mean", f"novel, {WITHIN_PAIRS}", "novel among all classes"]]
     for variant in ("base", "ezclip"):
-        run = found.get(f"base_to_novel_{variant}")
+        run = results.get(f"base_to_novel_{variant}")
         if run is None:
             rows.append([variant, *[NOT_RUN] * 5])
             continue
         novel = run["novel"]
         values = (run["result"]["top1"], novel["top1"], run["harmonic_mean"], novel["within_pairs"])
         rows.append([variant, *map(_percent, (*values, run["novel_among_all"]["top1"]))])
-    C = _classes(found)
+    C = _classes(results)
     rows.append(["chance", _percent(1 / (C - 2)), "50.0 %", "", "50.0 %", _percent(1 / C)])
     base, novel, mean = PAPER_BASE_TO_NOVEL_SSV2
     rows.append(["paper, ezclip on SSv2", f"{base} %", f"{novel} %", f"{mean} %", "", ""])
@@ -168,27 +169,27 @@ def _base_to_novel(found: Found, report: Document) -> str:
     return f"## Base to novel (Tables 2 and 3)\n\n{note}\n\n{_markdown(rows)}"
 
 
-def _few_shot(found: Found, report: Document) -> str:
+def _few_shot(results: Results, report: Document) -> str:
     shots = PAPER_TABLE_12_SSV2
     rows = [["initialisation", *(f"K = {k}" for k in shots)]]
     for title, suffix in (("image backbone", ""), ("ezclip, base classes", "_from_base")):
-        results = [found.get(f"few_shot_{k}{suffix}", {}).get("result") for k in shots]
-        rows.append([title, *map(_top1, results)])
-    rows.append(["chance", *[_percent(1 / _classes(found))] * len(shots)])
+        reports = [results.get(f"few_shot_{k}{suffix}", {}).get("result") for k in shots]
+        rows.append([title, *map(_top1, reports)])
+    rows.append(["chance", *[_percent(1 / _classes(results))] * len(shots)])
     rows.append(["paper, ezclip on SSv2", *(f"{paper} %" for paper in shots.values())])
     return f"## Few-shot (Tables 4 and 12)\n\nTop-1 with K clips per class.\n\n{_markdown(rows)}"
 
 
-def _texts(found: Found, report: Document) -> str:
+def _texts(results: Results, report: Document) -> str:
     rows = [["variant", "trained on", *(f"tested on {kind}" for kind in TEXT_KINDS)]]
-    tested = found.get("texts", {})
+    tested = results.get("texts", {})
     for variant in ("base", "ezclip"):
         rows.append([variant, "names", *(_top1(tested.get(variant, {}).get(kind)) for kind in TEXT_KINDS)])
     templates, described = (
-        _top1(found.get(step, {}).get("result")) for step in ("ezclip_templates", "ezclip_described")
+        _top1(results.get(step, {}).get("result")) for step in ("ezclip_templates", "ezclip_described")
     )
     rows += [["ezclip", "templates", "", templates, "", ""], ["ezclip", "descriptions", "", "", described, ""]]
-    chance = _percent(1 / _classes(found))
+    chance = _percent(1 / _classes(results))
     rows += [["chance", "", *[chance] * len(TEXT_KINDS)], ["paper, UCF-101", "", "", "77.8 %", "79.1 %", ""]]
     note = (
         "Top-1. The paper trains and tests on the same prompt texts; without descriptions it uses templates. "
@@ -197,10 +198,10 @@ def _texts(found: Found, report: Document) -> str:
     return f"## Prompt texts (Table 10)\n\n{note}\n\n{_markdown(rows)}"
 
 
-def _methods(results: Path) -> str:
+def _methods(folder: Path) -> str:
     head = ["method", *COST_HEAD, *TABLETOP_HEAD[2], "novel among all"]
-    zero_shot = {name: told for name, *_, told in tabletop_rows(1, results)}
-    rows = [[*row, zero_shot[row[0]]] for row in tabletop_rows(2, results)]
+    zero_shot = {name: top1 for name, *_, top1 in tabletop_rows(1, folder)}
+    rows = [[*row, zero_shot[row[0]]] for row in tabletop_rows(2, folder)]
     table = _markdown([head, *rows]) if rows else NOT_RUN
     lines = "\n".join(f"- {line}" for line in FAIRNESS)
     return (
@@ -220,10 +221,10 @@ def _cost(bench: Path) -> str:
     )
 
 
-def _families(found: Found, report: Document) -> str:
+def _families(results: Results, report: Document) -> str:
     if not report:
         return f"## Out of distribution (Fig. 7)\n\n{NOT_RUN}"
-    rows = [["family", *(f"{model}, {what}" for model in report["ood"] for what in ("top-1", WITHIN_PAIRS))]]
+    rows = [["family", *(f"{model}, {metric}" for model in report["ood"] for metric in ("top-1", WITHIN_PAIRS))]]
     for family in ["ordinary", *report["ood"]["ezclip"]["families"]]:
         rows.append([family.replace("_", " ")])
         for model, ood in report["ood"].items():
@@ -232,30 +233,31 @@ def _families(found: Found, report: Document) -> str:
     return f"## Out of distribution (Fig. 7)\n\n{_markdown(rows)}\n\n{_figures('families_chart', 'attention_ood')}"
 
 
-def _static_bias(found: Found, report: Document) -> str:
+def _static_bias(results: Results, report: Document) -> str:
     title = "## Static bias"
-    if not (models := found.get("static_bias", {}).get("models")):
+    if not (models := results.get("static_bias", {}).get("models")):
         return f"{title}\n\n{NOT_RUN}"
     versions = next(iter(models.values()))["versions"]
-    rows = [["version", *(f"{model}, {what}" for model in models for what in ("top-1", WITHIN_PAIRS))]]
+    rows = [["version", *(f"{model}, {metric}" for model in models for metric in ("top-1", WITHIN_PAIRS))]]
     for version in VERSIONS:
         row = [version.replace("_", " ")]
-        for one in (found["versions"][version] for found in models.values()):
-            row += [f"{_percent(one['top1'])} ({100 * one['low']:.0f} to {100 * one['high']:.0f})"]
-            row += [_percent(one["within_pairs"])]
+        for model in models.values():
+            values = model["versions"][version]
+            row += [f"{_percent(values['top1'])} ({100 * values['low']:.0f} to {100 * values['high']:.0f})"]
+            row += [_percent(values["within_pairs"])]
         rows.append(row)
     measures = [["measure", *models, "reference"]]
-    spans = [[100 * value for value in found["contrasted"]] for found in models.values()]
+    spans = [[100 * value for value in model["contrasted"]] for model in models.values()]
     contrasted = [f"{mean:.1f} % ({low:.0f} to {high:.0f})" for mean, low, high in spans]
     measures.append(["contrasted accuracy", *contrasted, "HMDB51: about 41 %, ALBAR 53.0 %"])
-    follows = [_percent(found["follows_background"]) for found in models.values()]
+    follows = [_percent(model["follows_background"]) for model in models.values()]
     measures.append(["action swap, answered with a class of the background's clip", *follows, "by chance 6 %"])
     for name, reference in (
         ("mean_frame", "chance 3.2 %"),
         ("most_confident_frame", "chance 3.2 %"),
         ("any_frame", "top-1 of the originals"),
     ):
-        values = [_percent(found["single_frames"][name]) for found in models.values()]
+        values = [_percent(model["single_frames"][name]) for model in models.values()]
         measures.append([f"original, {name.replace('_', ' ')}", *values, reference])
     note = (
         f"{versions['original']['n']} clips of the {len(MOTIONS_OF_THINGS)} motions in which objects move, each in six "
@@ -270,17 +272,17 @@ def _static_bias(found: Found, report: Document) -> str:
     return f"{title}\n\n{note}\n\n{_markdown(rows)}\n\n{_markdown(measures)}\n\n{sheet}"
 
 
-def _pictures(found: Found, report: Document) -> str:
+def _pictures(results: Results, report: Document) -> str:
     if not report:
         return f"## Figures\n\n{NOT_RUN}"
-    named = {
+    figures = {
         "Training curves": ("curves",),
         "Per-class accuracy (Fig. 5)": ("classwise_chart_base_ezclip", "class_map"),
         "Frame order": ("order_chart",),
         "Frame spread (Fig. 8)": ("spread_chart", "frames_prompts_ezclip", "frames_base_motion"),
         "Attention on moving objects (Fig. 4)": ("attention_chart",),
     }
-    parts = [f"### {title}\n\n{_figures(*names)}" for title, names in named.items()]
+    parts = [f"### {title}\n\n{_figures(*names)}" for title, names in figures.items()]
     kinds = {"deletion_gain": "deletion gain", "insertion_gain": "insertion gain", "srg": "SRG"}
     faithful = [["model", "map", "clips", *(f"{title}, {of}" for of in ("score", "logit") for title in kinds.values())]]
     for model, methods in report["faithfulness"].items():
@@ -291,17 +293,17 @@ def _pictures(found: Found, report: Document) -> str:
     parts.append(
         "### Faithfulness of the maps\n\nGain over random patch orders, and SRG, the area under insertion minus that "
         "under deletion, with 95 % intervals over clips; above 0, a map identifies what the score depends on.\n\n"
-        f"{_markdown(faithful)}\n\n{maps_section(found.get('maps'))}"
+        f"{_markdown(faithful)}\n\n{maps_section(results.get('maps'))}"
     )
-    told = "Generated by `python -m ezclip reproduce tabletop --resume`; all tables as CSV: `results/tabletop/study/`."
-    return f"## Figures\n\n{told}\n\n" + "\n\n".join(parts)
+    note = "Generated by `python -m ezclip reproduce tabletop --resume`; all tables as CSV: `results/tabletop/study/`."
+    return f"## Figures\n\n{note}\n\n" + "\n\n".join(parts)
 
 
 SECTIONS = (_intro, _ablation, _base_to_novel, _few_shot, _texts, _families, _static_bias, _pictures)
 
 
-def _classes(found: Found) -> int:
-    return int(found.get("data", {}).get("classes", 31))
+def _classes(results: Results) -> int:
+    return int(results.get("data", {}).get("classes", 31))
 
 
 def _runs(runs: list[Document], key: str) -> str:
@@ -314,10 +316,10 @@ def _runs(runs: list[Document], key: str) -> str:
 
 
 def _spread(runs: list[Document]) -> tuple[str, str]:
-    found = [run["spread"] for run in runs if "spread" in run]
-    if not found:
+    spreads = [run["spread"] for run in runs if "spread" in run]
+    if not spreads:
         return "", ""
-    real, frozen = (sum(s[key]["mean"] for s in found) / len(found) for key in ("real", "frozen"))
+    real, frozen = (sum(s[key]["mean"] for s in spreads) / len(spreads) for key in ("real", "frozen"))
     return f"{real:.4f}", _percent(frozen / real) if real > 1e-6 else "–"
 
 

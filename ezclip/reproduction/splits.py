@@ -1,4 +1,4 @@
-"""Which classes are base, novel or unseen, and which clips are drawn as shots; the published lists are in lists/."""
+"""Base, novel and unseen classes, and few-shot draws; the published lists are in lists/."""
 
 import logging
 from collections import Counter
@@ -16,33 +16,33 @@ from ezclip.text.labels import read_labels_file, readable, same_name
 log = logging.getLogger(__name__)
 LISTS = Path(__file__).with_name("lists")
 Unseen = Literal["paper", "names", "rivals"]
-UNSEEN_CLASSES = {"kinetics600": {"paper": 220, "rivals": 160}}  # as the publications count them
+UNSEEN_CLASSES = {"kinetics600": {"paper": 220, "rivals": 160}}  # as counted in the publications
 
 
 def base_classes(folder: Path, rows: Sequence[Row]) -> list[str]:
     """The base half of the classes of the data set in ``folder``, alphabetically.
 
-    The first of: base_classes.csv or .txt in the folder; the release's list for a set of the folder's name, if the
-    data has all of its classes; the half with the most clips, ties in alphabetical order. A warning says that
-    the release's list does not fit, and that the last rule broke a tie.
+    The first of: base_classes.csv or .txt in the folder; the release's list for a set with the folder's name, if the
+    data has all of its classes; the half with the most clips, ties in alphabetical order. Warns if the release's list
+    does not fit and if a tie was broken.
 
     Raises:
-        ConfigError: the folder's file names classes that the data lacks.
+        ConfigError: the folder's file names classes that are not in the data.
     """
     labels = labels_of(rows)
     by_name = {same_name(label): label for label in labels}
-    own = next((folder / name for name in ("base_classes.csv", "base_classes.txt") if (folder / name).is_file()), None)
-    file = own or LISTS / f"{folder.name}_base.txt"
+    user_file = next((f for f in map(folder.joinpath, ("base_classes.csv", "base_classes.txt")) if f.is_file()), None)
+    file = user_file or LISTS / f"{folder.name}_base.txt"
     if file.is_file():
-        named = [readable(name) for name in read_labels_file(file)[0]]
-        missing = [name for name in named if same_name(name) not in by_name]
+        names = [readable(name) for name in read_labels_file(file)[0]]
+        missing = [name for name in names if same_name(name) not in by_name]
         if not missing:
-            return sorted(by_name[same_name(name)] for name in named)
-        if own:
-            raise ConfigError(f"{own.name} names {len(missing)} classes that the data lacks, first {missing[0]!r}.")
+            return sorted(by_name[same_name(name)] for name in names)
+        if user_file:
+            raise ConfigError(f"{file.name} names {len(missing)} classes that the data lacks, first {missing[0]!r}.")
         log.warning(
             "%s lacks %d of the release's %d base classes, first %r: the base classes are those with the most clips.",
-            folder.name, len(missing), len(named), missing[0],
+            folder.name, len(missing), len(names), missing[0],
         )  # fmt: skip
     counts = Counter(row.label for row in rows)
     ordered = sorted(labels, key=lambda label: (-counts[label], label))
@@ -57,59 +57,59 @@ def base_classes(folder: Path, rows: Sequence[Row]) -> list[str]:
 
 
 def draw_shots(rows: Sequence[Row], shots: int, seed: int) -> list[Row]:
-    """``shots`` clips of each class, drawn by the seed; all clips of a class that has fewer."""
+    """Draw ``shots`` clips of each class at random; all clips of a class that has fewer."""
     rng = np.random.default_rng([seed, shots])
     by_label: dict[str, list[Row]] = {label: [] for label in labels_of(rows)}
     for row in rows:
         by_label[row.label].append(row)
-    return [own[i] for own in by_label.values() for i in sorted(rng.permutation(len(own))[:shots])]
+    return [clips[i] for clips in by_label.values() for i in sorted(rng.permutation(len(clips))[:shots])]
 
 
 def shots_of(folder: Path, protocol: str, rows: Sequence[Row], shots: int, seed: int) -> tuple[list[Row], str]:
-    """The clips that draw number seed + 1 of a protocol takes of ``rows``, and where the draw comes from.
+    """The clips of ``rows`` in draw number seed + 1 of a protocol, and the origin of the draw.
 
     The first of: PROTOCOL/shots_K_sN.parquet or .jsonl in the data set's folder, N = seed + 1; the release's draw,
-    which ships for HMDB-51's base classes at K = 16; ``draw_shots``.
+    which ships for HMDB-51's base classes with K = 16; ``draw_shots``.
 
     Raises:
-        ConfigError: a given list without a clip of these classes.
+        ConfigError: a user's list without a clip of these classes.
     """
     labels = set(labels_of(rows))
     for suffix in (".parquet", ".jsonl"):
-        given = folder / protocol / f"shots_{shots}_s{seed + 1}{suffix}"
-        if given.is_file():
-            found = [row for row in read_rows(given) if row.label in labels]
-            if not found:
-                raise ConfigError(f"{protocol}/{given.name} has no clip of the classes that are trained.")
-            return found, f"{protocol}/{given.name}"
+        path = folder / protocol / f"shots_{shots}_s{seed + 1}{suffix}"
+        if path.is_file():
+            clips = [row for row in read_rows(path) if row.label in labels]
+            if not clips:
+                raise ConfigError(f"{protocol}/{path.name} has no clip of the classes that are trained.")
+            return clips, f"{protocol}/{path.name}"
     released = LISTS / f"{folder.name}_{protocol}_{shots}_s{seed + 1}.txt"
     if released.is_file():
         names = set(released.read_text("utf-8").splitlines())
-        found = [row for row in rows if row.path.stem in names]
-        if len(found) == len(names):
-            return found, f"the release's draw {seed + 1}"
+        clips = [row for row in rows if row.path.stem in names]
+        if len(clips) == len(names):
+            return clips, f"the release's draw {seed + 1}"
         log.warning(
             "%s has %d of the %d clips of the release's draw %d: %d clips of each class are drawn by the seed instead.",
-            folder.name, len(found), len(names), seed + 1, shots,
+            folder.name, len(clips), len(names), seed + 1, shots,
         )  # fmt: skip
     return draw_shots(rows, shots, seed), f"seed {seed}"
 
 
 def unseen_classes(data_set: str, labels: list[str], trained: Sequence[str]) -> dict[Unseen, list[list[str]]]:
-    """Lists of the classes of a tested set that were not trained, by the rule that chose them.
+    """Lists of the classes of a tested set that are not in the training set, by selection rule.
 
     Returns:
-        "names": one list, the labels whose names were not trained. For kinetics600 also "paper", one list, the same
-        without the eleven that are inferred to be trained classes under other names (see lists/README.md), and, where
-        the data has all of their classes, "rivals": three lists of 160.
+        "names": one list, the labels whose names are not among the trained ones. For kinetics600 also "paper", one
+        list, "names" without eleven labels that are presumably trained classes under other names (lists/README.md),
+        and, if the data has all of their classes, "rivals": three lists of 160.
     """
     novel = [label for label in labels if label not in overlap(labels, trained)]
-    found: dict[Unseen, list[list[str]]] = {"names": [novel]}
+    lists: dict[Unseen, list[list[str]]] = {"names": [novel]}
     if data_set == "kinetics600":
         renamed = overlap(labels, (LISTS / "kinetics600_renamed.txt").read_text("utf-8").splitlines())
-        found["paper"] = [[label for label in novel if label not in renamed]]
+        lists["paper"] = [[label for label in novel if label not in renamed]]
         draws = [path.read_text("utf-8").splitlines() for path in sorted(LISTS.glob("kinetics600_160_?.txt"))]
         rivals = [overlap(novel, draw) for draw in draws]
-        if [len(one) for one in rivals] == [len(draw) for draw in draws]:
-            found["rivals"] = rivals
-    return found
+        if [len(classes) for classes in rivals] == [len(draw) for draw in draws]:
+            lists["rivals"] = rivals
+    return lists

@@ -1,4 +1,4 @@
-"""The paper's claims on Tabletop Motion: every variant, every study, one report."""
+"""The paper's claims on Tabletop Motion: all studies of all variants in one report."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,8 +26,8 @@ from ezclip.types import WITHIN_PAIRS, Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
 
-PAIRS = (("base", "ezclip"), ("prompts", "ezclip"), ("base", "motion"))  # compared per class and per frame
-FAITHFUL_CLIPS = 2  # of each class in the faithfulness test
+PAIRS = (("base", "ezclip"), ("prompts", "ezclip"), ("base", "motion"))  # compared by class and by frame
+FAITHFUL_CLIPS = 2  # per class in the faithfulness test
 FIG8_CLIPS = 8
 
 
@@ -39,45 +39,45 @@ def study(
     faithful_classes: int | None = None,
     provenance: dict[str, str],
 ) -> Steps[Report]:
-    """Run every study of ``ezclip/evaluation`` on the given models by variant; "base" and "ezclip" are required.
+    """Run every study of ``ezclip/evaluation`` on models keyed by variant; "base" and "ezclip" are required.
 
-    The clips, in distribution and out of it, have masks. Maps are tested on the clips of ``faithful_classes`` classes,
-    of all with None; ``provenance`` is the origin of the models and clips.
+    All clips, in and out of distribution, must have masks. The faithfulness test uses the first ``faithful_classes``
+    classes, all if None; ``provenance`` is the origin of the models and clips.
     """
     labels = sorted({row.label for row in test})
     pairs = [pair for pair in PAIRS if set(pair) <= set(models)]
     data: Document = {}
 
-    plain: dict[str, Evaluation] = {}
-    beyond: dict[str, Evaluation] = {}
-    for name, p in models.items():
-        plain[name] = yield from evaluate(p, test, labels, static=True)
-        beyond[name] = yield from evaluate(p, ood, labels)
-        plain[name].model = beyond[name].model = name
-    data["test"] = {name: e.report() for name, e in plain.items()}
-    data["ood"] = {name: e.report() for name, e in beyond.items()}
-    parts: list[Table | Picture] = [accuracy_table(list(plain.values())), *family_parts(list(beyond.values()))]
+    on_test: dict[str, Evaluation] = {}
+    on_ood: dict[str, Evaluation] = {}
+    for name, predictor in models.items():
+        on_test[name] = yield from evaluate(predictor, test, labels, static=True)
+        on_ood[name] = yield from evaluate(predictor, ood, labels)
+        on_test[name].model = on_ood[name].model = name
+    data["test"] = {name: e.report() for name, e in on_test.items()}
+    data["ood"] = {name: e.report() for name, e in on_ood.items()}
+    parts: list[Table | Picture] = [accuracy_table(list(on_test.values())), *family_parts(list(on_ood.values()))]
 
     data["comparisons"] = {}
     for first, second in pairs:
-        comparison = compare(plain[first], plain[second])
+        comparison = compare(on_test[first], on_test[second])
         data["comparisons"][f"{first}->{second}"] = comparison.as_json()
         for part in comparison_parts(comparison):
             title = f"{part.title}: {first} to {second}"
             parts.append(replace(part, name=f"{part.name}_{first}_{second}", title=title))
     for name in ("base", "ezclip"):
-        parts += confusion_parts(plain[name])
-    parts += [predictions_table(e, f"predictions_{name}") for name, e in plain.items()]
+        parts += confusion_parts(on_test[name])
+    parts += [predictions_table(e, f"predictions_{name}") for name, e in on_test.items()]
     data["class_maps"] = {}
-    for first, second in combinations(plain.values(), 2):
-        mapped = map_classes(first, second, top_changed(compare(first, second)))
-        data["class_maps"][f"{first.model}->{second.model}"] = mapped.as_json()
-        if mapped.models == ["base", "ezclip"]:
-            parts.append(mapped.picture())
+    for first, second in combinations(on_test.values(), 2):
+        class_map = map_classes(first, second, top_changed(compare(first, second)))
+        data["class_maps"][f"{first.model}->{second.model}"] = class_map.as_json()
+        if class_map.models == ["base", "ezclip"]:
+            parts.append(class_map.picture())
 
     data["order"] = {}
-    for name, p in models.items():
-        data["order"][name] = yield from order_sensitivity(p, test, labels)
+    for name, predictor in models.items():
+        data["order"][name] = yield from order_sensitivity(predictor, test, labels)
     parts += order_parts(data["order"])
 
     data["spread"] = {
@@ -86,40 +86,40 @@ def study(
             for reading in ("released", "paper")
             for unit in (False, True)
         }
-        for name, e in plain.items()
+        for name, e in on_test.items()
     }
     parts += spread_parts(data["spread"])
-    parts += [frame_map(plain[first], plain[second]) for first, second in pairs if (first, second) != PAIRS[0]]
+    parts += [frame_map(on_test[first], on_test[second]) for first, second in pairs if (first, second) != PAIRS[0]]
 
     shares, masked = {}, [*test, *ood]
-    for name, p in models.items():
-        shares[name] = yield from attention_shares(p, masked)
+    for name, predictor in models.items():
+        shares[name] = yield from attention_shares(predictor, masked)
     data["attention"] = pointing_table(masked, shares)
     parts += pointing_parts(data["attention"])
     parts.append(attention_strip({name: models[name] for name in ("base", "ezclip")}, ood))
 
-    some = [
+    faithful_clips = [
         row for label in labels[:faithful_classes] for row in [r for r in test if r.label == label][:FAITHFUL_CLIPS]
     ]
     methods = ["rollout", "rollout-own-frame", "last-layer", "released"]
     data["faithfulness"] = {}
     for name in ("base", "ezclip"):
-        data["faithfulness"][name] = yield from faithfulness(models[name], some, labels, methods)
+        data["faithfulness"][name] = yield from faithfulness(models[name], faithful_clips, labels, methods)
     parts.append(faithfulness_table(data["faithfulness"]))
-    verdict = compare(plain["base"], plain["ezclip"]).verdict
+    verdict = compare(on_test["base"], on_test["ezclip"]).verdict
     return Report("Tabletop Motion: the paper's claims, measured", verdict, data, provenance, parts)
 
 
-def order_parts(found: Document) -> list[Table | Picture]:
-    """Accuracy under each variation."""
-    variations = list(next(iter(found.values())))
+def order_parts(results: Document) -> list[Table | Picture]:
+    """Accuracy under each variation of ``order.orders``."""
+    variations = list(next(iter(results.values())))
     rows = [
         [model, v, result[v]["top1"], result[v].get("within_pairs", ""), result[v].get("flips", "")]
-        for model, result in found.items()
+        for model, result in results.items()
         for v in variations
     ]
     nan = float("nan")
-    series = {m: [(result[v].get("within_pairs", nan), nan, nan) for v in variations] for m, result in found.items()}
+    series = {m: [(result[v].get("within_pairs", nan), nan, nan) for v in variations] for m, result in results.items()}
     figure = charts.grouped(
         variations,
         series,
@@ -132,10 +132,10 @@ def order_parts(found: Document) -> list[Table | Picture]:
     return [Table("order", "Frame order", columns, rows, note), Picture("order_chart", "Bar chart", figure)]
 
 
-def spread_parts(found: Document) -> list[Table | Picture]:
+def spread_parts(spreads: Document) -> list[Table | Picture]:
     """Var + C of clips and of their static copies."""
     rows, series = [], {}
-    for model, readings in found.items():
+    for model, readings in spreads.items():
         for reading, values in readings.items():
             bars = [tuple(values[k][e] for e in ("mean", "low", "high")) for k in ("real", "frozen", "beyond")]
             rows.append([model, reading, *(v for bar in bars for v in bar)])
@@ -161,13 +161,13 @@ def spread_parts(found: Document) -> list[Table | Picture]:
 
 def frame_map(first: Evaluation, second: Evaluation) -> Picture:
     """Fig. 8: frames of eight clips of different classes, both models fitted jointly."""
-    chosen = list({row.label: i for i, row in reversed(list(enumerate(first.rows)))}.values())
-    chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, FIG8_CLIPS).astype(int)]
+    first_clips = list({row.label: i for i, row in reversed(list(enumerate(first.rows)))}.values())
+    indices = [first_clips[i] for i in np.linspace(0, len(first_clips) - 1, FIG8_CLIPS).astype(int)]
     T = first.frames.shape[1]
-    embeddings = np.concatenate([e.frames[chosen].flatten(0, 1).numpy() for e in (first, second)])
+    embeddings = np.concatenate([e.frames[indices].flatten(0, 1).numpy() for e in (first, second)])
     flat = project(embeddings)
-    panels = [e.model for e in (first, second) for _ in range(len(chosen) * T)]
-    clips = [first.rows[i].label for i in chosen for _ in range(T)] * 2
+    panels = [e.model for e in (first, second) for _ in range(len(indices) * T)]
+    clips = [first.rows[i].label for i in indices for _ in range(T)] * 2
     figure = charts.plane(
         flat.points, panels, clips, title=f"{flat.method}, fitted jointly to both models", trajectories=True
     )
@@ -181,7 +181,7 @@ def frame_map(first: Evaluation, second: Evaluation) -> Picture:
 
 
 def pointing_parts(rows: list[Document]) -> list[Table | Picture]:
-    """Share of the rollout on moving objects."""
+    """Share of the attention rollout on moving objects."""
     families = list(dict.fromkeys(row["family"] for row in rows))
     series: dict[str, list] = {}
     for row in rows:
@@ -219,8 +219,8 @@ def attention_strip(models: dict[str, Predictor], ood: Sequence[Row]) -> Picture
     return Picture("attention_ood", "Attention out of distribution (Figs. 4, 7)", figure, f"{row.family}: {row.label}")
 
 
-def faithfulness_table(found: Document) -> Table:
-    """Gain of each kind of map over random orders."""
+def faithfulness_table(results: Document) -> Table:
+    """Gain of each map over random orders."""
     gains = {"deletion gain": "deletion_gain", "insertion gain": "insertion_gain", "SRG": "srg"}
     rows = [
         [
@@ -229,10 +229,10 @@ def faithfulness_table(found: Document) -> Table:
             row["n"],
             *(value for part in (row, row["logit"]) for key in gains.values() for value in part[key]),
         ]
-        for model, methods in found.items()
+        for model, methods in results.items()
         for method, row in methods.items()
     ]
-    titles = [f"{title}{of}" for of in ("", ", logit") for title in gains]
+    titles = [f"{title}{suffix}" for suffix in ("", ", logit") for title in gains]
     columns = ["model", "map", "clips", *(column for title in titles for column in (title, "from", "to"))]
     note = (
         "Area between score curves in the map's order and in random orders of space-time patches; above 0 the map "
@@ -243,11 +243,11 @@ def faithfulness_table(found: Document) -> Table:
 
 
 def training_curves(runs: dict[str, list[Document]]) -> Picture:
-    """Within-pairs validation accuracy over steps; runs: legend -> rows of metrics.jsonl."""
+    """Within-pairs validation accuracy over training steps; ``runs`` maps legend to the rows of metrics.jsonl."""
     lines = {}
     for name, rows in runs.items():
-        seen = [row for row in rows if "val_within_pairs" in row]
-        lines[name] = ([row["step"] for row in seen], [100 * row["val_within_pairs"] for row in seen])
+        evaluated = [row for row in rows if "val_within_pairs" in row]
+        lines[name] = ([row["step"] for row in evaluated], [100 * row["val_within_pairs"] for row in evaluated])
     figure = charts.curves(
         lines,
         title="Prompts stay at chance for a few hundred steps, then learn",

@@ -1,7 +1,7 @@
-"""``ezclip reproduce tabletop``: the benchmark, the backbone, every variant, and what they show, step by step.
+"""``ezclip reproduce tabletop``: benchmark, backbone, all variants and their evaluation, in stages.
 
-Each finished step leaves ``RESULTS/<step>.json`` with its configuration, seed, curve, wall time and result; a step that
-is there is not run again when resuming. RESULTS.md is written from these files after each step.
+Each finished stage writes ``RESULTS/<stage>.json`` with its configuration, seed, curve, wall time and result; resuming
+skips finished stages. RESULTS.md is generated from these files after each stage.
 """
 
 import dataclasses
@@ -22,14 +22,14 @@ from ezclip.data.tabletop.classes import LABELS, PAIRS
 from ezclip.data.tabletop.generate import SHEET, synthesise
 from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.errors import ConfigError
-from ezclip.evaluation.efficiency import Subject, measure_here
+from ezclip.evaluation.efficiency import Subject, measure_on_device
 from ezclip.evaluation.metrics import frame_spread, harmonic_mean, wilson
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import TEST_SEED
 from ezclip.files import sha256_of, write_json
 from ezclip.model.backbone import Backbone
 from ezclip.predictor import Predictor
-from ezclip.progress import Progress, Steps, within
+from ezclip.progress import Progress, Steps, rescale
 from ezclip.reproduction.methods import COST
 from ezclip.reproduction.results import TEXT_KINDS, write_results
 from ezclip.reproduction.static_bias import static_bias
@@ -39,10 +39,10 @@ from ezclip.training.pretrain import pretrain
 from ezclip.types import RIVALS, VARIANTS, Document, Method
 
 log = logging.getLogger(__name__)
-NOVEL = tuple(PAIRS[3])  # pushing right to left and its partner: their words and motions occur in the base classes
+NOVEL = tuple(PAIRS[3])  # pushing right to left and its partner; their words and motions occur in base classes
 SHOTS = (2, 4, 8, 16)
-# Methods trained alike: what all share, and the rates on the small backbone, which were not searched for: what is new
-# learns at 2e-3, CLIP at a tenth of that, ActionCLIP's own ratio. EZ-CLIP keeps those of configs/tabletop.yaml.
+# Methods trained alike: shared settings, and learning rates for the small backbone, which were not tuned: 2e-3 for new
+# parameters and a tenth of that for CLIP, the ratio of ActionCLIP. EZ-CLIP keeps the rates of configs/tabletop.yaml.
 ALIKE = (
     "num_frames=8", "batch_size=16", "sampling=random", "augmentation=shift", "flip=false", "mixup=false", "warmup=0.1",
     "warmup_epochs=null", "final_lr=0.0", "clip_gradient=1.0", "compile=false", "workers=0", "validation=null",
@@ -58,25 +58,25 @@ RATES: dict[Method, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Scale:
-    """How much is drawn and trained."""
+    """Amount of data and training."""
 
-    clips: int = 220  # for training, of each class
-    watched: int = 8  # for validation, of each class
-    test: int = 16  # of each class, drawn with a seed of their own
-    ood: int = 18  # out of distribution, of each class; the families take turns
-    ood_motions: int | None = None  # of which motions, the first; None takes all
-    static: int = 4  # scenes of each class that the test of static bias shows in all versions
-    pretraining: tuple[str, ...] = ()  # overrides of configs/pretrain_tabletop.yaml and its sequel
+    clips: int = 220  # training clips per class
+    validation: int = 8  # validation clips per class
+    test: int = 16  # test clips per class, drawn with a separate seed
+    ood: int = 18  # out-of-distribution clips per class, alternating between families
+    ood_motions: int | None = None  # number of motions with out-of-distribution clips; None takes all
+    static: int = 4  # scenes per class in the static bias test, each in all versions
+    pretraining: tuple[str, ...] = ()  # overrides of configs/pretrain_tabletop.yaml and pretrain_tabletop_more.yaml
     training: tuple[str, ...] = ()  # overrides of configs/tabletop.yaml
     shots_steps: int = 400  # optimiser steps of a few-shot run
-    alike_steps: int = 100  # of each method trained alike
-    faithful_classes: int | None = None  # classes on whose clips maps are tested; None takes all
+    alike_steps: int = 100  # optimiser steps of each method trained alike
+    faithful_classes: int | None = None  # number of classes in the faithfulness test; None takes all
 
 
 FULL = Scale()
 FAST = Scale(
     clips=4,
-    watched=1,
+    validation=1,
     test=1,
     ood=9,
     ood_motions=1,
@@ -98,28 +98,28 @@ FAST = Scale(
 
 @dataclass
 class Reproduction:
-    """Where the stages read and write, and what each does."""
+    """The stages and the folders they read and write."""
 
-    root: Path  # holds configs/; data, runs and results go below it
+    root: Path  # contains configs/; data, runs and results are written below it
     scale: Scale = FULL
     results: Path = field(init=False)  # folder of the stages' JSON files
 
     def __post_init__(self) -> None:
-        """Full runs go to data/, runs/ and results/; fast ones below runs/fast, where nothing counts."""
+        """Full runs use data/, runs/ and results/; fast trial runs use the same folders below runs/fast."""
         base = self.root if self.scale is FULL else self.root / "runs" / "fast"
         self.results = base / "results" / "tabletop"
         self.data, self.runs = base / "data" / "tabletop", base / "runs" / "tabletop"
 
-    def done(self, name: str) -> Document | None:
-        """What a finished step left, or None."""
+    def read_result(self, name: str) -> Document | None:
+        """The result of a stage, or None if it is not finished."""
         path = self.results / f"{name}.json"
         return json.loads(path.read_text("utf-8")) if path.is_file() else None
 
     def draw(self) -> Steps[Document]:
-        """The benchmark's splits: training, watched, test and out-of-distribution clips."""
+        """Draw the splits of the benchmark: training, validation, test and out-of-distribution clips."""
         s = self.scale
         yield from synthesise(self.data, clips_per_class=s.clips, split="train", seed=0)
-        yield from synthesise(self.data, clips_per_class=s.watched, split="val", seed=0)
+        yield from synthesise(self.data, clips_per_class=s.validation, split="val", seed=0)
         test = self.data / "test"
         yield from synthesise(test, clips_per_class=s.test, split="val", seed=TEST_SEED, masks=True)
         options = {"seed": TEST_SEED, "masks": True, "motions": s.ood_motions}
@@ -132,18 +132,18 @@ class Reproduction:
         return {"clips": len(rows), "classes": len({row["label"] for row in rows})}
 
     def backbone(self) -> Steps[Document]:
-        """Pretraining on stills, in two runs."""
+        """Pretrain the backbone on stills, in two runs."""
         start, runs = self.runs / "backbone_start", []
-        for name, *own in (
+        for name, *overrides in (
             ("pretrain_tabletop", f"out={start}"),
             ("pretrain_tabletop_more", f"out={self.runs / 'backbone'}", f"init={start}"),
         ):
             path = self.root / "configs" / f"{name}.yaml"
-            runs.append((yield from pretrain(load_config(PretrainConfig, path, [*self.scale.pretraining, *own]))))
+            runs.append((yield from pretrain(load_config(PretrainConfig, path, [*self.scale.pretraining, *overrides]))))
         return {"zero_shot": runs[-1]["zero_shot"], "pretraining_seconds": [run["seconds"] for run in runs]}
 
     def fit(self, name: str, *overrides: str, recipe: str = "tabletop") -> Steps[Document]:
-        """Train as configs/RECIPE.yaml says, with overrides, and test on the classes that were trained."""
+        """Train with configs/RECIPE.yaml and overrides, and test on the training classes."""
         settings = [
             f"backbone={self.runs / 'backbone'}",
             f"data={self.data / 'train' / MANIFEST}",
@@ -169,30 +169,31 @@ class Reproduction:
     def test(
         self, name: str, labels: list[str], among: list[str] | None = None, texts: str = "trained"
     ) -> Steps[Document]:
-        """Accuracies and frame spread of a run on the test clips of ``labels``, chosen among ``among`` or these."""
+        """Accuracies and frame spread of a run on the test clips of ``labels``, classified among ``among`` if given."""
         rows = [row for row in read_rows(self.data / "test" / "val") if row.label in labels]
         predictor = Predictor.load(self.runs / name / "model")
-        found = yield from evaluate(predictor, rows, among or labels, static=True, texts=texts)
-        report = found.report() | {"classes": len(among or labels), "model": name}
+        evaluation = yield from evaluate(predictor, rows, among or labels, static=True, texts=texts)
+        report = evaluation.report() | {"classes": len(among or labels), "model": name}
         report.pop("per_class")
         report["interval"] = wilson(round(report["top1"] * report["n"]), report["n"])
-        return report | {"spread": frame_spread(found.frames, found.static, "released", unit=True).as_json()}
+        spread = frame_spread(evaluation.frames, evaluation.static, "released", unit=True)
+        return report | {"spread": spread.as_json()}
 
     def texts(self) -> Steps[Document]:
-        """Table 10 at test time: the variants, trained on bare names, read other texts."""
-        found: Document = {"base": {}, "ezclip": {}}
-        for variant, by_text in found.items():
+        """Table 10 at test time: test variants that were trained on bare names with other texts."""
+        results: Document = {"base": {}, "ezclip": {}}
+        for variant, by_text in results.items():
             for kind in TEXT_KINDS:
                 by_text[kind] = yield from self.test(variant, LABELS, texts=kind)
-        return found
+        return results
 
-    def worded(self, name: str, text: str, texts: str) -> Steps[Document]:
-        """Table 10: train and test on other texts than bare names."""
-        found = yield from self.fit(name, f"text={text}", "validation=null")
-        return found | {"result": (yield from self.test(name, LABELS, texts=texts))}
+    def fit_on_texts(self, name: str, text: str, texts: str) -> Steps[Document]:
+        """Table 10: train and test on texts other than bare names."""
+        result = yield from self.fit(name, f"text={text}", "validation=null")
+        return result | {"result": (yield from self.test(name, LABELS, texts=texts))}
 
-    def novel(self, name: str, *overrides: str, recipe: str = "tabletop") -> Steps[Document]:
-        """Base-to-novel: train on the base classes, test on base and on novel ones."""
+    def base_to_novel(self, name: str, *overrides: str, recipe: str = "tabletop") -> Steps[Document]:
+        """Train on the base classes, and test on base and on novel classes."""
         data = f"data={self.data / 'train' / 'base_classes.jsonl'}"
         base = yield from self.fit(name, data, "validation=null", *overrides, recipe=recipe)
         novel = yield from self.test(name, list(NOVEL))
@@ -200,37 +201,37 @@ class Reproduction:
         mean = harmonic_mean(base["result"]["top1"], novel["top1"])
         return base | {"novel": novel, "novel_among_all": among_all, "harmonic_mean": mean}
 
-    def alike(self, method: Method) -> Steps[Document]:
-        """A method under the budget that all share: base-to-novel with 16 clips a class."""
+    def fit_alike(self, method: Method) -> Steps[Document]:
+        """Train a method with the shared budget: base-to-novel with 16 clips per class."""
         folder = self.data / "train"
         rows = [row for row in _json_lines(folder / "base_classes.jsonl") if int(Path(row["path"]).stem) < SHOTS[-1]]
-        write_manifest(folder / f"base_shots_{SHOTS[-1]}.jsonl", rows)
-        given = f"data={folder / f'base_shots_{SHOTS[-1]}.jsonl'}"
+        manifest = folder / f"base_shots_{SHOTS[-1]}.jsonl"
+        write_manifest(manifest, rows)
         name, recipe = f"methods/{method}", f"methods/{method}" if method in RIVALS else "tabletop"
         steps = f"steps={self.scale.alike_steps}"
-        return (yield from self.novel(name, *ALIKE, *RATES[method], given, steps, recipe=recipe))
+        return (yield from self.base_to_novel(name, *ALIKE, *RATES[method], f"data={manifest}", steps, recipe=recipe))
 
     def costs(self) -> Steps[Document]:
-        """What the models of ``alike`` cost, timed alternately."""
+        """Measure the costs of the models of ``fit_alike``, timed alternately."""
         yield Progress(0.0, "measuring")
         folders = [self.runs / "methods" / method / "model" for method in RATES]
-        return measure_here([Subject(str(folder)) for folder in folders if folder.is_dir()], batch_size=4)
+        return measure_on_device([Subject(str(folder)) for folder in folders if folder.is_dir()], batch_size=4)
 
     def few_shot(self, shots: int, start: str | None) -> Steps[Document]:
-        """K clips a class, from the still backbone or from the variant trained on the base classes."""
+        """Train on K clips per class, from the image backbone or from the run ``start`` on the base classes."""
         name = f"few_shot_{shots}" + ("_from_base" if start else "")
         init = [f"init={self.runs / start / 'model'}"] if start else []
         data = f"data={self.data / 'train' / f'shots_{shots}.jsonl'}"
         return (yield from self.fit(name, data, f"steps={self.scale.shots_steps}", "validation=null", *init))
 
     def models(self) -> dict[str, Predictor]:
-        """The trained ones of the four variants."""
+        """Those of the four variants that have been trained."""
         backbones: dict[str, Backbone] = {}
         folders = {v: self.runs / v / "model" for v in VARIANTS}
         return {v: Predictor.load(path, backbones=backbones) for v, path in folders.items() if path.is_dir()}
 
     def study(self) -> Steps[Document]:
-        """Every study on the four variants; report and figures in RESULTS/study."""
+        """Run every study on the four variants; report and figures are written to RESULTS/study."""
         models = self.models()
         if not {"base", "ezclip"} <= models.keys():
             raise ConfigError("The study needs the trained variants base and ezclip; run those steps first.")
@@ -249,21 +250,21 @@ class Reproduction:
         return {"lead": report.lead}
 
     def static_bias(self) -> Steps[Document]:
-        """The versions of clips that test for static bias, under the four variants."""
+        """Run the static bias test on the four variants."""
         clips = self.scale.static * len(VERSIONS)
         manifest = yield from synthesise(self.data / "test", clips_per_class=clips, split="static", seed=TEST_SEED)
-        found = yield from static_bias(self.models(), manifest.parent)
+        results = yield from static_bias(self.models(), manifest.parent)
         self.results.mkdir(parents=True, exist_ok=True)
         Image.open(manifest.parent / SHEET).save(self.results / "static_bias.webp")
-        return {"models": found}
+        return {"models": results}
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage."""
+    """A stage of the reproduction."""
 
     name: str
-    minutes: float  # about, on 2 cores
+    minutes: float  # approximate duration on 2 cores
     run: Callable[[Reproduction], Steps[Document]]
 
 
@@ -278,16 +279,16 @@ STAGES: tuple[Stage, ...] = (
     Stage("study", 17, Reproduction.study),
     Stage("static_bias", 5, Reproduction.static_bias),
     Stage("texts", 2, Reproduction.texts),
-    *(Stage(f"methods/{method}", 4, lambda r, m=method: r.alike(m)) for method in RATES),
+    *(Stage(f"methods/{method}", 4, lambda r, m=method: r.fit_alike(m)) for method in RATES),
     Stage(f"methods/{COST}", 1, Reproduction.costs),
-    Stage("ezclip_described", 21, lambda r: r.worded("ezclip_described", "tabletop", "descriptions")),
-    Stage("ezclip_templates", 21, lambda r: r.worded("ezclip_templates", "templates", "templates")),
+    Stage("ezclip_described", 21, lambda r: r.fit_on_texts("ezclip_described", "tabletop", "descriptions")),
+    Stage("ezclip_templates", 21, lambda r: r.fit_on_texts("ezclip_templates", "templates", "templates")),
     _fit("calibrated", "reading=calibrated"),
     *(_fit(f"{v}_seed{s}", f"method={v}", f"seed={s}") for s in (1, 2) for v in ("ezclip", "base")),
     _fit("shallow", "prompt_depth=shallow"),
     _fit("paper_reading", "reading=paper"),
     *(
-        Stage(f"base_to_novel_{v}", 21, lambda r, v=v: r.novel(f"base_to_novel_{v}", f"method={v}"))
+        Stage(f"base_to_novel_{v}", 21, lambda r, v=v: r.base_to_novel(f"base_to_novel_{v}", f"method={v}"))
         for v in ("ezclip", "base")
     ),
     *(Stage(f"few_shot_{k}", 8, lambda r, k=k: r.few_shot(k, None)) for k in SHOTS),
@@ -296,9 +297,9 @@ STAGES: tuple[Stage, ...] = (
 
 
 def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Steps[list[str]]:
-    """Run the stages in order, up to ``until`` if given, and return the names of those that ran.
+    """Run the stages in order, up to ``until`` if given, and return the names of those that were run.
 
-    With ``resume``, finished stages are skipped; without it, all results are made anew.
+    With ``resume``, finished stages are skipped; without it, earlier results are deleted.
 
     Raises:
         ConfigError: there is no stage ``until``.
@@ -306,20 +307,20 @@ def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Ste
     names = [stage.name for stage in STAGES]
     if until is not None and until not in names:
         raise ConfigError(f"There is no stage {until!r}; the stages are {', '.join(names)}.")
-    wanted = STAGES[: names.index(until or names[-1]) + 1]
-    todo = [stage for stage in wanted if not (resume and r.done(stage.name))]
+    selected = STAGES[: names.index(until or names[-1]) + 1]
+    todo = [stage for stage in selected if not (resume and r.read_result(stage.name))]
     if not resume:
         shutil.rmtree(r.results, ignore_errors=True)
         shutil.rmtree(r.runs, ignore_errors=True)
     minutes = sum(stage.minutes for stage in todo) or 1.0
     if r.scale is FULL:
-        told = "%d stages, about %.1f hours on 2 CPU cores, 14 GB of disk for clips and decoded frames."
-        log.warning(told, len(todo), minutes / 60)
+        message = "%d stages, about %.1f hours on 2 CPU cores, 14 GB of disk for clips and decoded frames."
+        log.warning(message, len(todo), minutes / 60)
     done = 0.0
     for i, stage in enumerate(todo, 1):
         start, prefix = time.monotonic(), f"stage {i} of {len(todo)}, {stage.name}: "
         end = done + stage.minutes / minutes
-        result = yield from within(stage.run(r), done, end, prefix)
+        result = yield from rescale(stage.run(r), done, end, prefix)
         write_json(r.results / f"{stage.name}.json", result | {"seconds": round(time.monotonic() - start, 1)})
         write_results(r.results)
         done = end

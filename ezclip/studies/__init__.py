@@ -1,4 +1,4 @@
-"""The studies: each question a user asks is declared once; command, endpoint and controls are derived from it."""
+"""The studies; the command, the endpoint and the controls of each are derived from its declaration."""
 
 from __future__ import annotations
 

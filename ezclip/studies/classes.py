@@ -1,4 +1,4 @@
-"""One model class by class, or two side by side: on labelled clips, or from tables of predictions."""
+"""Accuracy by class of one model, or of two side by side, on labelled clips or from tables of predictions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import ConfigError, UserError
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
-from ezclip.progress import Progress, Steps, within
+from ezclip.progress import Progress, Steps, rescale
 from ezclip.studies.declaration import Alias, Baseline, Labels, Model, ModelsResult, Study, Texts
 from ezclip.studies.host import Host
 from ezclip.types import Document
@@ -35,15 +35,16 @@ _Data = Parameter(
     "ezclip embed; at the endpoint, a zip of such a folder.",
     kind="archive",
 )
-_Views = Parameter("Views of a clip in time x crops, such as 4x3; scores are means over them.")
+_Views = Parameter("Views of each clip as time x crops, such as 4x3; scores are averaged over them.")
 _Protocol = Parameter(
     "zero-shot counts every clip; released leaves out the clips after the last whole batch, as the release does.",
     choices=get_args(ProtocolName),
 )
 _Order = Parameter(
-    "Also measure accuracy on reversed, shuffled and static clips: decodes every video once more.", "Test frame order"
+    "Also measure accuracy on reversed, shuffled and static clips; decodes every video a second time.",
+    "Test frame order",
 )
-BROKEN = Parameter("Share of the clips that may be unreadable; with more the run stops.", low=0, high=1)
+BROKEN = Parameter("Largest share of unreadable clips before the run stops.", low=0, high=1)
 _First = Parameter(
     "predictions.csv of a model; or base, motion, prompts or ezclip for their shipped results on Tabletop.",
     kind="table",
@@ -80,7 +81,7 @@ class Evaluate(Study):
     max_broken: Annotated[float, BROKEN] = 1.0
 
     def run(self, host: Host) -> Steps[ClassStudy]:
-        """Embed every clip with both models and compare them; embeddings are cached, also those of a cancelled run."""
+        """Embed every clip with both models and compare them; embeddings are cached, even those of a cancelled run."""
         from ezclip.data.manifest import labels_of, read_rows
         from ezclip.evaluation.embed import ViewCount, check_broken
         from ezclip.evaluation.order import order_sensitivity
@@ -97,44 +98,44 @@ class Evaluate(Study):
             rows = rows[: len(rows) // host.batch_size * host.batch_size]
         if self.order and embedded:
             raise UserError("Embedded clips cannot be reversed or shuffled; give their manifest, or leave out --order.")
-        given, _ = self.given_labels()
+        user_labels, _ = self.user_labels()
         if not embedded:
-            check_classes(rows, given or labels_of(rows))
+            check_classes(rows, user_labels or labels_of(rows))
         predictors = yield from host.predictors(self.models())
         evaluations, orders, share = [], {}, 1 / len(predictors)
-        embedding = share / 2 if self.order else share
+        embed_share = share / 2 if self.order else share
         for i, (name, predictor) in enumerate(predictors.items()):
             if embedded:
                 parts = read_shards(Path(self.data), predictor.identity)
-                skipped = [why for part in parts for _, why in part.skipped]
-                check_broken(skipped, len(skipped) + sum(len(part.rows) for part in parts), self.max_broken)
+                reasons = [reason for part in parts for _, reason in part.skipped]
+                check_broken(reasons, len(reasons) + sum(len(part.rows) for part in parts), self.max_broken)
                 rows = [row for part in parts for row in part.rows]
             else:
-                parts = yield from self._embed(host, predictor, rows, views, i * share, embedding)
-            labels = given or labels_of(rows)
+                parts = yield from self._embed(host, predictor, rows, views, i * share, embed_share)
+            labels = user_labels or labels_of(rows)
             yield Progress((i + 1) / len(predictors), f"{name}: encoding {len(labels)} class names")
             check_classes(rows, labels)
             evaluations.append(score_all(predictor, parts, labels, self.texts))
             if self.order:
                 steps = order_sensitivity(predictor, evaluations[-1].rows, labels, self.texts)
-                orders[name] = yield from within(steps, i * share + embedding, (i + 1) * share)
+                orders[name] = yield from rescale(steps, i * share + embed_share, (i + 1) * share)
         yield Progress(1.0, "projecting the videos")
         return replace(class_study(self, evaluations, [p.identity for p in predictors.values()]), orders=orders)
 
     def _embed(
         self, host: Host, predictor: Predictor, rows: Sequence[Row], views: ViewCount, start: float, share: float
     ) -> Steps[list[Embedded]]:
-        """The clips' embeddings batch by batch; cached batches are reused."""
+        """Embed the clips batch by batch; cached batches are reused."""
         from ezclip.evaluation.embed import check_broken, embed
 
-        parts: list[Embedded] = host.kept(predictor.name, "embedded", self.data, str(views), len(rows))
+        parts: list[Embedded] = host.cached_list(predictor.name, "embedded", self.data, str(views), len(rows))
         first, size = len(parts), host.batch_size
         batches = embed(predictor, rows[first * size :], views=views, batch_size=size, workers=host.workers)
-        for number, part in enumerate(batches, first):
-            if number == len(parts):  # a run that was cancelled may have finished this batch meanwhile
+        for i, part in enumerate(batches, first):
+            if i == len(parts):  # a cancelled run may have finished this batch in the meantime
                 parts.append(part)
-            check_broken([why for part in parts for _, why in part.skipped], len(rows), self.max_broken)
-            host.keep(Path(self.data))
+            check_broken([reason for part in parts for _, reason in part.skipped], len(rows), self.max_broken)
+            host.mark_used(Path(self.data))
             done = min(len(parts) * size, len(rows))
             yield Progress(start + share * done / len(rows), f"{predictor.name}: {done} of {len(rows)} clips")
         return list(parts)
@@ -158,60 +159,60 @@ class Classes(Study):
         from ezclip.evaluation.run import read_predictions
         from ezclip.evaluation.shipped import shipped_evaluations, shipped_map
 
-        given = [name for name in (self.first, self.second) if name]
-        if not given:
+        inputs = [name for name in (self.first, self.second) if name]
+        if not inputs:
             raise UserError("No table yet: give the predictions.csv of one model or of two.")
         yield Progress(0.0, "reading the tables")
-        if set(given) <= set(shipped_variants()):
-            variants = list(dict.fromkeys(given))
+        if set(inputs) <= set(shipped_variants()):
+            variants = list(dict.fromkeys(inputs))
             return ClassStudy(self, [], shipped_evaluations(variants), shipped_map(variants))
-        if missing := [name for name in given if not Path(name).is_file()]:
+        if missing := [name for name in inputs if not Path(name).is_file()]:
             raise UserError(
                 f"There is no table {Path(missing[0]).name!r}; ezclip evaluate --out writes predictions.csv. Shipped "
                 f"results: {', '.join(shipped_variants())}."
             )
-        titles = ("first table", "second table") if len(given) == 2 else ("table",)
-        tables = [read_predictions(path, title) for path, title in zip(given, titles, strict=True)]
+        titles = ("first table", "second table") if len(inputs) == 2 else ("table",)
+        tables = [read_predictions(path, title) for path, title in zip(inputs, titles, strict=True)]
         return class_study(self, tables, [])
 
 
 def class_study(study: Evaluate | Classes | None, evaluations: list[Evaluation], models: list[Identity]) -> ClassStudy:
-    """The study of one evaluation, or of a baseline's and a model's, with their map if embeddings are equally wide.
+    """The result of one evaluation, or of two (baseline, model), with a class map if their embedding sizes are equal.
 
-    Raises UserError where the two differ in clips or class names.
+    Raises UserError if the two differ in clips or class names.
     """
     from ezclip.evaluation.classwise import map_classes, top_changed
 
-    found = ClassStudy(study, models, evaluations)
-    if found.comparison is None or len({e.frames.shape[-1] for e in evaluations if len(e.frames)}) != 1:
-        return found
+    result = ClassStudy(study, models, evaluations)
+    if result.comparison is None or len({e.frames.shape[-1] for e in evaluations if len(e.frames)}) != 1:
+        return result
     baseline, model = evaluations
-    return replace(found, class_map=map_classes(baseline, model, top_changed(found.comparison)))
+    return replace(result, class_map=map_classes(baseline, model, top_changed(result.comparison)))
 
 
 @dataclass(frozen=True, eq=False)
 class ClassStudy(ModelsResult[Evaluate | Classes | None]):
-    """One model on labelled clips, or two on the same ones."""
+    """Evaluations of one or two models on the same labelled clips."""
 
-    evaluations: list[Evaluation]  # of one model; or of the baseline, then of the model
-    class_map: ClassMap | None = None  # of the classes that changed most; None for one model, or without embeddings
+    evaluations: list[Evaluation]  # of the model; or of the baseline, then of the model
+    class_map: ClassMap | None = None  # of the classes that changed most; None for one model or without embeddings
     orders: Document = field(default_factory=dict)  # by model, from ``order_sensitivity``; empty if not requested
 
     @property
     def model(self) -> Evaluation:
-        """Of the model under study."""
+        """The evaluation of the model under study."""
         return self.evaluations[-1]
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """Differences and changed confusions, None for one model; raises UserError where clips or names differ."""
+        """Differences and changed confusions, None for one model; raises UserError if clips or class names differ."""
         from ezclip.evaluation.classwise import compare
 
         return compare(*self.evaluations) if len(self.evaluations) == 2 else None
 
     @cached_property
     def evidence(self) -> dict[str, Document]:
-        """By model, the measures of ``evaluation.evidence`` that clips, partners and ``orders`` allow."""
+        """Model -> those measures of ``evaluation.evidence`` for which clips, partners and ``orders`` suffice."""
         return {e.model: e.evidence(self.orders.get(e.model)) for e in self.evaluations}
 
     @property
@@ -223,7 +224,7 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
 
     @property
     def verdict(self) -> str:
-        """One sentence per model, one comparing them."""
+        """A sentence per model and one that compares them."""
         parts = [
             f"{e.model} has {report['top1']:.1%} top-1 on {report['n']} clips of {len(e.labels)} classes."
             for e in self.evaluations
@@ -232,10 +233,9 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
         return " ".join([*parts, *([self.comparison.verdict] if self.comparison else [])])
 
     def as_json(self) -> Document:
-        """The verdict and the model's accuracies; with a baseline also "baseline", "comparison" and "class_map".
+        """The verdict and the accuracies of the model; with a baseline also "baseline", "comparison" and "class_map".
 
-        A model's "confusion" lists class, prediction and number of clips, its "evidence" the measures of
-        ``evaluation.evidence``, each with its meaning and a reference value.
+        "confusion" lists class, prediction and number of clips; "evidence" has the measures of ``evaluation.evidence``.
         """
         data = {"verdict": self.verdict} | self._accuracies(self.model)
         if self.comparison is not None:
@@ -269,29 +269,29 @@ class ClassStudy(ModelsResult[Evaluate | Classes | None]):
         return "\n".join(lines)
 
     def _evidence_lines(self) -> list[str]:
-        """A line for each measure, every model's value first."""
+        """A line per measure: the values of the models, name, meaning and reference."""
         from ezclip.evaluation.evidence import evidence_rows
 
         lines = []
-        for name, one, values in evidence_rows(self.evidence):
-            shown = "  ".join(f"{'undefined' if v is None else format(v, '.3f'):>9}" for v in values)
-            lines.append(f"{shown}  {name}: {one['meaning']}. Reference: {one['reference']}.")
+        for name, measure, values in evidence_rows(self.evidence):
+            columns = "  ".join(f"{'undefined' if v is None else format(v, '.3f'):>9}" for v in values)
+            lines.append(f"{columns}  {name}: {measure['meaning']}. Reference: {measure['reference']}.")
         return [f"Evidence under {', then '.join(self.evidence)}", *lines] if lines else []
 
     def confusions(self) -> list[Table | Picture]:
-        """A confusion matrix for each evaluation, and its counts."""
+        """A confusion matrix and its counts for each evaluation."""
         from ezclip.evaluation.summary import confusion_parts
 
         return [part for e in self.evaluations for part in confusion_parts(e)]
 
     def charts(self) -> tuple[Figure | None, Figure]:
-        """Each class's gain or loss, None for one model; and top-1 of each class under each model."""
+        """The gain of each class (None for one model), and the top-1 of each class under each model."""
         from ezclip.evaluation.summary import classes_chart, differences_chart
 
         return self.comparison and differences_chart(self.comparison), classes_chart(self.evaluations)
 
     def report(self) -> Report:
-        """Everything as figures and tables."""
+        """All results as figures and tables."""
         from ezclip.evaluation import summary
 
         parts = [summary.accuracy_table(self.evaluations), *summary.family_parts(self.evaluations)]

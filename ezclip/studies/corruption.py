@@ -37,19 +37,19 @@ class Corrupt(ClipStudy):
         ranked: dict[str, list[Prediction]] = {}
         for i, (name, predictor) in enumerate(predictors.items()):
             yield Progress(i / len(predictors), f"{name}: scoring the corrupted clip")
-            T = frames_beside(predictor, model)
+            T = frames_for_comparison(predictor, model)
             if T not in clips:
                 clips[T] = corrupt((yield from host.clip(self.clip, T)), self.corruption)
             encoded = host.encode(predictor, clips[T])
             ranked[name] = predictor.rank(encoded.video, names, self.prompt_texts(predictor, names))
         identities = [p.identity for p in predictors.values()]
-        guesses = caveat(self.clip, names, identities, model.identity)
-        shown = clips[model.model.num_frames]
-        return CorruptedPredictions(self, identities, shown, ranked, model.model.preprocessing, guesses)
+        clip, preprocessing = clips[model.model.num_frames], model.model.preprocessing
+        warning = caveat(self.clip, names, identities, model.identity)
+        return CorruptedPredictions(self, identities, clip, ranked, preprocessing, warning)
 
 
-def frames_beside(predictor: Predictor, model: Predictor) -> int:
-    """T of a predictor's clip in a comparison: its own if it cannot take another, else the model's."""
+def frames_for_comparison(predictor: Predictor, model: Predictor) -> int:
+    """T of a predictor that is compared with ``model``: that of ``model`` if the predictor accepts any T."""
     return (model if predictor.model.order_blind else predictor).model.num_frames
 
 
@@ -59,8 +59,8 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
 
     clip: Clip
     predictions: dict[str, list[Prediction]]
-    seen: Preprocessing
-    caveat: str = ""  # why the answers are guesses; empty where clip and names are like the training data
+    preprocessing: Preprocessing
+    caveat: str = ""  # why the predictions are guesses, see ``stage.document.caveat``
 
     def as_json(self) -> Document:
         """The clip, the corruption, and each model's ranking."""
@@ -68,7 +68,7 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
         return {"clip": self.clip.name, "damage": vars(self.study.corruption), "models": ranked}
 
     def text(self) -> str:
-        """Each model's five best names; where they are guesses, why, and no scores."""
+        """The five best names of each model; if they are guesses, the reason instead of scores."""
         lines = caveat_lines(self.caveat)
         for name, ranked in self.predictions.items():
             lines += [name, *ranking_lines(ranked[:5], self.caveat)]
@@ -78,7 +78,7 @@ class CorruptedPredictions(ModelsResult[Corrupt]):
         """The frames and the rankings."""
         kinds = vars(self.study.corruption).items()
         applied = ", ".join(f"{kind} {value:g}" for kind, value in kinds if value) or "none"
-        strip = draw_strip(self.clip, {}, limit=1.0, seen=self.seen)
+        strip = draw_strip(self.clip, {}, limit=1.0, preprocessing=self.preprocessing)
         parts = [Picture("frames", "The corrupted frames", strip), rankings_table(self.predictions, self.caveat)]
         title, lead = f"{self.clip.name}, corrupted", f"{self.caveat}Corruption: {applied}."
         return self._report(title, lead, parts, clip=self.clip.name, texts=self.study.texts)

@@ -1,4 +1,4 @@
-"""What a study is: a frozen dataclass of declared parameters, a run, and a result."""
+"""Base classes of studies (frozen dataclasses of declared parameters) and of their results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ezclip.checkpoints.catalog import BASELINE, DEFAULT
 from ezclip.errors import UserError, VideoError
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.files import spreadsheet_cell
-from ezclip.parameters import Parameter, build, check_parameters, declared, values_of
+from ezclip.parameters import Parameter, build, check_parameters, parameters_of, values_of
 from ezclip.text.labels import label_set, parse_labels
 from ezclip.text.templates import check_texts
 from ezclip.types import Document
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Request = TypeVar("Request", bound="Study | None")
 SET_PREFIX = "set:"
-LABELS_FILE, SENTENCES_FILE = "names.txt", "sentences.csv"  # beside the command that repeats a result
+LABELS_FILE, SENTENCES_FILE = "names.txt", "sentences.csv"  # read by the command of a result
 NO_CLIP = "No clip yet: drop a video, record one, or click a sample."
 
 ClipFile = Annotated[str, Parameter("Video file or folder of frames.", kind="clip")]
@@ -46,12 +46,12 @@ _Texts = (
     'the held-out paraphrases of Tabletop classes, or your own template such as "a video of {}".'
 )
 Texts = Annotated[str, Parameter(_Texts, "Prompt text")]
-_Sentences = Parameter("Your own sentence for some of the classes, in place of its prompt text.", kind="sentences")
+_Sentences = Parameter("Custom sentences for some classes, used instead of their prompt texts.", kind="sentences")
 Sentences = Annotated[dict[str, str], _Sentences]
 
 
 class Result(ABC):
-    """A study's result, a value; subclasses are frozen dataclasses whose first field is the study."""
+    """A study's result; subclasses are frozen dataclasses whose first field is the study."""
 
     @abstractmethod
     def as_json(self) -> Document:
@@ -66,7 +66,7 @@ class Result(ABC):
         """The lines that the command prints."""
 
     def best(self, count: int) -> Result:
-        """The same with the best ``count`` predictions, where the study ranks."""
+        """The result with only the best ``count`` predictions, if the study ranks."""
         return self
 
     def write(self, out: str | Path) -> dict[str, Path]:
@@ -76,10 +76,10 @@ class Result(ABC):
 
 @dataclass(frozen=True, eq=False)
 class ModelsResult(Result, Generic[Request]):
-    """A result of some models."""
+    """A result of one or more models."""
 
-    study: Request  # None where there was none
-    identities: list[Identity]  # of the models, the baseline first, as far as they are known
+    study: Request  # None for a result that no study produced
+    identities: list[Identity]  # of the known models, the baseline first
 
     @property
     def models(self) -> list[str]:
@@ -89,7 +89,7 @@ class ModelsResult(Result, Generic[Request]):
     def _report(
         self, title: str, lead: str, parts: Sequence[Table | Picture], data: Document | None = None, **facts: str
     ) -> Report:
-        """A report of ``data``, by default the public document; its provenance has ``facts`` and the command."""
+        """A report of ``data`` (default: the public document); its provenance contains ``facts`` and the command."""
         if self.study is not None:
             facts["command"] = self.study.command()
         data = self.as_json() if data is None else data
@@ -98,32 +98,32 @@ class ModelsResult(Result, Generic[Request]):
 
 @dataclass(frozen=True)
 class Alias:
-    """Another name of a study's endpoint; a former name works for one more version."""
+    """Another name of a study's endpoint; a deprecated name works for one more version."""
 
     name: str  # of the endpoint
     parameters: tuple[tuple[str, str], ...] = ()  # new -> old parameter names
     defaults: tuple[tuple[str, Any], ...] = ()  # changed defaults
-    old: bool = True  # whether it is a former name, which gives a warning
+    old: bool = True  # whether it is deprecated and raises a warning
 
 
 class Study:
     """One question that a user asks; subclasses are frozen dataclasses of declared parameters."""
 
     verb: ClassVar[str]  # name of its command and its endpoint
-    old_flags: ClassVar[dict[str, str]] = {}  # former -> present names of its options
+    old_flags: ClassVar[dict[str, str]] = {}  # deprecated -> current names of its options
     aliases: ClassVar[tuple[Alias, ...]] = ()  # other names of the endpoint
     files: ClassVar[bool] = False  # whether its endpoint also returns the report's files
-    tables: ClassVar[tuple[str, ...]] = ()  # suffixes of files that --out may name in place of a folder
+    tables: ClassVar[tuple[str, ...]] = ()  # file suffixes that --out accepts instead of a folder
     needs_labels: ClassVar[bool] = False  # whether the command requires class names
     long: ClassVar[bool] = False  # whether it may take minutes
-    printed: ClassVar[int] = 0  # number of predictions that the command prints by default; 0 if that is not an option
+    printed: ClassVar[int] = 0  # predictions that the command prints by default; 0 if it has no such option
 
     def __post_init__(self) -> None:
         """Reject values outside their limits and choices, and invalid class names and texts."""
         check_parameters(self)
         values = values_of(self)
         if values.get("labels", "").strip():
-            self.given_labels()
+            self.user_labels()
         if "texts" in values:
             check_texts(values["texts"])
 
@@ -131,8 +131,8 @@ class Study:
         """The value of a declared parameter."""
         return values_of(self)[name]
 
-    def but(self, **values: Any) -> Self:
-        """The same study with other values of some parameters."""
+    def replace(self, **values: Any) -> Self:
+        """A copy with other values of some parameters."""
         return build(type(self), values_of(self) | values)
 
     def run(self, host: Host) -> Steps[Any]:
@@ -140,15 +140,15 @@ class Study:
         raise UserError(f"{type(self).__name__} cannot run.")
 
     def models(self) -> list[str]:
-        """Names of the models that it needs, the baseline first, each once."""
+        """Unique names of the required models, the baseline first."""
         values = values_of(self)
         names = [values.get("baseline"), values.get("model"), *values.get("further", ())]
         return list(dict.fromkeys(name for name in names if name))
 
     def prepare(self, host: Host) -> Steps[tuple[dict[str, Predictor], Predictor, list[str], list[str]]]:
-        """All models by name, the one under study, the class names to choose among, and warnings about them.
+        """Load the models of a study of one clip; raises VideoError without a clip.
 
-        For a study of one clip; raises VideoError where none was given.
+        Returns (all models by name, the model under study, its candidate class names, warnings about the names).
         """
         if not self["clip"]:
             raise VideoError(NO_CLIP)
@@ -156,28 +156,28 @@ class Study:
         model = predictors[self["model"]]
         return predictors, model, *self.class_names(model.identity)
 
-    def given_labels(self) -> tuple[list[str], list[str]]:
-        """The class names that were given, none if empty, and warnings; raises LabelError for invalid ones."""
+    def user_labels(self) -> tuple[list[str], list[str]]:
+        """The parsed parameter ``labels`` and warnings; raises LabelError for invalid class names."""
         text = self["labels"].strip()
         if text.startswith(SET_PREFIX):
             return label_set(text.removeprefix(SET_PREFIX).strip()), []
         return parse_labels(text) if text else ([], [])
 
     def class_names(self, identity: Identity) -> tuple[list[str], list[str]]:
-        """The class names to choose among, those of the model's training if none were given; and warnings."""
-        names, warnings = self.given_labels()
+        """The candidate class names, by default the training classes of the model, and warnings."""
+        names, warnings = self.user_labels()
         return (names, warnings) if names else (list(identity.labels) or label_set("tabletop"), [])
 
     def prompt_texts(self, predictor: Predictor, names: list[str]) -> dict[str, list[str]]:
-        """The sentences that represent each name."""
+        """The sentences that represent each class name."""
         return predictor.sentences(names, self["texts"], self["sentences"])
 
     def command(self) -> str:
-        """The command that repeats the result; class names and sentences in the files of ``companions``."""
+        """The command that reproduces the result; it reads class names and sentences from the ``companions``."""
         words = ["python", "-m", "ezclip", self.verb]
         options: list[str] = []
-        for one, value in zip(declared(type(self)), values_of(self).values(), strict=True):
-            kind, flag = one.parameter.kind, f"--{one.flag}"
+        for spec, value in zip(parameters_of(type(self)), values_of(self).values(), strict=True):
+            kind, flag = spec.parameter.kind, f"--{spec.flag}"
             if kind == "query":
                 words += [value] if value else []
             elif kind in ("clip", "clips", "table", "stream", "index"):
@@ -188,7 +188,7 @@ class Study:
                 options += ["--labels-file", LABELS_FILE] if value.strip() else []
             elif kind == "sentences":
                 options += ["--sentences", SENTENCES_FILE] if value else []
-            elif value == one.default:
+            elif value == spec.default:
                 continue
             elif isinstance(value, bool):
                 options += [flag] if value else []
@@ -200,17 +200,17 @@ class Study:
         return shlex.join([*words, *options, "--out", self.verb])
 
     def companions(self) -> dict[str, str]:
-        """Files that ``command`` reads beside its inputs: name -> content."""
+        """Files that ``command`` reads in addition to its inputs: name -> content."""
         values = values_of(self)
-        found: dict[str, str] = {}
+        files: dict[str, str] = {}
         if values.get("labels", "").strip():
-            found[LABELS_FILE] = "\n".join(self.given_labels()[0]) + "\n"
-        if own := values.get("sentences"):
+            files[LABELS_FILE] = "\n".join(self.user_labels()[0]) + "\n"
+        if sentences := values.get("sentences"):
             table = io.StringIO(newline="")
-            rows = ([i, *map(spreadsheet_cell, pair)] for i, pair in enumerate(own.items()))
+            rows = ([i, *map(spreadsheet_cell, pair)] for i, pair in enumerate(sentences.items()))
             csv.writer(table).writerows([["number", "class", "description"], *rows])
-            found[SENTENCES_FILE] = table.getvalue()
-        return found
+            files[SENTENCES_FILE] = table.getvalue()
+        return files
 
 
 @dataclass(frozen=True)

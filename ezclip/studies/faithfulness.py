@@ -1,21 +1,21 @@
-"""How far a map can be trusted: its faithfulness, and the fraction of its heat on what moves."""
+"""Quality of a map: its faithfulness, and the fraction of its heat on moving objects."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
 from ezclip.data.tabletop.truth import find_masks
-from ezclip.progress import Steps, within
+from ezclip.progress import Steps, rescale
 from ezclip.studies.declaration import Study
 from ezclip.studies.host import Host
 from ezclip.types import Attribution, Clip, Document
 
-BATCH = 4  # clips in one forward pass, so that other work does not wait long
+BATCH = 4  # clips per forward pass, few to keep concurrent work waiting only briefly
 
 
 @dataclass(frozen=True)
 class Gains:
-    """Gains of a map over random orders, each value, low and high, see ``explanation.faithfulness``."""
+    """Gains of a map over random orders as (value, low, high), see ``explanation.faithfulness``."""
 
     deletion: tuple[float, float, float]
     insertion: tuple[float, float, float]
@@ -29,9 +29,9 @@ class MapFaithfulness:
     name: str  # of the model
     score: Gains | None = None  # on the score of the label; None before it is measured
     logit: Gains | None = None  # on its logit
-    warning: str = ""  # about the score, if it says little
-    moving: float | None = None  # fraction of the heat on what moves; None without ground truth
-    area: float | None = None  # fraction of the picture that moves; None without ground truth
+    warning: str = ""  # if the gains on the score are uninformative
+    moving: float | None = None  # fraction of the heat on moving objects; None without ground truth
+    area: float | None = None  # fraction of the picture that they cover; None without ground truth
 
     @property
     def measured(self) -> bool:
@@ -53,31 +53,31 @@ class MapFaithfulness:
         return {"name": self.name, "deletion": self.deletion, "insertion": self.insertion} | asdict(self)
 
     def cells(self, unmeasured: str) -> list[str]:
-        """Deletion, insertion and SRG on the score, then on the logit, as texts with intervals."""
-        found = []
+        """Deletion, insertion and SRG on the score, then on the logit, formatted with their intervals."""
+        cells = []
         for gains, digits in ((self.score, 3), (self.logit, 2)):
             if gains is None:
-                found += 3 * [unmeasured]
+                cells += 3 * [unmeasured]
             else:
                 ranges = (gains.deletion, gains.insertion)
-                found += [f"{v:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})" for v, low, high in ranges]
-                found.append(f"{gains.srg:+.{digits}f}")
-        return found
+                cells += [f"{v:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})" for v, low, high in ranges]
+                cells.append(f"{gains.srg:+.{digits}f}")
+        return cells
 
 
 GAIN_COLUMNS = ["deletion gain", "insertion gain", "SRG", "deletion, logit", "insertion, logit", "SRG, logit"]
 
 
-def shares_of_truth(path: str, clip: Clip, maps: list[Attribution]) -> list[MapFaithfulness]:
-    """The fraction of each map's heat on what moves, where the file has masks; gains are not measured."""
+def ground_truth_shares(path: str, clip: Clip, maps: list[Attribution]) -> list[MapFaithfulness]:
+    """The fraction of each map's heat on moving objects, if the file has masks; without gains."""
     from ezclip.explanation.faithfulness import heat_shares
 
-    masks, found = find_masks(path), []
+    masks, shares = find_masks(path), []
     for attribution in maps:
         share = None if masks is None or attribution.absent else heat_shares(attribution, masks[clip.indices])
         moving, area = (share.heat[2], share.area[2]) if share else (None, None)
-        found.append(MapFaithfulness(attribution.model, moving=moving, area=area))
-    return found
+        shares.append(MapFaithfulness(attribution.model, moving=moving, area=area))
+    return shares
 
 
 def measure_faithfulness(
@@ -85,21 +85,20 @@ def measure_faithfulness(
 ) -> Steps[list[MapFaithfulness]]:
     """Deletion and insertion gains of the maps of a study's clip over random orders, with 95 % intervals.
 
-    Score and logit are those of ``target`` among ``names``, which the study's prompt texts represent.
+    The gains are on the score and the logit of ``target`` among ``names``.
     """
     from ezclip.explanation.faithfulness import measure
 
-    found, count = [], len(maps)
-    for i, (attribution, known) in enumerate(zip(maps, shares_of_truth(study["clip"], clip, maps), strict=True)):
+    results, count = ground_truth_shares(study["clip"], clip, maps), len(maps)
+    for i, attribution in enumerate(maps):
         if attribution.absent:
-            found.append(known)
             continue
         predictor = host.predictor(attribution.model)
         sentences = study.prompt_texts(predictor, names)
         texts = predictor.encode_texts([sentence for name in names for sentence in sentences[name]])
         pixels = host.encode(predictor, clip).pixels
         steps = measure(predictor.model, pixels, attribution.heat, texts, len(names), names.index(target), batch=BATCH)
-        measured = yield from within(steps, i / count, (i + 1) / count, f"{attribution.model}: ")
+        measured = yield from rescale(steps, i / count, (i + 1) / count, f"{attribution.model}: ")
         score, logit = (Gains(c.deletion_gain, c.insertion_gain, c.srg) for c in (measured.score, measured.logit))
-        found.append(replace(known, score=score, logit=logit, warning=measured.warning))
-    return found
+        results[i] = replace(results[i], score=score, logit=logit, warning=measured.warning)
+    return results

@@ -1,8 +1,9 @@
-"""Frames of several clips under two models in one plane (Fig. 8)."""
+"""Frames of several clips under two models, projected into one plane (Fig. 8)."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from itertools import chain
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -21,11 +22,13 @@ from ezclip.types import Clip, Document, Method, MotionStatistics, Preprocessing
 if TYPE_CHECKING:
     from ezclip.predictor import Predictor
 
-MOST_CLIPS = 8
-PHANTOM = "Phantom share: the fraction of Var + C that remains in a static copy of the clip."
-SPREADLESS = 1e-6  # of Var + C; no share of it is told
+MAX_CLIPS = 8
+PHANTOM_NOTE = "Phantom share: the fraction of Var + C that remains in a static copy of the clip."
+MIN_SPREAD = 1e-6  # of Var + C; no phantom share is given below
 _CURVATURE = ("curvature", "frozen_curvature")
-BENT = "Curvature: mean angle between successive steps of the embeddings (Henaff et al. 2019); 0 is a straight path."
+CURVATURE_NOTE = (
+    "Curvature: mean angle between successive steps of the embeddings (Henaff et al. 2019); 0 is a straight path."
+)
 POINT = ("model", "clip", "frame", "seconds", "x", "y")
 _PARTS: dict[Method, set[str]] = {
     "clip": set(),
@@ -38,7 +41,7 @@ _PARTS: dict[Method, set[str]] = {
 
 @dataclass(frozen=True)
 class CompareFrames(Study):
-    """Project the frames of clips into a plane, two models in one fit (Fig. 8).
+    """Project the frames of clips under two models into a plane with one fit (Fig. 8).
 
     Example: python -m ezclip frames a.mp4 b.mp4 --out plane --baseline tabletop/prompts --model tabletop/ezclip
     """
@@ -52,7 +55,7 @@ class CompareFrames(Study):
     projection: Annotated[Projection, Parameter("The projection.", choices=PROJECTIONS)] = "t-SNE"
 
     def run(self, host: Host) -> Steps[FramePlane]:
-        """Embed the frames of every clip with both models and project them in one fit."""
+        """Embed the frames of every clip with both models and project all of them in one fit."""
         if not self.clips:
             raise UserError(NO_CLIP)
         if self.model == self.baseline:
@@ -71,34 +74,33 @@ class CompareFrames(Study):
 def project_frames(
     study: CompareFrames, host: Host, predictors: list[Predictor], clips: list[Clip]
 ) -> Steps[FramePlane]:
-    """Embed the frames of decoded clips and project them; raises UserError for too many clips, or unequal widths."""
-    from ezclip.explanation.projection import project, together
+    """Embed and project the frames of decoded clips; raises UserError for too many clips or unequal embedding sizes."""
+    from ezclip.explanation.projection import project, stack_embeddings
     from ezclip.model.spread import curvature
 
-    if not 1 <= len(clips) <= MOST_CLIPS:
-        raise UserError(f"{len(clips)} clips were chosen; 1 to {MOST_CLIPS} fit in one picture.")
+    if not 1 <= len(clips) <= MAX_CLIPS:
+        raise UserError(f"{len(clips)} clips were chosen; 1 to {MAX_CLIPS} fit in one picture.")
     embeddings: dict[str, np.ndarray] = {}
     motion: list[list[MotionStatistics]] = []
     curvatures: list[list[tuple[float, float]]] = []
     for m, predictor in enumerate(predictors):
-        rows, copies, statistics, angles = [], [], [], []
+        frames, copies, statistics, angles = [], [], [], []
         for c, clip in enumerate(clips):
             yield Progress((m + c / len(clips)) / len(predictors), f"{predictor.name}: embedding {clip.name}")
             encoded = host.encode(predictor, clip)
-            rows.append(encoded.frames[0].cpu().numpy())
+            frames.append(encoded.frames[0].cpu().numpy())
             copies.append(encoded.static[0].cpu().numpy())
             statistics.append(predictor.motion(encoded))
             angles.append((float(curvature(encoded.frames)), float(curvature(encoded.static))))
-        embeddings[predictor.name] = np.concatenate(rows + copies)
+        embeddings[predictor.name] = np.concatenate(frames + copies)
         motion.append(statistics)
         curvatures.append(angles)
     yield Progress(1.0, f"projecting with {study.projection}")
-    plane = project(together(embeddings), study.projection)
-    identities, seen = [p.identity for p in predictors], predictors[-1].model.preprocessing
+    plane = project(stack_embeddings(embeddings), study.projection)
     moving, still = np.moveaxis(plane.points.reshape(len(predictors), 2, -1, 2), 1, 0)  # (models, clips * T, 2) each
     return FramePlane(
         study,
-        identities,
+        [p.identity for p in predictors],
         moving.reshape(-1, 2),
         still.reshape(-1, 2),
         clips,
@@ -106,32 +108,32 @@ def project_frames(
         plane.trustworthiness,
         motion,
         curvatures,
-        differ(*predictors),
-        seen,
+        describe_difference(*predictors),
+        predictors[-1].model.preprocessing,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class FramePlane(ModelsResult[CompareFrames]):
-    """Frame embeddings projected in one fit."""
+    """Frame embeddings of two models, projected in one fit."""
 
     points: np.ndarray  # (models * clips * T, 2), models first, then clips, then frames in time order
-    copies: np.ndarray  # the same of each clip's static copy, in the same fit
-    clips: list[Clip]  # the clips, each with its T frames
-    method: str  # the projection with its settings
-    trustworthiness: float  # in [0, 1], NaN for too few points
+    copies: np.ndarray  # the same for the static copy of each clip
+    clips: list[Clip]  # T frames each
+    method: str  # the projection and its settings
+    trustworthiness: float  # in [0, 1]; NaN for too few points
     motion: list[list[MotionStatistics]]  # [model][clip]: spread of the clip's frames and of its static copy
     curvatures: list[list[tuple[float, float]]]  # [model][clip]: of the clip and of its static copy, in degrees, or NaN
-    difference: str  # how the two models differ, as text
-    seen: Preprocessing  # of the model, for pictures of the frames
+    difference: str  # see ``describe_difference``
+    preprocessing: Preprocessing  # of the model, for pictures of the frames
 
     def of(self, model: int, clip: int, *, copy: bool = False) -> np.ndarray:
-        """(T, 2), one clip, or its static copy, under one model."""
+        """The points of one clip, or of its static copy, under one model, (T, 2)."""
         points = self.copies if copy else self.points
         return points.reshape(len(self.models), len(self.clips), -1, 2)[model, clip]
 
     def rows(self, *, copy: bool = False) -> list[list[str | float]]:
-        """model, clip with its letter, place in time from 1, seconds of the frame, x, y for each point."""
+        """Per point: model, letter and name of the clip, position in time (from 1), seconds, x, y."""
         return [
             [
                 name,
@@ -148,7 +150,7 @@ class FramePlane(ModelsResult[CompareFrames]):
         ]
 
     def spread(self) -> list[tuple[str, str, list[float], float | None]]:
-        """model, clip, [Var, C, curvature, each followed by that of the static copy], phantom share."""
+        """Per model and clip: (model, clip, [Var, C, curvature, each with that of the static copy], phantom share)."""
         return [
             (
                 name,
@@ -156,27 +158,27 @@ class FramePlane(ModelsResult[CompareFrames]):
                 [s.variance, s.frozen_variance, s.central_difference, s.frozen_central_difference, *angles],
                 share,
             )
-            for name, of_model, bent in zip(self.models, self.motion, self.curvatures, strict=True)
-            for clip, s, angles in zip(self.clips, of_model, bent, strict=True)
+            for name, statistics, curvatures in zip(self.models, self.motion, self.curvatures, strict=True)
+            for clip, s, angles in zip(self.clips, statistics, curvatures, strict=True)
             for share in [phantom_share(s)]
         ]
 
     @property
     def verdict(self) -> str:
-        """How much of each model's spread is there when nothing moves, over all clips; the model first."""
-        told, sense = [], " of this spread is there when nothing moves"
-        for name, of_model in list(zip(self.models, self.motion, strict=True))[::-1]:
-            total = sum(s.variance + s.central_difference for s in of_model)
-            still = sum(s.frozen_variance + s.frozen_central_difference for s in of_model)
-            if total > SPREADLESS:
-                told.append(f"under {name}, {still / total:.0%}{sense}")
-                sense = ""
+        """The phantom share of each model over all clips, the model before the baseline."""
+        parts, suffix = [], " of this spread is there when nothing moves"
+        for name, statistics in list(zip(self.models, self.motion, strict=True))[::-1]:
+            total = sum(s.variance + s.central_difference for s in statistics)
+            static = sum(s.frozen_variance + s.frozen_central_difference for s in statistics)
+            if total > MIN_SPREAD:
+                parts.append(f"under {name}, {static / total:.0%}{suffix}")
+                suffix = ""
             else:
-                told.append(f"under {name} there is no spread")
-        return f"U{'; '.join(told)[1:]}."
+                parts.append(f"under {name} there is no spread")
+        return f"U{'; '.join(parts)[1:]}."
 
-    def still(self) -> list[str]:
-        """Sentences on clips whose frames all coincide."""
+    def notes(self) -> list[str]:
+        """Sentences on the clips whose frames all coincide."""
         return [
             f"All frames of {clip.name} coincide under {name}."
             for m, name in enumerate(self.models)
@@ -186,7 +188,7 @@ class FramePlane(ModelsResult[CompareFrames]):
 
     @property
     def trust(self) -> str:
-        """Trustworthiness in words."""
+        """Trustworthiness as text."""
         return "too few points" if np.isnan(self.trustworthiness) else f"{self.trustworthiness:.2f}"
 
     def as_json(self) -> Document:
@@ -197,7 +199,7 @@ class FramePlane(ModelsResult[CompareFrames]):
             "method": self.method,
             "difference": self.difference,
             "verdict": self.verdict,
-            "notes": self.still(),
+            "notes": self.notes(),
             "trustworthiness": _or_null(self.trustworthiness),
             "points": [dict(zip(POINT, row, strict=True)) for row in self.rows()],
             "static_copies": [dict(zip(POINT, row, strict=True)) for row in self.rows(copy=True)],
@@ -206,47 +208,46 @@ class FramePlane(ModelsResult[CompareFrames]):
                     asdict(s) | dict(zip(_CURVATURE, map(_or_null, a))) | {"phantom_share": phantom_share(s)}
                     for s, a in pairs
                 ]
-                for pairs in (list(zip(*both, strict=True)) for both in zip(self.motion, self.curvatures, strict=True))
+                for pairs in (zip(*rows, strict=True) for rows in zip(self.motion, self.curvatures, strict=True))
             ],
         }
 
     def text(self) -> str:
-        """The verdict, models, trustworthiness and what coincides."""
+        """The verdict, the models, trustworthiness and notes."""
         lead = f"Frames of {len(self.clips)} clips under {' and '.join(self.models)}; trustworthiness {self.trust}."
-        return " ".join([self.verdict, lead, *self.still()])
+        return " ".join([self.verdict, lead, *self.notes()])
 
     def report(self) -> Report:
         """The plane, its points and the spread of each clip."""
-        rows, copies, title = self.rows(), self.rows(copy=True), f"{self.method}, one fit; {self.difference}"
+        rows, copies = self.rows(), self.rows(copy=True)
+        title = f"{self.method}, one fit; {self.difference}"
         panels, groups = ([str(r[i]) for r in rows + copies] for i in (0, 1))
         points, hollow = np.concatenate([self.points, self.copies]), [False] * len(rows) + [True] * len(copies)
         plane = charts.plane(points, panels, groups, title=title, trajectories=True, hollow=hollow)
-        columns = ["model", "clip"]
-        columns += [f"{name}{of}" for name in ("Var", "C", "curvature, degrees") for of in ("", " of a static copy")]
-        spread = [[*where, *values, "no spread" if share is None else share] for *where, values, share in self.spread()]
+        pairs = [[name, f"{name} of a static copy"] for name in ("Var", "C", "curvature, degrees")]
+        columns = ["model", "clip", *chain.from_iterable(pairs), "phantom share"]
+        spread = [[m, c, *values, "no spread" if share is None else share] for m, c, values, share in self.spread()]
         note = "One colour per clip, joined in time order; 1 marks the first frame. Hollow: the static copy."
         parts = [
             Picture("plane", "Frames in one plane (Fig. 8)", plane, note),
             Table("points", "Points", list(POINT), rows, on_page=False),
             Table("static_copies", "Points of the static copies", list(POINT), copies, on_page=False),
-            Table(
-                "spread", "Spread of the frames (Eq. 4, 5)", [*columns, "phantom share"], spread, f"{PHANTOM} {BENT}"
-            ),
+            Table("spread", "Spread of the frames (Eq. 4, 5)", columns, spread, f"{PHANTOM_NOTE} {CURVATURE_NOTE}"),
         ]
         return self._report("Frame embeddings", self.text(), parts, clips=", ".join(clip.name for clip in self.clips))
 
 
 def phantom_share(motion: MotionStatistics) -> float | None:
-    """Var + C of the static copy as a fraction of the clip's own; None where the clip's frames have no spread."""
+    """Var + C of the static copy as a fraction of that of the clip; None for a clip without spread."""
     total = motion.variance + motion.central_difference
-    return (motion.frozen_variance + motion.frozen_central_difference) / total if total > SPREADLESS else None
+    return (motion.frozen_variance + motion.frozen_central_difference) / total if total > MIN_SPREAD else None
 
 
 def _or_null(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def differ(first: Predictor, second: Predictor) -> str:
+def describe_difference(first: Predictor, second: Predictor) -> str:
     """How two models differ, as text."""
     import torch
 
@@ -256,10 +257,10 @@ def differ(first: Predictor, second: Predictor) -> str:
     methods: list[Method] = [p.model.variant for p in (first, second)]
     if any(method not in _PARTS for method in methods):
         return f"the two are of the methods {' and '.join(methods)}"
-    apart = sorted(_PARTS[methods[0]] ^ _PARTS[methods[1]])
+    differences = sorted(_PARTS[methods[0]] ^ _PARTS[methods[1]])
     data = (first.identity.data, second.identity.data)
     if all(data) and data[0] != data[1]:
-        apart.append("the clips that they were trained on")
-    if not apart:
+        differences.append("the clips that they were trained on")
+    if not differences:
         return "two models of the same variant"
-    return f"the two differ by {' and '.join(apart)}{' alone' if len(apart) == 1 else ''}"
+    return f"the two differ by {' and '.join(differences)}{' alone' if len(differences) == 1 else ''}"

@@ -1,4 +1,4 @@
-"""The provider of models and clips to studies: one command's own, or the app's services, which extend it."""
+"""The provider of models and clips to the studies; the app's services extend it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ezclip.predictor import Encoded, Predictor
 
 CLIP_BYTES = 192e6  # decoded frames kept in memory
-RESULT_BYTES = 256e6  # encoded clips and what was derived from them
+RESULT_BYTES = 256e6  # encoded clips and values derived from them
 MODELS = 8  # loaded at once; the least recently used one is evicted
 Value = TypeVar("Value")
 
@@ -33,7 +33,7 @@ def size_of(value: Any) -> int:
     """Approximate bytes of the arrays and tensors that a value holds; models count as 0."""
     if isinstance(value, np.ndarray):
         return value.nbytes
-    torch = sys.modules.get("torch")  # without it there is no tensor
+    torch = sys.modules.get("torch")  # not imported: no value is a tensor
     if torch is not None and isinstance(value, torch.Tensor):
         return value.nbytes
     if torch is not None and isinstance(value, torch.nn.Module):
@@ -44,14 +44,14 @@ def size_of(value: Any) -> int:
 
 
 def digest(path: str) -> str:
-    """SHA-256 of a clip's content; raises UserError where it was deleted."""
+    """SHA-256 of a clip's content; raises UserError for a deleted clip."""
     if not Path(path).exists():
         raise UserError("The clip is no longer there; upload it again.")
     return sha256_of(path)
 
 
 class ByteCache(Generic[Value]):
-    """The most recently used values within a number of bytes. Threads that ask for one key compute it once."""
+    """An LRU cache limited in bytes; concurrent requests for a key compute its value once."""
 
     def __init__(self, limit: float):
         self.limit = limit
@@ -64,10 +64,10 @@ class ByteCache(Generic[Value]):
         return len(self._values)
 
     def get(self, key: Hashable, compute: Callable[[], Value]) -> Value:
-        """The value of a key, computed if missing; the last one is kept whatever its size."""
+        """The value of a key, computed if missing; the newest value stays whatever its size."""
         with self._lock:
-            own = self._locks.setdefault(key, threading.Lock())
-        with own:
+            key_lock = self._locks.setdefault(key, threading.Lock())
+        with key_lock:
             if key not in self._values:
                 value = compute()
                 with self._lock:
@@ -94,8 +94,8 @@ class Host:
 
     Args:
         device: "auto", "cpu", "cuda" or "mps".
-        batch_size: clips in one forward pass where many are evaluated.
-        workers: clips decoded at once where many are evaluated; 0 takes all cores but one.
+        batch_size: clips per forward pass in evaluations.
+        workers: clips decoded at once in evaluations; 0 uses all cores but one.
     """
 
     def __init__(self, device: str = "auto", *, batch_size: int = 16, workers: int = 0):
@@ -107,7 +107,7 @@ class Host:
         self._results: ByteCache[Any] = ByteCache(RESULT_BYTES)
 
     def predictor(self, name: str) -> Predictor:
-        """The model of that name, loaded at first use; raises UserError where there is none."""
+        """A model by name, loaded on first use; raises UserError for an unknown name."""
         with self._loading:
             if name not in self._predictors:
                 from ezclip.predictor import Predictor
@@ -123,15 +123,15 @@ class Host:
             return self._predictors[name]
 
     def predictors(self, names: list[str]) -> Steps[dict[str, Predictor]]:
-        """The models of some names."""
+        """Models by name."""
         yield Progress(0.0, "loading the models")
-        found = {}
+        predictors = {}
         for name in names:
-            found[name] = yield from in_thread(lambda _, name=name: self.predictor(name), f"loading {name}")
-        return found
+            predictors[name] = yield from in_thread(lambda _, name=name: self.predictor(name), f"loading {name}")
+        return predictors
 
     def clip(self, path: str, T: int) -> Steps[Clip]:
-        """The T segment-centre frames of a video, from the cache if decoded recently."""
+        """The T segment-centre frames of a video (cached)."""
 
         def decode(report: Report) -> Clip:
             key, choose = f"{digest(path)} {Path(path).name} {T}", partial(segment_centres, T=T)
@@ -139,30 +139,30 @@ class Host:
 
         return self.decode(decode, "decoding the clip")
 
-    def decoded(self, source: str) -> Clip:
-        """A clip by its ``source``, from the cache; raises UserError where it was evicted."""
+    def cached_clip(self, source: str) -> Clip:
+        """A cached clip by its ``source``; raises UserError if it was evicted."""
 
         def missing() -> Clip:
             raise UserError("This clip is no longer in memory; analyse it again.")
 
         return self._clips.get(source, missing)
 
-    def decode(self, work: Callable[[Report], Value], doing: str) -> Steps[Value]:
-        """Work that decodes and uses no model."""
-        return in_thread(work, doing)
+    def decode(self, work: Callable[[Report], Value], message: str) -> Steps[Value]:
+        """Run ``work``, which decodes and uses no model."""
+        return in_thread(work, message)
 
     def encode(self, predictor: Predictor, clip: Clip) -> Encoded:
-        """A clip under a model, from the cache if used recently; clips made in memory are not cached."""
+        """Encode a clip; results are cached, except those of clips generated in memory."""
         if not clip.source:
             return predictor.encode(clip)
         return self._results.get((predictor.name, clip.source), lambda: predictor.encode(clip))
 
-    def kept(self, *key: Hashable) -> list[Any]:
-        """A cached list of results that the caller extends; callers with the same key share it until evicted.
+    def cached_list(self, *key: Hashable) -> list[Any]:
+        """A cached list that callers fill; all callers with a key share one list until it is evicted.
 
-        Keys start with the names of the models that made the results.
+        Keys start with the names of the models that produce the results.
         """
-        return self._results.get(("kept", *key), list)
+        return self._results.get(("list", *key), list)
 
-    def keep(self, path: Path) -> None:
+    def mark_used(self, path: Path) -> None:
         """Mark one of the host's folders as in use."""

@@ -41,8 +41,8 @@ class Predict(Study):
             clip = corrupt(clip, self.corruption)
         encoded = host.encode(predictor, clip)
         ranked = predictor.rank(encoded.video, names, self.prompt_texts(predictor, names))
-        guesses = caveat(self.clip, names, [predictor.identity], predictor.identity)
-        return Predictions(self, [predictor.identity], clip, ranked, predictor.motion(encoded), guesses)
+        warning = caveat(self.clip, names, [predictor.identity], predictor.identity)
+        return Predictions(self, [predictor.identity], clip, ranked, predictor.motion(encoded), warning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +52,10 @@ class Predictions(ModelsResult[Predict]):
     clip: Clip
     predictions: list[Prediction]
     motion: MotionStatistics
-    caveat: str = ""  # why the answers are guesses; empty where clip and names are like the training data
+    caveat: str = ""  # why the predictions are guesses, see ``stage.document.caveat``
 
     def best(self, count: int) -> Predictions:
-        """The same with the best ``count`` predictions."""
+        """The result with the best ``count`` predictions."""
         return replace(self, predictions=self.predictions[:count])
 
     def as_json(self) -> Document:
@@ -69,7 +69,7 @@ class Predictions(ModelsResult[Predict]):
         }
 
     def text(self) -> str:
-        """The clip and the predictions; where they are guesses, why, and no scores."""
+        """The clip and the predictions; if they are guesses, the reason instead of scores."""
         return "\n".join([*caveat_lines(self.caveat), self.clip.name, *ranking_lines(self.predictions, self.caveat)])
 
     def report(self) -> Report:
@@ -79,35 +79,36 @@ class Predictions(ModelsResult[Predict]):
 
 
 def frames_of(clip: Clip) -> list[Document]:
-    """Index and seconds of a clip's frames."""
+    """Index and seconds of each frame of a clip."""
     return [{"index": int(i), "seconds": round(float(s), 4)} for i, s in zip(clip.indices, clip.seconds, strict=True)]
 
 
 def caveat_lines(caveat: str) -> list[str]:
-    """A caveat as the first line of a text; none where it is empty."""
+    """A caveat as a list of lines, empty without a caveat."""
     return [caveat.strip()] if caveat else []
 
 
 def ranking_lines(predictions: list[Prediction], caveat: str = "") -> list[str]:
-    """A line for each prediction, for a terminal; with a caveat without scores."""
-    return [f"  {sure(p.score, caveat):>6}  {p.label}" for p in predictions]
+    """A line per prediction for a terminal; without scores if there is a caveat."""
+    return [f"  {score_text(p.score, caveat):>6}  {p.label}" for p in predictions]
 
 
-def sure(score: float, caveat: str) -> str:
-    """A score as a percentage, or that it is a guess."""
+def score_text(score: float, caveat: str) -> str:
+    """A score as a percentage, or "guess" if there is a caveat."""
     return "guess" if caveat else f"{score:.1%}"
 
 
-def guessed(caveat: str) -> tuple[str, ...]:
-    """The columns of a table that are guesses where there is a caveat."""
+def guess_columns(caveat: str) -> tuple[str, ...]:
+    """The table columns that are guesses if there is a caveat."""
     return ("score", "opposite_score") if caveat else ()
 
 
 def rankings_table(predictions: dict[str, list[Prediction]], caveat: str = "") -> Table:
-    """Every model's ranking; with a caveat the page shows no scores."""
+    """The ranking of every model; the page hides the scores if there is a caveat."""
     rows = [
         [name, rank, p.label, p.score, p.logit]
         for name, ranked in predictions.items()
         for rank, p in enumerate(ranked, 1)
     ]
-    return Table("rankings", "Rankings", ["model", "rank", "label", "score", "logit"], rows, guesses=guessed(caveat))
+    columns = ["model", "rank", "label", "score", "logit"]
+    return Table("rankings", "Rankings", columns, rows, guesses=guess_columns(caveat))

@@ -1,4 +1,4 @@
-"""Class descriptions from the user's own language model: an OpenAI-compatible endpoint, or transformers."""
+"""Class descriptions from a user's language model: an OpenAI-compatible endpoint or transformers."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ezclip.progress import Progress, Steps
 from ezclip.text.templates import read_descriptions
 from ezclip.text.tokens import tokenize
 
-Ask = Callable[[list[dict[str, str]]], str]  # a conversation to the model's answer
-LEAST, MOST = 25, 45  # words
-TRIES = 4
+Ask = Callable[[list[dict[str, str]]], str]  # maps a conversation to the model's answer
+MIN_WORDS, MAX_WORDS = 25, 45
+ATTEMPTS = 4
 
 
 def problem(text: str) -> str:
-    """Why a description cannot be used, or ""."""
+    """Why a description is invalid, or ""."""
     words = len(text.split())
-    if not LEAST <= words <= MOST:
-        return f"It has {words} words; it must have {LEAST} to {MOST}."
+    if not MIN_WORDS <= words <= MAX_WORDS:
+        return f"It has {words} words; it must have {MIN_WORDS} to {MAX_WORDS}."
     if text[-1] not in ".!?" or "\n" in text:
         return "It must be full sentences in one paragraph."
     if tokenize([text])[1]:
@@ -29,48 +29,49 @@ def problem(text: str) -> str:
 
 
 def describe_label(label: str, ask: Ask) -> str:
-    """One description; an answer that cannot be used is sent back with the reason, three times at most.
+    """Ask for a description; invalid answers are returned to the model with the reason, at most three times.
 
-    Raises UserError where no answer could be used.
+    Raises UserError if all answers are invalid.
     """
-    order = (
+    prompt = (
         f"Describe {label!r} as an action performed by humans, for somebody who has to find it among silent videos. "
         "Say what can be seen: bodies, hands, objects, place and movement. Write one or two full sentences of "
-        f"{LEAST} to {MOST} words, without a title, and do not say what the action is for."
+        f"{MIN_WORDS} to {MAX_WORDS} words, without a title, and do not say what the action is for."
     )
-    conversation = [{"role": "user", "content": order}]
-    why = ""
-    for _ in range(TRIES):
+    conversation = [{"role": "user", "content": prompt}]
+    reason = ""
+    for _ in range(ATTEMPTS):
         answer = ask(conversation).strip()
-        if not (why := problem(answer) if answer else "It is empty."):
+        if not (reason := problem(answer) if answer else "It is empty."):
             return answer
-        conversation += [{"role": "assistant", "content": answer}, {"role": "user", "content": f"{why} Try again."}]
-    raise UserError(f"The language model gave no usable description of {label!r} in {TRIES} tries. {why}")
+        conversation += [{"role": "assistant", "content": answer}, {"role": "user", "content": f"{reason} Try again."}]
+    raise UserError(f"The language model gave no usable description of {label!r} in {ATTEMPTS} tries. {reason}")
 
 
 def write_descriptions(labels: list[str], ask: Ask, out: Path) -> Steps[int]:
-    """Describe every label and add it at once to ``out``, a CSV file in the release's format; the number of new rows.
+    """Append descriptions of all labels that lack one to ``out``, a CSV file in the release's format.
 
-    Existing rows are kept, also where a label cannot be described (UserError) or ``out`` is no such file (LabelError).
+    Each row is written at once and existing rows are kept, even if a label cannot be described (UserError) or ``out``
+    has another format (LabelError). Returns the number of new rows.
     """
-    there = read_descriptions(out) if out.exists() and out.stat().st_size > len("number") else {}
-    left = [label for label in labels if label not in there]
+    existing = read_descriptions(out) if out.exists() and out.stat().st_size > len("number") else {}
+    missing = [label for label in labels if label not in existing]
     out.parent.mkdir(parents=True, exist_ok=True)
     with out.open("a", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        if not there:
+        if not existing:
             writer.writerow(["number", "class", "description"])
-        for i, label in enumerate(left):
-            yield Progress(i / len(left), f"describing {label}")
-            writer.writerow([len(there) + i, label, describe_label(label, ask)])
+        for i, label in enumerate(missing):
+            yield Progress(i / len(missing), f"describing {label}")
+            writer.writerow([len(existing) + i, label, describe_label(label, ask)])
             file.flush()
-    return len(left)
+    return len(missing)
 
 
 def endpoint(url: str, model: str, key: str) -> Ask:
     """A language model behind an OpenAI-compatible API, such as http://localhost:8000/v1.
 
-    Raises UserError without the package openai; when called, where the endpoint is unreachable or refuses.
+    Raises UserError if the package openai is missing; calls raise it if the endpoint is unreachable or refuses.
     """
     try:
         import openai
@@ -91,9 +92,9 @@ def endpoint(url: str, model: str, key: str) -> Ask:
 
 
 def local(model: str) -> Ask:
-    """A chat model of transformers, by its name on the Hub or its folder.
+    """A chat model of transformers, given by its name on the Hub or its folder.
 
-    Raises UserError without the package transformers, or for a model that cannot be loaded.
+    Raises UserError if the package transformers is missing or the model cannot be loaded.
     """
     try:
         from transformers import pipeline

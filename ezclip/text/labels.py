@@ -1,4 +1,4 @@
-"""The user's class names: parsing, limits, and the shipped label sets."""
+"""Class names: parsing, validation, and the shipped label sets."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def parse_labels(text: str) -> tuple[list[str], list[str]]:
         text: for example 'pushing, pulling, "lifting, then dropping"'.
 
     Returns:
-        1 to 2,000 labels in their order, and warnings.
+        1 to 2,000 labels in input order, and warnings.
 
     Raises:
-        LabelError: none left, too many, or one too long.
+        LabelError: there are no labels, too many, or one is too long.
     """
     lines = text.strip().splitlines()
     try:
@@ -38,29 +38,29 @@ def parse_labels(text: str) -> tuple[list[str], list[str]]:
 
 def check_labels(names: list[str]) -> tuple[list[str], list[str]]:
     """Trim, drop names that are empty or only punctuation, and merge duplicates; see ``parse_labels``."""
-    kept: dict[str, str] = {}
-    merged = []
+    labels: dict[str, str] = {}
+    duplicates = []
     for name in (" ".join(n.split()).strip(" ,;") for n in names):
         if all(character in string.punctuation for character in name):
             continue
-        if name.casefold() in kept:
-            merged.append(name)
-        kept.setdefault(name.casefold(), name)
-    if not kept:
+        if name.casefold() in labels:
+            duplicates.append(name)
+        labels.setdefault(name.casefold(), name)
+    if not labels:
         raise LabelError("No class names given; enter one or more, separated by commas or one per line.")
-    if len(kept) > MAX_LABELS:
-        raise LabelError(f"{len(kept):,} class names were given; at most {MAX_LABELS:,} are allowed. Remove some.")
-    longest = max(kept.values(), key=len)
+    if len(labels) > MAX_LABELS:
+        raise LabelError(f"{len(labels):,} class names were given; at most {MAX_LABELS:,} are allowed. Remove some.")
+    longest = max(labels.values(), key=len)
     if len(longest) > MAX_LENGTH:
         raise LabelError(f"A class name has {len(longest):,} characters; at most {MAX_LENGTH:,} are allowed.")
-    warnings = [f"{len(merged)} duplicate class names were merged, first {merged[0]!r}."] if merged else []
-    return list(kept.values()), warnings
+    warnings = [f"{len(duplicates)} duplicate class names were merged, first {duplicates[0]!r}."] if duplicates else []
+    return list(labels.values()), warnings
 
 
 def read_labels_file(path: str | Path) -> tuple[list[str], list[str]]:
     """Class names from a text file (one per line) or a CSV with a "name" column, as in the release's lists.
 
-    Raises LabelError where there is no such file, no text, or nothing in it.
+    Raises LabelError if the file is missing, empty or not a text file.
     """
     path = Path(path)
     if not path.is_file():
@@ -79,13 +79,13 @@ def read_labels_file(path: str | Path) -> tuple[list[str], list[str]]:
 
 
 def readable(name: str) -> str:
-    """A class name in readable form: underscores become spaces, and one word in CamelCase is split."""
+    """A class name in readable form: underscores become spaces, and a single CamelCase word is split."""
     name = name.replace("_", " ").strip()
     return name if " " in name else re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name)
 
 
 def same_name(name: str) -> str:
-    """A key that is equal for names that differ only in case, spaces and punctuation."""
+    """A key for comparing names without case, spaces and punctuation."""
     return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 

@@ -1,4 +1,4 @@
-"""Proposes the opposite of a class among the classes of a data set."""
+"""Suggests the opposite of a class among the classes of a data set."""
 
 import re
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ _OPPOSITES: set[frozenset[str]] = {
 
 
 def opposite_of(label: str, labels: Sequence[str]) -> str:
-    """The label that differs from ``label`` by opposite words alone, by the most of them; "" if there is none."""
+    """The label that differs from ``label`` only by opposite words, by as many as possible; "" if there is none."""
     words = _words(label)
-    found: dict[int, str] = {}
-    for other in labels:
-        theirs = _words(other)
-        changed = [frozenset(pair) for pair in zip(words, theirs) if len(set(pair)) == 2]
-        if changed and len(theirs) == len(words) and _OPPOSITES.issuperset(changed):
-            found.setdefault(len(changed), other)
-    return found[max(found)] if found else ""
+    candidates: dict[int, str] = {}  # number of opposite words -> first label
+    for candidate in labels:
+        candidate_words = _words(candidate)
+        changes = [frozenset(pair) for pair in zip(words, candidate_words) if len(set(pair)) == 2]
+        if changes and len(candidate_words) == len(words) and _OPPOSITES.issuperset(changes):
+            candidates.setdefault(len(changes), candidate)
+    return candidates[max(candidates)] if candidates else ""
 
 
 def _words(label: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Prompt texts of class names."""
+"""Prompt texts for class names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from ezclip.files import spreadsheet_text
 _SETS = Path(__file__).with_name("descriptions")
 _PARAPHRASES = Path(__file__).with_name("paraphrases") / "tabletop.csv"
 KINDS = ("trained", "names", "templates", "descriptions", "paraphrases")
-VARIED = "varied"  # texts of a training that draws from all but the held-out paraphrases
-# ActionCLIP's sixteen prompts, which the release draws from in training and averages over in evaluation.
+VARIED = "varied"  # training texts: all but the held-out paraphrases, see ``varied_texts``
+# ActionCLIP's sixteen prompts, which the release samples from in training and averages over in evaluation.
 TEMPLATES: tuple[str, ...] = (
     "a photo of action {}",
     "a picture of action {}",
@@ -34,7 +34,7 @@ TEMPLATES: tuple[str, ...] = (
     "The man is {}",
     "The woman is {}",
 )
-# Open-VCLIP's 28, those of CLIP's authors for actions, "a example" included; their unit vectors are averaged.
+# Open-VCLIP's 28 prompts, CLIP's original ones for actions, including "a example"; their unit vectors are averaged.
 OPEN_VCLIP: tuple[str, ...] = tuple(
     f"a {kind} of {person}{{}}."
     for kind in ("photo", "video", "example", "demonstration")
@@ -47,13 +47,13 @@ NAME_ONLY: tuple[str, ...] = ("{}",)
 
 
 def fill(label: str, templates: tuple[str, ...] = NAME_ONLY) -> list[str]:
-    """The label in each template, underscores read as spaces."""
+    """Fill the label into each template, with underscores replaced by spaces."""
     name = label.replace("_", " ").strip()
     return [template.replace("{}", name) for template in templates]
 
 
 def read_descriptions(path: str | Path) -> dict[str, str]:
-    """Description by class name from a CSV in the release's format: number, class name, description; a header first.
+    """Class name -> description from a CSV in the release's format: a header, then number, class name, description.
 
     Line breaks inside a description become spaces. Raises LabelError for a missing file, or with the number of a row
     without a name or a description.
@@ -84,18 +84,18 @@ def description_sets() -> list[str]:
 
 
 def descriptions(source: str) -> dict[str, str]:
-    """Description by class name from a shipped set, from all of them ("shipped"), or from a CSV file; or LabelError."""
+    """Class name -> description from a shipped set, all of them ("shipped") or a CSV file; raises LabelError."""
+    sets = description_sets()
     if source == "shipped":
-        return {label: text for name in description_sets() for label, text in descriptions(name).items()}
-    known = description_sets()
-    path = _SETS / f"{source}.csv" if source in known else Path(source)
+        return {label: text for name in sets for label, text in descriptions(name).items()}
+    path = _SETS / f"{source}.csv" if source in sets else Path(source)
     if not path.is_file():
-        raise LabelError(f"Unknown descriptions {source!r}; give a CSV file, shipped or one of {', '.join(known)}.")
+        raise LabelError(f"Unknown descriptions {source!r}; give a CSV file, shipped or one of {', '.join(sets)}.")
     return read_descriptions(path)
 
 
 def check_texts(texts: str) -> str:
-    """One of ``KINDS`` or a template with {} for the name, or LabelError."""
+    """Return ``texts`` if it is one of ``KINDS`` or a template with {} for the name; otherwise raise LabelError."""
     if texts not in KINDS and "{}" not in texts:
         raise LabelError(
             f"Unknown texts {texts[:80]!r}; choose one of {', '.join(KINDS)}, or a template with {{}} for the name."
@@ -104,38 +104,40 @@ def check_texts(texts: str) -> str:
 
 
 def sentences(
-    labels: list[str], texts: str, trained: str, own: Mapping[str, str] | None = None
+    labels: list[str], texts: str, trained: str, user_sentences: Mapping[str, str] | None = None
 ) -> dict[str, list[str]]:
     """The prompt texts of each label, the same number for all.
 
     Args:
         labels: class names.
-        texts: "trained" uses ``trained``, "names" uses the bare names, "templates" the release's 16, "descriptions"
-            the shipped description, from any set, and the bare name where there is none, "paraphrases" the two of
-            Tabletop's classes that training never draws, and the bare name of others; "varied" is "names"; a text with
-            {} is a template; otherwise a CSV file with a description of every label.
-        trained: what a model was trained with, "names", "templates", "varied" or "descriptions".
-        own: a custom sentence for some labels, in place of their prompt texts.
+        texts: "trained" uses ``trained``; "names" and "varied" the bare names; "templates" the release's 16;
+            "descriptions" the shipped descriptions of all sets; "paraphrases" the two held-out paraphrases of
+            Tabletop's classes; the last two use the bare name for other labels. A text with {} is a template, anything
+            else a CSV file with a description of every label.
+        trained: the texts of the model's training, "names", "templates", "varied" or "descriptions".
+        user_sentences: label -> sentence that replaces its prompt texts.
 
     Raises:
-        LabelError: a file that cannot be used, or lacks a label.
+        LabelError: a file cannot be used or lacks a label.
     """
     texts = trained if texts == "trained" else texts
     templates = {"names": NAME_ONLY, VARIED: NAME_ONLY, "templates": TEMPLATES}
     if texts == "descriptions":
-        found = {label: [_shipped().get(_key(label), label)] for label in labels}
+        prompts = {label: [_shipped_descriptions().get(_key(label), label)] for label in labels}
     elif texts == "paraphrases":
-        found = {label: paraphrases().get(_key(label), {}).get("held out", [label, label]) for label in labels}
+        prompts = {label: paraphrases().get(_key(label), {}).get("held out", [label, label]) for label in labels}
     elif texts in templates or "{}" in texts:
-        found = {label: fill(label, templates.get(texts, (texts,))) for label in labels}
+        prompts = {label: fill(label, templates.get(texts, (texts,))) for label in labels}
     else:
-        found = {label: [text] for label, text in zip(labels, describe(labels, descriptions(texts)), strict=True)}
-    given = {label: text.strip() for label, text in (own or {}).items() if text.strip()}
-    return {label: [given[label]] * len(texts) if label in given else texts for label, texts in found.items()}
+        prompts = {label: [text] for label, text in zip(labels, describe(labels, descriptions(texts)), strict=True)}
+    for label, text in (user_sentences or {}).items():
+        if label in prompts and text.strip():
+            prompts[label] = [text.strip()] * len(prompts[label])
+    return prompts
 
 
 def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:
-    """The description of each label, compared without case, spaces and underscores; LabelError if one has none."""
+    """The description of each label, ignoring case, spaces and underscores; raises LabelError if one is missing."""
     by_key = {_key(name): text for name, text in descriptions.items()}
     missing = [label for label in labels if _key(label) not in by_key]
     if missing:
@@ -145,34 +147,35 @@ def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:
 
 @cache
 def paraphrases() -> dict[str, dict[str, list[str]]]:
-    """Other wordings of Tabletop's classes, by a key of the class name that ignores case, spaces and underscores.
+    """Alternative wordings of Tabletop's classes: normalised class name (``_key``) -> kind -> texts.
 
-    Each has three of the kind "paraphrase" and two "concrete" ones, which name things, to train with, and two that are
-    "held out" for tests.
+    For training, each class has three texts of kind "paraphrase" and two of kind "concrete", which name things; for
+    testing, two of kind "held out".
     """
     with _PARAPHRASES.open(newline="", encoding="utf-8") as file:
         (_, *kinds), *rows = csv.reader(file)
-    found: dict[str, dict[str, list[str]]] = {}
+    classes: dict[str, dict[str, list[str]]] = {}
     for name, *texts in rows:
-        own = found.setdefault(_key(name), {})
+        by_kind = classes.setdefault(_key(name), {})
         for kind, text in zip(kinds, texts, strict=True):
-            own.setdefault(kind, []).append(text)
-    return found
+            by_kind.setdefault(kind, []).append(text)
+    return classes
 
 
-def varied(label: str) -> list[str]:
-    """Texts to train a class of Tabletop with: its name first, then templates, paraphrases, concrete sentences and the
-    description, repeated so that each of these five kinds is drawn equally often; LabelError for another class.
+def varied_texts(label: str) -> list[str]:
+    """Training texts of a Tabletop class: its name first, then templates, paraphrases, concrete sentences and the
+    description, repeated so that these five kinds are equally frequent; raises LabelError for other classes.
     """
-    own = paraphrases().get(_key(label))
-    if own is None:
+    by_kind = paraphrases().get(_key(label))
+    if by_kind is None:
         raise LabelError(f"No paraphrases for {label!r}; varied texts are those of Tabletop's classes.")
-    kinds = (fill(label), fill(label, TEMPLATES), own["paraphrase"], own["concrete"], [_shipped()[_key(label)]])
-    return [kind[i % len(kind)] for i in range(math.lcm(*map(len, kinds))) for kind in kinds]
+    description = [_shipped_descriptions()[_key(label)]]
+    kinds = (fill(label), fill(label, TEMPLATES), by_kind["paraphrase"], by_kind["concrete"], description)
+    return [texts[i % len(texts)] for i in range(math.lcm(*map(len, kinds))) for texts in kinds]
 
 
 @cache
-def _shipped() -> dict[str, str]:
+def _shipped_descriptions() -> dict[str, str]:
     return {_key(label): text for label, text in descriptions("shipped").items()}
 
 

@@ -1,4 +1,4 @@
-"""Which clips and sentences each step of training sees; determined by the seed and the step."""
+"""Clips and sentences of each training step, determined by the seed and the step."""
 
 import logging
 import os
@@ -15,13 +15,13 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from ezclip.config import TrainConfig
-from ezclip.data.augmentation import Augmentation, resized_and_coloured
-from ezclip.data.dataset import CachedFrames, Clips, Frames8Bit, Item, cached
+from ezclip.data.augmentation import Augmentation, resize_and_colour
+from ezclip.data.dataset import CachedFrames, Clips, DecodedFrames, Item, open_cache
 from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError
-from ezclip.model.text import trimmed
+from ezclip.model.text import trim_padding
 from ezclip.progress import Steps
-from ezclip.text.templates import NAME_ONLY, TEMPLATES, VARIED, describe, descriptions, fill, varied
+from ezclip.text.templates import NAME_ONLY, TEMPLATES, VARIED, describe, descriptions, fill, varied_texts
 from ezclip.text.tokens import tokenize
 from ezclip.types import stored_size
 from ezclip.video.transforms import to_device
@@ -30,14 +30,14 @@ log = logging.getLogger(__name__)
 
 
 def steps_per_epoch(config: TrainConfig, count: int) -> int:
-    """Whole batches per epoch; the remainder is drawn in other epochs."""
+    """Number of full batches per epoch; the remaining clips are drawn in other epochs."""
     return max(1, count // config.batch_size)
 
 
 def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
-    """For each label the sentences that training draws from: its name, templates, its description, or all kinds."""
+    """For each label the sentences to draw from in training: name, templates, description, or all of these."""
     if text == VARIED:
-        return [varied(label) for label in labels]
+        return [varied_texts(label) for label in labels]
     templates = {"names": NAME_ONLY, "templates": TEMPLATES}
     if text in templates or "{}" in text:
         return [fill(label, templates.get(text, (text,))) for label in labels]
@@ -50,30 +50,30 @@ def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
 def draw_tokens(
     config: TrainConfig, sentences: list[list[str]], step: int, batch: "Batch", length: int = 77, delay: int = 0
 ) -> Tensor:
-    """The texts of a step, L at most ``length``: under "classes" (C, L), one drawn for each class; under "in_batch",
-    whose loss compares a batch's own texts alone, (B, L), one drawn for each clip, as in the release.
+    """Draw the texts of a step, L at most ``length``: (C, L), one per class, for the contrastive loss "classes"; (B,
+    L), one per clip, for "in_batch", as in the release.
 
-    Before step ``delay``, varied texts are names.
+    Before step ``delay``, varied texts are class names.
     """
     if config.text == VARIED and step < delay:
         sentences = [choices[:1] for choices in sentences]
     if config.contrastive == "in_batch":
         pairs = zip(batch.targets.tolist(), batch.seeds, strict=True)
-        chosen = [random.Random(f"text/{seed}").choice(sentences[target]) for target, seed in pairs]
+        texts = [random.Random(f"text/{seed}").choice(sentences[target]) for target, seed in pairs]
     else:
-        draw = random.Random(f"{config.seed}/{step}")
-        chosen = [draw.choice(choices) for choices in sentences]
-    return trimmed(tokenize(chosen, length)[0])
+        rng = random.Random(f"{config.seed}/{step}")
+        texts = [rng.choice(choices) for choices in sentences]
+    return trim_padding(tokenize(texts, length)[0])
 
 
 def make_clips(
     config: TrainConfig, rows: Sequence[Row], labels: list[str], image_size: int, *, training: bool
 ) -> Steps[Clips]:
-    """The clips of a list for training or validation, decoded once into the cache, if there is one."""
+    """The clips of ``rows`` for training or validation; with a cache, they are decoded once into it."""
     size = stored_size(image_size)
-    frames: CachedFrames | Frames8Bit = Frames8Bit(rows, size)
+    frames: CachedFrames | DecodedFrames = DecodedFrames(rows, size)
     if config.cache:
-        frames = yield from cached(rows, config.cache, T=config.num_frames, size=size)
+        frames = yield from open_cache(rows, config.cache, T=config.num_frames, size=size)
     kind = config.augmentation if training else "none"
     augment = Augmentation(kind, image_size, flip=config.flip, jitter_frames=config.jitter_frames)
     sampling = config.sampling if training else "centres"
@@ -90,10 +90,10 @@ def validation_clips(config: TrainConfig, labels: list[str], image_size: int) ->
     return (yield from make_clips(config, rows, labels, image_size, training=False))
 
 
-class Order:
+class BatchSampler:
     """The batches of one process from step ``first`` on: lists of (epoch, index).
 
-    Each pass has its own permutation, drawn from (seed, epoch), so step s is the same wherever a run starts.
+    The permutation of each epoch is drawn from (seed, epoch), so step s does not depend on where a run starts.
     """
 
     def __init__(self, config: TrainConfig, count: int, first: int, steps: int, rank: int = 0, world: int = 1):
@@ -107,22 +107,22 @@ class Order:
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         """Yield this process's share of each global batch."""
-        size, each = self.config.batch_size, steps_per_epoch(self.config, self.count)
-        order, drawn = np.empty(0, np.int64), -1
+        size, epoch_steps = self.config.batch_size, steps_per_epoch(self.config, self.count)
+        order, order_epoch = np.empty(0, np.int64), -1
         for step in range(self.first, self.steps):
-            epoch, position = divmod(step, each)
-            if epoch != drawn:
-                order, drawn = np.random.default_rng([self.config.seed, epoch]).permutation(self.count), epoch
+            epoch, position = divmod(step, epoch_steps)
+            if epoch != order_epoch:
+                order, order_epoch = np.random.default_rng([self.config.seed, epoch]).permutation(self.count), epoch
             rows = np.resize(order[position * size :], size)
             yield [(epoch, int(i)) for i in rows[self.rank :: self.world]]
 
 
 def make_loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, first: int, steps: int) -> DataLoader:
-    """Batches of one process, decoded by ``config.workers``, from step ``first`` on."""
-    order = Order(config, len(clips), first, steps, accelerator.process_index, accelerator.num_processes)
+    """Load the batches of one process from step ``first`` on with ``config.workers`` workers."""
+    sampler = BatchSampler(config, len(clips), first, steps, accelerator.process_index, accelerator.num_processes)
     return DataLoader(
         clips,
-        batch_sampler=order,
+        batch_sampler=sampler,
         num_workers=min(config.workers, os.cpu_count() or 1),
         collate_fn=collate,
         pin_memory=accelerator.device.type == "cuda",
@@ -131,10 +131,10 @@ def make_loader(clips: Clips, config: TrainConfig, accelerator: Accelerator, fir
 
 
 class Batch(NamedTuple):
-    """Items of one batch, see ``Item``."""
+    """A batch of ``Item``."""
 
-    frames: Tensor  # uint8 (B, T, 3, H, W), each clip in its upper left corner
-    sizes: Tensor  # int64 (B, 2), height and width of each
+    frames: Tensor  # uint8 (B, T, 3, H, W), each clip in the upper left corner
+    sizes: Tensor  # int64 (B, 2), height and width of each clip
     colours: Tensor | None  # float32 (B, n, 5), see ``Augmentation``
     seeds: list[int]
     targets: Tensor  # int64 (B,)
@@ -142,11 +142,11 @@ class Batch(NamedTuple):
 
 
 def collate(items: Sequence[Item]) -> Batch:
-    """Items as a batch; their crops may differ in size until they are resized."""
+    """Collate items into a batch; their crops may differ in size until they are resized on the device."""
     sizes = torch.tensor([item.frames.shape[-2:] for item in items])
     frames = torch.zeros(len(items), *items[0].frames.shape[:2], *sizes.amax(0).tolist(), dtype=torch.uint8)
-    for place, item in zip(frames, items, strict=True):
-        place[..., : item.frames.shape[-2], : item.frames.shape[-1]] = item.frames
+    for slot, item in zip(frames, items, strict=True):
+        slot[..., : item.frames.shape[-2], : item.frames.shape[-1]] = item.frames
     colours = [item.colours for item in items if item.colours is not None]
     unreadable = [video for item in items for video in item.unreadable]
     targets = torch.tensor([item.target for item in items])
@@ -156,28 +156,28 @@ def collate(items: Sequence[Item]) -> Batch:
 
 
 def views_of(batch: Batch, image_size: int, device: torch.device) -> Tensor:
-    """What the model sees of a batch, uint8 (B, T, 3, S, S), resized and coloured on the device."""
+    """The model's input, uint8 (B, T, 3, S, S), with resizing and colour jitter applied on the device."""
     frames = to_device(batch.frames, device)
     if batch.colours is None:
         return frames
-    return resized_and_coloured(frames, to_device(batch.sizes, device), to_device(batch.colours, device), image_size)
+    return resize_and_colour(frames, to_device(batch.sizes, device), to_device(batch.colours, device), image_size)
 
 
-def mixed(views: Tensor, targets: Tensor, C: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Clips mixed with their neighbours by MixUp (alpha 0.8) or CutMix (alpha 1), each in half of the batches.
+def mix_clips(views: Tensor, targets: Tensor, C: int, seed: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Mix clips with their neighbours by MixUp (alpha 0.8) or CutMix (alpha 1), each in half of the batches.
 
     Args:
         views: uint8 (B, T, 3, S, S).
         targets: (B,) int64.
-        C: classes.
-        seed: of the draw, which all clips share.
+        C: number of classes.
+        seed: random seed; all clips of a batch share one draw.
 
     Returns:
-        Views of the same form, rounded, and targets (B, C), rows that sum to 1.
+        Mixed views, uint8 (B, T, 3, S, S), and targets (B, C) whose rows sum to 1.
     """
-    draw = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     with torch.random.fork_rng([]):
-        torch.manual_seed(int(draw.integers(2**63)))
-        mix = v2.MixUp(alpha=0.8, num_classes=C) if draw.random() < 0.5 else v2.CutMix(alpha=1.0, num_classes=C)
+        torch.manual_seed(int(rng.integers(2**63)))
+        mix = v2.MixUp(alpha=0.8, num_classes=C) if rng.random() < 0.5 else v2.CutMix(alpha=1.0, num_classes=C)
         clips, shares = mix(tv_tensors.Video(views.float()), targets.to(views.device))
     return clips.as_subclass(Tensor).round().to(torch.uint8), shares

@@ -1,4 +1,4 @@
-"""Where and how fast a run computes: processes, precision, compilation, and when its metrics are read."""
+"""Processes, precision and compilation of a run, and deferred reading of its metrics."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ezclip.model.ezclip import EZCLIP
 
 
 def start_accelerator(precision: str, trackers: Sequence[str] = ()) -> Accelerator:
-    """Processes, precision ("bf16" or "fp32") and trackers of a run; on an NVIDIA GPU fp32 products are TF32.
+    """Set up processes, precision ("bf16" or "fp32") and trackers; on NVIDIA GPUs, fp32 matrix products use TF32.
 
     Raises:
-        ConfigError: a tracker that is not installed.
+        ConfigError: a tracker is not installed.
     """
     for name in trackers:
         if find_spec(name) is None:
@@ -33,50 +33,50 @@ def start_accelerator(precision: str, trackers: Sequence[str] = ()) -> Accelerat
     return accelerator
 
 
-def compile_vision(model: EZCLIP, how: Compile) -> None:
+def compile_vision(model: EZCLIP, mode: Compile) -> None:
     """Compile the vision tower as configured."""
-    if how:
-        model.vision.compile(mode="reduce-overhead" if how == "graphs" else None)
+    if mode:
+        model.vision.compile(mode="reduce-overhead" if mode == "graphs" else None)
 
 
-class Readings:
-    """Metrics of steps, read from the device together, because each reading waits for it.
+class MetricBuffer:
+    """Keeps metrics of several steps on the device and reads them together, because each read synchronises with it.
 
     Args:
-        device: of the run; on a CPU nothing waits, so that each step is read.
-        every: steps between readings.
+        device: device of the run; on a CPU every step is read, since nothing waits.
+        every: steps between reads.
     """
 
     def __init__(self, device: torch.device, every: int):
         self.every = 1 if device.type == "cpu" else every
-        self._kept: list[tuple[int, dict[str, Any]]] = []
+        self._pending: list[tuple[int, dict[str, Any]]] = []
 
     def add(self, step: int, values: dict[str, Tensor | float]) -> None:
-        """Keep the scalars of a step."""
-        self._kept.append((step, {name: v.detach() if isinstance(v, Tensor) else v for name, v in values.items()}))
+        """Add the scalar metrics of a step."""
+        self._pending.append((step, {name: v.detach() if isinstance(v, Tensor) else v for name, v in values.items()}))
 
     def due(self, step: int) -> bool:
-        """Whether the metrics are to be read after ``step`` steps."""
+        """Whether metrics should be read after ``step`` steps."""
         return step % self.every == 0
 
     def read(self) -> Iterator[tuple[int, dict[str, float]]]:
-        """The steps since the last reading, with their metrics."""
-        tensors = [v.float() for _, values in self._kept for v in values.values() if isinstance(v, Tensor)]
+        """Yield and drop all steps since the last read, with their metrics."""
+        tensors = [v.float() for _, values in self._pending for v in values.values() if isinstance(v, Tensor)]
         numbers = iter(torch.stack(tensors).tolist() if tensors else [])
-        kept, self._kept = self._kept, []
-        for step, values in kept:
+        pending, self._pending = self._pending, []
+        for step, values in pending:
             yield step, {name: next(numbers) if isinstance(v, Tensor) else v for name, v in values.items()}
 
 
 def check_finite(step: int, values: Mapping[str, float]) -> None:
-    """Stop a run before the state after ``step`` is saved.
+    """Stop a run with a non-finite loss or gradient, before its state is saved.
 
     Args:
         step: number of the step.
-        values: what was read of it, with "loss" and "gradient_norm".
+        values: its metrics, with "loss" and "gradient_norm".
 
     Raises:
-        ConfigError: either is not finite.
+        ConfigError: the loss or the gradient norm is not finite.
     """
     for name, value in (("loss", values["loss"]), ("gradient", values["gradient_norm"])):
         if not math.isfinite(value):

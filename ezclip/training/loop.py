@@ -1,7 +1,6 @@
-"""The training loop: what a method adds to CLIP, or all of it, one optimiser, any number of processes.
+"""Training loop for the parameters that a method adds to CLIP or for all of CLIP, with any number of processes.
 
-Step s always sees the same clips with the same random draws, so a resumed run equals an
-uninterrupted one.
+Step s always uses the same clips and random draws, so a resumed run equals an uninterrupted one.
 """
 
 import dataclasses
@@ -29,45 +28,45 @@ from ezclip.errors import ConfigError
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.backbone import Backbone
 from ezclip.model.block import Block
-from ezclip.model.builders import build_ezclip, frozen_in_bf16
+from ezclip.model.builders import build_ezclip, cast_frozen_to_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import Progress, Steps
 from ezclip.text.tokens import tokenize
 from ezclip.training import batches
-from ezclip.training.device import Readings, check_finite, compile_vision, start_accelerator
+from ezclip.training.device import MetricBuffer, check_finite, compile_vision, start_accelerator
 from ezclip.training.optim import adamw, warmup_cosine
-from ezclip.training.records import Journal, State, claimed, known_broken, report_broken
+from ezclip.training.records import Journal, State, lock_folder, read_broken, report_broken
 from ezclip.training.step import Step
 from ezclip.types import Document
 from ezclip.video.transforms import to_device
 
 log = logging.getLogger(__name__)
-SHOWN = ("loss", "accuracy", "val_top1", "val_within_pairs")  # with the progress
+PROGRESS_METRICS = ("loss", "accuracy", "val_top1", "val_within_pairs")
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> Steps[Document]:
-    """Train a model and write it to ``config.out``/model, with its own backbone where CLIP is trained too.
+    """Train a model and write it to ``config.out``/model, together with its backbone if CLIP itself is trained.
 
-    With a validation set, the weights with the best top-1 are saved to ``config.out``/best. Also writes
-    metrics.jsonl, TensorBoard events, skipped.jsonl (videos that could not be read) and resumable states.
+    With a validation set, the weights with the best top-1 are saved to ``config.out``/best. Also writes metrics.jsonl,
+    TensorBoard events, skipped.jsonl (unreadable videos) and resumable states.
 
     Args:
-        config: the recipe.
+        config: training configuration.
         resume: continue from the newest state in ``config.out``, if any.
 
     Returns:
         The training summary that is stored in the model's config.json.
 
     Raises:
-        ConfigError: data or settings that cannot be used; more than ``config.max_broken`` of the videos broken; a loss
-            or gradient that is not finite.
+        ConfigError: invalid data or settings; more than ``config.max_broken`` of the videos are unreadable; a loss or
+            gradient is not finite.
     """
     accelerator = start_accelerator(config.precision, config.trackers)
     accelerator.init_trackers("ezclip", config=dataclasses.asdict(config) | {"trackers": ", ".join(config.trackers)})
     out = Path(config.out)
-    with claimed(out) if accelerator.is_main_process else nullcontext():
+    with lock_folder(out) if accelerator.is_main_process else nullcontext():
         return (yield from _train(config, accelerator, out, resume))
 
 
@@ -81,92 +80,91 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     with accelerator.main_process_first():
         clips = yield from batches.make_clips(config, rows, labels, model.image_size, training=True)
         validation = yield from batches.validation_clips(config, labels, model.image_size)
-    each = batches.steps_per_epoch(config, len(rows))
-    steps = config.steps or config.epochs * each
+    epoch_steps = batches.steps_per_epoch(config, len(rows))
+    steps = config.steps or config.epochs * epoch_steps
     groups = parameter_groups(model, config)
     optimiser = adamw(groups, weight_decay=config.weight_decay, betas=(config.beta1, config.beta2), eps=config.eps)
-    warmup = each * config.warmup_epochs if config.warmup_epochs else int(config.warmup * steps)
+    warmup = epoch_steps * config.warmup_epochs if config.warmup_epochs else int(config.warmup * steps)
     delay = int(config.text_delay * steps)
     starts = [delay if group["name"] == "text" else 0 for group in groups]
     schedule = warmup_cosine(
         optimiser, warmup=max(1, warmup), steps=steps, starts=starts, final=config.final_lr, every=config.lr_every
     )
-    tuned = len(model.trainable()) > len(model.added())
-    if accelerator.is_main_process and not tuned and backbone_sha256(out / BACKBONE) != backbone.sha256:
+    clip_trained = len(model.trainable_parameters()) > len(model.added_parameters())
+    if accelerator.is_main_process and not clip_trained and backbone_sha256(out / BACKBONE) != backbone.sha256:
         save_backbone(backbone, out / BACKBONE)
     if config.precision == "bf16":
-        frozen_in_bf16(model)
+        cast_frozen_to_bf16(model)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     state = State(out, model, optimiser, schedule, config)
     first = state.load() if resume else 0
     if first == 0 and accelerator.is_main_process:
-        state.forget()
+        state.clear()
 
-    broken = known_broken(out, keep=first > 0)
+    broken = read_broken(out, keep=first > 0)
     loader = batches.make_loader(clips, config, accelerator, first, steps)
     journal = Journal(out, first) if accelerator.is_main_process else None
     backward = Step(model, wrapped, accelerator, config)
-    readings = Readings(accelerator.device, config.log_every)
-    work = Work(config, model, accelerator, sentences, delay, backward, optimiser, schedule, readings)
-    unreadable: list[tuple[str, str]] = []  # since the last reading
+    buffer = MetricBuffer(accelerator.device, config.log_every)
+    runner = StepRunner(config, model, accelerator, sentences, delay, backward, optimiser, schedule, buffer)
+    unreadable: list[tuple[str, str]] = []  # since the last read of the buffer
     latest = dict(journal.latest) if journal is not None else {}
 
-    def store(folder: str, summary: Document) -> None:
-        if tuned:
+    def save(folder: str, summary: Document) -> None:
+        saved_backbone = backbone
+        if clip_trained:
             id = f"{backbone.id.replace('/', ' ')}, tuned as {config.method}"
-            own = dataclasses.replace(backbone, id=id)
-            save_backbone(own, out / folder / BACKBONE)
-        else:
-            own = backbone
-        save_model(model, own, out / folder, summary=summary)
+            saved_backbone = dataclasses.replace(backbone, id=id)
+            save_backbone(saved_backbone, out / folder / BACKBONE)
+        save_model(model, saved_backbone, out / folder, summary=summary)
 
-    about = {"preset": config.preset, "text": config.text, "labels": labels}
+    info = {"preset": config.preset, "text": config.text, "labels": labels}
     for step, batch in enumerate(loader, first):
         unreadable += batch.unreadable
-        work.do(step, batch)
+        runner.run(step, batch)
 
-        evaluates = (step + 1) % config.eval_every == 0 or step + 1 == steps
-        if evaluates or readings.due(step + 1):
-            found = gather_object(unreadable) if accelerator.num_processes > 1 else unreadable
-            report_broken(out, found, broken, len(rows), config.max_broken, write=accelerator.is_main_process)
+        validates = (step + 1) % config.eval_every == 0 or step + 1 == steps
+        if validates or buffer.due(step + 1):
+            gathered = gather_object(unreadable) if accelerator.num_processes > 1 else unreadable
+            report_broken(out, gathered, broken, len(rows), config.max_broken, write=accelerator.is_main_process)
             unreadable = []
-            for number, values in readings.read():
+            for number, values in buffer.read():
                 check_finite(number - 1, values)
-                if number == step + 1 and validation and evaluates:
+                if number == step + 1 and validation and validates:
                     values |= _validate(model, validation, labels, sentences, accelerator)
                 latest |= values
                 if journal is not None:
                     journal.write(number, values)
                 accelerator.log(values, step=number)
-        if journal is not None and evaluates:
+        if journal is not None and validates:
             if latest.get("val_top1", -1.0) > state.best:
                 state.best = latest["val_top1"]
-                summary = about | {"training": {"step": step + 1}, "metrics": _validation_metrics(latest)}
-                store("best", summary)
+                summary = info | {"training": {"step": step + 1}, "metrics": _validation_metrics(latest)}
+                save("best", summary)
             state.save(step + 1)
-        shown = ", ".join(f"{name} {latest[name]:.3f}" for name in SHOWN if name in latest)
-        yield Progress((step + 1) / steps, f"{config.method}, step {step + 1} of {steps}: {shown}")
+        metrics = ", ".join(f"{name} {latest[name]:.3f}" for name in PROGRESS_METRICS if name in latest)
+        yield Progress((step + 1) / steps, f"{config.method}, step {step + 1} of {steps}: {metrics}")
 
     for tracker in accelerator.trackers:
         tracker.finish()
 
     training = dataclasses.asdict(config) | {"steps": steps, "clips": len(rows), "broken": len(broken)}
-    summary = about | {"training": training | {"seconds": state.seconds}}
+    summary = info | {"training": training | {"seconds": state.seconds}}
     if journal is not None:
         journal.events.close()
         summary["metrics"] = _validation_metrics(latest)
-        store("model", summary)
+        save("model", summary)
     return summary
 
 
 @dataclasses.dataclass(frozen=True)
-class Work:
-    """The steps of a run, from a batch to its metrics; nothing in one waits for the device.
+class StepRunner:
+    """Runs single training steps, from a batch to its metrics, without waiting for the device.
 
     Attributes:
-        sentences: those of each class, see ``class_sentences``.
-        delay: steps before which varied texts are names.
-        readings: where the metrics are kept until they are read.
+        sentences: sentences of each class, see ``class_sentences``.
+        delay: first step with varied texts; before it, texts are class names.
+        buffer: keeps the metrics until they are read.
     """
 
     config: TrainConfig
@@ -177,10 +175,10 @@ class Work:
     backward: Step
     optimiser: Any
     schedule: LRScheduler
-    readings: Readings
+    buffer: MetricBuffer
 
-    def do(self, step: int, batch: batches.Batch) -> None:
-        """Train on this process's share of the batch of step ``step``, counted from 0."""
+    def run(self, step: int, batch: batches.Batch) -> None:
+        """Train on this process's share of the batch of step ``step``, counting from 0."""
         config, model, accelerator = self.config, self.model, self.accelerator
         model.train()
         tokens = batches.draw_tokens(config, self.sentences, step, batch, model.context_length, self.delay)
@@ -188,17 +186,17 @@ class Work:
         targets = to_device(batch.targets, accelerator.device)
         if config.mixup:
             seed = [config.seed, step, accelerator.process_index]
-            views, targets = batches.mixed(views, targets, len(self.sentences), seed)
+            views, targets = batches.mix_clips(views, targets, len(self.sentences), seed)
         losses = self.backward(step, views, to_device(tokens, accelerator.device), targets)
-        norm = accelerator.clip_grad_norm_(model.trainable().values(), config.clip_gradient or math.inf)
+        norm = accelerator.clip_grad_norm_(model.trainable_parameters().values(), config.clip_gradient or math.inf)
         self.optimiser.step()
         self.schedule.step()
         self.optimiser.zero_grad()
-        self.readings.add(step + 1, losses | {"gradient_norm": norm, "lr": float(self.schedule.get_last_lr()[0])})
+        self.buffer.add(step + 1, losses | {"gradient_norm": norm, "lr": float(self.schedule.get_last_lr()[0])})
 
 
 def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
-    """A new model as configured, with initialised prompts, compiled if requested."""
+    """Build a model as configured, with initialised prompts, compiled if requested."""
     match config.method:
         case "vificlip" | "actionclip" | "a5" | "xclip":
             model = build_rival(config.method, backbone, config.num_frames, config.settings)
@@ -229,27 +227,27 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
 
 
 def enable_activation_checkpointing(model: EZCLIP) -> None:
-    """Activation checkpointing: recompute every block in the backward pass, with the same dropout."""
+    """Recompute every block in the backward pass, with the same dropout."""
     for block in (module for module in model.modules() if isinstance(module, Block)):
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)
 
 
 def parameter_groups(model: EZCLIP, config: TrainConfig) -> list[dict[str, Any]]:
-    """What is trained in the vision tower, in the text tower, prompts, a rival's parts, each with its learning rate."""
-    own = {"text": config.text_lr, "prompt": config.prompt_lr}
-    own |= {"temporal": config.temporal_lr, "reader": config.temporal_lr}
+    """Groups of trainable parameters by module, each with its learning rate and weight decay."""
+    specific_rates = {"text": config.text_lr, "prompt": config.prompt_lr}
+    specific_rates |= {"temporal": config.temporal_lr, "reader": config.temporal_lr}
     kinds = ("vision", "text", "prompt", "temporal", "reader", "logit_scale")
-    rates = {kind: own.get(kind) or config.lr for kind in kinds}
+    rates = {kind: specific_rates.get(kind) or config.lr for kind in kinds}
     groups: dict[tuple[str, bool], list[torch.nn.Parameter]] = {
         (k, decays): [] for k in kinds for decays in (True, False)
     }
-    for name, parameter in model.trainable().items():
+    for name, parameter in model.trainable_parameters().items():
         decays = config.decay_all or (parameter.ndim > 1 and "position" not in name)
         groups["prompt" if ".prompt." in name else name.split(".")[0], decays].append(parameter)
     return [
-        {"name": kind, "params": some, "lr": rates[kind]} | ({} if decays else {"weight_decay": 0.0})
-        for (kind, decays), some in groups.items()
-        if some
+        {"name": kind, "params": parameters, "lr": rates[kind]} | ({} if decays else {"weight_decay": 0.0})
+        for (kind, decays), parameters in groups.items()
+        if parameters
     ]
 
 
@@ -263,7 +261,7 @@ def _validate(
     scores: list[Tensor] = []
     targets: list[Tensor] = []
     with accelerator.autocast():
-        tokens = model.trimmed(tokenize([s[0] for s in sentences], model.context_length)[0])
+        tokens = model.trim_padding(tokenize([s[0] for s in sentences], model.context_length)[0])
         texts = model.encode_text(tokens.to(device)).float()
         for chunk in torch.arange(len(clips)).split(32):
             items = [item for i in chunk if not (item := clips[0, int(i)]).unreadable]
@@ -273,8 +271,8 @@ def _validate(
             views = batches.views_of(batch, model.image_size, device)
             scores.append(model.scores(model.encode(model.normalise(views)).float(), texts).cpu())
             targets.append(batch.targets)
-    found = accuracies(torch.cat(scores), torch.cat(targets), labels, partners_of(clips.rows))
-    return {f"val_{k}": found[k] for k in ("top1", "within_pairs") if k in found}
+    result = accuracies(torch.cat(scores), torch.cat(targets), labels, partners_of(clips.rows))
+    return {f"val_{k}": result[k] for k in ("top1", "within_pairs") if k in result}
 
 
 def _validation_metrics(values: dict[str, float]) -> dict[str, float]:

@@ -22,15 +22,15 @@ def warmup_cosine(
     final: float = 0.0,
     every: int = 1,
 ) -> LambdaLR:
-    """Factor of a group's rate: 0 before its start, linear growth over ``warmup`` steps, a cosine to ``final``.
+    """Learning rate factor of each group: 0 before its start, linear warm-up, then a cosine to ``final``.
 
     Args:
-        optimiser: whose groups are scheduled.
-        warmup: number of steps, at least 1.
-        steps: of the whole run; the cosine ends there.
-        starts: a step for each group; None starts all at 0.
-        final: the last factor, in [0, 1]; 1 is a constant rate.
-        every: steps for which a factor is kept (10 in the release).
+        optimiser: optimiser whose groups are scheduled.
+        warmup: number of warm-up steps, at least 1.
+        steps: length of the whole run, where the cosine ends.
+        starts: first step of each group; None starts all at 0.
+        final: last factor, in [0, 1]; 1 is a constant rate.
+        every: number of steps between updates of the factor (10 in the release).
     """
 
     def factor(start: int, step: int) -> float:
@@ -39,8 +39,8 @@ def warmup_cosine(
             return 0.0
         if step < start + warmup:
             return (step - start + 1) / warmup
-        done = min((step - start - warmup) / max(steps - start - warmup, 1), 1.0)
-        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * done))
+        progress = min((step - start - warmup) / max(steps - start - warmup, 1), 1.0)
+        return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * progress))
 
     starts = starts or [0] * len(optimiser.param_groups)
     return LambdaLR(optimiser, [partial(factor, start) for start in starts])

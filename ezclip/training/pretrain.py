@@ -1,4 +1,4 @@
-"""Trains the compact CLIP that ships: contrastive, from scratch, on captioned stills of Tabletop."""
+"""Contrastive pretraining of the shipped compact CLIP, from scratch, on captioned stills of Tabletop."""
 
 import json
 import time
@@ -27,46 +27,46 @@ from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.builders import build_ezclip
 from ezclip.model.ezclip import EZCLIP
-from ezclip.model.text import trimmed
-from ezclip.progress import Progress, Steps, within
+from ezclip.model.text import trim_padding
+from ezclip.progress import Progress, Steps, rescale
 from ezclip.text.tokens import tokenize
-from ezclip.training.device import Readings, check_finite, compile_vision, start_accelerator
+from ezclip.training.device import MetricBuffer, check_finite, compile_vision, start_accelerator
 from ezclip.training.grow import grow
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
-from ezclip.training.records import claimed
+from ezclip.training.records import lock_folder
 from ezclip.training.step import gather
-from ezclip.training.views import WEIGHTS, WithHeads, auxiliary, crops, cut, draw_pairs, look_by_place
+from ezclip.training.views import WEIGHTS, WithHeads, auxiliary_losses, crops, cut, draw_pairs, init_directional_heads
 from ezclip.types import Document, stored_size
 from ezclip.video.transforms import resize_short_side, to_device, view
 
-_WORKERS, _CHUNK = 2, 1000  # processes that draw stills, and how many of them each draws at a time
-DRAWN = 0.1  # fraction of the work after which the stills are drawn
-STATE, _STILLS = "state.pt", "stills.npz"  # what a run resumes from; removed at its end
-CANVAS_PER_VIEW = 5  # sides of stored canvases in halves of a view's side
+_WORKERS, _CHUNK = 2, 1000  # processes that draw stills, and stills per task
+DRAWING_SHARE = 0.1  # fraction of the progress bar for drawing stills
+STATE, _STILLS = "state.pt", "stills.npz"  # files to resume from; deleted at the end of a run
+CANVAS_PER_VIEW = 5  # side of stored canvases, in half sides of a view
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]:
-    """Draw the stills, train, test and write backbone.safetensors, pretrain.json and metrics.jsonl into ``config.out``.
+    """Draw stills, train, test and write backbone.safetensors, pretrain.json and metrics.jsonl into ``config.out``.
 
-    Equal captions in a batch are positives of each other. Several processes each draw all stills, and the loss is that
-    of the global batch. In steps with pairs, a batch has half as many scenes, with two views of each; captions belong
-    to the first views of half of these.
+    Equal captions in a batch are positives of each other. Every process draws all stills, and the loss is computed over
+    the global batch. In steps with pairs, a batch has half as many scenes, with two views of each; only the first views
+    of half of the scenes have captions.
 
     Args:
-        config: the recipe.
-        resume: continue from the saved state in ``config.out``, if any. Step s sees the same views in any case.
+        config: training configuration.
+        resume: continue from the saved state in ``config.out``, if any; step s uses the same views in either case.
 
     Returns:
-        What pretrain.json holds: the configuration, wall seconds, and the zero-shot accuracies in [0, 1].
+        The content of pretrain.json: configuration, wall seconds, and zero-shot accuracies in [0, 1].
 
     Raises:
-        ConfigError: a batch size that cannot be shared; another process trains into ``config.out``; a loss or gradient
-            that is not finite.
+        ConfigError: the batch size is not divisible among the processes; another process trains into ``config.out``; a
+            loss or gradient is not finite.
     """
     accelerator = start_accelerator(config.precision)
     out = Path(config.out)
-    with claimed(out) if accelerator.is_main_process else nullcontext():
+    with lock_folder(out) if accelerator.is_main_process else nullcontext():
         return (yield from _pretrain(config, accelerator, out, resume))
 
 
@@ -79,11 +79,11 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
         )
     torch.manual_seed(config.seed)
     start = time.monotonic()
-    saved = out / STATE
-    state = torch.load(saved, weights_only=True) if resume and saved.is_file() else None
-    drawn = yield from within(_stills(config, out if main else None, kept=resume), 0.0, DRAWN)
-    names, ids = np.unique(drawn.captions, return_inverse=True)
-    tokens, _ = tokenize(names.tolist())
+    state_file = out / STATE
+    state = torch.load(state_file, weights_only=True) if resume and state_file.is_file() else None
+    data = yield from rescale(_load_stills(config, out if main else None, reuse=resume), 0.0, DRAWING_SHARE)
+    captions, caption_ids = np.unique(data.captions, return_inverse=True)
+    tokens, _ = tokenize(captions.tolist())
 
     if config.init:
         backbone = grow(load_backbone(Path(config.init) / BACKBONE), config.name, architecture(config))
@@ -95,7 +95,7 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
     for parameter in model.parameters():
         parameter.requires_grad_()
     if config.pairs:
-        look_by_place(model)
+        init_directional_heads(model)
     trained = WithHeads(model)
     parameters = [*(trained if config.pairs else model).parameters()]
     optimiser = adamw(
@@ -109,40 +109,41 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
         trained.load_state_dict(state["trained"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
-    readings, shown = Readings(device, config.log_every), ""
+    buffer, progress_text = MetricBuffer(device, config.log_every), ""
     rank = accelerator.process_index
     with (out / "metrics.jsonl").open("a" if first else "w") if main else nullcontext() as metrics:
-        for step, rows in enumerate(_batches(len(drawn.captions), config), 1):
+        for step, rows in enumerate(_batches(len(data.captions), config), 1):
             if step <= first:
                 continue
             rng = np.random.default_rng([config.seed, step, rank])
             share = config.pairs if step <= 0.7 * config.steps else config.pairs / 3
             paired = np.random.default_rng([config.seed, step]).random() < share
-            own = rows[rank::world]
+            indices = rows[rank::world]
             if paired:
-                own = own[: len(own) // 2]
-                scenes = torch.from_numpy(drawn.pictures[own])
-                pairs = draw_pairs(scenes, drawn.windows[own], model.image_size, rng)
-                views, own = pairs.pixels, own[: len(own) // 2]  # those with captions
+                indices = indices[: len(indices) // 2]
+                scenes = torch.from_numpy(data.pictures[indices])
+                pairs = draw_pairs(scenes, data.windows[indices], model.image_size, rng)
+                views, captioned = pairs.pixels, indices[: len(indices) // 2]
             else:
-                scenes, pairs = torch.from_numpy(drawn.pictures[own]), None
-                views = cut(scenes, crops(drawn.windows[own], rng), model.image_size)
-            pixels, label = model.normalise(to_device(views, device)), to_device(torch.from_numpy(ids[own]), device)
-            texts = to_device(trimmed(tokens[ids[own]]), device)
-            further: dict[str, Tensor] = {}
+                scenes, pairs = torch.from_numpy(data.pictures[indices]), None
+                views, captioned = cut(scenes, crops(data.windows[indices], rng), model.image_size), indices
+            pixels = model.normalise(to_device(views, device))
+            labels = to_device(torch.from_numpy(caption_ids[captioned]), device)
+            texts = to_device(trim_padding(tokens[caption_ids[captioned]]), device)
+            auxiliary: dict[str, Tensor] = {}
             if config.pairs:
-                images, texts, seen = wrapped(pixels, texts, paired)
-                further = auxiliary(pixels, seen, pairs)
+                images, texts, outputs = wrapped(pixels, texts, paired)
+                auxiliary = auxiliary_losses(pixels, outputs, pairs)
             else:
                 images, texts = wrapped(pixels.unsqueeze(1), texts)
                 images = images[:, 0]
-            images, texts = gather(images[: len(own)].float()), gather(texts.float())
-            label = accelerator.gather(label)
-            assert isinstance(label, Tensor)
+            images, texts = gather(images[: len(captioned)].float()), gather(texts.float())
+            labels = accelerator.gather(labels)
+            assert isinstance(labels, Tensor)
             cosine = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
-            of_images, of_texts = in_batch_kl(model.logit_scale.exp() * cosine, label)
-            contrastive = (of_images + of_texts) / 2
-            loss = sum((WEIGHTS[name] * value for name, value in further.items()), contrastive)
+            image_loss, text_loss = in_batch_kl(model.logit_scale.exp() * cosine, labels)
+            contrastive = (image_loss + text_loss) / 2
+            loss = sum((WEIGHTS[name] * value for name, value in auxiliary.items()), contrastive)
             accelerator.backward(loss)
             norm = accelerator.clip_grad_norm_(parameters, 1.0)
             assert norm is not None
@@ -152,20 +153,20 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
             with torch.no_grad():
                 model.logit_scale.clamp_(max=float(np.log(100)))
             if not paired:
-                further = {name: value for name, value in further.items() if name == "thumbnails"}
-            readings.add(step, {"loss": loss, "contrastive": contrastive, "gradient_norm": norm, **further})
+                auxiliary = {name: value for name, value in auxiliary.items() if name == "thumbnails"}
+            buffer.add(step, {"loss": loss, "contrastive": contrastive, "gradient_norm": norm, **auxiliary})
             saves = step % config.save_every == 0
-            if readings.due(step) or saves or step == config.steps:
-                for number, values in readings.read():
+            if buffer.due(step) or saves or step == config.steps:
+                for number, values in buffer.read():
                     check_finite(number, values)
-                    shown = "".join(f", {name} {value:.3f}" for name, value in values.items())
+                    progress_text = "".join(f", {name} {value:.3f}" for name, value in values.items())
                     if metrics is not None:
                         metrics.write(json.dumps({"step": number} | values) + "\n")
                         metrics.flush()
             if main and saves:
-                write_atomically(saved, partial(torch.save, _state(step, trained, optimiser, schedule)))
-            done = DRAWN + (1 - DRAWN) * step / config.steps
-            yield Progress(done, f"pretraining, step {step} of {config.steps}{shown}")
+                write_atomically(state_file, partial(torch.save, _state(step, trained, optimiser, schedule)))
+            progress = DRAWING_SHARE + (1 - DRAWING_SHARE) * step / config.steps
+            yield Progress(progress, f"pretraining, step {step} of {config.steps}{progress_text}")
 
     model.eval()
     if config.logit_scale is not None:
@@ -185,22 +186,22 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
 
 @torch.inference_mode()
 def zero_shot(model: EZCLIP, *, seed: int, count: int) -> dict[str, float]:
-    """Top-1 accuracy for the colour and for the kind of the thing in ``count`` single-object stills, each in [0, 1]."""
-    drawn = list(stills(count, seed, only_single=True))
-    pictures = np.stack([np.asarray(picture) for picture, _, _ in drawn])
+    """Top-1 accuracy for the colour and the shape of the object in ``count`` single-object stills, each in [0, 1]."""
+    test_stills = list(stills(count, seed, only_single=True))
+    pictures = np.stack([np.asarray(picture) for picture, _, _ in test_stills])
     device = model.logit_scale.device
     chunks = view(pictures, model.image_size).unsqueeze(1).split(100)
     images = torch.cat([model.encode_video(model.normalise(to_device(c, device))) for c in chunks])  # (count, 1, E)
     accuracy = {}
-    for position, (what, sentences) in enumerate(zero_shot_prompts().items()):
+    for position, (attribute, sentences) in enumerate(zero_shot_prompts().items()):
         best = model.logits(images, model.encode_text(tokenize(sentences)[0].to(device))).argmax(dim=1).tolist()
-        right = [name.split()[position] in sentences[b].split() for (_, _, name), b in zip(drawn, best)]
-        accuracy[what] = sum(right) / count
+        correct = [name.split()[position] in sentences[b].split() for (_, _, name), b in zip(test_stills, best)]
+        accuracy[attribute] = sum(correct) / count
     return accuracy
 
 
 def architecture(config: PretrainConfig) -> Document:
-    """open_clip's model configuration of the configured sizes."""
+    """open_clip's model configuration for the configured sizes."""
     s = config.sizes
     vision = dict(image_size=s.image_size, layers=s.layers, width=s.width, head_width=64, patch_size=s.patch_size)
     heads = s.text_width // 64
@@ -209,11 +210,11 @@ def architecture(config: PretrainConfig) -> Document:
 
 
 @dataclass(frozen=True)
-class _Drawn:
-    """Stills, or with pairs whole canvases."""
+class _Stills:
+    """Captioned stills, or whole canvases if training uses pairs."""
 
     pictures: np.ndarray  # uint8 (stills, 3, H, H)
-    windows: np.ndarray  # float64 (stills, 3), x and y of the centre and side of what the captions are about
+    windows: np.ndarray  # float64 (stills, 3), centre x and y, and side of the square that the caption describes
     captions: list[str]
 
 
@@ -230,13 +231,13 @@ def _draw_chunk(arguments: tuple[int, int, PretrainConfig]) -> tuple[np.ndarray,
     return planes.numpy(), np.tile([size / 2, size / 2, size], (count, 1)), list(captions)
 
 
-def _stills(config: PretrainConfig, out: Path | None, *, kept: bool) -> Steps[_Drawn]:
-    """Draw the stills and keep them in the folder ``out``, or read those that were ``kept`` there."""
+def _load_stills(config: PretrainConfig, out: Path | None, *, reuse: bool) -> Steps[_Stills]:
+    """Draw the stills and save them to ``out``; with ``reuse``, read matching ones from there instead."""
     key = str([config.seed, config.stills, config.sizes.image_size, config.surfaces, bool(config.pairs)])
-    if out is not None and kept and (out / _STILLS).is_file():
-        with np.load(out / _STILLS) as held:
-            if str(held["key"]) == key:
-                return _Drawn(held["pictures"], held["windows"], held["captions"].tolist())
+    if out is not None and reuse and (out / _STILLS).is_file():
+        with np.load(out / _STILLS) as file:
+            if str(file["key"]) == key:
+                return _Stills(file["pictures"], file["windows"], file["captions"].tolist())
     starts = range(0, config.stills, _CHUNK)
     jobs = [(min(_CHUNK, config.stills - i), config.seed * 1_000_003 + i, config) for i in starts]
     chunks: list[tuple[np.ndarray, np.ndarray, list[str]]] = []
@@ -246,15 +247,15 @@ def _stills(config: PretrainConfig, out: Path | None, *, kept: bool) -> Steps[_D
             count = min(len(chunks) * _CHUNK, config.stills)
             yield Progress(count / config.stills, f"drawing stills, {count} of {config.stills}")
     pictures, windows, captions = zip(*chunks, strict=True)
-    drawn = _Drawn(np.concatenate(pictures), np.concatenate(windows), [c for chunk in captions for c in chunk])
+    data = _Stills(np.concatenate(pictures), np.concatenate(windows), [c for chunk in captions for c in chunk])
     if out is not None:
-        write_atomically(out / _STILLS, partial(_save_stills, drawn, key))
-    return drawn
+        write_atomically(out / _STILLS, partial(_save_stills, data, key))
+    return data
 
 
-def _save_stills(drawn: _Drawn, key: str, path: Path) -> None:
+def _save_stills(data: _Stills, key: str, path: Path) -> None:
     with path.open("wb") as file:
-        np.savez(file, key=key, pictures=drawn.pictures, windows=drawn.windows, captions=np.array(drawn.captions))
+        np.savez(file, key=key, pictures=data.pictures, windows=data.windows, captions=np.array(data.captions))
 
 
 def _state(step: int, trained: WithHeads, optimiser: Any, schedule: Any) -> Document:
@@ -263,7 +264,7 @@ def _state(step: int, trained: WithHeads, optimiser: Any, schedule: Any) -> Docu
 
 
 def _batches(count: int, config: PretrainConfig) -> Iterator[np.ndarray]:
-    """Row numbers of each step: one shuffled pass after another."""
+    """Row indices of each step, from one shuffled pass after another."""
     rng = np.random.default_rng(config.seed)
     order = np.empty(0, np.int64)
     for _ in range(config.steps):

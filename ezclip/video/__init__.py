@@ -1,1 +1,1 @@
-"""From a path to the T frames that a model sees, and from frames to an mp4."""
+"""Decodes videos into the T input frames of a model, and encodes frames as mp4."""

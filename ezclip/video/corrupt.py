@@ -18,7 +18,7 @@ def _strength(help: str) -> Parameter:
 
 @dataclass(frozen=True)
 class Corruption:
-    """How strong each kind of corruption is, 0 for none to 1."""
+    """The strength of each kind of corruption, from 0 (none) to 1."""
 
     blur: Annotated[float, _strength("Gaussian blur, up to a radius of 1/16 of the short side.")] = 0.0
     noise: Annotated[float, _strength("Gaussian noise, up to a standard deviation of 64 of 255.")] = 0.0
@@ -28,14 +28,14 @@ class Corruption:
     frame_drop: Annotated[float, _strength("Fraction of the frames replaced by the frame before.")] = 0.0
 
 
-_DEEP = np.array([0.3, 0.75, 0.9], np.float32)
+_BLUE_GREEN = np.array([0.3, 0.75, 0.9], np.float32)
 
 
 def corrupt(clip: Clip, c: Corruption, *, seed: int = 0) -> Clip:
-    """The clip with corrupted frames; the same seed gives the same frames.
+    """Corrupt the frames of a clip, deterministically for each seed.
 
     Raises:
-        UserError: a strength outside 0 to 1.
+        UserError: a strength is outside 0 to 1.
     """
     check_parameters(c)
     rng = np.random.default_rng(seed)
@@ -51,7 +51,7 @@ def corrupt(clip: Clip, c: Corruption, *, seed: int = 0) -> Clip:
         radius = c.blur * min(height, width) / 16
         blurred = [Image.fromarray(i.astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius)) for i in images]
         images = np.stack([np.asarray(i, np.float32) for i in blurred])
-    images = images * (1 - 0.9 * c.darkness) * (1 - c.tint * (1 - _DEEP))
+    images = images * (1 - 0.9 * c.darkness) * (1 - c.tint * (1 - _BLUE_GREEN))
     if c.noise:
         images = images + rng.normal(0, 64 * c.noise, images.shape).astype(np.float32)
     if c.occlusion:

@@ -1,7 +1,7 @@
-"""Decodes chosen frames of a video file or a folder of frames, in a decoding process; callers use ``video.read``.
+"""Decodes selected frames of a video file or a folder of frames, in a decoding process; callers use ``video.read``.
 
-The file is user input: only the demuxers and codecs listed here are opened, sizes, lengths and the number of decoded
-pixels are limited, one thread decodes, and every failure becomes a ``VideoError`` of one sentence.
+Files are untrusted user input: only the demuxers and codecs listed here are used, sizes, lengths and the number of
+decoded pixels are limited, decoding uses one thread, and every failure becomes a ``VideoError`` of one sentence.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ezclip.errors import VideoError
 from ezclip.progress import Report, silent
 from ezclip.types import Frames, Keywords
 from ezclip.video.pictures import MAX_PIXELS, MAX_SIDE, read_picture
-from ezclip.video.pixels import Allocate, Pixels, in_memory, reduced
+from ezclip.video.pixels import Allocate, Pixels, downscale_large, in_memory
 
 log = logging.getLogger(__name__)
 
@@ -40,29 +40,29 @@ MAX_SECONDS = 30 * 60
 MAX_FRAMES = 30 * 60 * 120
 MAX_DECODED = 2e10  # pixels decoded for the frames of one clip, about 40 s of one core
 MAX_DECODED_ALL = 3e11  # pixels decoded from a whole video, frame by frame
-FOLDER_FPS = 25.0  # frame folders have no timestamps; this rate is assumed
-NEXT_FRAME = 0.005  # seconds between polls of a camera
-# Names and titles that are not UTF-8 do not make a file unreadable: from version 19 on, PyAV always keeps them.
+FOLDER_FPS = 25.0  # assumed frame rate of folders of frames, which have no timestamps
+CAMERA_POLL = 0.005  # seconds between polls of a camera
+# Accept metadata that is not UTF-8; PyAV 19 and later always do.
 _LENIENT: Keywords = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 _SEEKABLE = ("mov", "matroska")  # containers that support seeking by time
 
 
 class LengthChanged(VideoError):
-    """A chosen frame is damaged; the decoder's length is now the number of decodable frames."""
+    """A selected frame is damaged; the decoder's length is now the number of decodable frames."""
 
 
 class Decoder:
-    """Frames of a video file or of a folder of images by their index; ``len`` is the number of frames.
+    """Frames of a video file or a folder of images by index; ``len`` is the number of frames.
 
-    The number of frames is the number of packets, read without decoding, and only the chosen frames are kept, so memory
-    does not grow with the length. Damage that affects no chosen frame is not detected.
+    Frames are counted by their packets, without decoding, and only selected frames are kept, so memory does not grow
+    with the video's length. Damage that affects no selected frame is not detected.
 
     Args:
-        path: an mp4, mov, mkv, webm, avi, gif, 3gp or mpegts file, or a folder of images in name order
+        path: an mp4, mov, mkv, webm, avi, gif, 3gp or mpegts file, or a folder of images sorted by name
             (img_00001.jpg, ...).
 
     Raises:
-        VideoError: not a readable video; says what to do.
+        VideoError: not a readable video; the message says what to do.
     """
 
     def __init__(self, path: str | Path):
@@ -70,15 +70,15 @@ class Decoder:
         self._pictures = _pictures_in(self.path) if os.path.isdir(self.path) else []
         self._times: list[int] | None = None
         self._keys: list[int] = []
-        self.announced = self._length = len(self._pictures)
+        self.declared_length = self._length = len(self._pictures)
         if self._pictures:
             return
-        with guarded(self.path):
+        with video_errors(self.path):
             with open_video(self.path) as container:
                 self._times, keys, seekable = _scan(self.path.name, container)
             self._keys = keys if seekable else []
-            self.announced = len(self._times or [])
-            self._length = self.announced or self._count()
+            self.declared_length = len(self._times or [])
+            self._length = self.declared_length or self._count()
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -92,44 +92,44 @@ class Decoder:
         report: Report = silent,
         allocate: Allocate = in_memory,
     ) -> Frames:
-        """The distinct frames at ``indices``, upright, transparent parts on white.
+        """The distinct frames at ``indices``, upright, with transparency composited on white.
 
         Args:
             indices: each in [0, len).
-            side: longest side in pixels to which frames are reduced; None keeps their size.
+            side: frames are downscaled to this long side in pixels; None keeps their size.
             report: receives the fraction of the frames decoded.
-            allocate: makes the array of their pixels.
+            allocate: creates the array of pixels.
 
         Raises:
-            LengthChanged: a chosen frame is damaged; choose again among ``len`` frames.
+            LengthChanged: a selected frame is damaged; select again among ``len`` frames.
             VideoError: the file cannot be decoded.
         """
-        wanted = sorted(set(indices))
-        pixels = Pixels(len(wanted), allocate, report, side)
+        indices = sorted(set(indices))
+        pixels = Pixels(len(indices), allocate, report, side)
         if self._pictures:
-            for i in wanted:
+            for i in indices:
                 name = f"{self.path.name}/{self._pictures[i].name}"
                 pixels.add(read_picture(self._pictures[i], name), i / FOLDER_FPS)
-            return self._frames(wanted, pixels)
-        with guarded(self.path):
+            return self._frames(indices, pixels)
+        with video_errors(self.path):
             if self._times is None:
-                need = set(wanted)
+                selected = set(indices)
                 for i, frame in enumerate(_decode_all(self.path, MAX_DECODED)):
-                    if i in need:
-                        pixels.add(*upright(frame))
-            elif not self._decode_by_time(wanted, pixels):
+                    if i in selected:
+                        pixels.add(*upright_rgb(frame))
+            elif not self._decode_by_time(indices, pixels):
                 self._times, self._length = None, self._count()
                 raise LengthChanged(
-                    f"{self.path.name} is damaged; {len(self)} of {self.announced} frames can be decoded."
+                    f"{self.path.name} is damaged; {len(self)} of {self.declared_length} frames can be decoded."
                 )
-            if len(pixels.seconds) != len(wanted):
+            if len(pixels.seconds) != len(indices):
                 raise VideoError(f"{self.path.name} decodes differently each time; the file is damaged.")
-            return self._frames(wanted, pixels)
+            return self._frames(indices, pixels)
 
-    def _frames(self, wanted: list[int], pixels: Pixels) -> Frames:
+    def _frames(self, indices: list[int], pixels: Pixels) -> Frames:
         seconds = np.array(pixels.seconds, np.float64)
-        lost = max(0, self.announced - len(self))
-        return Frames(self.path.name, pixels.images, np.array(wanted, np.int64), seconds, total=len(self), lost=lost)
+        lost = max(0, self.declared_length - len(self))
+        return Frames(self.path.name, pixels.images, np.array(indices, np.int64), seconds, total=len(self), lost=lost)
 
     def _count(self) -> int:
         total = sum(1 for _ in _decode_all(self.path, MAX_DECODED))
@@ -137,64 +137,67 @@ class Decoder:
             raise VideoError(f"No frame of {self.path.name} can be decoded; the file is damaged or not a video.")
         return total
 
-    def _decode_by_time(self, wanted: list[int], pixels: Pixels) -> bool:
-        """Add the chosen frames, seeking only if the next one's key frame lies ahead; False on damage."""
+    def _decode_by_time(self, indices: list[int], pixels: Pixels) -> bool:
+        """Add the frames at ``indices``, seeking only if the next one's key frame lies ahead; False on damage."""
         times = self._times or []
-        starts = [bisect_right(times, key) - 1 for key in self._keys]  # the frame numbers of key frames
+        key_frames = [bisect_right(times, key) - 1 for key in self._keys]  # frame indices
         with open_video(self.path) as container:
             stream = video_stream(self.path.name, container)
             limit = MAX_DECODED / (stream.codec_context.width * stream.codec_context.height or 1)
-            if _decodes(wanted, starts) > limit:
-                raise _too_much(self.path.name)
-            frames = decoded(container, stream)
+            if _decode_count(indices, key_frames) > limit:
+                raise _too_many_pixels(self.path.name)
+            frames = decode_frames(container, stream)
             position = 0
-            for index in wanted:
-                start = starts[bisect_right(starts, index) - 1] if starts and starts[0] <= index else 0
+            for index in indices:
+                start = _key_frame_before(index, key_frames)
                 if start > position:
                     container.seek(times[start], stream=stream, backward=True, any_frame=False)
-                    frames = decoded(container, stream)
+                    frames = decode_frames(container, stream)
                 frame = next((f for f in frames if f.pts is None or f.pts >= times[index]), None)
                 if frame is None or frame.pts != times[index]:
                     return False
                 position = index
-                pixels.add(*upright(frame))
+                pixels.add(*upright_rgb(frame))
         return True
 
 
-def _decodes(wanted: list[int], starts: list[int]) -> int:
-    """Number of frames that must be decoded for the wanted ones, each from its key frame on."""
+def _key_frame_before(index: int, key_frames: list[int]) -> int:
+    return key_frames[bisect_right(key_frames, index) - 1] if key_frames and key_frames[0] <= index else 0
+
+
+def _decode_count(indices: list[int], key_frames: list[int]) -> int:
+    """The number of frames to decode for those at ``indices``, each from its key frame on."""
     total, position = 0, 0
-    for index in wanted:
-        key = starts[bisect_right(starts, index) - 1] if starts and starts[0] <= index else 0
-        total += index - max(key, position) + 1
+    for index in indices:
+        total += index - max(_key_frame_before(index, key_frames), position) + 1
         position = index
     return total
 
 
-def _too_much(name: str) -> VideoError:
+def _too_many_pixels(name: str) -> VideoError:
     return VideoError(f"{name} needs too many pixels decoded; shorten it or reduce its size, for example to 1280x720.")
 
 
 def iterate(path: str | Path, *, limit: int) -> Iterator[tuple[np.ndarray, float]]:
-    """All decodable frames, upright, with their times in seconds, at most ``limit``; one at a time in memory.
+    """At most ``limit`` decodable frames, upright, with their times in seconds; one at a time in memory.
 
     Raises:
         VideoError: not a readable video.
     """
-    with guarded(Path(path)):
+    with video_errors(Path(path)):
         for frame in islice(_decode_all(Path(path), MAX_DECODED_ALL), limit):
-            image, seconds = upright(frame)
-            yield reduced(image), seconds
+            image, seconds = upright_rgb(frame)
+            yield downscale_large(image), seconds
 
 
 @contextmanager
-def guarded(path: Path) -> Iterator[None]:
-    """Turn whatever the decoder raises into one VideoError.
+def video_errors(path: Path) -> Iterator[None]:
+    """Convert any exception of the decoder to a VideoError.
 
     Raises:
         VideoError: the file is missing, empty or not a readable video, or needs too much memory.
     """
-    if not os.path.isfile(path):  # unlike Path.is_file, False for names that no file can have
+    if not os.path.isfile(path):  # unlike Path.is_file, False for invalid names
         raise VideoError(f"There is no file {path.name}; check the path.")
     if path.stat().st_size == 0:
         raise VideoError(f"{path.name} is empty; choose another video.")
@@ -204,7 +207,7 @@ def guarded(path: Path) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise VideoError(f"{path.name} needs more memory than decoding is allowed; reduce its size first.") from error
-    except Exception as error:  # decoders raise nearly everything
+    except Exception as error:  # decoders raise many kinds of exceptions
         log.debug("decoding failed", exc_info=True)
         raise VideoError(
             f"{path.name} cannot be read as a video ({type(error).__name__}). Supported are mp4, mov, mkv, webm, avi, "
@@ -213,12 +216,12 @@ def guarded(path: Path) -> Iterator[None]:
 
 
 def open_video(path: Path) -> InputContainer:
-    """A file, read by the allowed demuxers only."""
+    """Open a file with the allowed demuxers only."""
     return av.open(str(path), options={"format_whitelist": FORMATS, "protocol_whitelist": "file"}, **_LENIENT)
 
 
 def video_stream(name: str, container: InputContainer) -> VideoStream:
-    """The first video stream other than cover art, checked against all limits, one thread."""
+    """The first video stream other than cover art, checked against all limits and set to one thread."""
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         raise VideoError(f"{name} has no video stream; choose another file.")
@@ -248,8 +251,8 @@ def _scan(name: str, container: InputContainer) -> tuple[list[int] | None, list[
     """Read the packets without decoding.
 
     Returns:
-        The presentation times of all frames, sorted, or None where packets have none; the times of key frames, sorted;
-        and whether they can be seeked to.
+        The sorted presentation times of all frames, or None if some packets have none; the sorted times of key frames;
+        and whether the container can seek to them.
     """
     stream = video_stream(name, container)
     times: list[int] = []
@@ -290,21 +293,23 @@ def _too_long(name: str) -> VideoError:
 def _decode_all(path: Path, budget: float) -> Iterator[VideoFrame]:
     """All decodable frames, up to ``budget`` pixels."""
     with open_video(path) as container:
-        for frame in decoded(container, video_stream(path.name, container), pass_over_damage=True):
+        for frame in decode_frames(container, video_stream(path.name, container), skip_damaged=True):
             budget -= frame.width * frame.height
             if budget < 0:
-                raise _too_much(path.name)
+                raise _too_many_pixels(path.name)
             yield frame
 
 
-def decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage: bool = False) -> Iterator[VideoFrame]:
-    """The frames from here on, up to the first damaged packet, or skipping such packets."""
+def decode_frames(
+    container: InputContainer, stream: VideoStream, *, skip_damaged: bool = False
+) -> Iterator[VideoFrame]:
+    """The frames from the current position on; stops at the first damaged packet unless ``skip_damaged``."""
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
-        except av.BlockingIOError:  # a camera that has no frame yet
-            sleep(NEXT_FRAME)
+        except av.BlockingIOError:  # the camera has no frame yet
+            sleep(CAMERA_POLL)
             continue
         except (StopIteration, av.FFmpegError):
             return
@@ -312,12 +317,12 @@ def decoded(container: InputContainer, stream: VideoStream, *, pass_over_damage:
             yield from (frame for frame in packet.decode() if isinstance(frame, VideoFrame))
         except av.FFmpegError:
             log.debug("a packet could not be decoded", exc_info=True)
-            if not pass_over_damage:
+            if not skip_damaged:
                 return
 
 
-def upright(frame: VideoFrame) -> tuple[np.ndarray, float]:
-    """RGB pixels with the file's rotation applied, and the frame's time in seconds."""
+def upright_rgb(frame: VideoFrame) -> tuple[np.ndarray, float]:
+    """The frame's RGB pixels with the file's rotation applied, and its time in seconds."""
     if any(component.is_alpha for component in frame.format.components):
         rgba = Image.fromarray(frame.to_ndarray(format="rgba"))
         image = np.asarray(Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB"))
@@ -328,7 +333,7 @@ def upright(frame: VideoFrame) -> tuple[np.ndarray, float]:
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    names = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png") and p.is_file())
-    if not names:
+    paths = sorted(p for p in folder.iterdir() if p.suffix.lower() in (".jpg", ".jpeg", ".png") and p.is_file())
+    if not paths:
         raise VideoError(f"The folder {folder.name} has no .jpg or .png frames.")
-    return names
+    return paths

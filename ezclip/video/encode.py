@@ -1,4 +1,4 @@
-"""Writes frames as an mp4 file."""
+"""Writes frames to mp4 files."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy as np
 
 
 def write_mp4(path: str | Path, images: np.ndarray, *, fps: int, every_frame_intra: bool = False) -> None:
-    """H.264, yuv420p, playable in browsers; odd sides are cropped to even.
+    """Write H.264 with yuv420p, which browsers can play; odd sides are cropped to even.
 
     Args:
-        path: output; its folder must exist.
+        path: output file in an existing folder.
         images: uint8 RGB (F, H, W, 3).
         fps: frame rate.
-        every_frame_intra: encode only key frames, with a constant quantiser, so that a frame's decoded pixels do not
-            depend on its neighbours or on the direction of time.
+        every_frame_intra: encode only key frames with a constant quantiser, so that the decoded pixels of a frame do
+            not depend on its neighbours or the direction of time.
     """
     height, width = (side - side % 2 for side in images.shape[1:3])
     options = {"preset": "ultrafast", "crf": "20"}
@@ -32,7 +32,7 @@ def write_mp4(path: str | Path, images: np.ndarray, *, fps: int, every_frame_int
 
 
 def write_preview(images: Iterable[np.ndarray], path: str | Path, *, fps: int, side: int = 480) -> None:
-    """A small H.264 copy of a video that browsers cannot play, short side at most ``side``, frame by frame."""
+    """Write a small H.264 copy of a video, frame by frame, with a short side of at most ``side`` pixels."""
     stream = None
     with av.open(str(path), "w", format="mp4", options={"movflags": "faststart"}) as container:
         for image in images:

@@ -1,4 +1,4 @@
-"""Reads still images, which are user input: few formats, limited size."""
+"""Reads still images, which are untrusted user input: few formats, limited size."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 def read_picture(path: str | Path, name: str) -> np.ndarray:
-    """A still, upright, uint8 RGB (H, W, 3); JPEG, PNG or WebP.
+    """Read a JPEG, PNG or WebP picture, upright, as uint8 RGB (H, W, 3).
 
     Args:
-        path: of the file.
+        path: the file.
         name: shown in messages.
 
     Raises:
-        VideoError: not a readable picture, or too large.
+        VideoError: the file is not a readable picture or is too large.
     """
     try:
         with Image.open(path, formats=PICTURES) as image:
@@ -34,10 +34,10 @@ def read_picture(path: str | Path, name: str) -> np.ndarray:
         raise VideoError(f"{name} cannot be read as an image.") from error
 
 
-def shrunk(image: np.ndarray, side: int) -> np.ndarray:
-    """A picture uint8 (H, W, 3) with its long side at most ``side``."""
+def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
+    """A picture, uint8 (H, W, 3), downscaled to a long side of at most ``side``."""
     if max(image.shape[:2]) <= side:
         return image
-    smaller = Image.fromarray(image)
-    smaller.thumbnail((side, side), Image.Resampling.BILINEAR)  # half the time of the default
-    return np.asarray(smaller)
+    picture = Image.fromarray(image)
+    picture.thumbnail((side, side), Image.Resampling.BILINEAR)  # twice as fast as the default
+    return np.asarray(picture)

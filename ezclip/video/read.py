@@ -1,6 +1,6 @@
-"""Reads videos and stills, which are user input, in separate decoding processes: none can crash or stop the caller.
+"""Reads videos and stills in separate decoding processes, so that untrusted files cannot crash or block the caller.
 
-One answer of a decoder may take EZCLIP_DECODE_SECONDS (60 s where it is not set) and 1.5 GiB besides the frames.
+An answer of a decoder may take at most EZCLIP_DECODE_SECONDS (default 60 s) and 1.5 GiB in addition to the frames.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from ezclip.video.worker import pool
 
 log = logging.getLogger(__name__)
 
-Choose = Callable[[int], list[int]]  # from the number of frames in a video to the wanted indices, repeats allowed
+Choose = Callable[[int], list[int]]  # from the number of frames in a video to frame indices, repeats allowed
 
 
 def read_frames(path: str | Path, choose: Choose, *, side: int | None = None, report: Report = silent) -> Frames:
-    """Decode the distinct frames that ``choose`` picks; if one is damaged, choose again among the decodable ones.
+    """Decode the distinct frames that ``choose`` selects; if one is damaged, select again among the decodable ones.
 
     Args:
         path: see ``video.decode.Decoder``.
-        choose: from the number of frames to the wanted indices.
-        side: longest side in pixels to which frames are reduced; None keeps their size.
-        report: receives the fraction done; if it raises, decoding ends at once.
+        choose: from the number of frames to frame indices.
+        side: frames are downscaled to this long side in pixels; None keeps their size.
+        report: receives the fraction done; if it raises, decoding stops at once.
 
     Raises:
-        VideoError: not a readable video, or one that exceeds a limit; says what to do.
+        VideoError: the video is not readable or exceeds a limit; the message says what to do.
     """
     return _read(path, choose, report, side)[0]
 
 
 def read_clip(path: str | Path, choose: Choose, *, report: Report = silent) -> Clip:
-    """Like ``read_frames``, with the frames in the order and multiplicity given by ``choose``."""
+    """Like ``read_frames``, with frames in the order and multiplicity of ``choose``."""
     frames, indices = _read(path, choose, report)
     return frames.select(indices)
 
@@ -47,7 +47,7 @@ def _read(path: str | Path, choose: Choose, report: Report, side: int | None = N
         total = worker.open(Path(path).name, path, "frames", side, report=report)
         indices = list(choose(total))
         answer = worker.send(indices, report)
-        if isinstance(answer, int):  # a chosen frame is damaged, and this many are not
+        if isinstance(answer, int):  # a selected frame is damaged; the answer is the number of decodable frames
             indices = list(choose(answer))
             answer = worker.send(indices, report)
     if answer.lost:
@@ -56,13 +56,13 @@ def _read(path: str | Path, choose: Choose, report: Report, side: int | None = N
 
 
 class Windows:
-    """Windows that slide over a video, see ``video.windows.windows``; to be closed."""
+    """Sliding windows over a video, see ``video.windows.windows``; the caller must close them."""
 
     def __init__(self, path: str | Path, *, T: int, seconds: float, step: float):
         self._lease = pool().lease(silent)
         self._worker = self._lease.__enter__()
         try:
-            self._first = self._worker.open(Path(path).name, path, "sliding", T, seconds, step, report=silent)
+            self._first = self._worker.open(Path(path).name, path, "sliding_windows", T, seconds, step, report=silent)
         except BaseException:
             self.close()
             raise
@@ -73,23 +73,23 @@ class Windows:
         return first or self._worker.send(None, report)
 
     def close(self) -> None:
-        """Give the decoder back."""
+        """Return the decoder to the pool."""
         self._lease.__exit__(None, None, None)
 
 
 def read_picture(path: str | Path, name: str, *, report: Report = silent) -> np.ndarray:
-    """A still, upright, uint8 RGB (H, W, 3), see ``video.pictures.read_picture``."""
+    """Read a still, upright, as uint8 RGB (H, W, 3), see ``video.pictures.read_picture``."""
     with pool().lease(report) as worker:
         return worker.open(name, path, "picture", name, report=report)
 
 
 def describe(path: str | Path, *, report: Report = silent) -> Document:
-    """{"seconds": duration, or None, "playable": by browsers}, see ``video.playback.describe``."""
+    """{"seconds": duration or None, "playable": in browsers}, see ``video.playback.describe``."""
     with pool().lease(report) as worker:
-        return worker.open(Path(path).name, path, "described", report=report)
+        return worker.open(Path(path).name, path, "description", report=report)
 
 
 def write_playable(path: str | Path, out: str | Path, limit: int, *, report: Report = silent) -> None:
-    """Write an mp4 that browsers play, coding at most ``limit`` frames, see ``video.playback.write_playable``."""
+    """Write an mp4 that browsers can play, see ``video.playback.write_playable``."""
     with pool().lease(report) as worker:
-        worker.open(Path(path).name, path, "playable", os.path.abspath(out), limit, report=report)
+        worker.open(Path(path).name, path, "playable_copy", os.path.abspath(out), limit, report=report)

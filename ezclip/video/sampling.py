@@ -1,19 +1,19 @@
-"""Which frames of a video are used: sparse sampling over T equal segments (TSN), as in the release."""
+"""Sparse sampling of frames from T equal segments (TSN), as in the release."""
 
 import numpy as np
 
-SHORTEST = 0.1  # seconds of a window and of a step
+MIN_SECONDS = 0.1  # shortest window and step of sliding windows
 
 
 def segment_centres(total: int, T: int) -> list[int]:
     """The middle frame of each of T segments, for evaluation.
 
-    ``floor(t * total / T + (total / T - 1) / 2)``, the release's ``val_indices`` counted from zero. A video with T
-    frames or fewer repeats frames, ``floor(t * total / T)``, as the release does.
+    ``floor(t * total / T + (total / T - 1) / 2)``, the release's ``val_indices`` counted from zero. For T frames or
+    fewer, frames repeat: ``floor(t * total / T)``, as in the release.
 
     Args:
         total: number of frames in the video, at least 1.
-        T: number of frames to choose, at least 1.
+        T: number of frames to sample, at least 1.
 
     Returns:
         T indices in [0, total), not decreasing.
@@ -21,27 +21,27 @@ def segment_centres(total: int, T: int) -> list[int]:
     return segment_points(total, T, 0.5)
 
 
-def segment_points(total: int, T: int, place: float) -> list[int]:
-    """The frame at one place in each of T segments: 0 is a segment's first frame, 1 its last, 0.5 its middle.
+def segment_points(total: int, T: int, position: float) -> list[int]:
+    """The frame at ``position`` in each of T segments, from 0 (the segment's first frame) to 1 (its last).
 
-    Several places give several temporal views of one video. Arguments and result as in ``segment_centres``.
+    Different positions give several temporal views of one video. Otherwise like ``segment_centres``.
     """
-    offset = max(total / T - 1, 0) * place
+    offset = max(total / T - 1, 0) * position
     return [int(t * total / T + offset) for t in range(T)]
 
 
 def random_in_segments(total: int, T: int, rng: np.random.Generator) -> list[int]:
-    """One frame drawn uniformly from each of T segments, for training.
+    """One uniformly sampled frame from each of T segments, for training.
 
-    A video with fewer than T frames repeats frames.
+    For fewer than T frames, frames repeat.
 
     Args:
         total: number of frames in the video, at least 1.
-        T: number of frames to choose, at least 1.
-        rng: source of the draws.
+        T: number of frames to sample, at least 1.
+        rng: source of randomness.
 
     Returns:
         T indices in [0, total), not decreasing.
     """
-    tick = total / T
-    return [min(int(tick * (t + u)), total - 1) for t, u in enumerate(rng.random(T))]
+    length = total / T
+    return [min(int(length * (t + u)), total - 1) for t, u in enumerate(rng.random(T))]

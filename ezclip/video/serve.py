@@ -1,7 +1,7 @@
-"""The decoding process: answers requests on its standard input until that closes.
+"""The decoding process: answers requests from standard input until it is closed.
 
-A request opens a session (a generator) or sends it a value; the session's next value is the answer. Messages are one
-line of JSON; pixels go into a shared file that the request names.
+A request opens a session (a generator) or sends a value to it; the session's next value is the answer. Each message is
+one line of JSON; pixels are written to the shared file that the request names.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Session = Generator[Any, Any, None]
 
 
 class Channel:
-    """What a session needs of the current request: a file for pixels, and the way back for its progress."""
+    """The reply stream and the shared file of the current request."""
 
     def __init__(self, replies: BinaryIO):
         self.replies, self.file = replies, ""
@@ -51,36 +51,42 @@ class Channel:
         """A uint8 array in the shared file.
 
         Raises:
-            VideoError: there is no room for it.
+            VideoError: there is not enough space.
         """
         size = int(np.prod(shape))
         try:
             with Path(self.file).open("r+b") as file:
                 if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end this process by a signal
+                    os.posix_fallocate(file.fileno(), 0, size)  # otherwise a full disk kills this process by a signal
                 file.truncate(size)
             return np.memmap(self.file, np.uint8, "r+", shape=shape)
         except OSError as error:
             raise VideoError(f"There is no room for the frames, {size / 1e6:.0f} MB; try again later.") from error
 
-    def encoded(self, answer: Any) -> Any:
-        """An answer as JSON, its pixels in the shared file."""
+    def encode(self, answer: Any) -> Any:
+        """Convert an answer to JSON and write its pixels to the shared file."""
         if isinstance(answer, np.ndarray):
-            return {"pixels": self._shared(answer)}
+            return {"pixels": self._share(answer)}
         if not isinstance(answer, Frames | Clip):
             return answer
-        rest = {"name": answer.name, "total": answer.total, "lost": answer.lost}
-        numbers = {"indices": answer.indices.tolist(), "seconds": answer.seconds.tolist()}
-        return {"pixels": self._shared(answer.images), "type": type(answer).__name__} | rest | numbers
+        return {
+            "pixels": self._share(answer.images),
+            "type": type(answer).__name__,
+            "name": answer.name,
+            "total": answer.total,
+            "lost": answer.lost,
+            "indices": answer.indices.tolist(),
+            "seconds": answer.seconds.tolist(),
+        }
 
-    def _shared(self, images: np.ndarray) -> list[int]:
+    def _share(self, images: np.ndarray) -> list[int]:
         if not isinstance(images, np.memmap):
             self.allocate(images.shape)[:] = images
         return list(images.shape)
 
 
 def frames(channel: Channel, path: str, side: int | None = None) -> Session:
-    """Answers the number of frames; to indices, the frames, or the number of frames again if one is damaged."""
+    """Answers the number of frames; for indices, the frames, or the new number of frames if one is damaged."""
     decoder = Decoder(path)
     while True:
         indices = yield len(decoder)
@@ -89,8 +95,8 @@ def frames(channel: Channel, path: str, side: int | None = None) -> Session:
             return
 
 
-def sliding(_: Channel, path: str, T: int, seconds: float, step: float) -> Session:
-    """Answers one window after the other."""
+def sliding_windows(_: Channel, path: str, T: int, seconds: float, step: float) -> Session:
+    """Answers one window after another."""
     yield from windows(path, T=T, seconds=seconds, step=step)
 
 
@@ -99,29 +105,29 @@ def picture(_: Channel, path: str, name: str) -> Session:
     yield read_picture(path, name)
 
 
-def described(_: Channel, path: str) -> Session:
+def description(_: Channel, path: str) -> Session:
     """Answers duration and playability."""
     yield describe(path)
 
 
-def playable(_: Channel, path: str, out: str, limit: int) -> Session:
-    """Writes a copy that browsers play."""
+def playable_copy(_: Channel, path: str, out: str, limit: int) -> Session:
+    """Writes a copy that browsers can play."""
     yield write_playable(path, out, limit)
 
 
 SESSIONS: dict[str, Callable[..., Session]] = {
-    one.__name__: one for one in (frames, sliding, picture, described, playable)
+    session.__name__: session for session in (frames, sliding_windows, picture, description, playable_copy)
 }
 
 
 def main(memory: int) -> None:
-    """Serve with at most ``memory`` bytes of private data, where the system can limit it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's; it then closes the input
+    """Serve with at most ``memory`` bytes of private data, if the system supports the limit."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and closes the input
     if sys.platform != "win32":
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     channel = Channel(sys.stdout.buffer)
-    sys.stdout = sys.stderr  # nothing else may write between the messages
+    sys.stdout = sys.stderr  # only messages may be written to the original stdout
     requests: SimpleQueue[Document] = SimpleQueue()
     threading.Thread(target=_receive, args=(requests,), daemon=True).start()
     session: Session | None = None
@@ -132,7 +138,7 @@ def main(memory: int) -> None:
             if "open" in request:
                 session = SESSIONS[request["open"]](channel, *request["arguments"])
             answer = session.send(request["value"]) if session else None
-            channel.reply({"answer": channel.encoded(answer)})
+            channel.reply({"answer": channel.encode(answer)})
         except StopIteration:
             channel.reply({"end": True})
         except VideoError as error:
@@ -142,7 +148,7 @@ def main(memory: int) -> None:
 
 
 def _receive(requests: SimpleQueue[Document]) -> None:
-    """Queue the requests; end the process as soon as the parent has gone, whatever is being decoded."""
+    """Queue the requests; exit as soon as the parent closes the input, even while decoding."""
     for line in sys.stdin.buffer:
         requests.put(json.loads(line))
     os._exit(0)

@@ -1,4 +1,4 @@
-"""Decoding processes, seen from the process that needs frames: a pool of them, time limits and shared pixels."""
+"""Client side of the decoding processes: a pool, time limits and shared pixels."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from ezclip.errors import VideoError
 from ezclip.progress import Report
 from ezclip.types import Clip, Document, Frames
 
-MEMORY = int(1.5 * 2**30)  # bytes of private data of a decoding process, without the decoded frames
-SECONDS = "EZCLIP_DECODE_SECONDS"  # environment variable: the longest that one answer may take
-PATIENCE = 60.0  # where it is not set
-WORKERS = max(4, os.cpu_count() or 1)  # decoding processes at one time
+MEMORY = int(1.5 * 2**30)  # bytes, limit on private data of a decoding process, without the decoded frames
+SECONDS = "EZCLIP_DECODE_SECONDS"  # environment variable: time limit of one answer
+DEFAULT_SECONDS = 60.0
+WORKERS = max(4, os.cpu_count() or 1)  # maximum number of decoding processes
 _POLL = 0.05  # seconds between polls of an answer
-_ROOM = 2**30  # bytes that the memory file system must have free, otherwise frames are shared through the disk
-_PREFIX = "ezclip-frames-"  # of the files that share pixels, then the process that asked for them
-_ABANDONED = 600  # seconds; processes of other containers cannot be seen
+_MIN_FREE = 2**30  # bytes; with less free space in the memory file system, frames are shared through the disk
+_PREFIX = "ezclip-frames-"  # of files that share pixels, followed by the id of the requesting process
+_ABANDONED = 600  # seconds; the age protects files of other containers, whose processes are not visible
 _ROOT = Path(__file__).resolve().parents[2]
 _START = f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from ezclip.video.serve import main; main({MEMORY})"
 _ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 class Worker:
-    """One decoding process; it starts at once, but the constructor does not wait for it."""
+    """One decoding process; the constructor starts it without waiting for it."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
@@ -50,15 +50,15 @@ class Worker:
         )
         self.busy = False  # an answer is outstanding
         self._replies: queue.SimpleQueue[Document | None] = queue.SimpleQueue()
-        threading.Thread(target=self._receive, name="decoded", daemon=True).start()
+        threading.Thread(target=self._receive, name="decoder-replies", daemon=True).start()
 
     @property
     def alive(self) -> bool:
-        """Whether the process can answer."""
+        """Whether the process is running."""
         return self.process.poll() is None
 
     def kill(self) -> None:
-        """End the process, whatever it does."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
@@ -66,13 +66,13 @@ class Worker:
                 pipe.close()  # type: ignore[union-attr]
 
     def open(self, name: str, path: str | Path, session: str, *arguments: Any, report: Report) -> Any:
-        """Begin a session of ``video.serve`` with a file; its first answer.
+        """Open a session of ``video.serve`` with a file; returns the first answer.
 
         Args:
             name: of the file, for messages.
             path: of the file.
             session: name of the session.
-            *arguments: further ones of the session.
+            *arguments: further arguments of the session.
             report: receives the fraction done, and may raise to cancel.
 
         Raises:
@@ -82,11 +82,11 @@ class Worker:
         return self._ask({"open": session, "arguments": [os.path.abspath(path), *arguments], "value": None}, report)
 
     def send(self, value: Any, report: Report) -> Any:
-        """Send the session a value; its next answer, or None at its end."""
+        """Send a value to the session; returns the next answer, or None at the end."""
         return self._ask({"value": value}, report)
 
     def _ask(self, request: Document, report: Report) -> Any:
-        """Send one request and wait for the answer; whatever goes wrong on the way ends the process."""
+        """Send one request and wait for the answer; any error other than ``Refused`` kills the process."""
         self.busy = True
         handle, file = tempfile.mkstemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_shared_folder())
         os.close(handle)
@@ -97,7 +97,7 @@ class Worker:
             self.busy = False
             if "refused" in reply:
                 raise Refused(reply["refused"])
-            return _decoded(reply.get("answer"), file)
+            return _decode_answer(reply.get("answer"), file)
         except Refused:
             raise
         except OSError as error:
@@ -111,7 +111,7 @@ class Worker:
                 os.unlink(file)
 
     def _wait(self, report: Report) -> Document:
-        seconds = float(os.environ.get(SECONDS, PATIENCE))
+        seconds = float(os.environ.get(SECONDS, DEFAULT_SECONDS))
         end = time.monotonic() + seconds
         share = 0.0
         while True:
@@ -141,11 +141,11 @@ class Worker:
 
 
 class Refused(VideoError):
-    """The decoding process refused the file and is ready for the next."""
+    """The decoding process refused the file and is ready for the next one."""
 
 
 class Pool:
-    """At most ``WORKERS`` processes, started on demand and used again."""
+    """At most ``WORKERS`` processes, started on demand and reused."""
 
     def __init__(self) -> None:
         self._free = threading.BoundedSemaphore(WORKERS)
@@ -160,7 +160,7 @@ class Pool:
 
     @contextmanager
     def lease(self, report: Report) -> Iterator[Worker]:
-        """A process for one session; waits while all are busy."""
+        """A process for one session; blocks while all are busy."""
         while not self._free.acquire(timeout=_POLL):
             report(0.0)
         try:
@@ -168,7 +168,7 @@ class Pool:
             try:
                 yield worker
             finally:
-                if worker.busy:  # left by a caller that did not wait for its answer
+                if worker.busy:  # the caller did not wait for the answer
                     worker.kill()
                 if worker.alive:
                     with self._lock:
@@ -185,7 +185,7 @@ class Pool:
         return Worker()
 
     def close(self) -> None:
-        """End all idle processes; busy ones end with this process."""
+        """Kill all idle processes; busy ones end with this process."""
         with self._lock:
             for worker in self._idle:
                 worker.kill()
@@ -193,7 +193,7 @@ class Pool:
 
 
 def remove_abandoned() -> None:
-    """Remove the shared pixels of processes that were killed in the middle of a request."""
+    """Remove the shared pixels of processes that were killed during a request."""
     for file in Path(_shared_folder()).glob(f"{_PREFIX}*"):
         with suppress(OSError, ValueError):
             pid = int(file.name.removeprefix(_PREFIX).partition("-")[0])
@@ -202,16 +202,16 @@ def remove_abandoned() -> None:
 
 
 def _shared_folder() -> str:
-    """Where pixels are shared: in memory if the system has room there, otherwise on the disk."""
+    """The folder for shared pixels: in memory if there is enough free space, otherwise on the disk."""
     memory = "/dev/shm"  # noqa: S108
     with suppress(OSError):
-        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM:
+        if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MIN_FREE:
             return memory
     return tempfile.gettempdir()
 
 
-def _decoded(answer: Any, file: str) -> Any:
-    """An answer of ``video.serve`` with its pixels."""
+def _decode_answer(answer: Any, file: str) -> Any:
+    """An answer of ``video.serve`` with the pixels from ``file``."""
     if not isinstance(answer, dict) or "pixels" not in answer:
         return answer
     images = np.asarray(np.memmap(file, np.uint8, "r+", shape=tuple(answer["pixels"])))
@@ -233,11 +233,11 @@ def pool() -> Pool:
     return _pool
 
 
-def _forked() -> None:
-    """A forked process has none yet; those of its parent stay its parent's."""
+def _reset_pool() -> None:
+    """Give a forked process an empty pool; the workers belong to its parent."""
     global _pool
     _pool = Pool()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+    os.register_at_fork(after_in_child=_reset_pool)

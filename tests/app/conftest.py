@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from app.main import build_app, launch
 from app.services import Services
 from docs.make_screenshots import ready
-from ezclip.explanation.faithfulness import measure_each
+from ezclip.explanation.faithfulness import measure_maps
 from tests.app.pages import Opener
 from tests.conftest import write_video
 
@@ -27,7 +27,7 @@ CANCEL = ("/gradio_api/cancel", "/gradio_api/reset")
 
 @pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
-    services = Services(device="cpu", typed=True)
+    services = Services(device="cpu", local=True)
     yield services
     services.close()
 
@@ -76,7 +76,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def open_page(browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
     # The page measures faithfulness after every analysis, here mostly for nothing: with 16 orders for minutes in all.
-    monkeypatch.setitem(measure_each.__kwdefaults__, "orders", 2)
+    monkeypatch.setitem(measure_maps.__kwdefaults__, "orders", 2)
     problems: list[str] = []
     contexts = []
 

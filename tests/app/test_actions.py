@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.actions.labels import SET_TITLES, names_of, set_or_names, set_text
-from app.actions.uploads import preview_pair, read_uploaded, unseen_seconds
+from app.actions.labels import SET_TITLES, label_set_text, names_from_address, names_to_address
+from app.actions.uploads import missing_seconds, preview_pair, read_class_file
 from app.services import Services
 from app.tabs.export import complete, newest, page_and_archive, with_opacity
 from ezclip.errors import UserError
@@ -28,30 +28,30 @@ from tests.conftest import write_video
 
 
 def test_sets_of_class_names() -> None:
-    assert set_text("UCF-101", "tabletop/ezclip").count("\n") == 100
+    assert label_set_text("UCF-101", "tabletop/ezclip").count("\n") == 100
     assert set(SET_TITLES.values()) - {None} <= set(label_sets())
 
 
 def test_a_set_is_one_word_in_the_address() -> None:
-    names = set_text("Kinetics-400", "tabletop/ezclip")
-    assert set_or_names(names, "tabletop/ezclip") == "set:Kinetics-400"
-    assert names_of("set:Kinetics-400", "tabletop/ezclip") == names
+    names = label_set_text("Kinetics-400", "tabletop/ezclip")
+    assert names_to_address(names, "tabletop/ezclip") == "set:Kinetics-400"
+    assert names_from_address("set:Kinetics-400", "tabletop/ezclip") == names
     for own in ("one\ntwo", "set:no such"):
-        assert set_or_names(own, "tabletop/ezclip") == own == names_of(own, "tabletop/ezclip")
+        assert names_to_address(own, "tabletop/ezclip") == own == names_from_address(own, "tabletop/ezclip")
 
 
 def test_uploaded_names_and_descriptions(tmp_path: Path) -> None:
     (tmp_path / "names.csv").write_text("id,name\n0,a\n1,b\n")
-    assert read_uploaded(str(tmp_path / "names.csv")) == ("a\nb", {}, [])
+    assert read_class_file(str(tmp_path / "names.csv")) == ("a\nb", {}, [])
     (tmp_path / "twice.txt").write_text("a\nb\nA\n")
-    assert read_uploaded(str(tmp_path / "twice.txt"))[2] == ["1 duplicate class names were merged, first 'A'."]
+    assert read_class_file(str(tmp_path / "twice.txt"))[2] == ["1 duplicate class names were merged, first 'A'."]
     (tmp_path / "described.csv").write_text("n,class,text\n0,a,It is a.\n1,b,It is b.\n")
-    assert read_uploaded(str(tmp_path / "described.csv")) == ("a\nb", {"a": "It is a.", "b": "It is b."}, [])
+    assert read_class_file(str(tmp_path / "described.csv")) == ("a\nb", {"a": "It is a.", "b": "It is b."}, [])
     (tmp_path / "ours.csv").write_text("number,name,description\n0,a,It is a.\n")
-    assert read_uploaded(str(tmp_path / "ours.csv")) == ("a", {"a": "It is a."}, [])
+    assert read_class_file(str(tmp_path / "ours.csv")) == ("a", {"a": "It is a."}, [])
     (tmp_path / "line.txt").write_text("waving, clapping, jumping\n")
-    assert read_uploaded(str(tmp_path / "line.txt"))[1] == {}
-    assert read_uploaded(None) == ("", {}, [])
+    assert read_class_file(str(tmp_path / "line.txt"))[1] == {}
+    assert read_class_file(None) == ("", {}, [])
 
 
 def test_only_what_may_be_named_is_loaded(services: Services) -> None:
@@ -77,10 +77,10 @@ def test_preview_only_where_the_browser_needs_one(
     shown, pair = preview_pair(services, str(avi))
     assert shown is not None and Path(shown).name.startswith("preview-") and pair == (shown, str(avi))
     assert preview_pair(services, None) == (None, None)
-    assert unseen_seconds(*pair) == pytest.approx(0, abs=0.2)
+    assert missing_seconds(*pair) == pytest.approx(0, abs=0.2)
     monkeypatch.setattr("app.actions.uploads.PREVIEW_FRAMES", 5)
     cut, _ = preview_pair(services, str(avi))
-    assert cut is not None and unseen_seconds(cut, str(avi)) == pytest.approx((30 - 5) / 12, abs=0.2)
+    assert cut is not None and missing_seconds(cut, str(avi)) == pytest.approx((30 - 5) / 12, abs=0.2)
 
 
 def test_a_copy_without_coding_again_is_whole(services: Services, tmp_path: Path) -> None:
@@ -101,11 +101,11 @@ def test_a_dropped_official_file_becomes_a_model(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(module, "ROOT", tmp_path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.pt").write_bytes((FIXTURES / "none_official.pt").read_bytes())
-    assert models.dropped_files() == ["mine.pt"]
-    assert models.convert_dropped("mine.pt") == "mine"
-    assert models.dropped_files() == [] and [e.name for e in catalog.entries()] == ["mine"]
+    assert models.unconverted_files() == ["mine.pt"]
+    assert models.convert_official("mine.pt") == "mine"
+    assert models.unconverted_files() == [] and [e.name for e in catalog.entries()] == ["mine"]
     with pytest.raises(UserError, match="no unconverted file"):
-        models.convert_dropped("../mine.pt")
+        models.convert_official("../mine.pt")
 
 
 @pytest.mark.slow

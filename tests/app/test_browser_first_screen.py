@@ -92,7 +92,7 @@ def test_the_gallery_plays_on_hover_and_says_where_it_fails(open_page: Opener) -
     failing = page.locator("#samples .ez-samples-wrong")
     expect(failing).to_have_text("Where it fails")
     after = failing.evaluate("e => { const all = []; while (e = e.nextElementSibling) all.push(e.title); return all }")
-    assert after == [sample.title for sample in found if not sample.right[1]] and after
+    assert after == [sample.title for sample in found if not sample.correct[1]] and after
     assert page.locator("#samples button").count() == len(found)
 
 

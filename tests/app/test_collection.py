@@ -15,10 +15,10 @@ from app.services import Services
 from app.tabs.collection import strip
 from ezclip.cli import main
 from ezclip.collection.index import build
-from ezclip.collection.layout import place_for
+from ezclip.collection.layout import index_folders
 from ezclip.data.manifest import read_rows
 from ezclip.errors import UserError
-from ezclip.parameters import declared
+from ezclip.parameters import parameters_of
 from ezclip.progress import finish
 from ezclip.studies.collection.clusters import Clusters
 from ezclip.studies.collection.search import Search
@@ -40,9 +40,9 @@ def test_the_command_line_and_the_endpoint_give_the_same(
     told = json.loads(capsys.readouterr().out)
     call, _ = endpoint(services, Search)
     values = {"index": str(index), "text": "pushing", "opposite": "pulling", "top": 3}
-    given = [values.get(one.name) for one in declared(Search)]
+    given = [values.get(one.name) for one in parameters_of(Search)]
     assert call(*given) == told and len(told["moments"]) == 3 and told["not"] == "pulling"
-    monkeypatch.setattr(services, "typed", False)  # as where a server is there for others
+    monkeypatch.setattr(services, "local", False)  # as where a server is there for others
     with pytest.raises(gr.Error, match="only where the app serves its own machine"):
         call(*given)
 
@@ -54,11 +54,13 @@ def test_the_page_makes_an_index_and_goes_on_with_its_model(services: Services, 
             actions.index_of(place)
     folder.mkdir()
     with pytest.raises(UserError, match="films has no index yet: press Index"):
-        actions.made_index(str(folder), "tabletop/base")
+        actions.existing_index(str(folder), "tabletop/base")
     write_video(folder / "a.mp4")
     found = finish(actions.make_index(services, str(folder), "tabletop/base", 0.0, 1.0))
     assert (found["index"], found["model"], found["clips"], found["windows"]) == (out.name, "tabletop/base", 1, 1)
-    assert {actions.made_index(str(place), model) for place in (folder, out) for model in ("", "other")} == {str(out)}
+    assert {actions.existing_index(str(place), model) for place in (folder, out) for model in ("", "other")} == {
+        str(out)
+    }
     write_video(folder / "b.mp4")
     for place in (folder, out):
         found = finish(actions.make_index(services, str(place), "tabletop/ezclip", 2.0, 1.0))
@@ -69,20 +71,20 @@ def test_the_page_model_chooses_among_the_models_of_an_index(services: Services,
     (tmp_path / "films").mkdir()
     write_video(tmp_path / "films" / "a.mp4")
     out = tmp_path / "films.index"
-    place_for(out, ["tabletop/base", "tabletop/motion"])
+    index_folders(out, ["tabletop/base", "tabletop/motion"])
     for model, name in {"tabletop/base": "tabletop-base", "tabletop/ezclip": "tabletop-ezclip"}.items():
         for place in (tmp_path / "films", out):
             found = finish(actions.make_index(services, str(place), model, 0.0, 1.0))
             assert (found["index"], found["model"], found["clips"]) == (name, model, 1)
-            assert actions.made_index(str(place), model) == str(out / name)
+            assert actions.existing_index(str(place), model) == str(out / name)
     with pytest.raises(UserError, match="choose one of tabletop/base, tabletop/motion, tabletop/ezclip"):
-        actions.made_index(str(out), "other")
+        actions.existing_index(str(out), "other")
 
 
 def test_frames_of_a_moment() -> None:
-    assert actions.between(2, 4, 10, 3)(100) == [20, 30, 39]
-    assert actions.between(2, 4, 10, 300)(100) == [*range(20, 40)]
-    assert actions.between(9.9, 12, 10, 8)(10) == [9] and actions.between(0, 0, 0, 8)(5) == [0]
+    assert actions.frames_between(2, 4, 10, 3)(100) == [20, 30, 39]
+    assert actions.frames_between(2, 4, 10, 300)(100) == [*range(20, 40)]
+    assert actions.frames_between(9.9, 12, 10, 8)(10) == [9] and actions.frames_between(0, 0, 0, 8)(5) == [0]
 
 
 def test_cards_of_moments_and_clusters(services: Services, tmp_path: Path) -> None:
@@ -91,7 +93,7 @@ def test_cards_of_moments_and_clusters(services: Services, tmp_path: Path) -> No
     write_video(tmp_path / "films" / "short.mp4", count=12)
     finish(actions.make_index(services, str(tmp_path / "films"), "tabletop/base", 1.0, 1.0))
     index = str(tmp_path / "films.index")
-    found = actions.shown(finish(services.run(Search(index, "waving"))))
+    found = actions.as_cards(finish(services.run(Search(index, "waving"))))
     assert {card.path: card.score for card in found.cards} == {m.path: m.score for m in found.result.moments}
     page = html.moments(found, {"short.mp4": "<i>"})
     assert page.count("data-film") == 2 and "&lt;i&gt;" in page and "<b>long" not in page
@@ -101,16 +103,16 @@ def test_cards_of_moments_and_clusters(services: Services, tmp_path: Path) -> No
     first, original = (read_clip(path, lambda _, at=at: [at]).images[0] for path, at in ((copy, 0), (long, 12)))
     assert abs(int(first[20, 50, 0]) - int(original[20, 50, 0])) < 4  # 10 grey levels a frame
     assert actions.moment_file(found, actions.Card(long.name, 0.0, 5.0, 5.0), tmp_path).samefile(long)
-    assert strip([index, *moment.film]).startswith("data:image/jpeg")
+    assert strip([index, *moment.strip_arguments]).startswith("data:image/jpeg")
     write_video(tmp_path / "outside.mp4")
     assert strip([index, "../outside.mp4", 0, 1, 1]) == ""
-    groups = actions.shown(finish(services.run(Clusters(index, count=1, duplicates=0.0)))).groups
+    groups = actions.as_cards(finish(services.run(Clusters(index, count=1, duplicates=0.0)))).groups
     assert [title for title, _ in groups] == ["Cluster 1: 2 videos", "2 duplicates"]
     assert [(card.start, card.end == card.length) for card in groups[1][1]] == [(0.0, True)] * 2
 
 
 def test_tags_are_a_manifest(services: Services, index: Path, tmp_path: Path) -> None:
-    found = actions.shown(finish(services.run(Search(str(index), "pushing", top=3))))
+    found = actions.as_cards(finish(services.run(Search(str(index), "pushing", top=3))))
     with pytest.raises(UserError, match="No video is tagged yet"):
         actions.tagged_manifest(found, tmp_path)
     first, second, third = (card.path for card in found.cards)
@@ -129,6 +131,6 @@ def test_tags_are_a_manifest(services: Services, index: Path, tmp_path: Path) ->
 
 
 def test_where_others_reach_the_app_there_is_no_such_tab(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(services, "typed", False)
+    monkeypatch.setattr(services, "local", False)
     offered = {block.elem_id for block in build_app(services).blocks.values()}
     assert "class-map" in offered and not offered & {"place", "find-run", "moments"}

@@ -21,7 +21,7 @@ from ezclip.errors import UserError
 from ezclip.explanation import methods
 from ezclip.explanation.methods import Method
 from ezclip.figures.report import Report
-from ezclip.parameters import Parameter, build, declared, values_of
+from ezclip.parameters import Parameter, build, parameters_of, values_of
 from ezclip.progress import Progress, Steps, finish
 from ezclip.studies import STUDIES
 from ezclip.studies.analysis import Analyse
@@ -35,7 +35,7 @@ FIRST = ["clip", "clips", "frames", "data", "first", "second", "labels", "model"
 
 @pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 def test_fields_are_options_and_endpoint_parameters(services: Services, study: type[Study]) -> None:
-    parameters = declared(study)
+    parameters = parameters_of(study)
     names = [one.name for one in parameters]
     options = {field.name: field for field in dataclasses.fields(command_of(study))}
     assert set(options) - (OF_THE_COMMAND - set(names)) == set(names)
@@ -55,9 +55,11 @@ def test_fields_are_options_and_endpoint_parameters(services: Services, study: t
 LIMITED = [
     (study, one.name, one.parameter.high + 1 if one.parameter.high is not None else one.parameter.low - 1)
     for study in STUDIES.values()
-    for one in declared(study)
+    for one in parameters_of(study)
     if one.parameter.low is not None
-] + [(study, one.name, "nonsense") for study in STUDIES.values() for one in declared(study) if one.parameter.allowed]
+] + [
+    (study, one.name, "nonsense") for study in STUDIES.values() for one in parameters_of(study) if one.parameter.allowed
+]
 
 
 @pytest.mark.parametrize(("study", "name", "wrong"), LIMITED, ids=lambda v: getattr(v, "verb", str(v)))
@@ -69,11 +71,11 @@ def test_a_wrong_value_gets_one_sentence_everywhere(
         build(study, {name: wrong})
     call, _ = endpoint(services, study)
     with pytest.raises(gr.Error) as endpoint_error:
-        call(*(wrong if one.name == name and one.parameter.kind != "archive" else None for one in declared(study)))
+        call(*(wrong if one.name == name and one.parameter.kind != "archive" else None for one in parameters_of(study)))
     if find(study, name).name != "data" and study.verb != "evaluate":
         assert str(endpoint_error.value.message) == str(declared_error.value)
     files = {"clip": [str(tmp_path / "clip.mp4")], "frames": ["camera:0"], "index": [str(tmp_path)], "figure": ["4"]}
-    given = next((files[key] for key in files if key in {one.name for one in declared(study)}), [])
+    given = next((files[key] for key in files if key in {one.name for one in parameters_of(study)}), [])
     labels = ["--labels", "a, b"] if study.needs_labels else []
     labels += ["--data", str(tmp_path)] if study.verb == "evaluate" else []
     options = [wrong] if name == "figure" else [*given, *labels, f"--{name.replace('_', '-')}={wrong}"]
@@ -93,7 +95,7 @@ def test_controls_have_the_declared_limits() -> None:
 @pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
 def test_the_command_has_the_values_that_differ_and_builds_the_same(study: type[Study]) -> None:
     given: dict[str, Any] = {}
-    for one in declared(study):
+    for one in parameters_of(study):
         if one.parameter.kind == "clip":
             given[one.name] = "a b.mp4"
         elif one.parameter.kind in ("clips", "stream"):
@@ -111,7 +113,7 @@ def test_the_command_has_the_values_that_differ_and_builds_the_same(study: type[
     import shlex
 
     parsed = tyro.cli(command_of(study), args=shlex.split(made.command())[4:])
-    for one in declared(study):
+    for one in parameters_of(study):
         if one.parameter.kind not in ("clip", "clips", "stream", "labels", "sentences"):
             assert getattr(parsed, one.name) == values_of(made)[one.name], one.name
 
@@ -181,7 +183,7 @@ def test_a_new_method_is_one_function_and_one_line(
     assert json.loads(capsys.readouterr().out)["method"] == "even"
     call, _ = endpoint(services, STUDIES["explain"])
     values = {"clip": str(movie), "labels": "a, b", "method": "even"}
-    answer, _ = call(*(values.get(one.name) for one in declared(STUDIES["explain"])))
+    answer, _ = call(*(values.get(one.name) for one in parameters_of(STUDIES["explain"])))
     assert answer["method"] == "even"
     page = build_app(services).get_config_file()
     boxes = [c["props"] for c in page["components"] if c["props"].get("elem_id") == "method"]

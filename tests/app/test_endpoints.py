@@ -217,7 +217,7 @@ def test_user_errors_are_sentences(client: Client, movie: Path, labels: str, arg
 def test_nothing_of_a_model_that_is_not_offered_is_looked_at(
     client: Client, services: Services, movie: Path, tmp_path: Path, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "typed", False)  # as where a server is there for others
+    monkeypatch.setattr(services, "local", False)  # as where a server is there for others
     (tmp_path / "config.json").write_text('{"schema": "a secret", "labels": ["x", "y"]}')
     with pytest.raises(AppError, match="There is no model .* here") as caught:
         client.predict(handle_file(movie), model=str(tmp_path), api_name=endpoint)

@@ -51,7 +51,7 @@ def test_a_job_is_cancelled_and_continued(hosts: StandIn) -> None:
     jobs.get(OFFICIAL)
     jobs.get(OFFICIAL)  # a second page
     job = jobs.jobs[OFFICIAL.name]
-    until(lambda: job.step.share > 0.2)
+    until(lambda: job.step.fraction > 0.2)
     assert "of 2 MB" in html.offers(jobs.jobs) and f"Cancel {TITLE}" in html.offers(jobs.jobs)
     began = time.monotonic()
     jobs.cancel(OFFICIAL)
@@ -60,7 +60,7 @@ def test_a_job_is_cancelled_and_continued(hosts: StandIn) -> None:
     hosts.rate, hosts.seen = 0.0, []
     jobs.get(OFFICIAL)
     until(lambda: not jobs.running())
-    assert jobs.fetched == [OFFICIAL.name] and OFFICIAL.here() and f"Get {TITLE}" not in html.offers(jobs.jobs)
+    assert jobs.fetched == [OFFICIAL.name] and OFFICIAL.is_local() and f"Get {TITLE}" not in html.offers(jobs.jobs)
     assert len([h for _, _, h in hosts.seen if "Range" in h]) == 1
 
 
@@ -72,7 +72,7 @@ def test_a_failure_is_a_sentence_beside_the_way_of_a_browser(hosts: StandIn) -> 
     assert "daily limit" in jobs.jobs[OFFICIAL.name].error and OFFICIAL.page in html.offers(jobs.jobs)
     jobs.adopt(OFFICIAL, FIXTURES / "none_official.pt")
     until(lambda: not jobs.running())
-    assert OFFICIAL.here()
+    assert OFFICIAL.is_local()
 
 
 def test_the_list_escapes_and_offers_all_models() -> None:
@@ -93,7 +93,7 @@ def test_real_clips_lead_to_a_real_model(services: Services, movie: Path) -> Non
     drawn = finish(Analyse(str(next(Path(__file__).parents[2].glob("assets/samples/*.mp4"))), "a, b").run(services))
     line = Suggestion(services)
     assert "These models were trained on drawn scenes only." in line.show(real, None)[0]
-    assert "Get CLIP B/32, 605 MB, MIT" in line.show(real, None)[0] and not find_offer(SUGGESTED).here()
+    assert "Get CLIP B/32, 605 MB, MIT" in line.show(real, None)[0] and not find_offer(SUGGESTED).is_local()
     assert line.show(drawn, None) == [""]
 
 

@@ -14,14 +14,14 @@ from torch import tensor
 from app import html
 from app.services import Services
 from app.tabs.ood import chosen_clip
-from ezclip.checkpoints.cards import STATIC_SHEET, measured, measured_static, shipped_variants
+from ezclip.checkpoints.cards import STATIC_SHEET, shipped_accuracy, shipped_static_bias, shipped_variants
 from ezclip.checkpoints.identity import Identity
 from ezclip.data.manifest import Row
 from ezclip.data.tabletop.generate import example_pictures
 from ezclip.data.tabletop.scene import MOVING
 from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.data.tabletop.truth import find_masks, sample_entry
-from ezclip.evaluation.evidence import MEANING, told
+from ezclip.evaluation.evidence import MEANING, annotate
 from ezclip.evaluation.run import Evaluation
 from ezclip.explanation.methods import METHODS
 from ezclip.progress import finish
@@ -56,27 +56,27 @@ def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None
     for page in (html.rankings(analysis), html.faithfulness(analysis), html.temporal(analysis), html.spread(analysis)):
         assert "<b>lifting" not in page
     assert "&lt;b&gt;lifting" in html.rankings(analysis)
-    strip = html.strip(finish(analysis.study.but(difference=True, faithfulness=False).run(services)))
+    strip = html.strip(finish(analysis.study.replace(difference=True, faithfulness=False).run(services)))
     assert f"({METHODS[analysis.study['method']].source})" in strip
     assert strip.count("<tr>") == 5 and strip.count('class="ez-heat"') == 24
 
 
 def test_the_progress_of_the_faithfulness_is_said_once_above_the_table(services: Services, movie: Path) -> None:
     analysis = finish(Analyse(str(movie), LABELS).run(services))
-    doing = "Now measuring faithfulness: 52%"
-    above, cells = html.faithfulness(analysis, doing=doing).split("<table")
-    assert above.count(doing) == 1 and "52%" not in cells and cells.count("<td>–</td>") == 2 * 6
+    message = "Now measuring faithfulness: 52%"
+    above, cells = html.faithfulness(analysis, message=message).split("<table")
+    assert above.count(message) == 1 and "52%" not in cells and cells.count("<td>–</td>") == 2 * 6
     assert "not yet measured" in html.faithfulness(analysis)
-    assert "not yet measured" not in html.faithfulness(finish(analysis.measured(services)))
+    assert "not yet measured" not in html.faithfulness(finish(analysis.with_faithfulness(services)))
 
 
 def test_what_moved_since_the_last_analysis(services: Services, movie: Path) -> None:
     before = finish(Analyse(str(movie), "one, two, three").run(services))
     last, first = before.model.predictions[-1].label, before.model.best.label
-    after = finish(before.study.but(sentences={last: first, first: last}).run(services))
+    after = finish(before.study.replace(sentences={last: first, first: last}).run(services))
     page = html.rankings(after, before)
     assert "▲ 2" in page and "▼ 2" in page and "▲" not in html.rankings(after)
-    own = html.own_sentences({"<i>": "a <b> b"})
+    own = html.custom_sentences({"<i>": "a <b> b"})
     assert "&lt;i&gt; → “a &lt;b&gt; b”" in own
 
 
@@ -198,10 +198,10 @@ def test_dumbbells_and_clips_by_hand() -> None:
     assert "1 of 2 classes gain, 1 lose" in page and "Fixed by ezclip: 1" in page and "Broken by ezclip: 1" in page
     cards = re.findall(r'class="ez-clip" (.*?)>', page)
     assert cards == [
-        'data-change="fixed" data-label="a" data-said="&lt;b&gt;" data-margin="0.900"',  # (0.75 - 0.25) - (0.3 - 0.7)
-        'data-change="broken" data-label="&lt;b&gt;" data-said="a" data-margin="-0.800" hidden',  # -0.2 - 0.6
+        'data-change="fixed" data-label="a" data-answer="&lt;b&gt;" data-margin="0.900"',  # (0.75 - 0.25) - (0.3 - 0.7)
+        'data-change="broken" data-label="&lt;b&gt;" data-answer="a" data-margin="-0.800" hidden',  # -0.2 - 0.6
     ]
-    confusions = re.findall(r'data-change="(\w+)" data-label="(\S+)" data-said="(\S+)" aria-pressed', page)
+    confusions = re.findall(r'data-change="(\w+)" data-label="(\S+)" data-answer="(\S+)" aria-pressed', page)
     assert confusions == [("fixed", "a", "&lt;b&gt;"), ("broken", "&lt;b&gt;", "a")]
     assert "<b><b>" not in page and "taken for</i> &lt;b&gt;" in page
 
@@ -223,10 +223,10 @@ def test_a_film_strip_has_eight_frames_from_first_to_last() -> None:
 
 def test_the_gallery_names_every_family() -> None:
     entries = [(str(path), entry) for path in SAMPLES if (entry := sample_entry(path) or {}).get("family")]
-    accuracy, static = {v: measured(v)["families"] for v in shipped_variants()}, measured_static()
+    accuracy, static = {v: shipped_accuracy(v)["families"] for v in shipped_variants()}, shipped_static_bias()
     page = html.gallery(entries, accuracy, {})
     assert page.count("<button") == len(entries) == 9 and "Static bias" not in page
-    told = measured("ezclip")["families"]["night"]["top1"]
+    told = shipped_accuracy("ezclip")["families"]["night"]["top1"]
     assert "night" in page and f"{told:.0%}" in page
     before, versions = html.gallery(entries, accuracy, static).split("<h2>Static bias")
     assert before.strip() == page.strip()
@@ -269,7 +269,7 @@ def test_slopes_and_dots_stand_where_the_scores_are() -> None:
     study = ProbeMotion("x.mp4", "a, b")
     both = {"base": blind, "ezclip": sees}
     measured = [{"any_frame": 0.25, "curvature": 90.0}, {"any_frame": 1.0, "curvature": float("nan")}]
-    evidence = dict(zip(both, map(told, measured), strict=True))
+    evidence = dict(zip(both, map(annotate, measured), strict=True))
     models = [Identity("base"), Identity("ezclip")]
     page = html.motion(MotionProbes(study, models, both, "Opening something", "<closing>", evidence))
     first, second = page.split("<figure")[1:]

@@ -1,4 +1,4 @@
-"""The orders of the stage, and the stored stages of the samples against fresh computations."""
+"""The samples of the stage and their addresses, and the stored stages against fresh computations."""
 
 import base64
 import json
@@ -10,10 +10,9 @@ from random import Random
 import numpy as np
 import pytest
 
-from app.stage import SAMPLES, STAGES, restored, samples
+from app.stage import SAMPLES, STAGES, restore_sample, samples
 from docs.make_stages import stage_of
 from ezclip.studies.host import Host
-from ezclip.studies.stage.directions import orders
 from ezclip.types import Document
 
 CLIPS = sorted(SAMPLES.glob("*.mp4"))
@@ -21,12 +20,6 @@ CLIPS = sorted(SAMPLES.glob("*.mp4"))
 
 def floats(text: str) -> np.ndarray:
     return np.frombuffer(base64.b64decode(text), "<f4")
-
-
-def test_orders() -> None:
-    found = orders(8)
-    assert found["reversed"] == [7, 6, 5, 4, 3, 2, 1, 0] and found["static"] == [4] * 8
-    assert sorted(found["shuffled"]) == found["forward"] != found["shuffled"]
 
 
 def test_clear_samples_come_first_and_failures_last() -> None:
@@ -37,7 +30,7 @@ def test_clear_samples_come_first_and_failures_last() -> None:
         base, model = (one["answers"][0]["label"] for one in first["results"][direction])
         assert model == first["truth"][direction]
     assert [one["answers"][0]["label"] for one in first["results"]["reversed"]][0] != first["truth"]["reversed"]
-    right = [sample.right[1] for sample in found]
+    right = [sample.correct[1] for sample in found]
     assert right == sorted(right, reverse=True) and not all(right)
 
 
@@ -51,12 +44,12 @@ def test_clear_samples_come_first_and_failures_last() -> None:
     ],
 )
 def test_an_address_names_a_sample(asked: dict[str, str], start: dict[str, object]) -> None:
-    sample = restored(samples(), asked | {"clip": "14_crowd"})
+    sample = restore_sample(samples(), asked | {"clip": "14_crowd"})
     assert sample is not None and sample.path.endswith("14_crowd.mp4") and sample.stage["start"] == start
 
 
 def test_an_address_names_no_other_file() -> None:
-    assert restored(samples(), {"clip": "../truth"}) is None and restored(samples(), {"frame": "2"}) is None
+    assert restore_sample(samples(), {"clip": "../truth"}) is None and restore_sample(samples(), {"frame": "2"}) is None
 
 
 def test_the_stored_stage_of_the_day_equals_a_fresh_one() -> None:

@@ -37,7 +37,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_classes_of_a_zip(services: Services, archive: Path) -> None:
-    folder = uploads.unpacked_zip(services, str(archive))
+    folder = uploads.unpack_zip(services, str(archive))
     study = finish(evaluate(services, folder, *PAIR))
     assert study.comparison.overall.n == 12 and [len(e.rows) for e in study.evaluations] == [12, 12]
     scratch = Path(services._scratch.name)
@@ -46,7 +46,7 @@ def test_classes_of_a_zip(services: Services, archive: Path) -> None:
     alone = finish(evaluate(services, folder, PAIR[0], PAIR[0]))
     assert alone.comparison is None and alone.class_map is None
     with pytest.raises(UserError, match="not a zip"):
-        uploads.unpacked_zip(services, str(SAMPLES[0]))
+        uploads.unpack_zip(services, str(SAMPLES[0]))
 
 
 def test_classes_of_an_uploaded_folder(services: Services, tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_classes_of_an_uploaded_folder(services: Services, tmp_path: Path) -> No
         files.append(str(write_video(tmp_path / label / "1.mp4", count=9)))
         names.append(f"clips/{label}/1.mp4")
     (tmp_path / "notes.txt").write_text("no video")
-    folder = uploads.uploaded_folder(services, [*files, str(tmp_path / "notes.txt")], [*names, "clips/notes.txt"])
+    folder = uploads.copy_uploaded_folder(services, [*files, str(tmp_path / "notes.txt")], [*names, "clips/notes.txt"])
     assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")) == ["jumping/1.mp4", "waving/1.mp4"]
-    assert uploads.uploaded_folder(services, files, names) == folder, "the same content, the same place"
+    assert uploads.copy_uploaded_folder(services, files, names) == folder, "the same content, the same place"
     study = finish(evaluate(services, folder, *PAIR))
     assert study.comparison.overall.n == 2
     strange = [
@@ -74,7 +74,7 @@ def test_classes_of_an_uploaded_folder(services: Services, tmp_path: Path) -> No
     ]
     for bad in (names[:1], *([name, names[1]] for name in strange)):
         with pytest.raises(UserError, match="upload is incomplete"):
-            uploads.uploaded_folder(services, files, bad)
+            uploads.copy_uploaded_folder(services, files, bad)
 
 
 def test_a_cancelled_zip_goes_on_where_it_stopped(
@@ -82,7 +82,7 @@ def test_a_cancelled_zip_goes_on_where_it_stopped(
 ) -> None:
     encoded, start = [], Encoder.start
     monkeypatch.setattr(Encoder, "start", lambda self, clips, *rest: encoded.extend(clips) or start(self, clips, *rest))
-    folder = uploads.unpacked_zip(services, str(archive))
+    folder = uploads.unpack_zip(services, str(archive))
     first = evaluate(services, folder, *PAIR)
     while not encoded:
         next(first)
@@ -108,7 +108,7 @@ def test_a_batch_that_ends_after_its_cancel_counts_once(
         return embed(*arguments, **options)
 
     monkeypatch.setattr("ezclip.evaluation.embed.embed", slow)
-    folder = uploads.unpacked_zip(services, str(archive))
+    folder = uploads.unpack_zip(services, str(archive))
     first = evaluate(services, folder, *PAIR)
 
     def run_until_cancelled() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import pytest
 
 from ezclip.errors import UserError
-from ezclip.parameters import Parameter, build, check_parameters, declared, values_of
+from ezclip.parameters import Parameter, build, check_parameters, parameters_of, values_of
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Outer:
 
 
 def test_nested_parameters_stand_in_place_of_their_field() -> None:
-    assert [(one.name, one.default, one.group) for one in declared(Outer)] == [
+    assert [(one.name, one.default, one.group) for one in parameters_of(Outer)] == [
         ("name", "a", ""),
         ("strength", 0.5, "inner"),
         ("count", 2, ""),

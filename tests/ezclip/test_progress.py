@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ezclip.progress import Cancelled, Progress, Steps, Watch, finish, in_thread, on_terminal, with_time_left, within
+from ezclip.progress import Cancelled, Progress, Steps, Watch, finish, in_thread, on_terminal, rescale, with_time_left
 
 
 def counted(n: int) -> Steps[str]:
@@ -53,10 +53,10 @@ def test_an_error_in_the_thread_reaches_the_caller() -> None:
 
 
 def test_a_part_lies_within_the_whole() -> None:
-    watch = Watch(within(counted(4), 0.5, 0.9, "part: "))
-    assert [round(step.share, 3) for step in watch] == [0.5, 0.6, 0.7, 0.8]
+    watch = Watch(rescale(counted(4), 0.5, 0.9, "part: "))
+    assert [round(step.fraction, 3) for step in watch] == [0.5, 0.6, 0.7, 0.8]
     assert watch.result == "result"
-    assert [step.doing for step in Watch(within(counted(1), 0, 1, "part: "))] == ["part: step 0"]
+    assert [step.message for step in Watch(rescale(counted(1), 0, 1, "part: "))] == ["part: step 0"]
 
 
 def test_the_terminal_gets_the_same_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

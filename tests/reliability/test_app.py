@@ -113,7 +113,7 @@ def test_20_every_endpoint_has_a_last_boundary(
         raise KeyError("/a/path/of/the/machine")
 
     monkeypatch.setattr(logging.getLogger("ezclip.errors"), "propagate", True)
-    monkeypatch.setattr("app.endpoints._read", fail)
+    monkeypatch.setattr("app.endpoints._parse_value", fail)
     monkeypatch.setattr(Services, "card", fail)
     endpoints = [one for one in client.config["dependencies"] if one["api_visibility"] == "public"]
     assert len(endpoints) > 15

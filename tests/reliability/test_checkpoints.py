@@ -162,11 +162,11 @@ from pathlib import Path
 from tests.conftest import TINY, make_model
 from ezclip.checkpoints.store import save_model
 from ezclip.model.backbone import build_backbone
-from ezclip.training.records import claimed
+from ezclip.training.records import lock_folder
 torch.manual_seed(0)
 backbone = build_backbone("tiny", TINY)
 model = make_model(backbone, "ezclip")
-with claimed(Path(sys.argv[1])):
+with lock_folder(Path(sys.argv[1])):
     while True:
         save_model(model, backbone, sys.argv[1] + "/ezclip", summary={"preset": "paper"})
         print("saved", flush=True)
@@ -210,12 +210,12 @@ def test_25_a_full_disk_keeps_the_old_file(folder: Path, backbone: Backbone) -> 
 def test_26_round_trip(folder: Path, backbone: Backbone) -> None:
     """What was trained comes back bit by bit."""
     first = make_model(backbone, "ezclip")
-    assert any((tensor != tensor.half()).any() for tensor in first.trainable().values())
+    assert any((tensor != tensor.half()).any() for tensor in first.trainable_parameters().values())
     save_model(first, backbone, folder.parent / "again", summary={"preset": "paper"})
     again = load_model(folder.parent / "again")
-    for name, tensor in first.trainable().items():
-        assert torch.equal(tensor, again.trainable()[name])
-    assert set(load_file(folder.parent / "again" / ADAPTER)) == set(first.trainable())
+    for name, tensor in first.trainable_parameters().items():
+        assert torch.equal(tensor, again.trainable_parameters()[name])
+    assert set(load_file(folder.parent / "again" / ADAPTER)) == set(first.trainable_parameters())
     assert f'"sha256": "{backbone.sha256}"' in (folder.parent / "again" / CONFIG).read_text()
 
 
@@ -223,9 +223,9 @@ def test_26_only_what_is_tuned_is_stored(folder: Path) -> None:
     """Of CLIP B/16 with 8 frames 5.2 million values, at most 22 MB in single precision."""
     with torch.device("meta"):
         clip = build_backbone("ViT-B-16-quickgelu", open_clip.get_model_config("ViT-B-16-quickgelu"))
-        stored = build_ezclip(clip, "ezclip", num_frames=8).trainable().values()
+        stored = build_ezclip(clip, "ezclip", num_frames=8).trainable_parameters().values()
     assert sum(tensor.numel() for tensor in stored) == 5_204_736 and 4 * 5_204_736 <= 22e6
-    small = load_model(folder).trainable().values()
+    small = load_model(folder).trainable_parameters().values()
     assert (folder / ADAPTER).stat().st_size < 4 * sum(tensor.numel() for tensor in small) + 10_000
 
 

@@ -120,7 +120,7 @@ def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_pa
     pool().close()
     pool().start()
     with pool().lease(lambda _: None) as worker:
-        worker.open("clip.mp4", clip, "described", report=lambda _: None)
+        worker.open("clip.mp4", clip, "description", report=lambda _: None)
         os.kill(worker.process.pid, signal.SIGSTOP)
     status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", given(url, clip))})
     host = urllib.parse.urlparse(url)
@@ -137,7 +137,7 @@ def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_pa
 
 
 def test_18_deadline(clip: Path) -> None:
-    services = Services(device="cpu", patience=0.5)
+    services = Services(device="cpu", time_limit=0.5)
     for _ in range(10):
         began = time.monotonic()
         with pytest.raises(UserError, match=r"longer than 0\.5 s"):
@@ -191,21 +191,21 @@ def test_a_job_that_nobody_resumes_loses_the_models(services: Services, monkeypa
         return "done"
 
     abandoned = services.in_turn(work, long=False)
-    assert next(abandoned).doing == "first"
+    assert next(abandoned).message == "first"
     began = time.monotonic()
     assert finish(services.in_turn(work)) == "done" and 0.2 < time.monotonic() - began < SOON
     with services.computing:
-        assert next(abandoned).doing == "waiting for another job", "it takes its turn again"
+        assert next(abandoned).message == "waiting for another job", "it takes its turn again"
     assert finish(abandoned) == "done" and not services.computing.locked()
 
 
 def test_sessions_hold_small_frames() -> None:
-    from app.events import KEPT_SIDE
+    from app.events import SESSION_SIDE
 
     clip = Clip("c", np.zeros((8, 1080, 1920, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
-    assert clip.reduced(KEPT_SIDE).images.shape == (8, 480, 853, 3)
+    assert clip.downscaled(SESSION_SIDE).images.shape == (8, 480, 853, 3)
     small = Clip("c", np.zeros((8, 100, 200, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
-    assert small.reduced(KEPT_SIDE) is small
+    assert small.downscaled(SESSION_SIDE) is small
 
 
 def test_every_result_of_a_session_has_a_time_to_live(demo: gr.Blocks) -> None:

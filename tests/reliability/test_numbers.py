@@ -18,7 +18,7 @@ from ezclip.explanation.maps import explain
 from ezclip.explanation.methods import METHODS
 from ezclip.explanation.projection import PROJECTIONS, project
 from ezclip.explanation.rollout import roll_out
-from ezclip.explanation.trace import traced
+from ezclip.explanation.trace import compute_trace
 from ezclip.model.backbone import Backbone
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
@@ -85,7 +85,7 @@ def test_35_maps_of_flat_clips_are_finite(backbone: Backbone, exact: Predictor, 
     for method in METHODS:
         found = explain(model, small, np.arange(8.0), name="m", method=method, text=text)
         assert np.isfinite(found.heat).all(), method
-    rows = roll_out(traced(model, small)).weights.sum(dim=(1, 2))
+    rows = roll_out(compute_trace(model, small)).weights.sum(dim=(1, 2))
     torch.testing.assert_close(rows, torch.ones(8), atol=1e-5, rtol=0)
 
 

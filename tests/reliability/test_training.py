@@ -203,7 +203,7 @@ def test_32_what_is_not_finite_stops_the_run(
     def poisoned(self: Step, number: int, *arguments: Any) -> dict[str, torch.Tensor]:
         losses = backward(self, number, *arguments)
         if number == 3 and what == "gradient":
-            next(p.grad for p in self.model.trainable().values() if p.grad is not None).view(-1)[0] = bad
+            next(p.grad for p in self.model.trainable_parameters().values() if p.grad is not None).view(-1)[0] = bad
         return losses | ({"loss": losses["loss"] * bad} if number == 3 and what == "loss" else {})
 
     with monkeypatch.context() as patch:
@@ -304,7 +304,7 @@ def test_a_disk_that_fills_up_keeps_the_last_state(
     run = replace(config, out=str(tmp_path / "run"), eval_every=2, validation=None)
     steps = train(run)
     for step in steps:
-        if step.share > 0.5:
+        if step.fraction > 0.5:
             break
     before = sorted((tmp_path / "run").glob("state-*.pt"))
     assert before
@@ -330,7 +330,7 @@ def test_28_resume_on_a_gpu(config: TrainConfig, tmp_path: Path) -> None:
     finish(train(whole))
     steps = train(parts)
     for step in steps:
-        if step.share > 0.5:
+        if step.fraction > 0.5:
             break
     steps.close()
     assert list((tmp_path / "parts").glob("state-*.pt"))

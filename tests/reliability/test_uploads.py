@@ -23,8 +23,8 @@ import pytest
 from gradio.utils import get_upload_folder
 from gradio_client import Client, handle_file
 
-from app.actions.uploads import MOST_FILES, unpacked_zip
-from app.gate.guard import HEADERS, MOST_EACH, Guard
+from app.actions.uploads import MAX_FILES, unpack_zip
+from app.gate.guard import HEADERS, MAX_PER_CLIENT, Guard
 from app.main import build_app, launch
 from app.services import Services
 from ezclip.errors import UserError, as_user_error
@@ -113,10 +113,10 @@ def test_15_long_names_and_full_disks(url: str, monkeypatch: pytest.MonkeyPatch)
     assert upload(url, "n" * 300 + ".mp4", b"x")[0] < 500, "Gradio shortens the name"
     status, _ = upload(url, "n" * 50_000_000 + ".mp4", b"x")
     assert 400 <= status < 500
-    guard = Guard(None, most_files=0)
+    guard = Guard(None, max_files=0)
     assert "too many" in (guard.refusal(1) or "")
     assert "nearly full" in (Guard(None, reserve=1e18).refusal(1) or "")
-    assert "too many" in (Guard(None, most_bytes=10).refusal(11) or "")
+    assert "too many" in (Guard(None, max_bytes=10).refusal(11) or "")
     assert Guard(None).refusal(1) is None
     monkeypatch.setattr("app.gate.guard.shutil.disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))  # type: ignore
     status, sentence = upload(url, "small.mp4", b"x")
@@ -133,23 +133,23 @@ def test_15_a_thousand_small_files_of_one_address(
     url = launch(demo, quiet=True, server_name="127.0.0.1").rstrip("/")
     answers = [upload(url, f"{i}.mp4", str(i).encode()) for i in range(1000)]
     demo.close(verbose=False)
-    assert [status for status, _ in answers] == [200] * MOST_EACH + [507] * (1000 - MOST_EACH)
+    assert [status for status, _ in answers] == [200] * MAX_PER_CLIENT + [507] * (1000 - MAX_PER_CLIENT)
     assert "too many files" in answers[-1][1]
 
 
 def test_15_an_address_may_send_again_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
-    guard = Guard(None, most_each=2)
-    guard._sent["a"].append((now, 2))
+    guard = Guard(None, max_per_client=2)
+    guard._history["a"].append((now, 2))
     assert "within an hour" in (guard.refusal(1, "a") or "") and guard.refusal(1, "b") is None
     monkeypatch.setattr("app.gate.guard.time.time", lambda: now + 3601)
-    assert guard.refusal(1, "a") is None and not guard._sent["a"]
+    assert guard.refusal(1, "a") is None and not guard._history["a"]
 
 
 @pytest.mark.slow
 def test_15_a_thousand_small_files_trip_the_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.gate.guard.get_upload_folder", lambda: str(tmp_path))
-    guard, taken = Guard(None, most_files=600), 0
+    guard, taken = Guard(None, max_files=600), 0
     for i in range(1000):
         if guard.refusal(1):
             break
@@ -184,7 +184,7 @@ def packed(path: Path, members: dict[str, bytes]) -> str:
 VIDEO = bytes(np.random.default_rng(0).integers(0, 256, 5000, np.uint8))  # does not shrink in a zip
 ZIPS: dict[str, tuple[dict[str, bytes], str]] = {
     "ratio": ({f"a/{i}.mp4": bytes(30_000_000) for i in range(3)}, "unpack to 90 MB"),
-    "entries": ({f"a/{i}.mp4": b"x" for i in range(MOST_FILES + 1)}, f"{MOST_FILES + 1} videos"),
+    "entries": ({f"a/{i}.mp4": b"x" for i in range(MAX_FILES + 1)}, f"{MAX_FILES + 1} videos"),
     "one name": ({"a.mp4": VIDEO, "a.mp4/b.mp4": VIDEO}, "one name"),
     "long name": ({f"a/{'n' * 300}.mp4": VIDEO}, "name of a file is too long"),
 }
@@ -194,22 +194,22 @@ ZIPS: dict[str, tuple[dict[str, bytes], str]] = {
 def test_zips_are_limited(services: Services, tmp_path: Path, kind: str) -> None:
     members, sentence = ZIPS[kind]
     with pytest.raises((UserError, OSError)) as caught:
-        unpacked_zip(services, packed(tmp_path / "clips.zip", members))
+        unpack_zip(services, packed(tmp_path / "clips.zip", members))
     assert re.search(sentence, str(as_user_error(caught.value)))
 
 
-@pytest.mark.parametrize("limit", ["MOST_BYTES", "RESERVE", "MOST_EXPANSION"])
+@pytest.mark.parametrize("limit", ["MAX_BYTES", "RESERVE", "MAX_EXPANSION"])
 def test_each_limit_of_a_zip_is_read(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     """The same zip is taken at the limits of every day."""
     path = packed(tmp_path / "clips.zip", {"a/1.mp4": VIDEO, "b/2.mp4": VIDEO + limit.encode()})
-    low = {"MOST_BYTES": 9_999, "RESERVE": 1e18, "MOST_EXPANSION": 0.5}
+    low = {"MAX_BYTES": 9_999, "RESERVE": 1e18, "MAX_EXPANSION": 0.5}
     with monkeypatch.context() as patch:
         patch.setattr(f"app.actions.uploads.{limit}", low[limit])
-        with pytest.raises(UserError, match="at most 2000 and 2 GB" if limit == "MOST_BYTES" else "unpack to"):
-            unpacked_zip(services, path)
-    assert len(list(unpacked_zip(services, path).rglob("*.mp4"))) == 2
+        with pytest.raises(UserError, match="at most 2000 and 2 GB" if limit == "MAX_BYTES" else "unpack to"):
+            unpack_zip(services, path)
+    assert len(list(unpack_zip(services, path).rglob("*.mp4"))) == 2
 
 
 def test_names_in_a_zip_lead_nowhere_else(services: Services, tmp_path: Path) -> None:
@@ -224,7 +224,7 @@ def test_names_in_a_zip_lead_nowhere_else(services: Services, tmp_path: Path) ->
         link.external_attr = 0o120777 << 16
         archive.writestr(link, "/etc/passwd")
         archive.writestr("a/run.sh", "rm -rf /")
-    folder = unpacked_zip(services, path)
+    folder = unpack_zip(services, path)
     scratch = Path(services._scratch.name).resolve()
     made = [file for file in folder.rglob("*") if not file.is_dir()]
     assert len(made) == 5 and all(file.resolve().is_relative_to(scratch) for file in made)

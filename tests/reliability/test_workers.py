@@ -129,7 +129,7 @@ def test_cancel_ends_a_decoder_at_once(tmp_path: Path) -> None:
 def test_a_decoder_ends_with_its_parent(tmp_path: Path) -> None:
     other = Pool()
     with other.lease(lambda _: None) as worker:
-        worker.open("clip.mp4", write_video(tmp_path / "clip.mp4"), "described", report=lambda _: None)
+        worker.open("clip.mp4", write_video(tmp_path / "clip.mp4"), "description", report=lambda _: None)
         assert worker.process.stdin is not None
         worker.process.stdin.close()
         assert worker.process.wait(SOON) == 0

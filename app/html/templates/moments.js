@@ -1,15 +1,15 @@
-/* ezMoments(element, strip, like): a strip of frames for each card, fetched one after the other by `strip` and kept;
-   `like(row)` is called where that is pressed. */
+/* Fetches a strip of frames for each card with `strip`, one after the other, and caches it; calls `like(row)` on a click
+   on "like this". */
 const ezMoments = (element, strip, like) => {
-  const known = {};
-  let turn = 0;
+  const cache = {};
+  let latest = 0;
   const fill = async () => {
-    const mine = ++turn;
+    const run = ++latest;
     for (const film of element.querySelectorAll("[data-film]")) {
       const key = film.dataset.film;
-      known[key] ??= await strip(JSON.parse(key));
-      if (mine !== turn) return;
-      film.style.backgroundImage = `url(${known[key]})`;
+      cache[key] ??= await strip(JSON.parse(key));
+      if (run !== latest) return;
+      film.style.backgroundImage = `url(${cache[key]})`;
     }
   };
   element.addEventListener("click", event => {

@@ -15,7 +15,7 @@ _HMDB_MARKS = {"train": "1", "test": "2", "all": "12"}
 
 
 def text(path: Path, options: Options) -> tuple[str, Videos]:
-    """Read a list in the format that its name or its first line shows."""
+    """Read a list, its format detected from the file name or first line."""
     if HMDB.match(path.name):
         return "HMDB-51 split", _hmdb(path, options)
     number, first = next(_lines(path), (0, ""))
@@ -30,7 +30,7 @@ def text(path: Path, options: Options) -> tuple[str, Videos]:
 
 
 def read_classes(path: Path) -> dict[int, str]:
-    """Class names by number, from "id,name" rows or "1 Name" lines; a ConfigError at the first other line."""
+    """Class names by number, from "id,name" rows or "1 Name" lines; raises ConfigError at the first other line."""
     if not path.is_file():
         raise ConfigError(f"There is no class file {path.name}; check --classes.")
     rows = _matches(path, r"(?i)(id|\d+)[, ](.+)", '"id,name" or "id name"')
@@ -59,8 +59,8 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         yield from ((number, line.strip()) for number, line in enumerate(file, 1) if line.strip())
 
 
-def _matches(path: Path, pattern: str, wanted: str) -> Iterator[tuple[int, re.Match[str]]]:
+def _matches(path: Path, pattern: str, expected: str) -> Iterator[tuple[int, re.Match[str]]]:
     for number, line in _lines(path):
         if not (match := re.match(pattern, line)):
-            raise bad_row(path, number, line, wanted)
+            raise bad_row(path, number, line, expected)
         yield number, match

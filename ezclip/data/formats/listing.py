@@ -1,4 +1,4 @@
-"""What a list of labelled videos is read into."""
+"""The common representation of data sets in all formats."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -12,38 +12,37 @@ from ezclip.text.labels import same_name
 
 @dataclass(frozen=True)
 class Options:
-    """Options that some formats need."""
+    """Options for reading some of the formats."""
 
-    # file with the class names by number ("id,name" rows, or "1 Name" lines); the release's lists need it.
+    # Class names by number ("id,name" rows, or "1 Name" lines), for lists that number their classes.
     classes: Path | None = None
-    split: int = 1  # 1, 2 or 3, of UCF-101 and HMDB-51.
-    subset: Literal["train", "test", "all"] = "all"  # which part of a split.
+    split: int = 1  # 1, 2 or 3, of UCF-101 and HMDB-51
+    subset: Literal["train", "test", "all"] = "all"  # part of the split
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Videos as a data set lists them."""
+    """The videos of a data set."""
 
     form: str  # display name of the format
-    names: list[str]  # of files or folders, as listed; relative ones lie below the data set's root
+    names: list[str]  # file or folder names as listed; relative ones are below the data set's root
     labels: list[str]  # one per name, with CamelCase and underscores split
     root: Path  # default folder of the videos
-    extra: dict[str, list[Any]] = field(default_factory=dict)  # the columns partner and family, where they are known
+    extra: dict[str, list[Any]] = field(default_factory=dict)  # optional columns, partner and family
 
     def only(self, labels: Iterable[str]) -> "Listing":
-        """The videos of some classes; names are compared without case and punctuation."""
-        wanted = set(map(same_name, labels))
-        kept = [same_name(label) in wanted for label in self.labels]
-        extra = {key: list(compress(values, kept)) for key, values in self.extra.items()}
-        return replace(
-            self, names=list(compress(self.names, kept)), labels=list(compress(self.labels, kept)), extra=extra
-        )
+        """The videos with one of ``labels``, compared without case and punctuation."""
+        keys = set(map(same_name, labels))
+        selected = [same_name(label) in keys for label in self.labels]
+        names, labels = (list(compress(column, selected)) for column in (self.names, self.labels))
+        extra = {key: list(compress(column, selected)) for key, column in self.extra.items()}
+        return replace(self, names=names, labels=labels, extra=extra)
 
 
-Videos = Iterable[tuple[str | None, ...]]  # name, label and, where they are known, partner and family
-Reader = Callable[[Path, Options], tuple[str, Videos]]  # returns the format's display name, too
+Videos = Iterable[tuple[str | None, ...]]  # name, label and optional partner and family
+Reader = Callable[[Path, Options], tuple[str, Videos]]  # also returns the format's display name
 
 
-def bad_row(path: Path, number: int, row: Any, wanted: str) -> ConfigError:
-    """The error at a line that does not fit its format."""
-    return ConfigError(f"{path.name}, line {number} is not {wanted}: {str(row)[:80]}")
+def bad_row(path: Path, number: int, row: Any, expected: str) -> ConfigError:
+    """The error for a line that does not match its format."""
+    return ConfigError(f"{path.name}, line {number} is not {expected}: {str(row)[:80]}")

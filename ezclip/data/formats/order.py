@@ -1,4 +1,4 @@
-"""Lists of benchmarks on the order of frames and on shift: Chirality in Action, RTime, UCF101-DS."""
+"""Lists of benchmarks on temporal order and distribution shift: Chirality in Action, RTime, UCF101-DS."""
 
 import re
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from pathlib import Path
 from ezclip.data.formats.listing import Options, Videos, bad_row
 from ezclip.text.labels import readable, same_name
 
-CHIRAL = {"verb_forward", "verb_reverse", "id_forward", "id_reverse"}  # columns that show the format
+CHIRAL = {"verb_forward", "verb_reverse", "id_forward", "id_reverse"}  # columns that identify the format
 SHIFTED = {"label", "filename", "shift", "category"}
-REVERSED = "{}_reversed"  # name of a video of RTime that its user has reversed
+REVERSED = "{}_reversed"  # name of the reversed copy of an RTime video, which the user creates
 _NOUNS = ("noun_abstract", "noun", "noun_class")
 _RENAMED = {
     "BilliardsShot": "Billiards",
@@ -17,14 +17,14 @@ _RENAMED = {
     "CleanandJerk": "CleanAndJerk",
     "Breaststroke": "BreastStroke",
 }  # classes of UCF101-DS -> of UCF-101
-Numbered = Sequence[tuple[int, dict[str, str]]]  # a row of a CSV file with the number of its line
+NumberedRows = Sequence[tuple[int, dict[str, str]]]  # rows of a CSV file with their line numbers
 
 
-def chiral(path: Path, rows: Numbered, options: Options) -> Videos:
-    """Chirality in Action, chiral_groups-SET-SPLIT.csv: two verbs with one noun, and the videos of each.
+def chiral(path: Path, rows: NumberedRows, options: Options) -> Videos:
+    """Chirality in Action, chiral_groups-SET-SPLIT.csv: groups of two verbs with one noun, and the videos of each verb.
 
-    A video is listed by its id, with the other class as its partner; once for each of its classes. The noun is added to
-    a verb that does not name it.
+    A video is listed by its id, once for each of its classes, with the opposite class as the partner. The noun is
+    appended to verbs that do not contain it.
     """
     seen = set()
     for number, row in rows:
@@ -36,7 +36,7 @@ def chiral(path: Path, rows: Numbered, options: Options) -> Videos:
         labels = [" ".join([verb, *(noun.strip() for noun in nouns if noun.strip() not in verb)]) for verb in verbs]
         if not all(verbs) or not row["id_forward"] or not row["id_reverse"]:
             raise bad_row(path, number, row, "a group with two verbs and the ids of their videos")
-        for key, label, partner in (("id_forward", *labels), ("id_reverse", *labels[::-1])):
+        for key, label, partner in (("id_forward", *labels), ("id_reverse", *reversed(labels))):
             for video in filter(None, map(str.strip, row[key].split(";"))):
                 if (video, label) not in seen:
                     seen.add((video, label))
@@ -44,10 +44,10 @@ def chiral(path: Path, rows: Numbered, options: Options) -> Videos:
 
 
 def rtime(path: Path, videos: dict[str, dict[str, list[str]]]) -> Videos:
-    """RTime, SPLIT.json: captions of a video forward and in reverse, which are each other's partners.
+    """RTime, SPLIT.json: captions of a video played forward and in reverse, which are each other's partners.
 
-    The reversed video is not published: it is to be made under the name ``REVERSED``. Videos with the same caption in
-    both directions are left out.
+    The reversed videos are not published; the user creates them with names as in ``REVERSED``. Videos with the same
+    caption in both directions are skipped.
     """
     for number, (video, row) in enumerate(videos.items(), 1):
         try:
@@ -59,8 +59,8 @@ def rtime(path: Path, videos: dict[str, dict[str, list[str]]]) -> Videos:
             yield REVERSED.format(video), reverse, forward
 
 
-def shifted(path: Path, rows: Numbered) -> Videos:
-    """UCF101-DS, ucf101-DS_eval.csv: files label/filename; classes named as in UCF-101; the shift is the family."""
+def shifted(path: Path, rows: NumberedRows) -> Videos:
+    """UCF101-DS, ucf101-DS_eval.csv: files label/filename, with UCF-101's class names and the shift as the family."""
     for number, row in rows:
         if not row["label"] or not row["filename"]:
             raise bad_row(path, number, row, "a row with a label and a filename")

@@ -1,4 +1,4 @@
-"""WebDataset shards: tar files in which each video has its label in a .txt, .cls or .json beside it."""
+"""WebDataset shards: tar files with the label of each video in a .txt, .cls or .json file of the same name."""
 
 import json
 import tarfile
@@ -12,24 +12,24 @@ from ezclip.text.labels import readable
 
 
 def shard(path: Path, options: Options) -> tuple[str, Videos]:
-    """Read one shard; where its labels are numbers, ``options.classes`` names them."""
-    names, told = [], {}
+    """Read one shard; numeric labels are looked up in ``options.classes``."""
+    names, annotations = [], {}
     with tarfile.open(path) as archive:
         for member in archive:
-            inside = PurePosixPath(member.name)
-            start, _, kind = inside.name.partition(".")  # at its first dot, as WebDataset has it
-            key = inside.parent / start
-            if member.isfile() and f".{kind.lower()}" in SUFFIXES:
+            member_path = PurePosixPath(member.name)
+            stem, _, extension = member_path.name.partition(".")  # at the first dot, as in WebDataset
+            key = member_path.parent / stem
+            if member.isfile() and f".{extension.lower()}" in SUFFIXES:
                 names.append((member.name, key))
-            elif kind in ("txt", "cls", "json") and member.isfile() and (content := archive.extractfile(member)):
-                told[key] = kind, content.read().decode("utf-8").strip()
+            elif extension in ("txt", "cls", "json") and member.isfile() and (file := archive.extractfile(member)):
+                annotations[key] = extension, file.read().decode("utf-8").strip()
     if not names:
         raise ConfigError(f"{path.name} has no videos.")
     classes = read_classes(options.classes) if options.classes else {}
     videos = []
     for name, key in names:
-        kind, text = told.get(key, ("", ""))
-        label = json.loads(text).get("label", "") if kind == "json" else text
+        extension, text = annotations.get(key, ("", ""))
+        label = json.loads(text).get("label", "") if extension == "json" else text
         if isinstance(label, int) or str(label).isdigit():
             if int(label) not in classes:
                 raise ConfigError(UNNAMED.format(path.name))

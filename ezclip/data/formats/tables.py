@@ -1,4 +1,4 @@
-"""Files of rows with named fields: Kinetics and other CSV, JSON of Something-Something v2, and manifests."""
+"""Files with named fields: CSV of Kinetics and others, JSON of Something-Something v2, and manifests."""
 
 import csv
 import json
@@ -13,12 +13,12 @@ from ezclip.text.labels import readable
 
 
 def manifest(path: Path, _: Options) -> tuple[str, Videos]:
-    """Read this project's JSONL or Parquet."""
+    """Read a JSONL or Parquet manifest of this project."""
     return "manifest of this project", zip(*read_rows(path).table.to_pydict().values())
 
 
 def rows(path: Path, options: Options) -> tuple[str, Videos]:
-    """Read a CSV file in the format that its columns show."""
+    """Read a CSV file, its format detected from the columns."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns, numbered = set(reader.fieldnames or ()), list(enumerate(reader, 2))
@@ -37,14 +37,14 @@ def rows(path: Path, options: Options) -> tuple[str, Videos]:
 
 
 def something(path: Path, _: Options) -> tuple[str, Videos]:
-    """Read Something-Something v2 or Something-Else, whose labels are the templates; or RTime."""
-    listed = json.loads(path.read_text("utf-8"))
-    if isinstance(listed, dict) and any("forward_captions" in row for row in listed.values() if isinstance(row, dict)):
-        return "RTime JSON", order.rtime(path, listed)
-    if not isinstance(listed, list):
+    """Read Something-Something v2 or Something-Else, with templates as labels; or RTime."""
+    entries = json.loads(path.read_text("utf-8"))
+    if isinstance(entries, dict) and any("forward_captions" in e for e in entries.values() if isinstance(e, dict)):
+        return "RTime JSON", order.rtime(path, entries)
+    if not isinstance(entries, list):
         raise ConfigError(f"{path.name} is not a JSON list of videos as in Something-Something v2.")
     videos = []
-    for number, row in enumerate(listed, 1):
+    for number, row in enumerate(entries, 1):
         try:
             videos.append((f"{row['id']}.webm", re.sub(r"[\[\]]", "", row["template"])))
         except (KeyError, TypeError) as error:

@@ -1,1 +1,1 @@
-"""Tabletop Motion: procedural videos whose classes differ by motion alone."""
+"""Tabletop Motion: procedural videos whose classes differ only in motion."""

@@ -11,32 +11,32 @@ from ezclip.data.tabletop.surfaces import patterned
 
 @dataclass
 class Cast:
-    """Draws the objects of a clip, no two of one kind.
+    """Samples the objects of a clip, all of different kinds.
 
     Attributes:
         rng: the clip's source of randomness.
-        kinds: names of things to draw from.
-        patterned: share of the things that are textured with surfaces.
+        kinds: names of things to sample from.
+        patterned: fraction of the things that are textured with surfaces.
     """
 
     rng: np.random.Generator
     kinds: tuple[str, ...] = tuple(THINGS)
     patterned: float = 0.0
 
-    def things(self, count: int, among: tuple[str, ...] = ()) -> list[Sprite]:
-        """``count`` things of different kinds and colours, of the kinds in ``among`` where the cast has them."""
-        kinds = self.rng.permutation([k for k in among if k in self.kinds] or self.kinds)[:count]
+    def things(self, count: int, preferred: tuple[str, ...] = ()) -> list[Sprite]:
+        """``count`` things of different kinds and colours, limited to ``preferred`` kinds if the cast has any."""
+        kinds = self.rng.permutation([k for k in preferred if k in self.kinds] or self.kinds)[:count]
         colours = self.rng.permutation(list(COLOURS))[:count]
-        drawn = [thing(kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
+        sprites = [thing(kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
         if not self.patterned:
-            return drawn
-        return [patterned(one, self.rng) if self.rng.random() < self.patterned else one for one in drawn]
+            return sprites
+        return [patterned(sprite, self.rng) if self.rng.random() < self.patterned else sprite for sprite in sprites]
 
     def colour(self) -> str:
-        """Any colour."""
+        """A random colour."""
         return str(self.rng.choice(list(COLOURS)))
 
 
 def standing(sprite: Sprite, x: float, y: float, *, lift: float = 0.0, moving: bool = True) -> Placement:
-    """A thing on the table, sized by its distance."""
+    """A thing on the table, scaled by its distance."""
     return Placement(sprite, x, y, lift=lift, scale=depth_scale(y), moving=moving)

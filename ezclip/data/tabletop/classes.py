@@ -1,8 +1,8 @@
 """The classes of Tabletop Motion, most of them in pairs that differ only in temporal order.
 
-Each function draws its choices from ``rng`` and returns the scene as a function of progress s in [0, 1]. Run forwards
-it shows a pair's first class, run backwards the second; a motion with one name is its own reversal. Names are those of
-Something-Something-v2.
+Each function samples its parameters from ``rng`` and returns the scene as a function of progress s in [0, 1]. Forwards
+it shows the first class of a pair, backwards the second; a motion with one name is its own reversal. Class names are
+from Something-Something v2.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from ezclip.data.tabletop.scene import Camera, Placement, Scene, depth_scale
 from ezclip.data.tabletop.sprites import Sprite, chest, cloth, container, hand
 
 Timeline = Callable[[float], Scene]
-Names = tuple[str, ...]  # of one class, or of two that are each other's reversal
+Names = tuple[str, ...]  # one class, or two that are each other's reversal
 Setup = Callable[[np.random.Generator, Cast], Timeline]
 MOTIONS: dict[Names, Setup] = {}
 
 
 def motion(*names: str) -> Callable[[Setup], Setup]:
-    """Register a motion under the name of its class, or the two names of its class and of its reversal's."""
+    """Register a motion under the name of its class, or the names of its class and the reversed class."""
 
     def register(setup: Setup) -> Setup:
         MOTIONS[names] = setup
@@ -35,14 +35,14 @@ def _arm(sprite: Sprite, x: float, y: float, scale: float) -> Placement:
     return Placement(sprite, x, y, scale=scale, moving=True, shadow=False)
 
 
-def _grip(fist: Sprite, held: Sprite, x: float, y: float, scale: float) -> Placement:
-    """The fist from above around the top of a thing that stands at (x, y)."""
-    return _arm(fist, x, y - (held.height - 8) * scale, scale)
+def _grip(fist: Sprite, sprite: Sprite, x: float, y: float, scale: float) -> Placement:
+    """The fist from above, gripping the top of a thing that stands at (x, y)."""
+    return _arm(fist, x, y - (sprite.height - 8) * scale, scale)
 
 
 @motion("Moving something closer to something", "Moving something away from something")
 def closer(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """One thing moves along the table up to another, which stays."""
+    """One thing moves along the table towards another, which stands still."""
     mover, goal = cast.things(2)
     side = rng.choice([-1, 1])
     y = rng.uniform(132, 172)
@@ -68,7 +68,7 @@ def together(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 
 def _drive(rng: np.random.Generator, cast: Cast, side: int) -> Timeline:
-    """A fist on the thing's left (side -1) or right (1) drives it to the other side; backwards it draws it there."""
+    """A fist on the thing's left (side -1) or right (1) pushes it to the opposite side; backwards, it pulls it."""
     (mover,) = cast.things(1)
     fist = hand("left" if side < 0 else "right", rng)
     y = rng.uniform(132, 172)
@@ -89,7 +89,7 @@ motion("Pushing something from right to left", "Pulling something from left to r
 
 @motion("Turning the camera left while filming something", "Turning the camera right while filming something")
 def turn_left(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """The camera pans left, so that a still object drifts right in the picture."""
+    """The camera pans left, so a still object drifts right in the picture."""
     (goal,) = cast.things(1)
     x, y = 112 + rng.uniform(-20, 20), rng.uniform(128, 166)
     zoom = rng.uniform(1.25, 1.6)
@@ -100,7 +100,7 @@ def turn_left(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Turning the camera upwards while filming something", "Turning the camera downwards while filming something")
 def turn_up(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """The camera tilts up, so that a still object sinks in the picture."""
+    """The camera tilts up, so a still object sinks in the picture."""
     (goal,) = cast.things(1)
     x, y = 112 + rng.uniform(-26, 26), rng.uniform(122, 146)
     zoom = rng.uniform(1.45, 1.8)
@@ -110,7 +110,7 @@ def turn_up(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Moving something towards the camera", "Moving something away from the camera")
 def towards(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A thing comes along the table from its far edge to the front and grows."""
+    """A thing moves from the far edge of the table to the front and grows."""
     (mover,) = cast.things(1)
     x, drift = 112 + rng.uniform(-30, 30), rng.uniform(-16, 16)
     far, near = rng.uniform(98, 108), rng.uniform(176, 190)
@@ -125,17 +125,17 @@ def towards(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Covering something with something", "Uncovering something")
 def cover(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A cloth comes down from above until it hides a thing."""
+    """A cloth descends from above until it hides a thing."""
     (hidden,) = cast.things(1)
     sheet = cloth(cast.colour(), rng)
     x, y = 112 + rng.uniform(-30, 30), rng.uniform(138, 172)
-    lift, aside = rng.uniform(64, 80), rng.uniform(-26, 26)
+    lift, offset = rng.uniform(64, 80), rng.uniform(-26, 26)
 
     def timeline(s: float) -> Scene:
-        draped = Placement(
-            sheet, x + aside * (1 - s), y + 2, lift=lift * (1 - s), scale=1.12 * depth_scale(y), moving=True
+        placement = Placement(
+            sheet, x + offset * (1 - s), y + 2, lift=lift * (1 - s), scale=1.12 * depth_scale(y), moving=True
         )
-        return Scene([standing(hidden, x, y, moving=False), draped])
+        return Scene([standing(hidden, x, y, moving=False), placement])
 
     return timeline
 
@@ -170,25 +170,25 @@ def approach(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Putting something into something", "Taking something out of something")
 def put_into(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A hand carries a thing over a bowl and lowers it in."""
+    """A hand carries a thing over a bowl and lowers it into the bowl."""
     (mover,) = cast.things(1)
     fist = hand("above", rng)
     back, front = container(cast.colour(), rng)
     x, y = 112 + rng.uniform(-26, 26), rng.uniform(150, 178)
-    aside, height = rng.choice([-1, 1]) * rng.uniform(30, 46), rng.uniform(52, 62)
-    bowl = 1.1 * depth_scale(y)
+    offset, height = rng.choice([-1, 1]) * rng.uniform(30, 46), rng.uniform(52, 62)
+    bowl_scale = 1.1 * depth_scale(y)
     scale = 0.74 * depth_scale(y)
 
     def timeline(s: float) -> Scene:
-        over = min(s / 0.5, 1.0)  # first sideways, then down
+        sideways = min(s / 0.5, 1.0)  # first sideways, then down
         down = max((s - 0.4) / 0.6, 0.0)
-        mx, raised = x + aside * (1 - over), height * (1 - down) + 8 * bowl
+        mover_x, lift = x + offset * (1 - sideways), height * (1 - down) + 8 * bowl_scale
         return Scene(
             [
-                Placement(back, x, y - 23 * bowl, scale=bowl, shadow=False),
-                Placement(mover, mx, y, lift=raised, scale=scale, moving=True, shadow=False),
-                _grip(fist, mover, mx, y - raised, scale),
-                Placement(front, x, y, scale=bowl),
+                Placement(back, x, y - 23 * bowl_scale, scale=bowl_scale, shadow=False),
+                Placement(mover, mover_x, y, lift=lift, scale=scale, moving=True, shadow=False),
+                _grip(fist, mover, mover_x, y - lift, scale),
+                Placement(front, x, y, scale=bowl_scale),
             ]
         )
 
@@ -197,21 +197,21 @@ def put_into(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Putting something behind something", "Pulling something from behind of something")
 def behind(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A hand carries a thing along the table until another one hides it."""
+    """A hand moves a thing along the table until it is hidden behind another."""
     mover, screen = cast.things(2)
     fist = hand("above", rng)
     side, y = rng.choice([-1, 1]), rng.uniform(150, 176)
     screen_x = 112 - side * rng.uniform(4, 24)
     start = screen_x + side * rng.uniform(62, 80)
-    back = y - rng.uniform(12, 18)
-    scale = 0.8 * depth_scale(back)
+    mover_y = y - rng.uniform(12, 18)
+    scale = 0.8 * depth_scale(mover_y)
 
     def timeline(s: float) -> Scene:
         x = start + (screen_x - start) * s
         return Scene(
             [
-                Placement(mover, x, back, scale=scale, moving=True),
-                _grip(fist, mover, x, back, scale),
+                Placement(mover, x, mover_y, scale=scale, moving=True),
+                _grip(fist, mover, x, mover_y, scale),
                 Placement(screen, screen_x, y, scale=1.35 * depth_scale(y)),
             ]
         )
@@ -228,16 +228,16 @@ def opening(rng: np.random.Generator, cast: Cast) -> Timeline:
     scale = rng.uniform(1.0, 1.2) * depth_scale(y)
     hinge = x - (body.width / 2 - 1) * scale
     rim = y - (body.height - 10) * scale
-    widest = rng.uniform(75, 100)
+    open_angle = rng.uniform(75, 100)
 
     def timeline(s: float) -> Scene:
-        turn = np.radians(widest * s)
+        turn = np.radians(open_angle * s)
         reach = 0.92 * lid.width * scale
         tip_x, tip_y = hinge + reach * np.cos(turn), rim - reach * np.sin(turn) - 6 * scale
         return Scene(
             [
                 Placement(body, x, y, scale=scale),
-                Placement(lid, hinge, rim, scale=scale, angle=-widest * s, moving=True, shadow=False),
+                Placement(lid, hinge, rim, scale=scale, angle=-open_angle * s, moving=True, shadow=False),
                 _arm(fist, tip_x, tip_y, 0.8 * scale),
             ]
         )
@@ -247,12 +247,12 @@ def opening(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Tipping something over", "Putting something upright on the table")
 def tip(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A fist at its upper left lays a thing on its right side."""
+    """A fist pushes the upper left of a thing, which falls onto its right side."""
     (mover,) = cast.things(1, ("bottle", "cone", "mug", "box"))
     fist = hand("left", rng)
     corner, y = 112 + rng.uniform(-20, 20), rng.uniform(146, 176)
     scale = 1.1 * depth_scale(y)
-    fallen = replace(mover, pivot=mover.right - 4)
+    tipped = replace(mover, pivot=mover.right - 4)
 
     def timeline(s: float) -> Scene:
         turn = np.radians(90 * s)
@@ -261,7 +261,7 @@ def tip(rng: np.random.Generator, cast: Cast) -> Timeline:
         touch_y = y + scale * (np.sin(turn) * dx + np.cos(turn) * dy)
         return Scene(
             [
-                Placement(fallen, corner, y, scale=scale, angle=90 * s, moving=True),
+                Placement(tipped, corner, y, scale=scale, angle=90 * s, moving=True),
                 _arm(fist, touch_x - fist.width / 2 * scale, touch_y + fist.height / 2 * scale, scale),
             ]
         )
@@ -271,7 +271,7 @@ def tip(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Moving something and something so they pass each other")
 def pass_each_other(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """Two things change places, one before the other."""
+    """Two things swap places, one passing in front of the other."""
     a, b = cast.things(2)
     y, gap = rng.uniform(128, 152), rng.uniform(18, 24)
     middle, far = 112 + rng.uniform(-10, 10), rng.uniform(46, 58)
@@ -282,7 +282,7 @@ def pass_each_other(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Poking something so lightly that it doesn't or almost doesn't move")
 def poke(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A fist comes from the side, touches a thing and draws back."""
+    """A fist comes from the side, touches a thing and retreats."""
     (goal,) = cast.things(1)
     side = rng.choice([-1, 1])
     fist = hand("left" if side < 0 else "right", rng)
@@ -303,12 +303,12 @@ def poke(rng: np.random.Generator, cast: Cast) -> Timeline:
 
 @motion("Holding something")
 def hold(rng: np.random.Generator, cast: Cast) -> Timeline:
-    """A hand from above holds a thing in the air; nothing but the camera moves."""
-    (held,) = cast.things(1)
+    """A hand from above holds a thing in the air; only the camera moves."""
+    (goal,) = cast.things(1)
     fist = hand("above", rng)
     x, y, height = 112 + rng.uniform(-36, 36), rng.uniform(140, 176), rng.uniform(16, 60)
     scale = depth_scale(y)
-    scene = Scene([standing(held, x, y, lift=height), _grip(fist, held, x, y - height, scale)])
+    scene = Scene([standing(goal, x, y, lift=height), _grip(fist, goal, x, y - height, scale)])
     return lambda _: scene
 
 

@@ -1,4 +1,4 @@
-"""Out-of-distribution families after UCF-DS: what changes while the motion stays. None is ever trained on."""
+"""Out-of-distribution families after UCF101-DS: shifts that keep the motion. They are never used in training."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,24 +12,24 @@ from ezclip.data.tabletop.sprites import THINGS, UNSEEN_THINGS
 
 @dataclass(frozen=True)
 class Family:
-    """How the clips of a family differ from ordinary ones."""
+    """How the clips of a family differ from ordinary clips."""
 
-    things: tuple[str, ...] = tuple(THINGS)  # that its clips are cast from
+    things: tuple[str, ...] = tuple(THINGS)  # kinds of things in the clips
     backdrop: Callable[[np.random.Generator], Image.Image] = table
-    crowd: bool = False  # add many distractors that stand or walk about
+    crowd: bool = False  # add many distractors that stand or move around
     shake: float = 0.0  # amplitude of camera shake in canvas pixels
     span: tuple[float, float] = (0.0, 1.0)  # progress at the clip's start and end; beyond [0, 1] the scene is static
-    look: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None  # changes uint8 frames (T, H, W, 3)
+    look: Callable[[np.ndarray, np.random.Generator], np.ndarray] | None = None  # filter for uint8 frames (T, H, W, 3)
 
 
 def _night(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Little light, bluish, with the noise of a small sensor."""
+    """Dim, bluish light with the noise of a small sensor."""
     dark = images * np.float32(rng.uniform(0.24, 0.36)) * np.array([0.8, 0.9, 1.15], np.float32)
     return _to_uint8(dark + rng.normal(0, 8, images.shape).astype(np.float32))
 
 
 def _underwater(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Blue-green tint, wandering caustics, rising bubbles."""
+    """Blue-green tint, moving caustics, rising bubbles."""
     T, H, W, _ = images.shape
     y, x = np.mgrid[0:H, 0:W].astype(np.float32)
     out = images * np.array([0.35, 0.75, 0.85], np.float32) + np.array([0, 28, 46], np.float32)
@@ -51,7 +51,7 @@ def _drawing(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Dark outlines on paper."""
     plain = images.astype(np.float32).mean(axis=-1)
     shifted = [np.roll(plain, (i, j), (1, 2)) for i in (-1, 0, 1) for j in (-1, 0, 1)]
-    grey: np.ndarray = np.sum(shifted, axis=0) / np.float32(9)  # less grain
+    grey: np.ndarray = np.sum(shifted, axis=0) / np.float32(9)  # box filter against grain
     dx = np.abs(np.diff(grey, axis=2, append=grey[:, :, -1:]))
     dy = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
     ink = np.clip((dx + dy - 9) * 10, 0, 215)
@@ -60,7 +60,7 @@ def _drawing(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _outdoors(rng: np.random.Generator) -> Image.Image:
-    """Grass, sand or snow under a sky with clouds, or a lawn before a brick wall."""
+    """Grass, sand or snow in front of a cloudy sky or a brick wall."""
     y, x = np.mgrid[0:CANVAS, 0:CANVAS].astype(np.float32)
     ground = np.array([(70, 130, 52), (206, 180, 128), (226, 232, 240)][rng.integers(3)], np.float32)
     grains = Image.fromarray(_to_uint8(rng.normal(128, 90, (CANVAS, CANVAS))))

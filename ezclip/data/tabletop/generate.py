@@ -1,4 +1,4 @@
-"""Writes Tabletop Motion clips to disk: mp4 files in class folders, a manifest, and masks on request."""
+"""Writes Tabletop Motion clips to disk: mp4 files in class folders, a manifest and optional masks."""
 
 import json
 import os
@@ -29,14 +29,14 @@ from ezclip.video.encode import write_mp4
 Split = Literal["train", "val", "ood", "static"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 SHEET = "contact_sheet.png"
-SHEET_FRAMES = [2, 10, 20, 30, 37]  # of a clip on the contact sheet
+SHEET_FRAMES = [2, 10, 20, 30, 37]  # frames of each clip on the contact sheet
 _COLUMNS, _CELL = 3, (FRAME * len(SHEET_FRAMES) + 12, FRAME + 34)
 EXAMPLE = ("Opening something", 1)  # class and scene of the last clip in each row of the static split's contact sheet
 
 
 @dataclass(frozen=True)
 class Job:
-    """A clip and, where its class has a partner, its twin."""
+    """A clip to draw and, if its class has a partner, its twin."""
 
     folder: Path
     split: Split
@@ -49,7 +49,7 @@ class Job:
 
 
 def clip_seed(seed: int, split: str, motion: int, number: int) -> int:
-    """The seed of a clip and its twin; distinct for each split, motion and number."""
+    """The seed of a clip and its twin, distinct for each split, motion and number."""
     return int(np.random.SeedSequence([seed, SPLITS.index(split), motion, number]).generate_state(1)[0])
 
 
@@ -66,24 +66,24 @@ def synthesise(
 ) -> Steps[Path]:
     """Draw a split of the benchmark.
 
-    Twins have the same number in their two class folders. In "ood" the families alternate; in "static" each scene comes
-    in the versions of ``static_bias``, which are named as families, and the camera's motions are left out.
+    Twins have the same number in their two class folders. In "ood" the families alternate; "static" has each scene in
+    all versions of ``static_bias``, which the manifest lists as families, and no camera motions.
 
     Args:
-        out: receives ``SPLIT/<label>/<number>.mp4``, ``SPLIT/manifest.jsonl`` and a contact sheet.
+        out: output folder, for ``SPLIT/<label>/<number>.mp4``, ``SPLIT/manifest.jsonl`` and a contact sheet.
         clips_per_class: at least 1.
         split: one of ``SPLITS``.
         seed: of the whole split, not negative.
         masks: also write ``<number>.masks.npz``.
-        surfaces: share of the clips of "train" and "val" that are drawn over surfaces.
-        motions: how many are drawn, the first; None draws all.
-        workers: processes; None uses one per core.
+        surfaces: fraction of the clips that are drawn over surfaces, for "train" and "val" only.
+        motions: draw only this number of motions; None draws all.
+        workers: number of processes; None uses one per core.
 
     Returns:
-        The manifest's path.
+        The path of the manifest.
 
     Raises:
-        ConfigError: a number out of range or an unknown split.
+        ConfigError: a number is out of range or the split is unknown.
     """
     if not 0 <= surfaces <= 1 or (surfaces and split not in ("train", "val")):
         raise ConfigError(f"surfaces {surfaces} of split {split!r}: 0 to 1 is allowed, and only of train and val.")
@@ -93,13 +93,13 @@ def synthesise(
             f"of {', '.join(SPLITS)} are allowed."
         )
     folder = Path(out) / split
-    drawn_of = list(MOTIONS_OF_THINGS if split == "static" else MOTIONS)[:motions]
-    jobs = [_job(folder, split, seed, names, number, masks) for names in drawn_of for number in range(clips_per_class)]
+    selected = list(MOTIONS_OF_THINGS if split == "static" else MOTIONS)[:motions]
+    jobs = [_job(folder, split, seed, names, number, masks) for names in selected for number in range(clips_per_class)]
     jobs = [replace(job, surfaces=(job.number + 1) * surfaces // 1 > job.number * surfaces // 1) for job in jobs]
     rows: list[Document] = []
-    total = sum(map(len, drawn_of)) * clips_per_class
-    for drawn in _run(jobs, workers):
-        rows += drawn
+    total = sum(map(len, selected)) * clips_per_class
+    for job_rows in _run(jobs, workers):
+        rows += job_rows
         yield Progress(len(rows) / total, f"drawing {split}, clip {len(rows)} of {total}")
     rows.sort(key=lambda row: row["path"])
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -108,29 +108,31 @@ def synthesise(
     return folder / MANIFEST
 
 
-def draw_again(out: str | Path, *, split: Split, seed: int, label: str, number: int) -> Path:
-    """Draw one clip of a split, its twin and their masks; returns the clip's path, as ``synthesise`` names it."""
-    names = next(names for names in MOTIONS if label in names)
-    rows = draw(_job(Path(out) / split, split, seed, names, number, masks=True))
+def redraw(out: str | Path, *, split: Split, seed: int, label: str, number: int) -> Path:
+    """Draw one clip of a split, its twin and their masks, with paths as in ``synthesise``; returns the clip's path."""
+    rows = draw(_job(Path(out) / split, split, seed, _names_of(label), number, masks=True))
     return Path(out) / split / next(row["path"] for row in rows if row["label"] == label)
 
 
-def images_again(split: Split, seed: int, label: str, number: int) -> np.ndarray:
-    """The frames of one clip of a split as ``draw_again`` writes them, uint8 (n, H, W, 3), before they are encoded."""
-    names = next(names for names in MOTIONS if label in names)
-    job = _job(Path(), split, seed, names, number, masks=False)
-    clip = _rendered(job)
+def redraw_images(split: Split, seed: int, label: str, number: int) -> np.ndarray:
+    """The frames of one clip of a split before encoding, uint8 (n, H, W, 3)."""
+    names = _names_of(label)
+    clip = _render(_job(Path(), split, seed, names, number, masks=False))
     return (clip if label == names[0] else clip.reversed()).images
+
+
+def _names_of(label: str) -> Names:
+    return next(names for names in MOTIONS if label in names)
 
 
 def _job(folder: Path, split: Split, seed: int, names: Names, number: int, masks: bool) -> Job:
     families: list[str] = {"ood": list(FAMILIES), "static": list(VERSIONS)}.get(split, [])
     scene = number // len(VERSIONS) if split == "static" else number
-    own_seed = clip_seed(seed, split, list(MOTIONS).index(names), scene)
-    return Job(folder, split, names, number, own_seed, families[number % len(families)] if families else None, masks)
+    scene_seed = clip_seed(seed, split, list(MOTIONS).index(names), scene)
+    return Job(folder, split, names, number, scene_seed, families[number % len(families)] if families else None, masks)
 
 
-def _rendered(job: Job) -> Rendered:
+def _render(job: Job) -> Rendered:
     """The clip of the motion's first class."""
     if job.split == "static" and job.family:
         return VERSIONS[job.family](job.names, job.seed)
@@ -141,19 +143,19 @@ def _rendered(job: Job) -> Rendered:
 
 
 def _contact_sheet(jobs: list[Job]) -> Image.Image:
-    """Five frames of a clip of each motion or, out of distribution, of three clips of each family."""
+    """Five frames of one clip per motion or, for splits with families, of three clips per family."""
     if jobs[0].family:
         families = dict.fromkeys(job.family for job in jobs)
         groups = [[job for job in jobs if job.family == family] for family in families]
-        picked = [group[i * len(group) // 3] for group in groups for i in range(3)]
+        examples = [group[i * len(group) // 3] for group in groups for i in range(3)]
     else:
-        picked = [next(job for job in jobs if job.names == names) for names in dict.fromkeys(j.names for j in jobs)]
+        examples = [next(job for job in jobs if job.names == names) for names in dict.fromkeys(j.names for j in jobs)]
     width, height = _CELL
-    sheet = Image.new("RGB", (_COLUMNS * width, -(-len(picked) // _COLUMNS) * height), "white")
+    sheet = Image.new("RGB", (_COLUMNS * width, -(-len(examples) // _COLUMNS) * height), "white")
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
-    for i, job in enumerate(picked):
+    for i, job in enumerate(examples):
         x, y = i % _COLUMNS * width, i // _COLUMNS * height
-        images = _rendered(job).images[SHEET_FRAMES]
+        images = _render(job).images[SHEET_FRAMES]
         sheet.paste(Image.fromarray(np.concatenate(list(images), axis=1)), (x, y + 30))
         pen.text((x + 2, y), f"{job.family}: {job.names[0]}" if job.family else job.names[0], fill="black", font=font)
         pen.text((x + 2, y + 14), f"backwards: {job.names[1]}" if len(job.names) > 1 else "", fill="grey", font=font)
@@ -178,9 +180,9 @@ def _run(jobs: list[Job], workers: int | None) -> Iterator[list[Document]]:
 
 
 def draw(job: Job) -> list[Document]:
-    """Write a clip, and its twin where it has one, and return their manifest rows."""
-    forwards = _rendered(job)
-    return [_write(job, label, clip) for label, clip in zip(job.names, (forwards, forwards.reversed()))]
+    """Write a clip and its twin, if there is one, and return their manifest rows."""
+    clip = _render(job)
+    return [_write(job, label, twin) for label, twin in zip(job.names, (clip, clip.reversed()))]
 
 
 def _write(job: Job, label: str, clip: Rendered) -> Document:
@@ -203,7 +205,7 @@ def _save(path: Path, clip: Rendered, *, masks: bool = True) -> None:
         np.savez_compressed(path.with_suffix(".masks.npz"), masks=clip.masks)
 
 
-# Sample clips of the app: file name, label, out-of-distribution family, seed.
+# Sample clips of the app: file stem, label, out-of-distribution family, seed.
 SAMPLES: tuple[tuple[str, str, str | None, int], ...] = (
     ("01_pushing_left_to_right", "Pushing something from left to right", None, 9_000_004),
     ("02_uncovering", "Uncovering something", None, 9_000_012),
@@ -224,11 +226,11 @@ SAMPLES: tuple[tuple[str, str, str | None, int], ...] = (
 
 
 def write_samples(out: str | Path) -> list[Path]:
-    """Draw the app's sample clips with their masks, and the index that finds a copy's masks by its content."""
+    """Draw the app's sample clips with masks, and the index by file hash that locates the masks of a copied clip."""
     paths = [Path(out) / f"{name}.mp4" for name, *_ in SAMPLES]
     index: dict[str, dict[str, str | None]] = {}
     for path, (_, label, family, seed) in zip(paths, SAMPLES):
-        names = next(n for n in MOTIONS if label in n)
+        names = _names_of(label)
         clip = render(names, seed, family)
         _save(path, clip if label == names[0] else clip.reversed())
         index[sha256_of(path)] = {"clip": path.name, "label": label, "family": family}

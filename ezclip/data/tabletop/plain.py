@@ -1,4 +1,4 @@
-"""Tabletop's motions over surfaces without a table or a hand: those that ``ezclip.data.photographs`` can make."""
+"""Plain clips: the motions of ``ezclip.data.photographs`` over procedural surfaces, without a table or a hand."""
 
 import numpy as np
 
@@ -20,41 +20,42 @@ from ezclip.data.tabletop.surfaces import surface
 
 
 def plain_pair(names: Names) -> Pair | None:
-    """The pair of photographs' motions to which the first class belongs, if there is one."""
+    """The pair in ``photographs.PAIRS`` that contains the first class, if any."""
     return next((pair for pair in PAIRS if names[0] in pair.tabletop), None)
 
 
 def render_plain(pair: Pair, names: Names, seed: int) -> Rendered:
-    """A camera that moves over a surface, or a textured shape that does, like ``render``; a camera's mask is empty.
+    """Like ``render``, but a camera or a textured shape moves over a surface; masks of camera motions are empty.
 
     Args:
-        pair: of ``names``.
+        pair: the pair of ``names``.
         names: a key of ``classes.MOTIONS``.
         seed: any non-negative integer.
     """
     rng = np.random.default_rng([seed, 4])
     size = int(rng.integers(256, 384))
     picture = np.asarray(surface(rng, size))
-    draw = draw_camera(pair.axis, size, size, rng) if pair.moves == "camera" else draw_thing(pair.axis, rng)
-    track = draw if names[0] == pair.tabletop[0] else Track(draw.end, draw.start)
-    when = progress(rng, (0.0, 1.0))
-    moving = np.full((NUM_FRAMES, FRAME, FRAME), BACKGROUND, np.uint8)
+    track = draw_camera(pair.axis, size, size, rng) if pair.moves == "camera" else draw_thing(pair.axis, rng)
+    if names[0] != pair.tabletop[0]:
+        track = Track(track.end, track.start)
+    times = progress(rng, (0.0, 1.0))
+    masks = np.full((NUM_FRAMES, FRAME, FRAME), BACKGROUND, np.uint8)
     if pair.moves == "camera":
-        frames = camera_frames(picture, track, when)
+        frames = camera_frames(picture, track, times)
     else:
-        still = camera_frames(picture, Track((size / 2, size / 2, size), (size / 2, size / 2, size)), 1)[0]
+        background = camera_frames(picture, Track((size / 2, size / 2, size), (size / 2, size / 2, size)), 1)[0]
         shape = cut_out(np.asarray(surface(rng, 224)), rng)
-        frames = thing_frames(still, shape, track, when)
+        frames = thing_frames(background, shape, track, times)
         shape.paste((255, 255, 255), (0, 0, *shape.size), shape.getchannel("A"))
-        seen = thing_frames(np.zeros_like(still), shape, track, when)[..., 0]
-        moving[_smaller(seen) > 128] = MOVING
+        coverage = thing_frames(np.zeros_like(background), shape, track, times)[..., 0]
+        masks[_downscale(coverage) > 128] = MOVING
     light = rng.uniform(0.7, 1.15) * (1 + rng.uniform(-0.08, 0.08, 3)) * np.ones((NUM_FRAMES, 1, 1, 1))
     light += rng.uniform(-0.06, 0.06) * np.linspace(-1, 1, NUM_FRAMES)[:, None, None, None]
     grain = rng.normal(0, rng.uniform(0.5, 5), (FRAME, FRAME, 1))
-    return Rendered(np.clip(_smaller(frames) * light + grain, 0, 255).astype(np.uint8), moving)
+    return Rendered(np.clip(_downscale(frames) * light + grain, 0, 255).astype(np.uint8), masks)
 
 
-def _smaller(frames: np.ndarray) -> np.ndarray:
-    """(T, SIDE, SIDE, ...) to float32 (T, FRAME, FRAME, ...), the mean of each square of pixels."""
+def _downscale(frames: np.ndarray) -> np.ndarray:
+    """(T, SIDE, SIDE, ...) to float32 (T, FRAME, FRAME, ...) by averaging squares of pixels."""
     k = SIDE // FRAME
     return frames.reshape(len(frames), FRAME, k, FRAME, k, *frames.shape[3:]).mean(axis=(2, 4), dtype=np.float32)

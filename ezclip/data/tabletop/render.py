@@ -1,4 +1,4 @@
-"""A motion and a seed become the frames of a clip; the clip of the partner class is the same frames in reverse."""
+"""Renders a clip from a motion and a seed; the clip of the partner class has the same frames in reverse order."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ FPS = 20
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """A clip with ground truth.
+    """A clip with ground-truth masks.
 
     Attributes:
         images: uint8 (NUM_FRAMES, FRAME, FRAME, 3).
@@ -27,54 +27,54 @@ class Rendered:
     masks: np.ndarray
 
     def reversed(self) -> "Rendered":
-        """The twin: the same frames, last first."""
+        """The twin: the same frames in reverse order."""
         return Rendered(self.images[::-1], self.masks[::-1])
 
 
 def render(
     names: Names, seed: int, family: str | None = None, *, foreground: bool = True, surfaces: bool = False
 ) -> Rendered:
-    """Draw a clip of a motion's first class; its reverse is one of its second, if there is one.
+    """Draw a clip of a motion's first class; reversed, it is a clip of the second class, if there is one.
 
-    Scene, things, distractors, light, camera jitter, speed and pauses come from ``seed`` alone.
+    Scene, things, distractors, light, camera jitter, speed and pauses depend only on ``seed``.
 
     Args:
         names: a key of ``classes.MOTIONS``.
         seed: any non-negative integer.
         family: a key of ``families.FAMILIES`` for an out-of-distribution clip, or None.
-        foreground: whether to draw the moving things; the rest is the same without them.
-        surfaces: whether a surface takes the place of table and wall, and most things are textured with others.
+        foreground: whether to draw the moving things; nothing else changes without them.
+        surfaces: whether a surface replaces table and wall, and most things are textured with other surfaces.
     """
     rng = np.random.default_rng(seed)
-    kind = FAMILIES[family] if family else ORDINARY
-    background = surface(rng, CANVAS) if surfaces else kind.backdrop(rng)
-    timeline = MOTIONS[names](rng, Cast(rng, kind.things, patterned=0.7 if surfaces else 0.0))
-    bystanders = _crowd(rng) if kind.crowd else _distractors(rng)
+    style = FAMILIES[family] if family else ORDINARY
+    background = surface(rng, CANVAS) if surfaces else style.backdrop(rng)
+    timeline = MOTIONS[names](rng, Cast(rng, style.things, patterned=0.7 if surfaces else 0.0))
+    bystanders = _crowd(rng) if style.crowd else _distractors(rng)
     time = np.linspace(-1, 1, NUM_FRAMES)
-    light = rng.uniform(0.6, 1.15) + rng.uniform(-0.1, 0.1) * time  # of lamps and of passing clouds
-    cast_ = 1 + rng.uniform(-0.08, 0.08, 3)  # their colour
-    jitter = _smooth(rng, NUM_FRAMES) * rng.uniform(0, 1.6) + rng.normal(0, 1, (NUM_FRAMES, 2)) * kind.shake
+    light = rng.uniform(0.6, 1.15) + rng.uniform(-0.1, 0.1) * time  # brightness and its drift
+    tint = 1 + rng.uniform(-0.08, 0.08, 3)
+    jitter = _smooth(rng, NUM_FRAMES) * rng.uniform(0, 1.6) + rng.normal(0, 1, (NUM_FRAMES, 2)) * style.shake
     grain = rng.normal(0, rng.uniform(1, 5), (FRAME + 16, FRAME + 16, 1)).astype(np.float32)
     corners = rng.integers(0, 16, (NUM_FRAMES, 2))
 
     images = np.empty((NUM_FRAMES, FRAME, FRAME, 3), np.uint8)
     masks = np.empty((NUM_FRAMES, FRAME, FRAME), np.uint8)
-    for t, s in enumerate(progress(rng, kind.span)):
+    for t, s in enumerate(progress(rng, style.span)):
         scene = timeline(s)
         camera = replace(scene.camera, x=scene.camera.x + jitter[t, 0], y=scene.camera.y + jitter[t, 1])
-        others = [replace(p, x=p.x + speed * time[t]) for p, speed in bystanders]
+        extras = [replace(p, x=p.x + speed * time[t]) for p, speed in bystanders]
         actors = [p for p in scene.placements if foreground or not p.moving]
-        frame, masks[t] = compose(background, Scene([*others, *actors], camera))
+        frame, masks[t] = compose(background, Scene([*extras, *actors], camera))
         r, c = corners[t]
-        lit = np.asarray(frame, np.float32) * (light[t] * cast_) + grain[r : r + FRAME, c : c + FRAME]
-        images[t] = np.clip(lit, 0, 255)
-    if kind.look is not None:
-        images = kind.look(images, rng)
+        pixels = np.asarray(frame, np.float32) * (light[t] * tint) + grain[r : r + FRAME, c : c + FRAME]
+        images[t] = np.clip(pixels, 0, 255)
+    if style.look is not None:
+        images = style.look(images, rng)
     return Rendered(images, masks)
 
 
 def progress(rng: np.random.Generator, span: tuple[float, float]) -> np.ndarray:
-    """Progress s of the motion in each frame: a pause, a more or less eased run, a pause."""
+    """Progress s of the motion in each frame: a pause, a motion with random easing, a pause."""
     start, end = rng.uniform(0, 0.18), 1 - rng.uniform(0, 0.18)
     s = np.clip((np.arange(NUM_FRAMES) / (NUM_FRAMES - 1) - start) / (end - start), 0, 1)
     ease = rng.uniform(0, 0.6)
@@ -82,7 +82,7 @@ def progress(rng: np.random.Generator, span: tuple[float, float]) -> np.ndarray:
     return np.clip(span[0] + (span[1] - span[0]) * eased, 0, 1)
 
 
-Bystander = tuple[Placement, float]  # and how far it walks in half of the clip, in canvas pixels
+Bystander = tuple[Placement, float]  # a distractor and its displacement during half of the clip, in canvas pixels
 
 
 def _distractors(rng: np.random.Generator) -> list[Bystander]:
@@ -94,7 +94,7 @@ def _distractors(rng: np.random.Generator) -> list[Bystander]:
 
 
 def _crowd(rng: np.random.Generator) -> list[Bystander]:
-    """Seven things all over the far half of the table; three of them walk to and fro."""
+    """Seven things on the far half of the table; three of them move across it."""
     xs = rng.permutation(np.linspace(34, 190, 7)) + rng.uniform(-8, 8, 7)
     ys = np.sort(rng.uniform(94, 122, 7))
     speeds = rng.permutation([0, 0, 0, 0, -1, 1, 1]) * rng.uniform(14, 34)

@@ -1,4 +1,4 @@
-"""A scene at one moment and how it becomes a frame: a table against a wall, things with soft shadows, a camera."""
+"""Scenes at one instant and their rendering: a table against a wall, things with soft shadows, a camera."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ CANVAS = 224  # side of the canvas on which a scene is composed
 VIEW = 160  # side of the camera's window on the canvas at zoom 1
 FRAME = 128  # side of a frame
 HORIZON = 84.0  # y of the table's far edge on the canvas
-BACKGROUND, STILL, MOVING = 0, 1, 2  # values of the masks
+BACKGROUND, STILL, MOVING = 0, 1, 2  # mask values
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class Placement:
     """One sprite in the scene.
 
     Attributes:
-        sprite: what is drawn.
-        x: canvas x of its pivot, the middle of its foot unless the sprite says otherwise.
-        y: canvas y of its foot on the table.
+        sprite: the sprite.
+        x: canvas x of the pivot, by default the centre of the foot.
+        y: canvas y of the foot on the table.
         lift: height above the table in canvas pixels; the shadow stays on the table.
-        scale: size, 1 draws the sprite as it is.
-        angle: clockwise turn about the pivot in degrees.
-        moving: whether it is a moving object in the masks.
-        shadow: whether it throws a shadow.
+        scale: scale factor.
+        angle: clockwise rotation about the pivot in degrees.
+        moving: whether it counts as a moving object in the masks.
+        shadow: whether it casts a shadow.
     """
 
     sprite: Sprite
@@ -41,7 +41,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class Camera:
-    """Where the camera looks: window centre on the canvas, and zoom."""
+    """The camera's window: its centre on the canvas, and zoom."""
 
     x: float = CANVAS / 2
     y: float = CANVAS / 2
@@ -50,25 +50,25 @@ class Camera:
 
 @dataclass(frozen=True)
 class Scene:
-    """The sprites at one moment, drawn in order."""
+    """The sprites at one instant, drawn in order."""
 
     placements: list[Placement]
     camera: Camera = field(default_factory=Camera)
 
 
 def depth_scale(y: float) -> float:
-    """Size of things whose foot is at canvas row y: smaller towards the table's far edge."""
+    """Scale of things whose foot is at canvas row y: smaller towards the table's far edge."""
     return 0.55 + 0.45 * (y - HORIZON) / (CANVAS - 40 - HORIZON)
 
 
 def table(rng: np.random.Generator) -> Image.Image:
-    """A wall and a table top with grain, tiles or plain cloth, lit from one side."""
+    """A wall and a table top of grained wood, boards, tiles or plain cloth, lit from one side."""
     y, x = np.mgrid[0:CANVAS, 0:CANVAS].astype(np.float32)
     depth = 1.0 / np.maximum(y - HORIZON + 26.0, 1.0)  # perspective: distances on the table shrink towards the horizon
     u, v = (x - CANVAS / 2) * depth * 60.0, 3000.0 * depth
     top = rng.uniform(70, 205) * np.array([1.0, rng.uniform(0.72, 1.0), rng.uniform(0.5, 1.0)])
     kind, period = rng.integers(4), rng.uniform(14, 30)
-    if kind == 0:  # grain of wood
+    if kind == 0:  # grained wood
         pattern = 0.9 + 0.1 * np.sin(v / period * 4 + 2 * np.sin(u / 35 + rng.uniform(0, 6)))
     elif kind == 1:  # boards
         pattern = 1.0 - 0.25 * ((u / period + rng.uniform()) % 1 < 0.07) + 0.03 * np.sin(v / 3)
@@ -109,14 +109,14 @@ def compose(background: Image.Image, scene: Scene) -> tuple[Image.Image, np.ndar
 
 
 def window(camera: Camera) -> tuple[float, float, float, float]:
-    """Left, top, right and bottom of what the camera sees of the canvas; it never looks beyond."""
+    """Left, top, right and bottom of the camera's window, clamped to the canvas."""
     half = VIEW / camera.zoom / 2
     x, y = (min(max(v, half), CANVAS - half) for v in (camera.x, camera.y))
     return x - half, y - half, x + half, y + half
 
 
 def paint(background: Image.Image, placements: list[Placement]) -> tuple[Image.Image, Image.Image]:
-    """The whole canvas with its things and their shadows, and its mask."""
+    """Draw things and their shadows on a copy of the background; returns the canvas and its mask."""
     canvas = background.copy()
     mask = Image.new("L", canvas.size, BACKGROUND)
     for p in placements:
@@ -148,12 +148,12 @@ def _corners(p: Placement) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _place(p: Placement) -> tuple[Image.Image, tuple[int, int]]:
-    """The sprite scaled and turned to sub-pixel accuracy, and the canvas corner at which it is pasted."""
+    """The sprite, scaled and rotated with sub-pixel accuracy, and the upper left canvas corner for pasting it."""
     xs, ys = _corners(p)
     left, top = int(np.floor(xs.min())) - 1, int(np.floor(ys.min())) - 1
     size = (int(np.ceil(xs.max())) - left + 2, int(np.ceil(ys.max())) - top + 2)
     a, b = np.cos(np.radians(p.angle)) / p.scale, np.sin(np.radians(p.angle)) / p.scale
-    x, y = left - p.x, top - (p.y - p.lift)  # the corner as the pivot sees it
-    back = (a, b, p.sprite.pivot + a * x + b * y, -b, a, p.sprite.foot - b * x + a * y)
-    picture = p.sprite.image.transform(size, Image.Transform.AFFINE, back, Image.Resampling.BILINEAR)
+    x, y = left - p.x, top - (p.y - p.lift)  # the corner relative to the pivot
+    inverse = (a, b, p.sprite.pivot + a * x + b * y, -b, a, p.sprite.foot - b * x + a * y)
+    picture = p.sprite.image.transform(size, Image.Transform.AFFINE, inverse, Image.Resampling.BILINEAR)
     return picture, (left, top)

@@ -1,4 +1,4 @@
-"""Things on a table as RGBA pictures: drawn once a clip, shaded, then moved around by the renderer."""
+"""Things on a table as RGBA pictures: drawn and shaded once per clip, then moved around by the renderer."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -7,8 +7,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 SIZE = 72  # side of a sprite in canvas pixels
-_OVER = 3  # drawn this much larger, then reduced
-_ARM = 3.4  # length of an arm with its hand in sprite sides: it reaches beyond the picture
+_OVERSAMPLING = 3  # sprites are drawn larger by this factor, then downscaled
+_ARM = 3.4  # length of an arm with its hand in sprite sides, so that it extends beyond the frame
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (205, 38, 38),
@@ -26,16 +26,16 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, eq=False)
 class Sprite:
-    """A thing seen from the front, standing on the lower edge of its picture's visible part.
+    """A thing from the front, standing on the lower edge of the visible part of its picture.
 
     Attributes:
         name: used in captions, for example "red mug".
-        image: RGBA, SIZE x SIZE; an arm is longer.
+        image: RGBA, SIZE x SIZE; arms are longer.
         foot: y of the lowest visible row.
         top: y of the highest visible row.
         left: x of the leftmost visible column.
         right: x of the rightmost visible column.
-        pivot: x of the point of the foot that a placement puts somewhere and turns the picture about.
+        pivot: x of the point on the foot that is the origin of placement and rotation.
     """
 
     name: str
@@ -58,33 +58,39 @@ class Sprite:
 
 
 class Pen:
-    """Draws polygons and ellipses in unit coordinates, y downwards, with a colour's shades."""
+    """Draws polygons and ellipses in unit coordinates, y downwards, in shades of one colour."""
 
     def __init__(self, colour: tuple[int, int, int], width: float = 1.0):
         self.colour = np.array(colour, float)
-        self.picture = Image.new("RGBA", (int(SIZE * _OVER * width), SIZE * _OVER), (0, 0, 0, 0))
+        self.picture = Image.new("RGBA", (int(SIZE * _OVERSAMPLING * width), SIZE * _OVERSAMPLING), (0, 0, 0, 0))
         self._draw = ImageDraw.Draw(self.picture)
 
     def shade(self, k: float) -> tuple[int, ...]:
-        """The colour made darker (k < 1) or mixed with white (k > 1)."""
+        """The colour, darkened (k < 1) or mixed with white (k > 1)."""
         c = self.colour * k if k <= 1 else self.colour + (255 - self.colour) * (k - 1)
         return (*(int(v) for v in np.clip(c, 0, 255)), 255)
 
     def ellipse(self, box: Box, k: float = 1.0, fill: tuple[int, ...] | None = None) -> None:
         """Filled ellipse in the box (left, top, right, bottom)."""
-        self._draw.ellipse([v * SIZE * _OVER for v in box], fill=fill or self.shade(k))
+        self._draw.ellipse([v * SIZE * _OVERSAMPLING for v in box], fill=fill or self.shade(k))
 
     def ring(self, box: Box, width: float, k: float = 1.0) -> None:
         """Outline of an ellipse."""
-        self._draw.ellipse([v * SIZE * _OVER for v in box], outline=self.shade(k), width=int(width * SIZE * _OVER))
+        self._draw.ellipse(
+            [v * SIZE * _OVERSAMPLING for v in box], outline=self.shade(k), width=int(width * SIZE * _OVERSAMPLING)
+        )
 
     def polygon(self, points: list[tuple[float, float]], k: float = 1.0, fill: tuple[int, ...] | None = None) -> None:
         """Filled polygon."""
-        self._draw.polygon([(x * SIZE * _OVER, y * SIZE * _OVER) for x, y in points], fill=fill or self.shade(k))
+        self._draw.polygon(
+            [(x * SIZE * _OVERSAMPLING, y * SIZE * _OVERSAMPLING) for x, y in points], fill=fill or self.shade(k)
+        )
 
     def block(self, box: Box, k: float = 1.0, radius: float = 0.0, fill: tuple[int, ...] | None = None) -> None:
         """Filled rectangle with round corners."""
-        self._draw.rounded_rectangle([v * SIZE * _OVER for v in box], radius * SIZE * _OVER, fill=fill or self.shade(k))
+        self._draw.rounded_rectangle(
+            [v * SIZE * _OVERSAMPLING for v in box], radius * SIZE * _OVERSAMPLING, fill=fill or self.shade(k)
+        )
 
 
 def _ball(pen: Pen) -> None:
@@ -195,7 +201,7 @@ UNSEEN_THINGS: dict[str, Callable[[Pen], None]] = {"key": _key, "duck": _duck, "
 
 
 def thing(name: str, colour: str, rng: np.random.Generator) -> Sprite:
-    """A thing of ``THINGS`` or ``UNSEEN_THINGS`` in one of ``COLOURS``, its shade and texture varied by ``rng``."""
+    """A thing of ``THINGS`` or ``UNSEEN_THINGS`` in one of ``COLOURS``, with random shade and texture."""
     base = np.clip(np.array(COLOURS[colour]) + rng.normal(0, 7, 3), 0, 255)
     pen = Pen(tuple(base))
     (THINGS | UNSEEN_THINGS)[name](pen)
@@ -203,7 +209,7 @@ def thing(name: str, colour: str, rng: np.random.Generator) -> Sprite:
 
 
 def container(colour: str, rng: np.random.Generator) -> tuple[Sprite, Sprite]:
-    """A bowl that stands open: its back (drawn before what lies in it) and its front (drawn after)."""
+    """An open bowl: its back (drawn before its content) and its front (drawn after it)."""
     front, back = Pen(COLOURS[colour]), Pen(COLOURS[colour])
     back.ellipse((0.04, 0.36, 0.96, 0.62), 0.55)
     back.ellipse((0.09, 0.39, 0.91, 0.6), 0.3)
@@ -211,8 +217,8 @@ def container(colour: str, rng: np.random.Generator) -> tuple[Sprite, Sprite]:
     front.polygon(
         [*zip(0.5 + 0.46 * np.cos(rim), 0.49 + 0.13 * np.sin(rim)), (0.14, 0.8), (0.3, 0.95), (0.7, 0.95), (0.86, 0.8)]
     )
-    pieces = [_finish(f"{colour} bowl", pen.picture, rng, texture=False) for pen in (back, front)]
-    return pieces[0], pieces[1]
+    back_sprite, front_sprite = (_finish(f"{colour} bowl", pen.picture, rng, texture=False) for pen in (back, front))
+    return back_sprite, front_sprite
 
 
 def cloth(colour: str, rng: np.random.Generator) -> Sprite:
@@ -226,7 +232,7 @@ def cloth(colour: str, rng: np.random.Generator) -> Sprite:
 
 
 def chest(colour: str, rng: np.random.Generator) -> tuple[Sprite, Sprite]:
-    """An open chest seen from the front, and its lid, which turns about its left end."""
+    """An open chest from the front, and its lid, which rotates about its left end."""
     body, lid = Pen(COLOURS[colour]), Pen(COLOURS[colour])
     body.polygon([(0.06, 0.56), (0.16, 0.46), (0.94, 0.46), (0.84, 0.56)], 0.35)
     body.polygon([(0.84, 0.56), (0.94, 0.46), (0.94, 0.86), (0.84, 0.96)], 0.65)
@@ -234,12 +240,12 @@ def chest(colour: str, rng: np.random.Generator) -> tuple[Sprite, Sprite]:
     lid.polygon([(0.06, 0.84), (0.16, 0.74), (0.94, 0.74), (0.84, 0.84)], 1.35)
     lid.block((0.06, 0.84, 0.84, 0.94), 0.8)
     lid.polygon([(0.84, 0.84), (0.94, 0.74), (0.94, 0.84), (0.84, 0.94)], 0.6)
-    open_body, flap = (_finish(f"{colour} chest", pen.picture, rng, texture=False) for pen in (body, lid))
-    return open_body, replace(flap, pivot=flap.left)
+    body_sprite, lid_sprite = (_finish(f"{colour} chest", pen.picture, rng, texture=False) for pen in (body, lid))
+    return body_sprite, replace(lid_sprite, pivot=lid_sprite.left)
 
 
 def hand(direction: str, rng: np.random.Generator) -> Sprite:
-    """A fist with a long sleeve; ``direction`` says from where the arm comes: "left", "right" or "above"."""
+    """A fist with a long sleeve, reaching in from ``direction``: "left", "right" or "above"."""
     skin = [(236, 188, 150), (198, 134, 94), (141, 85, 54), (90, 56, 40)][rng.integers(4)]
     sleeve = tuple(int(v) for v in rng.integers(40, 220, 3))
     pen = Pen(skin, width=_ARM)
@@ -254,18 +260,18 @@ def hand(direction: str, rng: np.random.Generator) -> Sprite:
 
 
 def _finish(name: str, picture: Image.Image, rng: np.random.Generator, texture: bool = True) -> Sprite:
-    """Texture, shading from the upper left, a darker rim, and reduction to the final size."""
+    """Apply texture, light from the upper left and a darker rim, and downscale to the final size."""
     pixels = np.asarray(picture, np.float32).copy()
-    y, x = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]] / (SIZE * _OVER)
+    y, x = np.mgrid[0 : pixels.shape[0], 0 : pixels.shape[1]] / (SIZE * _OVERSAMPLING)
     light = 1.12 - 0.22 * np.minimum(x, 1) - 0.16 * np.minimum(y, 1)
-    if texture and (kind := rng.integers(4)) < 2:  # stripes, dots, or plain
+    if texture and (kind := rng.integers(4)) < 2:  # stripes (0), dots (1), otherwise plain
         angle, period = rng.uniform(0, np.pi), rng.uniform(0.09, 0.16)
         u, v = x * np.cos(angle) + y * np.sin(angle), y * np.cos(angle) - x * np.sin(angle)
         wave = np.sin(2 * np.pi * u / period)
         light = light * (1 + 0.09 * np.sign(wave if kind == 0 else wave * np.sin(2 * np.pi * v / period) - 0.3))
     alpha = picture.getchannel("A")
-    inner = np.asarray(alpha.filter(ImageFilter.GaussianBlur(SIZE * _OVER / 28)), np.float32) / 255
+    inner = np.asarray(alpha.filter(ImageFilter.GaussianBlur(SIZE * _OVERSAMPLING / 28)), np.float32) / 255
     pixels[..., :3] *= (light * (0.72 + 0.28 * inner))[..., None]
-    shaded = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).reduce(_OVER)
+    shaded = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).reduce(_OVERSAMPLING)
     left, top, right, foot = shaded.getchannel("A").getbbox() or (0, 0, SIZE, SIZE)
     return Sprite(name, shaded, foot, top, left, right, (left + right) / 2)

@@ -1,10 +1,9 @@
-"""Versions of one clip that separate what moves from what stands still, to test for static bias.
+"""Versions of one clip that separate moving from static content, to test for static bias.
 
 After SCUBA, SCUFO and the clips with conflicting foreground (Li et al., arXiv 2211.12883) and HAT (Chung et al. 2022),
-but with true masks and scenes: no segmentation and no inpainting. Motions of the camera, in which everything moves,
-have no versions. Moving things are pasted without their shadows. Deviations: a conflicting foreground is drawn behind
-the moving thing and hides nothing of it; in an action swap the background keeps the things that its own clip does not
-move.
+but with ground-truth masks and scenes instead of segmentation and inpainting. Camera motions, in which everything
+moves, have no versions. Moving things are pasted without their shadows. Deviations: a conflicting foreground is drawn
+behind the moving thing and never hides it; in an action swap the background includes the static things of its clip.
 """
 
 from collections.abc import Callable
@@ -15,15 +14,15 @@ from ezclip.data.tabletop.classes import MOTIONS, Names
 from ezclip.data.tabletop.render import NUM_FRAMES, Rendered, render
 from ezclip.data.tabletop.scene import BACKGROUND, FRAME, MOVING, STILL
 
-CAMERA = ("Turning the camera", "Approaching something with your camera")  # beginnings of the camera's motions
+CAMERA = ("Turning the camera", "Approaching something with your camera")  # prefixes of the names of camera motions
 MOTIONS_OF_THINGS: tuple[Names, ...] = tuple(names for names in MOTIONS if not names[0].startswith(CAMERA))
 
 
 def donor(names: Names, seed: int) -> tuple[Names, int]:
-    """Motion and seed of the clip that lends its things or background to this one; never the same motion."""
+    """Motion and seed of the clip of another motion whose things or background are used for this clip."""
     rng = np.random.default_rng([seed, 1])
-    others = [other for other in MOTIONS_OF_THINGS if other != names]
-    return others[rng.integers(len(others))], int(rng.integers(2**31))
+    motions = [motion for motion in MOTIONS_OF_THINGS if motion != names]
+    return motions[rng.integers(len(motions))], int(rng.integers(2**31))
 
 
 def original(names: Names, seed: int) -> Rendered:
@@ -32,7 +31,7 @@ def original(names: Names, seed: int) -> Rendered:
 
 
 def background_only(names: Names, seed: int) -> Rendered:
-    """Without the moving things and their shadows."""
+    """The clip without moving things and their shadows."""
     return render(names, seed, foreground=False)
 
 
@@ -43,25 +42,25 @@ def stripes(names: Names, seed: int) -> Rendered:
     angle, period, phase = rng.uniform(0, np.pi), rng.uniform(8, 32), rng.uniform(0, 2 * np.pi)
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period + phase)
     picture = wave[..., None] * rng.uniform(0, 255, 3) + (1 - wave[..., None]) * rng.uniform(0, 255, 3)
-    return _before(clip, Rendered(picture.astype(np.uint8)[None], np.full((1, FRAME, FRAME), BACKGROUND, np.uint8)))
+    return _paste(clip, Rendered(picture.astype(np.uint8)[None], np.full((1, FRAME, FRAME), BACKGROUND, np.uint8)))
 
 
 def still_stripes(names: Names, seed: int) -> Rendered:
-    """One frame of ``stripes``, drawn at random and repeated (SCUFO)."""
-    return _repeated(stripes(names, seed), seed)
+    """One random frame of ``stripes``, repeated (SCUFO)."""
+    return _freeze(stripes(names, seed), seed)
 
 
 def conflicting_foreground(names: Names, seed: int) -> Rendered:
     """``stripes`` plus static objects: the moving objects of another motion's clip, frozen in one frame."""
-    other = _repeated(render(*donor(names, seed)), seed)
-    held = Rendered(other.images, np.where(other.masks == MOVING, STILL, BACKGROUND).astype(np.uint8))
+    frozen = _freeze(render(*donor(names, seed)), seed)
+    objects = Rendered(frozen.images, np.where(frozen.masks == MOVING, STILL, BACKGROUND).astype(np.uint8))
     clip = stripes(names, seed)
-    return _before(clip, _before(held, clip, value=STILL))
+    return _paste(clip, _paste(objects, clip, value=STILL))
 
 
 def action_swap(names: Names, seed: int) -> Rendered:
     """The moving objects on the background of another motion's clip (HAT)."""
-    return _before(render(names, seed), background_only(*donor(names, seed)))
+    return _paste(render(names, seed), background_only(*donor(names, seed)))
 
 
 VERSIONS: dict[str, Callable[[Names, int], Rendered]] = {
@@ -74,15 +73,15 @@ VERSIONS: dict[str, Callable[[Names, int], Rendered]] = {
 }
 
 
-def _before(front: Rendered, back: Rendered, value: int = MOVING) -> Rendered:
-    """The pixels of ``front`` whose mask has ``value``, pasted on ``back``."""
-    chosen = front.masks == value
+def _paste(front: Rendered, back: Rendered, value: int = MOVING) -> Rendered:
+    """Paste the pixels of ``front`` whose mask has ``value`` onto ``back``."""
+    mask = front.masks == value
     return Rendered(
-        np.where(chosen[..., None], front.images, back.images),
-        np.where(chosen, front.masks, back.masks),
+        np.where(mask[..., None], front.images, back.images),
+        np.where(mask, front.masks, back.masks),
     )
 
 
-def _repeated(clip: Rendered, seed: int) -> Rendered:
+def _freeze(clip: Rendered, seed: int) -> Rendered:
     frame = np.full(NUM_FRAMES, np.random.default_rng([seed, 3]).integers(NUM_FRAMES))
     return Rendered(clip.images[frame], clip.masks[frame])

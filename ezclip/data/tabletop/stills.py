@@ -1,8 +1,8 @@
 """Captioned still scenes for pretraining: static images, like CLIP's training data.
 
 The captions use the words of the class names (something, left, right, up, down, closer, away, into, behind, camera,
-open, upright ...), each with what a single picture shows of it, as captions of photos do: an open chest is "opening",
-the fist of a still may push or pull.
+open, upright ...) as captions of photos do, for the part of a motion that one picture can show: an open chest is
+"opening", a fist next to a thing may push or pull.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,12 +30,12 @@ from ezclip.data.tabletop.surfaces import surface
 Still = tuple[list[Placement], Camera, list[str]]
 Square = tuple[float, float, float]
 _Scene = tuple[Image.Image, list[Placement], Camera, list[str], np.random.Generator]
-_TABLES = 48  # tables drawn at a time; each serves many stills
+_TABLES = 48  # number of tables in a batch, each used for several stills
 _CENTRE = Camera()
 
 
 def _name(sprite: Sprite, rng: np.random.Generator) -> str:
-    """Mostly "a red mug"; now and then only its colour, its kind, or "something"."""
+    """Mostly "a red mug"; sometimes only the colour, the kind, or "something"."""
     colour, kind = sprite.name.split()
     choices = [f"a {colour} {kind}", f"something {colour}", f"a {kind}", "something"]
     return str(rng.choice(choices, p=[0.7, 0.1, 0.12, 0.08])).replace("a orange", "an orange")
@@ -47,10 +47,10 @@ def single(cast: Cast) -> Still:
     (sprite,) = cast.things(1)
     x, y = 112 + rng.uniform(-50, 50), rng.uniform(104, 176)
     zoom, scale = rng.uniform(0.8, 1.9), depth_scale(y)
-    room = max(0.87 * VIEW / zoom / 2 - 27 * scale, 2)  # from the middle of the picture, the thing still in it
-    aside, below = rng.uniform(-room, room, 2)
+    limit = max(0.87 * VIEW / zoom / 2 - 27 * scale, 2)  # largest offset from the centre that keeps the thing visible
+    dx, dy = rng.uniform(-limit, limit, 2)
     half = VIEW / zoom / 2
-    aim_x, aim_y = np.clip([x - aside, y - 25 * scale - below], half, CANVAS - half)
+    aim_x, aim_y = np.clip([x - dx, y - 25 * scale - dy], half, CANVAS - half)
     camera = Camera(aim_x, aim_y, zoom)
     name = _name(sprite, rng)
     captions = [name, f"{name} on a table", f"a photo of {name}"]
@@ -58,13 +58,13 @@ def single(cast: Cast) -> Still:
         captions += [f"{name} close to the camera", f"the camera close to {name}"]
     if zoom < 1.0:
         captions += [f"{name} far away from the camera", f"the camera away from {name}"]
-    seen = (x - camera.x) * zoom
-    if abs(seen) > 18:
-        side, other = ("left", "right") if seen < 0 else ("right", "left")
-        captions += [f"{name} on the {side}", f"turning the camera {other} while filming {name}"]
-    sunk = (y - 25 * scale - camera.y) * zoom
-    if abs(sunk) > 18:
-        captions += [f"turning the camera {'upwards' if sunk > 0 else 'downwards'} while filming {name}"]
+    offset_x = (x - camera.x) * zoom
+    if abs(offset_x) > 18:
+        side, opposite = ("left", "right") if offset_x < 0 else ("right", "left")
+        captions += [f"{name} on the {side}", f"turning the camera {opposite} while filming {name}"]
+    offset_y = (y - 25 * scale - camera.y) * zoom
+    if abs(offset_y) > 18:
+        captions += [f"turning the camera {'upwards' if offset_y > 0 else 'downwards'} while filming {name}"]
     return [standing(sprite, x, y)], camera, captions
 
 
@@ -86,21 +86,21 @@ def two(cast: Cast) -> Still:
     return [standing(a, middle - gap / 2, y), standing(b, middle + gap / 2, y)], _CENTRE, captions
 
 
-def before(cast: Cast) -> Still:
-    """One thing behind another, half hidden, or beside it."""
+def behind(cast: Cast) -> Still:
+    """One thing behind another, partly hidden."""
     rng = cast.rng
     a, b = cast.things(2)
     y = rng.uniform(150, 176)
-    x, aside = 112 + rng.uniform(-24, 24), rng.choice([-1, 1]) * rng.uniform(4, 26)
-    back = y - rng.uniform(12, 18)
+    x, offset = 112 + rng.uniform(-24, 24), rng.choice([-1, 1]) * rng.uniform(4, 26)
+    hidden_y = y - rng.uniform(12, 18)
     first, second = _name(a, rng), _name(b, rng)
     captions = [f"{first} behind {second}", f"{second} in front of {first}"]
-    hidden = Placement(a, x + aside, back, scale=0.8 * depth_scale(back))
+    hidden = Placement(a, x + offset, hidden_y, scale=0.8 * depth_scale(hidden_y))
     return [hidden, Placement(b, x, y, scale=1.35 * depth_scale(y))], _CENTRE, captions
 
 
-def held(cast: Cast) -> Still:
-    """A fist beside a thing, or holding it up or down on the table."""
+def with_hand(cast: Cast) -> Still:
+    """A fist next to a thing, or holding it above or on the table."""
     rng = cast.rng
     (sprite,) = cast.things(1)
     side = str(rng.choice(["left", "right", "above"]))
@@ -117,36 +117,36 @@ def held(cast: Cast) -> Still:
             [f"a hand holding {name}", f"{name} {where} the table", f"a hand with {name} {where} the table"],
         )
     sign = -1 if side == "left" else 1
-    other = "right" if sign < 0 else "left"
-    apart = float(rng.choice([-2.0, rng.uniform(8, 40)]))
-    gap = (sprite.width / 2 + fist.width / 2 + apart) * scale
+    opposite = "right" if sign < 0 else "left"
+    gap = float(rng.choice([-2.0, rng.uniform(8, 40)]))
+    distance = (sprite.width / 2 + fist.width / 2 + gap) * scale
     captions = [
-        f"a hand on the {side}, {name} on the {other}",
-        f"{name} on the {other}, a hand on the {side}",
-        f"a hand from the {side} {'poking' if apart < 0 else 'next to'} {name}",
+        f"a hand on the {side}, {name} on the {opposite}",
+        f"{name} on the {opposite}, a hand on the {side}",
+        f"a hand from the {side} {'poking' if gap < 0 else 'next to'} {name}",
     ]
-    if apart < 0:
-        captions += [f"pushing {name} from {side} to {other}", f"pulling {name} from {other} to {side}"]
+    if gap < 0:
+        captions += [f"pushing {name} from {side} to {opposite}", f"pulling {name} from {opposite} to {side}"]
     return (
-        [standing(sprite, x, y), Placement(fist, x + sign * gap, y - 4 * scale, scale=scale, shadow=False)],
+        [standing(sprite, x, y), Placement(fist, x + sign * distance, y - 4 * scale, scale=scale, shadow=False)],
         _CENTRE,
         captions,
     )
 
 
 def lying(cast: Cast) -> Still:
-    """A thing that stands upright, or has been tipped over."""
+    """A thing that stands upright or has been tipped over."""
     rng = cast.rng
     (sprite,) = cast.things(1, ("bottle", "cone", "mug"))
     angle, name = float(rng.choice([0, 90])), _name(sprite, rng)
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
-    turned = replace(sprite, pivot=sprite.right - 4)
+    tipped = replace(sprite, pivot=sprite.right - 4)
     captions = (
         [f"tipping {name} over", f"{name} lying on its side"]
         if angle
         else [f"{name} upright on the table", f"putting {name} upright on the table"]
     )
-    return [Placement(turned, x, y, scale=1.1 * depth_scale(y), angle=angle)], _CENTRE, captions
+    return [Placement(tipped, x, y, scale=1.1 * depth_scale(y), angle=angle)], _CENTRE, captions
 
 
 def lidded(cast: Cast) -> Still:
@@ -165,13 +165,13 @@ def lidded(cast: Cast) -> Still:
 
 
 def covered(cast: Cast) -> Still:
-    """A cloth above a thing, or lying over it."""
+    """A cloth above a thing or covering it."""
     rng = cast.rng
     (sprite,) = cast.things(1)
     sheet = cloth(cast.colour(), rng)
     x, y = 112 + rng.uniform(-34, 34), rng.uniform(138, 174)
     lift = float(rng.choice([0.0, rng.uniform(46, 80)]))
-    over = Placement(sheet, x + rng.uniform(-16, 16) * (lift > 0), y + 2, lift=lift, scale=1.12 * depth_scale(y))
+    cover = Placement(sheet, x + rng.uniform(-16, 16) * (lift > 0), y + 2, lift=lift, scale=1.12 * depth_scale(y))
     colour, name = sheet.name.split()[0], _name(sprite, rng)
     article = "an" if colour == "orange" else "a"
     captions = (
@@ -179,26 +179,26 @@ def covered(cast: Cast) -> Still:
         if lift
         else [f"covering something with {article} {colour} cloth", f"something covered with {article} {colour} cloth"]
     )
-    return [standing(sprite, x, y), over], _CENTRE, captions
+    return [standing(sprite, x, y), cover], _CENTRE, captions
 
 
 def bowl(cast: Cast) -> Still:
-    """A thing in a bowl, above it, or beside it."""
+    """A thing in a bowl, above it or next to it."""
     rng = cast.rng
     (sprite,) = cast.things(1)
     colour, name = cast.colour(), _name(sprite, rng)
     back, front = container(colour, rng)
     x, y = 112 + rng.uniform(-26, 26), rng.uniform(146, 176)
     size, scale = 1.1 * depth_scale(y), 0.74 * depth_scale(y)
-    lift, aside = 8 * size, 0.0
+    lift, offset = 8 * size, 0.0
     article = "an" if colour == "orange" else "a"
     captions = [f"{name} in {article} {colour} bowl", f"{name} put into a bowl"]
     if rng.random() < 0.6:
-        lift, aside = rng.uniform(50, 64), float(rng.choice([0, -1, 1])) * rng.uniform(26, 44)
+        lift, offset = rng.uniform(50, 64), float(rng.choice([0, -1, 1])) * rng.uniform(26, 44)
         captions = [f"{name} above {article} {colour} bowl", f"{name} taken out of a bowl"]
     placements = [
         Placement(back, x, y - 23 * size, scale=size, shadow=False),
-        Placement(sprite, x + aside, y, lift=lift, scale=scale, shadow=False),
+        Placement(sprite, x + offset, y, lift=lift, scale=scale, shadow=False),
         Placement(front, x, y, scale=size),
     ]
     return placements, _CENTRE, captions
@@ -207,8 +207,8 @@ def bowl(cast: Cast) -> Still:
 _KINDS: list[tuple[Callable[[Cast], Still], float]] = [
     (single, 0.42),
     (two, 0.14),
-    (before, 0.06),
-    (held, 0.16),
+    (behind, 0.06),
+    (with_hand, 0.16),
     (lying, 0.05),
     (lidded, 0.04),
     (covered, 0.05),
@@ -220,35 +220,35 @@ def stills(count: int, seed: int, *, only_single: bool = False) -> Iterator[tupl
     """Draw still scenes.
 
     Args:
-        count: how many.
+        count: number of scenes.
         seed: any non-negative integer.
-        only_single: one object in each, for the test of colours and shapes.
+        only_single: draw one object per scene, for the test of colours and shapes.
 
     Yields:
-        The picture (FRAME x FRAME), a caption, and the name of the first thing drawn, for example "red mug".
+        The picture (FRAME x FRAME), a caption, and the name of the first thing, for example "red mug".
     """
     for background, placements, camera, captions, rng in _scenes(count, seed, 0.0, only_single=only_single):
         frame, _ = compose(background, Scene(placements, camera))
-        yield Image.fromarray(_lit(frame, rng)), str(rng.choice(captions)), placements[0].sprite.name
+        yield Image.fromarray(_light(frame, rng)), str(rng.choice(captions)), placements[0].sprite.name
 
 
 def wide_stills(count: int, seed: int, surfaces: float) -> Iterator[tuple[np.ndarray, Square, str]]:
-    """Draw still scenes with what lies beside the camera's window.
+    """Draw still scenes on the whole canvas, including the area outside the camera's window.
 
     Args:
-        count: how many.
+        count: number of scenes.
         seed: any non-negative integer.
-        surfaces: share of the scenes that are drawn over surfaces, with most things textured.
+        surfaces: fraction of the scenes that are drawn over surfaces, with most things textured.
 
     Yields:
-        The canvas, uint8 (CANVAS, CANVAS, 3); the window that the caption is about, x and y of its centre and side in
-        canvas pixels; the caption.
+        The canvas, uint8 (CANVAS, CANVAS, 3); the window that the caption describes, as x and y of its centre and its
+        side in canvas pixels; the caption.
     """
     for background, placements, camera, captions, rng in _scenes(count, seed, surfaces):
         canvas, _ = paint(background, placements)
         left, top, right, _ = window(camera)
         side = right - left
-        yield _lit(canvas, rng), (left + side / 2, top + side / 2, side), str(rng.choice(captions))
+        yield _light(canvas, rng), (left + side / 2, top + side / 2, side), str(rng.choice(captions))
 
 
 def _scenes(count: int, seed: int, surfaces: float, *, only_single: bool = False) -> Iterator[_Scene]:
@@ -263,15 +263,15 @@ def _scenes(count: int, seed: int, surfaces: float, *, only_single: bool = False
         yield (surface(rng, CANVAS) if over_surface else tables[rng.integers(_TABLES)], *still, rng)
 
 
-def _lit(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
-    """The picture under a light of some strength and colour, with noise."""
+def _light(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
+    """The picture under light of random intensity and colour, with noise."""
     light = rng.uniform(0.5, 1.2) * (1 + rng.uniform(-0.1, 0.1, 3))
-    lit = np.asarray(picture, np.float32) * light + rng.normal(0, rng.uniform(1, 5), (*picture.size, 1))
-    return np.clip(lit, 0, 255).astype(np.uint8)
+    pixels = np.asarray(picture, np.float32) * light + rng.normal(0, rng.uniform(1, 5), (*picture.size, 1))
+    return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
 def zero_shot_prompts() -> dict[str, list[str]]:
-    """Prompts of the backbone's zero-shot test: one for each colour, one for each kind of object."""
+    """Prompts of the backbone's zero-shot test: one per colour and one per kind of object."""
     return {
         "colour": [f"something {colour} on a table" for colour in COLOURS],
         "shape": [f"a {kind} on a table" for kind in THINGS],

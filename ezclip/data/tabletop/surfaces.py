@@ -1,4 +1,4 @@
-"""Procedural pictures with statistics of natural images, and things that are textured with them."""
+"""Procedural pictures with the statistics of natural images, and things that are textured with them."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,13 +9,13 @@ from PIL import Image, ImageDraw, ImageFilter
 from ezclip.data.photographs import cut_out
 from ezclip.data.tabletop.sprites import SIZE, Sprite
 
-PATTERNED = "patterned"  # stands for the colour in the names of textured things
+PATTERNED = "patterned"  # replaces the colour in the names of textured things
 
 
 def surface(rng: np.random.Generator, size: int) -> Image.Image:
-    """A picture of size x size: noise, leaves, a gradient or strokes, or one above another."""
+    """A picture of size x size: noise, leaves, a gradient or strokes, or one of them above another."""
     planes = _pattern(rng, size)
-    if rng.random() < 0.35:  # a ground before something else
+    if rng.random() < 0.35:  # a second pattern below a horizon
         edge = size * rng.uniform(0.3, 0.7) + np.cumsum(rng.normal(0, rng.uniform(0, 1.5), size))
         below = np.arange(size)[:, None] > edge
         planes = np.where(below[..., None], _pattern(rng, size), planes)
@@ -27,7 +27,7 @@ def surface(rng: np.random.Generator, size: int) -> Image.Image:
 
 
 def patterned(sprite: Sprite, rng: np.random.Generator) -> Sprite:
-    """The thing, or now and then a shape without a name, textured with a surface."""
+    """The thing, or sometimes a random shape, textured with a surface."""
     if rng.random() < 0.4:
         picture = cut_out(np.asarray(surface(rng, 160)), rng).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
         left, top, right, foot = picture.getchannel("A").getbbox() or (0, 0, SIZE, SIZE)
@@ -42,29 +42,29 @@ def patterned(sprite: Sprite, rng: np.random.Generator) -> Sprite:
 
 
 def _noise(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Noise whose amplitude falls with a power of the frequency, alike in the three channels."""
+    """Noise with a power-law amplitude spectrum, correlated between the three channels."""
     frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.rfftfreq(size)[None])
     frequency[0, 0] = np.inf
     white = np.fft.rfft2(rng.normal(size=(3, size, size)))
     waves = np.fft.irfft2(white / frequency ** rng.uniform(0.8, 1.7), s=(size, size))
     waves /= waves.std(axis=(1, 2), keepdims=True)
-    alike = rng.uniform(0.3, 0.95)
-    mixed = alike * waves[:1] + (1 - alike) * waves
-    return np.moveaxis(_colour(rng)[:, None, None] + rng.uniform(25, 70) * mixed, 0, -1)
+    shared = rng.uniform(0.3, 0.95)  # weight of the component that all channels share
+    noise = shared * waves[:1] + (1 - shared) * waves
+    return np.moveaxis(_colour(rng)[:, None, None] + rng.uniform(25, 70) * noise, 0, -1)
 
 
 def _leaves(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Dead leaves: shapes that cover one another, their sizes after a power law, in a few colours."""
+    """Dead leaves: overlapping shapes in a few colours, their sizes from a power law."""
     picture = Image.new("RGB", (size, size), tuple(_colour(rng).astype(int)))
     pen, palette = ImageDraw.Draw(picture), np.stack([_colour(rng) for _ in range(rng.integers(3, 9))])
-    count, round_ = int(rng.integers(60, 400)), rng.random()
+    count, p_ellipse = int(rng.integers(60, 400)), rng.random()
     smallest, largest = 0.012 * size, rng.uniform(0.15, 0.4) * size
     uniform = rng.random(count)
     radii = 1 / np.sqrt(uniform / smallest**2 + (1 - uniform) / largest**2)  # density falls with the cube of the radius
     for r in radii:
         x, y = rng.uniform(0, size, 2)
         fill = tuple(np.clip(palette[rng.integers(len(palette))] + rng.normal(0, 12, 3), 0, 255).astype(int))
-        if rng.random() < round_:
+        if rng.random() < p_ellipse:
             a, b = r * rng.uniform(0.5, 1, 2)
             pen.ellipse((x - a, y - b, x + a, y + b), fill=fill)
         else:
@@ -74,23 +74,23 @@ def _leaves(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _gradient(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A linear or round gradient between two colours with a little texture."""
+    """A linear or radial gradient between two colours with slight texture."""
     y, x = np.mgrid[0:size, 0:size] / size - rng.uniform(0, 1, 2)[:, None, None]
     angle = rng.uniform(0, 2 * np.pi)
-    along = np.hypot(x, y) if rng.random() < 0.3 else x * np.cos(angle) + y * np.sin(angle)
-    share = (along - along.min()) / np.ptp(along)
-    planes = _colour(rng) + share[..., None] * (_colour(rng) - _colour(rng))
+    position = np.hypot(x, y) if rng.random() < 0.3 else x * np.cos(angle) + y * np.sin(angle)
+    weight = (position - position.min()) / np.ptp(position)
+    planes = _colour(rng) + weight[..., None] * (_colour(rng) - _colour(rng))
     return planes + rng.uniform(0, 0.4) * (_noise(rng, size) - 128)
 
 
 def _strokes(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Lines and bends over a gradient."""
+    """Curved strokes over a gradient."""
     picture = _picture(_gradient(rng, size))
-    pen, favourite = ImageDraw.Draw(picture), rng.uniform(0, np.pi)
+    pen, direction = ImageDraw.Draw(picture), rng.uniform(0, np.pi)
     spread = rng.uniform(0.1, 2)
     for _ in range(rng.integers(15, 150)):
-        turns = favourite + rng.normal(0, spread) + np.cumsum(rng.normal(0, 0.3, 6))
-        steps = rng.uniform(0.02, 0.12) * size * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        angles = direction + rng.normal(0, spread) + np.cumsum(rng.normal(0, 0.3, 6))
+        steps = rng.uniform(0.02, 0.12) * size * np.stack([np.cos(angles), np.sin(angles)], axis=1)
         points = rng.uniform(0, size, 2) + np.cumsum(steps, axis=0)
         pen.line([*map(tuple, points)], tuple(_colour(rng).astype(int)), int(rng.integers(1, 2 + size // 30)))
     return np.asarray(picture, np.float32)
@@ -104,7 +104,7 @@ def _pattern(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _colour(rng: np.random.Generator) -> np.ndarray:
-    """More often pale than vivid."""
+    """A random colour, more often pale than vivid."""
     grey, vivid = rng.uniform(15, 240), rng.beta(1, 2)
     return np.clip(grey + vivid * rng.uniform(-120, 120, 3), 0, 255)
 

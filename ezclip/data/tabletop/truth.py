@@ -1,4 +1,4 @@
-"""Finds the motion masks of a clip: beside the file, or by its content among the shipped samples."""
+"""Finds the motion masks of a clip: next to the file, or by its content among the shipped samples."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ INDEX = "truth.json"  # sha256 of a sample -> its clip, label and family
 
 
 def find_masks(path: str | Path) -> np.ndarray | None:
-    """Masks of a video's frames, or None where none are known.
+    """The masks of a video's frames, or None if there are none.
 
     Args:
         path: a video; copies of shipped samples may have any name.
@@ -23,17 +23,17 @@ def find_masks(path: str | Path) -> np.ndarray | None:
     path = Path(path)
     if not path.is_file():
         return None
-    beside = path.with_suffix(".masks.npz")
-    if not beside.is_file():
+    masks = path.with_suffix(".masks.npz")
+    if not masks.is_file():
         if (entry := sample_entry(path)) is None:
             return None
-        beside = (SAMPLES / str(entry["clip"])).with_suffix(".masks.npz")
-    with np.load(beside, allow_pickle=False) as content:
+        masks = (SAMPLES / str(entry["clip"])).with_suffix(".masks.npz")
+    with np.load(masks, allow_pickle=False) as content:
         return content["masks"]
 
 
 def sample_entry(path: str | Path) -> dict[str, str | None] | None:
-    """The sample index's entry for a file with this content: "clip", "label" and "family"."""
+    """The entry of the sample index for the content of a file: "clip", "label" and "family"."""
     index = SAMPLES / INDEX
     if not index.is_file():
         return None

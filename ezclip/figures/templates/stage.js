@@ -1,10 +1,10 @@
-/* The stage: one clip in synchronised panels, with two models' maps and answers; see ezclip/figures/stage.py for its
-   document. ezStage(root, hooks) builds it inside an element; hooks.onSample(t) is called when another of the T frames
-   is shown, hooks.onRest(doc, direction, slot) when the user chose a clip or direction, or a frame, else slot is null;
-   hooks.reads(model, direction, t, patch) resolves to what a patch draws on, or is absent. */
+/* The stage: one clip in synchronised panels, with two models' maps and answers; see ezclip/studies/stage/document.py
+   for its document. ezStage(root, hooks) builds it inside an element. hooks.onSample(t) is called when another of the T
+   frames is shown; hooks.onRest(doc, direction, slot) when the user selects a clip or direction (slot null) or a frame.
+   The optional hooks.reads(doc, model, direction, slot, patch) resolves to the attention of a patch. */
 function ezStage(root, hooks = {}) {
   const DIRECTIONS = {forward: "Forward", reversed: "Reversed", shuffled: "Shuffled", static: "Static"};
-  const SPEEDS = [0.25, 0.5, 1, 2], PERCENTILES = [95, 98, 99, 100], BETWEEN = 30;  // ms from one painting to the next
+  const SPEEDS = [0.25, 0.5, 1, 2], PERCENTILES = [95, 98, 99, 100], INTERVAL = 30;  // ms between repaints
   const MORE = [255, 140, 0], LESS = [150, 70, 255];  // colours of the difference
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const state = {doc: null, direction: "forward", at: 0, playing: false, speed: 1, loop: true, wipe: 0.5, view: "panels",
@@ -76,22 +76,22 @@ function ezStage(root, hooks = {}) {
       if (state.doc && state.doc.key === doc.key) { Object.assign(state.doc, doc.partial); answers(); frameValues(); }
       return;
     }
-    const fresh = !state.doc || state.doc.key !== doc.key;
-    const kept = !fresh && state.doc.frames?.label === doc.label && state.doc.models.length === doc.models.length;
-    state.doc = {...doc, results: {}, frames: doc.frames || (kept ? state.doc.frames : null)};
+    const isNew = !state.doc || state.doc.key !== doc.key;
+    const keepFrames = !isNew && state.doc.frames?.label === doc.label && state.doc.models.length === doc.models.length;
+    state.doc = {...doc, results: {}, frames: doc.frames || (keepFrames ? state.doc.frames : null)};
     state.film = state.films[doc.film] || null;
     if (state.film && picture.src !== state.film.picture) picture.src = state.film.picture;
     state.films = {[doc.film]: state.film};
     for (const [direction, results] of Object.entries(doc.results || {}))
-      state.doc.results[direction] = results.map(one => ({...one, heat: floats(one.heat)}));
+      state.doc.results[direction] = results.map(result => ({...result, heat: floats(result.heat)}));
     const {direction = "forward", slot = null} = doc.start || {};
-    if (fresh || doc.start) {
+    if (isNew || doc.start) {
       state.at = 0; state.sample = -1; state.reads = null; state.demo = Boolean(doc.demo);
       state.direction = direction; state.playing = !still && slot === null;
     }
     maps.replaceChildren(choice("Colours", doc.maps.map((_, i) => i), state.map,
       value => { state.map = value; legend(); }, i => doc.maps[i].name));
-    limits(); layout(); turn(state.direction, false); thumbnails(); running();
+    limits(); layout(); turn(state.direction, false); thumbnails(); updatePlayback();
     if (slot !== null) go(slot);
   }
   const floats = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
@@ -100,7 +100,7 @@ function ezStage(root, hooks = {}) {
   function limits() {
     const values = [], apart = [];
     for (const results of Object.values(state.doc.results)) {
-      for (const one of results) one.heat.forEach(value => values.push(value));
+      for (const result of results) result.heat.forEach(value => values.push(value));
       difference(results)?.forEach(value => apart.push(Math.abs(value)));
     }
     const end = list => list.sort((a, b) => a - b)[Math.max(0, Math.ceil(list.length * state.percentile / 100) - 1)] || 1;
@@ -112,26 +112,26 @@ function ezStage(root, hooks = {}) {
     return second.heat.map((value, i) => value - first.heat[i]);
   }
 
-  /* Position in [0, 1] of the clip as it plays -> second of the file, and which of the T maps, blended. */
+  /* The state's position in [0, 1] of the played clip -> second of the file, and the T maps to blend (share of next). */
   function moment() {
     const {doc, film, direction, at} = state, end = duration(), order = doc.orders[direction], T = order.length;
     if (direction === "shuffled" || direction === "static") {
       const slot = Math.min(T - 1, Math.floor(at * T));
       return {second: doc.seconds[order[slot]], slot, next: slot, share: 0};
     }
-    const backwards = direction === "reversed", times = places();
+    const backwards = direction === "reversed", times = positions();
     const slot = Math.max(0, times.findLastIndex(time => time <= at)), next = Math.min(T - 1, slot + 1);
     const share = next > slot && at > times[slot] ? (at - times[slot]) / Math.max(1e-9, times[next] - times[slot]) : 0;
     return {second: film.seconds[0] + (backwards ? 1 - at : at) * end, slot, next, share: Math.min(1, share)};
   }
   const duration = () => Math.max(1e-3, state.film.seconds.at(-1) - state.film.seconds[0]);
-  /* Where the T frames lie in the clip as it plays, in [0, 1]. */
-  function places() {
+  /* Positions of the T frames in the played clip, in [0, 1]. */
+  function positions() {
     const {doc, direction, film} = state, order = doc.orders[direction], T = order.length;
     if (direction === "shuffled" || direction === "static") return order.map((_, slot) => (slot + 0.5) / T);
     return order.map(t => {
-      const place = Math.min(1, Math.max(0, (doc.seconds[t] - film.seconds[0]) / duration()));
-      return direction === "reversed" ? 1 - place : place;
+      const position = Math.min(1, Math.max(0, (doc.seconds[t] - film.seconds[0]) / duration()));
+      return direction === "reversed" ? 1 - position : position;
     });
   }
   const nearest = second => state.film.seconds.reduce((best, time, i, all) =>
@@ -139,69 +139,69 @@ function ezStage(root, hooks = {}) {
 
   function layout() {
     const {doc} = state, models = doc.models, wipe = state.view === "wipe" && models.length > 1;
-    const kinds = [{kind: "clip", title: "Clip", note: doc.clip}];
-    if (wipe) kinds.push({kind: "wipe", title: `${models[0].name} | ${models[1].name}`, note: "drag the line"});
-    else models.forEach((model, i) => kinds.push({kind: "model", i, title: model.name, note: model.about}));
+    const specs = [{kind: "clip", title: "Clip", note: doc.clip}];
+    if (wipe) specs.push({kind: "wipe", title: `${models[0].name} | ${models[1].name}`, note: "drag the line"});
+    else models.forEach((model, i) => specs.push({kind: "model", i, title: model.name, note: model.about}));
     const results = Object.values(doc.results)[0];
     if (state.difference && models.length > 1 && results && difference(results))
-      kinds.push({kind: "difference", title: "Difference", note: "orange: model, violet: baseline"});
+      specs.push({kind: "difference", title: "Difference", note: "orange: model, violet: baseline"});
     viewButton.setAttribute("aria-pressed", wipe);
     group.classList.toggle("ezs-wide", wipe);
-    panels.replaceChildren(...kinds.map(panel));
+    panels.replaceChildren(...specs.map(panel));
     answers(); legend(); paint();
   }
-  function panel(one) {
-    const canvas = make("canvas", {role: "img", "aria-label": `${one.title}: ${one.note}`});
-    Object.assign(canvas, {onmousemove: event => hover(event, one), onmouseleave: () => readout.textContent = "",
-      onclick: event => one.kind === "model" && select(event, one)});
-    if (one.kind === "wipe") canvas.onpointermove = event => {
+  function panel(spec) {
+    const {kind, i, title, note} = spec, canvas = make("canvas", {role: "img", "aria-label": `${title}: ${note}`});
+    Object.assign(canvas, {onmousemove: event => hover(event, spec), onmouseleave: () => readout.textContent = "",
+      onclick: event => kind === "model" && select(event, spec)});
+    if (kind === "wipe") canvas.onpointermove = event => {
       if (event.buttons) { state.wipe = event.offsetX / canvas.clientWidth; paint(); } };
-    const figure = make("figure", {"data-panel": one.kind === "model" ? `model-${one.i}` : one.kind},
-      make("figcaption", {}, make("b", {}, one.title), make("small", {}, one.note)), canvas);
-    if (one.kind === "model") figure.append(make("div", {class: "ezs-answer", "data-model": one.i}));
-    if (one.kind === "clip") figure.append(make("p", {class: "ezs-truth"}));
-    return Object.assign(figure, {one});
+    const figure = make("figure", {"data-panel": kind === "model" ? `model-${i}` : kind},
+      make("figcaption", {}, make("b", {}, title), make("small", {}, note)), canvas);
+    if (kind === "model") figure.append(make("div", {class: "ezs-answer", "data-model": i}));
+    if (kind === "clip") figure.append(make("p", {class: "ezs-truth"}));
+    return Object.assign(figure, {spec});
   }
 
   function answers() {
-    const {doc, direction} = state, results = doc.results[direction];
+    const {doc, direction} = state, results = doc.results[direction], truth = doc.truth[direction];
     panels.querySelectorAll(".ezs-answer").forEach(box => {
-      const found = results && results[+box.dataset.model], truth = doc.truth[direction];
-      if (!found) { box.replaceChildren(make("p", {class: "ezs-wait"}, "computing …")); return; }
-      const rows = found.answers.map((answer, i) => make("div", {class: i ? "ezs-row" : "ezs-row ezs-first"},
+      const result = results && results[+box.dataset.model];
+      if (!result) { box.replaceChildren(make("p", {class: "ezs-wait"}, "computing …")); return; }
+      const rows = result.answers.map((answer, i) => make("div", {class: i ? "ezs-row" : "ezs-row ezs-first"},
         make("span", {class: "ezs-label"}, ...(i || !truth ? [] : [make("i", {class: answer.label === truth ? "ezs-right"
           : "ezs-wrong", title: answer.label === truth ? "right" : "wrong"}, answer.label === truth ? "✓ " : "✗ ")]),
           answer.label),
         make("span", {class: "ezs-score"}, doc.guess ? (i ? "" : "guess") : `${Math.round(100 * answer.score)} %`),
         ...(doc.guess ? [] : [make("span", {class: "ezs-bar-of"}, make("span", {style: `width:${100 * answer.score}%`}))])));
       const trust = doc.faithfulness?.[+box.dataset.model];
-      box.replaceChildren(...rows, ...(trust ? [make("p", {class: "ezs-trust", title: doc.trust}, trusted(trust))] : []));
+      box.replaceChildren(...rows,
+        ...(trust ? [make("p", {class: "ezs-trust", title: doc.trust}, faithfulness(trust))] : []));
     });
-    const known = doc.truth[direction], truth = panels.querySelector(".ezs-truth");
-    truth.textContent = known ? `What happens: ${known}` : "";
+    panels.querySelector(".ezs-truth").textContent = truth ? `What happens: ${truth}` : "";
     verdict.textContent = doc.verdicts[direction] || doc.verdicts.forward || "";
     verdict.classList.toggle("ezs-guess", doc.guess);
-    const answered = (truth, answer, i) => (i || !truth ? "" : answer.label === truth ? "right, " : "wrong, ") +
+    const describe = (truth, answer, i) => (i || !truth ? "" : answer.label === truth ? "right, " : "wrong, ") +
       answer.label + (doc.guess ? "" : ` ${Math.round(100 * answer.score)} %`);
     inWords.replaceChildren(...Object.entries(doc.results).map(([name, all]) => make("li", {}, [`${DIRECTIONS[name]}.`,
-      doc.truth[name] ? `What happens: ${doc.truth[name]}.` : "", ...all.map((one, i) => `${doc.models[i].name}` +
-        `${doc.guess ? " guesses" : ""}: ${one.answers.map((a, j) => answered(doc.truth[name], a, j)).join("; ")}.`),
+      doc.truth[name] ? `What happens: ${doc.truth[name]}.` : "", ...all.map(({answers}, i) => `${doc.models[i].name}` +
+        `${doc.guess ? " guesses" : ""}: ${answers.map((a, j) => describe(doc.truth[name], a, j)).join("; ")}.`),
       ...(name === "forward" ? (doc.faithfulness || []).map((trust, i) => `Faithfulness of ${doc.models[i].name}: ${trust}.`)
         : [])].filter(Boolean).join(" "))));
   }
-  /* Faithfulness is measured of the maps of the clip as it is. */
-  const trusted = trust => state.direction === "forward" ? `Faithfulness: ${trust}`
+  /* Faithfulness is measured only for the maps of the forward clip. */
+  const faithfulness = trust => state.direction === "forward" ? `Faithfulness: ${trust}`
     : `Faithfulness forward ${trust.replace("gain ", "")}`;
-  /* In words what the maps of the frame show: the brightest patch of each. */
+  /* Describes the maps of the current frame for screen readers: the brightest patch of each. */
   function peaks() {
     const {doc, direction, sample} = state, order = doc.orders[direction];
-    const found = (doc.results[direction] || []).map((one, i) => {
-      const g = doc.models[i].grid, map = one.heat.subarray(sample * g * g, (sample + 1) * g * g);
-      const most = map.indexOf(Math.max(...map));
-      return `${doc.models[i].name}: brightest in row ${Math.floor(most / g) + 1}, column ${most % g + 1} of ${g}, ` +
-        `${map[most].toFixed(2)} ${doc.unit}.`;
+    const sentences = (doc.results[direction] || []).map((result, i) => {
+      const g = doc.models[i].grid, map = result.heat.subarray(sample * g * g, (sample + 1) * g * g);
+      const peak = map.indexOf(Math.max(...map));
+      return `${doc.models[i].name}: brightest in row ${Math.floor(peak / g) + 1}, column ${peak % g + 1} of ${g}, ` +
+        `${map[peak].toFixed(2)} ${doc.unit}.`;
     });
-    frameInWords.textContent = [`Frame ${sample + 1} of ${order.length}.`, ...found].join(" ");
+    frameInWords.textContent = [`Frame ${sample + 1} of ${order.length}.`, ...sentences].join(" ");
   }
 
   function legend() {
@@ -216,7 +216,7 @@ function ezStage(root, hooks = {}) {
 
   function thumbnails() {
     if (!state.doc || !state.film) return;
-    const {doc, film} = state, times = places(), order = doc.orders[state.direction];
+    const {doc, film} = state, times = positions(), order = doc.orders[state.direction];
     ticks.replaceChildren(...times.map(time => make("i", {style: `left:${100 * time}%`})));
     thumbs.replaceChildren(...order.map((t, slot) => {
       const canvas = make("canvas", {width: Math.round(64 * film.width / film.height), height: 64});
@@ -226,31 +226,31 @@ function ezStage(root, hooks = {}) {
     }));
     state.sample = -1;
   }
-  /* Shapley values of the frames in their order, one bar a model, on one scale; a dot: the frame alone is right. */
+  /* Shapley values of the frames in order, one bar per model, on one scale; a dot if the frame alone is correct. */
   function frameValues() {
     const {doc, direction} = state, frames = doc.frames;
     values.hidden = !frames || direction !== "forward";
     if (values.hidden) return;
-    const all = frames.models.flatMap(one => one.values.flatMap((v, t) => [v - (one.margin?.[t] ?? 0),
-      v + (one.margin?.[t] ?? 0)])), high = Math.max(0, ...all), low = Math.min(0, ...all), span = high - low || 1;
-    const place = v => `${100 * (high - v) / span}%`, colour = i => i === frames.models.length - 1 ? "second" : "first";
+    const all = frames.models.flatMap(model => model.values.flatMap((v, t) => [v - (model.margin?.[t] ?? 0),
+      v + (model.margin?.[t] ?? 0)])), high = Math.max(0, ...all), low = Math.min(0, ...all), span = high - low || 1;
+    const top = v => `${100 * (high - v) / span}%`, colour = i => i === frames.models.length - 1 ? "second" : "first";
     const signed = v => (v < 0 ? "−" : "+") + Math.abs(v).toFixed(3);
-    const told = (one, i, t) => `${doc.models[i].name}: ${signed(one.values[t])}` + (one.margin ?
-      ` ± ${one.margin[t].toFixed(3)}` : "") + (one.alone[t] ? ", this frame alone ranks the label first" : "");
+    const describe = (model, i, t) => `${doc.models[i].name}: ${signed(model.values[t])}` + (model.margin ?
+      ` ± ${model.margin[t].toFixed(3)}` : "") + (model.alone[t] ? ", this frame alone ranks the label first" : "");
     values.replaceChildren(
       make("p", {}, make("b", {}, `Shapley values of the frames for “${frames.label}”, by ${frames.game}. `), frames.meaning),
-      make("p", {class: "ezs-key"}, ...frames.models.map((one, i) => make("span", {class: `ezs-${colour(i)}`}, make("i", {}),
-        ` ${doc.models[i].name}, sum ${signed(one.all)}`)), make("span", {}, make("i", {class: "ezs-alone"}),
+      make("p", {class: "ezs-key"}, ...frames.models.map((model, i) => make("span", {class: `ezs-${colour(i)}`},
+        make("i", {}), ` ${doc.models[i].name}, sum ${signed(model.all)}`)), make("span", {}, make("i", {class: "ezs-alone"}),
         " this frame alone ranks the label first"),
         make("span", {}, `scale ${signed(low)} to ${signed(high)}`)),
       make("div", {class: "ezs-bars"}, ...frames.models[0].values.map((_, t) => make("div", {"data-frame": t,
-        title: `Frame ${t + 1}. ` + frames.models.map((one, i) => told(one, i, t)).join("; ")},
-        make("hr", {style: `top:${place(0)}`}), ...frames.models.map((one, i) => {
-          const v = one.values[t], margin = one.margin?.[t];
-          const range = (from, to) => `top:${place(to)};bottom:calc(100% - ${place(from)})`;
+        title: `Frame ${t + 1}. ` + frames.models.map((model, i) => describe(model, i, t)).join("; ")},
+        make("hr", {style: `top:${top(0)}`}), ...frames.models.map((model, i) => {
+          const v = model.values[t], margin = model.margin?.[t];
+          const range = (from, to) => `top:${top(to)};bottom:calc(100% - ${top(from)})`;
           return make("span", {class: `ezs-${colour(i)}`}, make("i", {style: range(Math.min(0, v), Math.max(0, v))}),
             ...(margin ? [make("u", {style: range(v - margin, v + margin)})] : []),
-            ...(one.alone[t] ? [make("b", {class: "ezs-alone", style: `top:${place(Math.max(0, v))}`})] : []));
+            ...(model.alone[t] ? [make("b", {class: "ezs-alone", style: `top:${top(Math.max(0, v))}`})] : []));
         })))));
   }
   function tile(context, index, width, height) {
@@ -270,7 +270,7 @@ function ezStage(root, hooks = {}) {
       }
       const context = canvas.getContext("2d");
       tile(context, index, width, height);
-      const results = state.doc.results[state.direction], {kind, i} = figure.one;
+      const results = state.doc.results[state.direction], {kind, i} = figure.spec;
       if (!results || kind === "clip") continue;
       if (kind === "model") heat(context, i, now, results[i].heat);
       else if (kind === "difference") heat(context, 0, now, difference(results), true);
@@ -289,7 +289,7 @@ function ezStage(root, hooks = {}) {
     const shown = now.share > 0.5 ? now.next : now.slot;
     if (shown !== state.sample) {
       state.sample = shown;
-      thumbs.querySelectorAll("button").forEach((one, slot) => one.classList.toggle("ezs-on", slot === shown));
+      thumbs.querySelectorAll("button").forEach((button, slot) => button.classList.toggle("ezs-on", slot === shown));
       peaks();
       hooks.onSample?.(state.doc.orders[state.direction][shown]);
     }
@@ -299,7 +299,7 @@ function ezStage(root, hooks = {}) {
       hooks.onRest?.(state.doc, rest[1], rest[2]);
     }
   }
-  /* A map over a panel; opacity is proportional to the heat, so that the frame stays readable. */
+  /* Draws a map over a panel; opacity is proportional to the heat, so that the frame stays visible. */
   function heat(context, i, now, values, signed = false) {
     const model = state.doc.models[i], g = model.grid, size = g * g;
     const reads = state.reads && state.reads.model === i ? state.reads : null;
@@ -329,59 +329,59 @@ function ezStage(root, hooks = {}) {
     if (x < 0 || y < 0 || x >= 1 || y >= 1) return -1;
     return Math.floor(y * model.grid) * model.grid + Math.floor(x * model.grid);
   }
-  function hover(event, one) {
+  function hover(event, spec) {
     const results = state.doc.results[state.direction];
-    if (!results || one.kind === "clip") return;
-    const i = one.kind === "model" ? one.i : 0, patch = patchAt(event, i), g = state.doc.models[i].grid;
+    if (!results || spec.kind === "clip") return;
+    const i = spec.kind === "model" ? spec.i : 0, patch = patchAt(event, i), g = state.doc.models[i].grid;
     if (patch < 0) { readout.textContent = "outside what the model sees"; return; }
-    const slot = state.sample, values = one.kind === "difference" ? difference(results) : results[i].heat;
-    const value = values[slot * g * g + patch], sign = one.kind === "difference" && value > 0 ? "+" : "";
+    const slot = state.sample, values = spec.kind === "difference" ? difference(results) : results[i].heat;
+    const value = values[slot * g * g + patch], sign = spec.kind === "difference" && value > 0 ? "+" : "";
     readout.textContent = `frame ${slot + 1}, row ${Math.floor(patch / g) + 1}, column ${patch % g + 1}: ` +
       `${sign}${value.toFixed(2)} ${state.doc.unit}`;
   }
-  async function select(event, one) {
-    const patch = patchAt(event, one.i), slot = state.sample;
+  async function select(event, {i}) {
+    const patch = patchAt(event, i), slot = state.sample;
     if (state.reads || patch < 0 || !hooks.reads) { state.reads = null; readout.textContent = ""; paint(); return; }
     pause(); go(slot);
-    const found = await hooks.reads(state.doc, one.i, state.direction, slot, patch);
-    if (!found?.heat) { readout.textContent = found?.text ?? ""; return; }
-    const values = floats(found.heat);
-    state.reads = {model: one.i, slot, patch, heat: values, limit: Math.max(...values) || 1};
-    readout.textContent = found.text + " Click again to return.";
+    const reply = await hooks.reads(state.doc, i, state.direction, slot, patch);
+    if (!reply?.heat) { readout.textContent = reply?.text ?? ""; return; }
+    const values = floats(reply.heat);
+    state.reads = {model: i, slot, patch, heat: values, limit: Math.max(...values) || 1};
+    readout.textContent = reply.text + " Click again to return.";
     paint();
   }
 
   function turn(direction, restart = true) {
     state.direction = direction; state.reads = null;
     if (restart) state.at = 0;
-    for (const one of directions) {
-      const on = one.dataset.direction === direction;
-      one.setAttribute("aria-checked", on); one.tabIndex = on ? 0 : -1;
+    for (const button of directions) {
+      const checked = button.dataset.direction === direction;
+      button.setAttribute("aria-checked", checked); button.tabIndex = checked ? 0 : -1;
     }
     thumbnails(); answers(); frameValues(); legend(); paint();
   }
-  function go(slot) { state.at = places()[slot]; paint(); }
+  function go(slot) { state.at = positions()[slot]; paint(); }
   function step(by) {
     state.demo = false; pause();
     go(Math.min(state.doc.orders[state.direction].length - 1, Math.max(0, state.sample + by)));
   }
-  const running = () => {
+  const updatePlayback = () => {
     play.textContent = state.playing ? "❚❚" : "▶";
     play.setAttribute("aria-label", state.playing ? "Pause" : "Play");
     cancelAnimationFrame(frame);
     if (state.playing) frame = requestAnimationFrame(tick);
   };
-  function pause() { state.playing = false; running(); }
-  function toggle() { state.playing = !state.playing; running(); }
+  function pause() { state.playing = false; updatePlayback(); }
+  function toggle() { state.playing = !state.playing; updatePlayback(); }
   let last = 0, frame = 0;
   function tick(time) {
     if (!state.playing || !group.isConnected) return;
     frame = requestAnimationFrame(tick);
-    if (time - last < BETWEEN) return;
-    const passed = Math.min(0.1, (time - last) / 1000);
+    if (time - last < INTERVAL) return;
+    const elapsed = Math.min(0.1, (time - last) / 1000);
     last = time;
     if (group.offsetParent !== null && state.film) {
-      state.at += passed * state.speed / Math.max(1, duration());
+      state.at += elapsed * state.speed / Math.max(1, duration());
       if (state.at >= 1) {
         state.at = 0;
         if (state.demo && state.doc.results.reversed) turn(state.direction === "forward" ? "reversed" : "forward");
@@ -399,10 +399,10 @@ function ezStage(root, hooks = {}) {
       return;
     }
     if (!state.doc || ["SELECT", "INPUT"].includes(event.target.tagName) && event.key !== "r") return;
-    const does = {" ": toggle, ArrowLeft: () => step(-1), ArrowRight: () => step(1), Escape: () => {
+    const actions = {" ": toggle, ArrowLeft: () => step(-1), ArrowRight: () => step(1), Escape: () => {
       state.reads = null; readout.textContent = ""; paint(); },
       r: () => { state.demo = false; turn(state.direction === "reversed" ? "forward" : "reversed"); }};
-    const action = does[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (!action || event.target.tagName === "BUTTON" && event.key === " ") return;
     event.preventDefault(); action();
   }

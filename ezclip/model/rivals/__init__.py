@@ -1,1 +1,1 @@
-"""Other methods, each in one file: those that make a video model of CLIP, of EZ-CLIP's blocks, and VideoPrism."""
+"""Other methods, one per file: video models on top of CLIP, built from EZ-CLIP's blocks, and VideoPrism."""

@@ -1,4 +1,4 @@
-"""From a CLIP backbone and the sizes in a config.json to a rival's model."""
+"""Builds a rival's model from a CLIP backbone and the sizes in its config.json."""
 
 from collections.abc import Callable, Mapping
 
@@ -23,16 +23,16 @@ _BUILDERS: dict[Rival, Callable[..., EZCLIP]] = {
 
 
 def build_rival(method: Rival, backbone: Backbone, num_frames: int, settings: Mapping[str, int]) -> EZCLIP:
-    """A rival's model in training mode; CLIP is frozen and shared, only the method's own parts are trainable.
+    """Build a rival's model in training mode; CLIP is frozen and shared, only the method's additions are trainable.
 
-    Sizes that ``settings`` leaves out are those of the authors' code.
+    Sizes missing from ``settings`` default to those of the authors' code.
 
     Raises:
-        CheckpointError: settings that the method does not have, or T out of range.
+        CheckpointError: unknown settings, or T out of range.
     """
-    most = min(MAX_FRAMES, settings.get("positions") or MAX_FRAMES)
-    if not 1 <= num_frames <= most:
-        raise CheckpointError(f"T is {num_frames}; {method} takes 1 to {most}.")
+    max_frames = min(MAX_FRAMES, settings.get("positions") or MAX_FRAMES)
+    if not 1 <= num_frames <= max_frames:
+        raise CheckpointError(f"T is {num_frames}; {method} takes 1 to {max_frames}.")
     try:
         return _BUILDERS[method](backbone, num_frames=num_frames, **settings)
     except (TypeError, ValueError, AssertionError, RuntimeError) as error:
@@ -40,17 +40,17 @@ def build_rival(method: Rival, backbone: Backbone, num_frames: int, settings: Ma
 
 
 def unfreeze(model: EZCLIP) -> EZCLIP:
-    """Also make trainable what a method's authors train of CLIP, and return the model.
+    """Unfreeze the parts of CLIP that the method's authors fine-tune, and return the model.
 
-    ActionCLIP trains all of it, its scale from 100 on (CLIP's own) although its tests keep 100. ViFi-CLIP trains all
-    but the token table, or nothing where it has prompts. X-CLIP trains the vision tower. A5 and EZ-CLIP leave CLIP
-    frozen. MoTE is not trained here: nothing is trainable.
+    ActionCLIP fine-tunes all of CLIP, including the logit scale, which starts at CLIP's 100 and is fixed to 100 in its
+    tests. ViFi-CLIP fine-tunes all but the token table, or nothing if it has prompts. X-CLIP fine-tunes the vision
+    tower. A5 and EZ-CLIP keep CLIP frozen. Training MoTE is not supported: nothing is trainable.
     """
     if model.variant == "mote":
         model.requires_grad_(False)
     if model.variant == "xclip":
         model.vision.requires_grad_()
-    if model.variant == "actionclip" or (model.variant == "vificlip" and not model.added()):
+    if model.variant == "actionclip" or (model.variant == "vificlip" and not model.added_parameters()):
         model.requires_grad_()
         model.text.token_embedding.requires_grad_(model.variant == "actionclip")
     return model

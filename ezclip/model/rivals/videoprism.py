@@ -1,4 +1,4 @@
-"""VideoPrism's video and text encoders (Zhao et al., arXiv 2402.13217) through transformers, 5.13 or later."""
+"""VideoPrism's video and text encoders (Zhao et al., arXiv 2402.13217), with transformers 5.13 or later."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from ezclip.errors import CheckpointError
 from ezclip.model.interface import VideoText
 from ezclip.types import Preprocessing
 
-TEMPERATURE = 0.01  # logits are cosine / 0.01; the model has no scale of its own, so scores are not calibrated
-PROMPT = "a video of {}."  # of the authors' demonstration
+TEMPERATURE = 0.01  # logits are cosine / 0.01; the model has no logit scale, so scores are not calibrated
+PROMPT = "a video of {}."  # from the authors' demo
 
 
 class VideoPrism(VideoText):
-    """A ViT over patches of a frame, one over frames of a patch, and a pool that reads all T*N tokens.
+    """A spatial ViT over the patches of each frame, a temporal one over frames, and attention pooling over T*N tokens.
 
-    The model has no frame embeddings: a frame's is what the pool takes from it, carried through the norm of the pooled
-    vector as an affine map, so that the mean over T is the video embedding. Pixels are in [0, 1].
+    The model has no frame embeddings. Here a frame's embedding is its contribution to the pooled vector, with the layer
+    norm as an affine map fixed by the pooled vector, so that the mean over T is the video embedding. Pixels are in
+    [0, 1].
 
     Args:
         clip: transformers' ``VideoPrismClipModel``.
-        tokenizer: its sentencepiece tokenizer.
+        tokenizer: its SentencePiece tokenizer.
     """
 
     def __init__(self, clip: Any, tokenizer: Any):
@@ -38,24 +39,24 @@ class VideoPrism(VideoText):
         self.preprocessing = Preprocessing(size, resize="squash", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
         self.vocab_size, self.context_length = text.vocab_size, text.max_position_embeddings
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(TEMPERATURE)), requires_grad=False)
-        self.lacks = {
+        self.unsupported_maps = {
             "attention": "it has no class token, and its pool reads all frames at once",
             "blocks": "it needs the gradients of EZ-CLIP's own blocks",
         }
 
     @property
     def order_blind(self) -> bool:
-        """Never: its second ViT runs over the frames."""
+        """Never: its second ViT attends across frames."""
         return False
 
     def tokenize(self, sentences: list[str]) -> tuple[Tensor, list[str]]:
-        """Token ids of the model's own tokenizer, int64 (C, L), padded, and the truncated sentences."""
+        """Padded token ids of the model's tokenizer, int64 (C, L), and the sentences that were truncated."""
         if not sentences:
             return torch.empty(0, self.context_length, dtype=torch.int64), []
-        whole = self.tokenizer(sentences).input_ids
-        cut = [s for s, ids in zip(sentences, whole, strict=True) if len(ids) > self.context_length]
-        padded = {"padding": "max_length", "max_length": self.context_length, "truncation": True}
-        return self.tokenizer(sentences, **padded, return_tensors="pt").input_ids, cut
+        full_ids = self.tokenizer(sentences).input_ids
+        truncated = [s for s, ids in zip(sentences, full_ids, strict=True) if len(ids) > self.context_length]
+        options = {"padding": "max_length", "max_length": self.context_length, "truncation": True}
+        return self.tokenizer(sentences, **options, return_tensors="pt").input_ids, truncated
 
     def encode_text(self, tokens: Tensor) -> Tensor:
         """Unit text embeddings (C, E) of ids (C, L); padding is not attended to."""
@@ -65,29 +66,25 @@ class VideoPrism(VideoText):
     def encode_video(self, pixels: Tensor) -> Tensor:
         """Frame embeddings (B, T, E), whose mean is a unit vector, of pixels (B, T, 3, S, S) from ``normalise``."""
         self._check(pixels)
-        return torch.cat(
-            [self._frames(video) for video in pixels.to(self.dtype).split(1)]
-        )  # attention over T*N tokens needs memory
+        videos = pixels.to(self.dtype).split(1)  # one at a time: attention over T*N tokens needs memory
+        return torch.cat([self._frames(video) for video in videos])
 
     def _frames(self, pixels: Tensor) -> Tensor:
-        found, head, norm = self.clip.get_video_features(pixels), *self._pool
-        tokens, T = found.last_hidden_state, pixels.shape[1]  # (B, T*N, D)
+        output = self.clip.get_video_features(pixels)
+        head, norm = self.clip.video_model.head, self.clip.video_model.head_layernorm
+        tokens, T = output.last_hidden_state, pixels.shape[1]  # (B, T*N, D)
         weights = head(tokens)[1].transpose(2, 3)  # (B, heads, T*N, 1)
         values = head.v_proj(tokens).unflatten(-1, (weights.shape[1], -1)).transpose(1, 2)  # (B, heads, T*N, d)
-        taken = (weights * values).unflatten(2, (T, -1)).sum(dim=3).transpose(1, 2).flatten(2)
-        x = T * F.linear(taken, head.o_proj.weight) + head.o_proj.bias  # (B, T, E), its mean is the pool's answer
+        pooled = (weights * values).unflatten(2, (T, -1)).sum(dim=3).transpose(1, 2).flatten(2)
+        x = T * F.linear(pooled, head.o_proj.weight) + head.o_proj.bias  # (B, T, E), whose mean is the pool's output
         mean = x.mean(dim=1, keepdim=True)
-        unit = found.pooler_output.norm(dim=-1, keepdim=True) / norm(mean).norm(dim=-1, keepdim=True)
+        unit = output.pooler_output.norm(dim=-1, keepdim=True) / norm(mean).norm(dim=-1, keepdim=True)
         gain = unit * (norm.weight + 1) * (mean.var(dim=-1, keepdim=True, unbiased=False) + norm.eps).rsqrt()
-        return found.pooler_output + gain * (x - mean)
-
-    @property
-    def _pool(self) -> tuple[Any, Any]:
-        return self.clip.video_model.head, self.clip.video_model.head_layernorm
+        return output.pooler_output + gain * (x - mean)
 
 
 def load_videoprism(folder: Path, name: str) -> VideoPrism:
-    """The model in a folder that transformers wrote; ``name`` is for messages.
+    """Load the model from a folder in transformers' format; ``name`` is for error messages.
 
     Raises:
         CheckpointError: transformers is missing or too old, or files are missing or damaged.
@@ -100,14 +97,14 @@ def load_videoprism(folder: Path, name: str) -> VideoPrism:
             f'{name} needs the package transformers, 5.13 or later: pip install "ezclip[local]".'
         ) from error
     logging.disable_progress_bar()
-    read: Any = VideoPrismClipModel.from_pretrained
+    from_pretrained: Any = VideoPrismClipModel.from_pretrained
     try:
-        clip, found = read(
+        clip, loading_info = from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32, output_loading_info=True
         )
         tokenizer = VideoPrismTokenizer.from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # transformers and safetensors raise many kinds
+    except Exception as error:  # transformers and safetensors raise many exception classes
         raise CheckpointError(f"{name} has damaged files ({type(error).__name__}); fetch it again.") from error
-    if wrong := sorted(str(key) for keys in found.values() for key in keys):
+    if wrong := sorted(str(key) for keys in loading_info.values() for key in keys):
         raise CheckpointError(f"{name} does not fit its model: {len(wrong)} tensors, first {wrong[0]}; fetch it again.")
     return VideoPrism(clip.eval(), tokenizer)

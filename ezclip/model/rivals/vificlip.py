@@ -1,4 +1,4 @@
-"""ViFi-CLIP (Rasheed et al., arXiv 2212.03640): CLIP fine-tuned on the mean of frames, or prompts in it."""
+"""ViFi-CLIP (Rasheed et al., arXiv 2212.03640): CLIP with averaged frames, fine-tuned or with prompts."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from ezclip.model.attention import Mix
 from ezclip.model.backbone import Backbone
 from ezclip.model.block import Block
-from ezclip.model.builders import told_by
+from ezclip.model.builders import backbone_kwargs
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.text import TextEncoder
 from ezclip.model.vision import VisionEncoder
@@ -17,31 +17,33 @@ from ezclip.types import IMAGENET_PIXELS
 
 
 class ReplacingBlock(Block):
-    """A block of CLIP that first puts learned tokens in the place of some of those that enter it.
+    """A CLIP block that first replaces some of its input tokens by learned ones.
 
     Args:
         clip_block: open_clip's block; shared.
-        causal: whether it is one of the text tower.
-        count: n, learned tokens; 0 replaces nothing.
-        at: row of the first one; negative counts from the end.
+        causal: whether the block belongs to the text tower.
+        count: n, number of learned tokens; 0 replaces nothing.
+        position: index of the first one; negative values count from the end.
     """
 
-    def __init__(self, *, clip_block: Any, causal: bool, count: int = 0, at: int = 0):
-        nothing = nn.Identity()
-        super().__init__(clip_block=clip_block, adapter=nothing, prompt=None, mix=Mix(causal=causal), drop_path=nothing)
+    def __init__(self, *, clip_block: Any, causal: bool, count: int = 0, position: int = 0):
+        mix, identity = Mix(causal=causal), nn.Identity()
+        super().__init__(clip_block=clip_block, adapter=identity, prompt=None, mix=mix, drop_path=identity)
         width = clip_block.ln_1.weight.shape[0]
-        self.at, self.learned = at, nn.Parameter(torch.empty(count, width).normal_(std=0.02)) if count else None
+        self.position = position
+        self.learned = nn.Parameter(torch.empty(count, width).normal_(std=0.02)) if count else None
 
     def forward(self, x: Tensor, keep: int | None = None) -> Tensor:
         """(B, m, D) -> (B, keep, D)."""
         if self.learned is not None:
-            n, at = len(self.learned), self.at % x.shape[1]
-            x = torch.cat([x[:, :at], self.learned.expand(len(x), -1, -1), x[:, at + n :]], dim=1)
+            start = self.position % x.shape[1]
+            end = start + len(self.learned)
+            x = torch.cat([x[:, :start], self.learned.expand(len(x), -1, -1), x[:, end:]], dim=1)
         return super().forward(x, keep)
 
 
 class PromptedVision(VisionEncoder):
-    """CLIP's ViT with n learned tokens after the patches, added after the positions and before ``ln_pre``."""
+    """CLIP's ViT with n learned tokens appended to the patches, after positions are added and before ``ln_pre``."""
 
     def __init__(self, *, visual: Any, blocks: list[Block], count: int):
         super().__init__(visual=visual, blocks=blocks)
@@ -54,7 +56,7 @@ class PromptedVision(VisionEncoder):
 
 
 class PromptedText(TextEncoder):
-    """CLIP's text tower with n learned vectors after the start token; the ids are those of "name." alone."""
+    """CLIP's text tower with n learned vectors after the start token; the token ids are those of "name."."""
 
     def __init__(self, *, text: Any, blocks: list[Block], count: int):
         super().__init__(text=text, blocks=blocks)
@@ -68,7 +70,7 @@ class PromptedText(TextEncoder):
         end = tokens.argmax(dim=-1)
         rows = self.token_embedding(tokens[:, : len(self.positional_embedding) - len(self.learned)])
         learned = self.learned.expand(len(rows), -1, -1)
-        return self.read(torch.cat([rows[:, :1], learned, rows[:, 1:]], dim=1), end + len(self.learned))
+        return self.encode_embedded(torch.cat([rows[:, :1], learned, rows[:, 1:]], dim=1), end + len(self.learned))
 
 
 def build_vificlip(
@@ -80,36 +82,38 @@ def build_vificlip(
     text_tokens: int = 0,
     text_depth: int = 1,
 ) -> EZCLIP:
-    """ViFi-CLIP: each frame through CLIP, v = mean over T of the frame embeddings, logits exp(logit_scale) * cosine.
+    """ViFi-CLIP: v = mean over T of CLIP's frame embeddings, logits exp(logit_scale) * cosine.
 
-    With prompts, learned tokens enter at the input and replace their places again before blocks 1 to depth-1; from
-    block depth on they pass as ordinary tokens. Frames never see one another.
+    With prompts, learned tokens are added at the input and replaced by new ones before blocks 1 to depth-1; from block
+    depth on they are ordinary tokens. Frames exchange no information.
 
     Args:
-        backbone: CLIP; whatever it was pretrained with, pixels are normalised with ImageNet's mean and deviation.
-        num_frames: T of the training; any other can be given.
-        vision_tokens: learned tokens after the patches.
-        vision_depth: blocks with fresh ones, the input counted.
-        text_tokens: learned vectors before a class name.
-        text_depth: blocks with fresh ones, the input counted.
+        backbone: CLIP; pixels are normalised with ImageNet's mean and standard deviation, not with CLIP's.
+        num_frames: T in training; any other number of frames is accepted.
+        vision_tokens: number of learned tokens after the patches.
+        vision_depth: number of layers with new tokens, including the input.
+        text_tokens: number of learned vectors before a class name.
+        text_depth: number of layers with new vectors, including the input.
     """
     backbone.clip.requires_grad_(False)
     visual, text = backbone.clip.visual, backbone.text
 
-    def blocks(clip_blocks: nn.ModuleList, count: int, depth: int, *, at: int, causal: bool) -> list[Block]:
+    def blocks(clip_blocks: nn.ModuleList, count: int, depth: int, *, position: int, causal: bool) -> list[Block]:
         return [
-            ReplacingBlock(clip_block=block, causal=causal, count=count if 1 <= k < depth else 0, at=at)
+            ReplacingBlock(clip_block=block, causal=causal, count=count if 1 <= k < depth else 0, position=position)
             for k, block in enumerate(clip_blocks)
         ]
 
-    of_image = blocks(visual.transformer.resblocks, vision_tokens, vision_depth, at=-vision_tokens, causal=False)
-    of_text = blocks(text.transformer.resblocks, text_tokens, text_depth, at=1, causal=True)
-    told = told_by(backbone)
-    told["context_length"] -= text_tokens
-    told["preprocessing"] = replace(backbone.preprocessing, **IMAGENET_PIXELS)
+    image_blocks = blocks(
+        visual.transformer.resblocks, vision_tokens, vision_depth, position=-vision_tokens, causal=False
+    )
+    text_blocks = blocks(text.transformer.resblocks, text_tokens, text_depth, position=1, causal=True)
+    kwargs = backbone_kwargs(backbone)
+    kwargs["context_length"] -= text_tokens
+    kwargs["preprocessing"] = replace(backbone.preprocessing, **IMAGENET_PIXELS)
     return EZCLIP(
-        vision=PromptedVision(visual=visual, blocks=of_image, count=vision_tokens),
-        text=PromptedText(text=text, blocks=of_text, count=text_tokens),
+        vision=PromptedVision(visual=visual, blocks=image_blocks, count=vision_tokens),
+        text=PromptedText(text=text, blocks=text_blocks, count=text_tokens),
         variant="vificlip",
         num_frames=num_frames,
         settings={
@@ -118,5 +122,5 @@ def build_vificlip(
             "text_tokens": text_tokens,
             "text_depth": text_depth,
         },
-        **told,
+        **kwargs,
     )

@@ -1,4 +1,4 @@
-"""X-CLIP (Ni et al., arXiv 2208.02816): messages between frames, and texts conditioned on the video."""
+"""X-CLIP (Ni et al., arXiv 2208.02816): message tokens between frames, and texts conditioned on the video."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ezclip.model.attention import Mix, attend
 from ezclip.model.backbone import Backbone
 from ezclip.model.block import Block
-from ezclip.model.builders import plain_text_blocks, told_by
+from ezclip.model.builders import backbone_kwargs, plain_text_blocks
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.frame_transformer import FrameTransformer
 from ezclip.model.interface import Video
@@ -23,9 +23,9 @@ from ezclip.types import IMAGENET_PIXELS
 
 
 class Message(nn.Module):
-    """The token that a block appends to each frame: m = FC(class token), then m + attention(ln(m)) over the T frames.
+    """The message token appended to each frame: m = FC(class token), then m + attention(ln(m)) over the T frames.
 
-    Takes the place of a ``TemporalPrompt`` in ``Block``.
+    Used by ``Block`` instead of a ``TemporalPrompt``.
     """
 
     def __init__(self, *, num_frames: int, width: int):
@@ -35,13 +35,13 @@ class Message(nn.Module):
         self.attn, self.mix = nn.MultiheadAttention(width, width // 64), Mix()
 
     def forward(self, x: Tensor, *_: nn.Module) -> Tensor:
-        """Frames' tokens (B*T, 1+N, D) -> one message for each frame (B*T, 1, D)."""
+        """Tokens of the frames (B*T, 1+N, D) -> one message per frame (B*T, 1, D)."""
         m = self.fc(x[:, 0]).unflatten(0, (-1, self.num_frames))  # (B, T, D)
         return (m + attend(self.attn, self.ln(m), self.mix)).flatten(0, 1).unsqueeze(1)
 
 
 class TextLayer(nn.Module):
-    """t + attention(norm1 t, k, k), then t + MLP(norm3 t); q, k and v without bias, E // 64 heads, or 1."""
+    """t + attention(norm1(t), u, u), then t + MLP(norm3(t)); q, k and v without bias, max(1, E // 64) heads."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -52,15 +52,15 @@ class TextLayer(nn.Module):
         self.up, self.gelu, self.down = nn.Linear(width, 4 * width), QuickGELU(), nn.Linear(4 * width, width)
 
     def forward(self, texts: Tensor, patches: Tensor) -> Tensor:
-        """Texts (B, C, E) on patches (B, N, E) -> (B, C, E)."""
-        sides = ((self.q, self.norm1(texts)), (self.k, patches), (self.v, patches))
-        q, k, v = (of(x).unflatten(-1, (self.heads, -1)).transpose(1, 2) for of, x in sides)
+        """Cross-attention of texts (B, C, E) to patches (B, N, E) -> (B, C, E)."""
+        projections = self.q(self.norm1(texts)), self.k(patches), self.v(patches)
+        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in projections)
         texts = texts + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
         return texts + self.down(self.gelu(self.up(self.norm3(texts))))
 
 
 class TextReader(nn.Module):
-    """The text of a class on a video: t + alpha * layers(t, norm(u)), u the patches' mean over T in CLIP's space.
+    """Conditions texts on a video: t + alpha * layers(t, norm(u)), with u the patches' mean over T in CLIP's space.
 
     Args:
         width: D of the patches.
@@ -79,41 +79,41 @@ class TextReader(nn.Module):
         return (self.ln(patches) @ self.proj).mean(dim=1)
 
     def forward(self, texts: Tensor, context: Tensor) -> Tensor:
-        """Texts (C, E) on each video's u (B, N, E) -> (B, C, E)."""
+        """Texts (C, E) and each video's u (B, N, E) -> conditioned texts (B, C, E)."""
         texts, patches = texts.expand(len(context), -1, -1), self.norm(context)
-        read = texts
+        x = texts
         for layer in self.layers:
-            read = layer(read, patches)
-        return texts + self.alpha * read
+            x = layer(x, patches)
+        return texts + self.alpha * x
 
 
 class XCLIP(EZCLIP):
-    """X-CLIP: the video embedding is the mean over T of blocks(c + p) + c; the text of a class depends on the video."""
+    """X-CLIP: the video embedding is the mean over T of blocks(c + p) + c; text embeddings depend on the video."""
 
-    def __init__(self, *, reader: TextReader, **parts: Any):
-        super().__init__(variant="xclip", **parts)
+    def __init__(self, *, reader: TextReader, **kwargs: Any):
+        super().__init__(variant="xclip", **kwargs)
         self.reader = reader
-        self._added = list(self.trainable())
-        self.lacks = {"blocks": "its texts depend on the patches too, which the method does not follow"}
+        self._added = list(self.trainable_parameters())
+        self.unsupported_maps = {"blocks": "its texts depend on the patches too, which the method does not follow"}
 
     @property
     def common_space(self) -> bool:
-        """Never: a text has another embedding for each video."""
+        """Never: a text's embedding depends on the video."""
         return False
 
     def forward(self, pixels: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """The form that training wraps: (B, T, E) and, with tokens, each text on each video, (B, C, E)."""
+        """Both encoders in one call: (B, T, E) and, with tokens, each text conditioned on each video, (B, C, E)."""
         video = self.encode(pixels)
         return video.frames, None if tokens is None else self.texts_for(video, self.encode_text(tokens))
 
     def encode(self, pixels: Tensor) -> Video:
-        """Frame embeddings after the transformer over frames, and what texts are read on."""
+        """Frame embeddings after the transformer over frames, with the context of the texts."""
         self._check(pixels)
-        frames, patches = self.vision.with_patches(pixels.to(self.dtype))
-        return Video(self.across(frames), self.reader.context(patches))
+        frames, patches = self.vision.forward_with_patches(pixels.to(self.dtype))
+        return Video(self.apply_temporal(frames), self.reader.context(patches))
 
     def texts_for(self, video: Video, texts: Tensor) -> Tensor:
-        """The texts (C, E) on each video, (B, C, E), which are returned as they are where ``forward`` read them."""
+        """Texts (C, E) conditioned on each video, (B, C, E); texts already conditioned by ``forward`` are returned."""
         if texts.ndim == 3:
             return texts
         assert video.context is not None
@@ -121,35 +121,35 @@ class XCLIP(EZCLIP):
 
 
 def build_xclip(backbone: Backbone, *, num_frames: int, layers: int = 1, text_layers: int = 2) -> XCLIP:
-    """X-CLIP on its fine-tuned CLIP; linear layers behind the vision tower start at N(0, 0.02) cut at 2, as theirs.
+    """X-CLIP on its fine-tuned CLIP; added linear layers are initialised as by the authors, N(0, 0.02) truncated at 2.
 
     Args:
-        backbone: CLIP; whatever it was pretrained with, pixels are normalised with ImageNet's mean and deviation.
-        num_frames: T, binding.
-        layers: of the transformer over frames.
-        text_layers: of the text's reading of the video.
+        backbone: CLIP; pixels are normalised with ImageNet's mean and standard deviation, not with CLIP's.
+        num_frames: T, mandatory.
+        layers: layers of the transformer over frames.
+        text_layers: layers of the ``TextReader``.
     """
     backbone.clip.requires_grad_(False)
     visual, text = backbone.clip.visual, backbone.text
-    width, embed, nothing = visual.conv1.out_channels, backbone.text.text_projection.shape[1], nn.Identity()
+    width, embed, identity = visual.conv1.out_channels, backbone.text.text_projection.shape[1], nn.Identity()
     blocks = [
         Block(
             clip_block=block,
-            adapter=nothing,
+            adapter=identity,
             prompt=Message(num_frames=num_frames, width=width),
             mix=Mix(),
-            drop_path=nothing,
+            drop_path=identity,
         )
         for block in visual.transformer.resblocks
     ]
     temporal = FrameTransformer(positions=num_frames, width=embed, layers=layers, heads=max(1, embed // 64))
     reader = TextReader(width=width, embed=embed, layers=text_layers)
-    for linear in (part for part in [*temporal.modules(), *reader.modules()] if isinstance(part, nn.Linear)):
+    for linear in (m for m in [*temporal.modules(), *reader.modules()] if isinstance(m, nn.Linear)):
         nn.init.trunc_normal_(linear.weight, std=0.02)
         if linear.bias is not None:
             nn.init.zeros_(linear.bias)
-    told = told_by(backbone)
-    told["preprocessing"] = replace(backbone.preprocessing, **IMAGENET_PIXELS)
+    kwargs = backbone_kwargs(backbone)
+    kwargs["preprocessing"] = replace(backbone.preprocessing, **IMAGENET_PIXELS)
     return XCLIP(
         vision=VisionEncoder(visual=visual, blocks=blocks),
         text=TextEncoder(text=text, blocks=plain_text_blocks(backbone)),
@@ -157,5 +157,5 @@ def build_xclip(backbone: Backbone, *, num_frames: int, layers: int = 1, text_la
         temporal=temporal,
         reader=reader,
         settings={"layers": layers, "text_layers": text_layers},
-        **told,
+        **kwargs,
     )

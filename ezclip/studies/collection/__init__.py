@@ -1,1 +1,1 @@
-"""Studies of an index that ``ezclip index`` made."""
+"""Studies of an index written by ``ezclip index``."""

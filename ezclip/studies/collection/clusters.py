@@ -10,7 +10,7 @@ from ezclip.errors import UserError
 from ezclip.figures.report import Report, Table
 from ezclip.parameters import Parameter
 from ezclip.progress import Progress, Steps
-from ezclip.studies.collection.rows import FORMS, Rows, relative
+from ezclip.studies.collection.rows import TABLE_SUFFIXES, TableResult, relative
 from ezclip.studies.collection.search import Index
 from ezclip.studies.declaration import Study
 from ezclip.studies.host import Host
@@ -23,10 +23,8 @@ if TYPE_CHECKING:
     from ezclip.collection.clusters import Cluster
     from ezclip.collection.search import Collection
 
-SHOWN = 8  # clips of each cluster that are named
-_Duplicates = Parameter(
-    "Videos with at least this cosine are duplicates; they are looked for within each cluster.", low=0, high=1
-)
+CENTRAL_CLIPS = 8  # named clips per cluster
+_Duplicates = Parameter("Smallest cosine of duplicates, which are searched for within each cluster.", low=0, high=1)
 
 
 @dataclass(frozen=True)
@@ -37,63 +35,66 @@ class Clusters(Study):
     """
 
     verb: ClassVar[str] = "clusters"
-    tables: ClassVar[tuple[str, ...]] = FORMS
+    tables: ClassVar[tuple[str, ...]] = TABLE_SUFFIXES
     index: Index = ""
-    count: Annotated[int, Parameter("Most clusters.", low=1, high=1000)] = 8
+    count: Annotated[int, Parameter("Maximum number of clusters.", low=1, high=1000)] = 8
     duplicates: Annotated[float, _Duplicates] = 0.99
-    model: Annotated[str, Parameter("Which of an index with several models.", kind="model")] = ""
+    model: Annotated[str, Parameter("Model, for an index with several.", kind="model")] = ""
 
-    def run(self, host: Host) -> Steps[Clustered]:
-        """Read all embeddings, cluster them, compare within the clusters."""
+    def run(self, host: Host) -> Steps[ClusterResult]:
+        """Read all embeddings, cluster them and compare them within the clusters."""
         from ezclip.collection.clusters import clusters, duplicates
-        from ezclip.collection.layout import index_with
+        from ezclip.collection.layout import model_index
         from ezclip.collection.search import open_collection
 
         if not self.index:
             raise UserError("No index yet: make one with python -m ezclip index FOLDER --out INDEX.")
         yield Progress(0.0, "opening the index")
-        collection = open_collection(index_with(Path(self.index), self.model))
+        collection = open_collection(model_index(Path(self.index), self.model))
         clips = collection.clips()
         yield Progress(0.2, f"clustering {len(clips)} videos")
         groups = clusters(clips, self.count)
         yield Progress(0.6, "looking for duplicates")
-        return Clustered(self, collection, clips, groups, duplicates(clips, groups, self.duplicates))
+        return ClusterResult(self, collection, clips, groups, duplicates(clips, groups, self.duplicates))
 
 
 @dataclass(frozen=True, eq=False)
-class Clustered(Rows):
-    """Every video's cluster, the largest cluster first, and sets of duplicates."""
+class ClusterResult(TableResult):
+    """Clusters of all videos, the largest first, and sets of duplicates."""
 
     kind: ClassVar[str] = "videos"
     study: Clusters
     collection: Collection
     clips: Tensor  # (G, E) float32
     groups: list[Cluster]
-    same: list[list[int]]
+    duplicates: list[list[int]]
 
     def _path(self, clip: int) -> str:
         return self.collection.paths[clip].as_py()
 
     def as_json(self) -> Document:
         """Size and most central clips of each cluster, and the paths of each set of duplicates."""
-        groups = [{"clips": len(g.members), "central": [self._path(i) for i in g.members[:SHOWN]]} for g in self.groups]
-        about = {"index": Path(self.study.index).name, "model": self.collection.about["model"]}
-        return about | {"clusters": groups, "duplicates": [[self._path(i) for i in same] for same in self.same]}
+        return {
+            "index": Path(self.study.index).name,
+            "model": self.collection.metadata["model"],
+            "clusters": [
+                {"clips": len(g.members), "central": [self._path(i) for i in g.members[:CENTRAL_CLIPS]]}
+                for g in self.groups
+            ],
+            "duplicates": [[self._path(i) for i in clips] for clips in self.duplicates],
+        }
 
     def text(self) -> str:
-        """A paragraph for each cluster and each set of duplicates."""
+        """A paragraph per cluster and per set of duplicates."""
         lines = []
-        for number, group in enumerate(self.groups, 1):
-            lines += [
-                f"cluster {number}: {len(group.members)} videos",
-                *(f"  {self._path(i)}" for i in group.members[:3]),
-            ]
-        for same in self.same:
-            lines += [f"{len(same)} duplicates", *(f"  {self._path(i)}" for i in same)]
+        for n, g in enumerate(self.groups, 1):
+            lines += [f"cluster {n}: {len(g.members)} videos", *(f"  {self._path(i)}" for i in g.members[:3])]
+        for clips in self.duplicates:
+            lines += [f"{len(clips)} duplicates", *(f"  {self._path(i)}" for i in clips)]
         return "\n".join(lines)
 
     def report(self) -> Report:
-        """Every clip with its cluster and its duplicates."""
+        """The clusters, and every video with its cluster and duplicates."""
         table = self.rows(self.collection.source).drop_columns("embedding")
         rows = [list(row.values()) for row in table.to_pylist()]
         sizes = [[n, len(g.members), ", ".join(map(self._path, g.members[:3]))] for n, g in enumerate(self.groups, 1)]
@@ -101,22 +102,22 @@ class Clustered(Rows):
             Table("clusters", "Clusters", ["cluster", "videos", "nearest to the centre"], sizes),
             Table("videos", "Every video", table.column_names, rows, on_page=False),
         ]
-        lead = f"{len(self.clips)} videos in {len(self.groups)} clusters, {len(self.same)} sets of duplicates."
-        facts = {"model": self.collection.about["weights"], "command": self.study.command()}
+        lead = f"{len(self.clips)} videos in {len(self.groups)} clusters, {len(self.duplicates)} sets of duplicates."
+        facts = {"model": self.collection.metadata["weights"], "command": self.study.command()}
         return Report("Clusters of an index", lead, self.as_json(), facts, [*parts])
 
-    def rows(self, beside: Path) -> pa.Table:
-        """Path (relative to the folder ``beside``), label ("cluster N"), cosine with its centre, number of the set of
-        duplicates (or none) and embedding of each video, cluster by cluster.
+    def rows(self, folder: Path) -> pa.Table:
+        """Path (relative to ``folder``), label ("cluster N"), cosine with the centre, number of the set of duplicates
+        (null without duplicates) and embedding of each video, cluster by cluster.
         """
         import pyarrow as pa
 
-        number = {clip: n for n, same in enumerate(self.same, 1) for clip in same}
+        duplicate_sets = {clip: n for n, clips in enumerate(self.duplicates, 1) for clip in clips}
         rows = [
-            {"path": relative(self.collection.source / self._path(i), beside), "label": f"cluster {n}"}
-            | {"cosine": round(cosine, 4), "duplicates": number.get(i), "embedding": self.clips[i].tolist()}
+            {"path": relative(self.collection.source / self._path(i), folder), "label": f"cluster {n}"}
+            | {"cosine": round(cosine, 4), "duplicates": duplicate_sets.get(i), "embedding": self.clips[i].tolist()}
             for n, group in enumerate(self.groups, 1)
             for i, cosine in zip(group.members, group.cosines, strict=True)
         ]
-        kinds = [("path", pa.string()), ("label", pa.string()), ("cosine", pa.float64()), ("duplicates", pa.int32())]
-        return pa.Table.from_pylist(rows, pa.schema([*kinds, ("embedding", pa.list_(pa.float32()))]))
+        columns = [("path", pa.string()), ("label", pa.string()), ("cosine", pa.float64()), ("duplicates", pa.int32())]
+        return pa.Table.from_pylist(rows, pa.schema([*columns, ("embedding", pa.list_(pa.float32()))]))

@@ -1,4 +1,4 @@
-"""Results of a collection that can be written as one table: CSV, JSONL or Parquet."""
+"""Results that can be written as one table: CSV, JSONL or Parquet."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from ezclip.types import Document
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FORMS = (".csv", ".jsonl", ".parquet")
+TABLE_SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 
-class Rows(Result):
-    """A result of which each row is a video or a moment; subclasses make the table."""
+class TableResult(Result):
+    """A result with one row per video or moment."""
 
-    kind: ClassVar[str]  # what a row is, in the plural
+    kind: ClassVar[str]  # name of the rows, in the plural
 
     @abstractmethod
-    def rows(self, beside: Path) -> pa.Table:
-        """The table, its paths relative to the folder ``beside``; it has a column "embedding"."""
+    def rows(self, folder: Path) -> pa.Table:
+        """The table, with paths relative to ``folder`` and a column "embedding"."""
 
     def write(self, out: str | Path) -> dict[str, Path]:
-        """The report into a folder; or, for FILE.csv, .jsonl or .parquet, the rows into that file."""
+        """Write the report into a folder, or the rows into FILE.csv, .jsonl or .parquet."""
         path = Path(out)
-        if path.suffix not in FORMS:
+        if path.suffix not in TABLE_SUFFIXES:
             return super().write(out)
         write_atomically(path, partial(write_rows, self.rows(path.parent), kind=path.suffix))
         return {self.kind: path}
 
 
 def relative(path: Path, folder: Path) -> str:
-    """A path as a manifest in ``folder`` names it."""
+    """A path relative to ``folder``, as in a manifest there."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:  # on another drive
@@ -47,7 +47,7 @@ def relative(path: Path, folder: Path) -> str:
 
 
 def write_rows(table: pa.Table, path: Path, kind: str) -> None:
-    """A table as CSV or JSONL, both without embeddings, or as Parquet."""
+    """Write a table as CSV or JSONL (both without embeddings) or Parquet."""
     from pyarrow import parquet
 
     if kind == ".parquet":

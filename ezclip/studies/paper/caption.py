@@ -1,4 +1,4 @@
-"""The LaTeX file beside a figure: the figure with its caption, and as comments what it was made of."""
+"""The LaTeX file of a figure: a figure environment with caption, and the provenance as comments."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _SPECIAL = {**{c: f"\\{c}" for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": 
 
 
 def escaped(text: str) -> str:
-    """Text as LaTeX prints it."""
+    """Text with LaTeX's special characters escaped."""
     return "".join(_SPECIAL.get(c, c) for c in text)
 
 
 def latex(name: str, caption: str, provenance: Mapping[str, str], look: Look) -> str:
-    """A figure environment for ``name``.pdf; every entry of ``provenance`` is a comment of one line."""
-    kind = "figure*" if look.columns == 2 else "figure"
-    told = [f"% {key}: {' '.join(value.split())}" for key, value in provenance.items()]
+    """A figure environment for ``name``.pdf, preceded by one comment line per entry of ``provenance``."""
+    environment = "figure*" if look.columns == 2 else "figure"
+    comments = [f"% {key}: {' '.join(value.split())}" for key, value in provenance.items()]
     lines = [
-        rf"\begin{{{kind}}}[t]",
+        rf"\begin{{{environment}}}[t]",
         r"  \centering",
         rf"  \includegraphics[width=\linewidth]{{{name}.pdf}}",
         rf"  \caption{{{escaped(caption)}}}",
         rf"  \label{{fig:{name}}}",
-        rf"\end{{{kind}}}",
+        rf"\end{{{environment}}}",
     ]
-    return "\n".join([*told, *lines]) + "\n"
+    return "\n".join([*comments, *lines]) + "\n"

@@ -1,4 +1,4 @@
-"""Whether models see the direction of motion in real pixels: camera motions and moving cut-outs from photographs."""
+"""Direction accuracy of models on real pixels: camera motions and moving cut-outs made from photographs."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from ezclip.figures import charts
 from ezclip.figures.maps import draw_thumbnails
 from ezclip.figures.report import Picture, Report, Table
 from ezclip.parameters import Parameter
-from ezclip.progress import Progress, Steps, within
-from ezclip.studies.corruption import frames_beside
+from ezclip.progress import Progress, Steps, rescale
+from ezclip.studies.corruption import frames_for_comparison
 from ezclip.studies.declaration import Baseline, Model, ModelsResult, Study, Texts
 from ezclip.studies.host import Host
 from ezclip.types import WITHIN_PAIRS, Document
@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from ezclip.evaluation.metrics import Interval
     from ezclip.predictor import Predictor
 
-KINDS = 2 * len(PAIRS)  # of motion: 2 * pair + direction
-READING = 0.1  # share of the work
-EXAMPLE_FRAMES, FEW = 8, 10
+KINDS = 2 * len(PAIRS)  # kinds of motion, numbered 2 * pair + direction
+READ_SHARE = 0.1  # progress at which the photographs are read
+EXAMPLE_FRAMES = 8
+FEW_FILES = 10  # with fewer the intervals are rough
 _Clips = Parameter("Photographs, videos, or folders of them.", kind="clips")
 _Further = Parameter("More models.", kind="models")
-_Most = Parameter("Files that are used at most, evenly spaced among those found.", low=1, high=500)
-_PerVideo = Parameter("Frames of each video that are taken as photographs.", low=1, high=20)
+_Most = Parameter("Maximum number of files; more are subsampled evenly.", low=1, high=500)
+_PerVideo = Parameter("Frames of each video that are used as photographs.", low=1, high=20)
 _Seed = Parameter("Seed of the motions and cut-outs.", low=0)
 
 
@@ -58,51 +59,52 @@ class CheckReality(Study):
     seed: Annotated[int, _Seed] = 0
 
     def run(self, host: Host) -> Steps[RealityCheck]:
-        """Score every clip and its reversal under each model, photograph by photograph."""
+        """Score every clip and its reversal with each model, photograph by photograph."""
         if not self.clips:
             raise UserError("No photographs yet: give photographs, videos or folders of them.")
         predictors = yield from host.predictors(self.models())
         read = partial(read_photographs, self.clips, self.per_video, self.most)
         reading = host.decode(lambda report: read(report=report), "reading the photographs")
-        photographs, skipped = yield from within(reading, 0, READING)
+        photographs, skipped = yield from rescale(reading, 0, READ_SHARE)
         model = predictors[self.model]
         classes = {name: class_names(p.identity) for name, p in predictors.items()}
         texts = {name: encode_names(p, classes[name], self.texts) for name, p in predictors.items()}
         scores: dict[str, list[np.ndarray]] = {name: [] for name in predictors}
         for i in range(len(photographs)):
-            told = f"photograph {i + 1} of {len(photographs)}"
+            message = f"photograph {i + 1} of {len(photographs)}"
             clips: dict[int, np.ndarray] = {}
             for m, (name, predictor) in enumerate(predictors.items()):
                 done = (i + m / len(predictors)) / len(photographs)
-                yield Progress(READING + (1 - READING) * done, f"{told}: {name}")
-                T = frames_beside(predictor, model)
+                yield Progress(READ_SHARE + (1 - READ_SHARE) * done, f"{message}: {name}")
+                T = frames_for_comparison(predictor, model)
                 if T not in clips:
-                    clips[T] = self.clips_of(photographs, i, T)
+                    clips[T] = self.draw_clips(photographs, i, T)
                 scores[name].append(score_clips(predictor, clips[T], texts[name]))
         groups = np.unique([p.source for p in photographs], return_inverse=True)[1]
-        found = {name: np.stack(values) for name, values in scores.items()}
-        examples, identities = self.clips_of(photographs, 0, EXAMPLE_FRAMES), [p.identity for p in predictors.values()]
-        return RealityCheck(self, identities, found, classes, groups, examples, skipped)
+        stacked = {name: np.stack(values) for name, values in scores.items()}
+        examples = self.draw_clips(photographs, 0, EXAMPLE_FRAMES)
+        identities = [p.identity for p in predictors.values()]
+        return RealityCheck(self, identities, stacked, classes, groups, examples, skipped)
 
-    def clips_of(self, photographs: list[Photograph], i: int, T: int) -> np.ndarray:
-        """The clips of one photograph, see ``draw_clips``; cut-outs come from another file where there is one."""
+    def draw_clips(self, photographs: list[Photograph], i: int, T: int) -> np.ndarray:
+        """Draw the clips of photograph ``i``; cut-outs come from another file if possible."""
         rng = np.random.default_rng([self.seed, i])
-        own = photographs[i]
-        others = [p for p in photographs if p.source != own.source] or photographs
-        return draw_clips(own.image, others[rng.integers(len(others))].image, T, rng)
+        background = photographs[i]
+        others = [p for p in photographs if p.source != background.source] or photographs
+        return draw_clips(background.image, others[rng.integers(len(others))].image, T, rng)
 
 
 def class_names(identity: Identity) -> list[str]:
-    """The class names of the kinds of motion: Tabletop's where the model was trained on them, else plain words."""
+    """The class names of the kinds of motion: those of Tabletop for models trained on them, else plain words."""
     tabletop = [name for pair in PAIRS for name in pair.tabletop]
-    known = set(tabletop) <= set(identity.labels)
-    return tabletop if known else [name for pair in PAIRS for name in pair.words]
+    trained = set(tabletop) <= set(identity.labels)
+    return tabletop if trained else [name for pair in PAIRS for name in pair.words]
 
 
 def encode_names(predictor: Predictor, names: list[str], texts: str) -> Tensor:
     """Embeddings of the prompt texts of class names, name by name, (KINDS * texts, E)."""
-    written = predictor.sentences(names, texts)
-    return predictor.encode_texts([sentence for name in names for sentence in written[name]])
+    sentences = predictor.sentences(names, texts)
+    return predictor.encode_texts([sentence for name in names for sentence in sentences[name]])
 
 
 def score_clips(predictor: Predictor, clips: np.ndarray, texts: Tensor) -> np.ndarray:
@@ -111,7 +113,7 @@ def score_clips(predictor: Predictor, clips: np.ndarray, texts: Tensor) -> np.nd
     Args:
         predictor: the model.
         clips: uint8 (pairs, T, H, W, 3), first directions.
-        texts: embeddings of the kinds' prompt texts, the same number for each, (KINDS * texts, E).
+        texts: embeddings of the prompt texts, equally many for each kind, (KINDS * texts, E).
 
     Returns:
         (KINDS, KINDS) float32, row 2 * pair + direction, each row sums to 1.
@@ -123,14 +125,14 @@ def score_clips(predictor: Predictor, clips: np.ndarray, texts: Tensor) -> np.nd
 
     model = predictor.model
     with torch.inference_mode():
-        forwards = torch.stack([model.view(clip) for clip in clips])
+        forwards = torch.stack([model.preprocess(clip) for clip in clips])
         both = torch.stack([forwards, forwards.flip(1)], dim=1).flatten(0, 1)  # (KINDS, T, 3, S, S)
         video = model.encode(model.normalise(to_device(both, predictor.device)))
         return class_scores(model.scores(video, texts), KINDS).cpu().numpy()
 
 
 def within_pairs(scores: np.ndarray) -> np.ndarray:
-    """Whether each clip's own class outscores its twin's; a tie is 0.5.
+    """Whether the true class of each clip outscores that of its reversal; a tie is 0.5.
 
     Args:
         scores: (G, KINDS, KINDS) of G photographs, see ``score_clips``.
@@ -139,92 +141,94 @@ def within_pairs(scores: np.ndarray) -> np.ndarray:
         (G, pairs, 2) of 0, 0.5 and 1.
     """
     kinds = np.arange(KINDS)
-    own, twin = scores[:, kinds, kinds], scores[:, kinds, kinds ^ 1]
-    return ((own > twin) + 0.5 * (own == twin)).reshape(len(scores), len(PAIRS), 2)
+    true, opposite = scores[:, kinds, kinds], scores[:, kinds, kinds ^ 1]
+    return ((true > opposite) + 0.5 * (true == opposite)).reshape(len(scores), len(PAIRS), 2)
 
 
 @dataclass(frozen=True)
 class Accuracy:
-    """One model's direction accuracy with 95 % intervals, and its top-1 among the kinds of motion (chance 1 / 12)."""
+    """Direction accuracy of a model with 95 % intervals, and its top-1 among the kinds of motion (chance 1 / 12)."""
 
     overall: Interval
-    moves: dict[str, Interval]  # of "camera" and "things"
-    pairs: dict[str, Interval]  # of each pair
+    moves: dict[str, Interval]  # "camera" and "things"
+    pairs: dict[str, Interval]  # by name of the pair
     top1: Interval
 
 
 @dataclass(frozen=True, eq=False)
 class RealityCheck(ModelsResult[CheckReality]):
-    """Every model's scores of G photographs' clips and of their reversals."""
+    """The scores of every model for the clips of G photographs and their reversals."""
 
     scores: dict[str, np.ndarray]  # (G, KINDS, KINDS), see ``score_clips``
-    classes: dict[str, list[str]]  # the names of the KINDS classes
-    groups: np.ndarray  # (G,) int64, number of each photograph's file
-    examples: np.ndarray  # the first photograph's clips, see ``draw_clips``
-    skipped: list[tuple[str, str]]  # files that could not be used, with the reason
+    classes: dict[str, list[str]]  # KINDS class names
+    groups: np.ndarray  # (G,) int64, index of the file of each photograph
+    examples: np.ndarray  # the clips of the first photograph, see ``draw_clips``
+    skipped: list[tuple[str, str]]  # (unusable file, reason)
 
     @property
     def files(self) -> int:
-        """Number of files that the photographs come from."""
+        """Number of files with photographs."""
         return int(self.groups.max()) + 1
 
     @property
     def warnings(self) -> list[str]:
-        """What limits the result."""
-        found = [f"Files that were not used: {len(self.skipped)}; first: {self.skipped[0][1]}"] if self.skipped else []
-        return found + ([f"With {self.files} files the intervals are rough; give more."] if self.files < FEW else [])
+        """Limitations of the result."""
+        notes = [f"Files that were not used: {len(self.skipped)}; first: {self.skipped[0][1]}"] if self.skipped else []
+        few = self.files < FEW_FILES
+        return notes + ([f"With {self.files} files the intervals are rough; give more."] if few else [])
 
     @cached_property
     def accuracies(self) -> dict[str, Accuracy]:
-        """Of each model; intervals by bootstrap over files, as the clips of one photograph depend on one another."""
+        """By model; intervals by bootstrap over files, since the clips of a photograph are not independent."""
         from ezclip.evaluation.metrics import grouped_interval
 
         def interval(values: np.ndarray) -> Interval:
             flat = values.reshape(len(values), -1)
             return grouped_interval(flat.ravel(), self.groups.repeat(flat.shape[1]))
 
-        found = {}
+        accuracies = {}
         for name, scores in self.scores.items():
             right = within_pairs(scores)
             moves = {m: interval(right[:, [p.moves == m for p in PAIRS]]) for m in ("camera", "things")}
             pairs = {pair.name: interval(right[:, i]) for i, pair in enumerate(PAIRS)}
             best = scores.argmax(axis=2) == np.arange(KINDS)
-            found[name] = Accuracy(interval(right), moves, pairs, interval(best))
-        return found
+            accuracies[name] = Accuracy(interval(right), moves, pairs, interval(best))
+        return accuracies
 
     @property
     def verdicts(self) -> list[str]:
         """A sentence for each model."""
-        told = []
-        for name, found in self.accuracies.items():
-            low, high = found.overall.low, found.overall.high
+        verdicts = []
+        for name, accuracy in self.accuracies.items():
+            overall, low, high = accuracy.overall.mean, accuracy.overall.low, accuracy.overall.high
             state = "above chance" if low > 0.5 else "below chance" if high < 0.5 else "not distinguishable from chance"
-            parts = ", ".join(f"{key} {value.mean:.0%}" for key, value in found.moves.items())
-            span = f"{found.overall.mean:.1%} of the clips ({low:.1%} to {high:.1%}; {parts})"
-            told.append(f"{name} sees the direction in {span}: {state}.")
-        return told
+            parts = ", ".join(f"{key} {value.mean:.0%}" for key, value in accuracy.moves.items())
+            span = f"{overall:.1%} of the clips ({low:.1%} to {high:.1%}; {parts})"
+            verdicts.append(f"{name} sees the direction in {span}: {state}.")
+        return verdicts
 
     def as_json(self) -> Document:
-        """Counts, seed, verdicts, and each model's classes and accuracies; intervals are over files."""
+        """Counts, seed, verdicts, and classes and accuracies of each model."""
         counts = {"files": self.files, "photographs": len(self.groups), "clips": len(self.groups) * KINDS}
-        models = {name: {"classes": self.classes[name]} | asdict(found) for name, found in self.accuracies.items()}
+        models = {name: {"classes": self.classes[name]} | asdict(a) for name, a in self.accuracies.items()}
         skipped = [list(pair) for pair in self.skipped]
-        about = counts | {"seed": self.study.seed, "texts": self.study.texts, "skipped": skipped}
-        return about | {"models": models, "verdicts": self.verdicts}
+        settings = {"seed": self.study.seed, "texts": self.study.texts, "skipped": skipped}
+        return counts | settings | {"models": models, "verdicts": self.verdicts}
 
     def rows(self) -> list[list[str | float]]:
-        """Model, what was measured, accuracy, low and high."""
+        """Per accuracy: model, subset of the clips, mean, low and high."""
         rows: list[list[str | float]] = []
-        for name, found in self.accuracies.items():
-            named = {"all clips": found.overall} | found.moves | found.pairs | {"top-1 of 12": found.top1}
-            rows += [[name, what, *(round(value, 4) for value in one.bar)] for what, one in named.items()]
+        for name, accuracy in self.accuracies.items():
+            subsets = {"all clips": accuracy.overall} | accuracy.moves | accuracy.pairs | {"top-1 of 12": accuracy.top1}
+            rows += [[name, subset, *(round(v, 4) for v in interval.bar)] for subset, interval in subsets.items()]
         return rows
 
     def text(self) -> str:
-        """The verdicts and a line for each accuracy."""
+        """A line per accuracy, and the verdicts."""
         lines = [f"{len(self.groups) * KINDS} clips from {len(self.groups)} photographs of {self.files} files"]
         lines += [
-            f"  {100 * v:5.1f} % ({100 * a:.1f} to {100 * b:.1f})  {what}  {m}" for m, what, v, a, b in self.rows()
+            f"  {100 * mean:5.1f} % ({100 * low:.1f} to {100 * high:.1f})  {subset}  {name}"
+            for name, subset, mean, low, high in self.rows()
         ]
         return "\n".join([*lines, *self.verdicts])
 
@@ -232,19 +236,19 @@ class RealityCheck(ModelsResult[CheckReality]):
         """The chart by pair, the table, and example clips."""
         groups = ["all clips", "camera", "things", *(pair.name for pair in PAIRS)]
         bars = {
-            name: [one.bar for one in (found.overall, *found.moves.values(), *found.pairs.values())]
-            for name, found in self.accuracies.items()
+            name: [interval.bar for interval in (a.overall, *a.moves.values(), *a.pairs.values())]
+            for name, a in self.accuracies.items()
         }
         title = "Clips whose own direction outscores the opposite one"
-        chance = (0.5, "chance")
-        chart = charts.grouped(groups, bars, title=title, axis_label=f"{WITHIN_PAIRS}, %", reference=chance)
+        label, reference = f"{WITHIN_PAIRS}, %", (0.5, "chance")
+        chart = charts.grouped(groups, bars, title=title, axis_label=label, reference=reference)
         note = "95 % intervals by bootstrap over files; a model that is blind to order has 50 %."
         columns = ["model", "clips", "accuracy", "low", "high"]
-        named = [[p.name, m, *c[2 * i : 2 * i + 2]] for i, p in enumerate(PAIRS) for m, c in self.classes.items()]
+        names = [[p.name, m, *c[2 * i : 2 * i + 2]] for i, p in enumerate(PAIRS) for m, c in self.classes.items()]
         parts = [
             Picture("pairs", "Direction accuracy", chart, note),
             Table("accuracy", "Direction accuracy", columns, self.rows(), note),
-            Table("classes", "Class names", ["pair", "model", "first direction", "second direction"], named),
+            Table("classes", "Class names", ["pair", "model", "first direction", "second direction"], names),
             Picture("examples", "Clips of the first photograph", self._strips(), "Each is also shown reversed."),
         ]
         if self.skipped:

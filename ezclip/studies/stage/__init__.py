@@ -1,1 +1,1 @@
-"""The stage: a clip as it is, reversed, shuffled and static under two models, and the document that plays it."""
+"""The stage: a player of a clip in four frame orders (forward, reversed, shuffled, static) under two models."""

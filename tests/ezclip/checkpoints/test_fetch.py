@@ -77,9 +77,9 @@ def test_a_model_of_the_hub_loads_by_its_tag_without_a_network(
     hosts: StandIn, tiny_clip: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hosts.content.files[WEIGHTS] = tiny_clip
-    assert not HUB.here()
+    assert not HUB.is_local()
     found = finish(fetch(HUB, hosts.hosts))
-    assert found.sha256 == hashlib.sha256(tiny_clip).hexdigest() and HUB.here()
+    assert found.sha256 == hashlib.sha256(tiny_clip).hexdigest() and HUB.is_local()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_model("clip:tiny/standin").variant == "clip"
     before = len(hosts.seen)
@@ -101,7 +101,7 @@ def test_the_second_name_of_the_weights_and_a_renamed_repository(hosts: StandIn,
     hosts.content.files["open_clip_pytorch_model.bin"] = b"PK\x03\x04"
     moved = replace(HUB, address="moved/tiny")
     finish(fetch(moved, hosts.hosts))
-    assert moved.here()
+    assert moved.is_local()
     link = here / "cache/models--moved--tiny/snapshots" / COMMIT / "open_clip_pytorch_model.bin"
     assert link.read_bytes() == b"PK\x03\x04"
 
@@ -110,7 +110,7 @@ def test_files_that_may_lack_are_left_out(hosts: StandIn) -> None:
     hosts.content.files |= {WEIGHTS: b"weights", "tokenizer.json": b"{}"}
     siglip = replace(HUB, files=[WEIGHTS, "tokenizer.json", "tokenizer_config.json?"])
     finish(fetch(siglip, hosts.hosts))
-    assert siglip.here() and not replace(HUB, files=[WEIGHTS, "vocab.json"]).here()
+    assert siglip.is_local() and not replace(HUB, files=[WEIGHTS, "vocab.json"]).is_local()
 
 
 def test_a_broken_connection_is_continued_at_once(hosts: StandIn) -> None:
@@ -136,10 +136,10 @@ def test_a_download_that_broke_off_is_continued_by_the_next_call(hosts: StandIn,
     assert "broke off at 1 of 2 MB; the partial download is kept, start it again to continue." in fails(
         HUB, hosts.hosts
     )
-    assert [p.stat().st_size for p in parts(here)] == [len(data) // 2] and not HUB.here()
+    assert [p.stat().st_size for p in parts(here)] == [len(data) // 2] and not HUB.is_local()
     hosts.content.cuts, hosts.content.seen = [], []
     watch = Watch(fetch(HUB, hosts.hosts))
-    shares = [step.share for step in watch]
+    shares = [step.fraction for step in watch]
     assert watch.result.sha256 == hashlib.sha256(data).hexdigest()
     assert ranges(hosts.content) == [f"bytes={len(data) // 2}-"]
     assert parts(here) == [] and shares == sorted(shares)
@@ -157,7 +157,7 @@ def test_a_damaged_file_is_removed(hosts: StandIn, here: Path, monkeypatch: pyte
     hosts.content.files[WEIGHTS] = b"weights"
     monkeypatch.setattr(download.Remote, "sha256", "0" * 64)
     assert "checksum does not match" in fails(HUB, hosts.hosts)
-    assert parts(here) == [] and not HUB.here()
+    assert parts(here) == [] and not HUB.is_local()
 
 
 def test_cancel_keeps_what_came(hosts: StandIn, here: Path) -> None:
@@ -165,7 +165,7 @@ def test_cancel_keeps_what_came(hosts: StandIn, here: Path) -> None:
     hosts.content.files[WEIGHTS], hosts.content.rate = data, 1_000_000.0
     watch = Watch(fetch(HUB, hosts.hosts))
     for step in watch:
-        if step.share > 0.1:
+        if step.fraction > 0.1:
             break
     began = time.monotonic()
     watch.close()
@@ -179,7 +179,7 @@ def test_an_official_file_is_converted_and_loads_by_the_same_name(hosts: StandIn
     hosts.files[OFFICIAL.address] = (FIXTURES / "deep_official.pt").read_bytes()
     hosts.content.files[OFFICIAL.address] = hosts.files[OFFICIAL.address]
     found = finish(fetch(OFFICIAL, hosts.hosts))
-    assert found.sha256 == hashlib.sha256(hosts.files[OFFICIAL.address]).hexdigest() and OFFICIAL.here()
+    assert found.sha256 == hashlib.sha256(hosts.files[OFFICIAL.address]).hexdigest() and OFFICIAL.is_local()
     assert load_model(OFFICIAL.name).variant == "ezclip"
     assert not list(here.rglob("*.pt")) and OFFICIAL.name in found.use
 
@@ -188,7 +188,7 @@ def test_drives_page_before_a_large_file_is_followed_once(hosts: StandIn) -> Non
     hosts.content.files[OFFICIAL.address] = (FIXTURES / "none_official.pt").read_bytes()
     hosts.page = CONFIRM
     finish(fetch(OFFICIAL, hosts.hosts))
-    assert OFFICIAL.here() and any("uuid=u-1" in path for _, path, _ in hosts.seen)
+    assert OFFICIAL.is_local() and any("uuid=u-1" in path for _, path, _ in hosts.seen)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_drives_page_before_a_large_file_is_followed_once(hosts: StandIn) -> Non
 def test_a_page_of_drive_in_place_of_the_file(hosts: StandIn, page: str, sentence: str) -> None:
     hosts.page = page
     assert sentence in fails(OFFICIAL, hosts.hosts)
-    assert not OFFICIAL.here()
+    assert not OFFICIAL.is_local()
 
 
 @pytest.mark.parametrize("content", [b"<html>", b"PK\x03\x04 of something else"])
@@ -211,7 +211,7 @@ def test_another_file_is_not_loaded_and_not_kept(hosts: StandIn, here: Path, con
     hosts.content.files[OFFICIAL.address] = content
     sentence = "The file at this address is not the expected checkpoint; it was not loaded."
     assert sentence in fails(OFFICIAL, hosts.hosts)
-    assert not OFFICIAL.here() and not list(here.rglob("*.pt"))
+    assert not OFFICIAL.is_local() and not list(here.rglob("*.pt"))
 
 
 def test_a_release_of_github_and_the_clip_that_it_is_built_on(
@@ -224,12 +224,12 @@ def test_a_release_of_github_and_the_clip_that_it_is_built_on(
     with pytest.raises(CheckpointError, match="built on clip:tiny/standin; fetch that first"):
         finish(adopt(offer, here / "o.pt"))
     assert offer.name in finish(fetch(offer, hosts.hosts)).use
-    assert offer.here() and HUB.here() and not offer.download().exists()
+    assert offer.is_local() and HUB.is_local() and not offer.download_path().exists()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_model(offer.name).variant == "mote"
     shutil.rmtree(here / "checkpoints" / "mote")
     finish(adopt(offer, here / "o.pt"))
-    assert offer.here() and (here / "o.pt").is_file()
+    assert offer.is_local() and (here / "o.pt").is_file()
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_release_of_github_and_the_clip_that_it_is_built_on(
         (HUB, 404, "RevisionNotFound", "This version was withdrawn; update ezclip."),
         (HUB, 401, "", "The Hub has no such repository, or it is private."),
         (HUB, 403, "GatedRepo", "request access on its page, then run `hf auth login`"),
-        (HUB, 429, "", "The Hub is busy or refuses (429); try again in some minutes."),
+        (HUB, 429, "", "The Hub is busy or refuses (429); try again in a few minutes."),
         (HUB, 200, "proxy", "What answered is not the Hub; check HF_ENDPOINT and the proxy."),
         (GITHUB, 404, "", "GitHub no longer has this file."),
         (GITHUB, 503, "", "GitHub is busy or refuses (503)"),

@@ -11,7 +11,7 @@ from torch import Tensor
 from ezclip.checkpoints.convert import convert
 from ezclip.checkpoints.layouts import read_layout
 from ezclip.checkpoints.load import load_model
-from ezclip.checkpoints.rivals import build_from
+from ezclip.checkpoints.rivals import build_from_layout
 from ezclip.checkpoints.store import save_backbone
 from ezclip.cli import main
 from ezclip.errors import CheckpointError, UserError
@@ -99,7 +99,7 @@ def test_parity_with_the_official_code() -> None:
     def clip(config: dict[str, Any]) -> dict[str, Tensor]:
         return started_from(config | {"text_cfg": text}, image=layout.state).clip.state_dict()
 
-    model, backbone, found, texts = build_from(layout, num_frames=expected["T"], clip=clip)
+    model, backbone, found, texts = build_from_layout(layout, num_frames=expected["T"], clip=clip)
     assert isinstance(model, MoTE) and (texts, found["settings"]["layers"]) == ("names", expected["temporal_layers"])
     assert backbone.config["text_cfg"]["layers"] == 1 and model.logit_scale.exp() == pytest.approx(100)
     given = expected["text_embeddings"]
@@ -125,7 +125,7 @@ def test_another_file_of_its_layout(tmp_path: Path) -> None:
     file = written(tmp_path / "o.pt", known)
     image, fusion = file["model_state_dict"], file["fusion_model_state_dict"]
     layout = read_layout(tmp_path / "o.pt")
-    model, _, found, _ = build_from(layout, num_frames=4, clip=lambda _: clip.clip.state_dict())
+    model, _, found, _ = build_from_layout(layout, num_frames=4, clip=lambda _: clip.clip.state_dict())
     assert isinstance(model, MoTE) and (model.num_frames, model.order_blind, model.common_space) == (4, False, False)
     assert (found["method"], found["settings"]) == ("mote", {"positions": 77, "layers": 2, "classes": 9})
     fixed = ("spe_cls_feature", "fusion_weight")
@@ -137,7 +137,7 @@ def test_another_file_of_its_layout(tmp_path: Path) -> None:
     with torch.no_grad():
         tokens, cut = model.tokenize([*names, "word " * 90])
         assert cut == ["word " * 90] and tokens.shape == (7, 28, 77)
-        texts = model.encode_text(model.trimmed(tokens[:6]))
+        texts = model.encode_text(model.trim_padding(tokens[:6]))
         torch.testing.assert_close(texts, expected, atol=1e-5, rtol=0)
         video = model.encode(pixels)
         cosines, reference = model.cosines(video, texts), by_the_equation(model.vision(pixels), texts, fusion, heads=2)
@@ -153,7 +153,7 @@ def test_another_file_of_its_layout(tmp_path: Path) -> None:
         save_backbone(clip, tmp_path / "clip" / "backbone.safetensors")
         convert(tmp_path / "o.pt", tmp_path / "model", clip=str(tmp_path / "clip"), num_frames=4)
         stored = load_model(tmp_path / "model")
-        again = stored.cosines(stored.encode(pixels), stored.encode_text(stored.trimmed(tokens[:6])))
+        again = stored.cosines(stored.encode(pixels), stored.encode_text(stored.trim_padding(tokens[:6])))
     torch.testing.assert_close(again, cosines, atol=2e-3, rtol=0)  # half precision on disk
 
 
@@ -179,5 +179,5 @@ def test_a_clip_of_other_sizes_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "o.pt")
     other = SIZES | {"vision_cfg": SIZES["vision_cfg"] | {"layers": 3}}
     save_backbone(started_from(other), tmp_path / "clip" / "backbone.safetensors")
-    with pytest.raises(CheckpointError, match="o.pt beside this CLIP does not fit"):
+    with pytest.raises(CheckpointError, match="o.pt compared with this CLIP does not fit"):
         convert(tmp_path / "o.pt", tmp_path / "model", clip=str(tmp_path / "clip"))

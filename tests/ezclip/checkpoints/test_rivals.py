@@ -13,7 +13,7 @@ from ezclip.checkpoints.convert import convert, export_official
 from ezclip.checkpoints.hub import push
 from ezclip.checkpoints.layouts import read_layout
 from ezclip.checkpoints.load import load_model
-from ezclip.checkpoints.rivals import build_from
+from ezclip.checkpoints.rivals import build_from_layout
 from ezclip.checkpoints.store import save_backbone
 from ezclip.errors import CheckpointError
 from ezclip.model.backbone import build_backbone
@@ -57,7 +57,7 @@ def build(name: str, tmp_path: Path) -> tuple[EZCLIP, dict[str, Any]]:
     official, expected = given(name)
     framing = {key: expected[key] for key in ("prefix", "postfix") if key in expected}
     plain = {key: expected[key] for key in expected if key == "token_embedding.weight"}
-    model, *_ = build_from(read_layout(official), num_frames=expected["T"], clip=lambda _: plain, **framing)
+    model, *_ = build_from_layout(read_layout(official), num_frames=expected["T"], clip=lambda _: plain, **framing)
     return model, expected
 
 
@@ -123,11 +123,11 @@ def test_a_file_of_actionclips_layout(tmp_path: Path) -> None:
     backbone = build_backbone("made here", config)
     model = build_rival("actionclip", backbone, 4, {"positions": 77, "layers": 3}).eval()
     with torch.no_grad():
-        for parameter in [*backbone.clip.parameters(), *model.trainable().values()]:
+        for parameter in [*backbone.clip.parameters(), *model.trainable_parameters().values()]:
             parameter.copy_(parameter.half())  # exact on disk
     theirs = {"positions": "frame_position_embeddings.weight", "blocks.": "transformer.resblocks."}
     fusion = {}
-    for name, tensor in model.trainable().items():
+    for name, tensor in model.trainable_parameters().items():
         name = name.removeprefix("temporal.")
         part = next(part for part in theirs if name.startswith(part))
         fusion[f"module.{theirs[part]}{name.removeprefix(part)}"] = tensor.detach()

@@ -39,10 +39,10 @@ def folder(tmp_path: Path, backbone: Backbone) -> Path:
 def test_round_trip_is_exact(folder: Path, backbone: Backbone) -> None:
     model, again = make_model(backbone, "ezclip"), load_model(folder / "ezclip")
     assert (again.variant, again.num_frames, again.training) == ("ezclip", 8, False)
-    assert again.trainable().keys() == model.trainable().keys()
-    for name, parameter in model.trainable().items():
-        assert torch.equal(again.trainable()[name], parameter)
-    assert set(load_file(folder / "ezclip" / "adapter.safetensors")) == set(model.trainable())
+    assert again.trainable_parameters().keys() == model.trainable_parameters().keys()
+    for name, parameter in model.trainable_parameters().items():
+        assert torch.equal(again.trainable_parameters()[name], parameter)
+    assert set(load_file(folder / "ezclip" / "adapter.safetensors")) == set(model.trainable_parameters())
 
 
 def test_two_variants_share_one_backbone(folder: Path) -> None:
@@ -178,7 +178,7 @@ def test_other_sizes_T_and_prompts_are_inferred(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "o.pt")
     model = load_official(tmp_path / "o.pt")
     assert (model.variant, model.num_frames) == ("ezclip", 16)
-    assert [n for n in model.trainable() if "prompt" in n] == ["vision.blocks.0.prompt.embedding"]
+    assert [n for n in model.trainable_parameters() if "prompt" in n] == ["vision.blocks.0.prompt.embedding"]
 
 
 def test_catalogue_lists_what_ships() -> None:

@@ -20,7 +20,7 @@ from ezclip.checkpoints.gallery import find_offer
 from ezclip.checkpoints.load import load_model
 from ezclip.cli import main
 from ezclip.errors import CheckpointError
-from ezclip.explanation.maps import explain, no_map
+from ezclip.explanation.maps import explain, missing_map_reason
 from ezclip.model.interface import video_embeddings
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
@@ -107,7 +107,8 @@ def test_what_it_has_and_lacks(name: str) -> None:
     assert model.common_space and not model.order_blind and (model.num_frames, model.grid) == (4, 2)
     seen = model.preprocessing
     assert (seen.size, seen.short_side, seen.mean, seen.std) == (36, None, (0, 0, 0), (1, 1, 1))
-    assert "its pool reads all frames at once" in no_map(model, "rollout") and "own blocks" in no_map(model, "legrad")
+    assert "its pool reads all frames at once" in missing_map_reason(model, "rollout")
+    assert "own blocks" in missing_map_reason(model, "legrad")
     found = explain(
         model, torch.rand(1, 4, 3, 36, 36), np.arange(4.0), name="m", method="occlusion", text=torch.randn(32)
     )
@@ -161,6 +162,6 @@ def test_a_fetched_model_loads(hosts: StandIn, folder: Path, tmp_path: Path, mon
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     hosts.content.files |= {path.name: path.read_bytes() for path in folder.iterdir()}
     offer = replace(find_offer("videoprism:google/videoprism-lvt-base-f16r288"), mb=None)
-    assert offer.name in finish(fetch(offer, hosts.hosts)).use and offer.here()
+    assert offer.name in finish(fetch(offer, hosts.hosts)).use and offer.is_local()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_model(offer.name).variant == "videoprism"

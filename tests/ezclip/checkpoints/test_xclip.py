@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from ezclip.checkpoints.load import load_model
-from ezclip.checkpoints.xclip import authors_names
+from ezclip.checkpoints.xclip import to_authors_names
 from ezclip.collection.index import build
 from ezclip.errors import CheckpointError, ConfigError
-from ezclip.explanation.maps import no_map
+from ezclip.explanation.maps import missing_map_reason
 from ezclip.explanation.rollout import roll_out
-from ezclip.explanation.trace import traced
+from ezclip.explanation.trace import compute_trace
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
 
@@ -68,9 +68,9 @@ def test_parity_with_transformers(there: Any, name: str) -> None:
 def test_rollout_passes_through_the_messages(name: str) -> None:
     """One block by hand: a message of frame t is half of its own class token's, half attention among the frames'."""
     model, pixels = load_model(name), torch.randn(1, 4, 3, 32, 32)
-    trace = traced(model, pixels)
-    assert trace.message and [a.shape for a in trace.frames] == 2 * [(4, 18, 18)]
-    trace.across.clear()
+    trace = compute_trace(model, pixels)
+    assert trace.messages and [a.shape for a in trace.frames] == 2 * [(4, 18, 18)]
+    trace.temporal.clear()
     trace.frames, trace.prompts = trace.frames[-1:], trace.prompts[-1:]
     found, A, P = roll_out(trace).weights, trace.frames[0], trace.prompts[0]
     assert P is not None
@@ -82,15 +82,15 @@ def test_rollout_passes_through_the_messages(name: str) -> None:
         for s in range(4):
             expected[t, s, 0] += A[t, 0, 17] / 2 * ((t == s) + P[0, t, s]) / 2
     torch.testing.assert_close(found, torch.einsum("ut,tsi->usi", frames, expected))
-    torch.testing.assert_close(roll_out(traced(model, pixels)).weights.sum(dim=(1, 2)), torch.ones(4))
+    torch.testing.assert_close(roll_out(compute_trace(model, pixels)).weights.sum(dim=(1, 2)), torch.ones(4))
 
 
 def test_what_it_has_and_lacks(name: str) -> None:
     predictor = Predictor.load(name, device="cpu", dtype=torch.float32)
     model = predictor.model
     assert not model.common_space and not model.order_blind and model.num_frames == 4
-    assert no_map(model, "rollout") == no_map(model, "occlusion") == ""
-    assert "texts depend on the patches" in no_map(model, "legrad")
+    assert missing_map_reason(model, "rollout") == missing_map_reason(model, "occlusion") == ""
+    assert "texts depend on the patches" in missing_map_reason(model, "legrad")
     predictor.set_video(SAMPLE)
     assert sum(p.score for p in predictor.score(["a", "b", "c"])) == pytest.approx(1)
     assert predictor.identity.text == "names" and model.preprocessing.mean == (0.485, 0.456, 0.406)
@@ -111,4 +111,4 @@ def test_refused_files(there: Any, name: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="has 2 prompt heads on a width of 64"):
         load_model(f"xclip:{tmp_path}")
-    assert len(authors_names(there.state_dict())) == len(there.state_dict()) - 2 * 2 * (2 + 2 + 2 + 1)
+    assert len(to_authors_names(there.state_dict())) == len(there.state_dict()) - 2 * 2 * (2 + 2 + 2 + 1)

@@ -9,7 +9,7 @@ import torch
 from pyarrow import parquet
 from safetensors.torch import save_file
 
-from ezclip.collection.layout import ABOUT, PLAN, SCHEMA
+from ezclip.collection.layout import METADATA, PLAN, SCHEMA
 from ezclip.collection.plan import Stat, plan
 from ezclip.files import write_json
 
@@ -30,7 +30,7 @@ def write_index(folder: Path, clips: dict[str, torch.Tensor], *, shard_size: int
     Clip i is of i + 1 bytes and was modified i hours after 1970-01-01.
     """
     folder.mkdir()
-    write_json(folder / ABOUT, ABOUT_IT | about)
+    write_json(folder / METADATA, ABOUT_IT | about)
     files = {path: Stat(i + 1, i * 3600 * 10**9) for i, path in enumerate(clips)}
     table = plan(folder, files, shard_size)
     shards = table["shard"].to_numpy()

@@ -161,7 +161,7 @@ def test_two_that_run_side_by_side_share_the_shards(
     while any(both):
         for number, steps in enumerate(both):
             try:
-                doing = next(steps).doing if steps else ""
+                doing = next(steps).message if steps else ""
                 did[number] |= {doing.partition(",")[0]} if doing.startswith("shard") else set()
             except StopIteration as end:
                 assert end.value["windows"] == 12

@@ -82,9 +82,9 @@ def test_what_changed_or_vanished_does_not_count(tmp_path: Path) -> None:
     now = {f"{i}.mp4": Stat(i + 1, i * 3600 * 10**9) for i in range(6) if i != 3} | {"5.mp4": Stat(99, 0)}
     plan(folder, now, 2)
     collection = open_collection(folder)
-    assert collection.waiting == 1 and collection.windows == 8
+    assert collection.pending == 1 and collection.windows == 8
     assert [m.path for m in collection.search(FIRST, everything(collection), 10)] == [f"{i}.mp4" for i in (4, 2, 1, 0)]
-    assert collection.number("2.mp4") == 2 and collection.number("3.mp4") is None
+    assert collection.clip_number("2.mp4") == 2 and collection.clip_number("3.mp4") is None
     counted = torch.cat([clips[f"{i}.mp4"] for i in (0, 1, 2, 4)])[:, 0]
     best = collection.search(FIRST, everything(collection), 1)[0]
     assert best.score == pytest.approx(float((0.4 - counted.mean()) / counted.std(correction=0)), abs=0.01)

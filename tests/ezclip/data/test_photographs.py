@@ -63,7 +63,7 @@ def test_a_thing_is_where_its_track_says_and_covers_what_is_behind() -> None:
 
 
 def test_one_frame_shows_the_middle() -> None:
-    assert Track((0, 0, 10), (20, 40, 40)).at(1)[0] == pytest.approx([10, 20, 20])
+    assert Track((0, 0, 10), (20, 40, 40)).squares(1)[0] == pytest.approx([10, 20, 20])
 
 
 @pytest.mark.parametrize(("width", "height"), [(64, 64), (768, 512), (100, 700)])
@@ -71,7 +71,7 @@ def test_camera_tracks_stay_in_the_photograph(width: int, height: int) -> None:
     for seed in range(200):
         for axis in (0, 1, 2):
             track = draw_camera(axis, width, height, np.random.default_rng(seed))
-            at = track.at(9)
+            at = track.squares(9)
             assert (at[:, :2] >= at[:, 2:] / 2 - 1e-9).all()
             assert (at[:, :2] + at[:, 2:] / 2 <= np.array([width, height]) + 1e-9).all()
             moved = (at[-1] - at[0]) / at[0, 2]
@@ -82,7 +82,7 @@ def test_camera_tracks_stay_in_the_photograph(width: int, height: int) -> None:
 def test_thing_tracks_stay_in_what_models_see() -> None:
     for seed in range(200):
         for axis in (0, 1, 2):
-            at = draw_thing(axis, np.random.default_rng(seed)).at(9)
+            at = draw_thing(axis, np.random.default_rng(seed)).squares(9)
             low, high = at[:, :2] - at[:, 2:] / 2, at[:, :2] + at[:, 2:] / 2
             assert low.min() >= MARGIN * SIDE - 1e-9 and high.max() <= SIDE - MARGIN * SIDE + 1e-9
             moved = at[-1] - at[0]

@@ -8,7 +8,7 @@ import torch
 
 from ezclip.data.manifest import Row
 from ezclip.errors import UserError
-from ezclip.evaluation.classwise import changed_clips, compare, paired
+from ezclip.evaluation.classwise import changed_clips, compare, paired_difference
 from ezclip.evaluation.metrics import confusion_matrix
 from ezclip.evaluation.run import Evaluation
 
@@ -22,11 +22,11 @@ def evaluation(name: str, answers: list[int], truth: list[int]) -> Evaluation:
 def test_mcnemar_counts_only_clips_that_differ() -> None:
     first = np.array([True] * 5 + [False] * 5)
     second = np.array([True] * 5 + [True] * 5)
-    d = paired("x", first, second)
+    d = paired_difference("x", first, second)
     assert (d.first, d.second, d.difference) == (0.5, 1.0, 0.5)
     assert d.p == pytest.approx(2 * 0.5**5)  # 5 wins, 0 losses, two-sided
     assert 0.1 <= d.low < 0.5 < d.high <= 0.9
-    assert paired("x", first, first).p == 1.0
+    assert paired_difference("x", first, first).p == 1.0
 
 
 def test_confusions_fixed_and_created() -> None:

@@ -11,7 +11,7 @@ from ezclip.checkpoints.load import load_model
 from ezclip.checkpoints.store import save_backbone, save_model
 from ezclip.cli import main
 from ezclip.data.tabletop.generate import synthesise
-from ezclip.evaluation.efficiency import Subject, forward_ratios, gmac, interleaved, parameters
+from ezclip.evaluation.efficiency import Subject, count_parameters, forward_ratios, gmac, time_alternately
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.rivals.build import build_rival
 from ezclip.progress import finish
@@ -35,7 +35,7 @@ def test_multiply_adds_by_hand(backbone: Backbone) -> None:
 
 def test_parameters_by_hand(backbone: Backbone) -> None:
     model = make_model(backbone, "ezclip")
-    found = parameters(model)
+    found = count_parameters(model)
     adapter = 64 * 16 + 16 + 16 * 64 + 64
     assert found["tunable"] == 5 * adapter + 3 * 8 * 64
     mlp = 64 * 256 + 256 + 256 * 64 + 64
@@ -48,8 +48,8 @@ def test_parameters_of_a_method_that_trains_clip(tmp_path: Path) -> None:
     backbone = build_backbone("tiny", TINY)
     save_backbone(backbone, tmp_path / "backbone.safetensors")
     save_model(build_rival("vificlip", backbone, 8, {}), backbone, tmp_path / "vificlip", summary={})
-    assert parameters(load_model(tmp_path / "vificlip"))["tunable"] == 0
-    found = parameters(Subject(str(tmp_path / "vificlip")).build(8))
+    assert count_parameters(load_model(tmp_path / "vificlip"))["tunable"] == 0
+    found = count_parameters(Subject(str(tmp_path / "vificlip")).build(8))
     assert found["tunable"] == found["total"] - 49408 * 64
 
 
@@ -99,6 +99,6 @@ def test_timers_wait_for_the_accelerator_at_hand(device: str, monkeypatch: pytes
     order: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: pytest.fail("CUDA was asked for"))
     monkeypatch.setattr(torch.accelerator, "synchronize", lambda *_: order.append("wait"))
-    found = interleaved({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2, device)
+    found = time_alternately({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2, device)
     assert set(found) == {"a", "b"}
     assert "".join(word[0] for word in order) == 2 * (3 * "aw" + 3 * "bw")  # two warm-up runs before each measured one

@@ -1,10 +1,7 @@
-"""Embeddings on disk, and several views of a clip."""
+"""Embeddings of clips: their views, batches that fit, and a device that does not wait."""
 
 import copy
 import json
-import shutil
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,122 +13,19 @@ import numpy as np
 import pytest
 import torch
 
-from ezclip.cli import main
 from ezclip.data.dataset import Views
-from ezclip.data.manifest import Row, read_rows
+from ezclip.data.manifest import read_rows
 from ezclip.errors import ConfigError, UserError
 from ezclip.evaluation.embed import Encoder, ViewCount, automatic_size, embed
-from ezclip.evaluation.run import score
-from ezclip.evaluation.shards import read_shards, write_shards
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.interface import Video
 from ezclip.predictor import Predictor
-from ezclip.progress import finish
 from ezclip.types import Clip, Preprocessing
 from ezclip.video.sampling import segment_centres, segment_points
 from ezclip.video.transforms import crops, to_device, view
 from tests.conftest import make_model, write_video
-
-ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def manifest(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen clips, and one that cannot be read."""
-    path = shutil.copytree(drawn.parent, tmp_path_factory.mktemp("embedding") / "val") / drawn.name
-    (path.parent / "bad.mp4").write_text("not a video")
-    label = read_rows(path)[0].label
-    with path.open("a") as file:
-        file.write(json.dumps({"path": "bad.mp4", "label": label}) + "\n")
-    return path
-
-
-def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict:
-    assert main([*arguments, "--device", "cpu", "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-@pytest.mark.slow
-def test_shards_hold_what_the_videos_hold_and_are_completed(
-    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "embedded"
-    arguments = ("embed", str(manifest), "--out", str(out), "--shard-size", "7", "--workers", "1")
-    index = run_json(capsys, *arguments)
-    count = len(read_rows(manifest))
-    assert 0 <= index["device_waits"] < 1
-    assert (index["clips"], index["shards"]) == (count, -(-count // 7))
-    from_videos = run_json(capsys, "evaluate", "--data", str(manifest))
-    assert run_json(capsys, "evaluate", "--data", str(out)) == from_videos
-    assert from_videos["n"] == count - 1 and list(from_videos["skipped"]) == ["val/bad.mp4"]
-
-    kept, lost = (out / f"shard-0000{i}.safetensors" for i in (0, 1))
-    content, when = lost.read_bytes(), kept.stat().st_mtime_ns
-    lost.unlink()
-    left = [out / f".shard-00001.{kind}.0123abcd.partial" for kind in ("parquet", "safetensors")]
-    for path in left:
-        path.write_bytes(b"of a save that was killed")
-    assert main(["evaluate", "--data", str(out)]) == 2
-    assert "lacks shard-00001.safetensors" in capsys.readouterr().err
-    run_json(capsys, *arguments)
-    assert not any(path.is_file() for path in left)
-    assert lost.read_bytes() == content and kept.stat().st_mtime_ns == when
-
-    assert main(["evaluate", "--data", str(out), "--model", "tabletop/base"]) == 2
-    assert "embeddings of tabletop/ezclip" in capsys.readouterr().err
-    assert main([*arguments, "--model", "tabletop/base"]) == 2
-    assert "another model" in capsys.readouterr().err
-
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m"]
-    arguments = (*arguments[:3], str(tmp_path / "two"), *arguments[4:])
-    done = subprocess.run([*launch, "ezclip", *arguments, "--device", "cpu"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    identity = Predictor.load("tabletop/ezclip", device="cpu").identity
-    for one, other in zip(read_shards(out, identity), read_shards(tmp_path / "two", identity), strict=True):
-        assert one.rows == other.rows and torch.equal(one.frames, other.frames)
-
-
-@pytest.mark.slow
-def test_too_many_unreadable_clips_stop_evaluate_and_embed(
-    manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With 20 % broken: 4 of 20, each counted once, also over two runs."""
-    lines = manifest.read_text().splitlines()
-    good, bad = lines[:16], json.loads(lines[-1])
-    listed = manifest.parent / "broken.jsonl"
-    broken = []
-    for i in range(4):
-        (manifest.parent / f"bad{i}.mp4").write_text("not a video")
-        broken.append(json.dumps(bad | {"path": f"bad{i}.mp4"}))
-    listed.write_text("\n".join(line for i in range(4) for line in (*good[4 * i : 4 * i + 4], broken[i])) + "\n")
-    out = tmp_path / "embedded"
-    embedding = ("embed", str(listed), "--out", str(out), "--shard-size", "5", "--workers", "1")
-    for command in (("evaluate", "--data", str(listed), "--workers", "1"), embedding):
-        assert main([*command, "--batch-size", "4", "--max-broken", "0.15", "--device", "cpu", "--json"]) == 2
-        said = capsys.readouterr().err
-        assert "4 of 20 clips cannot be read, more than the share 0.15" in said and "bad0.mp4" in said
-        assert main([*command, "--max-broken", "1.5", "--device", "cpu"]) == 2
-        assert "max_broken is 1.5; it must be between 0 and 1." in capsys.readouterr().err
-    assert len(list(out.glob("shard-*.safetensors"))) == 3
-    run_json(capsys, *embedding, "--max-broken", "0.2")
-    found = run_json(capsys, "evaluate", "--data", str(out), "--max-broken", "0.2")
-    assert found["n"] == 16 and len(found["skipped"]) == 4
-    assert main(["evaluate", "--data", str(out), "--max-broken", "0.1", "--device", "cpu"]) == 2
-
-
-def test_scores_of_views_are_means(manifest: Path) -> None:
-    predictor = Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.float32)
-    rows = read_rows(manifest)[:2]
-    labels = ["pushing", "lifting", "turning"]
-    (many,) = embed(predictor, rows, views=ViewCount(2, 3))
-    assert many.frames.shape[:3] == (2, 6, 8)
-    singles = []
-    for v in range(6):
-        one = type(many)(many.rows, many.frames[:, v : v + 1])
-        singles.append(score(predictor, one, labels).scores)
-    torch.testing.assert_close(score(predictor, many, labels).scores, torch.stack(singles).mean(0))
-    assert not torch.equal(singles[0], singles[1]) and not torch.equal(singles[0], singles[3])
+from tests.ezclip.evaluation.conftest import ROWS
 
 
 def test_places_in_time_and_space() -> None:
@@ -151,7 +45,7 @@ def test_places_in_time_and_space() -> None:
 def test_all_views_come_from_one_video(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", count=24)
     (tmp_path / "list.jsonl").write_text(json.dumps({"path": path.name, "label": "x"}) + "\n")
-    views = Views(read_rows(tmp_path / "list.jsonl"), T=3, seen=Preprocessing(32), temporal=2, spatial=1)[0]
+    views = Views(read_rows(tmp_path / "list.jsonl"), T=3, preprocessing=Preprocessing(32), temporal=2, spatial=1)[0]
     assert isinstance(views, torch.Tensor) and views.shape == (2, 3, 3, 32, 32)
     grey = views.float().mean(dim=(2, 3, 4))
     # 24 frames in 3 segments of 8: places 1/4 and 3/4 are frames 1, 9, 17 and 5, 13, 21, each 10 grey levels apart
@@ -164,32 +58,6 @@ def test_views_are_refused(text: str) -> None:
         ViewCount.parse(text)
 
 
-def test_the_released_protocol_drops_the_last_batch(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    count = len(read_rows(manifest))
-    found = run_json(capsys, "evaluate", "--data", str(manifest), "--protocol", "released", "--batch-size", "10")
-    assert found["n"] == count // 10 * 10 < count
-    assert main(["evaluate", "--data", str(manifest), "--protocol", "released", "--batch-size", "100"]) == 2
-    assert "whole batches" in capsys.readouterr().err
-
-
-def test_clips_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
-    """Two clips share folder and file name; only one of them is broken."""
-    rows = []
-    for top in ("first", "second"):
-        (tmp_path / top / "waving").mkdir(parents=True)
-        rows.append({"path": f"{top}/waving/1.mp4", "label": "waving"})
-    write_video(tmp_path / "first" / "waving" / "1.mp4", count=9)
-    (tmp_path / "second" / "waving" / "1.mp4").write_text("not a video")
-    (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    predictor = Predictor.load("tabletop/base", device="cpu")
-    about = {"model": predictor.name, "weights": predictor.identity.weights}
-    finish(write_shards(predictor, read_rows(tmp_path / "list.jsonl"), tmp_path / "out", about))
-    (part,) = read_shards(tmp_path / "out", predictor.identity)
-    assert [row.path.parts[-3] for row in part.rows] == ["first"] and len(part.frames) == 1
-    assert [row.path.parts[-3] for row, _ in part.skipped] == ["second"]
-
-
-ROWS = [Row(Path(f"{i}.mp4"), "waving") for i in range(16)]
 ENCODE = EZCLIP.encode_video
 
 
@@ -346,8 +214,8 @@ def test_the_share_of_waiting(
 ) -> None:
     """Copies are no work of the model; what is slower sets the pace, and where that is the model it waits little."""
     encoder = embed_on(Schedule(decode, copy, compute), backbone, monkeypatch)
-    assert (encoder.seconds, encoder.waiting) == (pytest.approx(seconds), pytest.approx(share))
-    assert compute < 4 * decode or encoder.waiting <= 0.1
+    assert (encoder.seconds, encoder.idle) == (pytest.approx(seconds), pytest.approx(share))
+    assert compute < 4 * decode or encoder.idle <= 0.1
 
 
 def test_a_gpu_waits_for_the_first_batch_alone(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,23 +254,6 @@ def test_the_automatic_size_follows_free_memory(
     assert automatic_size(predictor) == size and not peaks
     monkeypatch.setattr(EZCLIP, "encode_video", small_gpu(0, []))
     assert automatic_size(predictor) == 1, "the first batch then says that nothing fits"
-
-
-@pytest.mark.parametrize("given, batch, first", [(None, 64 // 2, 64), (4, 4, 4)])
-def test_the_automatic_size_is_for_who_gives_none(
-    given: int | None, batch: int, first: int, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = []
-
-    def embedding(predictor: Predictor, rows: list[Row], *, batch_size: int, encoder: Encoder, **_: object) -> list:
-        sizes.append((batch_size, encoder.size))
-        return []
-
-    monkeypatch.setattr("ezclip.evaluation.shards.automatic_size", lambda _: 64)
-    monkeypatch.setattr("ezclip.evaluation.shards.embed", embedding)
-    predictor = Predictor(make_model(backbone, "base"), "tiny")
-    finish(write_shards(predictor, ROWS, tmp_path / "out", {}, batch_size=given, views=ViewCount(2, 1)))
-    assert sizes == [(batch, first)]
 
 
 def test_pixels_go_to_the_device_as_bytes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:

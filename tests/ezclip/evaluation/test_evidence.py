@@ -7,12 +7,12 @@ import torch
 
 from ezclip.evaluation.evidence import (
     MEANING,
+    annotate,
     opposite_text,
     order_values,
     relative_gain,
     single_frame_values,
     single_frames,
-    told,
 )
 from ezclip.evaluation.metrics import accuracies
 from ezclip.model.spread import curvature
@@ -35,7 +35,7 @@ def test_curvature_leaves_out_steps_of_length_zero() -> None:
     clips = torch.tensor([[[0.0, 0], [1, 0], [1, 1], [1, 1]], [[0, 0], [1, 0], [1, 0], [2, 0]]])
     right_angle, undefined = curvature(clips).tolist()
     assert right_angle == pytest.approx(90) and math.isnan(undefined)
-    assert told({"curvature": undefined})["curvature"]["value"] is None
+    assert annotate({"curvature": undefined})["curvature"]["value"] is None
 
 
 def test_tomatos_ratios() -> None:
@@ -88,5 +88,5 @@ def test_chiral_accuracy_is_within_pairs() -> None:
 
 def test_each_measure_has_one_line_and_a_reference() -> None:
     for name, (meaning, reference) in MEANING.items():
-        assert told({name: 0.5})[name] == {"value": 0.5, "meaning": meaning, "reference": reference}
+        assert annotate({name: 0.5})[name] == {"value": 0.5, "meaning": meaning, "reference": reference}
         assert meaning and reference and "\n" not in meaning + reference

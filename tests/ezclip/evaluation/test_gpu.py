@@ -11,7 +11,7 @@ import torch
 from pytest import CaptureFixture
 
 from ezclip.cli import main
-from ezclip.evaluation.gpu import BATCHES, MODES, gpu_table, told
+from ezclip.evaluation.gpu import BATCHES, MODES, format_table, gpu_table
 from ezclip.model.backbone import Backbone
 from ezclip.progress import finish
 from tests.conftest import make_model
@@ -43,7 +43,7 @@ def test_the_tables_structure(backbone: Backbone, monkeypatch: pytest.MonkeyPatc
         assert all(step["seconds"] > 0 and step["peak_bytes"] is None for step in steps)
         assert asked == 2 * ["default", "reduce-overhead"] + [None], "each batch, and the training step"
         asked.clear()
-        text = told(table)
+        text = format_table(table)
         assert all(word in text for word in ("GFLOP a view", "graphs views/s", "training step of 2, compiled"))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ezclip.explanation.faithfulness import Curves, Faithfulness, measure, measure_each
+from ezclip.explanation.faithfulness import Curves, Faithfulness, measure, measure_maps
 from ezclip.explanation.trace import hooked
 from ezclip.model.backbone import Backbone
 from ezclip.progress import Watch, finish
@@ -17,7 +17,7 @@ def test_deletion_and_insertion_meet_at_their_ends(backbone: Backbone, pixels: t
     texts = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
     heat = np.random.default_rng(0).random((8, 4, 4)).astype(np.float32)
     watch = Watch(measure(model, clip, heat, texts, 3, 1))
-    shares = [step.share for step in watch]
+    shares = [step.fraction for step in watch]
     found = watch.result
     assert shares and shares == sorted(shares)
     with torch.no_grad():
@@ -58,7 +58,7 @@ def test_maps_measured_together_are_those_measured_alone(backbone: Backbone, pix
     clip, model = pixels[:1], make_model(backbone, "ezclip")
     texts = torch.randn(3, 32, generator=torch.Generator().manual_seed(1))
     heats = [np.arange(128.0).reshape(8, 4, 4), np.arange(128).reshape(8, 4, 4) // 40, np.zeros((8, 4, 4))]
-    watch = Watch(measure_each(model, clip, heats, texts, 3, 1, orders=4))
+    watch = Watch(measure_maps(model, clip, heats, texts, 3, 1, orders=4))
     assert len(list(watch)) == -(-(2 + 5 * (2 * 3 + 4)) // 8), "batches of eight"
     for heat, found in zip(heats, watch.result, strict=True):
         alone = finish(measure(model, clip, heat, texts, 3, 1, orders=4))

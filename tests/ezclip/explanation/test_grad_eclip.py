@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ezclip.explanation.grad_eclip import weighed
+from ezclip.explanation.grad_eclip import value_relevance
 from ezclip.explanation.gradients import cosine
 from ezclip.explanation.maps import explain
 from ezclip.explanation.trace import hooked, probabilities
@@ -18,15 +18,15 @@ V = torch.tensor([[[[2.0, 1.0], [0.0, 4.0], [5.0, 5.0]]]])  # (B, H, N, d)
 
 def test_one_head_by_hand() -> None:
     K = torch.tensor([[[[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]]])
-    torch.testing.assert_close(weighed(Q, K, V, GRADIENT), torch.tensor([[1.5, -1.0, 0.0]]))
+    torch.testing.assert_close(value_relevance(Q, K, V, GRADIENT), torch.tensor([[1.5, -1.0, 0.0]]))
     equal = torch.ones(1, 1, 3, 2)
-    torch.testing.assert_close(weighed(Q, equal, V, GRADIENT), torch.tensor([[1.5, -2.0, 2.5]]))
+    torch.testing.assert_close(value_relevance(Q, equal, V, GRADIENT), torch.tensor([[1.5, -2.0, 2.5]]))
 
 
 def test_minmax_is_over_the_whole_clip() -> None:
     K = torch.tensor([[[[1.0, 0.0], [1.0, 1.0]]], [[[0.0, 1.0], [-1.0, 0.0]]]])  # cosines 1, .7071 | 0, -1
     ones = torch.ones(2, 1, 2, 2)
-    found = weighed(Q.expand(2, -1, -1), K, ones, torch.tensor([[[0.5, 0.5]]]).expand(2, -1, -1))
+    found = value_relevance(Q.expand(2, -1, -1), K, ones, torch.tensor([[[0.5, 0.5]]]).expand(2, -1, -1))
     torch.testing.assert_close(found, torch.tensor([[1.0, (1 + 2**-0.5) / 2], [0.5, 0.0]]))
 
 
@@ -45,7 +45,7 @@ def test_attention_times_weights_is_gradient_times_output(backbone: Backbone, pi
     w = torch.einsum("bhd,bhnd->bhn", g, v)
     torch.testing.assert_close((probabilities(q, k)[:, :, 0] * w).sum(), (g * o[:, :, 0]).sum(), atol=1e-7, rtol=1e-4)
     found = explain(model, pixels[:1], np.arange(8.0), name="m", method="grad-eclip", text=text)
-    expected = weighed(q[:, :, 0], k[:, :, 1:17], v[:, :, 1:17], g).clamp_min(0)
+    expected = value_relevance(q[:, :, 0], k[:, :, 1:17], v[:, :, 1:17], g).clamp_min(0)
     np.testing.assert_allclose(found.heat.reshape(8, 16), expected.detach(), rtol=1e-3, atol=1e-7)
     prompt = float(w[:, :, 17].detach().sum(dim=1).mean())
     assert float(found.note.split("weight ")[1].split(";")[0]) == pytest.approx(prompt, rel=0.02)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezclip.explanation.grad_eclip import best_first, word_relevance
+from ezclip.explanation.grad_eclip import rank_sentences, word_relevance
 from ezclip.explanation.trace import hooked
 from ezclip.model.backbone import Backbone
 from ezclip.predictor import Predictor
@@ -28,7 +28,7 @@ def test_texts_by_their_cosine_with_the_clip(backbone: Backbone, pixels: Tensor)
         texts = [f"a video of {name}" for name in ("pushing", "lifting", "folding", "waving", "opening")]
         cosines = F.cosine_similarity(frames.mean(dim=1), predictor.model.encode_text(tokenize(texts)[0]))
     expected = [texts[i] for i in cosines.argsort(descending=True)]
-    assert best_first(predictor, frames, [*texts, texts[0]]) == expected != texts
+    assert rank_sentences(predictor, frames, [*texts, texts[0]]) == expected != texts
 
 
 def test_shares_of_the_words(backbone: Backbone, pixels: Tensor) -> None:

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ezclip.explanation.legrad import averaged
+from ezclip.explanation.legrad import mean_positive_gradient
 from ezclip.explanation.maps import explain
 from ezclip.explanation.trace import block_inputs, hooked, probabilities
 from ezclip.model.backbone import Backbone
@@ -14,9 +14,9 @@ from tests.conftest import make_model
 
 def test_one_head_by_hand() -> None:
     gradient = torch.tensor([[[[0.3, -0.2, 0.6], [0.0, 0.4, -0.1], [0.2, 0.2, 0.1]]]])  # queries cls, p1, p2
-    torch.testing.assert_close(averaged(gradient, 2), torch.tensor([[0.2, 0.7 / 3]]))
+    torch.testing.assert_close(mean_positive_gradient(gradient, 2), torch.tensor([[0.2, 0.7 / 3]]))
     prompt = F.pad(gradient, (0, 1, 0, 1), value=9.0)  # the prompt's row and column count for nothing
-    torch.testing.assert_close(averaged(prompt, 2), torch.tensor([[0.2, 0.7 / 3]]))
+    torch.testing.assert_close(mean_positive_gradient(prompt, 2), torch.tensor([[0.2, 0.7 / 3]]))
 
 
 def test_two_blocks_above_the_first_add_nothing_to_it(backbone: Backbone, pixels: Tensor) -> None:

@@ -11,7 +11,7 @@ README = (Path(__file__).parents[3] / "README.md").read_text("utf-8")
 
 def test_the_readme_names_every_map_with_its_source() -> None:
     for name, method in METHODS.items():
-        assert method.source and method.described.endswith(f" ({method.source}).")
+        assert method.source and method.description.endswith(f" ({method.source}).")
         (row,) = (line for line in README.splitlines() if line.startswith(f"| `--method {name}` |"))
         assert row.endswith(f"| {method.source} |")
 

@@ -9,7 +9,7 @@ from ezclip.errors import UserError
 from ezclip.explanation.maps import explain
 from ezclip.explanation.methods import METHODS, MapSettings
 from ezclip.explanation.rollout import Rollout, roll_out
-from ezclip.explanation.trace import AttentionTrace, trace_attention, traced
+from ezclip.explanation.trace import AttentionTrace, compute_trace, trace_attention
 from ezclip.model.backbone import Backbone
 from ezclip.types import Variant
 from tests.conftest import make_model
@@ -34,7 +34,7 @@ def dense(trace: AttentionTrace) -> Tensor:
 @pytest.mark.parametrize(("variant", "depth"), [("base", "none"), ("ezclip", "deep"), ("ezclip", "shallow")])
 def test_downwards_equals_dense(backbone: Backbone, pixels: Tensor, variant: str, depth: str) -> None:
     model = make_model(backbone, variant, depth=depth)
-    trace = traced(model, pixels[:1])
+    trace = compute_trace(model, pixels[:1])
     R = dense(trace)
     torch.testing.assert_close(R.sum(dim=(2, 3)), torch.ones(8, 17), atol=1e-5, rtol=0)
     torch.testing.assert_close(roll_out(trace).weights, R[:, 0], atol=1e-6, rtol=1e-4)
@@ -58,21 +58,21 @@ def test_by_hand_with_one_patch() -> None:
 @pytest.mark.parametrize("fusion", ["mean", "max", "min"])
 @pytest.mark.parametrize("discard", [0.0, 0.5])
 def test_rows_sum_to_one(backbone: Backbone, pixels: Tensor, fusion: str, discard: float) -> None:
-    trace = traced(make_model(backbone, "ezclip"), pixels[:1], fusion)
+    trace = compute_trace(make_model(backbone, "ezclip"), pixels[:1], fusion)
     result = roll_out(trace, MapSettings(discard=discard))
     torch.testing.assert_close(result.influence.sum(dim=1), torch.ones(8), atol=1e-5, rtol=0)
     assert (result.weights >= 0).all()
 
 
 def test_base_frames_draw_on_themselves_only(backbone: Backbone, pixels: Tensor) -> None:
-    influence = roll_out(traced(make_model(backbone, "base"), pixels[:1])).influence
+    influence = roll_out(compute_trace(make_model(backbone, "base"), pixels[:1])).influence
     torch.testing.assert_close(influence, torch.eye(8), atol=1e-5, rtol=0)
-    mixed = roll_out(traced(make_model(backbone, "ezclip"), pixels[:1])).influence
+    mixed = roll_out(compute_trace(make_model(backbone, "ezclip"), pixels[:1])).influence
     assert (mixed - torch.eye(8)).abs().max() > 1e-3
 
 
 def test_start_layer_above_all_leaves_one_block(backbone: Backbone, pixels: Tensor) -> None:
-    trace = traced(make_model(backbone, "base"), pixels[:1])
+    trace = compute_trace(make_model(backbone, "base"), pixels[:1])
     weights = roll_out(trace, MapSettings(start_layer=2)).weights
     A = trace.frames[2]
     expected = (torch.eye(17)[0] + A[:, 0]) / 2
@@ -102,13 +102,13 @@ def test_every_method_gives_finite_maps(backbone: Backbone, pixels: Tensor, meth
 
 def test_settings_out_of_range(backbone: Backbone, pixels: Tensor) -> None:
     model = make_model(backbone, "base")
-    trace = traced(model, pixels[:1])
+    trace = compute_trace(model, pixels[:1])
     with pytest.raises(UserError, match="start layer is 3"):
         roll_out(trace, MapSettings(start_layer=3))
     with pytest.raises(UserError, match="discard is 1;"):
         roll_out(trace, MapSettings(discard=1.0))
     with pytest.raises(UserError, match="median"):
-        traced(model, pixels[:1], "median")
+        compute_trace(model, pixels[:1], "median")
     with pytest.raises(UserError, match="gradcam"):
         explain(model, pixels[:1], torch.arange(8).numpy(), name="m", method="gradcam")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ezclip.explanation.gradients import cosine
-from ezclip.explanation.shapley import Game, exact, frame_values, readout, removal, sampled
+from ezclip.explanation.shapley import Game, exact_shapley, frame_values, readout, removal, sampled_shapley
 from ezclip.model.backbone import Backbone
 from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Encoded
@@ -29,14 +29,14 @@ def linear(a: list[float]) -> Game:
     ("a", "values"), [([0.8, 0.2], [0.55, -0.05]), ([0.9, 0.3, 0.0], [0.508333, 0.058333, -0.166667])]
 )
 def test_linear_games_by_hand(a: list[float], values: list[float]) -> None:
-    assert exact(linear(a), len(a)).values == pytest.approx(values, abs=1e-6)
+    assert exact_shapley(linear(a), len(a)).values == pytest.approx(values, abs=1e-6)
 
 
 def test_linear_game_of_eight_frames_in_closed_form() -> None:
     a = np.linspace(-0.3, 0.9, 8) ** 2
     factor = (sum(1 / t for t in range(1, 9)) - 1) / 7
     assert factor == pytest.approx(0.245408, abs=1e-6)
-    assert exact(linear(a.tolist()), 8).values == pytest.approx(a / 8 + factor * (a - a.mean()))
+    assert exact_shapley(linear(a.tolist()), 8).values == pytest.approx(a / 8 + factor * (a - a.mean()))
 
 
 @pytest.mark.parametrize(
@@ -48,15 +48,15 @@ def test_linear_game_of_eight_frames_in_closed_form() -> None:
     ],
 )
 def test_readout_by_hand(frames: list[list[int]], values: list[float]) -> None:
-    found = exact(readout(torch.tensor(frames), torch.tensor([1.0, 0.0])), len(frames))
+    found = exact_shapley(readout(torch.tensor(frames), torch.tensor([1.0, 0.0])), len(frames))
     assert found.values == pytest.approx(values, abs=1e-6)
     assert found.values.sum() == pytest.approx(found.total)
 
 
 def test_all_permutations_drawn_are_exact_and_few_have_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     game = readout(torch.randn(4, 6, generator=torch.Generator().manual_seed(0)), torch.ones(6))
-    truth = exact(game, 4)
-    few = sampled(game, 4, pairs=12)
+    truth = exact_shapley(game, 4)
+    few = sampled_shapley(game, 4, pairs=12)
     assert few.margin is not None and (np.abs(few.values - truth.values) < 2 * few.margin + 1e-12).all()
     assert few.values.sum() == pytest.approx(truth.total)
     orders = iter(permutations(range(4)))
@@ -66,7 +66,7 @@ def test_all_permutations_drawn_are_exact_and_few_have_an_interval(monkeypatch: 
             return np.array(next(orders))
 
     monkeypatch.setattr(np.random, "default_rng", lambda seed: InTurn())
-    assert sampled(game, 4, pairs=24).values == pytest.approx(truth.values)
+    assert sampled_shapley(game, 4, pairs=24).values == pytest.approx(truth.values)
 
 
 def encoded(model: EZCLIP, pixels: Tensor) -> Encoded:
@@ -105,7 +105,7 @@ def test_long_clips_have_intervals(backbone: Backbone) -> None:
     assert twelve.removal.values.sum() == pytest.approx(twelve.removal.total, abs=1e-6)
     assert len(twelve.as_json()["removal"]["margin"]) == 12
     base = encoded(make_model(backbone, "base", T=17), clip)
-    long, true = frame_values(base, TEXT, ["a"] * 17, "b"), exact(readout(base.frames[0], TEXT), 17)
+    long, true = frame_values(base, TEXT, ["a"] * 17, "b"), exact_shapley(readout(base.frames[0], TEXT), 17)
     assert long.removal is long.readout and (long.readout.margin > 0).all()
     assert np.abs(long.readout.values - true.values).max() < long.readout.margin.max()
     assert long.readout.values.sum() == pytest.approx(long.readout.total, abs=1e-6)
@@ -113,6 +113,6 @@ def test_long_clips_have_intervals(backbone: Backbone) -> None:
 
 def test_a_step_from_nothing_is_shared_evenly_by_hand() -> None:
     """v = 1 for every set but the empty one: each of 12 frames is first in one order of twelve."""
-    found = sampled(lambda sets: np.stack([sets.any(axis=1), (~sets).any(axis=1)], axis=1).astype(float), 12)
+    found = sampled_shapley(lambda sets: np.stack([sets.any(axis=1), (~sets).any(axis=1)], axis=1).astype(float), 12)
     np.testing.assert_allclose(found.values, np.full(12, 1 / 12), atol=1e-12)
     assert found.margin is not None and (found.margin < 1e-12).all() and found.total == 1.0

@@ -32,7 +32,7 @@ def test_all_forms(tmp_path: Path) -> None:
 
 
 def test_charts_show_what_they_are_given() -> None:
-    figure = charts.differences([(str(i), (i / 100, 0.0, 0.5)) for i in range(40)], title="t", most=20)
+    figure = charts.differences([(str(i), (i / 100, 0.0, 0.5)) for i in range(40)], title="t", limit=20)
     (axis,) = figure.axes
     assert len(axis.patches) == 20
     assert [label.get_text() for label in axis.get_yticklabels()][-1] == "39"
@@ -59,7 +59,7 @@ def test_confusions_of_many_classes_stay_a_picture_of_usual_size() -> None:
 
 def test_dumbbells_go_from_the_first_value_to_the_second() -> None:
     rows = [("gains", 0.5, (0.25, -0.75, 0.75)), ("loses", 0.5, (-0.25, -0.5, 0.0)), ("stays", 1.0, (0.0, 0.0, 0.0))]
-    axis = charts.dumbbells(rows, ("base", "ezclip"), title="t", most=2).axes[0]
+    axis = charts.dumbbells(rows, ("base", "ezclip"), title="t", limit=2).axes[0]
     assert [tick.get_text() for tick in axis.get_yticklabels()] == ["loses", "gains"], "from below; the largest on top"
     first, second = (collection.get_offsets()[:, 0].tolist() for collection in axis.collections[-2:])
     assert first == [50, 50] and second == [25, 75]

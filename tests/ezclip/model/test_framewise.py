@@ -16,7 +16,7 @@ from ezclip.cli import main
 from ezclip.errors import CheckpointError
 from ezclip.explanation.maps import explain
 from ezclip.explanation.rollout import roll_out
-from ezclip.explanation.trace import traced
+from ezclip.explanation.trace import compute_trace
 from ezclip.model.framewise import FramewiseCLIP
 from ezclip.model.interface import Video
 from ezclip.predictor import Predictor
@@ -64,7 +64,7 @@ def test_pixels_are_those_of_open_clip(names: dict[str, str], kind: str) -> None
         ),
         is_train=False,
     )(image)
-    here = model.normalise(model.view(smooth[None]))[0]
+    here = model.normalise(model.preprocess(smooth[None]))[0]
     assert float((here - there).abs().max()) < 0.05
     left, top, right, bottom = visible_box(image.height, image.width, model.preprocessing)
     side = min(image.size)
@@ -98,7 +98,7 @@ def test_attention_is_what_the_fused_kernel_takes(names: dict[str, str], kind: s
         before = model.encode_video(pixels)
         if pool is not None:
             pool.register_forward_pre_hook(lambda module, inputs: entered.append(inputs[0]))
-        trace = traced(model, pixels)
+        trace = compute_trace(model, pixels)
         torch.testing.assert_close(model.encode_video(pixels), before)
     assert [a.shape for a in trace.frames] == 2 * [(2, 17, 17)] and trace.prompts == [None, None]
     torch.testing.assert_close(torch.stack(trace.frames).sum(-1), torch.ones(2, 2, 17))
@@ -140,7 +140,7 @@ def test_a_file_is_scored_in_the_dtype_of_the_model(names: dict[str, str]) -> No
 
 def test_frames_alone_and_averaged() -> None:
     video = Video(torch.randn(2, 3, 4), torch.randn(2, 5, 4))
-    alone = video.alone()
+    alone = video.split_frames()
     assert alone.frames.shape == (6, 1, 4) and torch.equal(alone.frames[4, 0], video.frames[1, 1])
     assert alone.context is not None and video.context is not None and torch.equal(alone.context[4], video.context[1])
     both = Video.cat([video[:1], video[1:]])
@@ -195,6 +195,6 @@ def test_real_architectures(
     predictor = Predictor.load(f"clip:{offer}", device="cpu")
     model = predictor.model
     assert (model.image_size, model.context_length, model.layers) == (S, length, layers)
-    assert ("attention" in model.lacks) == (find_offer(f"clip:{offer}").maps == "gradient, occlusion")
+    assert ("attention" in model.unsupported_maps) == (find_offer(f"clip:{offer}").maps == "gradient, occlusion")
     predictor.set_video(SAMPLES[0])
     assert sum(p.score for p in predictor.score(["waving", "lifting something"])) == pytest.approx(1, abs=1e-5)

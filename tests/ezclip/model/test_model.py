@@ -13,7 +13,7 @@ from ezclip.errors import CheckpointError, ConfigError
 from ezclip.model.adapter import Adapter, TokenDropPath
 from ezclip.model.attention import Mix, attend
 from ezclip.model.backbone import Backbone, build_backbone, check_supported, load_open_clip
-from ezclip.model.block import one_pass
+from ezclip.model.block import fuse_quickgelu
 from ezclip.model.builders import build_ezclip
 from ezclip.text.tokens import tokenize
 from tests.conftest import TINY, make_model
@@ -92,7 +92,8 @@ def test_any_number_of_frames(backbone: Backbone, T: int) -> None:
 
 
 def test_shallow_prompts_stand_in_the_first_block(backbone: Backbone) -> None:
-    names = [n for n in build_ezclip(backbone, "ezclip", prompt_depth="shallow").trainable() if "prompt" in n]
+    model = build_ezclip(backbone, "ezclip", prompt_depth="shallow")
+    names = [name for name in model.trainable_parameters() if "prompt" in name]
     assert names == ["vision.blocks.0.prompt.embedding"]
 
 
@@ -192,7 +193,7 @@ def test_the_mlp_in_one_pass_is_open_clips(backbone: Backbone) -> None:
     """Values and gradients of x sigmoid(1.702 x), of the same parameters; another activation is left alone."""
     torch.manual_seed(0)
     plain = backbone.clip.visual.transformer.resblocks[0].mlp.requires_grad_()
-    mlp, x = one_pass(plain), torch.randn(2, 5, 64)
+    mlp, x = fuse_quickgelu(plain), torch.randn(2, 5, 64)
     assert mlp is not plain and mlp.c_fc.weight is plain.c_fc.weight and mlp.c_proj.bias is plain.c_proj.bias
     y, expected = mlp(x), plain(x)
     torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-6)
@@ -200,7 +201,7 @@ def test_the_mlp_in_one_pass_is_open_clips(backbone: Backbone) -> None:
     for found, gradient in zip(torch.autograd.grad(y.square().sum(), list(plain.parameters())), wanted, strict=True):
         torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-5)
     plain.gelu = nn.GELU()
-    assert one_pass(plain) is plain
+    assert fuse_quickgelu(plain) is plain
 
 
 def test_attention_in_bfloat16_on_a_cpu_is_that_of_the_fused_kernel() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ezclip.checkpoints.convert import load_official
-from ezclip.explanation.trace import traced
+from ezclip.explanation.trace import compute_trace
 from ezclip.training.losses import in_batch_kl, motion_loss
 from ezclip.video.sampling import segment_centres
 from tests.conftest import FIXTURES
@@ -33,7 +33,7 @@ def test_release_values(kind: str, variant: str) -> None:
             "frame_embeddings": frames,
             "text_embeddings": texts,
             "logits_per_video": logits,
-            "last_layer_attention": traced(model, pixels).frames[-1],
+            "last_layer_attention": compute_trace(model, pixels).frames[-1],
             "loss_video": of_videos,
             "loss_text": of_texts,
             "motion_loss": motion_loss(frames, "released"),

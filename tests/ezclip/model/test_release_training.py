@@ -181,7 +181,7 @@ def test_gradients_with_every_dropout_on() -> None:
     assert {"vision.blocks.1.prompt.mix", "vision.blocks.1.prompt.drop_path"} <= set(ours.asked)
     torch.testing.assert_close(loss, expected, atol=1e-5, rtol=0)
     compared = 0
-    for name, parameter in model.trainable().items():
+    for name, parameter in model.trainable_parameters().items():
         tower, _, k, part, *rest = name.split(".")
         if part == "prompt":
             gradient = trained["visual.transformer.T_prompt_embeddings"].grad[int(k)]

@@ -6,17 +6,17 @@ import pytest
 
 from ezclip import Predictor
 from ezclip.data.manifest import read_rows
-from ezclip.reproduction.maps import UNIFORM, Measured, maps_table, measure_maps, summary
+from ezclip.reproduction.maps import UNIFORM, MapScores, maps_table, measure_maps, summarise
 
 
 def test_rows_by_hand() -> None:
     """The best SRG first, the others' distance from it taken clip by clip, the uniform map last."""
     nan = float("nan")
-    clips: list[Measured] = [
+    clips: list[MapScores] = [
         {UNIFORM: (0.1, nan, 0.0), "a": (0.2, 0.1, 1.0), "b": (0.4, 0.3, 3.0)},
         {UNIFORM: (0.3, nan, 0.0), "a": (0.2, 0.5, 1.0), "b": (0.4, 0.7, 3.0)},
     ]
-    b, a, uniform = summary(clips)
+    b, a, uniform = summarise(clips)
     assert (b["map"], a["map"], uniform["map"]) == ("b", "a", UNIFORM)
     assert b["srg"][0] == pytest.approx(0.5) and a["below"] == pytest.approx([0.2, 0.2, 0.2])
     assert uniform["moving"][0] == pytest.approx(0.2) and "srg" not in uniform

@@ -26,17 +26,17 @@ from ezclip.model.backbone import Backbone
 from ezclip.progress import Steps, finish
 from ezclip.reproduction import splits
 from ezclip.reproduction.methods import COST_HEAD
-from ezclip.reproduction.protocols import Place, Run, carry_out, protocols
+from ezclip.reproduction.protocols import Run, Workspace, carry_out, protocols
 from ezclip.reproduction.tables import (
     Cell,
-    Measured,
-    Shown,
-    as_measured,
-    as_rows,
+    Statistics,
+    TableOptions,
+    cell_statistics,
     cells,
+    comparison_table,
     measure_costs,
-    measured,
-    missing,
+    measured_table,
+    missing_runs,
 )
 from ezclip.types import RIVALS
 from tests.hosts import WEIGHTS, tiny_clip
@@ -87,8 +87,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, backbone: Backbone) -> Path:
 
 
 @pytest.fixture
-def place(home: Path) -> Place:
-    return Place(home, home / "data")
+def place(home: Path) -> Workspace:
+    return Workspace(home, home / "data")
 
 
 def put(data: Path, name: str, rows: Sequence[Row]) -> None:
@@ -158,7 +158,7 @@ def test_other_protocols_run(home: Path, capsys: CaptureFixture[str]) -> None:
     run = Run(**few["run"])
     trained = read_rows(home / "runs" / "protocols" / run.name / "train.parquet")
     assert Counter(row.label for row in trained) == dict.fromkeys(labels_of(trained), 1)
-    title, rows = as_rows(4, Place(home, home / "data"), replace(run, shots=None))
+    title, rows = comparison_table(4, Workspace(home, home / "data"), replace(run, shots=None))
     assert all("/ " not in cell for row in rows[1:] for cell in row[1:]), "K = 1 is no column of Table 4"
 
     command = ["protocol", "few_shot", "--trained-on", "ucf101", "--variant", "clip", *options(home)]
@@ -201,8 +201,8 @@ def test_zero_shot_tests_both_epochs_and_each_rule_of_unseen_classes(
     watched = read_rows(home / "runs" / "protocols" / run.name / "watched.parquet")
     assert labels_of(watched) == trained, "of the validation list, what was trained"
     cell = Cell("", "K-600", None, run, "kinetics600", "top1")
-    shown = measured(cell, Place(home, tmp_path), Shown("best", unseen="rivals"))
-    assert shown == Measured(100 * result["best"]["kinetics600"]["unseen"]["rivals"]["top1"], None, 1)
+    shown = cell_statistics(cell, Workspace(home, tmp_path), TableOptions("best", unseen="rivals"))
+    assert shown == Statistics(100 * result["best"]["kinetics600"]["unseen"]["rivals"]["top1"], None, 1)
 
 
 @pytest.mark.parametrize("listed", [True, False])
@@ -226,7 +226,7 @@ def test_zero_shot_watches_the_validation_list(
 
     monkeypatch.setattr("ezclip.reproduction.protocols.train", stop)
     with pytest.raises(ConfigError, match="stopped"):
-        finish(carry_out(Run("zero_shot", "kinetics400"), Place(tmp_path, data)))
+        finish(carry_out(Run("zero_shot", "kinetics400"), Workspace(tmp_path, data)))
     (config,) = started
     if listed:
         assert config.validation is not None
@@ -244,10 +244,10 @@ def test_other_methods_fill_a_table(home: Path, capsys: CaptureFixture[str]) -> 
     for method in ("a5", "ezclip"):
         command = ["protocol", "base_to_novel", "--trained-on", "ucf101", "--shots", "16", "--method", method]
         assert main([*command, *options(home), "steps=1", "workers=0"]) == 0
-    place = Place(home, home / "data")
+    place = Workspace(home, home / "data")
     defaults = replace(PLAIN, backbone=str(home / "tiny"))
     measure_costs(2, place, defaults)
-    head, *rows = as_measured(2, place, defaults)[1]
+    head, *rows = measured_table(2, place, defaults)[1]
     assert [row[0] for row in rows] == ["A5", "EZ-CLIP"]
     for row in rows:
         filled = dict(zip(head, row, strict=True))
@@ -257,7 +257,7 @@ def test_other_methods_fill_a_table(home: Path, capsys: CaptureFixture[str]) -> 
 
 
 @pytest.mark.slow
-def test_missing_lists_and_unknown_names(place: Place) -> None:
+def test_missing_lists_and_unknown_names(place: Workspace) -> None:
     with pytest.raises(ConfigError, match=r"has no hmdb51/train1.jsonl .*ezclip data check"):
         finish(carry_out(replace(PLAIN, trained_on="hmdb51"), place))
     with pytest.raises(ConfigError, match="no protocol 'one_shot'"):
@@ -280,7 +280,7 @@ def test_tables_hold_the_papers_numbers(number: int) -> None:
                 assert mean.paper == pytest.approx(expected, abs=1.1), (row[0].row, base.column)
 
 
-def store(place: Place, run: Run, found: dict) -> None:
+def store(place: Workspace, run: Run, found: dict) -> None:
     path = place.result(run)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"last": found}))
@@ -288,39 +288,41 @@ def store(place: Place, run: Run, found: dict) -> None:
 
 def test_seeds_are_averaged_and_draws_counted(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    place = Place(tmp_path, tmp_path / "data")
+    place = Workspace(tmp_path, tmp_path / "data")
     _, rows = cells(2, PLAIN)
     cell = next(c for row in rows for c in row if c.row == "EZ-CLIP" and c.column == "UCF-101 base")
     assert cell.run is not None and cell.paper == 94.4
-    lacking = [run for run in missing(2, place, PLAIN, ["ucf101"]) if run.method == "ezclip"]
+    lacking = [run for run in missing_runs(2, place, PLAIN, ["ucf101"]) if run.method == "ezclip"]
     assert [run.seed for run in lacking] == [0, 1, 2]
-    trained = [{run.method for run in missing(2, place, PLAIN, ["ucf101"], rivals=rivals)} for rivals in (False, True)]
+    trained = [
+        {run.method for run in missing_runs(2, place, PLAIN, ["ucf101"], rivals=rivals)} for rivals in (False, True)
+    ]
     rivals = {*RIVALS} - {"mote"}  # which is not trained here
     assert trained == [{"clip", "ezclip"}, {"clip", "ezclip", *rivals}], "rivals are trained where they are asked for"
     for seed, value in ((0, 0.5), (1, 0.7)):
         store(place, replace(cell.run, seed=seed), {"ucf101": {"base": value, "novel": 0.5, "harmonic_mean": 0.5}})
-    assert measured(cell, place) == Measured(pytest.approx(60.0), pytest.approx(200**0.5), 2)
-    assert measured(cell, place, Shown("best")) is None
-    printed = as_rows(2, place, PLAIN)[1]
+    assert cell_statistics(cell, place) == Statistics(pytest.approx(60.0), pytest.approx(200**0.5), 2)
+    assert cell_statistics(cell, place, TableOptions("best")) is None
+    printed = comparison_table(2, place, PLAIN)[1]
     assert printed[-1][printed[0].index(cell.column)] == "94.4 / 60.0 ± 14.1 (2)"
-    assert [run.seed for run in missing(2, place, PLAIN, ["ucf101"]) if run.method == "ezclip"] == [2]
+    assert [run.seed for run in missing_runs(2, place, PLAIN, ["ucf101"]) if run.method == "ezclip"] == [2]
 
 
 def test_harmonic_mean_of_several_runs(tmp_path: Path) -> None:
-    place = Place(tmp_path, tmp_path / "data")
+    place = Workspace(tmp_path, tmp_path / "data")
     cell = next(c for row in cells(2, PLAIN)[1] for c in row if c.row == "EZ-CLIP" and c.column == "UCF-101 HM")
     assert cell.run is not None
     for seed, base, novel in ((0, 0.8, 0.2), (1, 0.4, 0.6)):
         mean = 2 * base * novel / (base + novel)
         found = {"base": base, "novel": novel, "harmonic_mean": mean}
         store(place, replace(cell.run, seed=seed), {"ucf101": found})
-    of_means, mean = (measured(cell, place, Shown(harmonic_mean=rule)) for rule in ("of-means", "mean"))
+    of_means, mean = (cell_statistics(cell, place, TableOptions(harmonic_mean=rule)) for rule in ("of-means", "mean"))
     assert of_means and of_means.mean == pytest.approx(48.0)  # of 0.6 and 0.4
     assert mean and mean.mean == pytest.approx(40.0)  # of 0.32 and 0.48
 
 
 def test_unseen_classes_are_counted_beside_the_papers(tmp_path: Path) -> None:
-    place = Place(tmp_path, tmp_path / "data")
+    place = Workspace(tmp_path, tmp_path / "data")
     rows = cells(1, PLAIN)[1]
     cell = next(c for row in rows for c in row if c.row == "EZ-CLIP B/16, T = 8" and c.data_set == "kinetics600")
     assert cell.run is not None
@@ -328,22 +330,22 @@ def test_unseen_classes_are_counted_beside_the_papers(tmp_path: Path) -> None:
     unseen = {rule: {"top1": top1, "classes": count} for rule, (top1, count) in rules.items()}
     store(place, cell.run, {"hmdb51": {"top1": 0.5}, "ucf101": {"top1": 0.8}, "kinetics600": {"unseen": unseen}})
     for rule, (top1, count) in rules.items():
-        head, *body = as_rows(1, place, PLAIN, Shown(unseen=rule))[1]  # type: ignore[arg-type]
+        head, *body = comparison_table(1, place, PLAIN, TableOptions(unseen=rule))[1]  # type: ignore[arg-type]
         assert head[-1] == f"K-600, classes: paper 220, here {count}"
         assert [row[-1] for row in body if row[0] == cell.row] == [f"70.1 / {100 * top1:.1f} (1)"]
-    assert measured(cell, place, Shown(unseen="rivals")) is None
+    assert cell_statistics(cell, place, TableOptions(unseen="rivals")) is None
     unseen["rivals"] = {"top1": 0.65, "classes": 160}
     store(place, cell.run, {"kinetics600": {"unseen": unseen}, "hmdb51": {"top1": 0.5}, "ucf101": {"top1": 0.8}})
-    head, *body = as_rows(1, place, PLAIN, Shown(unseen="rivals"))[1]
+    head, *body = comparison_table(1, place, PLAIN, TableOptions(unseen="rivals"))[1]
     assert head[-1] == "K-600, classes: paper 220, here 160 (mean over 3 lists; rivals 160)"
     assert [row[-1] for row in body if row[0] == cell.row] == ["70.1 / 65.0 (1)"]
 
 
 def test_classes_that_gain_most_are_means_over_seeds(tmp_path: Path) -> None:
     """Table 9: a seed counts where both models have been trained with it."""
-    place = Place(tmp_path, tmp_path / "data")
+    place = Workspace(tmp_path, tmp_path / "data")
     run = Run("base_to_novel", "ssv2")
-    title, (_, first, *_) = as_rows(9, place, PLAIN)
+    title, (_, first, *_) = comparison_table(9, place, PLAIN)
     assert "last epoch; mean ± standard deviation of the gains at equal seeds (runs)" in title
     assert first[1:] == ["", ""]
     found = {("base", 0): (0.2, 0.5), ("ezclip", 0): (0.6, 0.5), ("base", 1): (0.1, 0.4), ("ezclip", 1): (0.7, 0.3)}
@@ -352,12 +354,12 @@ def test_classes_that_gain_most_are_means_over_seeds(tmp_path: Path) -> None:
         own = {name: {"top1": top1, "half": "base"} for name, top1 in accuracies.items()}
         own["Moving something down"] = {"top1": float(method == "ezclip"), "half": "novel"}  # gains most, is left out
         store(place, replace(run, method=method, seed=seed), {"ssv2": {"per_class": own}})  # type: ignore[arg-type]
-    _, first, second, *_ = as_rows(9, place, PLAIN)[1]
+    _, first, second, *_ = comparison_table(9, place, PLAIN)[1]
     assert first[1:] == ["Moving something up", "+50.0 ± 14.1 (2)"]
     assert second[1:] == ["Holding something", "-5.0 ± 7.1 (2)"]
     place.result(replace(run, method="base", seed=1)).unlink()
-    assert as_rows(9, place, PLAIN)[1][1][1:] == ["Moving something up", "+40.0 (1)"]
-    assert as_rows(9, place, PLAIN, Shown("best"))[1][1][1:] == ["", ""]
+    assert comparison_table(9, place, PLAIN)[1][1][1:] == ["Moving something up", "+40.0 (1)"]
+    assert comparison_table(9, place, PLAIN, TableOptions("best"))[1][1][1:] == ["", ""]
 
 
 @pytest.mark.parametrize(
@@ -383,7 +385,7 @@ def test_tables_say_where_the_recipe_differs(
 
 def test_backbones_come_from_files(tmp_path: Path) -> None:
     """A mapped architecture keeps the name of its runs."""
-    place = Place(tmp_path, tmp_path, backbones={"ViT-B-32-quickgelu": "b32.safetensors"})
+    place = Workspace(tmp_path, tmp_path, backbones={"ViT-B-32-quickgelu": "b32.safetensors"})
     run = replace(PLAIN, backbone="clip:ViT-B-32-quickgelu/openai")
     assert place.backbone(run) == "clip:ViT-B-32-quickgelu/b32.safetensors"
     assert place.backbone(PLAIN) == PLAIN.backbone
@@ -399,9 +401,9 @@ def test_the_command_line_maps_architectures_to_files(
     """What ``--backbone ARCH=FILE`` gives is loaded from the file, beside the one name that it may have."""
     tiny_clip(tmp_path, monkeypatch)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
-    started: list[tuple[Run, Place]] = []
+    started: list[tuple[Run, Workspace]] = []
 
-    def noted(run: Run, place: Place) -> Steps[dict]:
+    def noted(run: Run, place: Workspace) -> Steps[dict]:
         started.append((run, place))
         yield from ()
         return {}

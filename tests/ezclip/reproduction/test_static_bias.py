@@ -19,9 +19,9 @@ def test_contrasted_accuracy_by_hand() -> None:
         for version in VERSIONS:
             rows.append(Row(Path(f"opening/{len(rows)}.mp4"), "opening", "closing", version))
             answers.append(0 if right.get(version, [1] * 4)[scene] else 2)
-    alone = torch.tensor([[0.2, 0.9, 0.0], [0.6, 0.6, 1.0]]).expand(len(rows), 2, 3)
+    frames = torch.tensor([[0.2, 0.9, 0.0], [0.6, 0.6, 1.0]]).expand(len(rows), 2, 3)
     scores = torch.eye(3)[answers]
-    evaluation = Evaluation("m", ["opening", "closing", "holding"], rows, scores, alone=alone)
+    evaluation = Evaluation("m", ["opening", "closing", "holding"], rows, scores, single_frames=frames)
     found = measures(evaluation, [("holding",)] * len(rows))
     assert found["contrasted"][0] == 0.5
     assert found["versions"]["stripes"]["top1"] == 0.75 and found["versions"]["original"]["top1"] == 1.0

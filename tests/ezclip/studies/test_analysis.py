@@ -21,7 +21,7 @@ LABELS = 'pushing something, "<b>lifting</b>, slowly"'
 @pytest.fixture(scope="module")
 def analysis(host: Host, movie: Path) -> Analysis:
     watch = Watch(Analyse(str(movie), LABELS).run(host))
-    shares = [step.share for step in watch]
+    shares = [step.fraction for step in watch]
     assert shares[0] == 0 and max(shares) <= 1 and shares == sorted(shares)
     return watch.result
 
@@ -70,7 +70,7 @@ def test_texts_are_a_kind_or_a_template(host: Host, movie: Path) -> None:
 
 def test_sentences_of_other_names_are_dropped(host: Host, movie: Path) -> None:
     found = finish(Analyse(str(movie), "three, four", sentences={"one": "Gone."}).run(host))
-    assert found.study["sentences"] == {} and "sentences.csv" not in found.repeated.command()
+    assert found.study["sentences"] == {} and "sentences.csv" not in found.resolved_study.command()
 
 
 def test_the_verdict_and_its_warnings(host: Host, movie: Path, tmp_path: Path) -> None:
@@ -103,16 +103,18 @@ def test_the_map_lies_on_the_pixels_that_the_model_sees() -> None:
     """96 pixels are cut out of a short side of 109, not the 7/8 of a model with 224."""
     import torch
 
-    from ezclip.figures.maps import square
+    from ezclip.figures.maps import crop_to_input
     from ezclip.video.transforms import view
 
     frame = np.zeros((1, 218, 218, 3), np.uint8)
     frame[:, :, 12:206] = 255  # the visible columns: 6 to 102 of 109, doubled
     seen = view(frame, 96)[0].float()
     assert seen[0, 48, 0] > 200 and seen[0, 48, -1] > 200
-    drawn = torch.from_numpy(square(frame, 96, Preprocessing(96))[0]).float()
+    drawn = torch.from_numpy(crop_to_input(frame, 96, Preprocessing(96))[0]).float()
     assert (drawn[48, :, 0] - seen[0, 48]).abs().max() < 40
-    assert square(frame, 224, Preprocessing(224))[0][112, 0, 0] == 255, "a model with 224 pixels sees less of the side"
+    assert crop_to_input(frame, 224, Preprocessing(224))[0][112, 0, 0] == 255, (
+        "a model with 224 pixels sees less of the side"
+    )
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ezclip.cli import main
-from ezclip.explanation.faithfulness import measure_each
+from ezclip.explanation.faithfulness import measure_maps
 from ezclip.explanation.methods import MapSettings
 from ezclip.figures.overlay_video import BAND, SIDE
 from ezclip.progress import finish
@@ -61,7 +61,7 @@ def test_the_command_in_the_report_repeats_it(
     host: Host, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The command runs on the exported files beside the clip, and gives the same numbers."""
-    monkeypatch.setitem(measure_each.__kwdefaults__, "orders", 4)  # their number is no matter here
+    monkeypatch.setitem(measure_maps.__kwdefaults__, "orders", 4)  # their number is no matter here
     study = Analyse(
         str(movie), LABELS, texts="templates", sentences={"pushing something": "A hand, pushing; slowly."},
         method="gradient-rollout", target="pushing something", settings=MapSettings(discard=0.5), difference=True,

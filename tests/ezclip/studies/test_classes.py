@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from ezclip.checkpoints.cards import measured, shipped_report, shipped_variants
+from ezclip.checkpoints.cards import shipped_accuracy, shipped_report, shipped_variants
 from ezclip.data.manifest import Row
-from ezclip.data.tabletop.truth import find_masks
 from ezclip.errors import UserError
 from ezclip.evaluation.evidence import MEANING
-from ezclip.evaluation.run import Evaluation, evaluate, read_predictions
+from ezclip.evaluation.run import Evaluation
 from ezclip.evaluation.shards import INDEX
-from ezclip.evaluation.shipped import draw_test_clip, shipped_evaluations
+from ezclip.evaluation.shipped import shipped_evaluations
 from ezclip.evaluation.summary import class_accuracies
 from ezclip.progress import finish
 from ezclip.studies.classes import Classes, ClassStudy, Evaluate
@@ -24,19 +23,6 @@ from tests.conftest import assert_same
 
 def study(first: str, second: str = "") -> ClassStudy:
     return finish(Classes(first, second).run(Host("cpu")))
-
-
-def test_tables_of_predictions(tmp_path: Path) -> None:
-    good = tmp_path / "good.csv"
-    good.write_text("path,label,prediction,a,b\nx/1.mp4,a,a,0.9,0.1\nx/2.mp4,b,a,0.8,0.2\n")
-    found = read_predictions(str(good), "first")
-    assert found.labels == ["a", "b"] and found.scores.argmax(dim=1).tolist() == [0, 0]
-    (tmp_path / "bad.csv").write_text("path,label,prediction,a,b\nx/1.mp4,c,a,0.9,0.1\n")
-    with pytest.raises(UserError, match="row 2"):
-        read_predictions(str(tmp_path / "bad.csv"), "first")
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="does not start with"):
-        read_predictions(str(tmp_path / "other.csv"), "first")
 
 
 def test_one_table_alone(tmp_path: Path) -> None:
@@ -68,24 +54,9 @@ def test_shipped_results() -> None:
         )
     turned = study("ezclip", "base").class_map
     assert np.array_equal(turned.points, found.class_map.points[::-1])
-    assert measured("ezclip")["families"]["night"]["n"] > 0 and measured("x") == {}
+    assert shipped_accuracy("ezclip")["families"]["night"]["n"] > 0 and shipped_accuracy("x") == {}
     with pytest.raises(UserError, match="'x'"):
         shipped_evaluations(["x", "base"])
-
-
-def test_a_shipped_test_clip_can_be_drawn_again(host: Host, tmp_path: Path) -> None:
-    row = study("base", "ezclip").class_map.rows[0]
-    drawn = draw_test_clip(row, tmp_path)
-    assert f"{drawn.parent.name}/{drawn.name}" == row.short_name and find_masks(drawn) is not None
-    known = study("ezclip").model
-    then = dict(zip(known.labels, known.scores[[r.short_name for r in known.rows].index(row.short_name)].tolist()))
-    now = finish(evaluate(host.predictor("tabletop/ezclip"), [Row(drawn, row.label)], known.labels))
-    again = dict(zip(known.labels, now.scores[0].tolist()))
-    assert max(again, key=again.get) == max(then, key=then.get)
-    assert max(abs(again[label] - then[label]) for label in then) < 0.03, "the clip that was measured"
-    for bad in (Row(Path("x/1.mp4"), "waving"), Row(Path("x/y.mp4"), row.label)):
-        with pytest.raises(UserError, match="Tabletop Motion"):
-            draw_test_clip(bad, tmp_path)
 
 
 def test_evidence_is_printed_and_reported() -> None:

@@ -40,7 +40,7 @@ def test_everything_requested_is_printed_and_written(host: Host, movie: Path, tm
     found = finish(asked.run(host))
     game = Shapley(np.array([0.2, -0.1]), np.array([0.05, 0.05]), 0.1)
     values = {found.analysis.model.name: FrameValues(game, None, ["a", "b"], "a")}
-    found = replace(found, study=found.study.but(faithfulness=True), shapley=values)
+    found = replace(found, study=found.study.replace(faithfulness=True), shapley=values)
     files, told = found.write(tmp_path), found.text()
     assert {"proof", "words", "shapley", "tokens"} <= set(files) and all(path.is_file() for path in files.values())
     first = json.loads(files["shapley.json"].read_text())[0]

@@ -9,7 +9,7 @@ import pytest
 
 from ezclip.progress import Steps, Watch, finish
 from ezclip.studies.analysis import Analyse
-from ezclip.studies.faithfulness import MapFaithfulness, shares_of_truth
+from ezclip.studies.faithfulness import MapFaithfulness, ground_truth_shares
 from ezclip.studies.host import Host
 from tests.ezclip.studies.conftest import SAMPLES
 
@@ -18,7 +18,7 @@ def test_truth_of_a_sample_is_recognised_by_its_content(host: Host, tmp_path: Pa
     copy = tmp_path / "renamed.mp4"
     copy.write_bytes(SAMPLES[0].read_bytes())
     found = finish(Analyse(str(copy)).run(host))
-    for shares in shares_of_truth(str(copy), found.clip, [r.attribution for r in found.results]):
+    for shares in ground_truth_shares(str(copy), found.clip, [r.attribution for r in found.results]):
         assert shares.moving is not None and shares.area is not None and not shares.measured
         assert 0 < shares.area < 0.6 and 0 < shares.moving < 1
 
@@ -30,7 +30,7 @@ def test_a_measurement_does_not_disturb_an_analysis(host: Host, movie: Path) -> 
 
     def measure() -> list[MapFaithfulness]:
         def slowly() -> Steps[list[MapFaithfulness]]:
-            watch = Watch(analysis.measured(host))
+            watch = Watch(analysis.with_faithfulness(host))
             for step in watch:
                 time.sleep(0.01)
                 yield step

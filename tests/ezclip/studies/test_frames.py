@@ -11,7 +11,7 @@ from ezclip.checkpoints.identity import Identity
 from ezclip.errors import UserError
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.progress import finish
-from ezclip.studies.frames import CompareFrames, FramePlane, differ, project_frames
+from ezclip.studies.frames import CompareFrames, FramePlane, describe_difference, project_frames
 from ezclip.studies.host import Host
 from ezclip.types import Clip, MotionStatistics
 from tests.conftest import TINY, make_model
@@ -36,9 +36,9 @@ def test_what_two_models_differ_in(
     backbone: Backbone, first: tuple[str, str], second: tuple[str, str], told: str
 ) -> None:
     pair = [Predictor(make_model(backbone, variant), Identity(variant, data=data)) for variant, data in (first, second)]
-    assert differ(*pair) == told
+    assert describe_difference(*pair) == told
     other = Predictor(make_model(build_backbone("another", TINY), "ezclip"), "other")
-    assert differ(pair[0], other) == "the two use different backbones"
+    assert describe_difference(pair[0], other) == "the two use different backbones"
 
 
 PAIR = {"baseline": "tabletop/base", "model": "tabletop/ezclip", "projection": "PCA"}
@@ -70,8 +70,8 @@ def test_a_static_clip_is_one_point_for_base(host: Host) -> None:
     still = Clip("still", np.zeros((8, 40, 40, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
     study = CompareFrames(("still",), **PAIR)
     found = finish(project_frames(study, host, [host.predictor(name) for name in study.models()], [still]))
-    assert found.still() == ["All frames of still coincide under tabletop/base."]
-    assert found.still() == found.as_json()["notes"]
+    assert found.notes() == ["All frames of still coincide under tabletop/base."]
+    assert found.notes() == found.as_json()["notes"]
 
 
 def test_a_clip_given_twice_counts_once(host: Host, movie: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_clip_given_twice_counts_once(host: Host, movie: Path) -> None:
 
 def test_projecting_can_be_cancelled(host: Host) -> None:
     steps = CompareFrames((str(SAMPLES[0]), str(SAMPLES[1])), **PAIR).run(host)
-    while "embedding" not in next(steps).doing:
+    while "embedding" not in next(steps).message:
         pass
     steps.close()
     with pytest.raises(StopIteration):

@@ -13,7 +13,7 @@ from PIL import Image
 from ezclip.errors import UserError, VideoError
 from ezclip.progress import finish
 from ezclip.studies.host import Host
-from ezclip.studies.live import MOST_FRAMES, FrameBuffer, ScoreLive, watch
+from ezclip.studies.live import MAX_FRAMES, FrameBuffer, ScoreLive, watch
 from tests.ezclip.studies.conftest import SAMPLES
 
 
@@ -37,7 +37,7 @@ def test_frames_that_come_while_nobody_asks_are_dropped(monkeypatch: pytest.Monk
     asked.set()
     time.sleep(0.3)
     *_, last = seen
-    assert len(last.frames) <= MOST_FRAMES + 2 and last.frames[-1][1][0, 0, 0] == 200
+    assert len(last.frames) <= MAX_FRAMES + 2 and last.frames[-1][1][0, 0, 0] == 200
     assert last.frames[-1][0] - last.frames[0][0] == pytest.approx(1, abs=0.03)
     assert len(first.frames) == 1, "a window does not change once it is given"
 

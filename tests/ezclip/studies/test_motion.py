@@ -22,7 +22,7 @@ def test_motion_of_a_sample(host: Host) -> None:
     assert evidence["tabletop/ezclip"]["opposite_text_v2t"]["value"] == 1, "reversed, the label becomes its partner"
     assert evidence["tabletop/base"]["order_blind"]["value"] == 1, "said, in place of scores that cannot differ"
     assert not any(measure.startswith("opposite") for measure in evidence["tabletop/base"])
-    assert [len(found.shown(name)) for name in found.probes] == [5, 7]
+    assert [len(found.informative_probes(name)) for name in found.probes] == [5, 7]
     assert 0 < evidence["tabletop/ezclip"]["curvature"]["value"] < 180
     assert found.opposite == "Pulling something from right to left"
 

@@ -31,7 +31,7 @@ def folders(backbone: Backbone, tmp_path: Path) -> dict[str, str]:
         torch.manual_seed(2)
         model = build_rival(method, backbone, 8, settings)
         with torch.no_grad():
-            for parameter in model.trainable().values():
+            for parameter in model.trainable_parameters().values():
                 parameter.normal_(std=0.3)
         save_model(model, backbone, tmp_path / method, summary={"text": TEXTS[method]})
     return {method: str(tmp_path / method) for method in SETTINGS}

@@ -22,7 +22,7 @@ def test_windows_over_a_long_video(host: Host, tmp_path: Path, monkeypatch: pyte
     path = write_video(tmp_path / "long.mp4", count=120, rate=12)  # 10 seconds
     study = ScoreTimeline(str(path), "a, b", baseline="tabletop/base")
     watch = Watch(study.run(host))
-    shares = [step.share for step in watch if step.doing.startswith("window")]
+    shares = [step.fraction for step in watch if step.message.startswith("window")]
     assert len(shares) == 9 and shares == sorted(shares) and 0.9 < shares[-1] <= 1
     found = watch.result
     starts = [m.start for m in found.moments]

@@ -19,7 +19,7 @@ from ezclip.text.templates import (
     paraphrases,
     read_descriptions,
     sentences,
-    varied,
+    varied_texts,
 )
 from ezclip.text.tokens import tokenize
 from tests.conftest import external
@@ -162,7 +162,7 @@ def test_every_class_of_tabletop_has_paraphrases() -> None:
 def test_what_training_draws_is_not_what_tests_read() -> None:
     labels = label_set("tabletop")
     tested = sentences(labels, "paraphrases", "names")
-    trained = {label: varied(label) for label in labels}
+    trained = {label: varied_texts(label) for label in labels}
     drawn = {text for texts in trained.values() for text in texts}
     assert drawn.isdisjoint(text for texts in tested.values() for text in texts)
     assert not any(held in text for texts in tested.values() for held in texts for text in drawn)
@@ -174,4 +174,4 @@ def test_what_training_draws_is_not_what_tests_read() -> None:
     assert sentences(["waving"], "paraphrases", "names") == {"waving": ["waving"] * 2}
     assert sentences(labels, "trained", "varied") == sentences(labels, "names", "names")
     with pytest.raises(LabelError, match="No paraphrases for 'waving'"):
-        varied("waving")
+        varied_texts("waving")

@@ -17,7 +17,7 @@ from ezclip.config import TrainConfig, load_config
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone
 from ezclip.progress import finish
-from ezclip.training.batches import Order, class_sentences, draw_tokens
+from ezclip.training.batches import BatchSampler, class_sentences, draw_tokens
 from ezclip.training.loop import train
 from ezclip.training.optim import adamw, warmup_cosine
 from tests.ezclip.training.test_step import batch_of
@@ -95,9 +95,9 @@ def test_the_last_states_stay_and_trackers_are_told(
 
 
 def test_order_of_clips_does_not_depend_on_where_a_run_starts(config: TrainConfig) -> None:
-    whole = list(Order(config, 10, 0, 6))
-    assert list(Order(config, 10, 4, 6)) == whole[4:]
-    halves = [list(Order(config, 10, 0, 6, rank, 2)) for rank in (0, 1)]
+    whole = list(BatchSampler(config, 10, 0, 6))
+    assert list(BatchSampler(config, 10, 4, 6)) == whole[4:]
+    halves = [list(BatchSampler(config, 10, 0, 6, rank, 2)) for rank in (0, 1)]
     assert [sorted(a + b) for a, b in zip(*halves, strict=True)] == [sorted(batch) for batch in whole]
     first_epoch = [index for batch in whole[:2] for _, index in batch]
     assert len(set(first_epoch)) == 8
@@ -192,6 +192,6 @@ def test_two_processes_train_like_one(config: TrainConfig, tmp_path: Path) -> No
     assert one[-1]["val_top1"] == two[-1]["val_top1"]
     skipped = [(Path(run.out) / "skipped.jsonl").read_text() for run in runs]
     assert skipped[0] == skipped[1] and skipped[0].count('bad.mp4", ') == 1
-    adapters = [load_model(Path(run.out) / "model").trainable() for run in runs]
+    adapters = [load_model(Path(run.out) / "model").trainable_parameters() for run in runs]
     for name, tensor in adapters[0].items():
         torch.testing.assert_close(tensor, adapters[1][name], atol=2e-3, rtol=1e-2)

@@ -15,7 +15,7 @@ from ezclip import Predictor, probe_motion
 from ezclip.checkpoints.catalog import read_config
 from ezclip.checkpoints.layouts import read_layout
 from ezclip.checkpoints.load import load_model
-from ezclip.checkpoints.rivals import build_from
+from ezclip.checkpoints.rivals import build_from_layout
 from ezclip.checkpoints.store import save_backbone, save_model
 from ezclip.config import TrainConfig, load_config
 from ezclip.errors import ConfigError
@@ -23,7 +23,7 @@ from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.rivals.build import unfreeze
 from ezclip.model.rivals.xclip import build_xclip
 from ezclip.progress import finish
-from ezclip.training.batches import class_sentences, mixed
+from ezclip.training.batches import class_sentences, mix_clips
 from ezclip.training.loop import build, parameter_groups, train
 from ezclip.training.losses import contrastive_loss, in_batch_kl
 from ezclip.training.optim import adamw
@@ -101,7 +101,7 @@ def test_rates_of_the_parts(backbone: Backbone) -> None:
     ]  # fmt: skip
     undecayed = {id(p) for group in groups if "weight_decay" in group for p in group["params"]}
     model = build(config, backbone)
-    shapes = {name for name, p in model.trainable().items() if p.ndim == 1}
+    shapes = {name for name, p in model.trainable_parameters().items() if p.ndim == 1}
     assert len(undecayed) == len(shapes | {"vision.positional_embedding", "temporal.positions"})
     config = recipe("a5", "num_frames=4")
     assert [group["name"] for group in parameter_groups(build(config, backbone), config)] == ["text", "temporal"]
@@ -112,8 +112,8 @@ def test_xclip_trains_what_its_authors_train() -> None:
     arch = "ViT-B-16-quickgelu"
     with torch.device("meta"):
         model = unfreeze(build_xclip(build_backbone(arch, open_clip.get_model_config(arch)), num_frames=8))
-    assert sum(p.numel() for p in model.trainable().values()) == 131_501_056
-    assert {name.split(".")[0] for name in model.trainable()} == {"vision", "temporal", "reader"}
+    assert sum(p.numel() for p in model.trainable_parameters().values()) == 131_501_056
+    assert {name.split(".")[0] for name in model.trainable_parameters()} == {"vision", "temporal", "reader"}
     with pytest.raises(ConfigError, match='X-CLIP, whose texts depend on the video, need contrastive "classes"'):
         recipe("xclip", "contrastive=in_batch", "mixup=false", "label_smoothing=0.0")
 
@@ -133,7 +133,7 @@ def test_xclip_learns_and_keeps_its_scores(tmp_path: Path) -> None:
         optimiser.zero_grad()
     assert losses[-1] < 0.8 * losses[0]
     changed = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
-    assert changed == {*model.trainable()}
+    assert changed == {*model.trainable_parameters()}
 
     tuned = replace(start, id="tiny tuned")
     save_backbone(tuned, tmp_path / "backbone.safetensors")
@@ -163,7 +163,7 @@ def test_losses_of_actionclips_training_step(name: str) -> None:
     """What the official code computed for a batch with one text for each clip."""
     path = external(f"parity/rivals/{name}_official.pt")
     expected: dict[str, Any] = torch.load(external(f"parity/rivals/{name}_expected.pt"), weights_only=True)
-    model, *_ = build_from(read_layout(path), num_frames=expected["T"], clip=lambda _: {})
+    model, *_ = build_from_layout(read_layout(path), num_frames=expected["T"], clip=lambda _: {})
     scale = torch.load(path, weights_only=True)["model_state_dict"]["logit_scale"]  # trained, but not used in tests
     model.logit_scale.data = scale.float()
     with torch.no_grad():
@@ -189,8 +189,8 @@ def test_mixed_clips_have_the_shares_of_their_pixels() -> None:
     views = (100 * torch.arange(1, 3, dtype=torch.uint8)).view(2, 1, 1, 1, 1).expand(2, 4, 3, 32, 32)
     targets, kinds = torch.tensor([2, 0]), set()
     for seed in range(20):
-        found, shares = mixed(views, targets, 3, [seed, 0])
-        again: tuple[Tensor, Tensor] = mixed(views, targets, 3, [seed, 0])
+        found, shares = mix_clips(views, targets, 3, [seed, 0])
+        again: tuple[Tensor, Tensor] = mix_clips(views, targets, 3, [seed, 0])
         assert torch.equal(found, again[0]) and torch.equal(shares, again[1])
         assert found.dtype == torch.uint8 and found.shape == views.shape
         torch.testing.assert_close(shares.sum(dim=1), torch.ones(2))

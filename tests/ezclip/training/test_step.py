@@ -22,11 +22,11 @@ from ezclip.data.augmentation import Augmentation
 from ezclip.data.dataset import Item
 from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone, build_backbone
-from ezclip.model.builders import build_ezclip, frozen_in_bf16
+from ezclip.model.builders import build_ezclip, cast_frozen_to_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.training import batches
-from ezclip.training.device import Readings, start_accelerator
-from ezclip.training.loop import Work, enable_activation_checkpointing, parameter_groups
+from ezclip.training.device import MetricBuffer, start_accelerator
+from ezclip.training.loop import StepRunner, enable_activation_checkpointing, parameter_groups
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.step import Step
@@ -46,7 +46,7 @@ def gradients(model: EZCLIP, config: TrainConfig) -> tuple[dict[str, Tensor], di
     step = Step(model, model, Accelerator(cpu=True), config)
     model.zero_grad()
     losses = step(7, VIEWS, TOKENS if config.contrastive == "classes" else TOKENS[TARGETS], TARGETS)
-    return losses, {name: p.grad.clone() for name, p in model.trainable().items() if p.grad is not None}
+    return losses, {name: p.grad.clone() for name, p in model.trainable_parameters().items() if p.grad is not None}
 
 
 def assert_close(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
@@ -108,7 +108,7 @@ def test_texts_are_drawn_for_each_clip_or_each_class() -> None:
 def test_parts_are_embedded_again_with_the_same_dropout(backbone: Backbone) -> None:
     model = build_ezclip(backbone, "ezclip", num_frames=8, drop_path=0.5, prompt_dropout=0.5).train()
     with torch.no_grad():
-        for parameter in model.trainable().values():
+        for parameter in model.trainable_parameters().values():
             parameter.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
     seen: list[Tensor] = []
     hook = model.register_forward_hook(lambda _, __, out: seen.append(out[0].detach()))
@@ -174,7 +174,7 @@ def own_gradients(accelerator: Accelerator) -> list[dict[str, Tensor]]:
             model.zero_grad()
             tokens = TOKENS if contrastive == "classes" else TOKENS[TARGETS[own]]
             Step(model, wrapped, accelerator, config)(number, VIEWS[own], tokens, TARGETS[own])
-        found.append({k: p.grad for k, p in model.trainable().items() if p.grad is not None})
+        found.append({k: p.grad for k, p in model.trainable_parameters().items() if p.grad is not None})
     return found
 
 
@@ -210,13 +210,13 @@ def test_frozen_weights_in_bf16_change_no_number(backbone: Backbone) -> None:
     for stored in (False, True):
         model = make_model(copy.deepcopy(backbone), "ezclip").train()
         if stored:
-            frozen_in_bf16(model)
-            kinds = {p.dtype for p in model.trainable().values()}, model.vision.blocks[0].mlp[0].weight.dtype
+            cast_frozen_to_bf16(model)
+            kinds = {p.dtype for p in model.trainable_parameters().values()}, model.vision.blocks[0].mlp[0].weight.dtype
             assert kinds == ({torch.float32}, torch.bfloat16)
         accelerator = Accelerator(cpu=True, mixed_precision="bf16")
         wrapped = accelerator.prepare(model)
         losses = Step(model, wrapped, accelerator, replace(CONFIG, micro_batch=4))(7, VIEWS, TOKENS, TARGETS)
-        found.append(losses | {name: p.grad for name, p in model.trainable().items() if p.grad is not None})
+        found.append(losses | {name: p.grad for name, p in model.trainable_parameters().items() if p.grad is not None})
     assert found[0].keys() == found[1].keys() and len(found[0]) > 20
     assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
 
@@ -228,15 +228,17 @@ def release_batch() -> batches.Batch:
     return batches.collate([Item(*augment(clip, i), i, int(t), []) for i, (clip, t) in enumerate(zip(clips, TARGETS))])
 
 
-def whole_step(model: EZCLIP, accelerator: Accelerator, config: TrainConfig, readings: Readings) -> Callable[[], None]:
+def whole_step(
+    model: EZCLIP, accelerator: Accelerator, config: TrainConfig, readings: MetricBuffer
+) -> Callable[[], None]:
     """One step of the loop from a batch to its metrics, which are not read."""
     optimiser = adamw(parameter_groups(model, config), weight_decay=0.2, betas=(0.9, 0.98), eps=1e-8)
     schedule = warmup_cosine(optimiser, warmup=2, steps=100)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     sentences = [[f"{word} one", f"{word} two"] for word in ("red", "blue", "green")]
     backward = Step(model, wrapped, accelerator, config)
-    work = Work(config, model, accelerator, sentences, 0, backward, optimiser, schedule, readings)
-    return partial(work.do, 7, release_batch())
+    runner = StepRunner(config, model, accelerator, sentences, 0, backward, optimiser, schedule, readings)
+    return partial(runner.run, 7, release_batch())
 
 
 # what waits for a GPU
@@ -256,13 +258,13 @@ def reads(work: Callable[[], Any]) -> Counter[str]:
 @pytest.mark.parametrize("reading", ["released", "calibrated"])
 def test_no_value_is_read_in_a_step(backbone: Backbone, micro_batch: int, reading: Any) -> None:
     model = make_model(copy.deepcopy(backbone), "ezclip").train()
-    readings = Readings(torch.device("cuda"), every=10)
+    readings = MetricBuffer(torch.device("cuda"), every=10)
     config = replace(CONFIG, reading=reading, micro_batch=micro_batch, clip_gradient=1.0)
     step = whole_step(model, Accelerator(cpu=True), config, readings)
     step()
     # The length of the longest text, in main memory. AdamW's kernel for CPUs reads the step of each tensor; the one for
     # GPUs does not.
-    assert reads(step) == {"aten::item": 1 + len(model.trainable())}
+    assert reads(step) == {"aten::item": 1 + len(model.trainable_parameters())}
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         values = [values for _, values in readings.read()]
     assert len(values) == 2 and all(isinstance(v, float) for v in values[0].values())
@@ -273,15 +275,15 @@ def test_mixing_reads_nothing_but_what_it_draws(backbone: Backbone) -> None:
     """torchvision draws CutMix in main memory, and checks targets where they lie there."""
     model = make_model(copy.deepcopy(backbone), "ezclip").train()
     config = replace(CONFIG, mixup=True, micro_batch=4)
-    step = whole_step(model, Accelerator(cpu=True), config, Readings(torch.device("cuda"), every=10))
+    step = whole_step(model, Accelerator(cpu=True), config, MetricBuffer(torch.device("cuda"), every=10))
     step()
     clips = tv_tensors.Video(VIEWS.float())
     own = reads(lambda: v2.CutMix(num_classes=3)(clips, TARGETS))  # what step 7 draws
-    assert reads(step) == own + Counter({"aten::item": 1 + len(model.trainable())})
+    assert reads(step) == own + Counter({"aten::item": 1 + len(model.trainable_parameters())})
 
 
 def test_metrics_are_read_each_step_on_a_cpu_and_together_on_a_gpu() -> None:
-    cpu, gpu = (Readings(torch.device(kind), every=3) for kind in ("cpu", "cuda"))
+    cpu, gpu = (MetricBuffer(torch.device(kind), every=3) for kind in ("cpu", "cuda"))
     assert [cpu.due(step) for step in (1, 2, 3)] == [True, True, True]
     assert [gpu.due(step) for step in (1, 2, 3)] == [False, False, True]
     for step in (1, 2):
@@ -295,8 +297,8 @@ def test_metrics_are_read_each_step_on_a_cpu_and_together_on_a_gpu() -> None:
 def test_no_step_waits_for_the_gpu(backbone: Backbone, mixup: bool) -> None:
     model = make_model(copy.deepcopy(backbone), "ezclip").train()
     accelerator = start_accelerator("bf16")
-    frozen_in_bf16(model)
-    readings = Readings(accelerator.device, every=10)
+    cast_frozen_to_bf16(model)
+    readings = MetricBuffer(accelerator.device, every=10)
     step = whole_step(model, accelerator, replace(CONFIG, precision="bf16", micro_batch=2, mixup=mixup), readings)
     step()
     torch.cuda.set_sync_debug_mode("error")

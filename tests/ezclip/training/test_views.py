@@ -24,18 +24,18 @@ from ezclip.training.pretrain import STATE, architecture, pretrain
 from ezclip.training.views import (
     SPREAD,
     Carry,
+    HeadOutputs,
     Pairs,
-    Seen,
     WithHeads,
-    auxiliary,
+    auxiliary_losses,
     crops,
     cut,
     displacement,
     draw_pairs,
-    look_by_place,
+    init_directional_heads,
     paste,
     thumbnails,
-    varied,
+    vary_scenes,
 )
 from tests.conftest import run_in_two_processes
 from tests.ezclip.training.test_step import reads
@@ -81,9 +81,9 @@ def test_pairs_show_what_they_say() -> None:
     windows = np.tile([80.0, 80, 100], (8, 1))
     one, again, other = (draw_pairs(scenes, windows, 32, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one.pixels, again.pixels) and not torch.equal(one.pixels, other.pixels)
-    assert one.pixels.shape == (16, 3, 32, 32) and one.moved.shape == one.known.shape == (16, 6)
-    assert (one.moved[1::2, :3] == 0).all() and (one.known[::2, 3:] == 0).all() and one.known[1::2].all()
-    assert torch.allclose(one.moved[:8, 3:], -one.moved[8:, 3:])
+    assert one.pixels.shape == (16, 3, 32, 32) and one.displacements.shape == one.mask.shape == (16, 6)
+    assert (one.displacements[1::2, :3] == 0).all() and (one.mask[::2, 3:] == 0).all() and one.mask[1::2].all()
+    assert torch.allclose(one.displacements[:8, 3:], -one.displacements[8:, 3:])
     squares = crops(windows, np.random.default_rng(3))
     assert squares[:, 2] == pytest.approx(87.5)
     assert np.abs(squares[:, :2] - 80).max() <= 6.25
@@ -93,7 +93,7 @@ def test_scenes_are_turned_mirrored_and_recoloured_one_by_one() -> None:
     """Of a scene with one bright corner all eight versions appear, that is four corners; some become negatives."""
     scenes = torch.zeros(64, 3, 20, 20, dtype=torch.uint8)
     scenes[..., :10, :10] = 200
-    seen = varied(scenes, np.random.default_rng(0)).float()
+    seen = vary_scenes(scenes, np.random.default_rng(0)).float()
     assert seen.shape == scenes.shape
     quarters = seen.mean(dim=1).unflatten(1, (2, 10)).unflatten(3, (2, 10)).mean(dim=(2, 4)).flatten(1)  # (64, 4)
     odd = (quarters - quarters.median(dim=1, keepdim=True).values).abs().argmax(dim=1)
@@ -120,7 +120,9 @@ def test_each_view_carries_the_others_mean() -> None:
     changed = pixels.clone()
     changed[2] = 0
     with torch.no_grad():
-        found = [[heads(views, tokens, paired)[2].moved for views in (pixels, changed)] for paired in (False, True)]
+        found = [
+            [heads(views, tokens, paired)[2].displacements for views in (pixels, changed)] for paired in (False, True)
+        ]
     alone, together = found
     assert torch.equal(alone[0][0], alone[1][0]) and not torch.equal(together[0][0], together[1][0])
     assert torch.equal(together[0][[1, 3]], together[1][[1, 3]])
@@ -141,10 +143,12 @@ def test_thumbnails_hold_the_lowest_frequencies_each_with_variance_one() -> None
 
 def losses_of_pairs(device: torch.device) -> Callable[[], dict[str, torch.Tensor]]:
     """The losses of what heads say of two pairs, on a device."""
-    seen = Seen(*(torch.zeros(size, device=device, requires_grad=True) for size in ((3, 4, 27), (2, 4, 54), (4, 6))))
+    outputs = HeadOutputs(
+        *(torch.zeros(size, device=device, requires_grad=True) for size in ((3, 4, 27), (2, 4, 54), (4, 6)))
+    )
     pairs = Pairs(torch.zeros(4, 3, 16, 16), torch.tensor(SPREAD).repeat(4, 1), torch.ones(4, 6))
     pixels = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)).to(device)
-    return partial(auxiliary, pixels, seen, pairs)
+    return partial(auxiliary_losses, pixels, outputs, pairs)
 
 
 def test_the_losses_of_pairs_read_no_value() -> None:
@@ -173,7 +177,7 @@ def test_added_blocks_look_at_one_half_each() -> None:
     start = build_backbone("tiny", architecture(before))
     model = build_ezclip(grow(start, "grown", architecture(after)), "clip", num_frames=1)
     kept = model.vision.blocks[0].attn.in_proj_weight.clone()
-    look_by_place(model)
+    init_directional_heads(model)
     assert torch.equal(kept, model.vision.blocks[0].attn.in_proj_weight)
     x = model.vision.ln_pre(model.vision.embed(torch.randn(16, 3, 64, 64)))
     halves = []
@@ -197,7 +201,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 
     finish(pretrain(config("whole")))
     steps = pretrain(config("cut"))
-    while "step 5 " not in next(steps).doing:
+    while "step 5 " not in next(steps).message:
         pass
     with pytest.raises(ConfigError, match="Another process trains into cut"):
         next(pretrain(config("cut")))

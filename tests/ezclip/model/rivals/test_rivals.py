@@ -11,7 +11,7 @@ from ezclip.errors import CheckpointError, UserError
 from ezclip.explanation.maps import explain
 from ezclip.explanation.methods import METHODS, MapSettings
 from ezclip.explanation.rollout import roll_out
-from ezclip.explanation.trace import AttentionTrace, traced
+from ezclip.explanation.trace import AttentionTrace, compute_trace
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.frame_transformer import FrameTransformer
@@ -37,7 +37,7 @@ def make(name: str, backbone: Backbone) -> EZCLIP:
     method, settings = SETTINGS[name]
     model = build_rival(method, backbone, 8, settings).eval()
     with torch.no_grad():
-        for parameter in model.trainable().values():
+        for parameter in model.trainable_parameters().values():
             parameter.normal_(std=0.3)
     return model
 
@@ -82,7 +82,7 @@ def test_a_name_between_learned_vectors(backbone: Backbone) -> None:
             rows[0] = table[ids[0]]
             rows[6 : 5 + n] = table[ids[1:n]]
             rows[5 + n + 3] = table[ids[n]]
-            expected = model.text.read(rows[None], torch.tensor([5 + n + 3]))[0]
+            expected = model.text.encode_embedded(rows[None], torch.tensor([5 + n + 3]))[0]
             torch.testing.assert_close(embedding, expected, atol=1e-5, rtol=1e-5)
 
 
@@ -99,7 +99,7 @@ def test_added_parameters_on_vit_b_16(method: Rival, settings: dict[str, int], c
     with torch.device("meta"):
         backbone = build_backbone("B/16", open_clip.get_model_config("ViT-B-16-quickgelu"))
         model = build_rival(method, backbone, 8, settings)
-    assert sum(p.numel() for p in model.trainable().values()) == count
+    assert sum(p.numel() for p in model.trainable_parameters().values()) == count
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_trained_parameters_on_vit_b_16(method: Rival, settings: dict[str, int],
     with torch.device("meta"):
         backbone = build_backbone("B/16", open_clip.get_model_config("ViT-B-16-quickgelu"))
         model = build_rival(method, backbone, T, settings)
-    added = model.added().keys()
-    assert sum(p.numel() for p in unfreeze(model).trainable().values()) == count
-    assert model.added().keys() == added
+    added = model.added_parameters().keys()
+    assert sum(p.numel() for p in unfreeze(model).trainable_parameters().values()) == count
+    assert model.added_parameters().keys() == added
 
 
 def test_order_of_frames(model: EZCLIP, pixels: Tensor) -> None:
@@ -154,7 +154,7 @@ def test_every_map_exists_or_says_why_not(method: str, model: EZCLIP, pixels: Te
 
 def test_rollout_through_the_transformer_over_frames(backbone: Backbone, pixels: Tensor) -> None:
     for name in ("actionclip", "a5"):
-        result = roll_out(traced(make(name, backbone), pixels[:1]))
+        result = roll_out(compute_trace(make(name, backbone), pixels[:1]))
         torch.testing.assert_close(result.weights.sum(dim=(1, 2)), torch.ones(8), atol=1e-5, rtol=0)
         assert (result.influence - torch.eye(8)).abs().max() > 0.05
 
@@ -171,7 +171,7 @@ def test_rollout_over_frames_by_hand() -> None:
 def test_what_rests_on_learned_tokens_is_left_out() -> None:
     # One frame, class token, one patch, one learned token. Both blocks: the class token reads patch and learned alike.
     A = torch.tensor([[[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
-    trace = AttentionTrace([A, A], [None, None], learned=1, replaced=1)
+    trace = AttentionTrace([A, A], [None, None], learned=1, last_replaced=1)
     # top block: 1/2 class, 1/4 patch, 1/4 learned (dropped); bottom: class 1/4, patch 1/8 + 1/4
     torch.testing.assert_close(roll_out(trace, MapSettings()).weights, torch.tensor([[[0.25, 0.375]]]))
 

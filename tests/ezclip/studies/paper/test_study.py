@@ -18,7 +18,7 @@ from ezclip.studies.classes import Classes
 from ezclip.studies.frames import CompareFrames
 from ezclip.studies.host import Host
 from ezclip.studies.paper.caption import escaped
-from ezclip.studies.paper.study import Drawn, PaperFigure, _numbers, figure_of
+from ezclip.studies.paper.study import DrawnFigure, PaperFigure, _parse_numbers, figure_of
 from tests.ezclip.studies.conftest import SAMPLES
 
 ADAPTER = Path("checkpoints/tabletop/ezclip/adapter.safetensors")
@@ -29,19 +29,19 @@ def analysis(host: Host) -> Analysis:
     return finish(Analyse(str(SAMPLES[0]), "one, two_$3", difference=True).run(host))
 
 
-def words(drawn: Drawn) -> set[str]:
+def words(drawn: DrawnFigure) -> set[str]:
     return {text.get_text() for text in drawn.figure.findobj(Text)}
 
 
-def pictures(drawn: Drawn) -> int:
+def pictures(drawn: DrawnFigure) -> int:
     return sum(len(axis.images) for axis in drawn.figure.axes)
 
 
 def test_frame_numbers() -> None:
-    assert _numbers("1, 3,5 - 7", 8) == [0, 2, 4, 5, 6] and _numbers("", 8) == []
+    assert _parse_numbers("1, 3,5 - 7", 8) == [0, 2, 4, 5, 6] and _parse_numbers("", 8) == []
     for wrong in ("0", "9", "7-9", "5-3", "a", "1.5"):
         with pytest.raises(UserError, match="from 1 to 8"):
-            _numbers(wrong, 8)
+            _parse_numbers(wrong, 8)
 
 
 def test_frames_have_half_an_inch() -> None:
@@ -75,7 +75,7 @@ def test_all_rows_are_those_of_the_analysis(analysis: Analysis) -> None:
     with pytest.raises(UserError, match="There is no row 'tabletop/motion'"):
         figure_of(analysis, rows=("tabletop/motion",))
     with pytest.raises(UserError, match="cannot be subtracted"):
-        figure_of(replace(analysis, study=analysis.study.but(difference=False)), rows=("difference",))
+        figure_of(replace(analysis, study=analysis.study.replace(difference=False)), rows=("difference",))
 
 
 @pytest.mark.slow
@@ -125,5 +125,5 @@ def test_a_clip_given_twice_keeps_the_other_ones_hash(host: Host) -> None:
     """The frames of a clip are projected once however often it is given."""
     first, second = SAMPLES[:2]
     found = finish(CompareFrames(clips=(str(first), str(first), str(second))).run(host))
-    drawn = PaperFigure(figure="8").of_frames(found)
+    drawn = PaperFigure(figure="8").from_frames(found)
     assert drawn.clips == {Path(path).name: sha256_of(Path(path)) for path in (first, second)}

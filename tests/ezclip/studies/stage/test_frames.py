@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from ezclip.explanation.shapley import FrameValues, Shapley
-from ezclip.studies.stage.frames import MEANING, SOURCE, drawn_values, told_values
+from ezclip.studies.stage.frames import MEANING, SOURCE, frame_values_update, summarise_any_frame
 
 
 def test_values_and_the_any_frame_bound() -> None:
@@ -15,11 +15,11 @@ def test_values_and_the_any_frame_bound() -> None:
         "ezclip": FrameValues(Shapley(np.array([0.0, 1.0]), np.array([0.1, 0.2]), 1.0), None, ["b", "b"], "a"),
     }
     analysis = SimpleNamespace(target="a", clip=SimpleNamespace(source="s"))
-    drawn = drawn_values(analysis, found, "readout")
+    drawn = frame_values_update(analysis, found, "readout")
     frames = drawn["partial"]["frames"]
     assert drawn["key"] == "s" and (frames["label"], frames["meaning"]) == ("a", f"{MEANING['readout']} {SOURCE}")
     base, model = frames["models"]
     assert base["values"] == [0.5, -0.25] and base["margin"] is None and base["all"] == 0.25
     assert base["alone"] == [True, False] and model["alone"] == [False, False] and model["margin"] == [0.1, 0.2]
-    assert told_values(found).endswith("base yes (1 of 2 frames), ezclip no (0 of 2 frames).")
+    assert summarise_any_frame(found).endswith("base yes (1 of 2 frames), ezclip no (0 of 2 frames).")
     assert found["base"].as_json()["removal"] is None

@@ -1,35 +1,19 @@
-"""Search by text, opposite and example; filters, files; clusters."""
+"""Search by text, opposite and example; filters; indexes of several models."""
 
-import csv
 import json
-import os
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
-from pyarrow import parquet
 
 from ezclip.cli import main
-from ezclip.collection.index import build
 from ezclip.data.manifest import partners_of, read_rows
 from ezclip.errors import ConfigError, UserError, VideoError
 from ezclip.progress import finish
-from ezclip.studies.collection.clusters import Clusters
-from ezclip.studies.collection.search import Found, Search
+from ezclip.studies.collection.search import Search
 from ezclip.studies.host import Host
-
-
-@pytest.fixture(scope="module")
-def index(drawn: Path, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of one drawn clip of each of 31 classes."""
-    out = tmp_path_factory.mktemp("index") / "drawn.index"
-    finish(build(host.predictor("tabletop/ezclip"), drawn, out, seconds=0))
-    return out
-
-
-def search(host: Host, index: Path, text: str = "", **more: Any) -> Found:
-    return finish(Search(str(index), text, **more).run(host))
+from tests.ezclip.studies.collection.conftest import search
 
 
 def test_the_opposite_text_sends_twins_back(drawn: Path, index: Path, host: Host) -> None:
@@ -80,31 +64,6 @@ def test_filters(drawn: Path, index: Path, host: Host, tmp_path: Path) -> None:
     assert "No video passes" in search(host, index, "a", folder="none/").text()
 
 
-def test_files_of_moments(drawn: Path, index: Path, host: Host, tmp_path: Path) -> None:
-    found = search(host, index, "lifting", top=5)
-    tables = {kind: found.write(tmp_path / f"found.{kind}")["moments"] for kind in ("csv", "jsonl", "parquet")}
-    with tables["csv"].open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [float(row["score"]) for row in rows] == [round(m.score, 4) for m in found.moments]
-    for kind in ("jsonl", "parquet"):
-        listed = read_rows(tables[kind])
-        assert [row.label for row in listed] == ["lifting"] * 5
-        assert [os.path.realpath(row.path) for row in listed] == [
-            os.path.realpath(drawn.parent / m.path) for m in found.moments
-        ]
-    own = parquet.read_table(tables["parquet"]).to_pylist()
-    assert len(own[0]["embedding"]) == 128 and sum(x * x for x in own[0]["embedding"]) == pytest.approx(1, abs=1e-2)
-    files = found.write(tmp_path / "report")
-    assert {"page", "moments", "found"} <= set(files) and "lifting" in files["page"].read_text()
-
-
-def test_a_file_of_moments_is_replaced(index: Path, tmp_path: Path) -> None:
-    for count in (3, 2):
-        given = ("--top", str(count), "--out", str(tmp_path / "found.jsonl"), "--device", "cpu")
-        assert main(["search", str(index), "pushing", *given]) == 0
-        assert len(read_rows(tmp_path / "found.jsonl")) == count
-
-
 def test_what_cannot_be_searched(index: Path, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="Nothing to look for"):
         search(host, index, " ")
@@ -146,13 +105,3 @@ def test_an_index_of_several_models(drawn: Path, tmp_path: Path, capsys: pytest.
     assert "is the index of one model" in capsys.readouterr().err
     more = run("index", str(drawn), "--out", str(both), "--seconds", "0", "--model", "tabletop/motion")
     assert (more["index"], more["windows"]) == ("tabletop-motion", 31)
-
-
-def test_clusters_of_an_index(index: Path, host: Host, tmp_path: Path) -> None:
-    found = finish(Clusters(str(index), count=4, duplicates=0.98).run(host))
-    data = found.as_json()
-    assert len(data["clusters"]) == 4 and sum(group["clips"] for group in data["clusters"]) == 31
-    rows = parquet.read_table(found.write(tmp_path / "all.parquet")["videos"]).to_pylist()
-    assert len(rows) == 31 and {row["label"] for row in rows} == {f"cluster {n}" for n in range(1, 5)}
-    assert len([row for row in rows if row["duplicates"]]) == sum(map(len, data["duplicates"]))
-    assert set(found.write(tmp_path / "report")) >= {"page", "clusters", "videos"} and "cluster 1" in found.text()

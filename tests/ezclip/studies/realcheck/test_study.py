@@ -63,7 +63,7 @@ def test_twins_are_the_same_frames_reversed() -> None:
         return pixels.mean(dim=(2, 3, 4))[..., None]
 
     parts = {"encode": encode, "scores": lambda frames, texts: frames[:, 0] @ texts.T}
-    model = SimpleNamespace(view=partial(view, image_size=32), normalise=lambda views: views.float(), **parts)
+    model = SimpleNamespace(preprocess=partial(view, image_size=32), normalise=lambda views: views.float(), **parts)
     clips = np.random.default_rng(0).integers(0, 256, (len(PAIRS), 4, 64, 64, 3)).astype(np.uint8)
     predictor = SimpleNamespace(model=model, device=torch.device("cpu"))
     scores = score_clips(predictor, clips, torch.linspace(-1, 1, KINDS)[:, None])  # type: ignore[arg-type]
