@@ -174,7 +174,7 @@ class Study:
 
     def command(self) -> str:
         """The command that reproduces the result; it reads class names and sentences from the ``companions``."""
-        words = ["python", "-m", "ezclip", self.verb]
+        words: list[str] = []
         options: list[str] = []
         for spec, value in zip(parameters_of(type(self)), values_of(self).values(), strict=True):
             kind, flag = spec.parameter.kind, f"--{spec.flag}"
@@ -195,9 +195,12 @@ class Study:
             elif isinstance(value, tuple):
                 options += [flag, *value]
             else:
-                text = f"{value:g}" if isinstance(value, float) else str(value)
+                text = f"{value:.15g}" if isinstance(value, float) else str(value)
                 options += [f"{flag}={text}"] if text.startswith("-") or not text else [flag, text]
-        return shlex.join([*words, *options, "--out", self.verb])
+        options += ["--out", self.verb]
+        if any(word.startswith("-") for word in words):
+            words, options = options, ["--", *words]
+        return shlex.join(["python", "-m", "ezclip", self.verb, *words, *options])
 
     def companions(self) -> dict[str, str]:
         """Files that ``command`` reads in addition to its inputs: name -> content."""

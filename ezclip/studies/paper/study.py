@@ -167,7 +167,7 @@ class PaperFigure(Study):
         ]
         for letter, a in zip(ascii_lowercase, analyses):
             parts.append(f"({letter}) {a.verdict}" if len(analyses) > 1 else a.verdict)
-        paths = {a.clip.name: str(a.study["clip"]) for a in analyses}
+        paths = [str(a.study["clip"]) for a in analyses]
         identities = [r.identity for r in first.results if r.name in rows or r.name in self.models()]
         return self._result(figure, " ".join(parts), identities, paths)
 
@@ -210,8 +210,7 @@ class PaperFigure(Study):
                 f"Numbers mark the classes whose videos are shown under both models ({plane.method}). {plane.note}"
             )
         identities = result.identities or [_shipped_identity(e.model) for e in result.evaluations if not self.clips]
-        paths = {f"{i + 1}. {Path(path).name}": path for i, path in enumerate(self.clips)}
-        return self._result(figure, " ".join(parts), identities, paths)
+        return self._result(figure, " ".join(parts), identities, self.clips)
 
     def from_frames(self, result: FramePlane) -> DrawnFigure:
         """Draw figure 8."""
@@ -225,11 +224,14 @@ class PaperFigure(Study):
             f"{result.trust}); {result.difference}. One colour per clip, frames joined in time, 1 is the first frame; "
             f"hollow: static copies. {result.verdict}"
         )
-        paths = {Path(path).name: path for path in result.study.clips}
-        return self._result(figure, caption, result.identities, paths)
+        return self._result(figure, caption, result.identities, result.study.clips)
 
-    def _result(self, figure: Figure, caption: str, models: list[Identity], paths: dict[str, str]) -> DrawnFigure:
-        return DrawnFigure(self, figure, caption, models, {name: digest(path) for name, path in paths.items()})
+    def _result(self, figure: Figure, caption: str, models: list[Identity], paths: Sequence[str]) -> DrawnFigure:
+        paths = list(dict.fromkeys(paths))
+        names = [Path(path).name for path in paths]
+        if len(set(names)) < len(names):
+            names = [f"{number}. {name}" for number, name in enumerate(names, 1)]
+        return DrawnFigure(self, figure, caption, models, dict(zip(names, map(digest, paths))))
 
 
 @dataclass(frozen=True, eq=False)

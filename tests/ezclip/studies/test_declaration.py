@@ -46,6 +46,7 @@ from ezclip.text.labels import label_set
             Search("/home/me/my.index", "it's pushed", opposite="pulled", top=5, shortest=2.0),
             """search my.index 'it'"'"'s pushed' --not pulled --top 5 --shortest 2 --out search""",
         ),
+        (ScoreLive(("x/-a.mp4",), seconds=1234567.25 / 2**20), "live --seconds 1.17737507820129 --out live -- -a.mp4"),
     ],
     ids=lambda value: getattr(value, "verb", ""),
 )

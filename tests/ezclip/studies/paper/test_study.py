@@ -127,3 +127,13 @@ def test_a_clip_given_twice_keeps_the_other_ones_hash(host: Host) -> None:
     found = finish(CompareFrames(clips=(str(first), str(first), str(second))).run(host))
     drawn = PaperFigure(figure="8").from_frames(found)
     assert drawn.clips == {Path(path).name: sha256_of(Path(path)) for path in (first, second)}
+
+
+def test_clips_of_one_name_in_two_folders_keep_both_hashes(host: Host, tmp_path: Path) -> None:
+    clips = [tmp_path / folder / "clip.mp4" for folder in ("a", "b")]
+    for clip, sample in zip(clips, SAMPLES):
+        clip.parent.mkdir()
+        clip.write_bytes(sample.read_bytes())
+    result = finish(CompareFrames(clips=tuple(map(str, clips))).run(host))
+    drawn = PaperFigure(figure="8").from_frames(result)
+    assert drawn.clips == {f"{n}. clip.mp4": sha256_of(sample) for n, sample in zip((1, 2), SAMPLES)}
