@@ -22,7 +22,7 @@ from ezclip.checkpoints.catalog import DEFAULT
 from ezclip.errors import UserError, as_user_error
 from ezclip.parameters import ParameterField, build, parameters_of
 from ezclip.progress import Watch
-from ezclip.studies import STUDIES
+from ezclip.studies import all_studies
 from ezclip.studies.declaration import Alias, Study
 from ezclip.types import Document, Keywords
 from ezclip.video.pictures import PICTURE_SUFFIXES
@@ -39,7 +39,7 @@ def add_endpoints(services: Services) -> None:
         public: Keywords = {"api_visibility": "public", "api_name": name, "api_description": action.__doc__}
         gr.Button(visible=False).click(action, inputs, outputs, **(MODEL | public))
 
-    for study in STUDIES.values():
+    for study in all_studies():
         for alias in (None, *study.aliases):
             action, inputs = endpoint(services, study, alias)
             timed = on_gpu(action, LONG if study.long else CLIP)

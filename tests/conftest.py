@@ -13,7 +13,7 @@ from typing import Any
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ.setdefault("MPLBACKEND", "agg")
-os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="uploads-")  # one for each worker: tests count what is in it
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="uploads-")  # one per worker: tests count its contents
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -41,7 +41,7 @@ TINY = {
 
 
 def pytest_configure() -> None:
-    """Processes that the tests start must hear Ctrl-C, which shells switch off for what they run in the background."""
+    """Child processes must receive Ctrl-C, which shells disable for background jobs."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def no_accelerator_left() -> Iterator[None]:
-    """Accelerate keeps precision and device for the life of a process; here each test is one."""
+    """Accelerate keeps precision and device for the life of a process; reset it for every test."""
     yield
     if "accelerate.state" in sys.modules:
         sys.modules["accelerate.state"].AcceleratorState._reset_state(reset_partial_state=True)
@@ -89,15 +89,15 @@ def run_in_two_processes(script: Path, argument: Path) -> None:
     """Run a script with one argument under torch.distributed.run."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     root = Path(__file__).parents[1]
-    done = subprocess.run(
+    process = subprocess.run(
         [*launch, str(script), str(argument)], capture_output=True, text=True, cwd=root, timeout=240,
         env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    assert process.returncode == 0, process.stderr
 
 
 def external(name: str) -> Path:
-    """A file of the test data that does not ship; skips without it."""
+    """A file of the external test data; skips the test if it is missing."""
     root = os.environ.get("EZCLIP_TEST_DATA")
     if not root:
         pytest.skip("EZCLIP_TEST_DATA is not set: real clips and the large fixture are elsewhere")
@@ -152,7 +152,7 @@ def write_video(
     options: dict[str, str] | None = None,
     format: str | None = None,
 ) -> Path:
-    """A video whose frame i is grey level 10 * (i % 25), brighter in its left half so that sides can be told apart."""
+    """A video whose frame i is grey level 10 * (i % 25), with a brighter left half to tell the sides apart."""
     with av.open(str(path), "w", format=format) as container:
         stream = container.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
@@ -166,14 +166,14 @@ def write_video(
     return path
 
 
-def assert_same(here: Any, there: Any, within: float = 0.02) -> None:
+def assert_same(first: Any, second: Any, within: float = 0.02) -> None:
     """Equal but for bfloat16, whose sums depend on the other clips of a batch."""
-    if isinstance(here, dict):
-        assert here.keys() == there.keys()
-        here, there = list(here.values()), list(there.values())
-    if isinstance(here, list):
-        assert len(here) == len(there)
-        for one, other in zip(here, there, strict=True):
+    if isinstance(first, dict):
+        assert first.keys() == second.keys()
+        first, second = list(first.values()), list(second.values())
+    if isinstance(first, list):
+        assert len(first) == len(second)
+        for one, other in zip(first, second, strict=True):
             assert_same(one, other, within)
     else:
-        assert here == (pytest.approx(there, abs=within) if isinstance(here, float) else there)
+        assert first == (pytest.approx(second, abs=within) if isinstance(first, float) else second)

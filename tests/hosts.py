@@ -1,4 +1,4 @@
-"""A stand-in of the Hub, GitHub and Google Drive on this machine, with a second port from which the content comes."""
+"""A stand-in for the Hub, GitHub and Google Drive on this machine, which serves content from a second port."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ CONFIRM = """<html><form id="download-form" action="/download" method="get"><inp
 
 
 def official_file(folder: Path) -> bytes:
-    """A file in the release's layout of a tiny model of random weights, which reads CLIP's tokens."""
+    """A file in the release's layout: a tiny model with random weights and CLIP's vocabulary."""
     backbone = build_backbone("tiny", TINY | {"vision_cfg": TINY["vision_cfg"] | {"head_width": 64}})
     save_backbone(backbone, folder / "made" / BACKBONE)
     save_model(make_model(backbone, "ezclip"), backbone, folder / "made", summary={})
@@ -64,9 +64,9 @@ class StandIn(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.cuts: list[float] = []  # fractions of the file after which the next transfers break off
         self.status, self.code = 200, ""  # of every answer, and the Hub's name of the error
-        self.page = ""  # what Drive answers in place of a file
-        self.rate = 0.0  # bytes a second, 0 for no limit
-        self.ranges = True  # whether a part can be asked for
+        self.page = ""  # what Drive answers instead of a file
+        self.rate = 0.0  # bytes per second, 0 for no limit
+        self.ranges = True  # whether range requests are supported
         self.silent = False  # never answers
         self.seen: list[tuple[str, str, dict[str, str]]] = []  # method, path, headers
         threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
@@ -80,7 +80,7 @@ class StandIn(ThreadingHTTPServer):
         return Hosts(self.url, self.url, self.url)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that left is no error here."""
+        """Ignore clients that disconnect."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -137,10 +137,10 @@ class Handler(BaseHTTPRequestHandler):
             self.file(data, "Content-Disposition" if parts.path == "/download" else "X-None")
 
     def file(self, data: bytes, marker: str) -> None:
-        asked = self.server.ranges and re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        begin = int(asked[1]) if asked else 0
-        self.send_response(206 if asked else 200)
-        if asked:
+        match = self.server.ranges and re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        begin = int(match[1]) if match else 0
+        self.send_response(206 if match else 200)
+        if match:
             self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(data) - begin))
         self.send_header("Content-Type", "application/octet-stream")

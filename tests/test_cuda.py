@@ -1,4 +1,4 @@
-"""What only a GPU can show; skipped elsewhere."""
+"""Tests that need a GPU; skipped elsewhere."""
 
 import copy
 import os
@@ -86,17 +86,17 @@ def scored(rows: Sequence[Row], device: str, dtype: torch.dtype) -> Evaluation:
 def test_videos_and_first_classes_are_those_of_a_cpu_in_float32(
     on_cpu: Evaluation, dtype: torch.dtype, least: float
 ) -> None:
-    found = scored(on_cpu.rows, "cuda", dtype)
-    cosines = (video_embeddings(found.frames) * video_embeddings(on_cpu.frames)).sum(-1)
+    on_gpu = scored(on_cpu.rows, "cuda", dtype)
+    cosines = (video_embeddings(on_gpu.frames) * video_embeddings(on_cpu.frames)).sum(-1)
     assert cosines.min() >= least
-    assert (found.scores.argmax(1) == on_cpu.scores.argmax(1)).float().mean() >= 0.99
+    assert (on_gpu.scores.argmax(1) == on_cpu.scores.argmax(1)).float().mean() >= 0.99
 
 
 @pytest.mark.slow
 def test_embedding_real_clips_keeps_the_gpu_busy(clips: Path) -> None:
-    """It waits at most 10 % of the time for decoders on all cores, after a first pass that starts both.
+    """It waits at most 10 % of the time for decoders on all cores, after a warm-up pass.
 
-    12 views of a clip through L/14, so that few cores keep up with a fast GPU.
+    12 views per clip through L/14, so that few cores keep up with a fast GPU.
     """
     model = Subject("random", "ezclip", "ViT-L-14").build(8).to(GPU, native_dtype(GPU))
     predictor, views = Predictor(model, "random"), ViewCount(4, 3)
@@ -166,9 +166,9 @@ def test_compiled_models_have_the_same_gradients(backbone: Backbone, how: Any, m
     model = make_model(copy.deepcopy(backbone), "ezclip").train().to(GPU)
     expected = gradients(model, micro_batch=micro_batch)
     compile_vision(model, how)
-    found = gradients(model, 4, micro_batch=micro_batch, compile=how)
+    compiled = gradients(model, 4, micro_batch=micro_batch, compile=how)
     for name, value in expected.items():
-        torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(compiled[name], value, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
     torch.compiler.reset()
 
 
@@ -204,6 +204,6 @@ def test_one_process_of_nccl_has_the_gradients_of_none(backbone: Backbone, tmp_p
 
 @pytest.mark.slow
 def test_pretraining_on_a_gpu(tmp_path: Path) -> None:
-    found = finish(pretrain(PretrainConfig(out=str(tmp_path), stills=64, test_stills=32, steps=12, batch_size=16)))
-    assert set(found["zero_shot"]) == {"colour", "shape"}
+    summary = finish(pretrain(PretrainConfig(out=str(tmp_path), stills=64, test_stills=32, steps=12, batch_size=16)))
+    assert set(summary["zero_shot"]) == {"colour", "shape"}
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 12

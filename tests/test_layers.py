@@ -42,33 +42,33 @@ def package_of(module: str) -> str | None:
 
 def imports(path: Path, module: str) -> list[str]:
     """Dotted modules that a file imports: absolute, relative, and ``from ezclip import x``."""
-    found = []
-    gc.disable()  # what other tests have left, collected in the middle of a parse, can crash Python 3.11
+    names = []
+    gc.disable()  # garbage of other tests, collected in the middle of a parse, can crash Python 3.11
     try:
         tree = ast.parse(path.read_text())
     finally:
         gc.enable()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
                 parent = module.split(".")[: -node.level] if path.name != "__init__.py" else module.split(".")
                 base = ".".join([*parent, *([node.module] if node.module else [])])
-            found += [f"{base}.{alias.name}" for alias in node.names] + [base]
-    return found
+            names += [f"{base}.{alias.name}" for alias in node.names] + [base]
+    return names
 
 
 def violations(path: Path, module: str) -> list[str]:
-    own = package_of(module)
+    package = package_of(module)
     wrong = []
     for target in imports(path, module):
         other = package_of(target)
-        if other is None or other not in RANK or own is None or own == other:
+        if other is None or other not in RANK or package is None or package == other:
             continue
-        if RANK[other] >= RANK[own]:
-            wrong.append(f"{module} ({own}) imports {target} ({other})")
+        if RANK[other] >= RANK[package]:
+            wrong.append(f"{module} ({package}) imports {target} ({other})")
     return wrong
 
 
@@ -84,36 +84,36 @@ def test_imports_go_down_only() -> None:
 
 
 def arrows() -> dict[str, set[str]]:
-    """Module -> the modules of this project that it imports, lazily and for types, too."""
-    known = {module for _, module in modules()}
-    found: dict[str, set[str]] = {}
+    """Module -> the modules of this project that it imports, including lazy and type-only imports."""
+    names = {module for _, module in modules()}
+    graph: dict[str, set[str]] = {}
     for path, module in modules():
         targets = set(imports(path, module))
-        packages = {target for target in targets if any(other.startswith(f"{target}.") for other in known)}
-        found[module] = {target for target in targets & known if target not in packages and target != module}
-    return found
+        packages = {target for target in targets if any(other.startswith(f"{target}.") for other in names)}
+        graph[module] = {target for target in targets & names if target not in packages and target != module}
+    return graph
 
 
-def circles(found: dict[str, set[str]]) -> list[list[str]]:
+def circles(imports_of: dict[str, set[str]]) -> list[list[str]]:
     """Modules that import one another, by Tarjan's strongly connected components."""
-    graph = csr_matrix(([True] * sum(map(len, found.values())), _pairs(found)), shape=(len(found),) * 2)
+    graph = csr_matrix(([True] * sum(map(len, imports_of.values())), _pairs(imports_of)), shape=(len(imports_of),) * 2)
     _, component = connected_components(graph, directed=True, connection="strong")
     members: dict[int, list[str]] = {}
-    for module, number in zip(found, component.tolist(), strict=True):
+    for module, number in zip(imports_of, component.tolist(), strict=True):
         members.setdefault(number, []).append(module)
     return [group for group in members.values() if len(group) > 1]
 
 
-def _pairs(found: dict[str, set[str]]) -> tuple[list[int], list[int]]:
-    place = {module: i for i, module in enumerate(found)}
-    pairs = [(place[module], place[target]) for module, targets in found.items() for target in targets]
+def _pairs(imports_of: dict[str, set[str]]) -> tuple[list[int], list[int]]:
+    place = {module: i for i, module in enumerate(imports_of)}
+    pairs = [(place[module], place[target]) for module, targets in imports_of.items() for target in targets]
     return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 def test_no_circle_of_files() -> None:
-    found = {module: targets for module, targets in arrows().items() if module not in ("ezclip", "app")}
-    known = {module: {t for t in targets if t in found} for module, targets in found.items()}
-    assert circles(known) == []
+    graph = {module: targets for module, targets in arrows().items() if module not in ("ezclip", "app")}
+    inner = {module: {t for t in targets if t in graph} for module, targets in graph.items()}
+    assert circles(inner) == []
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
 
 

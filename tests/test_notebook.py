@@ -15,8 +15,8 @@ NOTEBOOK = Path(__file__).parents[1] / "docs" / "ezclip.ipynb"
 def test_the_notebook_shows_a_stage() -> None:
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(NOTEBOOK.parents[1])}}).execute()
-    shown, said = (cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code")
-    page = unescape(shown[-1]["data"]["text/html"])
+    stage, printed = (cell["outputs"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+    page = unescape(stage[-1]["data"]["text/html"])
     assert "ezStage(" in page and '"reversed": [{"heat"' in page
     assert not re.search(r'(src|href)="?https?:', page)
-    assert "sees order" in said[-1]["text"]
+    assert "sees order" in printed[-1]["text"]

@@ -1,4 +1,4 @@
-"""The moving picture at the top of the README."""
+"""The animation at the top of the README."""
 
 import re
 from pathlib import Path

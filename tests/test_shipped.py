@@ -1,4 +1,4 @@
-"""The trained pair that ships: sizes, order of frames, accuracy on clips of a seed that training never saw."""
+"""The trained pair that ships: sizes, order of frames, accuracy on clips of a seed unseen in training."""
 
 import json
 from pathlib import Path
@@ -32,17 +32,17 @@ def test_order_of_frames() -> None:
     for name, blind in ((BASELINE, True), (DEFAULT, False)):
         model = load_model(name)
         with torch.no_grad():
-            there, back = (model.encode_video(p).mean(dim=1) for p in (pixels, pixels.flip(1)))
-        assert ((there - back).abs().max() <= 1e-5) == blind, name
+            forward, backward = (model.encode_video(p).mean(dim=1) for p in (pixels, pixels.flip(1)))
+        assert ((forward - backward).abs().max() <= 1e-5) == blind, name
 
 
 @pytest.mark.slow
 def test_the_backbone_knows_colours_and_shapes() -> None:
     assert all(len(prompts) >= 8 for prompts in zero_shot_prompts().values())
     plain = build_ezclip(load_backbone(ROOT / "tabletop" / BACKBONE), "clip", num_frames=1).eval()
-    known = zero_shot(plain, seed=31_337, count=400)
-    assert known["colour"] >= 0.9
-    assert known["shape"] >= 0.9  # 0.94 on 2,000
+    accuracies = zero_shot(plain, seed=31_337, count=400)
+    assert accuracies["colour"] >= 0.9
+    assert accuracies["shape"] >= 0.9  # 0.94 on 2,000
 
 
 @pytest.mark.slow
@@ -56,13 +56,13 @@ def test_accuracy_on_an_unseen_seed(tmp_path: Path) -> None:
     for blind in ("base", "motion"):  # half of any clip and its twin
         first = [row for row in rows if row.path.stem == "00000"]
         assert report(blind, first)["within_pairs"] == pytest.approx(0.5, abs=1e-6)
-    found = report("ezclip", rows)
-    assert found["within_pairs"] >= 0.85
-    assert found["top1"] >= 0.7
+    accuracies = report("ezclip", rows)
+    assert accuracies["within_pairs"] >= 0.85
+    assert accuracies["top1"] >= 0.7
 
 
 def test_the_report_is_of_these_weights() -> None:
     results = ROOT.parent / "results" / "tabletop"
     for variant in ("base", "motion", "prompts", "ezclip"):
-        told = json.loads((results / f"{variant}.json").read_text())["adapter_sha256"]
-        assert sha256_of(ROOT / "tabletop" / variant / ADAPTER) == told
+        digest = json.loads((results / f"{variant}.json").read_text())["adapter_sha256"]
+        assert sha256_of(ROOT / "tabletop" / variant / ADAPTER) == digest

@@ -28,9 +28,9 @@ SAMPLE = ROOT / "assets" / "samples" / "01_pushing_left_to_right.mp4"
 
 
 def test_front_matter() -> None:
-    found = re.match(r"---\n(.*?)\n---\n", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert found is not None
-    settings = yaml.safe_load(found[1])
+    front_matter = re.match(r"---\n(.*?)\n---\n", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert front_matter is not None
+    settings = yaml.safe_load(front_matter[1])
     assert settings["sdk"] == "gradio" and (ROOT / settings["app_file"]).is_file()
     assert settings["python_version"] == "3.11" and settings["license"] == "mit"
     lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line.startswith("gradio")]
@@ -144,19 +144,19 @@ print("all went well")
 
 @pytest.mark.slow
 def test_a_zero_gpu_space_works_in_forked_processes(tmp_path: Path) -> None:
-    """spaces comes first, models are there before the fork, and what one call leaves the next one finds."""
+    """spaces is imported first, models are loaded before the fork, and each call finds what the previous one left."""
     (tmp_path / "spaces.py").write_text(SPACES)
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     environment = os.environ | {"PYTHONPATH": path, "SPACES_ZERO_GPU": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", ON_A_SPACE, str(SAMPLE)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0 and "all went well" in done.stdout, done.stderr
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    assert process.returncode == 0 and "all went well" in process.stdout, process.stderr
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_app_py_serves_a_zero_gpu_space(tmp_path: Path) -> None:
-    """Started as a Space starts it: spaces comes before torch, and the models are loaded before the first call."""
+    """Started like a Space: spaces is imported before torch, and the models are loaded before the first call."""
     (tmp_path / "spaces.py").write_text(SPACES)
     port = free_port()
     space = {"SPACES_ZERO_GPU": "1", "LOADED_BEFORE": "1", "GRADIO_SERVER_PORT": str(port), "OMP_NUM_THREADS": "1"}
@@ -176,8 +176,8 @@ def test_elsewhere_functions_stay_as_they_are(tmp_path: Path) -> None:
     code = "from app.zero_gpu import on_gpu; print(on_gpu(len, 5) is len)"
     environment = {name: value for name, value in os.environ.items() if name != "SPACES_ZERO_GPU"}
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), str(ROOT)])
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert done.stdout.strip() == "True", done.stderr
+    process = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert process.stdout.strip() == "True", process.stderr
 
 
 SERVER = """
@@ -202,7 +202,7 @@ def free_port() -> int:
 
 
 def answering(url: str, seconds: float = 240) -> Client:
-    """A client of the server at ``url``, as soon as it answers."""
+    """A client of the server at ``url``, once it answers."""
     deadline = time.monotonic() + seconds
     while True:
         with suppress(OSError, ValueError, httpx.HTTPError):
@@ -213,8 +213,8 @@ def answering(url: str, seconds: float = 240) -> Client:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_the_server_listens_where_it_is_told_and_calls_nobody(tmp_path: Path) -> None:
-    """GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, and every address that the process asks for while it works."""
+def test_the_server_listens_on_its_configured_address_and_calls_nobody(tmp_path: Path) -> None:
+    """GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, and every address that the process contacts."""
     port = free_port()
     hosts = tmp_path / "hosts"
     script = tmp_path / "watched.py"
@@ -265,7 +265,7 @@ def test_studies_as_mcp_tools() -> None:
 
 @pytest.mark.slow
 def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
-    """Installed without its dependencies, which this environment has; the project's folder is not on the path."""
+    """Installed without dependencies, which this environment has; the project's folder is not on the path."""
     pip = [sys.executable, "-m", "pip", "--quiet"]
     source, site = tmp_path / "source", tmp_path / "site"
     source.mkdir()
@@ -278,9 +278,9 @@ def test_an_installed_wheel_works_from_any_folder(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONPATH": str(site)}
     ezclip = [str(site / "bin" / "ezclip")]
     command = [*ezclip, "predict", str(SAMPLE), "--labels", "pushing, pulling", "--json"]
-    done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["model"] == "tabletop/ezclip"
+    process = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["model"] == "tabletop/ezclip"
     compared = subprocess.run([*ezclip, "classes", "base", "ezclip"], cwd="/", env=environment, capture_output=True)
     assert compared.returncode == 0, compared.stderr
     port = free_port()

@@ -30,19 +30,19 @@ TAGS: dict[str, dict[str, Any]] = {
 
 @register_model
 def tiny_tower_siglip(pretrained: bool = False, **options: Any) -> VisionTransformer:
-    """No class token, a pool that attends."""
+    """No class token, attention pooling."""
     return VisionTransformer(**SIZES, num_classes=0, class_token=False, global_pool="map")
 
 
 @register_model
 def tiny_tower_pe(pretrained: bool = False, **options: Any) -> Eva:
-    """A class token, rotated keys, a pool that attends."""
+    """A class token, rotated keys, attention pooling."""
     return Eva(**SIZES, num_classes=options["num_classes"], use_rot_pos_emb=True, global_pool="map")
 
 
 @register_model
 def tiny_tower_eva(pretrained: bool = False, **options: Any) -> Eva:
-    """A class token that is the answer, rotated keys."""
+    """A class token as the output, rotated keys."""
     return Eva(**SIZES, num_classes=options["num_classes"], use_rot_pos_emb=True, global_pool="token")
 
 
@@ -54,9 +54,9 @@ def towers(folder: Path) -> dict[str, str]:
     tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>")
     wrapped.save_pretrained(folder / "words")
-    own = {"hf_tokenizer_name": str(folder / "words"), "tokenizer_kwargs": {"clean": "canonicalize"}, "vocab_size": 9}
+    hf = {"hf_tokenizer_name": str(folder / "words"), "tokenizer_kwargs": {"clean": "canonicalize"}, "vocab_size": 9}
     text = {
-        "siglip": own | {"context_length": 6, "pool_type": "last", "no_causal_mask": True},
+        "siglip": hf | {"context_length": 6, "pool_type": "last", "no_causal_mask": True},
         "pe": {"context_length": 32},
     }
     names = {}

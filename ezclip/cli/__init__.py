@@ -16,23 +16,8 @@ from pathlib import Path
 import tyro
 
 from ezclip.errors import UnexpectedError, as_user_error
+from ezclip.studies import STUDIES, study_of
 
-STUDY_VERBS = {
-    "predict": "rank class names for clips",
-    "analyse": "rankings, maps, spread and faithfulness for a clip, as a report",
-    "explain": "attention maps of a clip, to files",
-    "motion": "test whether a model sees motion in a clip",
-    "corruption": "rank class names for a corrupted clip under two models",
-    "timeline": "scores over a long video",
-    "live": "scores of a camera or a stream",
-    "frames": "frames of clips under two models in one plane",
-    "evaluate": "accuracy on labelled clips",
-    "realcheck": "direction accuracy on motions made from your own photographs or videos",
-    "search": "moments in an index of videos that match a text",
-    "clusters": "clusters and duplicates of an index of videos",
-    "figure": "a figure like the paper's 4, 5, 7 or 8, with its caption in LaTeX",
-    "classes": "tables of predictions or shipped results, class by class",
-}
 OTHER_VERBS = {  # verb -> (module:name, summary)
     "app": ("app.main:App", "open the app in a browser"),
     "models": ("ezclip.cli.models:Models", "the models that can be loaded, and their measured results"),
@@ -60,16 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb; returns 0 on success, 2 for invalid input and 1 for any other error, reported on stderr."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        verbs = [*STUDY_VERBS.items(), *((verb, summary) for verb, (_, summary) in OTHER_VERBS.items())]
-        lines = "\n".join(f"  {verb:<11} {summary}" for verb, summary in verbs)
+        lines = "\n".join(f"  {verb:<11} {summary}" for verb, (_, summary) in (STUDIES | OTHER_VERBS).items())
         print(f"usage: python -m ezclip VERB [options]\n\n{lines}\n\npython -m ezclip VERB --help lists its options.")
         return 0
     verb, options = arguments[0], arguments[1:]
     if verb in OLD_VERBS:
         print(f"warning: {verb} is now called {OLD_VERBS[verb]}; the old name is deprecated.", file=sys.stderr)
         verb = OLD_VERBS[verb]
-    if verb not in STUDY_VERBS and verb not in OTHER_VERBS:
-        print(f"There is no verb {verb!r}; choose one of {', '.join([*STUDY_VERBS, *OTHER_VERBS])}.", file=sys.stderr)
+    if verb not in STUDIES and verb not in OTHER_VERBS:
+        print(f"There is no verb {verb!r}; choose one of {', '.join([*STUDIES, *OTHER_VERBS])}.", file=sys.stderr)
         return 2
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     # By default OpenMP threads spin for milliseconds while they wait, which slows others on busy cores severalfold
@@ -98,9 +82,8 @@ def _command(verb: str, options: list[str]) -> Callable:
         module, _, name = OTHER_VERBS[verb][0].partition(":")
         return getattr(importlib.import_module(module), name)
     from ezclip.cli._studies import command_of
-    from ezclip.studies import STUDIES
 
-    study = STUDIES[verb]
+    study = study_of(verb)
     for i, option in enumerate(options):
         flag, separator, value = option.partition("=")
         if flag in study.old_flags:

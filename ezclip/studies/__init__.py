@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
-from ezclip.studies.analysis import Analyse
-from ezclip.studies.classes import Classes, Evaluate
-from ezclip.studies.collection.clusters import Clusters
-from ezclip.studies.collection.search import Search
-from ezclip.studies.corruption import Corrupt
-from ezclip.studies.declaration import Study
-from ezclip.studies.explain import Explain
-from ezclip.studies.frames import CompareFrames
-from ezclip.studies.live import ScoreLive
-from ezclip.studies.motion import ProbeMotion
-from ezclip.studies.paper.study import PaperFigure
-from ezclip.studies.predict import Predict
-from ezclip.studies.realcheck.study import CheckReality
-from ezclip.studies.timeline import ScoreTimeline
+import importlib
+from typing import TYPE_CHECKING
 
-STUDIES: dict[str, type[Study]] = {
-    study.verb: study
-    for study in (
-        *(Predict, Analyse, Explain, ProbeMotion, Corrupt, ScoreTimeline, ScoreLive, CompareFrames, Evaluate, Classes),
-        *(Search, Clusters, CheckReality, PaperFigure),
-    )
+if TYPE_CHECKING:
+    from ezclip.studies.declaration import Study
+
+STUDIES = {  # verb -> (module:class, summary)
+    "predict": ("ezclip.studies.predict:Predict", "rank class names for clips"),
+    "analyse": ("ezclip.studies.analysis:Analyse", "rankings, maps, spread and faithfulness for a clip, as a report"),
+    "explain": ("ezclip.studies.explain:Explain", "attention maps of a clip, to files"),
+    "motion": ("ezclip.studies.motion:ProbeMotion", "test whether a model sees motion in a clip"),
+    "corruption": ("ezclip.studies.corruption:Corrupt", "rank class names for a corrupted clip under two models"),
+    "timeline": ("ezclip.studies.timeline:ScoreTimeline", "scores over a long video"),
+    "live": ("ezclip.studies.live:ScoreLive", "scores of a camera or a stream"),
+    "frames": ("ezclip.studies.frames:CompareFrames", "frames of clips under two models in one plane"),
+    "evaluate": ("ezclip.studies.classes:Evaluate", "accuracy on labelled clips"),
+    "classes": ("ezclip.studies.classes:Classes", "tables of predictions or shipped results, class by class"),
+    "realcheck": (
+        "ezclip.studies.realcheck.study:CheckReality",
+        "direction accuracy on motions made from your own photographs or videos",
+    ),
+    "search": ("ezclip.studies.collection.search:Search", "moments in an index of videos that match a text"),
+    "clusters": ("ezclip.studies.collection.clusters:Clusters", "clusters and duplicates of an index of videos"),
+    "figure": (
+        "ezclip.studies.paper.study:PaperFigure",
+        "a figure like the paper's 4, 5, 7 or 8, with its caption in LaTeX",
+    ),
 }
+
+
+def study_of(verb: str) -> type[Study]:
+    """The study behind a verb, imported on demand, because most studies import matplotlib."""
+    module, _, name = STUDIES[verb][0].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def all_studies() -> list[type[Study]]:
+    """Every study, in the order of ``STUDIES``."""
+    return [study_of(verb) for verb in STUDIES]

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
+from torch.optim.lr_scheduler import LRScheduler
 
 from ezclip.checkpoints.catalog import BACKBONE
 from ezclip.checkpoints.store import load_backbone, save_backbone
@@ -36,7 +37,16 @@ from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import lock_folder
 from ezclip.training.step import gather
-from ezclip.training.views import WEIGHTS, WithHeads, auxiliary_losses, crops, cut, draw_pairs, init_directional_heads
+from ezclip.training.views import (
+    WEIGHTS,
+    Pairs,
+    WithHeads,
+    auxiliary_losses,
+    crops,
+    cut,
+    draw_pairs,
+    init_directional_heads,
+)
 from ezclip.types import Document, stored_size
 from ezclip.video.transforms import resize_short_side, to_device, view
 
@@ -71,7 +81,7 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
 
 
 def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resume: bool) -> Steps[Document]:
-    device, main, world = accelerator.device, accelerator.is_main_process, accelerator.num_processes
+    main, world = accelerator.is_main_process, accelerator.num_processes
     if config.batch_size % (4 * world if config.pairs else world):
         raise ConfigError(
             f"batch_size {config.batch_size} is not a multiple of {world} processes, or with pairs of four times as "
@@ -109,52 +119,13 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
         trained.load_state_dict(state["trained"])
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
-    buffer, progress_text = MetricBuffer(device, config.log_every), ""
-    rank = accelerator.process_index
+    buffer, progress_text = MetricBuffer(accelerator.device, config.log_every), ""
+    runner = StepRunner(config, data, caption_ids, tokens, model, wrapped, accelerator, optimiser, schedule, buffer)
     with (out / "metrics.jsonl").open("a" if first else "w") if main else nullcontext() as metrics:
         for step, rows in enumerate(_batches(len(data.captions), config), 1):
             if step <= first:
                 continue
-            rng = np.random.default_rng([config.seed, step, rank])
-            share = config.pairs if step <= 0.7 * config.steps else config.pairs / 3
-            paired = np.random.default_rng([config.seed, step]).random() < share
-            indices = rows[rank::world]
-            if paired:
-                indices = indices[: len(indices) // 2]
-                scenes = torch.from_numpy(data.pictures[indices])
-                pairs = draw_pairs(scenes, data.windows[indices], model.image_size, rng)
-                views, captioned = pairs.pixels, indices[: len(indices) // 2]
-            else:
-                scenes, pairs = torch.from_numpy(data.pictures[indices]), None
-                views, captioned = cut(scenes, crops(data.windows[indices], rng), model.image_size), indices
-            pixels = model.normalise(to_device(views, device))
-            labels = to_device(torch.from_numpy(caption_ids[captioned]), device)
-            texts = to_device(trim_padding(tokens[caption_ids[captioned]]), device)
-            auxiliary: dict[str, Tensor] = {}
-            if config.pairs:
-                images, texts, outputs = wrapped(pixels, texts, paired)
-                auxiliary = auxiliary_losses(pixels, outputs, pairs)
-            else:
-                images, texts = wrapped(pixels.unsqueeze(1), texts)
-                images = images[:, 0]
-            images, texts = gather(images[: len(captioned)].float()), gather(texts.float())
-            labels = accelerator.gather(labels)
-            assert isinstance(labels, Tensor)
-            cosine = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
-            image_loss, text_loss = in_batch_kl(model.logit_scale.exp() * cosine, labels)
-            contrastive = (image_loss + text_loss) / 2
-            loss = sum((WEIGHTS[name] * value for name, value in auxiliary.items()), contrastive)
-            accelerator.backward(loss)
-            norm = accelerator.clip_grad_norm_(parameters, 1.0)
-            assert norm is not None
-            optimiser.step()
-            schedule.step()
-            optimiser.zero_grad()
-            with torch.no_grad():
-                model.logit_scale.clamp_(max=float(np.log(100)))
-            if not paired:
-                auxiliary = {name: value for name, value in auxiliary.items() if name == "thumbnails"}
-            buffer.add(step, {"loss": loss, "contrastive": contrastive, "gradient_norm": norm, **auxiliary})
+            runner.run(step, rows)
             saves = step % config.save_every == 0
             if buffer.due(step) or saves or step == config.steps:
                 for number, values in buffer.read():
@@ -184,6 +155,84 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
     return result
 
 
+@dataclass(frozen=True)
+class Stills:
+    """Captioned stills, or whole canvases if training uses pairs."""
+
+    pictures: np.ndarray  # uint8 (stills, 3, H, H)
+    windows: np.ndarray  # float64 (stills, 3), centre x and y, and side of the square that the caption describes
+    captions: list[str]
+
+
+@dataclass
+class StepRunner:
+    """Runs single pretraining steps, from rows of the stills to metrics, without waiting for the device.
+
+    Attributes:
+        caption_ids: row of ``tokens`` of each still.
+        tokens: token ids of the distinct captions (captions, L).
+        wrapped: ``WithHeads`` of the model if training uses pairs, otherwise the model; both prepared by Accelerate.
+        buffer: keeps the metrics until they are read.
+    """
+
+    config: PretrainConfig
+    data: Stills
+    caption_ids: np.ndarray
+    tokens: Tensor
+    model: EZCLIP
+    wrapped: Any
+    accelerator: Accelerator
+    optimiser: Any
+    schedule: LRScheduler
+    buffer: MetricBuffer
+
+    def draw(self, step: int, rows: np.ndarray) -> tuple[Tensor, np.ndarray, Pairs | None]:
+        """This process's views (B, 3, S, S), the stills whose captions belong to the first of them, and the pairs."""
+        config, data, size = self.config, self.data, self.model.image_size
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        rng = np.random.default_rng([config.seed, step, rank])
+        share = config.pairs if step <= 0.7 * config.steps else config.pairs / 3
+        indices = rows[rank::world]
+        if np.random.default_rng([config.seed, step]).random() < share:
+            indices = indices[: len(indices) // 2]
+            pairs = draw_pairs(torch.from_numpy(data.pictures[indices]), data.windows[indices], size, rng)
+            return pairs.pixels, indices[: len(indices) // 2], pairs
+        return cut(torch.from_numpy(data.pictures[indices]), crops(data.windows[indices], rng), size), indices, None
+
+    def run(self, step: int, rows: np.ndarray) -> None:
+        """Train on this process's share of the stills ``rows`` of step ``step``, counting from 1."""
+        model, accelerator = self.model, self.accelerator
+        views, captioned, pairs = self.draw(step, rows)
+        pixels = model.normalise(to_device(views, accelerator.device))
+        labels = to_device(torch.from_numpy(self.caption_ids[captioned]), accelerator.device)
+        texts = to_device(trim_padding(self.tokens[self.caption_ids[captioned]]), accelerator.device)
+        auxiliary: dict[str, Tensor] = {}
+        if self.config.pairs:
+            images, texts, outputs = self.wrapped(pixels, texts, pairs is not None)
+            auxiliary = auxiliary_losses(pixels, outputs, pairs)
+        else:
+            images, texts = self.wrapped(pixels.unsqueeze(1), texts)
+            images = images[:, 0]
+        images, texts = gather(images[: len(captioned)].float()), gather(texts.float())
+        labels = accelerator.gather(labels)
+        assert isinstance(labels, Tensor)
+        cosine = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
+        image_loss, text_loss = in_batch_kl(model.logit_scale.exp() * cosine, labels)
+        contrastive = (image_loss + text_loss) / 2
+        loss = sum((WEIGHTS[name] * value for name, value in auxiliary.items()), contrastive)
+        accelerator.backward(loss)
+        norm = accelerator.clip_grad_norm_(self.wrapped.parameters(), 1.0)
+        assert norm is not None
+        self.optimiser.step()
+        self.schedule.step()
+        self.optimiser.zero_grad()
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=float(np.log(100)))
+        if pairs is None:
+            auxiliary = {name: value for name, value in auxiliary.items() if name == "thumbnails"}
+        self.buffer.add(step, {"loss": loss, "contrastive": contrastive, "gradient_norm": norm, **auxiliary})
+
+
 @torch.inference_mode()
 def zero_shot(model: EZCLIP, *, seed: int, count: int) -> dict[str, float]:
     """Top-1 accuracy for the colour and the shape of the object in ``count`` single-object stills, each in [0, 1]."""
@@ -209,15 +258,6 @@ def architecture(config: PretrainConfig) -> Document:
     return {"embed_dim": s.embed_dim, "quick_gelu": False, "vision_cfg": vision, "text_cfg": text}
 
 
-@dataclass(frozen=True)
-class _Stills:
-    """Captioned stills, or whole canvases if training uses pairs."""
-
-    pictures: np.ndarray  # uint8 (stills, 3, H, H)
-    windows: np.ndarray  # float64 (stills, 3), centre x and y, and side of the square that the caption describes
-    captions: list[str]
-
-
 def _draw_chunk(arguments: tuple[int, int, PretrainConfig]) -> tuple[np.ndarray, np.ndarray, list[str]]:
     count, seed, config = arguments
     if config.pairs:
@@ -231,13 +271,13 @@ def _draw_chunk(arguments: tuple[int, int, PretrainConfig]) -> tuple[np.ndarray,
     return planes.numpy(), np.tile([size / 2, size / 2, size], (count, 1)), list(captions)
 
 
-def _load_stills(config: PretrainConfig, out: Path | None, *, reuse: bool) -> Steps[_Stills]:
+def _load_stills(config: PretrainConfig, out: Path | None, *, reuse: bool) -> Steps[Stills]:
     """Draw the stills and save them to ``out``; with ``reuse``, read matching ones from there instead."""
     key = str([config.seed, config.stills, config.sizes.image_size, config.surfaces, bool(config.pairs)])
     if out is not None and reuse and (out / _STILLS).is_file():
         with np.load(out / _STILLS) as file:
             if str(file["key"]) == key:
-                return _Stills(file["pictures"], file["windows"], file["captions"].tolist())
+                return Stills(file["pictures"], file["windows"], file["captions"].tolist())
     starts = range(0, config.stills, _CHUNK)
     jobs = [(min(_CHUNK, config.stills - i), config.seed * 1_000_003 + i, config) for i in starts]
     chunks: list[tuple[np.ndarray, np.ndarray, list[str]]] = []
@@ -247,13 +287,13 @@ def _load_stills(config: PretrainConfig, out: Path | None, *, reuse: bool) -> St
             count = min(len(chunks) * _CHUNK, config.stills)
             yield Progress(count / config.stills, f"drawing stills, {count} of {config.stills}")
     pictures, windows, captions = zip(*chunks, strict=True)
-    data = _Stills(np.concatenate(pictures), np.concatenate(windows), [c for chunk in captions for c in chunk])
+    data = Stills(np.concatenate(pictures), np.concatenate(windows), [c for chunk in captions for c in chunk])
     if out is not None:
         write_atomically(out / _STILLS, partial(_save_stills, data, key))
     return data
 
 
-def _save_stills(data: _Stills, key: str, path: Path) -> None:
+def _save_stills(data: Stills, key: str, path: Path) -> None:
     with path.open("wb") as file:
         np.savez(file, key=key, pictures=data.pictures, windows=data.windows, captions=np.array(data.captions))
 

@@ -18,7 +18,7 @@ from tests.app.pages import Opener
 from tests.conftest import write_video
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-PATIENCE = 120_000  # milliseconds; how fast the page is belongs to benchmarks/app.py
+PATIENCE = 120_000  # milliseconds; benchmarks/app.py measures the speed of the page
 expect.set_options(timeout=PATIENCE)
 HARMLESS = ("Method not implemented.", "[Violation]")
 # Gradio answers 500 or 422 to these where the event has just ended or not yet begun.
@@ -70,12 +70,12 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
-    gc.collect()  # Playwright's suspended greenlets; collected in the middle of a parse they crash Python 3.11
+    gc.collect()  # Playwright's suspended greenlets crash Python 3.11 when collected in the middle of a parse
 
 
 @pytest.fixture
 def open_page(browser: Browser, url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
-    # The page measures faithfulness after every analysis, here mostly for nothing: with 16 orders for minutes in all.
+    # The page measures faithfulness after every analysis, which most tests ignore: 16 orders would take minutes in all.
     monkeypatch.setitem(measure_maps.__kwdefaults__, "orders", 2)
     problems: list[str] = []
     contexts = []

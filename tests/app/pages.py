@@ -1,4 +1,4 @@
-"""What the browser tests do with a page."""
+"""Actions of the browser tests on a page."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from docs.make_screenshots import open_tab
 
 Opener = Callable[..., Page]
 
-# Texts of our own widgets whose contrast with what lies behind them is below 4.5 (WCAG AA).
+# Texts of our widgets whose contrast with the background is below 4.5 (WCAG AA).
 FAINT = """() => {
     const parse = c => (c.match(/[\\d.]+/g) || [0, 0, 0, 0]).map(Number);
     const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .04045 ? v / 12.92
@@ -27,14 +27,14 @@ FAINT = """() => {
 
 
 def upload(page: Page, clip: Path) -> None:
-    """Drop a clip, which is analysed at once."""
+    """Upload a clip, which starts its analysis."""
     page.locator("#clip input[type=file]").set_input_files(clip)
     page.locator("#clip video").first.wait_for()
     expect(page.locator("#status")).to_contain_text("Done")
 
 
 def unfold_names(page: Page) -> None:
-    """Show the box of class names, which is folded at first."""
+    """Unfold the box of class names."""
     if not page.locator("#labels textarea").is_visible():
         page.locator("#names-box button").first.click()
 
@@ -52,13 +52,13 @@ def advanced(page: Page) -> None:
 def analyse(page: Page) -> None:
     button = page.get_by_role("button", name="Analyse", exact=True)
     button.click()
-    expect(button).to_be_disabled()  # at once; until then the status is that of the analysis before
+    expect(button).to_be_disabled()  # until then the status is that of the previous analysis
     expect(button).to_be_enabled()
     expect(page.locator("#status")).to_contain_text("Done")
 
 
 def describe(page: Page, sentence: str) -> None:
-    """Another sentence for the explained class, once its own stands in the box."""
+    """Replace the sentence of the explained class, once the box shows it."""
     open_tab(page, "workbench")
     box = page.locator("#sentence textarea, #sentence input").first
     expect(box).to_have_value(re.compile(".+"))
@@ -67,7 +67,7 @@ def describe(page: Page, sentence: str) -> None:
 
 
 def stage(page: Page, expression: str) -> Any:
-    """A JavaScript expression of the page's ``stage``."""
+    """Evaluate a JavaScript expression on the page's ``stage``."""
     return page.evaluate(
         f"(() => {{ const stage = document.querySelector('#stage .ezs-root').stage; return {expression} }})()"
     )
@@ -76,7 +76,7 @@ def stage(page: Page, expression: str) -> Any:
 def pause(page: Page) -> None:
     """Stop the stage at its first frame, forward."""
     page.get_by_role("button", name="Pause").click()
-    page.locator("#stage [data-direction=forward]").click()  # meanwhile it may play the other way
+    page.locator("#stage [data-direction=forward]").click()  # meanwhile it may play in the other direction
 
 
 def fits(page: Page) -> bool:

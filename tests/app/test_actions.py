@@ -1,4 +1,4 @@
-"""What the buttons do, without Gradio: labels, uploads, previews, models, exports."""
+"""Actions of the buttons, without Gradio: labels, uploads, previews, models, exports."""
 
 import re
 import zipfile
@@ -36,8 +36,8 @@ def test_a_set_is_one_word_in_the_address() -> None:
     names = label_set_text("Kinetics-400", "tabletop/ezclip")
     assert names_to_address(names, "tabletop/ezclip") == "set:Kinetics-400"
     assert names_from_address("set:Kinetics-400", "tabletop/ezclip") == names
-    for own in ("one\ntwo", "set:no such"):
-        assert names_to_address(own, "tabletop/ezclip") == own == names_from_address(own, "tabletop/ezclip")
+    for typed in ("one\ntwo", "set:no such"):
+        assert names_to_address(typed, "tabletop/ezclip") == typed == names_from_address(typed, "tabletop/ezclip")
 
 
 def test_uploaded_names_and_descriptions(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page in a real browser: clips of every kind, errors, keyboard, phone, dark; nothing foreign, no script error."""
+"""The page in a real browser: all kinds of clips, errors, keyboard, phone, dark mode; no external requests."""
 
 from pathlib import Path
 
@@ -11,15 +11,15 @@ from docs.make_screenshots import open_tab, walk
 from tests.app.pages import FAINT, Opener, advanced, analyse, describe, fits, name_classes, unfold_names, upload
 from tests.conftest import write_video
 
-# Gradio's own server runs in this process; its warnings are not ours to mend.
+# Gradio's server runs in this process; its warnings are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 
 
-def test_own_clip(open_page: Opener, movie: Path) -> None:
+def test_user_clip(open_page: Opener, movie: Path) -> None:
     page = open_page()
     expect(page.locator("#ranking")).to_contain_text("appear here")
     upload(page, movie)
-    foreign = "![x](http://example.org/x.png)"  # drawn as a picture it would be a request to another host
+    foreign = "![x](http://example.org/x.png)"  # rendered as an image it would be a request to another host
     name_classes(page, f"waving, <img src=x onerror=alert(1)>, {foreign}, " + "very " * 40 + "long")
     analyse(page)
     describe(page, foreign)
@@ -80,7 +80,7 @@ def test_settings_of_the_maps(open_page: Opener, movie: Path) -> None:
     page.locator("#difference input").check()
     expect(page.locator("#strip")).to_contain_text("the baseline has more")
     page.locator("#start-layer input").click()
-    expect(page.get_by_role("option", name="layer")).to_have_count(4)  # as many as the shipped models have blocks
+    expect(page.get_by_role("option", name="layer")).to_have_count(4)  # the number of blocks of the shipped models
     page.get_by_role("option", name="from layer 3 of 4").click()
     expect(page.locator("#status")).to_contain_text("Done")
     expect(page.locator("#start-layer input")).to_have_value("from layer 3 of 4")
@@ -115,7 +115,7 @@ def test_names_from_sets_and_files(open_page: Opener, tmp_path: Path) -> None:
 
 
 def test_a_model_is_typed(open_page: Opener, movie: Path) -> None:
-    """Any loadable model may be named on this machine; one that cannot be had is told in a sentence."""
+    """On this machine any loadable model may be named; an unavailable one gives an error message."""
     page = open_page()
     upload(page, movie)
     advanced(page)
@@ -158,7 +158,7 @@ def test_cancel_stops_a_redraw(open_page: Opener, movie: Path) -> None:
     page.locator("#method input").click()
     page.get_by_role("option", name="Occlusion").click()
     expect(page.locator("#status")).to_contain_text("occlusion")
-    expect(page.locator("#strip")).to_have_css("opacity", "0.4")  # the maps are still those of another method
+    expect(page.locator("#strip")).to_have_css("opacity", "0.4")  # the maps are still those of the previous method
     page.locator("#cancel").click()
     expect(page.locator("#status")).to_contain_text("Cancelled")
     expect(page.locator("#strip")).to_have_css("opacity", "1")
@@ -188,7 +188,7 @@ def test_address_brings_settings_back(open_page: Opener) -> None:
     expect(page.locator("#model input")).to_have_value("tabletop/prompts")
     open_tab(page, "about")
     page.wait_for_url("**tab=about**")
-    for _ in range(2):  # More opened its first tab
+    for _ in range(2):  # "More" opened its first tab
         page.go_back()
     expect(page.locator("#motion-run")).to_be_visible()
     page.go_forward()
@@ -205,8 +205,8 @@ def test_what_is_known_of_the_models(open_page: Opener) -> None:
     advanced(page)
     expect(page.locator("#banner")).to_contain_text("trained only on drawn table scenes")
     page.get_by_text("About these models").click()
-    for told in ("tabletop-clip", "T = 8", "top-1", "trained on"):
-        expect(page.locator("#cards")).to_contain_text(told)
+    for fact in ("tabletop-clip", "T = 8", "top-1", "trained on"):
+        expect(page.locator("#cards")).to_contain_text(fact)
 
 
 NAMELESS = """() => [...document.querySelectorAll('input, textarea, button, select')].filter(e => e.checkVisibility()
@@ -277,7 +277,7 @@ def test_a_clip_that_browsers_cannot_play_is_shown_and_analysed(open_page: Opene
     page = open_page()
     upload(page, avi)
     page.wait_for_function("document.querySelector('#clip video')?.readyState >= 2")
-    expect(page.get_by_text("Video not playable")).to_have_count(0, timeout=3_000)  # by itself it stays for ten seconds
+    expect(page.get_by_text("Video not playable")).to_have_count(0, timeout=3_000)  # default: ten seconds
     analyse(page)
     expect(page.locator("#status")).to_contain_text("8 frames of 30")
 
@@ -300,14 +300,14 @@ def test_sample_on_a_phone(open_page: Opener) -> None:
 
 def severe(page: Page) -> list[tuple[str, str]]:
     """Serious findings of axe, once results have faded in."""
-    found: list[tuple[str, str]] = []
+    findings: list[tuple[str, str]] = []
     for _ in range(6):
         violations = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-        found = [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")]
-        if not found:
+        findings = [(v["id"], v["nodes"][0]["html"]) for v in violations if v["impact"] in ("serious", "critical")]
+        if not findings:
             break
         page.wait_for_timeout(500)
-    return found
+    return findings
 
 
 def test_a_wide_page_has_no_serious_finding(open_page: Opener) -> None:
@@ -316,24 +316,24 @@ def test_a_wide_page_has_no_serious_finding(open_page: Opener) -> None:
     expect(page.locator("#status")).to_contain_text("Done")
     for tab in ("see", "across"):
         open_tab(page, tab)
-        assert not (found := severe(page)), (tab, found[:5])
+        assert not (findings := severe(page)), (tab, findings[:5])
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_tab_fits_a_phone_and_can_be_read(open_page: Opener, theme: str) -> None:
     page = open_page(f"?__theme={theme}", viewport={"width": 393, "height": 851}, is_mobile=True, has_touch=True)
-    seen = []
+    tabs = []
 
     def look(tab: str) -> None:
-        seen.append(tab)
+        tabs.append(tab)
         assert fits(page), tab
         faint = page.evaluate(FAINT)
         assert not faint, (tab, faint[:5])
         if tab in FIRST:
-            assert not (found := severe(page)), (tab, found[:5])
+            assert not (findings := severe(page)), (tab, findings[:5])
 
     walk(page, look)
-    assert seen == list(TABS)
+    assert tabs == list(TABS)
 
 
 def test_errors_are_toasts_with_a_sentence(open_page: Opener, tmp_path: Path) -> None:

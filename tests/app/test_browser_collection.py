@@ -1,4 +1,4 @@
-"""The page's collections in a browser: one planted clip among 500 is found, played, opened and tagged; indexing."""
+"""The page's collections in a browser: a planted clip among 500 is found, played, opened and tagged; indexing."""
 
 import csv
 import re
@@ -34,22 +34,22 @@ PLANTED = "found/123.mp4"
 
 @pytest.fixture
 def index(drawn: Path, services: Services, tmp_path: Path) -> Path:
-    """Of 500 videos, which are links to four drawn ones; 499 have embeddings near those of other classes."""
+    """An index of 500 links to four drawn videos; 499 have embeddings near those of other classes."""
     predictor = services.predictor("tabletop/ezclip")
     drawings = {row.label: row.path for row in read_rows(drawn)}
-    made: dict[str, torch.Tensor] = {}
+    videos: dict[str, torch.Tensor] = {}
     for label in (SOUGHT, *OTHERS):
         clip = read_clip(drawings[label], lambda total: segment_centres(total, predictor.model.num_frames))
-        made[label] = video_embeddings(predictor.encode(clip).frames).cpu()
-    clips, noise = {}, torch.randn(500, 1, made[SOUGHT].shape[1], generator=torch.Generator().manual_seed(0))
+        videos[label] = video_embeddings(predictor.encode(clip).frames).cpu()
+    clips, noise = {}, torch.randn(500, 1, videos[SOUGHT].shape[1], generator=torch.Generator().manual_seed(0))
     for i in range(500):
         label = SOUGHT if i == 123 else OTHERS[i % 3]
         path = tmp_path / "films" / (PLANTED if i == 123 else f"{i % 9}/{i:03d}.mp4")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(drawings[label])
-        clips[path.relative_to(tmp_path / "films").as_posix()] = F.normalize(made[label] + 0.02 * noise[i], dim=-1)
-    about = {"model": predictor.name, "weights": predictor.identity.weights, "source": "../films"}
-    return write_index(tmp_path / "films.index", dict(sorted(clips.items())), **about)
+        clips[path.relative_to(tmp_path / "films").as_posix()] = F.normalize(videos[label] + 0.02 * noise[i], dim=-1)
+    header = {"model": predictor.name, "weights": predictor.identity.weights, "source": "../films"}
+    return write_index(tmp_path / "films.index", dict(sorted(clips.items())), **header)
 
 
 def test_a_planted_clip_is_found_among_500(open_page: Opener, index: Path, tmp_path: Path) -> None:
@@ -108,9 +108,9 @@ def test_indexing_shows_progress_is_cancelled_and_continued(
         (films / f"{i:02d}.mp4").symlink_to(first)
     windows = shards._windows
 
-    def slow(*given: Any) -> Iterator[Clip]:
+    def slow(*arguments: Any) -> Iterator[Clip]:
         time.sleep(0.2)
-        yield from windows(*given)
+        yield from windows(*arguments)
 
     monkeypatch.setattr(indexing, "build", partial(indexing.build, shard_size=4))
     monkeypatch.setattr(shards, "_windows", slow)
@@ -123,11 +123,11 @@ def test_indexing_shows_progress_is_cancelled_and_continued(
     expect(status).to_contain_text("shard 1")
     page.locator("#index-cancel").click()
     expect(status).to_contain_text("Cancelled. Finished shards are kept: press Index to go on.")
-    page.wait_for_timeout(1_000)  # longer than the work on a shard
-    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("shard-*.safetensors")}
-    assert 1 <= len(kept) < 8 and not list(out.glob("*.claim"))
+    page.wait_for_timeout(1_000)  # longer than a shard takes
+    modified = {path.name: path.stat().st_mtime_ns for path in out.glob("shard-*.safetensors")}
+    assert 1 <= len(modified) < 8 and not list(out.glob("*.claim"))
     monkeypatch.setattr(shards, "_windows", windows)
     page.locator("#index-run").click()
     expect(status).to_contain_text("films.index: 32 videos, 32 windows")
     assert len(list(out.glob("shard-*.safetensors"))) == 8
-    assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
+    assert {name: (out / name).stat().st_mtime_ns for name in modified} == modified

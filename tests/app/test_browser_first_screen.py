@@ -1,4 +1,4 @@
-"""What a stranger meets first, in a real browser: the gallery, what can be used, a phone, the report; mended bugs."""
+"""The first screen in a real browser: gallery, enabled controls, phone, report; regressions."""
 
 import threading
 from pathlib import Path
@@ -17,7 +17,7 @@ from ezclip.studies.analysis import Analyse
 from tests.app.pages import Opener, advanced, analyse, name_classes, unfold_names, upload
 from tests.conftest import write_video
 
-# Gradio's own server runs in this process; its warnings are not ours to mend.
+# Gradio's server runs in this process; its warnings are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 
 DOWNLOADS = ("png", "npz", "mp4")
@@ -81,7 +81,7 @@ def test_progress_of_the_faithfulness_stands_above_its_table(open_page: Opener, 
 
 def test_the_gallery_plays_on_hover_and_says_where_it_fails(open_page: Opener) -> None:
     page = open_page()
-    found = samples()
+    gallery = samples()
     one = page.locator("#samples button").nth(2)
     playing = "e => e.querySelector('span').getAnimations().filter(a => a.playState === 'running').length"
     assert one.evaluate(playing) == 0
@@ -92,8 +92,8 @@ def test_the_gallery_plays_on_hover_and_says_where_it_fails(open_page: Opener) -
     failing = page.locator("#samples .ez-samples-wrong")
     expect(failing).to_have_text("Where it fails")
     after = failing.evaluate("e => { const all = []; while (e = e.nextElementSibling) all.push(e.title); return all }")
-    assert after == [sample.title for sample in found if not sample.correct[1]] and after
-    assert page.locator("#samples button").count() == len(found)
+    assert after == [sample.title for sample in gallery if not sample.correct[1]] and after
+    assert page.locator("#samples button").count() == len(gallery)
 
 
 def test_the_time_bar_stays_on_a_phone(open_page: Opener) -> None:
@@ -109,13 +109,13 @@ def test_the_time_bar_stays_on_a_phone(open_page: Opener) -> None:
 
 def test_the_report_is_small_and_plays_offline(browser: Browser, services: Services, tmp_path: Path) -> None:
     clip = max(SAMPLES.glob("*.mp4"), key=lambda path: path.stat().st_size)
-    found = finish(Analyse(str(clip), orders=True, faithfulness=True).run(services))
-    report = found.write(tmp_path)["page"]
+    analysis = finish(Analyse(str(clip), orders=True, faithfulness=True).run(services))
+    report = analysis.write(tmp_path)["page"]
     assert report.stat().st_size <= 15e6
     context = browser.new_context(offline=True, viewport={"width": 1366, "height": 900})
-    page, asked = context.new_page(), []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("pageerror", lambda error: asked.append(str(error)))
+    page, requests = context.new_page(), []
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("pageerror", lambda error: requests.append(str(error)))
     page.goto(report.as_uri())
     expect(page.locator(".ezs figure canvas")).to_have_count(4)
     expect(page.locator(".ezs-trust")).to_have_count(2)
@@ -125,12 +125,12 @@ def test_the_report_is_small_and_plays_offline(browser: Browser, services: Servi
         page.locator(f"[data-direction={direction}]").click()
         expect(page.locator(".ezs")).to_have_attribute("data-shown", direction)
         expect(page.locator(".ezs-answer .ezs-first")).to_have_count(2)
-    assert [url[:60] for url in asked if not url.startswith("data:")] == [report.as_uri()[:60]]
+    assert [url[:60] for url in requests if not url.startswith("data:")] == [report.as_uri()[:60]]
     context.close()
 
 
 def test_names_stay_out_of_the_address_until_they_are_used(open_page: Opener, movie: Path) -> None:
-    """The address says of which names the result is; a reload soon after Analyse keeps them."""
+    """The address has the names of the current result; a reload soon after Analyse keeps them."""
     page = open_page()
     upload(page, movie)
     unfold_names(page)
@@ -203,7 +203,7 @@ def test_windows_of_a_wide_clip_are_not_squeezed(open_page: Opener, tmp_path: Pa
 def test_a_cancel_of_an_event_that_ends_meanwhile_succeeds(
     open_page: Opener, demo: gr.Blocks, movie: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when a page is reloaded and maps are switched on: Gradio itself answers 500."""
+    """As when a page is reloaded while maps are switched on: Gradio itself answers 500."""
     page = open_page()
     analyse_with_occlusion(page, movie)
     aclose, closed, answers = gradio.routes.safe_aclose_iterator, [], []

@@ -1,4 +1,4 @@
-"""The page's list of models in a browser, against a stand-in of the hosts."""
+"""The page's list of models in a browser, against a stand-in for the hosts."""
 
 import shutil
 from collections.abc import Iterator
@@ -33,11 +33,11 @@ def hosts(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    with stand_in() as found:
-        found.content.files[OFFICIAL.address] = official_file(tmp_path)
-        monkeypatch.setattr(services.fetching, "hosts", found.hosts)
+    with stand_in() as server:
+        server.content.files[OFFICIAL.address] = official_file(tmp_path)
+        monkeypatch.setattr(services.fetching, "hosts", server.hosts)
         monkeypatch.setattr(services.fetching, "jobs", {})
-        yield found
+        yield server
 
 
 def test_a_download_survives_a_reload_is_cancelled_and_continued(open_page: Opener, hosts: StandIn) -> None:
@@ -73,7 +73,7 @@ def test_a_model_of_the_hub_is_chosen_and_listed(open_page: Opener, services: Se
     expect(page.get_by_role("option", name=HUB.name)).to_be_visible()
     again = open_page("?tab=embeddings")
     advanced(again)
-    expect(again.locator("#model input")).to_have_value(services.default)  # what came earlier is offered, not chosen
+    expect(again.locator("#model input")).to_have_value(services.default)  # earlier models are only offered
     again.locator("#frames-model input").click()
     expect(again.get_by_role("option", name=HUB.name)).to_be_visible()
 
@@ -81,7 +81,7 @@ def test_a_model_of_the_hub_is_chosen_and_listed(open_page: Opener, services: Se
 def test_a_release_of_github_comes_with_the_clip_that_it_is_built_on(
     open_page: Opener, hosts: StandIn, tmp_path: Path, movie: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Broken off at half, continued, converted and used."""
+    """A download interrupted half-way, resumed, converted and used."""
     base = replace(HUB, name="clip:tiny/standin", address="org/tiny", mb=None)
     monkeypatch.setattr(gallery, "offers", lambda: (base, replace(GITHUB, base=base.name), HUB))
     written(tmp_path / GITHUB.files[0], sizes=TINY)
@@ -121,13 +121,13 @@ def test_a_real_clip_leads_to_the_list(open_page: Opener, hosts: StandIn, movie:
     page.get_by_role("button", name="Get CLIP B/32, 605 MB, MIT").click()
     expect(page.locator("#offers")).to_be_visible()
     assert "tab=models" in page.url
-    assert hosts.seen == []  # nothing is fetched by that
+    assert hosts.seen == []  # this fetches nothing
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["siglip", "pe"])
 def test_a_model_that_is_not_ez_clip(open_page: Opener, movie: Path, tmp_path: Path, kind: str) -> None:
-    """It predicts, is tested for motion and embeds; a map that it cannot have is absent with the reason."""
+    """It predicts, embeds and is tested for motion; an unavailable map is absent with the reason."""
     name = towers(tmp_path)[kind]
     page = open_page("?" + urlencode({"model": name, "labels": "waving, lifting"}))
     upload(page, movie)

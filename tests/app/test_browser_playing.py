@@ -1,4 +1,4 @@
-"""How the stage plays in a real browser: in step, looping, at a speed, in chosen colours, and told in words."""
+"""How the stage plays in a real browser: in step, looping, speed, colours, and text for screen readers."""
 
 import numpy as np
 import pytest
@@ -8,11 +8,11 @@ from app.stage import samples
 from tests.app.pages import Opener, pause, stage
 from tests.app.test_stage import floats
 
-# Gradio's own server runs in this process; its warnings are not ours to mend.
+# Gradio's server runs in this process; its warnings are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 
-# For some paintings while it plays: how far each panel is, in frames of the film, from where the clip is by the time
-# bar; told from the pixels, with the maps at no strength. And the T frame whose map is drawn, where it should be.
+# For some repaints while it plays: how far each panel is, in frames of the film, from the clip's position by the time
+# bar, read from the pixels with the maps at zero strength; and the distance of the drawn map from the expected slot.
 IN_STEP = """async direction => {
     const {stage} = document.querySelector('#stage .ezs-root'), {state} = stage, {film, doc} = state;
     const sheet = new Image(), small = Object.assign(document.createElement('canvas'), {width: 24, height: 24});
@@ -51,14 +51,14 @@ def test_every_panel_is_in_step_while_it_plays(open_page: Opener, direction: str
     pause(page)
     page.get_by_role("button", name="Play", exact=True).click()
     page.locator(f"#stage [data-direction={direction}]").click()
-    playing, found = page.evaluate(IN_STEP, direction)
-    assert playing and len({round(frames, 6) for frames, _ in found}) > 1
-    assert all(frames <= 1 for frames, _ in found), found
-    assert all(slots == 0 for _, slots in found), found
+    playing, offsets = page.evaluate(IN_STEP, direction)
+    assert playing and len({round(frames, 6) for frames, _ in offsets}) > 1
+    assert all(frames <= 1 for frames, _ in offsets), offsets
+    assert all(slots == 0 for _, slots in offsets), offsets
 
 
 def by_hand(page: Page) -> None:
-    """From now on the page paints when ``paintAfter(milliseconds)`` says so, by a clock of its own."""
+    """Make the page repaint only on ``paintAfter(milliseconds)``, with a simulated clock."""
     page.evaluate("""() => { let asked = [], clock = 1e6;
         window.requestAnimationFrame = f => asked.push(f);
         window.paintAfter = time => { const now = asked; asked = []; clock += time; now.forEach(f => f(clock)) } }""")
@@ -106,23 +106,23 @@ def test_colours_and_where_the_scale_ends(open_page: Opener) -> None:
     pixels = "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].reduce((a, b) => a + b)"
     panel, ramp = page.locator("#stage figure[data-panel='model-1'] canvas"), page.locator("#stage .ezs-ramp").first
     document = samples()[0].stage
-    seen = set()
+    distinct = set()
     for colours in document["maps"]:
         page.get_by_label("Colours").select_option(colours["name"])
         drawn = ramp.evaluate("e => e.style.background").replace(" ", "")
         assert all("rgb({},{},{})".format(*colours["colours"][end]) in drawn for end in (0, -1))
-        seen.add(panel.evaluate(pixels))
-    assert len(seen) == 3, "each is drawn on the panel, too"
+        distinct.add(panel.evaluate(pixels))
+    assert len(distinct) == 3, "each is drawn on the panel, too"
     heats = [floats(one["heat"]) for results in document["results"].values() for one in results]
     every = np.sort(np.concatenate(heats))
     for percentile in (95, 100):
         page.get_by_label("Scale ends at percentile").select_option(str(percentile))
         end = every[int(np.ceil(len(every) * percentile / 100)) - 1]
         assert stage(page, "stage.state.limit") == pytest.approx(end)
-        shown = page.locator("#stage .ezs-scale").inner_text()
-        assert float(shown.split("×")[0].split()[-1].removeprefix("0\n")) == pytest.approx(end, rel=0.05)
-        seen.add(panel.evaluate(pixels))
-    assert len(seen) == 5
+        scale = page.locator("#stage .ezs-scale").inner_text()
+        assert float(scale.split("×")[0].split()[-1].removeprefix("0\n")) == pytest.approx(end, rel=0.05)
+        distinct.add(panel.evaluate(pixels))
+    assert len(distinct) == 5
 
 
 @pytest.mark.parametrize("motion", ["reduce", "no-preference"])
@@ -131,7 +131,7 @@ def test_who_wants_less_motion_starts_it(open_page: Opener, motion: str) -> None
     still = motion == "reduce"
     expect(page.get_by_role("button", name="Play" if still else "Pause", exact=True)).to_be_visible()
     if still:
-        page.wait_for_timeout(3000)  # as the page loads, the stage moves to the first sampled frame once
+        page.wait_for_timeout(3000)  # on loading, the stage moves once to the first sampled frame
     before = stage(page, "stage.state.at")
     page.wait_for_timeout(400)
     assert (stage(page, "stage.state.at") == before) == still
@@ -148,22 +148,22 @@ def test_the_text_for_screen_readers_has_what_the_panels_show(open_page: Opener)
     page = open_page()
     pause(page)
     document = samples()[0].stage
-    said = page.locator("#stage .ezs-spoken li")
-    expect(said).to_have_count(4)
+    sentences = page.locator("#stage .ezs-spoken li")
+    expect(sentences).to_have_count(4)
     for direction in ("forward", "reversed", "shuffled", "static"):
         page.locator(f"#stage [data-direction={direction}]").click()
-        told = said.filter(has_text=direction.capitalize()).text_content() or ""
+        text = sentences.filter(has_text=direction.capitalize()).text_content() or ""
         for i in range(2):
             panel = page.locator(f"#stage .ezs-answer[data-model='{i}']")
             labels, scores = (panel.locator(f".ezs-{part}").all_inner_texts() for part in ("label", "score"))
             answers = [f"{label.lstrip('✓✗ ')} {score}" for label, score in zip(labels, scores, strict=True)]
             marks = [mark.get_attribute("title") for mark in panel.locator(".ezs-right, .ezs-wrong").all()]
             answers[0] = ", ".join([*map(str, marks), answers[0]])
-            assert f"{document['models'][i]['name']}: {'; '.join(answers)}." in told
+            assert f"{document['models'][i]['name']}: {'; '.join(answers)}." in text
             if direction == "forward":
-                assert panel.locator(".ezs-trust").inner_text().removeprefix("Faithfulness: ") in told
+                assert panel.locator(".ezs-trust").inner_text().removeprefix("Faithfulness: ") in text
         happens = page.locator("#stage .ezs-truth").inner_text()
-        assert happens in told
+        assert happens in text
     page.locator("#stage .ezs-thumbs button").nth(5).click()
     frame = page.locator("#stage .ezs-spoken p")
     expect(frame).to_contain_text("Frame 6 of 8")

@@ -1,4 +1,4 @@
-"""The stage in a real browser: what it draws, plays and reads, and that it is there without a click."""
+"""The stage in a real browser: drawing, playing and reading, and that it appears without a click."""
 
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,7 +15,7 @@ from ezclip.types import Document
 from tests.app.pages import Opener, analyse, fits, name_classes, pause, stage, upload
 from tests.app.test_stage import floats
 
-# Gradio's own server runs in this process; its warnings are not ours to mend.
+# Gradio's server runs in this process; its warnings are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 
 
@@ -38,7 +38,7 @@ def test_the_first_screen_shows_the_point(open_page: Opener) -> None:
     page.locator("#stage [data-direction=forward]").click()
     expect(model.locator(".ezs-right")).to_have_count(1)
     assert model.locator(".ezs-first .ezs-label").inner_text() != turned
-    seen = page.evaluate("""() => { const words = [], walk = document.createTreeWalker(document.body, 4);
+    words = page.evaluate("""() => { const words = [], walk = document.createTreeWalker(document.body, 4);
         while (walk.nextNode()) { const range = document.createRange(); range.selectNodeContents(walk.currentNode);
             const box = range.getBoundingClientRect(), around = walk.currentNode.parentElement;
             const top = document.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
@@ -46,7 +46,7 @@ def test_the_first_screen_shows_the_point(open_page: Opener) -> None:
             if (there && !around.closest('.ezs-spoken'))
                 words.push(...walk.currentNode.data.split(/\\s+/).filter(Boolean)) }
         return words }""")
-    assert len(seen) <= 120, seen
+    assert len(words) <= 120, words
     assert fits(page)
 
 
@@ -102,7 +102,7 @@ def test_what_the_pointer_reads_is_the_map(open_page: Opener) -> None:
     expect(page.locator("#stage .ezs-readout")).to_contain_text(f"frame 6, row 7, column 8: {value:.2f}")
 
 
-def test_own_clip_is_a_guess_in_all_orders(open_page: Opener, movie: Path) -> None:
+def test_a_user_clip_has_guesses_in_all_orders(open_page: Opener, movie: Path) -> None:
     page = open_page()
     upload(page, movie)
     expect(page.locator("#stage .ezs-verdict")).to_contain_text("guesses")
@@ -217,9 +217,9 @@ def test_values_of_the_frames_are_drawn_on_request(open_page: Opener, movie: Pat
 
 def test_a_clip_does_not_fetch_the_converter_that_trims(open_page: Opener, movie: Path) -> None:
     page = open_page()
-    asked: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
     upload(page, movie)
-    assert not [url for url in asked if "/static/ffmpeg/" in url]
+    assert not [url for url in requests if "/static/ffmpeg/" in url]
     with page.expect_request("**/static/ffmpeg/ffmpeg-core.js"):
         page.get_by_label("Trim video").click()

@@ -1,4 +1,4 @@
-"""The tabs beside the analysis in a real browser: studies of many clips, long videos, the camera, and Cancel."""
+"""The other tabs in a real browser: studies of many clips, long videos, the camera, and Cancel."""
 
 import zipfile
 from contextlib import nullcontext
@@ -16,13 +16,13 @@ from docs.make_screenshots import open_tab
 from tests.app.pages import Opener, analyse, fits, name_classes, upload
 from tests.conftest import write_video
 
-# Gradio's own server runs in this process; its warnings are not ours to mend.
+# Gradio's server runs in this process; its warnings are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 
 
 def test_every_other_tab(open_page: Opener) -> None:
     page = open_page()
-    page.get_by_text("pushing left to right").first.click()  # a sample is analysed at once
+    page.get_by_text("pushing left to right").first.click()  # a sample is analysed immediately
     expect(page.locator("#status")).to_contain_text("Done")
     open_tab(page, "see")
     expect(page.locator("#faithfulness tbody, #faithfulness table").first).to_contain_text("+")
@@ -50,7 +50,7 @@ def test_every_other_tab(open_page: Opener) -> None:
     expect(page.locator("#motion-result .ez-source img")).to_have_count(1)
     expect(page.locator("#motion-result table")).not_to_be_visible()
     open_tab(page, "ood")
-    own = page.locator("#clip video").first.get_attribute("src")
+    source = page.locator("#clip video").first.get_attribute("src")
     expect(page.locator("#gallery button")).to_have_count(15)
     page.locator("#gallery button", has_text="night").focus()
     page.keyboard.press("Enter")
@@ -59,7 +59,7 @@ def test_every_other_tab(open_page: Opener) -> None:
     expect(page.locator("#ood-stage .ezs-trust")).to_have_count(2)
     gains = page.locator("#ood-stage .ezs-trust").first.inner_text()
     assert gains.split("gain ")[1].split()[0] in page.locator("#ood-faithfulness").inner_text(), "of the same clip"
-    assert page.locator("#clip video").first.get_attribute("src") == own, "the player keeps the user's clip"
+    assert page.locator("#clip video").first.get_attribute("src") == source, "the player keeps the user's clip"
     played = page.locator("#ood-stage figure[data-panel='model-1'] canvas")
     assert played.evaluate("c => getComputedStyle(c).cursor") == "crosshair"
     played.click()
@@ -85,7 +85,7 @@ def test_every_other_tab(open_page: Opener) -> None:
     assert fits(page)
 
 
-RUNS = {  # tab -> what runs its study, where the result is, and what it holds then
+RUNS = {  # tab -> control that runs its study, its result, and a part of the result
     "motion": ("#motion-run", "#motion-result", ".ez-slope"),
     "embeddings": ("#frames-run", "#plane", ".ez-plane"),
     "long": ("#timeline-run", "#timeline", ".ez-time"),
@@ -118,7 +118,7 @@ def test_a_result_of_other_inputs_is_marked_and_runs_again(open_page: Opener, ta
     mark.get_by_role("button", name="Run again").click()
     expect(source).to_contain_text("14_crowd.mp4")
     expect(mark).to_have_count(0)
-    if tab != "embeddings":  # whose points have no names
+    if tab != "embeddings":  # points without names
         name_classes(page, "waving, clapping")
         expect(mark).to_contain_text("Out of date: class names changed")
 
@@ -160,12 +160,12 @@ def test_frames_are_linked_with_the_matrix_and_the_windows(open_page: Opener) ->
         holding = [i for i, (start, end) in enumerate(spans) if start <= seconds[t] <= end]
         return min(holding, key=lambda i: abs(sum(spans[i]) / 2 - seconds[t]))
 
-    shown = page.locator("#timeline tr").first.locator("td.ez-on")
-    expect(shown).to_have_attribute("data-second", f"{spans[nearest(6)][0]:.4f}")
+    cells = page.locator("#timeline tr").first.locator("td.ez-on")
+    expect(cells).to_have_attribute("data-second", f"{spans[nearest(6)][0]:.4f}")
     windows.nth(1).locator("button").click()
     slot = min(range(8), key=lambda t: abs(seconds[t] - sum(spans[1]) / 2))
     expect(page.locator("#stage .ezs")).to_have_attribute("data-slot", str(slot))
-    expect(shown).to_have_attribute("data-second", f"{spans[nearest(slot)][0]:.4f}")
+    expect(cells).to_have_attribute("data-second", f"{spans[nearest(slot)][0]:.4f}")
     expect(page.locator("#timeline tr").nth(1).locator("td.ez-on")).to_have_count(1)
     open_tab(page, "see")
     page.locator("#samples button", has_text="crowd").click()
@@ -214,10 +214,10 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     page.get_by_role("button", name="Broken by ezclip").click()
     assert "right" in clips.first.inner_text().split("ezclip:")[0]
     confusion = page.locator("#class-chart .ez-confusions:visible button").first
-    told, count = confusion.inner_text().rsplit(maxsplit=1)
+    label, count = confusion.inner_text().rsplit(maxsplit=1)
     confusion.click()
     expect(clips).to_have_count(int(count))
-    expect(page.locator("#class-chart .ez-which")).to_have_text(told)
+    expect(page.locator("#class-chart .ez-which")).to_have_text(label)
     page.get_by_role("button", name="name", exact=True).click()
     first = page.locator("#class-chart .ez-line[data-label]").first
     expect(first).to_contain_text("Approaching something with your camera")
@@ -241,7 +241,7 @@ def test_shipped_results_and_their_clips(open_page: Opener) -> None:
     expect(page.locator("#class-faithfulness")).not_to_contain_text("no ground truth")
     expect(page.locator("#class-stage figure canvas")).to_have_count(4)
     expect(page.locator("#clip video")).to_have_count(0)  # the player keeps the user's clip
-    with page.expect_download() as download:  # it may measure the faithfulness first
+    with page.expect_download() as download:  # faithfulness may be measured first
         page.locator("#class-clip-archive").click()
     assert download.value.suggested_filename == "ezclip-report.zip"
     point = page.locator("#class-map .ez-point").first
@@ -283,7 +283,7 @@ def test_tables_and_a_folder(open_page: Opener, tmp_path: Path) -> None:
 
 
 def test_every_job_can_be_cancelled(open_page: Opener, services: Services, tmp_path: Path) -> None:
-    """The first two are short: they are cancelled while another job holds the models."""
+    """The first two are short, so they are cancelled while another job holds the models."""
     film = write_video(tmp_path / "film.mp4", count=1200, rate=10)
     with zipfile.ZipFile(tmp_path / "clips.zip", "w") as packed:
         for label in ("waving", "jumping"):
@@ -314,8 +314,8 @@ def test_every_job_can_be_cancelled(open_page: Opener, services: Services, tmp_p
     analyse(page)
 
 
-def test_what_waits_is_told(open_page: Opener, services: Services, url: str, movie: Path) -> None:
-    """One more than the jobs that run side by side: the last sees that others are before it."""
+def test_a_waiting_job_shows_its_place(open_page: Opener, services: Services, url: str, movie: Path) -> None:
+    """One more job than can run concurrently: the last one shows that others are ahead of it."""
     page = open_page()
     upload(page, movie)
     name_classes(page, "a, b")

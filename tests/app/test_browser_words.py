@@ -16,11 +16,11 @@ def drawn(row: Locator) -> dict[str, tuple[int, float]]:
     """Each word of a model's row with its percent and the height of its bar in pixels."""
     words = row.locator("span:has(i)")
     expect(words.first).to_be_visible()
-    found = words.evaluate_all(
+    measured = words.evaluate_all(
         "all => all.map(one => [one.childNodes[1].data, parseInt(one.querySelector('small').innerText),"
         " one.querySelector('i').getBoundingClientRect().height])"
     )
-    return {word: (percent, height) for word, percent, height in found}
+    return {word: (percent, height) for word, percent, height in measured}
 
 
 def test_words_stand_in_the_ranking_and_in_the_workbench(open_page: Opener) -> None:

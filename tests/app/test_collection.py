@@ -1,4 +1,4 @@
-"""Search at its endpoint and on the page, only on one's own machine; moments, tags and files."""
+"""Search at its endpoint and on the page, only on the user's machine; moments, tags and files."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ from tests.conftest import write_video
 
 @pytest.fixture
 def index(drawn: Path, services: Services, tmp_path: Path) -> Path:
-    """Of one drawn clip of each of 31 classes."""
+    """An index of one drawn clip of each of 31 classes."""
     finish(build(services.predictor("tabletop/ezclip"), drawn, tmp_path, seconds=0))
     return tmp_path
 
@@ -37,14 +37,14 @@ def test_the_command_line_and_the_endpoint_give_the_same(
     index: Path, services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["search", str(index), "pushing", "--not", "pulling", "--top", "3", "--device", "cpu", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    printed = json.loads(capsys.readouterr().out)
     call, _ = endpoint(services, Search)
     values = {"index": str(index), "text": "pushing", "opposite": "pulling", "top": 3}
-    given = [values.get(one.name) for one in parameters_of(Search)]
-    assert call(*given) == told and len(told["moments"]) == 3 and told["not"] == "pulling"
-    monkeypatch.setattr(services, "local", False)  # as where a server is there for others
+    arguments = [values.get(one.name) for one in parameters_of(Search)]
+    assert call(*arguments) == printed and len(printed["moments"]) == 3 and printed["not"] == "pulling"
+    monkeypatch.setattr(services, "local", False)  # as on a public server
     with pytest.raises(gr.Error, match="only where the app serves its own machine"):
-        call(*given)
+        call(*arguments)
 
 
 def test_the_page_makes_an_index_and_goes_on_with_its_model(services: Services, tmp_path: Path) -> None:
@@ -56,15 +56,15 @@ def test_the_page_makes_an_index_and_goes_on_with_its_model(services: Services, 
     with pytest.raises(UserError, match="films has no index yet: press Index"):
         actions.existing_index(str(folder), "tabletop/base")
     write_video(folder / "a.mp4")
-    found = finish(actions.make_index(services, str(folder), "tabletop/base", 0.0, 1.0))
-    assert (found["index"], found["model"], found["clips"], found["windows"]) == (out.name, "tabletop/base", 1, 1)
+    report = finish(actions.make_index(services, str(folder), "tabletop/base", 0.0, 1.0))
+    assert (report["index"], report["model"], report["clips"], report["windows"]) == (out.name, "tabletop/base", 1, 1)
     assert {actions.existing_index(str(place), model) for place in (folder, out) for model in ("", "other")} == {
         str(out)
     }
     write_video(folder / "b.mp4")
     for place in (folder, out):
-        found = finish(actions.make_index(services, str(place), "tabletop/ezclip", 2.0, 1.0))
-        assert (found["model"], found["clips"], found["windows"]) == ("tabletop/base", 2, 2)
+        report = finish(actions.make_index(services, str(place), "tabletop/ezclip", 2.0, 1.0))
+        assert (report["model"], report["clips"], report["windows"]) == ("tabletop/base", 2, 2)
 
 
 def test_the_page_model_chooses_among_the_models_of_an_index(services: Services, tmp_path: Path) -> None:
@@ -74,8 +74,8 @@ def test_the_page_model_chooses_among_the_models_of_an_index(services: Services,
     index_folders(out, ["tabletop/base", "tabletop/motion"])
     for model, name in {"tabletop/base": "tabletop-base", "tabletop/ezclip": "tabletop-ezclip"}.items():
         for place in (tmp_path / "films", out):
-            found = finish(actions.make_index(services, str(place), model, 0.0, 1.0))
-            assert (found["index"], found["model"], found["clips"]) == (name, model, 1)
+            summary = finish(actions.make_index(services, str(place), model, 0.0, 1.0))
+            assert (summary["index"], summary["model"], summary["clips"]) == (name, model, 1)
             assert actions.existing_index(str(place), model) == str(out / name)
     with pytest.raises(UserError, match="choose one of tabletop/base, tabletop/motion, tabletop/ezclip"):
         actions.existing_index(str(out), "other")
@@ -93,16 +93,16 @@ def test_cards_of_moments_and_clusters(services: Services, tmp_path: Path) -> No
     write_video(tmp_path / "films" / "short.mp4", count=12)
     finish(actions.make_index(services, str(tmp_path / "films"), "tabletop/base", 1.0, 1.0))
     index = str(tmp_path / "films.index")
-    found = actions.as_cards(finish(services.run(Search(index, "waving"))))
-    assert {card.path: card.score for card in found.cards} == {m.path: m.score for m in found.result.moments}
-    page = html.moments(found, {"short.mp4": "<i>"})
+    cards = actions.as_cards(finish(services.run(Search(index, "waving"))))
+    assert {card.path: card.score for card in cards.cards} == {m.path: m.score for m in cards.result.moments}
+    page = html.moments(cards, {"short.mp4": "<i>"})
     assert page.count("data-film") == 2 and "&lt;i&gt;" in page and "<b>long" not in page
     moment = actions.Card(long.name, 1.0, 3.0, 5.0)
-    copy = actions.moment_file(found, moment, tmp_path)
+    copy = actions.moment_file(cards, moment, tmp_path)
     assert copy.name == "<b>long 1.0 to 3.0 s.mp4" and describe(copy)["seconds"] == pytest.approx(2, abs=0.1)
     first, original = (read_clip(path, lambda _, at=at: [at]).images[0] for path, at in ((copy, 0), (long, 12)))
     assert abs(int(first[20, 50, 0]) - int(original[20, 50, 0])) < 4  # 10 grey levels a frame
-    assert actions.moment_file(found, actions.Card(long.name, 0.0, 5.0, 5.0), tmp_path).samefile(long)
+    assert actions.moment_file(cards, actions.Card(long.name, 0.0, 5.0, 5.0), tmp_path).samefile(long)
     assert strip([index, *moment.strip_arguments]).startswith("data:image/jpeg")
     write_video(tmp_path / "outside.mp4")
     assert strip([index, "../outside.mp4", 0, 1, 1]) == ""
@@ -112,19 +112,19 @@ def test_cards_of_moments_and_clusters(services: Services, tmp_path: Path) -> No
 
 
 def test_tags_are_a_manifest(services: Services, index: Path, tmp_path: Path) -> None:
-    found = actions.as_cards(finish(services.run(Search(str(index), "pushing", top=3))))
+    cards = actions.as_cards(finish(services.run(Search(str(index), "pushing", top=3))))
     with pytest.raises(UserError, match="No video is tagged yet"):
-        actions.tagged_manifest(found, tmp_path)
-    first, second, third = (card.path for card in found.cards)
-    actions.write_tags(found, [0, 1], "pushing")
-    actions.write_tags(found, [1, 2], "lifting, höher")
-    assert actions.read_tags(found) == {first: "pushing", second: "lifting, höher", third: "lifting, höher"}
-    actions.write_tags(found, [0], "")
-    written = read_rows(index / actions.TAGS), read_rows(actions.tagged_manifest(found, tmp_path))
-    for rows in written:
+        actions.tagged_manifest(cards, tmp_path)
+    first, second, third = (card.path for card in cards.cards)
+    actions.write_tags(cards, [0, 1], "pushing")
+    actions.write_tags(cards, [1, 2], "lifting, höher")
+    assert actions.read_tags(cards) == {first: "pushing", second: "lifting, höher", third: "lifting, höher"}
+    actions.write_tags(cards, [0], "")
+    manifests = read_rows(index / actions.TAGS), read_rows(actions.tagged_manifest(cards, tmp_path))
+    for rows in manifests:
         assert [row.label for row in rows] == ["lifting, höher"] * 2
-        assert [row.path.samefile(found.collection.source / path) for row, path in zip(rows, (second, third))] == [1, 1]
-    with actions.results_csv(found, tmp_path).open(newline="", encoding="utf-8") as file:
+        assert [row.path.samefile(cards.collection.source / path) for row, path in zip(rows, (second, third))] == [1, 1]
+    with actions.results_csv(cards, tmp_path).open(newline="", encoding="utf-8") as file:
         assert [(row["path"], row["tag"]) for row in csv.DictReader(file)] == [
             (first, ""), (second, "lifting, höher"), (third, "lifting, höher")
         ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Every study is declared once: its fields are its options, its endpoint's parameters and its page's controls."""
+"""Every study is declared once: its fields are CLI options, endpoint parameters and controls of the page."""
 
 import dataclasses
 import inspect
@@ -15,7 +15,7 @@ import tyro
 from app.controls import control, find
 from app.endpoints import endpoint
 from app.services import Services
-from ezclip.cli import STUDY_VERBS, main
+from ezclip.cli import main
 from ezclip.cli._studies import command_of
 from ezclip.errors import UserError
 from ezclip.explanation import methods
@@ -23,7 +23,7 @@ from ezclip.explanation.methods import Method
 from ezclip.figures.report import Report
 from ezclip.parameters import Parameter, build, parameters_of, values_of
 from ezclip.progress import Progress, Steps, finish
-from ezclip.studies import STUDIES
+from ezclip.studies import STUDIES, all_studies, study_of
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.declaration import ClipFile, Result, Study
 from ezclip.studies.host import Host
@@ -33,7 +33,7 @@ OF_THE_COMMAND = {"labels_file", "label_set", "top_k", "batch_size", "workers", 
 FIRST = ["clip", "clips", "frames", "data", "first", "second", "labels", "model", "baseline", "texts", "sentences"]
 
 
-@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+@pytest.mark.parametrize("study", all_studies(), ids=STUDIES)
 def test_fields_are_options_and_endpoint_parameters(services: Services, study: type[Study]) -> None:
     parameters = parameters_of(study)
     names = [one.name for one in parameters]
@@ -54,12 +54,10 @@ def test_fields_are_options_and_endpoint_parameters(services: Services, study: t
 
 LIMITED = [
     (study, one.name, one.parameter.high + 1 if one.parameter.high is not None else one.parameter.low - 1)
-    for study in STUDIES.values()
+    for study in all_studies()
     for one in parameters_of(study)
     if one.parameter.low is not None
-] + [
-    (study, one.name, "nonsense") for study in STUDIES.values() for one in parameters_of(study) if one.parameter.allowed
-]
+] + [(study, one.name, "nonsense") for study in all_studies() for one in parameters_of(study) if one.parameter.allowed]
 
 
 @pytest.mark.parametrize(("study", "name", "wrong"), LIMITED, ids=lambda v: getattr(v, "verb", str(v)))
@@ -75,10 +73,10 @@ def test_a_wrong_value_gets_one_sentence_everywhere(
     if find(study, name).name != "data" and study.verb != "evaluate":
         assert str(endpoint_error.value.message) == str(declared_error.value)
     files = {"clip": [str(tmp_path / "clip.mp4")], "frames": ["camera:0"], "index": [str(tmp_path)], "figure": ["4"]}
-    given = next((files[key] for key in files if key in {one.name for one in parameters_of(study)}), [])
+    clips = next((files[key] for key in files if key in {one.name for one in parameters_of(study)}), [])
     labels = ["--labels", "a, b"] if study.needs_labels else []
     labels += ["--data", str(tmp_path)] if study.verb == "evaluate" else []
-    options = [wrong] if name == "figure" else [*given, *labels, f"--{name.replace('_', '-')}={wrong}"]
+    options = [wrong] if name == "figure" else [*clips, *labels, f"--{name.replace('_', '-')}={wrong}"]
     assert main([study.verb, *options]) == 2
     assert capsys.readouterr().err.strip() == str(declared_error.value)
 
@@ -92,34 +90,34 @@ def test_controls_have_the_declared_limits() -> None:
         assert [choice for _, choice in control(Analyse, "method").choices] == list(methods.METHODS)
 
 
-@pytest.mark.parametrize("study", STUDIES.values(), ids=STUDIES)
+@pytest.mark.parametrize("study", all_studies(), ids=STUDIES)
 def test_the_command_has_the_values_that_differ_and_builds_the_same(study: type[Study]) -> None:
-    given: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     for one in parameters_of(study):
         if one.parameter.kind == "clip":
-            given[one.name] = "a b.mp4"
+            chosen[one.name] = "a b.mp4"
         elif one.parameter.kind in ("clips", "stream"):
-            given[one.name] = ("a.mp4",)
+            chosen[one.name] = ("a.mp4",)
         elif one.parameter.kind in ("table", "archive", "index", "query"):
-            given[one.name] = one.parameter.allowed[-1] if one.parameter.allowed else "name"
+            chosen[one.name] = one.parameter.allowed[-1] if one.parameter.allowed else "name"
         elif one.parameter.high is not None:
-            given[one.name] = type(one.default)(one.parameter.high)
-    made = build(study, given)
-    words = made.command().split(" ")
+            chosen[one.name] = type(one.default)(one.parameter.high)
+    built = build(study, chosen)
+    words = built.command().split(" ")
     assert words[:4] == ["python", "-m", "ezclip", study.verb]
-    changed = {f"--{n.replace('_', '-')}" for n, v in given.items() if v != find(study, n).default}
+    changed = {f"--{n.replace('_', '-')}" for n, v in chosen.items() if v != find(study, n).default}
     positional = {"--clip", "--clips", "--frames", "--first", "--second", "--index", "--text", "--figure"}
     assert {word for word in words if word.startswith("--")} == (changed - positional) | {"--out"}
     import shlex
 
-    parsed = tyro.cli(command_of(study), args=shlex.split(made.command())[4:])
+    parsed = tyro.cli(command_of(study), args=shlex.split(built.command())[4:])
     for one in parameters_of(study):
         if one.parameter.kind not in ("clip", "clips", "stream", "labels", "sentences"):
-            assert getattr(parsed, one.name) == values_of(made)[one.name], one.name
+            assert getattr(parsed, one.name) == values_of(built)[one.name], one.name
 
 
 def test_every_study_is_listed() -> None:
-    assert set(STUDY_VERBS) == set(STUDIES)
+    assert [study.verb for study in all_studies()] == list(STUDIES)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,8 +153,7 @@ class Count(Study):
 def test_a_new_study_is_one_file_and_one_line(
     services: Services, movie: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(STUDIES, "count", Count)
-    monkeypatch.setitem(STUDY_VERBS, "count", "count letters")
+    monkeypatch.setitem(STUDIES, "count", (f"{__name__}:Count", "count letters"))
     assert main(["count", str(movie), "--factor", "2", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"letters": 16}
     call, _ = endpoint(services, Count)
@@ -177,13 +174,13 @@ def test_a_new_method_is_one_function_and_one_line(
         return Map(inputs.pixels.new_ones(T, N))
 
     monkeypatch.setitem(methods.METHODS, "even", Method(even, "Even", "is the same everywhere"))
-    found = finish(Analyse(str(movie), "a, b", method="even").run(services))
-    assert np.ptp(found.model.attribution.heat) == 0
+    analysis = finish(Analyse(str(movie), "a, b", method="even").run(services))
+    assert np.ptp(analysis.model.attribution.heat) == 0
     assert main(["explain", str(movie), "--method", "even", "--out", str(tmp_path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["method"] == "even"
-    call, _ = endpoint(services, STUDIES["explain"])
+    call, _ = endpoint(services, study_of("explain"))
     values = {"clip": str(movie), "labels": "a, b", "method": "even"}
-    answer, _ = call(*(values.get(one.name) for one in parameters_of(STUDIES["explain"])))
+    answer, _ = call(*(values.get(one.name) for one in parameters_of(study_of("explain"))))
     assert answer["method"] == "even"
     page = build_app(services).get_config_file()
     boxes = [c["props"] for c in page["components"] if c["props"].get("elem_id") == "method"]

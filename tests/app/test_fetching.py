@@ -33,9 +33,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def hosts() -> Iterator[StandIn]:
-    with stand_in() as found:
-        found.content.files[OFFICIAL.address] = (FIXTURES / "none_official.pt").read_bytes()
-        yield found
+    with stand_in() as server:
+        server.content.files[OFFICIAL.address] = (FIXTURES / "none_official.pt").read_bytes()
+        yield server
 
 
 def until(ready: Callable[[], bool], seconds: float = 30) -> None:
@@ -99,7 +99,7 @@ def test_real_clips_lead_to_a_real_model(services: Services, movie: Path) -> Non
 
 def test_models_are_listed_while_others_use_them(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     services = Services(device="cpu")
-    first = services.predictor(services.default)  # moves to the end of those loaded when it is used again
+    first = services.predictor(services.default)  # moves to the end of the loaded models when used again
     services.predictor(services.baseline)
     used = []
 

@@ -1,4 +1,4 @@
-"""What stands before Gradio; the limits on uploads are tested in ``tests/reliability``."""
+"""The middleware before Gradio; ``tests/reliability`` tests the limits on uploads."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from app.gate.guard import Guard, Message, Receive, Scope, Send
 
 
 def answers(path: str) -> list[Message]:
-    """What a client gets where Gradio fails, as it does on a cancel of an event that ends meanwhile."""
+    """The answer to a client if Gradio fails, as when an event ends while it is cancelled."""
     sent: list[Message] = []
 
     async def gradio(scope: Scope, receive: Receive, send: Send) -> None:

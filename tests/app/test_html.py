@@ -1,4 +1,4 @@
-"""Values as HTML: every text is escaped, and the pieces are there."""
+"""Values as HTML: every text is escaped, and all parts are present."""
 
 import base64
 import io
@@ -61,7 +61,7 @@ def test_class_names_are_escaped(analysis: Analysis, services: Services) -> None
     assert strip.count("<tr>") == 5 and strip.count('class="ez-heat"') == 24
 
 
-def test_the_progress_of_the_faithfulness_is_said_once_above_the_table(services: Services, movie: Path) -> None:
+def test_the_progress_of_the_faithfulness_is_shown_once_above_the_table(services: Services, movie: Path) -> None:
     analysis = finish(Analyse(str(movie), LABELS).run(services))
     message = "Now measuring faithfulness: 52%"
     above, cells = html.faithfulness(analysis, message=message).split("<table")
@@ -76,8 +76,8 @@ def test_what_moved_since_the_last_analysis(services: Services, movie: Path) -> 
     after = finish(before.study.replace(sentences={last: first, first: last}).run(services))
     page = html.rankings(after, before)
     assert "▲ 2" in page and "▼ 2" in page and "▲" not in html.rankings(after)
-    own = html.custom_sentences({"<i>": "a <b> b"})
-    assert "&lt;i&gt; → “a &lt;b&gt; b”" in own
+    listed = html.custom_sentences({"<i>": "a <b> b"})
+    assert "&lt;i&gt; → “a &lt;b&gt; b”" in listed
 
 
 def test_tokens_of_high_norm(analysis: Analysis, services: Services) -> None:
@@ -100,17 +100,17 @@ def test_the_temporal_prompts_of_a_layer(analysis: Analysis) -> None:
     assert "no temporal prompts" in html.temporal(replace(analysis, view=None))
 
 
-def test_a_result_says_of_what_it_was_made(services: Services, movie: Path) -> None:
-    """Clip with a picture, names and models; and on a clip that was not drawn, that the answers are guesses."""
-    found = finish(ProbeMotion(str(movie), "<script>, b").run(services))
-    head = html.source(found)
+def test_a_result_names_its_inputs(services: Services, movie: Path) -> None:
+    """Clip with a picture, names and models; for a clip that was not drawn, a note that answers are guesses."""
+    result = finish(ProbeMotion(str(movie), "<script>, b").run(services))
+    head = html.source(result)
     assert head.count('<img src="data:image/jpeg') == 1
     assert "grey.mp4 · &lt;script&gt;, b · tabletop/ezclip against tabletop/base" in head
-    page = html.motion(found)
+    page = html.motion(result)
     assert page.index("These are guesses: the models were trained on drawn scenes") < page.index(
         '<ul class="ez-verdict"'
     )
-    assert found.report().lead.startswith("These are guesses") and found.as_json()["caveat"].startswith("These are")
+    assert result.report().lead.startswith("These are guesses") and result.as_json()["caveat"].startswith("These are")
     assert "%" not in re.sub(r'"[^"]*"', "", page.partition("Standard measures")[0]), (
         "no percentages but in coordinates"
     )
@@ -207,9 +207,9 @@ def test_dumbbells_and_clips_by_hand() -> None:
 
 
 def test_the_evidence_of_two_models() -> None:
-    found = [evaluated(name, [[0.9, 0.1], [0.3, 0.7]], ["a", "<b>"]) for name in ("base", "<ezclip>")]
-    assert html.class_evidence(ClassStudy(None, [], found)).strip() == "", "no partners, no orders"
-    page = html.class_evidence(ClassStudy(None, [], found, orders={"base": ORDERS, "<ezclip>": ORDERS}))
+    evaluations = [evaluated(name, [[0.9, 0.1], [0.3, 0.7]], ["a", "<b>"]) for name in ("base", "<ezclip>")]
+    assert html.class_evidence(ClassStudy(None, [], evaluations)).strip() == "", "no partners, no orders"
+    page = html.class_evidence(ClassStudy(None, [], evaluations, orders={"base": ORDERS, "<ezclip>": ORDERS}))
     assert page.count("0.250") == 2 and page.count(">–<") == 4 and "<ezclip>" not in page
     assert all(text in page for text in ("multi frame gain", *MEANING["reverse_drop"]))
 
@@ -226,16 +226,16 @@ def test_the_gallery_names_every_family() -> None:
     accuracy, static = {v: shipped_accuracy(v)["families"] for v in shipped_variants()}, shipped_static_bias()
     page = html.gallery(entries, accuracy, {})
     assert page.count("<button") == len(entries) == 9 and "Static bias" not in page
-    told = shipped_accuracy("ezclip")["families"]["night"]["top1"]
-    assert "night" in page and f"{told:.0%}" in page
+    expected = shipped_accuracy("ezclip")["families"]["night"]["top1"]
+    assert "night" in page and f"{expected:.0%}" in page
     before, versions = html.gallery(entries, accuracy, static).split("<h2>Static bias")
     assert before.strip() == page.strip()
     assert re.findall(r'data-row="(\d+)"', versions) == [str(9 + i) for i in range(len(VERSIONS))]
-    for variant, found in static.items():
-        shares = [one["top1"] for one in (found["versions"][version] for version in VERSIONS)]
-        shares.append(found["single_frames"]["any_frame"])
-        shown = re.findall(rf'<span>{variant}</span><span class="ez-number">(\d+%)', versions)
-        assert shown == [f"{share:.0%}" for share in shares]
+    for variant, measures in static.items():
+        shares = [one["top1"] for one in (measures["versions"][version] for version in VERSIONS)]
+        shares.append(measures["single_frames"]["any_frame"])
+        percents = re.findall(rf'<span>{variant}</span><span class="ez-number">(\d+%)', versions)
+        assert percents == [f"{share:.0%}" for share in shares]
     assert versions.count("100 clips.") == len(VERSIONS) + 1 and "(chance 3%)" in versions
 
 

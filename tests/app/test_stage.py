@@ -1,4 +1,4 @@
-"""The samples of the stage and their addresses, and the stored stages against fresh computations."""
+"""The samples of the stage and their addresses, and stored stages against fresh computations."""
 
 import base64
 import json
@@ -23,14 +23,14 @@ def floats(text: str) -> np.ndarray:
 
 
 def test_clear_samples_come_first_and_failures_last() -> None:
-    found = samples()
-    assert len(found) == 15
-    first = found[0].stage
+    gallery = samples()
+    assert len(gallery) == 15
+    first = gallery[0].stage
     for direction in ("forward", "reversed"):
         base, model = (one["answers"][0]["label"] for one in first["results"][direction])
         assert model == first["truth"][direction]
     assert [one["answers"][0]["label"] for one in first["results"]["reversed"]][0] != first["truth"]["reversed"]
-    right = [sample.correct[1] for sample in found]
+    right = [sample.correct[1] for sample in gallery]
     assert right == sorted(right, reverse=True) and not all(right)
 
 
@@ -53,7 +53,7 @@ def test_an_address_names_no_other_file() -> None:
 
 
 def test_the_stored_stage_of_the_day_equals_a_fresh_one() -> None:
-    """Another sample every day; without the faithfulness, which takes longest."""
+    """Another sample every day, without the faithfulness, which takes longest."""
     clip = Random(date.today().toordinal()).choice(CLIPS)
     assert_as_stored(clip, stage_of(Host("cpu"), clip, faithfulness=False))
 
@@ -64,17 +64,17 @@ def test_stored_stages_equal_fresh_ones() -> None:
     for clip in CLIPS:
         fresh = stage_of(host, clip)
         stored = assert_as_stored(clip, fresh)
-        gains = [[numbers(told) for told in one["faithfulness"]] for one in (fresh, stored)]
+        gains = [[numbers(sentence) for sentence in one["faithfulness"]] for one in (fresh, stored)]
         assert len(gains[0]) == 2 and all(len(gain) == 3 for gain in gains[0]), clip.stem
         assert gains[0] == [pytest.approx(gain, abs=0.03) for gain in gains[1]], clip.stem
 
 
-def numbers(told: str) -> list[float]:
-    return [float(found) for found in re.findall(r"[+-]\d\.\d\d", told)]
+def numbers(text: str) -> list[float]:
+    return [float(number) for number in re.findall(r"[+-]\d\.\d\d", text)]
 
 
 def assert_as_stored(clip: Path, document: Document) -> Document:
-    """The stored document of a sample, once a fresh one was found to say the same."""
+    """Assert that a fresh document equals the stored document of a sample; returns the stored one."""
     stored = json.loads((STAGES / f"{clip.stem}.json").read_text("utf-8"))
     fresh, tied = json.loads(json.dumps(document)), set[str]()
     for direction, results in fresh["results"].items():
@@ -82,7 +82,7 @@ def assert_as_stored(clip: Path, document: Document) -> Document:
             first, second = before["answers"][:2]
             scores = {answer["label"]: answer["score"] for answer in now["answers"]}
             assert scores[first["label"]] == pytest.approx(first["score"], abs=0.05), clip.stem
-            if first["score"] - second["score"] < 0.05:  # the rounding of a machine decides
+            if first["score"] - second["score"] < 0.05:  # decided by the rounding of the machine
                 tied.add(direction)
             else:
                 assert now["answers"][0]["label"] == first["label"], clip.stem
@@ -90,6 +90,6 @@ def assert_as_stored(clip: Path, document: Document) -> Document:
             assert np.abs(a - b).mean() < 0.05 * b.mean(), clip.stem
     same = ("key", "film", "seconds", "orders", "models", "unit", "truth", "guess")
     assert [fresh[name] for name in same] == [stored[name] for name in same], clip.stem
-    told = [{key: value for key, value in one["verdicts"].items() if key not in tied} for one in (fresh, stored)]
-    assert told[0] == told[1], clip.stem
+    verdicts = [{key: value for key, value in one["verdicts"].items() if key not in tied} for one in (fresh, stored)]
+    assert verdicts[0] == verdicts[1], clip.stem
     return stored

@@ -14,6 +14,6 @@ def test_the_first_input_that_differs_is_named() -> None:
     assert changed(before, before.replace(model="tabletop/motion")) == "model"
     assert changed(before, before.replace(opposite="z")) == "opposite"
     assert changed(before, before.replace(opposite="z"), only=("clip", "model")) == ""
-    own = ProbeMotion("a.mp4", "\n".join(training_labels(before.model)))
-    assert changed(ProbeMotion("a.mp4"), own) == "", "no names are the model's own"
+    explicit = ProbeMotion("a.mp4", "\n".join(training_labels(before.model)))
+    assert changed(ProbeMotion("a.mp4"), explicit) == "", "no names are the model's own"
     assert changed(Evaluate("x"), Evaluate("x", texts="names")) == "prompt text"

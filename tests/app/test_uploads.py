@@ -50,7 +50,7 @@ def test_classes_of_a_zip(services: Services, archive: Path) -> None:
 
 
 def test_classes_of_an_uploaded_folder(services: Services, tmp_path: Path) -> None:
-    """The browser sends files without their folders; the page sends the names beside them."""
+    """The browser sends files without their folders; the page sends the names alongside."""
     files, names = [], []
     for label in ("waving", "jumping"):
         (tmp_path / label).mkdir()
@@ -98,7 +98,7 @@ def test_a_cancelled_zip_goes_on_where_it_stopped(
 def test_a_batch_that_ends_after_its_cancel_counts_once(
     services: Services, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Cancel frees the queue while a batch is still at work; the next run must not add it again."""
+    """Cancel frees the queue while a batch is still running; the next run must not add it again."""
     begun, let_go = threading.Event(), threading.Event()
 
     def slow(*arguments, **options):  # type: ignore[no-untyped-def]

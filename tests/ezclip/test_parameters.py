@@ -27,8 +27,8 @@ def test_nested_parameters_stand_in_place_of_their_field() -> None:
         ("strength", 0.5, "inner"),
         ("count", 2, ""),
     ]
-    made = build(Outer, {"strength": 0.25, "count": None})
-    assert made == Outer(inner=Inner(0.25)) and values_of(made) == {"name": "a", "strength": 0.25, "count": 2}
+    outer = build(Outer, {"strength": 0.25, "count": None})
+    assert outer == Outer(inner=Inner(0.25)) and values_of(outer) == {"name": "a", "strength": 0.25, "count": 2}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The app, served once for the tests that talk to it as strangers do."""
+"""The app, served once for the tests that access it as untrusted clients."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def services() -> Iterator[Services]:
 
 @pytest.fixture(scope="module")
 def demo(services: Services) -> Iterator[gr.Blocks]:
-    """The app as strangers reach it, but for smaller uploads."""
+    """The app as a public server, but with smaller upload limits."""
     demo = build_app(services)
     launch(demo, quiet=True, server_name="127.0.0.1", max_file_size="3mb")
     yield demo

@@ -1,4 +1,4 @@
-"""Damaged, odd and hostile files, made from seeds."""
+"""Damaged, odd and hostile files, generated from seeds."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def mutant(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def rotated(path: Path, out: Path, turn: int, *, mirrored: bool = False) -> Path:
-    """An mp4 whose track header says that it is to be turned by ``turn`` degrees clockwise."""
+    """An mp4 whose track header asks for a clockwise rotation by ``turn`` degrees."""
     a, b, c, d = {0: (1, 0, 0, 1), 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[turn]
     if mirrored:
         a, c = -a, -c
@@ -74,7 +74,7 @@ def with_size(path: Path, out: Path, width: int, height: int) -> Path:
 
 
 def many_frames(path: Path, count: int, *, size: tuple[int, int] = (16, 16), codec: str = "mpeg4") -> Path:
-    """One coded frame, repeated without being coded again."""
+    """One coded frame, repeated without re-encoding."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=240)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
@@ -113,7 +113,7 @@ def slow_bomb(path: Path, count: int = 2000, size: tuple[int, int] = (8192, 4320
 
 
 def slow_video(path: Path, count: int = 2200) -> Path:
-    """A video of 3840x2160 with one key frame, within the budget of pixels: its last frames need all before them."""
+    """A video of 3840x2160 with one key frame, within the pixel budget: its last frames depend on all previous ones."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=30, options={"preset": "ultrafast", "g": "100000"})
         stream.width, stream.height, stream.pix_fmt = 3840, 2160, "yuv420p"
@@ -128,7 +128,7 @@ def slow_video(path: Path, count: int = 2200) -> Path:
 
 
 def sound(path: Path) -> Path:
-    """A file with sound alone."""
+    """A file with an audio stream only."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
@@ -139,7 +139,7 @@ def sound(path: Path) -> Path:
 
 
 def with_cover(path: Path, frames: int) -> Path:
-    """A file with an attached picture, and a video of so many frames beside it, if any."""
+    """A file with an attached picture and, if ``frames`` > 0, a video of that many frames."""
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("libx264", rate=12)] if frames else []
         art = container.add_stream("mjpeg", rate=1)
@@ -159,21 +159,21 @@ def with_cover(path: Path, frames: int) -> Path:
 
 
 def odd_files(folder: Path) -> dict[str, tuple[Path, int | str]]:
-    """Name -> an odd but valid or plainly unusable file, and its number of frames or a word of its error."""
+    """Name -> an odd but valid or an unusable file, and its number of frames or a word of its error message."""
     plain = write_video(folder / "plain.mp4")
-    made: dict[str, tuple[Path, int | str]] = {}
+    files: dict[str, tuple[Path, int | str]] = {}
 
     def add(name: str, expected: int | str = 24, **arguments: object) -> Path:
         path = write_video(folder / name, **arguments)  # type: ignore[arg-type]
-        made[name] = (path, expected)
+        files[name] = (path, expected)
         return path
 
     add("uneven.mp4", times=[i * i for i in range(24)], rate=1000)
     add("uneven.mkv", times=[3 * i + i % 3 for i in range(24)], rate=1000)
     add("uneven.webm", times=[i * i for i in range(24)], rate=1000, codec="libvpx", options={"deadline": "realtime"})
     for turn in (90, 180, 270):
-        made[f"turned_{turn}.mp4"] = (rotated(plain, folder / f"turned_{turn}.mp4", turn), 24)
-    made["mirrored.mp4"] = (rotated(plain, folder / "mirrored.mp4", 0, mirrored=True), 24)
+        files[f"turned_{turn}.mp4"] = (rotated(plain, folder / f"turned_{turn}.mp4", turn), 24)
+    files["mirrored.mp4"] = (rotated(plain, folder / "mirrored.mp4", 0, mirrored=True), 24)
     for count in range(1, 8):
         add(f"{count}.mp4", count, count=count)
     add("one.gif", 1, count=1, codec="gif", pix_fmt="rgb8")
@@ -205,34 +205,34 @@ def odd_files(folder: Path) -> dict[str, tuple[Path, int | str]]:
     add("slow.mp4", rate=1)
     clear = [Image.new("RGBA", (16, 16), (255, 0, 0, 0)), Image.new("RGBA", (16, 16), (0, 0, 255, 255))]
     clear[0].save(folder / "clear.gif", save_all=True, append_images=clear[1:], disposal=2)
-    made["clear.gif"] = (folder / "clear.gif", 2)
-    made["alpha.webm"] = (encoded(folder / "alpha.webm", codec="libvpx-vp9", pix_fmt="yuva420p"), 12)
-    made["two_streams.mkv"] = (encoded(folder / "two_streams.mkv", streams=2), 12)
-    made["two_sizes.ts"] = (two_sizes(folder), 24)
-    made["anamorphic.mkv"] = (encoded(folder / "anamorphic.mkv", aspect=2), 12)
-    made["sound.mp4"] = (sound(folder / "sound.mp4"), "no video stream")
-    made["cover.mp4"] = (with_cover(folder / "cover.mp4", frames=0), "no video stream")
-    made["video_and_cover.mp4"] = (with_cover(folder / "video_and_cover.mp4", frames=12), 12)
-    made["nothing.mp4"] = (write_nothing(folder / "nothing.mp4"), "nothing.mp4")
-    made["empty.mp4"] = (write_bytes(folder / "empty.mp4", b""), "empty")
-    made["no_index.avi"] = (without_index(folder), 24)
-    return made
+    files["clear.gif"] = (folder / "clear.gif", 2)
+    files["alpha.webm"] = (encoded(folder / "alpha.webm", codec="libvpx-vp9", pix_fmt="yuva420p"), 12)
+    files["two_streams.mkv"] = (encoded(folder / "two_streams.mkv", streams=2), 12)
+    files["two_sizes.ts"] = (two_sizes(folder), 24)
+    files["anamorphic.mkv"] = (encoded(folder / "anamorphic.mkv", aspect=2), 12)
+    files["sound.mp4"] = (sound(folder / "sound.mp4"), "no video stream")
+    files["cover.mp4"] = (with_cover(folder / "cover.mp4", frames=0), "no video stream")
+    files["video_and_cover.mp4"] = (with_cover(folder / "video_and_cover.mp4", frames=12), 12)
+    files["nothing.mp4"] = (write_nothing(folder / "nothing.mp4"), "nothing.mp4")
+    files["empty.mp4"] = (write_bytes(folder / "empty.mp4", b""), "empty")
+    files["no_index.avi"] = (without_index(folder), 24)
+    return files
 
 
 def encoded(path: Path, *, codec: str = "libx264", pix_fmt: str = "yuv420p", streams: int = 1, aspect: int = 1) -> Path:
     """Twelve frames of 32x32 pixels, growing brighter, in each stream."""
     with av.open(str(path), "w") as container:
-        made = [container.add_stream(codec, rate=12) for _ in range(streams)]
-        for stream in made:
+        video_streams = [container.add_stream(codec, rate=12) for _ in range(streams)]
+        for stream in video_streams:
             stream.width, stream.height, stream.pix_fmt = 32, 32, pix_fmt
             stream.codec_context.sample_aspect_ratio = aspect
         for i in range(12):
-            for stream in made:
+            for stream in video_streams:
                 frame = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 10 * i, np.uint8), format="rgb24")
                 frame = frame.reformat(format=pix_fmt)
                 frame.pts = i
                 container.mux(stream.encode(frame))
-        for stream in made:
+        for stream in video_streams:
             container.mux(stream.encode())
     return path
 
@@ -263,13 +263,13 @@ def without_index(folder: Path) -> Path:
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
-    """A file with this content."""
+    """Write a file with this content."""
     path.write_bytes(data)
     return path
 
 
 def not_videos(folder: Path, neighbour: Path, port: int) -> list[Path]:
-    """Forty files that are no videos, some of which name ``neighbour`` or an address on this machine's ``port``."""
+    """Forty files that are not videos, some of which refer to ``neighbour`` or to ``port`` on this machine."""
     near, web = neighbour.name, f"http://127.0.0.1:{port}/x.mp4"
     playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n"
     texts = {

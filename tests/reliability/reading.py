@@ -1,4 +1,4 @@
-"""Reading a video as the tests of decoding do."""
+"""Reading a video, for the tests of decoding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EIGHT = partial(segment_centres, T=8)
 
 
 def attempt(path: Path) -> Clip | str:
-    """The clip, or the error's sentence."""
+    """The clip, or the error message."""
     try:
         return read_clip(path, EIGHT)
     except VideoError as error:

@@ -34,7 +34,7 @@ def request(method: str, address: str, body: bytes | None = None, patience: floa
 
 
 def post(address: str, data: Any) -> tuple[int, Any]:
-    """Status and JSON of the answer to some JSON."""
+    """Status and JSON of the answer to a JSON body."""
     request = urllib.request.Request(address, json.dumps(data).encode(), {"content-type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
@@ -60,7 +60,7 @@ def upload(url: str, name: str, content: bytes) -> tuple[int, str]:
 
 
 def event(url: str, fn_index: int, data: list[Any], session: str, patience: float = 60) -> str:
-    """What the page is told of an event, its own ones included: the messages of the queue until it is complete."""
+    """Messages of the queue for an event (public or of the page) until it is complete."""
     body = {"fn_index": fn_index, "data": data, "session_hash": session}
     status, answer = post(f"{url}/gradio_api/queue/join", body)
     if status != 200:
@@ -69,11 +69,11 @@ def event(url: str, fn_index: int, data: list[Any], session: str, patience: floa
 
 
 def asked(client: Client, endpoint: str, file: Any, labels: Any = "a, b") -> list[Any]:
-    """The values of an endpoint's inputs, the others at their defaults."""
+    """The values of an endpoint's inputs, defaults for the rest."""
     inputs = next(one["inputs"] for one in client.config["dependencies"] if one["api_name"] == endpoint)
     return [file, labels, *([None] * (len(inputs) - 2))]
 
 
-def given(url: str, clip: Path) -> dict[str, Any]:
-    """An uploaded clip as a client names it."""
+def file_data(url: str, clip: Path) -> dict[str, Any]:
+    """Upload a clip and return the file data that a client sends."""
     return {"path": json.loads(upload(url, clip.name, clip.read_bytes())[1])[0], "meta": {"_type": "gradio.FileData"}}

@@ -26,7 +26,7 @@ from ezclip.cli import main
 from ezclip.figures.report import Report, Table
 from ezclip.progress import Steps
 from tests.conftest import write_video
-from tests.reliability.requests import get, given, post
+from tests.reliability.requests import file_data, get, post
 
 ROOT = Path(__file__).parents[2]
 TRACES = re.compile(r"Traceback|File \"/|site-packages")
@@ -53,7 +53,7 @@ def test_19_class_names(client: Client, clip: Path) -> None:
 
 
 def check_sentence(sentence: str) -> None:
-    """A sentence for people: no traceback, no path of the machine."""
+    """An error message for users: no traceback, no path of the machine."""
     assert sentence and sentence != "None" and not TRACES.search(sentence), sentence
     assert str(ROOT) not in sentence and "/tmp/" not in sentence and "unexpected error" not in sentence, sentence
 
@@ -61,14 +61,14 @@ def check_sentence(sentence: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("calls", [pytest.param(60, id="quick"), pytest.param(300, marks=pytest.mark.soak, id="full")])
 def test_22_parameters_of_every_endpoint(client: Client, url: str, clip: Path, tmp_path: Path, calls: int) -> None:
-    """Wrong types, NaN, huge and negative numbers, long and odd texts: an answer or a sentence, also test 20."""
+    """Wrong types, NaN, huge and negative numbers, long and odd texts: an answer or an error message; also test 20."""
     rng = np.random.default_rng(22)
     odd: list[Any] = [
         None, True, -1, 0, 1e308, -1e308, 10**30, float("nan"), "", "x" * 5000, "../..", "hf:../..", "clip:hf-hub:a/b",
         "clip:local-dir:/x", [], ["a"], {}, {"a": 1}, [[1]], "tabletop/base", "\0", {"path": "/etc/passwd"},
     ]  # fmt: skip
     endpoints = [one for one in client.config["dependencies"] if one["api_visibility"] == "public"]
-    file = given(url, clip)
+    file = file_data(url, clip)
     outcomes = Counter[str]()
     for i in range(calls):
         endpoint = endpoints[i % len(endpoints)]
@@ -87,9 +87,9 @@ def test_22_parameters_of_every_endpoint(client: Client, url: str, clip: Path, t
         assert not TRACES.search(text), text
         outcomes["answered" if "event: complete" in text else "sentence"] += 1
         if "event: error" in text:
-            found = json.loads(text.split("data: ", 1)[1])
-            assert found and found.get("error"), (endpoint["api_name"], data, text)
-            check_sentence(found["error"])
+            message = json.loads(text.split("data: ", 1)[1])
+            assert message and message.get("error"), (endpoint["api_name"], data, text)
+            check_sentence(message["error"])
     print(dict(outcomes))
 
 
@@ -107,7 +107,7 @@ def test_20_an_error_that_nobody_foresaw(client: Client, clip: Path, monkeypatch
 def test_20_every_endpoint_has_a_last_boundary(
     client: Client, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A sentence with an id and without a path; under the id, the log has the traceback."""
+    """An error message with an id and without a path; the log has the traceback under the id."""
 
     def fail(*_: object, **__: object) -> None:
         raise KeyError("/a/path/of/the/machine")
@@ -123,9 +123,9 @@ def test_20_every_endpoint_has_a_last_boundary(
         status, answer = post(address, {"data": [None] * len(endpoint["inputs"])})
         assert status == 200, endpoint["api_name"]
         body = get(f"{address}/{answer['event_id']}", 60)[1].decode()
-        found = re.search(r"unexpected error occurred \(KeyError, id (\w{6})\)", body)
-        assert found and "machine" not in body and not TRACES.search(body), (endpoint["api_name"], body)
-        (logged,) = {caplog.handler.format(record) for record in caplog.records if found[1] in record.getMessage()}
+        match = re.search(r"unexpected error occurred \(KeyError, id (\w{6})\)", body)
+        assert match and "machine" not in body and not TRACES.search(body), (endpoint["api_name"], body)
+        (logged,) = {caplog.handler.format(record) for record in caplog.records if match[1] in record.getMessage()}
         assert "Traceback" in logged and "/a/path/of/the/machine" in logged
 
 
@@ -164,11 +164,11 @@ def test_20_the_command_line_has_a_last_boundary(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setattr("ezclip.studies.predict.Predict.run", fail)
     assert main(["predict", str(write_video(tmp_path / "clip.mp4")), "--labels", "a, b"]) == 1
-    said = capsys.readouterr().err
-    found = re.search(r"unexpected error occurred \(KeyError, id (\w{6})\)", said)
-    assert found and "machine" not in said and not TRACES.search(said), said
+    stderr = capsys.readouterr().err
+    match = re.search(r"unexpected error occurred \(KeyError, id (\w{6})\)", stderr)
+    assert match and "machine" not in stderr and not TRACES.search(stderr), stderr
     traces = (tmp_path / "ezclip-errors.log").read_text()
-    assert f"unexpected error {found[1]}" in traces and "Traceback" in traces and "/a/path/of/the/machine" in traces
+    assert f"unexpected error {match[1]}" in traces and "Traceback" in traces and "/a/path/of/the/machine" in traces
 
 
 def test_20_a_full_disk(client: Client, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,7 @@ def test_20_a_full_disk(client: Client, clip: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.slow
 def test_21_no_network(tmp_path: Path, clip: Path) -> None:
-    """In a process that cannot open a connection: shipped models work, others are refused in a sentence."""
+    """In a process without connections, shipped models work and others give an error message."""
     script = tmp_path / "offline.py"
     script.write_text(
         "import socket, sys\n"
@@ -202,7 +202,7 @@ def test_21_no_network(tmp_path: Path, clip: Path) -> None:
 
 @pytest.mark.slow
 def test_21_the_app_without_a_network(tmp_path: Path, clip: Path) -> None:
-    """It starts and answers in a process that can only call this machine."""
+    """It starts and answers in a process that can only reach this machine."""
     script = tmp_path / "offline.py"
     script.write_text(
         "import socket\n"
@@ -227,7 +227,7 @@ def test_21_the_app_without_a_network(tmp_path: Path, clip: Path) -> None:
 
 
 def test_cells_are_no_formulas(tmp_path: Path) -> None:
-    """And come back as they were."""
+    """The values are read back unchanged."""
     from ezclip.files import spreadsheet_text
 
     names = ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "plain", "'quoted"]

@@ -89,9 +89,9 @@ def test_23_pickles_are_not_executed(tmp_path: Path, folder: Path) -> None:
     assert not canary.exists()
 
 
-def equal(some: dict[str, torch.Tensor], others: dict[str, torch.Tensor]) -> bool:
-    """Same names and same bits; bytes of a file's header can change without a change of these."""
-    return some.keys() == others.keys() and all(torch.equal(some[name], others[name]) for name in some)
+def equal(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Same names and same bits, although the bytes of a file's header may differ."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.slow
@@ -191,7 +191,7 @@ def test_25_saves_that_are_killed(kills: int, tmp_path: Path, backbone: Backbone
 
 
 def test_25_a_full_disk_keeps_the_old_file(folder: Path, backbone: Backbone) -> None:
-    """The limit on the size of files stands for the full disk: both make a write fail in the middle."""
+    """A limit on file sizes simulates the full disk: both make a write fail in the middle."""
     import resource
 
     before = (folder / ADAPTER).read_bytes()
@@ -208,7 +208,7 @@ def test_25_a_full_disk_keeps_the_old_file(folder: Path, backbone: Backbone) -> 
 
 
 def test_26_round_trip(folder: Path, backbone: Backbone) -> None:
-    """What was trained comes back bit by bit."""
+    """Trained tensors are restored bit by bit."""
     first = make_model(backbone, "ezclip")
     assert any((tensor != tensor.half()).any() for tensor in first.trainable_parameters().values())
     save_model(first, backbone, folder.parent / "again", summary={"preset": "paper"})
@@ -230,7 +230,7 @@ def test_26_only_what_is_tuned_is_stored(folder: Path) -> None:
 
 
 def test_27_the_official_layout_converts() -> None:
-    """No key is missing or left over (both are errors), and the embeddings are those of the release's own code."""
+    """No key is missing or left over (both are errors), and the embeddings equal those of the release's code."""
     expected = torch.load(FIXTURES / "none_expected.pt", weights_only=True)
     model = load_official(FIXTURES / "none_official.pt")
     with torch.no_grad():

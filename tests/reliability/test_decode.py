@@ -36,13 +36,13 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def kind_of(sentence: str, path: Path) -> str:
-    """A sentence without what differs from file to file."""
+    """An error message without the parts that differ between files."""
     assert "\n" not in sentence and str(path.parent) not in sentence and "Traceback" not in sentence
     return re.sub(r"\d[\d,x.]*|\(\w+\)|uses \S+", "#", sentence.replace(path.name, "NAME"))
 
 
 def tried(paths: Iterator[Path]) -> tuple[Counter[str], list[float]]:
-    """The kinds of outcomes of decoding files, and the seconds that each took."""
+    """Kinds of outcomes of decoding files, and the seconds of each."""
     kinds, seconds = Counter[str](), []
     for path in paths:
         began = time.monotonic()
@@ -91,9 +91,9 @@ def test_02_cuts(share: float, tmp_path: Path) -> None:
 
 
 def test_03_odd_files(tmp_path: Path) -> None:
-    made = materials.odd_files(tmp_path)
+    files = materials.odd_files(tmp_path)
     wrong = {}
-    for name, (path, expected) in made.items():
+    for name, (path, expected) in files.items():
         answer = attempt(path)
         if isinstance(expected, str):
             right = isinstance(answer, str) and expected in answer
@@ -101,7 +101,7 @@ def test_03_odd_files(tmp_path: Path) -> None:
             right = isinstance(answer, Clip) and answer.total == expected and len(answer) == 8
         if not right:
             wrong[name] = answer if isinstance(answer, str) else answer.total
-    assert len(made) >= 50
+    assert len(files) >= 50
     assert not wrong
 
 
@@ -124,7 +124,7 @@ def test_04_frames_equal_brute_force(share: float, tmp_path: Path) -> None:
 
 
 def test_05_rotation_changes_no_probability(tmp_path: Path) -> None:
-    """The pixels of each file are turned without loss, and its header turns them back."""
+    """The pixels of each file are rotated without loss, and its header rotates them back."""
     predictor = Predictor.load("tabletop/ezclip", device="cpu", dtype=torch.float32)
     images = np.random.default_rng(5).integers(0, 255, (12, 48, 64, 3), np.uint8)
     scores = []
@@ -184,7 +184,7 @@ def peak(pid: int) -> float:
 
 
 def test_08_what_is_no_video(tmp_path: Path) -> None:
-    """The file that lists and playlists name is a pipe: whoever opened it would have to wait for a writer."""
+    """The file in lists and playlists is a pipe: opening it would block until there is a writer."""
     neighbour = tmp_path / "neighbour.mp4"
     os.mkfifo(neighbour)
     with socket.socket() as server:
@@ -198,12 +198,12 @@ def test_08_what_is_no_video(tmp_path: Path) -> None:
             began = time.monotonic()
             assert isinstance(attempt(path), str), path.name
             assert time.monotonic() - began < SOON
-            with pytest.raises(OSError, match="No such device"):  # nobody reads the pipe
+            with pytest.raises(OSError, match="No such device"):  # nothing reads the pipe
                 os.open(neighbour, os.O_WRONLY | os.O_NONBLOCK)
         with pytest.raises(TimeoutError):
             server.accept()
         playlist = str(tmp_path / "playlist_web.m3u8")
-        with pytest.raises(av.FFmpegError):  # a reader that may use the network calls the server
+        with pytest.raises(av.FFmpegError):  # a reader with network access calls the server
             av.open(playlist, timeout=0.5, options={"protocol_whitelist": "file,http,tcp"})
         server.accept()[0].close()
     assert len(files) >= 40

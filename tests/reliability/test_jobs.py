@@ -29,14 +29,14 @@ from ezclip.studies.host import Host
 from ezclip.types import Clip
 from tests.conftest import SOON, write_video
 from tests.reliability import materials
-from tests.reliability.requests import asked, event, get, given, post, upload
+from tests.reliability.requests import asked, event, file_data, get, post, upload
 
 ROOT = Path(__file__).parents[2]
 TRACES = re.compile(r"Traceback|File \"/|site-packages")
 
 
 class Slow:
-    """In place of a study: computes for ``seconds`` in many steps."""
+    """A stand-in for a study: computes for ``seconds`` in many steps."""
 
     def __init__(self, seconds: float):
         self.seconds, self.began, self.ended = seconds, threading.Event(), threading.Event()
@@ -54,9 +54,9 @@ class Slow:
 
 @pytest.mark.parametrize("within", [pytest.param(5, id="busy"), pytest.param(1, marks=pytest.mark.soak, id="quiet")])
 def test_16_a_crowd(client: Client, url: str, clip: Path, monkeypatch: pytest.MonkeyPatch, within: float) -> None:
-    """Fifty at once: ten are taken and finish, the others are told at once; the page answers meanwhile.
+    """Fifty requests at once: ten finish, the others are refused immediately; the page responds meanwhile.
 
-    Within 1 s on a machine that does nothing else, which that of the usual tests is not.
+    Within 1 s on an idle machine, which test machines usually are not.
     """
     all_asked = threading.Event()
 
@@ -100,7 +100,9 @@ def test_17_a_client_that_leaves_frees_its_place(
     for _ in range(times):
         slow = Slow(30)
         monkeypatch.setattr("ezclip.studies.predict.Predict.run", lambda *_, slow=slow: slow())
-        status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", given(url, clip))})
+        status, answer = post(
+            f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", file_data(url, clip))}
+        )
         assert status == 200
         host = urllib.parse.urlparse(url)
         with socket.create_connection((host.hostname, host.port)) as listening:
@@ -113,7 +115,7 @@ def test_17_a_client_that_leaves_frees_its_place(
 
 
 def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_path: Path) -> None:
-    """A stopped decoder stands for a file that takes long; it is killed."""
+    """A stopped decoder simulates a slow file; it is killed."""
     from ezclip.video.worker import pool
 
     clip = write_video(tmp_path / "slow.mp4")
@@ -122,7 +124,7 @@ def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_pa
     with pool().lease(lambda _: None) as worker:
         worker.open("clip.mp4", clip, "description", report=lambda _: None)
         os.kill(worker.process.pid, signal.SIGSTOP)
-    status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", given(url, clip))})
+    status, answer = post(f"{url}/gradio_api/call/predict", {"data": asked(client, "predict", file_data(url, clip))})
     host = urllib.parse.urlparse(url)
     with socket.create_connection((host.hostname, host.port)) as listening:
         listening.sendall(f"GET /gradio_api/call/predict/{answer['event_id']} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -144,14 +146,14 @@ def test_18_deadline(clip: Path) -> None:
             for _ in services.in_turn(Slow(30), long=False):
                 pass
         assert time.monotonic() - began < SOON
-    with pytest.raises(UserError, match="to its end"):  # what may take long does
+    with pytest.raises(UserError, match="to its end"):  # long jobs have no deadline
         for _ in services.in_turn(Slow(1), long=True):
             pass
     services.close()
 
 
 def test_jobs_take_turns_and_decode_side_by_side(services: Services) -> None:
-    """While one decodes another computes; no two compute at once."""
+    """One decodes while another computes; no two compute at once."""
     computing, most, order = 0, 0, []
 
     def job(name: str, decoding: float) -> Any:
@@ -209,7 +211,7 @@ def test_sessions_hold_small_frames() -> None:
 
 
 def test_every_result_of_a_session_has_a_time_to_live(demo: gr.Blocks) -> None:
-    """States that begin with None hold results; the others hold a few words or numbers."""
+    """States initialised with None hold results; the others hold a few words or numbers."""
     states = [block for block in demo.blocks.values() if isinstance(block, gr.State)]
     results = [state for state in states if state.value is None]
     assert len(results) > 8 and all(0 < (state.time_to_live or 0) <= 3600 for state in results)
@@ -217,7 +219,7 @@ def test_every_result_of_a_session_has_a_time_to_live(demo: gr.Blocks) -> None:
 
 @pytest.mark.slow
 def test_results_of_a_session_are_forgotten(services: Services, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of one that stays open: an analysis is kept, and after its time to live it is not."""
+    """In a session that stays open, an analysis is dropped after its time to live."""
     monkeypatch.setattr("app.main.HOUR", 5)
     demo = build_app(services)
     url = launch(demo, quiet=True, server_name="127.0.0.1").rstrip("/")
@@ -226,23 +228,23 @@ def test_results_of_a_session_are_forgotten(services: Services, clip: Path, monk
         one for one in demo.config["dependencies"] if one["api_name"].startswith("partial_") and len(one["inputs"]) > 9
     )
     data = [blocks[which]["props"].get("value") for which in run["inputs"]]
-    data[[blocks[which]["type"] for which in run["inputs"]].index("video")] = given(url, clip)
+    data[[blocks[which]["type"] for which in run["inputs"]].index("video")] = file_data(url, clip)
     assert '"success":true' in event(url, run["id"], data, "stranger")
 
-    def kept() -> bool:
+    def is_stored() -> bool:
         return any(isinstance(value, Analysis) for value in demo.app.state_holder["stranger"].state_data.values())
 
-    assert kept()
+    assert is_stored()
     deadline = time.monotonic() + 30
-    while kept() and time.monotonic() < deadline:
+    while is_stored() and time.monotonic() < deadline:
         time.sleep(0.5)
-    assert not kept()
+    assert not is_stored()
     demo.close(verbose=False)
 
 
 @pytest.mark.soak
 def test_a_bomb_does_not_slow_others(client: Client, url: str, clip: Path, tmp_path: Path) -> None:
-    """A slow video is stopped within 12 s, or read; a prediction meanwhile takes at most twice its quiet time."""
+    """A slow video is stopped within 12 s, or read; a concurrent prediction takes at most twice its idle time."""
     bomb = materials.slow_video(tmp_path / "bomb.mp4")
 
     def seconds() -> float:
@@ -287,17 +289,17 @@ def test_many_sessions_with_huge_clips(url: str, tmp_path: Path) -> None:
 
 @pytest.mark.soak
 def test_two_thousand_analyses(client: Client, url: str, clip: Path) -> None:
-    """Memory after the first hundred and after all."""
-    process, held, file = psutil.Process(), list[float](), {}
+    """Memory after the first hundred and after all analyses."""
+    process, memory, file = psutil.Process(), list[float](), {}
     for i in range(2000):
-        if i % 100 == 0:  # an address may send 900 files within an hour
-            file = given(url, clip)
+        if i % 100 == 0:  # an address may send 900 files per hour
+            file = file_data(url, clip)
         asking = f"{url}/gradio_api/call/explain"
         _, answer = post(asking, {"data": asked(client, "explain", file, f"a, b, {i % 7}")})
         assert b"event: complete" in get(f"{asking}/{answer['event_id']}", 60)[1]
         if i % 100 == 99:
-            held.append(process.memory_info().rss / 2**20)
-            print(f"{i + 1} analyses, {held[-1]:.0f} MiB")
-    growth = held[-1] - held[0]
+            memory.append(process.memory_info().rss / 2**20)
+            print(f"{i + 1} analyses, {memory[-1]:.0f} MiB")
+    growth = memory[-1] - memory[0]
     print(f"{growth:.0f} MiB")
     assert growth < 100

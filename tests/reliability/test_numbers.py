@@ -83,15 +83,15 @@ def test_35_maps_of_flat_clips_are_finite(backbone: Backbone, exact: Predictor, 
     small = torch.nn.functional.interpolate(pixels[0], 32)[None]
     text = torch.randn(32, generator=torch.Generator().manual_seed(35))
     for method in METHODS:
-        found = explain(model, small, np.arange(8.0), name="m", method=method, text=text)
-        assert np.isfinite(found.heat).all(), method
+        attribution = explain(model, small, np.arange(8.0), name="m", method=method, text=text)
+        assert np.isfinite(attribution.heat).all(), method
     rows = roll_out(compute_trace(model, small)).weights.sum(dim=(1, 2))
     torch.testing.assert_close(rows, torch.ones(8), atol=1e-5, rtol=0)
 
 
 @pytest.mark.slow
 def test_35_integrated_gradients_of_a_sample_are_complete(exact: Predictor) -> None:
-    """Of a shipped model, with the usual settings; 16 steps would miss it by 2 %."""
+    """For a shipped model with the default settings; 16 steps would miss it by 2 %."""
     exact.set_video(Path(__file__).parents[2] / "assets/samples/14_crowd.mp4")
     assert exact._current is not None
     pixels, text = exact._current.pixels, exact.encode_texts(["waving"])[0]
@@ -126,7 +126,7 @@ def test_36_few_or_equal_points(method: str) -> None:
 
 
 def test_37_every_sample_is_scored(drawn: Path, exact: Predictor, tmp_path: Path) -> None:
-    """Also the rest of the last batch; clips that cannot be read are listed, and only they are missing."""
+    """Including an incomplete last batch; unreadable clips are listed, and only they are missing."""
     bad = materials.write_bytes(tmp_path / "bad.mp4", b"no video")
     lines = [json.loads(line) for line in drawn.read_text().splitlines()]
     for line in lines:
@@ -135,8 +135,8 @@ def test_37_every_sample_is_scored(drawn: Path, exact: Predictor, tmp_path: Path
     listed.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {**lines[0], "path": str(bad)}]))
     rows = read_rows(listed)
     labels = labels_of(rows)
-    found = finish(evaluate(exact, rows, labels, batch_size=7))
-    answer = found.report()
+    evaluation = finish(evaluate(exact, rows, labels, batch_size=7))
+    answer = evaluation.report()
     assert answer["n"] == len(lines) and [Path(name).name for name in answer["skipped"]] == ["bad.mp4"]
-    counted = [labels[int(np.argmax(scores))] == row.label for row, scores in zip(rows, found.scores.numpy())]
+    counted = [labels[int(np.argmax(scores))] == row.label for row, scores in zip(rows, evaluation.scores.numpy())]
     assert answer["top1"] == pytest.approx(np.mean(counted[: len(lines)]), abs=1e-4)

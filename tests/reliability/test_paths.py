@@ -17,14 +17,14 @@ from gradio_client import Client
 
 from app.gate.guard import UNUSED
 from tests.reliability.materials import write_bytes
-from tests.reliability.requests import event, get, given, post, request
+from tests.reliability.requests import event, file_data, get, post, request
 
 ROOT = Path(__file__).parents[2]
 TRACES = re.compile(r"Traceback|File \"/|site-packages")
 
 
 def paths(there: list[str]) -> list[str]:
-    """Sixty ways or more to name files that exist, and addresses of this machine."""
+    """At least sixty spellings of existing files and of addresses of this machine."""
     dressed = [f"../../..{path}" for path in there] + [f"file://{path}" for path in there]
     dressed += [path.replace("/", "%2F") for path in there] + [path.replace("/", "//") for path in there]
     dressed += (
@@ -53,7 +53,7 @@ def there(secret: Path) -> list[str]:
 
 @pytest.fixture
 def marks(there: list[str]) -> list[bytes]:
-    """A piece of each file that no page of the app holds."""
+    """A part of each file that no page of the app contains."""
     contents = [Path(path).read_bytes() for path in there if Path(path).is_file()]
     assert len(contents) >= 5
     return [content[len(content) // 2 :][:60] for content in contents]
@@ -64,20 +64,20 @@ def check_leaks_nothing(body: bytes, marks: list[bytes], name: object) -> None:
 
 
 def routes_of(demo: gr.Blocks) -> list[tuple[str, str, list[str], list[str]]]:
-    """Method, path, names in the path and in the query of every route that the app has."""
-    found = []
+    """Method, path, path parameters and query parameters of every route of the app."""
+    routes = []
     for path, methods in demo.app.openapi()["paths"].items():
         for method, described in methods.items():
             parameters = described.get("parameters", [])
             names = [[one["name"] for one in parameters if one["in"] == kind] for kind in ("path", "query")]
-            found.append((method.upper(), path, *names))
-    return found
+            routes.append((method.upper(), path, *names))
+    return routes
 
 
 def test_13_no_route_leads_outside(
     demo: gr.Blocks, url: str, there: list[str], secret: Path, marks: list[bytes]
 ) -> None:
-    """Every route, each of its parameters: nothing is read, and a file that is there answers as one that is not."""
+    """Every route and parameter: nothing is read, and existing and missing files give the same answer."""
     names, gone = paths(there), str(secret.with_name("gone.txt"))
     assert len(names) >= 60
     routes = routes_of(demo)
@@ -86,12 +86,12 @@ def test_13_no_route_leads_outside(
 
     def ask(method: str, path: str, parameter: str, name: str, patience: float = 0.5) -> tuple[int, bytes]:
         quoted = urllib.parse.quote(name, safe="/:%=")
-        filled = re.sub(r"{(\w+)}", lambda found: quoted if found[1] == parameter else "x", path)
+        filled = re.sub(r"{(\w+)}", lambda match: quoted if match[1] == parameter else "x", path)
         query = f"?{parameter}={urllib.parse.quote(name, safe='%')}" if f"{{{parameter}}}" not in path else ""
         body = json.dumps({"data": [name], "path": name, "session_hash": name, "event_id": name}).encode()
         try:
             return request(method, f"{url}{filled}{query}", body if method == "POST" else None, patience=patience)
-        except TimeoutError:  # a stream of events with nothing to tell
+        except TimeoutError:  # a stream without events
             endless.add(path)
             return 0, b""
 
@@ -109,7 +109,7 @@ def test_13_no_route_leads_outside(
 
 
 def inputs_of(client: Client, kinds: set[str]) -> list[tuple[dict[str, Any], int]]:
-    """Every event of the app, also those of the page, with the place of each input of these kinds."""
+    """Every event of the app, including those of the page, with the index of each input of these kinds."""
     kind_of = {one["id"]: one["type"] for one in client.config["components"]}
     events = [one for one in client.config["dependencies"] if one["backend_fn"]]
     return [(one, i) for one in events for i, which in enumerate(one["inputs"]) if kind_of[which] in kinds]
@@ -129,8 +129,8 @@ def filled(client: Client, endpoint: dict[str, Any], place: int, value: Any) -> 
 def test_13_no_text_of_an_endpoint_is_a_path(
     client: Client, url: str, there: list[str], secret: Path, marks: list[bytes], clip: Path, full: bool
 ) -> None:
-    """Every text that an endpoint takes; the answers for a file that is there and one that is not are the same."""
-    gone, file = str(secret.with_name("absent.txt")), given(url, clip)
+    """Every text input of an endpoint; existing and missing files give the same answer."""
+    gone, file = str(secret.with_name("absent.txt")), file_data(url, clip)
     texts = [(one, i) for one, i in inputs_of(client, {"textbox"}) if one["api_visibility"] == "public"]
     files = {one["id"]: i for one, i in reversed(inputs_of(client, {"file"}))}
     assert len({one["api_name"] for one, _ in texts}) > 10
@@ -143,7 +143,7 @@ def test_13_no_text_of_an_endpoint_is_a_path(
         if status != 200:
             return str(answer)
         body = get(f"{url}/gradio_api/call/{endpoint['api_name']}/{answer['event_id']}", 60)[1]
-        return re.sub(r"id \w{6}", "", body.decode(errors="replace")).replace(name[:80], "NAME")  # sentences shorten
+        return re.sub(r"id \w{6}", "", body.decode(errors="replace")).replace(name[:80], "NAME")  # messages shorten
 
     for endpoint, place in texts:
         for name in paths(there) if full else there[:2]:
@@ -171,12 +171,12 @@ def test_14_crafted_files_are_refused(client: Client, url: str, tmp_path: Path, 
     for number, (one, place) in enumerate(places):
         for i, file in enumerate(crafted):
             data = filled(client, one, place, file)
-            told = event(url, one["id"], data, f"crafted{number}-{i}")
-            assert '"success":false' in told and not TRACES.search(told), (one["api_name"], file, told)
+            events = event(url, one["id"], data, f"crafted{number}-{i}")
+            assert '"success":false' in events and not TRACES.search(events), (one["api_name"], file, events)
 
 
 def test_routes_without_use_are_closed(demo: gr.Blocks, url: str) -> None:
-    """Deep links would write files, and a visitor has no business with development and monitoring."""
+    """Deep links would write files, and development and monitoring are not for visitors."""
     session = "someone"
     event(url, next(i for i, one in demo.fns.items() if one.fn is not None), [None], session)
     links = Path(get_upload_folder()) / "deep_links"

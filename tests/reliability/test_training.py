@@ -47,10 +47,10 @@ def test_28_resume_equals_an_unbroken_run(config: TrainConfig, tmp_path: Path, m
     monkeypatch.undo()
     finish(train(replace(broken, keep=2, cache=str(tmp_path / "cache")), resume=True))
     for name in ("adapter.safetensors",):
-        there, here = ((Path(c.out) / "model" / name).read_bytes() for c in (unbroken, broken))
-        assert there == here
-    there, here = ([m["loss"] for m in metrics(run.out)] for run in (unbroken, broken))
-    assert there == here and len(there) - 3 >= 20, "it went on after step 3"
+        expected, actual = ((Path(c.out) / "model" / name).read_bytes() for c in (unbroken, broken))
+        assert expected == actual
+    expected, actual = ([m["loss"] for m in metrics(run.out)] for run in (unbroken, broken))
+    assert expected == actual and len(expected) - 3 >= 20, "it went on after step 3"
     with pytest.raises(ConfigError, match="another configuration, different in lr"):
         finish(train(replace(broken, lr=1.0), resume=True))
 
@@ -124,15 +124,15 @@ def test_30_killed_at_any_moment_and_resumed(config: TrainConfig, tmp_path: Path
             kills += 1
         running.wait()
     assert start(outs[1]).wait() == 0
-    there, here = ((out / "model" / "adapter.safetensors").read_bytes() for out in outs)
-    assert there == here
+    expected, actual = ((out / "model" / "adapter.safetensors").read_bytes() for out in outs)
+    assert expected == actual
     assert [m["loss"] for m in metrics(str(outs[0]))] == [m["loss"] for m in metrics(str(outs[1]))]
     assert not list(outs[1].rglob("*.partial")), "a half-written file was left"
 
 
 @pytest.mark.slow
 def test_28_resume_in_the_middle_of_an_epoch_with_workers(config: TrainConfig, tmp_path: Path) -> None:
-    """A run that is stopped after each of its steps and resumed writes the losses of one that is not."""
+    """A run that is stopped and resumed after each step writes the losses of an uninterrupted one."""
     settings = replace(config, eval_every=1, steps=5, validation=None, cache=None, augmentation="release")
     for workers in (0, 2):
         whole = replace(settings, out=str(tmp_path / f"whole{workers}"), workers=workers)
@@ -177,8 +177,8 @@ def test_31_a_batch_that_does_not_fit_gives_the_losses_of_one_that_does(
     with monkeypatch.context() as patch:
         patch.setattr(EZCLIP, "encode_video", small)
         finish(train(parts))
-    there, here = ([m["loss"] for m in metrics(run.out)] for run in (whole, parts))
-    assert here == pytest.approx(there, abs=1e-5)
+    expected, actual = ([m["loss"] for m in metrics(run.out)] for run in (whole, parts))
+    assert actual == pytest.approx(expected, abs=1e-5)
 
     def broken(model: EZCLIP, pixels: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("something else")
@@ -194,7 +194,7 @@ def test_31_a_batch_that_does_not_fit_gives_the_losses_of_one_that_does(
 def test_32_what_is_not_finite_stops_the_run(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, bad: float, clip: float | None
 ) -> None:
-    """In the step in which it comes; the state before it stays."""
+    """The run stops in the step where it occurs and keeps the previous state."""
     from ezclip.training.step import Step
 
     run = replace(config, out=str(tmp_path / "run"), eval_every=1, validation=None, clip_gradient=clip)
@@ -242,17 +242,17 @@ def test_33_damaged_sets(config: TrainConfig, tmp_path: Path, share: float, most
         max_broken=most,
     )  # fmt: skip
     summary = finish(train(run))
-    found = [json.loads(line) for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
+    skipped = [json.loads(line) for line in (tmp_path / "run" / "skipped.jsonl").read_text().splitlines()]
     distinct = {row["path"] for row in bad}
-    assert {line["path"] for line in found} == distinct and len(found) == len(distinct)
-    assert all(line["error"] for line in found) and summary["training"]["broken"] == len(distinct)
+    assert {line["path"] for line in skipped} == distinct and len(skipped) == len(distinct)
+    assert all(line["error"] for line in skipped) and summary["training"]["broken"] == len(distinct)
     with pytest.raises(ConfigError, match="cannot be read"):
         finish(train(replace(run, out=str(tmp_path / "strict"), max_broken=0.0)))
 
 
 @pytest.mark.slow
 def test_33_more_than_five_percent_stop_the_run(config: TrainConfig, tmp_path: Path) -> None:
-    """By default: 6 of 100."""
+    """The default limit, exceeded by 6 of 100."""
     rows = [json.loads(line) for line in Path(config.data).read_text().splitlines()]
     for row in rows:
         row["path"] = str(Path(config.data).parent / row["path"])
@@ -282,15 +282,15 @@ def test_a_damaged_state_falls_back_to_the_one_before(config: TrainConfig, tmp_p
 
 @pytest.mark.slow
 def test_two_processes_on_one_folder(config: TrainConfig, tmp_path: Path) -> None:
-    """The second refuses with a sentence, and the first is not disturbed."""
+    """The second is refused with an error message, and the first is not disturbed."""
     run = replace(config, out=str(tmp_path / "run"), validation=None)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump(asdict(run)))
     first = train(run)
     next(first)
     command = [sys.executable, "-m", "ezclip", "train", "--config", str(tmp_path / "run.yaml")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 2 and "Another process trains into run" in done.stderr
-    assert "Traceback" not in done.stderr
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 2 and "Another process trains into run" in process.stderr
+    assert "Traceback" not in process.stderr
     finish(first)
 
 
@@ -298,7 +298,7 @@ def test_two_processes_on_one_folder(config: TrainConfig, tmp_path: Path) -> Non
 def test_a_disk_that_fills_up_keeps_the_last_state(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit on the size of files stands for the full disk; with room again the run goes on where it was."""
+    """A limit on file sizes simulates the full disk; with space again the run resumes where it was."""
     import resource
 
     run = replace(config, out=str(tmp_path / "run"), eval_every=2, validation=None)
@@ -335,5 +335,5 @@ def test_28_resume_on_a_gpu(config: TrainConfig, tmp_path: Path) -> None:
     steps.close()
     assert list((tmp_path / "parts").glob("state-*.pt"))
     finish(train(parts, resume=True))
-    there, here = ([m["loss"] for m in metrics(run.out)] for run in (whole, parts))
-    assert here == pytest.approx(there, abs=1e-5)
+    expected, actual = ([m["loss"] for m in metrics(run.out)] for run in (whole, parts))
+    assert actual == pytest.approx(expected, abs=1e-5)

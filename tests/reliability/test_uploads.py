@@ -1,4 +1,4 @@
-"""Tests 14 and 15 of docs/RELIABILITY.md: whose uploads are whose, how large and how many they may be."""
+"""Tests 14 and 15 of docs/RELIABILITY.md: ownership, size and number of uploads."""
 
 from __future__ import annotations
 
@@ -36,43 +36,43 @@ LIMIT = 3 * 2**20  # of ``conftest.demo``
 
 
 def test_14_an_upload_is_of_one_browser(url: str, tmp_path: Path) -> None:
-    """Its path is no use to others, in an event or as an address, until they send the same file themselves."""
+    """Others cannot use its path, in an event or as an address, until they send the same file themselves."""
     clip = write_video(tmp_path / "own.mp4", count=9)
-    own, other = Client(url, verbose=False), Client(url, verbose=False)
-    assert own.cookies != other.cookies
-    path = own.predict(handle_file(clip), "a, b", api_name="/predict") and uploaded_by(own, url, clip)
+    owner, stranger = Client(url, verbose=False), Client(url, verbose=False)
+    assert owner.cookies != stranger.cookies
+    path = owner.predict(handle_file(clip), "a, b", api_name="/predict") and uploaded_by(owner, url, clip)
     file = {"path": path, "meta": {"_type": "gradio.FileData"}}
-    body = {"data": asked(own, "predict", file)}
+    body = {"data": asked(owner, "predict", file)}
     escaped = json.dumps(body).replace(
         Path(path).parent.name, "".join(f"\\u{ord(c):04x}" for c in Path(path).parent.name)
     )
-    for cookies, expected in ((own.cookies, 200), (other.cookies, 403), ({}, 403)):
+    for cookies, expected in ((owner.cookies, 200), (stranger.cookies, 403), ({}, 403)):
         for content in (json.dumps(body), escaped):
             kind = {"content-type": "application/json"}
             answer = httpx.post(f"{url}/gradio_api/call/predict", content=content, headers=kind, cookies=cookies)
             assert answer.status_code == expected
         assert httpx.get(f"{url}/gradio_api/file={path}", cookies=cookies).status_code == expected
-    assert uploaded_by(other, url, clip) == path, "Gradio finds it by its content"
-    assert httpx.post(f"{url}/gradio_api/call/predict", json=body, cookies=other.cookies).status_code == 200
+    assert uploaded_by(stranger, url, clip) == path, "Gradio finds it by its content"
+    assert httpx.post(f"{url}/gradio_api/call/predict", json=body, cookies=stranger.cookies).status_code == 200
     sample = min((ROOT / "assets/samples").glob("*.mp4"))
-    path = uploaded_by(own, url, sample)
-    assert httpx.get(f"{url}/gradio_api/file={path}", cookies=other.cookies).status_code == 200, "the page shows it"
+    path = uploaded_by(owner, url, sample)
+    assert httpx.get(f"{url}/gradio_api/file={path}", cookies=stranger.cookies).status_code == 200, "the page shows it"
 
 
 def uploaded_by(client: Client, url: str, file: Path) -> str:
-    """The path of an upload in the name of a client."""
+    """Upload a clip as this client and return its path."""
     files = {"files": (file.name, file.read_bytes())}
     return httpx.post(f"{url}/gradio_api/upload", files=files, cookies=client.cookies).json()[0]
 
 
 def test_14_no_path_can_be_guessed(url: str, clip: Path) -> None:
-    """The hash in it is salted, so that the content alone does not tell it."""
+    """The hash in it is salted, so the content alone does not reveal it."""
     path = json.loads(upload(url, clip.name, clip.read_bytes())[1])[0]
     assert hashlib.sha256(clip.read_bytes()).hexdigest() not in path
 
 
 def test_15_an_upload_that_is_too_large(url: str) -> None:
-    """413 within 1 s after the limit, and no more of the disk than the limit and 1 MiB."""
+    """413 within 1 s after the limit, and at most the limit plus 1 MiB on disk."""
     folder, held, done = Path(get_upload_folder()), [0], threading.Event()
     before = used(folder)
 
@@ -127,7 +127,7 @@ def test_15_long_names_and_full_disks(url: str, monkeypatch: pytest.MonkeyPatch)
 def test_15_a_thousand_small_files_of_one_address(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The limit of the app as strangers reach it."""
+    """The limit of a public server."""
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     demo = build_app(services)
     url = launch(demo, quiet=True, server_name="127.0.0.1").rstrip("/")
@@ -149,14 +149,14 @@ def test_15_an_address_may_send_again_after_an_hour(monkeypatch: pytest.MonkeyPa
 @pytest.mark.slow
 def test_15_a_thousand_small_files_trip_the_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app.gate.guard.get_upload_folder", lambda: str(tmp_path))
-    guard, taken = Guard(None, max_files=600), 0
+    guard, accepted = Guard(None, max_files=600), 0
     for i in range(1000):
         if guard.refusal(1):
             break
         (tmp_path / str(i)).mkdir()
         (tmp_path / str(i) / "x.mp4").write_bytes(b"x")
-        taken += 1
-    assert taken == 600
+        accepted += 1
+    assert accepted == 600
 
 
 def test_15_uploads_that_broke_off_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_zips_are_limited(services: Services, tmp_path: Path, kind: str) -> None
 def test_each_limit_of_a_zip_is_read(
     services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    """The same zip is taken at the limits of every day."""
+    """The same zip is accepted at the default limits."""
     path = packed(tmp_path / "clips.zip", {"a/1.mp4": VIDEO, "b/2.mp4": VIDEO + limit.encode()})
     low = {"MAX_BYTES": 9_999, "RESERVE": 1e18, "MAX_EXPANSION": 0.5}
     with monkeypatch.context() as patch:
@@ -213,7 +213,7 @@ def test_each_limit_of_a_zip_is_read(
 
 
 def test_names_in_a_zip_lead_nowhere_else(services: Services, tmp_path: Path) -> None:
-    """Neither up, nor to a root or a drive, nor through a link; what is no video is left out."""
+    """Neither to parents, nor to a root or a drive, nor through a link; files that are not videos are left out."""
     outside = tmp_path / "outside"
     outside.mkdir()
     path = packed(
@@ -226,6 +226,6 @@ def test_names_in_a_zip_lead_nowhere_else(services: Services, tmp_path: Path) ->
         archive.writestr("a/run.sh", "rm -rf /")
     folder = unpack_zip(services, path)
     scratch = Path(services._scratch.name).resolve()
-    made = [file for file in folder.rglob("*") if not file.is_dir()]
-    assert len(made) == 5 and all(file.resolve().is_relative_to(scratch) for file in made)
-    assert not list(outside.iterdir()) and not any(file.is_symlink() or file.suffix == ".sh" for file in made)
+    files = [file for file in folder.rglob("*") if not file.is_dir()]
+    assert len(files) == 5 and all(file.resolve().is_relative_to(scratch) for file in files)
+    assert not list(outside.iterdir()) and not any(file.is_symlink() or file.suffix == ".sh" for file in files)

@@ -31,7 +31,7 @@ def limit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def deliver(pid: int, number: signal.Signals) -> None:
-    """Send a signal to a stopped process; it takes most of them only when it goes on."""
+    """Send a signal to a stopped process, which receives most signals only when it continues."""
     os.kill(pid, number)
     if number != signal.SIGSTOP:
         os.kill(pid, signal.SIGCONT)
@@ -42,7 +42,7 @@ def deliver(pid: int, number: signal.Signals) -> None:
 def test_10_a_killed_crashed_or_hanging_decoder(
     number: signal.Signals, times: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process is stopped, so that the request is surely in flight when the signal comes."""
+    """The process is stopped, so that the request is in flight when the signal arrives."""
     monkeypatch.setenv(SECONDS, "5")
     path = write_video(tmp_path / "clip.mp4")
     for _ in range(times):
@@ -92,13 +92,13 @@ def test_11_early_exits(exits: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("videos", [pytest.param(64, id="quick"), pytest.param(2000, marks=pytest.mark.soak)])
 def test_12_memory_and_temporary_files_stay_flat(videos: int, tmp_path: Path) -> None:
-    made = materials.sources(tmp_path)
+    sources = materials.sources(tmp_path)
     process = psutil.Process()
-    for path in made * 2:
+    for path in sources * 2:
         attempt(path)
     before = process.memory_info().rss
     for i in range(videos):
-        assert isinstance(attempt(made[i % len(made)]), Clip)
+        assert isinstance(attempt(sources[i % len(sources)]), Clip)
     growth = (process.memory_info().rss - before) / 2**20
     print(f"{videos} videos, {growth:.1f} MiB")
     assert growth < 50
@@ -107,7 +107,7 @@ def test_12_memory_and_temporary_files_stay_flat(videos: int, tmp_path: Path) ->
 
 
 def test_cancel_ends_a_decoder_at_once(tmp_path: Path) -> None:
-    """Also where no frame has been decoded yet; and what was queued for a process that has gone does not wait."""
+    """Even before the first frame is decoded; and requests queued for a dead process do not wait."""
     path = write_video(tmp_path / "clip.mp4", count=2)
     attempt(path)
     with pool().lease(lambda _: None) as worker:

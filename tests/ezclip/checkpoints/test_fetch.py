@@ -1,4 +1,4 @@
-"""Fetching models from a stand-in of all three hosts: resumed, cancelled, refused in sentences, loaded afterwards."""
+"""Fetching models from a stand-in for all three hosts: resuming, cancelling, error messages, loading the result."""
 
 import hashlib
 import re
@@ -36,13 +36,13 @@ GITHUB = replace(find_offer("mote/MoTE_B16"), base="")
 
 @pytest.fixture
 def hosts() -> Iterator[StandIn]:
-    with stand_in() as found:
-        yield found
+    with stand_in() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty Hub's cache and an empty checkpoints/."""
+    """An empty Hub cache and an empty checkpoints/."""
     (tmp_path / "checkpoints").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
@@ -78,8 +78,8 @@ def test_a_model_of_the_hub_loads_by_its_tag_without_a_network(
 ) -> None:
     hosts.content.files[WEIGHTS] = tiny_clip
     assert not HUB.is_local()
-    found = finish(fetch(HUB, hosts.hosts))
-    assert found.sha256 == hashlib.sha256(tiny_clip).hexdigest() and HUB.is_local()
+    fetched = finish(fetch(HUB, hosts.hosts))
+    assert fetched.sha256 == hashlib.sha256(tiny_clip).hexdigest() and HUB.is_local()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_model("clip:tiny/standin").variant == "clip"
     before = len(hosts.seen)
@@ -178,10 +178,10 @@ def test_cancel_keeps_what_came(hosts: StandIn, here: Path) -> None:
 def test_an_official_file_is_converted_and_loads_by_the_same_name(hosts: StandIn, here: Path) -> None:
     hosts.files[OFFICIAL.address] = (FIXTURES / "deep_official.pt").read_bytes()
     hosts.content.files[OFFICIAL.address] = hosts.files[OFFICIAL.address]
-    found = finish(fetch(OFFICIAL, hosts.hosts))
-    assert found.sha256 == hashlib.sha256(hosts.files[OFFICIAL.address]).hexdigest() and OFFICIAL.is_local()
+    fetched = finish(fetch(OFFICIAL, hosts.hosts))
+    assert fetched.sha256 == hashlib.sha256(hosts.files[OFFICIAL.address]).hexdigest() and OFFICIAL.is_local()
     assert load_model(OFFICIAL.name).variant == "ezclip"
-    assert not list(here.rglob("*.pt")) and OFFICIAL.name in found.use
+    assert not list(here.rglob("*.pt")) and OFFICIAL.name in fetched.use
 
 
 def test_drives_page_before_a_large_file_is_followed_once(hosts: StandIn) -> None:
@@ -272,13 +272,13 @@ def test_a_host_that_never_answers(hosts: StandIn) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("answered", [0, 1])  # the first question is that for the size
 def test_a_name_server_that_hangs(hosts: StandIn, monkeypatch: pytest.MonkeyPatch, answered: int) -> None:
-    hosts.content.files[WEIGHTS], real, asked = bytes(2_000_000), socket.getaddrinfo, []
+    hosts.content.files[WEIGHTS], real, lookups = bytes(2_000_000), socket.getaddrinfo, []
 
-    def resolve(*given: Any, **options: Any) -> Any:
-        asked.append(given)
-        if len(asked) > answered:
+    def resolve(*arguments: Any, **options: Any) -> Any:
+        lookups.append(arguments)
+        if len(lookups) > answered:
             time.sleep(12)
-        return real(*given, **options)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     assert "cannot be reached from this machine." in fails(HUB, hosts.hosts)
@@ -298,7 +298,7 @@ def test_offline_mode_asks_nobody(hosts: StandIn, monkeypatch: pytest.MonkeyPatc
     assert "HF_HUB_OFFLINE" in fails(HUB, hosts.hosts) and hosts.seen == []
 
 
-def test_a_full_disk_is_told_before_anything_is_fetched(hosts: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_reported_before_anything_is_fetched(hosts: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     hosts.content.files[WEIGHTS] = bytes(1_000_000)
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(0, 0, 1_000_000))
@@ -307,8 +307,8 @@ def test_a_full_disk_is_told_before_anything_is_fetched(hosts: StandIn, monkeypa
 
 
 def test_files_that_a_browser_downloaded(here: Path, tiny_clip: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = finish(adopt(HUB, here / WEIGHTS))
-    assert found.sha256 == hashlib.sha256(tiny_clip).hexdigest()
+    adopted = finish(adopt(HUB, here / WEIGHTS))
+    assert adopted.sha256 == hashlib.sha256(tiny_clip).hexdigest()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_model("clip:tiny/standin").variant == "clip"
     finish(adopt(OFFICIAL, FIXTURES / "deep_official.pt"))

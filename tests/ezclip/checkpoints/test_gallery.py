@@ -1,4 +1,4 @@
-"""The list of what can be had, against open_clip's own registry."""
+"""The list of available models, against open_clip's registry."""
 
 import math
 

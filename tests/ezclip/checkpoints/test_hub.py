@@ -57,19 +57,19 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, json.dumps(value).encode(), Content_Type="application/json")
 
     def do_GET(self) -> None:
-        repo, found, rest = self.path.lstrip("/").partition("/resolve/")
+        repo, separator, rest = self.path.lstrip("/").partition("/resolve/")
         revision, _, name = rest.partition("/")
         commits = self.server.repos.get(repo)
-        if not found or commits is None:
+        if not separator or commits is None:
             return self.answer(404, X_Error_Code="RepoNotFound")
-        known = {"main": len(commits) - 1} | {oid(i): i for i in range(len(commits))}
-        if revision not in known:
+        revisions = {"main": len(commits) - 1} | {oid(i): i for i in range(len(commits))}
+        if revision not in revisions:
             return self.answer(404, X_Error_Code="RevisionNotFound")
-        content = commits[known[revision]].get(name)
+        content = commits[revisions[revision]].get(name)
         if content is None:
-            return self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=oid(known[revision]))
+            return self.answer(404, X_Error_Code="EntryNotFound", X_Repo_Commit=oid(revisions[revision]))
         etag = f'"{hashlib.sha256(content).hexdigest()}"'
-        self.answer(200, content, ETag=etag, X_Repo_Commit=oid(known[revision]), Accept_Ranges="bytes")
+        self.answer(200, content, ETag=etag, X_Repo_Commit=oid(revisions[revision]), Accept_Ranges="bytes")
 
     do_HEAD = do_GET
 
@@ -78,8 +78,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.headers.get("Authorization") != "Bearer hf_test":
             return self.answer(401)
         if self.path == "/api/repos/create":
-            asked = json.loads(body)
-            repo = "/".join(filter(None, (asked.get("organization"), asked["name"])))
+            request = json.loads(body)
+            repo = "/".join(filter(None, (request.get("organization"), request["name"])))
             self.server.repos.setdefault(repo, [])
             return self.as_json({"url": f"{self.server.url}/{repo}", "name": repo})
         if self.path == "/api/validate-yaml":
@@ -158,10 +158,10 @@ def test_push_pull_and_use(hub: Hub, tmp_path: Path) -> None:
 
 
 class ReadTimeout(Exception):
-    """As of httpx and httpx2: neither an OSError nor one of the Hub's."""
+    """Like the one of httpx and httpx2: neither an OSError nor an error class of the Hub."""
 
 
-def test_a_transfer_that_breaks_off_is_told_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transfer_that_breaks_off_is_reported_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object, **options: object) -> str:
         raise ReadTimeout("The read operation timed out")
 
@@ -182,5 +182,5 @@ def test_names() -> None:
 def test_a_card_says_what_was_recorded() -> None:
     config = {"variant": "base", "num_frames": 8, "backbone": {"id": "x", "sha256": "0" * 64}}
     assert "Nothing was measured" in card("a/b", config)
-    told = card("a/b", config | {"metrics": {"val_top1": 0.5}, "labels": ["x"]})
-    assert "top1 0.500" in told and "pipeline_tag: video-classification" in told and '["x"]' in told
+    text = card("a/b", config | {"metrics": {"val_top1": 0.5}, "labels": ["x"]})
+    assert "top1 0.500" in text and "pipeline_tag: video-classification" in text and '["x"]' in text

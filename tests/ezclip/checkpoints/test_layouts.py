@@ -1,4 +1,4 @@
-"""Files are recognised by their keys; what is not understood is refused by name."""
+"""Files are recognised by their keys; unknown layouts are refused with the name of the file."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""MoTE: its files, with the text tower of another CLIP, and what its scores depend on."""
+"""MoTE: its checkpoints, the text tower of another CLIP, and what its scores depend on."""
 
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,15 @@ SIZES: dict[str, Any] = {
 
 
 def started_from(config: dict[str, Any], seed: int = 5, image: dict[str, Tensor] | None = None) -> Backbone:
-    """A CLIP of random weights, with these tensors in its image tower."""
+    """A CLIP with random weights and these tensors in its image tower."""
     torch.manual_seed(seed)
     backbone = build_backbone(f"clip {seed}", config)
     backbone.clip.load_state_dict(backbone.clip.state_dict() | (image or {}))
     return backbone
 
 
-def written(path: Path, known: Tensor | None = None, sizes: dict[str, Any] = SIZES) -> dict[str, dict[str, Tensor]]:
-    """A file of random weights in MoTE's layout, with these texts of its training, and its tensors."""
+def written(path: Path, bank: Tensor | None = None, sizes: dict[str, Any] = SIZES) -> dict[str, dict[str, Tensor]]:
+    """Write random weights in MoTE's layout with this bank of training texts; returns the tensors."""
     image = {
         key: tensor
         for key, tensor in started_from(sizes, seed=6).clip.state_dict().items()
@@ -56,10 +56,10 @@ def written(path: Path, known: Tensor | None = None, sizes: dict[str, Any] = SIZ
             shapes |= {f"{block}mlp.fc_up.{j}.weight": (4 * E, E), f"{block}mlp.fc_up.{j}.bias": (4 * E,)}
             shapes |= {f"{block}mlp.fc_dn.{j}.weight": (E, 4 * E), f"{block}mlp.fc_dn.{j}.bias": (E,)}
     fusion = {key: 0.4 * torch.randn(shape) for key, shape in shapes.items()}
-    fusion["spe_cls_feature"] = torch.randn(9, E) if known is None else known
-    found = {"model_state_dict": image, "fusion_model_state_dict": fusion}
-    torch.save({"epoch": 3, "optimizer_state_dict": {}} | found, path)
-    return found
+    fusion["spe_cls_feature"] = torch.randn(9, E) if bank is None else bank
+    states = {"model_state_dict": image, "fusion_model_state_dict": fusion}
+    torch.save({"epoch": 3, "optimizer_state_dict": {}} | states, path)
+    return states
 
 
 def by_the_equation(frames: Tensor, texts: Tensor, fusion: dict[str, Tensor], heads: int) -> Tensor:
@@ -67,31 +67,31 @@ def by_the_equation(frames: Tensor, texts: Tensor, fusion: dict[str, Tensor], he
     x = frames + fusion["frame_position_embeddings.weight"][: frames.shape[1]]
     layers = sum(key.endswith("mote_fusion_weight") for key in fusion)
     for k in range(layers):
-        own = {key.split(f"resblocks.{k}.")[1]: t for key, t in fusion.items() if f"resblocks.{k}." in key}
-        y = F.layer_norm(x, x.shape[-1:], own["ln_1.weight"], own["ln_1.bias"], 1e-12)
+        block = {key.split(f"resblocks.{k}.")[1]: t for key, t in fusion.items() if f"resblocks.{k}." in key}
+        y = F.layer_norm(x, x.shape[-1:], block["ln_1.weight"], block["ln_1.bias"], 1e-12)
         attn = torch.nn.MultiheadAttention(x.shape[-1], heads, batch_first=True)
-        attn.load_state_dict({key.removeprefix("attn."): t for key, t in own.items() if key.startswith("attn.")})
+        attn.load_state_dict({key.removeprefix("attn."): t for key, t in block.items() if key.startswith("attn.")})
         x = x + attn(y, y, y, need_weights=False)[0]
-        y = F.layer_norm(x, x.shape[-1:], own["ln_2.weight"], own["ln_2.bias"], 1e-12)
+        y = F.layer_norm(x, x.shape[-1:], block["ln_2.weight"], block["ln_2.bias"], 1e-12)
         merged = {}
         for key in ("fc_up.{}.weight", "fc_up.{}.bias", "fc_dn.{}.weight", "fc_dn.{}.bias"):
-            shares = own["mlp.mote_fusion_weight"].softmax(0)
-            merged[key] = sum(share * own[f"mlp.{key.format(j)}"] for j, share in enumerate(shares))
+            shares = block["mlp.mote_fusion_weight"].softmax(0)
+            merged[key] = sum(share * block[f"mlp.{key.format(j)}"] for j, share in enumerate(shares))
         y = F.linear(y, merged["fc_up.{}.weight"], merged["fc_up.{}.bias"])
         x = x + F.linear(y * torch.sigmoid(1.702 * y), merged["fc_dn.{}.weight"], merged["fc_dn.{}.bias"])
-    unit, known = F.normalize(texts, dim=-1), F.normalize(fusion["spe_cls_feature"], dim=-1)
+    unit, class_texts = F.normalize(texts, dim=-1), F.normalize(fusion["spe_cls_feature"], dim=-1)
     rows = []
     for c, r in zip(frames, x, strict=True):
         a = F.normalize(c.mean(0), dim=0)
-        near, seen = (bank[(bank @ a).argsort(descending=True)[:5]] for bank in (unit, known))
-        m = torch.stack([(seen @ one).max() for one in near]).mean()
+        near, matches = (bank[(bank @ a).argsort(descending=True)[:5]] for bank in (unit, class_texts))
+        m = torch.stack([(matches @ one).max() for one in near]).mean()
         s = torch.exp(-(1 - m) / 0.05)
         rows.append(unit @ F.normalize((s * r + c).mean(0), dim=0))
     return torch.stack(rows)
 
 
 def test_parity_with_the_official_code() -> None:
-    """Mixed with a CLIP of the same image tower, so that its mixture is the file's."""
+    """Mixed with a CLIP of the same image tower, so the mixture equals the file's tower."""
     official = external("parity/rivals/mote_official.pt")
     expected: dict[str, Any] = torch.load(external("parity/rivals/mote_expected.pt"), weights_only=True)
     layout, text = read_layout(official), {"vocab_size": 300, "width": 128, "heads": 2, "layers": 1}
@@ -99,38 +99,38 @@ def test_parity_with_the_official_code() -> None:
     def clip(config: dict[str, Any]) -> dict[str, Tensor]:
         return started_from(config | {"text_cfg": text}, image=layout.state).clip.state_dict()
 
-    model, backbone, found, texts = build_from_layout(layout, num_frames=expected["T"], clip=clip)
-    assert isinstance(model, MoTE) and (texts, found["settings"]["layers"]) == ("names", expected["temporal_layers"])
+    model, backbone, meta, texts = build_from_layout(layout, num_frames=expected["T"], clip=clip)
+    assert isinstance(model, MoTE) and (texts, meta["settings"]["layers"]) == ("names", expected["temporal_layers"])
     assert backbone.config["text_cfg"]["layers"] == 1 and model.logit_scale.exp() == pytest.approx(100)
-    given = expected["text_embeddings"]
+    names = expected["text_embeddings"]
     with torch.no_grad():
         video = model.encode(expected["frames"].unflatten(0, (-1, expected["T"])))
         assert video.context is not None
         torch.testing.assert_close(
             video.frames.mean(dim=1), expected["unmodulated_video_embeddings"], atol=1e-5, rtol=1e-5
         )
-        s = model.modulation(F.normalize(expected["frame_embeddings"].mean(dim=1), dim=-1), F.normalize(given, dim=-1))
+        s = model.modulation(F.normalize(expected["frame_embeddings"].mean(dim=1), dim=-1), F.normalize(names, dim=-1))
         torch.testing.assert_close(s, expected["modulation"], atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(model.cosines(video, given), expected["logits"], atol=2e-6, rtol=0)
-        torch.testing.assert_close(model.scores(video, given), expected["logits_scaled_100"], atol=1e-4, rtol=0)
+        torch.testing.assert_close(model.cosines(video, names), expected["logits"], atol=2e-6, rtol=0)
+        torch.testing.assert_close(model.scores(video, names), expected["logits_scaled_100"], atol=1e-4, rtol=0)
 
 
 def test_another_file_of_its_layout(tmp_path: Path) -> None:
-    """With a CLIP: 0.99 of the file's image tower, that CLIP's text, and the cosines of the equation."""
+    """With a CLIP: 0.99 of the file's image tower, the CLIP's text tower, and the cosines of the equation."""
     clip, names = started_from(SIZES), ["waving", "clapping hands", "running", "a b", "cd", "eating"]
     with torch.no_grad():
         plain = [clip.clip.encode_text(tokenize([t.replace("{}", name) for t in OPEN_VCLIP])[0]) for name in names]
         expected = torch.stack([F.normalize(F.normalize(one, dim=-1).mean(dim=0), dim=0) for one in plain])
-    known = torch.cat([expected + 0.03 * torch.randn(6, 64), torch.randn(3, 64)])
-    file = written(tmp_path / "o.pt", known)
+    bank = torch.cat([expected + 0.03 * torch.randn(6, 64), torch.randn(3, 64)])
+    file = written(tmp_path / "o.pt", bank)
     image, fusion = file["model_state_dict"], file["fusion_model_state_dict"]
     layout = read_layout(tmp_path / "o.pt")
-    model, _, found, _ = build_from_layout(layout, num_frames=4, clip=lambda _: clip.clip.state_dict())
+    model, _, meta, _ = build_from_layout(layout, num_frames=4, clip=lambda _: clip.clip.state_dict())
     assert isinstance(model, MoTE) and (model.num_frames, model.order_blind, model.common_space) == (4, False, False)
-    assert (found["method"], found["settings"]) == ("mote", {"positions": 77, "layers": 2, "classes": 9})
+    assert (meta["method"], meta["settings"]) == ("mote", {"positions": 77, "layers": 2, "classes": 9})
     fixed = ("spe_cls_feature", "fusion_weight")
     trained = [*image.values(), *(t for key, t in fusion.items() if not key.endswith(fixed))]
-    assert found["trainable"] == sum(t.numel() for t in trained)
+    assert meta["trainable"] == sum(t.numel() for t in trained)
     torch.testing.assert_close(model.vision.proj, 0.99 * image["visual.proj"] + 0.01 * clip.clip.visual.proj)
 
     pixels = torch.randn(3, 4, 3, 32, 32)
@@ -143,10 +143,10 @@ def test_another_file_of_its_layout(tmp_path: Path) -> None:
         cosines, reference = model.cosines(video, texts), by_the_equation(model.vision(pixels), texts, fusion, heads=2)
         torch.testing.assert_close(cosines, reference, atol=1e-5, rtol=0)
         assert (model.cosines(model.encode(pixels.flip(1)), texts) - cosines).abs().max() > 1e-3, "order matters"
-        others = torch.cat([texts[:5], F.normalize(torch.randn(1, 64), dim=-1)])
-        assert not torch.allclose(model.cosines(video, others)[:, :5], cosines[:, :5], atol=1e-4)
-        unmodulated = F.normalize(video.frames.mean(dim=1), dim=-1) @ F.normalize(known, dim=-1).T
-        torch.testing.assert_close(model.cosines(video, known), unmodulated, atol=1e-5, rtol=0)  # the training's: s = 1
+        class_texts = torch.cat([texts[:5], F.normalize(torch.randn(1, 64), dim=-1)])
+        assert not torch.allclose(model.cosines(video, class_texts)[:, :5], cosines[:, :5], atol=1e-4)
+        unmodulated = F.normalize(video.frames.mean(dim=1), dim=-1) @ F.normalize(bank, dim=-1).T
+        torch.testing.assert_close(model.cosines(video, bank), unmodulated, atol=1e-5, rtol=0)  # the training's: s = 1
         with pytest.raises(UserError, match="give at least 5, got 4"):
             model.scores(video, texts[:4])
 

@@ -1,4 +1,4 @@
-"""Rivals' checkpoints: what their official code computed comes out again, before and after conversion."""
+"""Rivals' checkpoints reproduce the outputs of their official code, before and after conversion."""
 
 import json
 from collections import OrderedDict
@@ -27,14 +27,14 @@ TOLERANCE = {"actionclip": 1e-4, "a5": 2e-5, "vificlip": 2e-5, "xclip": 2e-5}  #
 NAMES = ["actionclip_transf", "actionclip_meanp", "vificlip", "vificlip_prompt", "a5", "xclip", "xclip_heads"]
 
 
-def given(name: str) -> tuple[Path, dict[str, Any]]:
+def fixture_of(name: str) -> tuple[Path, dict[str, Any]]:
     return external(f"parity/rivals/{name}_official.pt"), torch.load(
         external(f"parity/rivals/{name}_expected.pt"), weights_only=True
     )
 
 
 def token_table(expected: dict[str, Any], out: Path) -> str:
-    """A folder with a backbone of random weights around the token table of the fixture."""
+    """A folder with a backbone of random weights and the token table of the fixture."""
     table = expected["token_embedding.weight"]
     config: dict[str, Any] = {
         "embed_dim": 64,
@@ -54,7 +54,7 @@ def without_placeholders(tokens: Tensor, count: int) -> Tensor:
 
 
 def build(name: str, tmp_path: Path) -> tuple[EZCLIP, dict[str, Any]]:
-    official, expected = given(name)
+    official, expected = fixture_of(name)
     framing = {key: expected[key] for key in ("prefix", "postfix") if key in expected}
     plain = {key: expected[key] for key in expected if key == "token_embedding.weight"}
     model, *_ = build_from_layout(read_layout(official), num_frames=expected["T"], clip=lambda _: plain, **framing)
@@ -76,8 +76,8 @@ def compare(model: EZCLIP, expected: dict[str, Any]) -> None:
     torch.testing.assert_close(logits, expected["logits"], atol=TOLERANCE[model.variant], rtol=0)
     if "probabilities" in expected:  # the rows of tokens are template-major, ours class-major
         by_class = logits.unflatten(1, (expected["templates"], -1)).transpose(1, 2).flatten(1)
-        found = class_scores(by_class, expected["classes"])
-        torch.testing.assert_close(found, expected["probabilities"], atol=1e-5, rtol=0)
+        probabilities = class_scores(by_class, expected["classes"])
+        torch.testing.assert_close(probabilities, expected["probabilities"], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -87,21 +87,21 @@ def test_parity_with_the_official_code(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_converted_models_load_and_agree(name: str, tmp_path: Path) -> None:
-    official, expected = given(name)
+    official, expected = fixture_of(name)
     options = {key: expected[key] for key in ("prefix", "postfix") if key in expected}
     if "token_embedding.weight" in expected:
         options["clip"] = token_table(expected, tmp_path / "table")
-    found = convert(official, tmp_path / "model", num_frames=expected["T"], **options)
+    converted = convert(official, tmp_path / "model", num_frames=expected["T"], **options)
     config = json.loads((tmp_path / "model" / "config.json").read_text())
-    assert config["method"] == found["method"] and "variant" not in config
+    assert config["method"] == converted["method"] and "variant" not in config
     model = load_model(tmp_path / "model")
-    assert model.num_frames == expected["T"] == found["T"]
+    assert model.num_frames == expected["T"] == converted["T"]
     compare(model, expected)  # the fixtures' weights are exact in half precision
 
 
 def test_plain_clip(tmp_path: Path) -> None:
     """OpenAI's layout, with the three integers of its files; logits of the mean of raw frame embeddings."""
-    official, expected = given("clip")
+    official, expected = fixture_of("clip")
     convert(official, tmp_path / "model")
     model = load_model(tmp_path / "model")
     assert model.variant == "clip"
@@ -112,7 +112,7 @@ def test_plain_clip(tmp_path: Path) -> None:
 
 
 def test_a_file_of_actionclips_layout(tmp_path: Path) -> None:
-    """Without the test data: a file written here by ActionCLIP's names computes what its model computed."""
+    """Without the external test data: a file with ActionCLIP's key names gives the same outputs as its model."""
     config: dict[str, Any] = {
         "embed_dim": 64,
         "quick_gelu": True,
@@ -133,14 +133,14 @@ def test_a_file_of_actionclips_layout(tmp_path: Path) -> None:
         fusion[f"module.{theirs[part]}{name.removeprefix(part)}"] = tensor.detach()
     outer = {"epoch": 1, "model_state_dict": backbone.clip.state_dict(), "fusion_model_state_dict": fusion}
     torch.save(outer | {"optimizer_state_dict": {}}, tmp_path / "o.pt")
-    found = convert(tmp_path / "o.pt", tmp_path / "model", num_frames=4)
-    assert (found["method"], found["T"], found["settings"]) == ("actionclip", 4, {"positions": 77, "layers": 3})
+    meta = convert(tmp_path / "o.pt", tmp_path / "model", num_frames=4)
+    assert (meta["method"], meta["T"], meta["settings"]) == ("actionclip", 4, {"positions": 77, "layers": 3})
     pixels, tokens = torch.randn(2, 4, 3, 32, 32), torch.tensor([[298, 5, 9, 299, 0], [298, 7, 299, 0, 0]])
     with torch.no_grad():
-        there, here = (
+        official, ours = (
             m.logits(m.encode_video(pixels), m.encode_text(tokens)) for m in (model, load_model(tmp_path / "model"))
         )
-    torch.testing.assert_close(there, here, atol=1e-4, rtol=0)
+    torch.testing.assert_close(official, ours, atol=1e-4, rtol=0)
 
 
 def test_order_matters_where_the_method_has_a_temporal_part(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def edited(official: Path, tmp_path: Path, where: str, change: dict[str, Tensor 
 def test_tensors_that_do_not_fit_are_named(
     name: str, where: str, change: dict[str, Tensor | None], message: str, tmp_path: Path
 ) -> None:
-    official, expected = given(name)
+    official, expected = fixture_of(name)
     table = {"clip": token_table(expected, tmp_path / "table")} if name == "vificlip" else {}
     with pytest.raises(CheckpointError, match=message.replace(".", r"\.")):
         convert(edited(official, tmp_path, where, change), tmp_path / "out", **table)
@@ -200,27 +200,27 @@ def test_tensors_that_do_not_fit_are_named(
 
 def test_what_cannot_be_converted_is_refused_with_its_method(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="a MoTE checkpoint, which has no text tower"):
-        convert(given("mote")[0], tmp_path / "out")
+        convert(fixture_of("mote")[0], tmp_path / "out")
     with pytest.raises(CheckpointError, match="a ViFi-CLIP checkpoint, which has no token table"):
-        convert(given("vificlip")[0], tmp_path / "out")
-    other = given("vificlip")[1]
+        convert(fixture_of("vificlip")[0], tmp_path / "out")
+    other = fixture_of("vificlip")[1]
     other["token_embedding.weight"] = torch.zeros(300, 64)
     with pytest.raises(CheckpointError, match="start token differs"):
-        convert(given("vificlip")[0], tmp_path / "out", clip=token_table(other, tmp_path / "table"))
+        convert(fixture_of("vificlip")[0], tmp_path / "out", clip=token_table(other, tmp_path / "table"))
     with pytest.raises(CheckpointError, match="learned positions for T = 4 frames; it cannot take 8"):
-        convert(given("a5")[0], tmp_path / "out", num_frames=8)
+        convert(fixture_of("a5")[0], tmp_path / "out", num_frames=8)
 
 
 def test_rivals_models_are_neither_exported_nor_uploaded(tmp_path: Path) -> None:
-    convert(given("actionclip_meanp")[0], tmp_path / "model")
+    convert(fixture_of("actionclip_meanp")[0], tmp_path / "model")
     with pytest.raises(CheckpointError, match="only models of EZ-CLIP can be written"):
         export_official(tmp_path / "model", tmp_path / "back.pt")
     with pytest.raises(CheckpointError, match="state no licence for its weights"):
         push(tmp_path / "model", "a/b", private=True)
 
 
-def test_one_head_more_or_less_is_seen(tmp_path: Path) -> None:
-    """The comparison can fail: with other heads over the frames, or no fusion, logits are off by far more."""
+def test_one_head_more_or_less_is_detected(tmp_path: Path) -> None:
+    """The comparison can fail: other numbers of heads over the frames, or no fusion, change the logits by far more."""
     model, expected = build("actionclip_transf", tmp_path)
     assert model.temporal is not None
     for block in model.temporal.blocks:

@@ -125,8 +125,8 @@ def test_writing_is_atomic(tmp_path: Path) -> None:
 
 
 def test_converted_equals_loaded(tmp_path: Path) -> None:
-    found = convert(OFFICIAL, tmp_path / "out")
-    assert {k: found[k] for k in ("variant", "T", "prompts", "width", "layers", "patch", "image_size")} == {
+    converted = convert(OFFICIAL, tmp_path / "out")
+    assert {k: converted[k] for k in ("variant", "T", "prompts", "width", "layers", "patch", "image_size")} == {
         "variant": "base", "T": 8, "prompts": "none", "width": 128, "layers": 2, "patch": 16, "image_size": 64,
     }  # fmt: skip
     pixels = torch.load(FIXTURES / "none_expected.pt", weights_only=True)["frames"][None, :8]
@@ -136,7 +136,7 @@ def test_converted_equals_loaded(tmp_path: Path) -> None:
 
 
 def test_converted_files_are_asked_with_descriptions(tmp_path: Path) -> None:
-    """All of the release's recipes train with a description of each class (use_llm)."""
+    """All recipes of the release train with a description of each class (use_llm)."""
     convert(OFFICIAL, tmp_path / "out")
     predictor = Predictor.load(tmp_path / "out", device="cpu", dtype=torch.float32)
     texts = predictor.sentences(["Biking", "no such class"])
@@ -148,8 +148,8 @@ def test_converted_files_are_asked_with_descriptions(tmp_path: Path) -> None:
 def test_bare_and_parallel_state_dicts_load(tmp_path: Path, wrap) -> None:  # type: ignore[no-untyped-def]
     state = torch.load(OFFICIAL, weights_only=True)["model_state_dict"]
     torch.save(wrap(state), tmp_path / "bare.pt")
-    there, here = load_official(OFFICIAL).state_dict(), load_official(tmp_path / "bare.pt").state_dict()
-    assert all(torch.equal(there[k], here[k]) for k in there)
+    official, bare = load_official(OFFICIAL).state_dict(), load_official(tmp_path / "bare.pt").state_dict()
+    assert all(torch.equal(official[k], bare[k]) for k in official)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_official_files_that_do_not_match_are_refused_by_name(tmp_path: Path, ch
 
 
 def test_other_sizes_T_and_prompts_are_inferred(tmp_path: Path) -> None:
-    """Shallow prompts at T = 16 on wider towers, made from the fixture's own layout."""
+    """Shallow prompts at T = 16 on wider towers, in the fixture's layout."""
     state = torch.load(OFFICIAL, weights_only=True)["model_state_dict"]
     state["visual.transformer.T_prompt_embeddings"] = torch.randn(1, 16, 128)
     state["visual.temporal_embedding"] = torch.zeros(1, 16, 128)
@@ -182,9 +182,9 @@ def test_other_sizes_T_and_prompts_are_inferred(tmp_path: Path) -> None:
 
 
 def test_catalogue_lists_what_ships() -> None:
-    found = {entry.name: entry for entry in catalog.entries()}
+    entries = {entry.name: entry for entry in catalog.entries()}
     for name, variant in ((catalog.DEFAULT, "ezclip"), (catalog.BASELINE, "base")):
-        entry = found[name]
+        entry = entries[name]
         assert entry.config is not None and (entry.source, entry.available) == ("shipped", True)
         assert (entry.config.variant, entry.config.num_frames) == (variant, 8)
         assert json.loads(json.dumps(entry.as_json()))["bytes"] > 0
@@ -206,11 +206,11 @@ def test_round_trip_to_the_release(name: str, tmp_path: Path, monkeypatch: pytes
     source = FIXTURES / f"{name}_official.pt"
     convert(source, tmp_path / "model")
     export_official(tmp_path / "model", tmp_path / "back.pt")
-    there, back = read_official(source), read_official(tmp_path / "back.pt")
-    assert set(there) == set(back)
-    for key, tensor in there.items():
+    source_state, exported = read_official(source), read_official(tmp_path / "back.pt")
+    assert set(source_state) == set(exported)
+    for key, tensor in source_state.items():
         trained = "prompt" in key or "dapter" in key  # the rest is the backbone, in half precision
-        torch.testing.assert_close(back[key], tensor if trained else tensor.half().float(), atol=0, rtol=0, msg=key)
+        torch.testing.assert_close(exported[key], tensor if trained else tensor.half().float(), atol=0, rtol=0, msg=key)
 
 
 def test_a_backbone_is_stored_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,8 +229,8 @@ def test_prompts_for_another_number_of_frames(tmp_path: Path) -> None:
     assert torch.equal(interpolate_prompts(prompts, 8), prompts)
     with pytest.raises(CheckpointError, match="between 1 and 64"):
         interpolate_prompts(prompts, 65)
-    found = convert(FIXTURES / "deep_official.pt", tmp_path / "out", num_frames=16)
-    assert found["T"] == 16 and load_model(tmp_path / "out").num_frames == 16
+    converted = convert(FIXTURES / "deep_official.pt", tmp_path / "out", num_frames=16)
+    assert converted["T"] == 16 and load_model(tmp_path / "out").num_frames == 16
 
 
 def test_the_backbone_is_compared_with_openais(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,20 +238,20 @@ def test_the_backbone_is_compared_with_openais(tmp_path: Path, monkeypatch: pyte
     from open_clip.factory import _MODEL_CONFIGS
     from open_clip.pretrained import _PRETRAINED
 
-    def said(name: str) -> str:
+    def comparison(name: str) -> str:
         convert(OFFICIAL, tmp_path / name)
         return json.loads((tmp_path / name / "config.json").read_text())["openai"]
 
-    assert said("alone") == "of other sizes than OpenAI's"
+    assert comparison("alone") == "of other sizes than OpenAI's"
     backbone = load_backbone(tmp_path / "alone" / "backbone.safetensors")
     weights = tmp_path / "openai.safetensors"
     monkeypatch.setitem(_MODEL_CONFIGS, "small-quickgelu", backbone.config)
-    told = {"openai": {"file": str(weights), "quick_gelu": True}}
-    monkeypatch.setitem(_PRETRAINED, "small-quickgelu", told)
-    assert said("none").startswith("not compared: OpenAI's small-quickgelu")
+    tags = {"openai": {"file": str(weights), "quick_gelu": True}}
+    monkeypatch.setitem(_PRETRAINED, "small-quickgelu", tags)
+    assert comparison("none").startswith("not compared: OpenAI's small-quickgelu")
     state = {name: tensor.clone() for name, tensor in backbone.clip.state_dict().items()}
     save_file(state, weights)
-    assert said("same") == "equal to OpenAI's small-quickgelu"
+    assert comparison("same") == "equal to OpenAI's small-quickgelu"
     state["visual.proj"][0, 0] += 1
     save_file(state, weights)
-    assert said("other") == "not equal to OpenAI's small-quickgelu"
+    assert comparison("other") == "not equal to OpenAI's small-quickgelu"

@@ -61,7 +61,7 @@ def name(folder: Path) -> str:
 
 
 def test_parity_with_transformers(there: Any, name: str) -> None:
-    """The mean of the frames is its video embedding, the texts are read without their padding."""
+    """The mean of the frames is the video embedding; texts are encoded without padding."""
     model, pixels = load_model(name), torch.rand(2, 4, 3, 36, 36)
     sentences = ["a video of waving.", "red box"]
     ids, cut = model.tokenize([*sentences, "waving " * 70])
@@ -83,7 +83,7 @@ def test_parity_with_transformers(there: Any, name: str) -> None:
 
 
 def test_frames_are_what_the_pool_takes(there: Any, name: str) -> None:
-    """Without the tokens of a frame in the pool, the video embedding is the norm of the others' part."""
+    """Without a frame's tokens in the pool, the video embedding is the normalised part of the other frames."""
     model, pixels = load_model(name), torch.rand(1, 4, 3, 36, 36)
     with torch.no_grad():
         tokens, head = there.get_video_features(pixels).last_hidden_state, there.video_model.head
@@ -105,14 +105,14 @@ def test_what_it_has_and_lacks(name: str) -> None:
     predictor = Predictor.load(name, device="cpu", dtype=torch.float32)
     model = predictor.model
     assert model.common_space and not model.order_blind and (model.num_frames, model.grid) == (4, 2)
-    seen = model.preprocessing
-    assert (seen.size, seen.short_side, seen.mean, seen.std) == (36, None, (0, 0, 0), (1, 1, 1))
+    spec = model.preprocessing
+    assert (spec.size, spec.short_side, spec.mean, spec.std) == (36, None, (0, 0, 0), (1, 1, 1))
     assert "its pool reads all frames at once" in missing_map_reason(model, "rollout")
     assert "own blocks" in missing_map_reason(model, "legrad")
-    found = explain(
+    result = explain(
         model, torch.rand(1, 4, 3, 36, 36), np.arange(4.0), name="m", method="occlusion", text=torch.randn(32)
     )
-    assert found.heat.shape == (4, 2, 2) and found.heat.max() > 0
+    assert result.heat.shape == (4, 2, 2) and result.heat.max() > 0
     predictor.set_video(SAMPLE)
     assert sum(p.score for p in predictor.score(["a", "b", "c"])) == pytest.approx(1)
     assert predictor.identity.text == "a video of {}." and "VideoPrism" in predictor.identity.describe()
@@ -153,8 +153,8 @@ def test_refused_files(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def hosts() -> Iterator[StandIn]:
-    with stand_in() as found:
-        yield found
+    with stand_in() as server:
+        yield server
 
 
 def test_a_fetched_model_loads(hosts: StandIn, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

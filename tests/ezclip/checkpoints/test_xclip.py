@@ -1,4 +1,4 @@
-"""X-CLIP in transformers' layout: the numbers of ``XCLIPModel`` come out again."""
+"""X-CLIP in transformers' layout reproduces the outputs of ``XCLIPModel``."""
 
 import json
 from pathlib import Path
@@ -22,7 +22,7 @@ SAMPLE = min((Path(__file__).parents[3] / "assets" / "samples").glob("*.mp4"))
 
 
 @pytest.fixture(scope="module")
-def there() -> Any:
+def reference() -> Any:
     sides = {"hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 1}
     mit = {f"mit_{key}": 1 if key == "num_hidden_layers" else value for key, value in sides.items()}
     config = transformers.XCLIPConfig(
@@ -41,19 +41,19 @@ def there() -> Any:
 
 
 @pytest.fixture(scope="module")
-def name(there: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
+def name(reference: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("xclip")
-    there.save_pretrained(folder)
-    seen = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(seen))
+    reference.save_pretrained(folder)
+    normalisation = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(normalisation))
     return f"xclip:{folder}"
 
 
-def test_parity_with_transformers(there: Any, name: str) -> None:
+def test_parity_with_transformers(reference: Any, name: str) -> None:
     model, pixels = load_model(name), torch.randn(2, 4, 3, 32, 32)
     ids, _ = model.tokenize(["waving", "opening a red box", "lifting"])
     with torch.no_grad():
-        expected = there(input_ids=ids, pixel_values=pixels)
+        expected = reference(input_ids=ids, pixel_values=pixels)
         video, texts = model.encode(pixels), model.encode_text(ids)
         read = torch.nn.functional.normalize(model.texts_for(video, texts), dim=-1)
         torch.testing.assert_close(read, expected.text_embeds, atol=1e-5, rtol=1e-5)
@@ -66,13 +66,13 @@ def test_parity_with_transformers(there: Any, name: str) -> None:
 
 
 def test_rollout_passes_through_the_messages(name: str) -> None:
-    """One block by hand: a message of frame t is half of its own class token's, half attention among the frames'."""
+    """One block by hand: the message of frame t is half its class token, half attention over the frames."""
     model, pixels = load_model(name), torch.randn(1, 4, 3, 32, 32)
     trace = compute_trace(model, pixels)
     assert trace.messages and [a.shape for a in trace.frames] == 2 * [(4, 18, 18)]
     trace.temporal.clear()
     trace.frames, trace.prompts = trace.frames[-1:], trace.prompts[-1:]
-    found, A, P = roll_out(trace).weights, trace.frames[0], trace.prompts[0]
+    weights, A, P = roll_out(trace).weights, trace.frames[0], trace.prompts[0]
     assert P is not None
     frames = (torch.eye(4) + torch.eye(4)) / 2  # the skip around the transformer over frames, which is left out here
     expected = torch.zeros(4, 4, 17)
@@ -81,7 +81,7 @@ def test_rollout_passes_through_the_messages(name: str) -> None:
         expected[t, t, 0] += 0.5
         for s in range(4):
             expected[t, s, 0] += A[t, 0, 17] / 2 * ((t == s) + P[0, t, s]) / 2
-    torch.testing.assert_close(found, torch.einsum("ut,tsi->usi", frames, expected))
+    torch.testing.assert_close(weights, torch.einsum("ut,tsi->usi", frames, expected))
     torch.testing.assert_close(roll_out(compute_trace(model, pixels)).weights.sum(dim=(1, 2)), torch.ones(4))
 
 
@@ -101,7 +101,7 @@ def test_no_index_of_texts_that_depend_on_the_video(name: str, tmp_path: Path) -
         finish(build(Predictor.load(name, device="cpu"), SAMPLE.parent, tmp_path))
 
 
-def test_refused_files(there: Any, name: str, tmp_path: Path) -> None:
+def test_refused_files(reference: Any, name: str, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="is not on this machine; fetch it with: python -m ezclip get"):
         load_model("xclip:nobody/nothing")
     folder = Path(name.removeprefix("xclip:"))
@@ -111,4 +111,4 @@ def test_refused_files(there: Any, name: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="has 2 prompt heads on a width of 64"):
         load_model(f"xclip:{tmp_path}")
-    assert len(to_authors_names(there.state_dict())) == len(there.state_dict()) - 2 * 2 * (2 + 2 + 2 + 1)
+    assert len(to_authors_names(reference.state_dict())) == len(reference.state_dict()) - 2 * 2 * (2 + 2 + 2 + 1)

@@ -1,4 +1,4 @@
-"""The command line: results, JSON, exit codes, sentences; as a process once for each exit code."""
+"""The command line: results, JSON, error messages, and each exit code once in a process."""
 
 import json
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 class Done(NamedTuple):
-    """What a command printed."""
+    """The exit status and output of a command."""
 
     stdout: str
     stderr: str
@@ -138,17 +138,17 @@ def test_explain(run: Run, clip: Path, tmp_path: Path) -> None:
     proved = json.loads(
         run("explain", clip, "--out", tmp_path, "--method", "grad-cam", "--faithfulness", "--json").stdout
     )
-    told = proved["faithfulness"]["tabletop/ezclip"]
-    assert told["deletion_gain"] == told["score"]["deletion"][0]
-    for gains in (told["score"], told["logit"]):
+    gains_of_model = proved["faithfulness"]["tabletop/ezclip"]
+    assert gains_of_model["deletion_gain"] == gains_of_model["score"]["deletion"][0]
+    for gains in (gains_of_model["score"], gains_of_model["logit"]):
         assert all(low < value < high for value, low, high in (gains["deletion"], gains["insertion"]))
         assert gains["srg"] == pytest.approx(gains["deletion"][0] + gains["insertion"][0])
 
 
 def test_convert_synth_evaluate(run: Run, tmp_path: Path) -> None:
-    found = json.loads(run("convert", FIXTURES / "none_official.pt", tmp_path / "m", "--json").stdout)
-    found.pop("files")
-    assert found == {
+    converted = json.loads(run("convert", FIXTURES / "none_official.pt", tmp_path / "m", "--json").stdout)
+    converted.pop("files")
+    assert converted == {
         "variant": "base", "T": 8, "prompts": "none", "width": 128, "layers": 2, "patch": 16, "image_size": 64,
         "trainable": 20960,
     }  # fmt: skip
@@ -172,21 +172,21 @@ def test_convert_synth_evaluate(run: Run, tmp_path: Path) -> None:
 
 
 def test_motion_frames_timeline(run: Run, clip: Path, tmp_path: Path) -> None:
-    found = json.loads(run("motion", clip, "--labels", "a, b", "--out", tmp_path / "motion", "--json").stdout)
-    assert json.loads((tmp_path / "motion" / "report.json").read_text()) == found
+    document = json.loads(run("motion", clip, "--labels", "a, b", "--out", tmp_path / "motion", "--json").stdout)
+    assert json.loads((tmp_path / "motion" / "report.json").read_text()) == document
     assert "python -m ezclip motion" in (tmp_path / "motion" / "report.html").read_text()
-    assert set(found["models"]) == {"tabletop/base", "tabletop/ezclip"} and len(found["verdicts"]) == 2
-    variations = [p["variation"] for p in found["models"]["tabletop/base"]]
+    assert set(document["models"]) == {"tabletop/base", "tabletop/ezclip"} and len(document["verdicts"]) == 2
+    variations = [p["variation"] for p in document["models"]["tabletop/base"]]
     assert variations[:2] == ["as it is", "reversed"] and len(variations) == 7
     out = tmp_path / "plane"
-    found = json.loads(run("frames", clip, "--out", out, "--projection", "PCA", "--json").stdout)
-    assert all(0 <= s["phantom_share"] <= 2 for of_model in found["motion"] for s in of_model)
-    assert len(found["points"]) == 16 and found["difference"] == "the two differ by the motion loss alone"
+    document = json.loads(run("frames", clip, "--out", out, "--projection", "PCA", "--json").stdout)
+    assert all(0 <= s["phantom_share"] <= 2 for of_model in document["motion"] for s in of_model)
+    assert len(document["points"]) == 16 and document["difference"] == "the two differ by the motion loss alone"
     assert (out / "points.csv").read_text().count("\n") == 17
-    found = json.loads(
+    document = json.loads(
         run("timeline", clip, "--labels", "a, b", "--seconds", "1", "--step", "0.5", "--json", "--out", out).stdout
     )
-    starts = [w["start"] for w in found["windows"]]
+    starts = [w["start"] for w in document["windows"]]
     assert len(starts) == 4 and np.allclose(np.diff(starts), 0.5, atol=0.05)
     assert len(json.loads((out / "windows.json").read_text())) == 4 and (out / "scores_1.svg").is_file()
     assert (out / "attention.png").is_file()
@@ -194,9 +194,9 @@ def test_motion_frames_timeline(run: Run, clip: Path, tmp_path: Path) -> None:
     both = run(
         "timeline", clip, "--labels", "a, b", "--baseline", "tabletop/base", "--sentences", out / "own.csv", "--json"
     )
-    told = json.loads(both.stdout)["windows"][0]["predictions"]
-    assert list(told) == ["tabletop/base", "tabletop/ezclip"]
-    assert told["tabletop/ezclip"] != found["windows"][0]["predictions"]["tabletop/ezclip"]
+    predictions = json.loads(both.stdout)["windows"][0]["predictions"]
+    assert list(predictions) == ["tabletop/base", "tabletop/ezclip"]
+    assert predictions["tabletop/ezclip"] != document["windows"][0]["predictions"]["tabletop/ezclip"]
     assert "between 0.1" in run("timeline", clip, "--labels", "a", "--step", "0", status=2).stderr
 
 
@@ -235,8 +235,8 @@ def test_compare_two_tables(run: Run, tmp_path: Path) -> None:
     for name, score in (("first", 0.2), ("second", 0.9)):
         (tmp_path / f"{name}.csv").write_text(f"path,label,prediction,a,b\nx/1.mp4,a,a,{score},0.5\n")
     out = tmp_path / "compared"
-    found = json.loads(run("classes", tmp_path / "first.csv", tmp_path / "second.csv", "--out", out, "--json").stdout)
-    compared = found["comparison"]
+    saved = json.loads(run("classes", tmp_path / "first.csv", tmp_path / "second.csv", "--out", out, "--json").stdout)
+    compared = saved["comparison"]
     assert compared["overall"]["difference"] == 1.0 and compared["fixed"] == [["a", "b", 1]]
     files = {path.name for path in out.iterdir()}
     assert {"report.html", "classwise.csv", "classwise_chart.svg", "classes.csv", "classes_chart.png"} <= files
@@ -247,12 +247,12 @@ def test_compare_two_tables(run: Run, tmp_path: Path) -> None:
 
 
 def test_what_ships_can_be_asked_for(run: Run, tmp_path: Path) -> None:
-    found = json.loads(run("classes", "base", "ezclip", "--out", tmp_path, "--json").stdout)
+    document = json.loads(run("classes", "base", "ezclip", "--out", tmp_path, "--json").stdout)
     report = json.loads((ROOT / "results" / "tabletop" / "study" / "report.json").read_text())
-    assert found["comparison"] == report["comparisons"]["base->ezclip"]
+    assert document["comparison"] == report["comparisons"]["base->ezclip"]
     assert (tmp_path / "class_map.png").is_file() and (tmp_path / "confusion_ezclip.png").is_file()
     card = json.loads(run("models", "tabletop/ezclip", "--json").stdout)[0]
-    assert card["measured"]["test"]["top1"] == found["top1"]
+    assert card["measured"]["test"]["top1"] == document["top1"]
     assert "night" in run("models", "tabletop/ezclip").stdout
     assert "no model 'best'" in run("models", "best", status=2).stderr
 
@@ -275,7 +275,7 @@ def test_analyse_a_real_clip(run: Run, tmp_path: Path, clips: Path) -> None:
     assert "Nearest to" in done.stdout and "report.html" in done.stderr
     page = re.sub(r"base64,[^\"']*", "", (out / "report.html").read_text())
     assert "arm wrestling" in page and str(tmp_path) not in page and "http" not in page
-    found = json.loads((out / "report.json").read_text())
-    assert list(found["models"]) == ["tabletop/base", "tabletop/ezclip"] and found["proof"][0]["deletion"] is None
+    document = json.loads((out / "report.json").read_text())
+    assert list(document["models"]) == ["tabletop/base", "tabletop/ezclip"] and document["proof"][0]["deletion"] is None
     wrong = run("analyse", clip, "--labels", "a, b", "--target", "c", "--out", out, status=2)
     assert "'c' is not among" in wrong.stderr

@@ -49,8 +49,8 @@ def test_a_fetched_model_predicts(
         monkeypatch.setattr(fetch, "HOSTS", hosts.hosts)
         hosts.content.files[DRIVE] = official_file(tmp_path_factory.mktemp("official"))
         assert main(["get", NAME]) == 0
-        shown = capsys.readouterr()
-        assert shown.out.rstrip().endswith(f"--model {NAME}") and "weights not stated" in shown.err
+        output = capsys.readouterr()
+        assert output.out.rstrip().endswith(f"--model {NAME}") and "weights not stated" in output.err
         assert main(["get", NAME, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["use"].endswith(f"--model {NAME}")
     clip = write_video(here / "clip.mp4")
@@ -64,8 +64,8 @@ def test_a_failure_is_a_sentence_and_a_file_of_a_browser_works(
     with stand_in() as hosts:
         monkeypatch.setattr(fetch, "HOSTS", hosts.hosts)
         assert main(["get", NAME]) == 2
-    told = capsys.readouterr().err
-    assert "no longer public" in told and "Traceback" not in told and f"get {NAME} --file FILE" in told
+    message = capsys.readouterr().err
+    assert "no longer public" in message and "Traceback" not in message and f"get {NAME} --file FILE" in message
     assert main(["get", NAME, "--file", str(FIXTURES / "none_official.pt")]) == 0
     assert main(["get", "nothing"]) == 2
 
@@ -84,15 +84,15 @@ def test_ctrl_c_ends_a_download_and_the_next_call_continues(here: Path) -> None:
                 time.sleep(0.05)
             running.send_signal(signal.SIGINT)
             began = time.monotonic()
-            _, told = running.communicate(timeout=30)
+            _, stderr = running.communicate(timeout=30)
             assert time.monotonic() - began < SOON
         assert running.returncode == 1
         assert (
-            told.endswith("Cancelled; the partial download is kept, start it again to continue.\n")
-            and "Traceback" not in told
+            stderr.endswith("Cancelled; the partial download is kept, start it again to continue.\n")
+            and "Traceback" not in stderr
         )
         hosts.content.rate, hosts.content.seen = 0.0, []
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
-        asked = [headers.get("Range", "") for method, _, headers in hosts.content.seen if method == "GET"]
-    assert len(asked) == 1 and re.fullmatch(r"bytes=[1-9]\d+-", asked[0])
+        ranges = [headers.get("Range", "") for method, _, headers in hosts.content.seen if method == "GET"]
+    assert len(ranges) == 1 and re.fullmatch(r"bytes=[1-9]\d+-", ranges[0])
     assert next(cache.rglob("open_clip_model.safetensors")).read_bytes() == data

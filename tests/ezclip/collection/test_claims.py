@@ -41,8 +41,8 @@ def test_a_claim_of_another_machine_is_retaken_by_its_age(tmp_path: Path, age: f
 def test_a_heartbeat_keeps_a_claim(tmp_path: Path) -> None:
     path = tmp_path / "work.claim"
     with claim(path, stale=0.3):
-        path.write_text("elsewhere 1 0")  # as another machine sees it
+        path.write_text("elsewhere 1 0")  # as seen from another machine
         time.sleep(0.5)
         with claim(path, stale=0.3) as other:
             assert not other
-    assert path.read_text() == "elsewhere 1 0"  # what belongs to another is not removed
+    assert path.read_text() == "elsewhere 1 0"  # a claim of another process is not removed

@@ -47,15 +47,15 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def content(index: Path) -> dict[str, bytes]:
-    """Every file of an index but those that killed writers left."""
+    """Every file of an index except the leftovers of killed writers."""
     return {path.name: path.read_bytes() for path in index.iterdir() if not path.name.startswith(".")}
 
 
 def test_windows_hold_what_the_model_makes_of_them(predictor: Predictor, films: Path, tmp_path: Path) -> None:
-    found = finish(build(predictor, films, tmp_path / "i", seconds=0.5, step=0.5, shard_size=5))
+    summary = finish(build(predictor, films, tmp_path / "i", seconds=0.5, step=0.5, shard_size=5))
     rows = [row for n in range(3) for row in parquet.read_table(tmp_path / "i" / f"shard-0000{n}.parquet").to_pylist()]
     videos = torch.cat([load_file(tmp_path / "i" / f"shard-0000{n}.safetensors")["videos"] for n in range(3)])
-    assert found["clips"] == 12 and found["skipped"] == {} and len(rows) == len(videos) == found["windows"] > 12
+    assert summary["clips"] == 12 and summary["skipped"] == {} and len(rows) == len(videos) == summary["windows"] > 12
     assert [row["path"] for row in rows] == sorted(row["path"] for row in rows) and rows[0]["path"] == "a/0001.mp4"
     assert videos.dtype == torch.half
     torch.testing.assert_close(videos.float().norm(dim=1), torch.ones(len(videos)), atol=2e-3, rtol=0)
@@ -68,18 +68,18 @@ def test_windows_hold_what_the_model_makes_of_them(predictor: Predictor, films: 
 
 
 def test_whole_clips_have_their_length(predictor: Predictor, films: Path, tmp_path: Path) -> None:
-    found = finish(build(predictor, films, tmp_path / "i", seconds=0))
+    summary = finish(build(predictor, films, tmp_path / "i", seconds=0))
     rows = parquet.read_table(tmp_path / "i" / "shard-00000.parquet").to_pylist()
-    assert found["windows"] == 12 == len(rows)
+    assert summary["windows"] == 12 == len(rows)
     assert rows[0]["start"] == 0 and rows[0]["end"] == rows[0]["length"] == pytest.approx(10 / 12, abs=0.01)
 
 
 def test_frames_are_kept_if_asked_for(predictor: Predictor, films: Path, tmp_path: Path) -> None:
     finish(build(predictor, films, tmp_path / "i", frames=True))
-    held = load_file(tmp_path / "i" / "shard-00000.safetensors")
-    assert held["frames"].shape == (len(held["videos"]), 8, 128) and held["frames"].dtype == torch.half
-    mean = torch.nn.functional.normalize(held["frames"].float().mean(1), dim=-1)
-    torch.testing.assert_close(mean, held["videos"].float(), atol=2e-3, rtol=0)
+    shard = load_file(tmp_path / "i" / "shard-00000.safetensors")
+    assert shard["frames"].shape == (len(shard["videos"]), 8, 128) and shard["frames"].dtype == torch.half
+    mean = torch.nn.functional.normalize(shard["frames"].float().mean(1), dim=-1)
+    torch.testing.assert_close(mean, shard["videos"].float(), atol=2e-3, rtol=0)
     with pytest.raises(ConfigError, match="another"):
         finish(build(predictor, films, tmp_path / "i"))
 
@@ -93,12 +93,12 @@ def test_a_manifest_and_damaged_files(predictor: Predictor, films: Path, tmp_pat
     listed = ["a/0001.mp4", "bad.mp4", "gone.mp4", "cut.mp4"]
     lines = [json.dumps({"path": path, "label": "x"}) for path in listed]
     (root / "list.jsonl").write_text("\n".join(lines))
-    found = finish(build(predictor, root / "list.jsonl", tmp_path / "i"))
+    built = finish(build(predictor, root / "list.jsonl", tmp_path / "i"))
     assert (
-        found["clips"] == 4 and found["windows"] == 1 and list(found["skipped"]) == ["bad.mp4", "cut.mp4", "gone.mp4"]
+        built["clips"] == 4 and built["windows"] == 1 and list(built["skipped"]) == ["bad.mp4", "cut.mp4", "gone.mp4"]
     )
     again = finish(build(predictor, root / "list.jsonl", tmp_path / "i"))
-    assert again == found
+    assert again == built
     write_video(root / "gone.mp4")
     assert list(finish(build(predictor, root / "list.jsonl", tmp_path / "i"))["skipped"]) == ["bad.mp4", "cut.mp4"]
     with pytest.raises(ConfigError, match="another model, source or window"):
@@ -130,8 +130,8 @@ def test_only_new_and_changed_files_are_embedded(
     write_video(root / "a" / "0001.mp4", count=20)
     write_video(root / "new.mp4")
     (root / "b" / "0000.mp4").unlink()
-    found = finish(build(predictor, root, out, shard_size=4))
-    assert read == ["a/0001.mp4", "new.mp4"] and found["clips"] == 12 == found["windows"]
+    summary = finish(build(predictor, root, out, shard_size=4))
+    assert read == ["a/0001.mp4", "new.mp4"] and summary["clips"] == 12 == summary["windows"]
     after = content(out)
     assert all(after[name] == data for name, data in before.items() if name.startswith("shard"))
     for path in (root / "a").iterdir():
@@ -147,8 +147,8 @@ def test_long_files_are_shared_out(tmp_path: Path) -> None:
     files = {f"{i}": Stat(3 << 30 if i == 1 else 1 << 30, i) for i in range(5)}
     assert plan(tmp_path, files, 3)["shard"].to_pylist() == [0, 0, 1, 1, 1]
     assert plan(tmp_path, files, 3)["shard"].to_pylist() == [0, 0, 1, 1, 1]
-    root, found = scan(ROOT / "assets" / "samples")
-    assert root.name == "samples" and len(found) == 15 and list(found) == sorted(found)
+    root, videos = scan(ROOT / "assets" / "samples")
+    assert root.name == "samples" and len(videos) == 15 and list(videos) == sorted(videos)
 
 
 def test_two_that_run_side_by_side_share_the_shards(
@@ -177,20 +177,20 @@ def test_what_killed_writers_left_is_removed_and_what_others_write_is_not(
     out.mkdir()
     names = ("clips.parquet", "shard-00000.parquet", "shard-00002.safetensors")
     left = [out / f".{name}.0123abcd.partial" for name in names]
-    others = out / ".shard-00001.claim.0123abcd.partial"  # the clock of another process
-    for path in (*left, others):
+    foreign = out / ".shard-00001.claim.0123abcd.partial"  # the clock of another process
+    for path in (*left, foreign):
         path.write_bytes(b"half")
     finish(build(predictor, films, out, seconds=0, shard_size=5))
-    assert others.is_file() and not any(path.is_file() for path in left)
+    assert foreign.is_file() and not any(path.is_file() for path in left)
 
 
 def test_duckdb_reads_the_shards(predictor: Predictor, films: Path, tmp_path: Path) -> None:
     duckdb = pytest.importorskip("duckdb")
-    found = finish(build(predictor, films, tmp_path / "i", seconds=0, shard_size=5))
+    summary = finish(build(predictor, films, tmp_path / "i", seconds=0, shard_size=5))
     shards = f"read_parquet('{tmp_path}/i/shard-*.parquet')"
     rows = duckdb.sql(f'SELECT path, "end" FROM {shards} WHERE skipped IS NULL ORDER BY path').fetchall()
     plan = duckdb.sql(f"SELECT path FROM '{tmp_path}/i/clips.parquet' ORDER BY path").fetchall()
-    assert len(rows) == found["clips"] and plan == [(path,) for path, _ in rows]
+    assert len(rows) == summary["clips"] and plan == [(path,) for path, _ in rows]
     assert all(end > 0 for _, end in rows)
 
 
@@ -201,7 +201,7 @@ def start(films: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def index_in_spite_of_kills(films: Path, out: Path, kills: int, shards: int) -> None:
-    """Kill the command each time that it has finished some more of the shards, then let it end."""
+    """Kill the command each time it has finished more shards, then let it complete."""
     for number in range(1, kills + 1):
         process = start(films, out)
         while len(list(out.glob("shard-*.safetensors"))) < number * shards // (kills + 1):
@@ -216,7 +216,7 @@ def index_in_spite_of_kills(films: Path, out: Path, kills: int, shards: int) -> 
 @pytest.mark.parametrize(
     ("count", "kills"), [pytest.param(60, 3, id="quick"), pytest.param(2000, 10, marks=pytest.mark.soak, id="full")]
 )
-def test_an_index_made_in_spite_of_kills_is_that_of_an_unbroken_run(count: int, kills: int, tmp_path: Path) -> None:
+def test_an_index_built_despite_kills_is_that_of_an_unbroken_run(count: int, kills: int, tmp_path: Path) -> None:
     films = write_videos(tmp_path / "films", count)
     (films / "bad.mp4").write_text("not a video")
     began = time.monotonic()

@@ -1,4 +1,4 @@
-"""An index made by a local Ray cluster of two workers, one of which is killed in the middle of a shard."""
+"""An index built by a local Ray cluster of two workers, one of which is killed in the middle of a shard."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def cluster() -> Iterator[None]:
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in the workers, for the same bytes
-    for left in (2, 1, 0):  # Ray waits 15 s for its own processes, which a busy machine may exceed
+    for left in (2, 1, 0):  # Ray waits 15 s for its processes, which a busy machine may exceed
         try:
             ray.init(num_cpus=2, log_to_driver=False)
             break
@@ -57,8 +57,8 @@ def test_the_shard_of_a_killed_worker_is_done_again(
     threading.Thread(target=kill_one, args=(tmp_path / "ray", killed), daemon=True).start()
     command = ["index", str(films), "--shard-size", "3", "--model", "tabletop/base", "--device", "cpu", "--json"]
     assert main([*command, "--out", str(tmp_path / "ray"), "--engine", "ray", "--workers", "2"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["clips"] == found["windows"] == 24 and found["skipped"] == {}
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["clips"] == summary["windows"] == 24 and summary["skipped"] == {}
     assert len(killed) == 1 and killed[0].exists() and not list((tmp_path / "ray").glob("*.claim"))
     assert main([*command, "--out", str(tmp_path / "alone")]) == 0
     assert content(tmp_path / "ray") == content(tmp_path / "alone")

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as F
 
 from ezclip.data.augmentation import UNCHANGED, Augmentation, resize_and_colour
 
-SMOOTH = (  # colours that no jitter below takes to 0 or 255
+SMOOTH = (  # colours that no jitter below saturates at 0 or 255
     F.resize(torch.randint(70, 170, (2, 4, 3, 9, 11), generator=torch.Generator().manual_seed(1)).float(), [40, 56])
     .clamp(60, 180)
     .byte()
@@ -21,8 +21,8 @@ def test_crops_are_those_of_torchvision() -> None:
     clip = torch.randint(0, 256, (4, 3, 40, 56), dtype=torch.uint8)
     for kind, transform in (("none", v2.CenterCrop(32)), ("shift", v2.RandomCrop(32))):
         torch.manual_seed(5)
-        found, colours = Augmentation(kind, 32)(clip, 5)  # type: ignore[arg-type]
-        assert torch.equal(found, transform(clip)) and colours is None
+        views, colours = Augmentation(kind, 32)(clip, 5)  # type: ignore[arg-type]
+        assert torch.equal(views, transform(clip)) and colours is None
 
 
 @pytest.mark.parametrize("jitter_frames", [False, True])
@@ -57,8 +57,8 @@ def test_crops_of_many_sizes_are_resized_together() -> None:
     frames = torch.randint(0, 256, (2, 4, 3, 40, 56), dtype=torch.uint8)
     sizes = [(40, 50), (27, 31)]  # one is reduced and one is enlarged
     plain = torch.tensor(UNCHANGED).expand(2, 1, 5)
-    found = resize_and_colour(frames, torch.tensor(sizes), plain, 32)
-    assert worst(found, one_by_one(frames, sizes, lambda crop, _: crop)) <= 1
+    resized = resize_and_colour(frames, torch.tensor(sizes), plain, 32)
+    assert worst(resized, one_by_one(frames, sizes, lambda crop, _: crop)) <= 1
 
 
 def test_colours_of_each_clip_are_torchvisions() -> None:
@@ -70,18 +70,18 @@ def test_colours_of_each_clip_are_torchvisions() -> None:
         crop = F.adjust_contrast(F.adjust_brightness(crop / 255, brightness), contrast)
         return (255 * F.adjust_hue(F.adjust_saturation(crop, saturation), hue)).round().byte()
 
-    found = resize_and_colour(SMOOTH, torch.tensor(sizes), colours[:, None], 32)
-    assert worst(found, one_by_one(SMOOTH, sizes, change)) <= 2  # ours are not rounded before
-    assert worst(found, one_by_one(SMOOTH, sizes, lambda crop, _: crop)) > 10
+    coloured = resize_and_colour(SMOOTH, torch.tensor(sizes), colours[:, None], 32)
+    assert worst(coloured, one_by_one(SMOOTH, sizes, change)) <= 2  # ours are not rounded before
+    assert worst(coloured, one_by_one(SMOOTH, sizes, lambda crop, _: crop)) > 10
     grey = torch.tensor([[*UNCHANGED[:4], 1.0]]).expand(2, 1, 5)
-    found = resize_and_colour(SMOOTH, torch.tensor(sizes), grey, 32)
-    assert worst(found, one_by_one(SMOOTH, sizes, lambda crop, _: F.rgb_to_grayscale(crop, 3))) <= 1
+    coloured = resize_and_colour(SMOOTH, torch.tensor(sizes), grey, 32)
+    assert worst(coloured, one_by_one(SMOOTH, sizes, lambda crop, _: F.rgb_to_grayscale(crop, 3))) <= 1
 
 
 def test_every_frame_has_its_own_colours() -> None:
     bright = torch.tensor([UNCHANGED]).repeat(4, 1)
     bright[1, 0] = 1.2
-    found = resize_and_colour(SMOOTH[:1], torch.tensor([(40, 56)]), bright[None], 32)[0].float()
+    coloured = resize_and_colour(SMOOTH[:1], torch.tensor([(40, 56)]), bright[None], 32)[0].float()
     plain = resize_and_colour(SMOOTH[:1], torch.tensor([(40, 56)]), bright[None, :1], 32)[0].float()
-    assert torch.equal(found[[0, 2, 3]], plain[[0, 2, 3]])
-    torch.testing.assert_close(found[1], plain[1] * 1.2, atol=1.2, rtol=0)
+    assert torch.equal(coloured[[0, 2, 3]], plain[[0, 2, 3]])
+    torch.testing.assert_close(coloured[1], plain[1] * 1.2, atol=1.2, rtol=0)

@@ -1,4 +1,4 @@
-"""Every form in which data sets list their videos: laid out as downloaded, checked, written and read again."""
+"""Every listing format of the data sets: laid out as downloaded, checked, written and read again."""
 
 import csv
 import io
@@ -69,13 +69,13 @@ def something(lists: Path, videos: Path) -> tuple[Path, Options]:
     return lists / "train.json", Options()
 
 
-def own_csv(lists: Path, videos: Path) -> tuple[Path, Options]:
+def manifest_csv(lists: Path, videos: Path) -> tuple[Path, Options]:
     rows = [f"{label.replace(' ', '')}/{name},{label}" for name, label in EXPECTED.items()]
     (lists / "own.csv").write_text("path,label\n" + "\n".join(rows))
     return lists / "own.csv", Options()
 
 
-def own_jsonl(lists: Path, videos: Path) -> tuple[Path, Options]:
+def manifest_jsonl(lists: Path, videos: Path) -> tuple[Path, Options]:
     rows = [{"path": f"{label.replace(' ', '')}/{name}", "label": label} for name, label in EXPECTED.items()]
     write_manifest(lists / "own.jsonl", rows)
     return lists / "own.jsonl", Options()
@@ -103,8 +103,8 @@ def test_groups_of_chirality_in_action(tmp_path: Path) -> None:
     }
     assert read_listing(path, Options(subset="train")).labels == ["Opening door", "Closing door"]
     (tmp_path / "12.webm").touch()
-    found = finish(check(listing, decode=False))
-    assert [(row["label"], row["partner"]) for row in found.rows] == [("Folding something", "Unfolding something")]
+    checked = finish(check(listing, decode=False))
+    assert [(row["label"], row["partner"]) for row in checked.rows] == [("Folding something", "Unfolding something")]
 
 
 def test_captions_of_rtime(tmp_path: Path) -> None:
@@ -147,15 +147,15 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
-@pytest.mark.parametrize("lay", [by_class, ucf, hmdb, release, kinetics, something, own_csv, own_jsonl])
+@pytest.mark.parametrize("lay", [by_class, ucf, hmdb, release, kinetics, something, manifest_csv, manifest_jsonl])
 @pytest.mark.parametrize("manifest", ["found.jsonl", "found.parquet"])
 def test_every_form_round_trips(lay: Lay, manifest: str, videos: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
     lists.mkdir()
     path, options = lay(lists, videos)
-    found = finish(check(read_listing(path, options), videos, decode=False))
-    assert not found.missing and not found.broken
-    found.write(tmp_path / manifest)
+    checked = finish(check(read_listing(path, options), videos, decode=False))
+    assert not checked.missing and not checked.broken
+    checked.write(tmp_path / manifest)
     again = {row.path.stem.split("_")[0]: row.label for row in read_rows(tmp_path / manifest)}
     assert again == {Path(name).stem: label for name, label in EXPECTED.items()}
     assert all(row.path.is_file() for row in read_rows(tmp_path / manifest))
@@ -192,8 +192,8 @@ def test_frames_and_shards(videos: Path, tmp_path: Path) -> None:
             member.size = len(text)
             shard.addfile(member, io.BytesIO(text))
     listing = unpack(read_listing(shards), tmp_path / "out")
-    found = finish(check(listing, jobs=1))
-    assert [row["label"] for row in found.rows] == list(EXPECTED.values()) and not found.broken
+    checked = finish(check(listing, jobs=1))
+    assert [row["label"] for row in checked.rows] == list(EXPECTED.values()) and not checked.broken
 
     with tarfile.open(shards / "000.tar", "w") as shard:
         shard.add(videos / "TaiChi" / "three.avi", "../../outside.avi")
@@ -209,10 +209,10 @@ def test_broken_and_missing_videos_are_named(videos: Path, tmp_path: Path) -> No
     (videos / "TaiChi" / "bad.avi").write_text("no video")
     lists = tmp_path / "list.csv"
     lists.write_text("path,label\nTaiChi/three.avi,Tai Chi\nTaiChi/bad.avi,Tai Chi\nTaiChi/gone.avi,Tai Chi\n")
-    found = finish(check(read_listing(lists), videos, jobs=1))
-    assert found.missing == ["TaiChi/gone.avi"] and list(found.broken) == ["TaiChi/bad.avi"]
-    assert found.counts == {"Tai Chi": 1}
-    assert str(tmp_path) not in json.dumps(found.broken)
+    checked = finish(check(read_listing(lists), videos, jobs=1))
+    assert checked.missing == ["TaiChi/gone.avi"] and list(checked.broken) == ["TaiChi/bad.avi"]
+    assert checked.counts == {"Tai Chi": 1}
+    assert str(tmp_path) not in json.dumps(checked.broken)
 
 
 def test_a_missing_video_is_not_replaced_by_its_namesake_of_another_class(videos: Path, tmp_path: Path) -> None:
@@ -220,8 +220,8 @@ def test_a_missing_video_is_not_replaced_by_its_namesake_of_another_class(videos
     (videos / "TaiChi" / "three.avi").rename(videos / "clapping" / "1.avi")
     lists = tmp_path / "list.csv"
     lists.write_text("path,label\nwaving/1.avi,waving\nclapping/1.avi,clapping\n")
-    found = finish(check(read_listing(lists), videos, jobs=1))
-    assert found.missing == ["waving/1.avi"] and found.counts == {"clapping": 1}
+    checked = finish(check(read_listing(lists), videos, jobs=1))
+    assert checked.missing == ["waving/1.avi"] and checked.counts == {"clapping": 1}
 
 
 @pytest.mark.parametrize(
@@ -298,9 +298,9 @@ def read_labels(path: Path) -> list[str]:
 @pytest.mark.slow
 def test_check_on_the_command_line(videos: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "ezclip", "data", "check", str(videos), "--out", str(tmp_path / "m.jsonl")]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ)
-    assert done.returncode == 0, done.stderr
-    assert "3 videos listed, 3 good, 2 classes" in done.stdout
+    process = subprocess.run(command, capture_output=True, text=True, env=os.environ)
+    assert process.returncode == 0, process.stderr
+    assert "3 videos listed, 3 good, 2 classes" in process.stdout
     assert len(read_rows(tmp_path / "m.jsonl")) == 3
-    done = subprocess.run([*command[:5], str(tmp_path / "none")], capture_output=True, text=True)
-    assert done.returncode == 2 and "check the path" in done.stderr
+    process = subprocess.run([*command[:5], str(tmp_path / "none")], capture_output=True, text=True)
+    assert process.returncode == 2 and "check the path" in process.stderr

@@ -1,4 +1,4 @@
-"""Motions made from photographs: geometry worked out by hand, limits of the draws, what can be read."""
+"""Motions rendered from photographs: geometry by hand, limits of the random draws, readable files."""
 
 from pathlib import Path
 
@@ -43,15 +43,15 @@ def spot(x: int, y: int) -> np.ndarray:
 def test_a_pan_to_the_left_moves_the_contents_to_the_right() -> None:
     """The window of 128 pixels is shown twice as large, so 40 pixels of pan are 80 in the frame."""
     frames = camera_frames(spot(150, 90), Track((180, 100, 128), (140, 100, 128)), 5)
-    seen = centre_of_light(frames)
-    assert seen[:, 0] == pytest.approx([68, 88, 108, 128, 148], abs=0.3)
-    assert seen[:, 1] == pytest.approx([108] * 5, abs=0.3)
+    centres = centre_of_light(frames)
+    assert centres[:, 0] == pytest.approx([68, 88, 108, 128, 148], abs=0.3)
+    assert centres[:, 1] == pytest.approx([108] * 5, abs=0.3)
 
 
 def test_zooming_in_moves_the_contents_outwards_by_equal_factors() -> None:
-    seen = centre_of_light(camera_frames(spot(160, 100), Track((150, 100, 160), (150, 100, 40)), 3))
-    assert seen[:, 0] == pytest.approx([128 + 10 * 256 / side for side in (160, 80, 40)], abs=0.5)
-    assert seen[:, 1] == pytest.approx([128] * 3, abs=0.5)
+    centres = centre_of_light(camera_frames(spot(160, 100), Track((150, 100, 160), (150, 100, 40)), 3))
+    assert centres[:, 0] == pytest.approx([128 + 10 * 256 / side for side in (160, 80, 40)], abs=0.5)
+    assert centres[:, 1] == pytest.approx([128] * 3, abs=0.5)
 
 
 def test_a_thing_is_where_its_track_says_and_covers_what_is_behind() -> None:
@@ -131,9 +131,9 @@ def test_pictures_and_frames_of_videos_are_read(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"no picture")
     (tmp_path / "notes.txt").write_text("no picture either")
     write_video(tmp_path / "film.mp4", size=(128, 96))
-    found, skipped = read_photographs([str(tmp_path)], 3, 60)
-    assert [p.image.shape for p in found] == [(384, 768, 3), *[(96, 128, 3)] * 3]
-    assert len({p.source for p in found}) == 2
+    photographs, skipped = read_photographs([str(tmp_path)], 3, 60)
+    assert [p.image.shape for p in photographs] == [(384, 768, 3), *[(96, 128, 3)] * 3]
+    assert len({p.source for p in photographs}) == 2
     assert sorted(name for name, _ in skipped) == ["broken.jpg", "small.jpg"]
     some, _ = read_photographs([str(tmp_path / "below" / "wide.png")] * 9, 1, 4)
     assert len(some) == 4

@@ -1,4 +1,4 @@
-"""Surfaces: natural statistics, same seed same picture, motions over them go where their names say."""
+"""Surfaces: natural image statistics, determinism, and motions over them in the named directions."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ from ezclip.progress import finish
 
 
 def amplitude_slope(picture: np.ndarray) -> float:
-    """Exponent of the frequency in the amplitude spectrum, between 1/64 and 1/4 cycles a pixel."""
+    """Exponent of the frequency in the amplitude spectrum, between 1/64 and 1/4 cycles per pixel."""
     grey = picture.astype(float).mean(axis=-1)
     n = len(grey)
     window = np.hanning(n)[:, None] * np.hanning(n)
@@ -43,10 +43,10 @@ def test_same_seed_same_surface() -> None:
 
 
 def test_seven_motions_can_be_plain() -> None:
-    """Those of the six pairs; pushing and pulling share theirs."""
-    found = {names: pair for names in MOTIONS if (pair := plain_pair(names))}
-    assert set(found.values()) == set(PAIRS)
-    assert sum(pair.name == "thing left, right" for pair in found.values()) == 2 and len(found) == 7
+    """The motions of the six pairs; pushing and pulling share one."""
+    pairs = {names: pair for names in MOTIONS if (pair := plain_pair(names))}
+    assert set(pairs.values()) == set(PAIRS)
+    assert sum(pair.name == "thing left, right" for pair in pairs.values()) == 2 and len(pairs) == 7
 
 
 @pytest.mark.parametrize("names", [n for n in MOTIONS if (p := plain_pair(n)) and p.moves == "things"])

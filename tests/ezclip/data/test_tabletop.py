@@ -114,8 +114,8 @@ def test_static_shows_each_scene_in_all_versions(tmp_path: Path) -> None:
     manifest = finish(synthesise(tmp_path, clips_per_class=len(VERSIONS), split="static", seed=1, workers=1))
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]
     assert {row["label"] for row in rows} == {label for names in MOTIONS_OF_THINGS for label in names}
-    own = [row for row in rows if row["label"] == "Opening something"]
-    assert [row["family"] for row in own] == list(VERSIONS) and len({row["seed"] for row in own}) == 1
+    versions = [row for row in rows if row["label"] == "Opening something"]
+    assert [row["family"] for row in versions] == list(VERSIONS) and len({row["seed"] for row in versions}) == 1
 
 
 @pytest.mark.slow
@@ -125,10 +125,10 @@ def test_stills_name_what_they_show() -> None:
     again = list(stills(50, 2, only_single=True))
     assert [c for _, c, _ in drawn] == [c for _, c, _ in again]
     words = {word for _, caption, _ in stills(3000, 4) for word in caption.replace(",", " ").split()}
-    wanted = (
+    expected = (
         "something camera left right up down closer away into out table covered uncovered each other hand behind open"
     )
-    assert set(wanted.split()) <= words
+    assert set(expected.split()) <= words
 
 
 def test_bad_requests(tmp_path: Path) -> None:

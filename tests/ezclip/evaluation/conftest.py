@@ -1,4 +1,4 @@
-"""Sixteen clips for tests of evaluations, one of them unreadable, and the command line's JSON."""
+"""Clips for tests of evaluations, one of them unreadable, and the command line's JSON."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ ROWS = [Row(Path(f"{i}.mp4"), "waving") for i in range(16)]
 
 @pytest.fixture(scope="module")
 def manifest(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sixteen clips, and one that cannot be read."""
+    """A manifest of the drawn clips and an unreadable one."""
     path = shutil.copytree(drawn.parent, tmp_path_factory.mktemp("embedding") / "val") / drawn.name
     (path.parent / "bad.mp4").write_text("not a video")
     label = read_rows(path)[0].label

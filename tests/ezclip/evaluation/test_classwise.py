@@ -33,10 +33,10 @@ def test_confusions_fixed_and_created() -> None:
     truth = [0, 0, 1, 1, 2]
     first = evaluation("first", [1, 1, 1, 1, 2], truth)
     second = evaluation("second", [0, 1, 1, 2, 2], truth)
-    found = compare(first, second)
-    assert found.fixed == [("a", "b", 1)] and found.created == [("b", "c", 1)]
-    assert [(d.label, d.difference) for d in found.classes] == [("a", 0.5), ("c", 0.0), ("b", -0.5)]
-    assert found.overall.difference == 0
+    comparison = compare(first, second)
+    assert comparison.fixed == [("a", "b", 1)] and comparison.created == [("b", "c", 1)]
+    assert [(d.label, d.difference) for d in comparison.classes] == [("a", 0.5), ("c", 0.0), ("b", -0.5)]
+    assert comparison.overall.difference == 0
     with pytest.raises(UserError, match="differ in clips"):
         compare(first, evaluation("other", [0], [0]))
     matrix = confusion_matrix(second.scores, second.targets)
@@ -47,11 +47,11 @@ def test_changed_clips_by_their_change_of_margin() -> None:
     rows = [Row(Path(f"c/{i}.mp4"), label) for i, label in enumerate("aabc")]
     first = Evaluation("first", list("abc"), rows, torch.tensor([[4, 5, 1], [1, 9, 0], [0, 9, 1], [1, 0, 9]]) / 10)
     second = Evaluation("second", list("abc"), rows, torch.tensor([[5, 4, 1], [9, 1, 0], [6, 4, 0], [1, 0, 9]]) / 10)
-    found = changed_clips(first, second)
-    assert [(c.row, c.label, c.first, c.second, c.fixed) for c in found] == [
+    changes = changed_clips(first, second)
+    assert [(c.row, c.label, c.first, c.second, c.fixed) for c in changes] == [
         (1, "a", "b", "a", True),
         (2, "b", "b", "a", False),
         (0, "a", "b", "a", True),
     ]
-    assert [c.margin for c in found] == pytest.approx([0.8 + 0.8, -0.2 - 0.8, 0.1 + 0.1])
+    assert [c.margin for c in changes] == pytest.approx([0.8 + 0.8, -0.2 - 0.8, 0.1 + 0.1])
     assert changed_clips(first, first) == []

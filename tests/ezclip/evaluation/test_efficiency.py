@@ -1,4 +1,4 @@
-"""What models cost: counts by hand, and the verb that measures."""
+"""Cost of models: counts by hand, and ``ezclip bench``."""
 
 import json
 from pathlib import Path
@@ -21,36 +21,36 @@ from tests.conftest import TINY, make_model
 def test_multiply_adds_by_hand(backbone: Backbone) -> None:
     T, N, D, E, K, r, S = 8, 16, 64, 32, 3, 16, 8  # frames, patches, widths, layers, adapter, side of a patch
     model = make_model(backbone, "ezclip")
-    found = gmac(lambda: model.encode_video(torch.zeros(1, T, 3, 32, 32)), model)
+    counts = gmac(lambda: model.encode_video(torch.zeros(1, T, 3, 32, 32)), model)
     conv = T * N * D * 3 * S * S
-    # tokens with their prompt; the last block goes on with the class token alone
+    # tokens with their prompt; the last block continues with the class token alone
     attention = K * T * ((N + 2) * D * 3 * D + 2 * (N + 2) ** 2 * D)
     out = ((K - 1) * (N + 1) + 1) * T * D * D
     mlp_and_adapter = ((K - 1) * (N + 1) + 1) * T * (2 * D * 4 * D + 2 * D * r)
     prompts = K * (T * D * 3 * D + 2 * T * T * D + T * D * D)
     everything = conv + attention + out + mlp_and_adapter + prompts + T * D * E
-    assert found["all"] * 1e9 == pytest.approx(everything)
-    assert found["linear_and_conv"] * 1e9 == conv + mlp_and_adapter
+    assert counts["all"] * 1e9 == pytest.approx(everything)
+    assert counts["linear_and_conv"] * 1e9 == conv + mlp_and_adapter
 
 
 def test_parameters_by_hand(backbone: Backbone) -> None:
     model = make_model(backbone, "ezclip")
-    found = count_parameters(model)
+    counts = count_parameters(model)
     adapter = 64 * 16 + 16 + 16 * 64 + 64
-    assert found["tunable"] == 5 * adapter + 3 * 8 * 64
+    assert counts["tunable"] == 5 * adapter + 3 * 8 * 64
     mlp = 64 * 256 + 256 + 256 * 64 + 64
-    assert found["linear_and_conv"] == 5 * (adapter + mlp) + 64 * 3 * 8 * 8
-    assert found["total"] == sum(p.numel() for p in model.parameters())
+    assert counts["linear_and_conv"] == 5 * (adapter + mlp) + 64 * 3 * 8 * 8
+    assert counts["total"] == sum(p.numel() for p in model.parameters())
 
 
 def test_parameters_of_a_method_that_trains_clip(tmp_path: Path) -> None:
-    """As trained: all but the token table, although a loaded model is frozen."""
+    """All parameters but the token table are counted as trained, although a loaded model is frozen."""
     backbone = build_backbone("tiny", TINY)
     save_backbone(backbone, tmp_path / "backbone.safetensors")
     save_model(build_rival("vificlip", backbone, 8, {}), backbone, tmp_path / "vificlip", summary={})
     assert count_parameters(load_model(tmp_path / "vificlip"))["tunable"] == 0
-    found = count_parameters(Subject(str(tmp_path / "vificlip")).build(8))
-    assert found["tunable"] == found["total"] - 49408 * 64
+    counts = count_parameters(Subject(str(tmp_path / "vificlip")).build(8))
+    assert counts["tunable"] == counts["total"] - 49408 * 64
 
 
 @pytest.mark.slow
@@ -59,14 +59,14 @@ def test_bench_measures_models_and_their_accuracy(tmp_path: Path, capsys: Captur
     arguments = ["--batch-size", "2", "--repeats", "2", "--device", "cpu"]
     out = ["--data", str(manifest), "--out", str(tmp_path / "bench"), "--json"]
     assert main(["bench", "tabletop/base", "tabletop/ezclip", *arguments, *out]) == 0
-    found = json.loads(capsys.readouterr().out)
-    base, ezclip = found["rows"]
+    document = json.loads(capsys.readouterr().out)
+    base, ezclip = document["rows"]
     assert ezclip["gmac"]["all"] > base["gmac"]["all"] > base["gmac"]["linear_and_conv"] > 0
-    for row in found["rows"]:
+    for row in document["rows"]:
         assert min(row[k] for k in ("latency_seconds", "views_per_second", "training_step_seconds", "peak_bytes")) > 0
         assert row["open_clip"]["time_ratio"] == pytest.approx(row["latency_seconds"] / row["open_clip"]["seconds"])
         assert 0 <= row["top1"] <= 1 and row["clips"] == 31
-    assert json.loads((tmp_path / "bench" / "bench.json").read_text()) == found
+    assert json.loads((tmp_path / "bench" / "bench.json").read_text()) == document
     assert (tmp_path / "bench" / "bubbles.png").read_bytes().startswith(b"\x89PNG")
     assert main(["bench", "--data", str(manifest)]) == 2
     assert "name them" in capsys.readouterr().err
@@ -74,8 +74,8 @@ def test_bench_measures_models_and_their_accuracy(tmp_path: Path, capsys: Captur
 
 @pytest.mark.slow
 def test_ratios_are_those_of_the_printed_seconds() -> None:
-    found = forward_ratios("ViT-S-32", T=2, repeats=1, device="cpu")
-    seconds, ratios = found["seconds"], found["ratios"]
+    document = forward_ratios("ViT-S-32", T=2, repeats=1, device="cpu")
+    seconds, ratios = document["seconds"], document["ratios"]
     forward = pytest.approx(seconds["ezclip_bfloat16"], rel=0.05)
     assert seconds["rollout"] / ratios["forward with rollout/forward"] == forward
     assert seconds["training_step"] / ratios["training step/forward"] == forward
@@ -99,6 +99,6 @@ def test_timers_wait_for_the_accelerator_at_hand(device: str, monkeypatch: pytes
     order: list[str] = []
     monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: pytest.fail("CUDA was asked for"))
     monkeypatch.setattr(torch.accelerator, "synchronize", lambda *_: order.append("wait"))
-    found = time_alternately({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2, device)
-    assert set(found) == {"a", "b"}
+    timings = time_alternately({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2, device)
+    assert set(timings) == {"a", "b"}
     assert "".join(word[0] for word in order) == 2 * (3 * "aw" + 3 * "bw")  # two warm-up runs before each measured one

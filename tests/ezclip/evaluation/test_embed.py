@@ -1,4 +1,4 @@
-"""Embeddings of clips: their views, batches that fit, and a device that does not wait."""
+"""Embeddings of clips: views, batch sizes that fit in memory, and a device that does not wait."""
 
 import copy
 import json
@@ -34,7 +34,7 @@ def test_places_in_time_and_space() -> None:
     assert segment_points(100, 2, 0.5) == segment_centres(100, 2) == [24, 74]
     wide = np.zeros((1, 128, 400, 3), np.uint8)
     wide[:, :, :200, 0] = 255
-    squares = crops(wide, Preprocessing(112), 3)  # short side 128: the frames stay as they are
+    squares = crops(wide, Preprocessing(112), 3)  # short side 128: the frames are not resized
     assert squares.shape == (3, 1, 3, 112, 112)
     assert [float(s[0, 0].float().mean()) for s in squares] == [255.0, pytest.approx(127.5, abs=2), 0.0]
     tall = wide.transpose(0, 2, 1, 3)
@@ -62,7 +62,7 @@ ENCODE = EZCLIP.encode_video
 
 
 def small_gpu(limit: int, sizes: list[int]) -> Callable[[EZCLIP, torch.Tensor], torch.Tensor]:
-    """``encode_video`` on a GPU whose memory holds ``limit`` views; ``sizes`` receives what it was given."""
+    """``encode_video`` on a GPU whose memory holds ``limit`` views; appends its batch sizes to ``sizes``."""
 
     def encode(model: EZCLIP, pixels: torch.Tensor) -> torch.Tensor:
         sizes.append(len(pixels))
@@ -114,7 +114,7 @@ def test_clips_are_decoded_while_the_model_computes(backbone: Backbone, monkeypa
 
 
 class Schedule:
-    """A clock that only decoding, copying and computing move, and a pool with one decoder that works beside them."""
+    """A clock advanced by decoding, copying and computing, and a pool with one concurrent decoder."""
 
     def __init__(self, decode: float, copy: float, compute: float):
         self.decode, self.copy, self.compute = decode, copy, compute  # seconds for a clip, a batch and a batch
@@ -145,11 +145,11 @@ class Schedule:
 
 
 class GpuSchedule(Schedule):
-    """The same for a GPU with two streams, each of which does its work in turn while the program goes on."""
+    """The same for a GPU with two streams that work in order and asynchronously to the program."""
 
     def __init__(self, decode: float, copy: float, compute: float):
         super().__init__(decode, copy, compute)
-        self.done = {"compute": 0.0, "copies": 0.0}  # when each stream is through with its work so far
+        self.done = {"compute": 0.0, "copies": 0.0}  # when each stream has finished its queued work
         self.current = "compute"
 
     def work(self, seconds: float) -> float:
@@ -212,25 +212,25 @@ def test_the_share_of_waiting(
     backbone: Backbone,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Copies are no work of the model; what is slower sets the pace, and where that is the model it waits little."""
+    """Copies do not count as work of the model; the slower stage sets the pace, so a slow model hardly waits."""
     encoder = embed_on(Schedule(decode, copy, compute), backbone, monkeypatch)
     assert (encoder.seconds, encoder.idle) == (pytest.approx(seconds), pytest.approx(share))
     assert compute < 4 * decode or encoder.idle <= 0.1
 
 
 def test_a_gpu_waits_for_the_first_batch_alone(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It copies one batch while it computes the one before; the time that it waits for a copy is no work."""
-    gpu, kept = GpuSchedule(decode=0.25, copy=1.0, compute=4.0), []
+    """It copies a batch while it computes the previous one; waiting for a copy does not count as work."""
+    gpu, records = GpuSchedule(decode=0.25, copy=1.0, compute=4.0), []
     monkeypatch.setattr(Predictor, "device", torch.device("cuda"))
     monkeypatch.setattr(torch, "Event", gpu.event)
     monkeypatch.setattr(torch.cuda, "Stream", lambda _: "copies")
     monkeypatch.setattr(torch.cuda, "stream", gpu.stream)
     monkeypatch.setattr(torch.cuda, "current_stream", gpu.current_stream)
-    monkeypatch.setattr(torch.Tensor, "record_stream", lambda *_: kept.append(1))
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda *_: records.append(1))
     encoder = embed_on(gpu, backbone, monkeypatch)
     assert encoder.busy == pytest.approx(4 * 4.0)
     assert encoder.seconds == pytest.approx(4 * 0.25 + 1.0 + 4 * 4.0)
-    assert len(kept) == 4, "a copy's memory could be given away before it is used"
+    assert len(records) == 4, "a copy's memory could be given away before it is used"
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_the_automatic_size_follows_free_memory(
 
 
 def test_pixels_go_to_the_device_as_bytes(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a device that is not the CPU, torch's "meta": uint8 is sent, and normalised there."""
+    """On another device than the CPU (torch's "meta"), uint8 is transferred and normalised there."""
     sent: list[tuple[torch.dtype, str, str]] = []
     encoded: list[tuple[torch.dtype, str]] = []
 

@@ -42,13 +42,13 @@ def test_tomatos_ratios() -> None:
     assert relative_gain(0.40, 0.25, 0.1) == pytest.approx(0.6)  # kappa
     assert relative_gain(0.40, 0.32, 0.1) == pytest.approx(0.25)  # tau
     assert relative_gain(0.40, 0.10, 0.1) is None and relative_gain(0.05, 0.4, 0.1) is None
-    found = {
+    accuracy_by_order = {
         "as it is": {"top1": 0.40},
         "reversed": {"top1": 0.15, "opposite_text_v2t": 0.75},
         "frozen": {"top1": 0.25},
         "shuffled": {"top1": 0.32},
     }
-    assert order_values(found, 10) == pytest.approx(
+    assert order_values(accuracy_by_order, 10) == pytest.approx(
         {
             "reverse_drop": 0.25,
             "multi_frame_gain": 0.6,
@@ -59,10 +59,10 @@ def test_tomatos_ratios() -> None:
 
 
 def test_opposite_texts() -> None:
-    # clip A: its label wins, for its reverse too; clip B: blind to order, so each text ties between the two videos
+    # clip A: its label also wins for its reverse; clip B: blind to order, so each text ties between the two videos
     forward, reverse = torch.tensor([[0.9, 0.2], [0.6, 0.4]]), torch.tensor([[0.3, 0.5], [0.6, 0.4]])
     assert opposite_text(forward, reverse) == (0.75, 0.75)
-    # one direction wins always: both videos get the same text, but each text finds its video
+    # one direction always wins: both videos get the same text, but each text retrieves its video
     forward, reverse = torch.tensor([[0.9, 0.1]]), torch.tensor([[0.8, 0.2]])
     assert opposite_text(forward, reverse) == (0.5, 1.0)
 
@@ -82,8 +82,8 @@ def test_single_frames() -> None:
 
 def test_chiral_accuracy_is_within_pairs() -> None:
     scores = torch.tensor([[0.3, 0.2], [0.1, 0.4], [0.2, 0.5]])  # two clips forward, one in reverse
-    found = accuracies(scores, torch.tensor([0, 0, 1]), ["open", "close"], {"open": "close", "close": "open"})
-    assert found["within_pairs"] == pytest.approx(2 / 3)
+    measures = accuracies(scores, torch.tensor([0, 0, 1]), ["open", "close"], {"open": "close", "close": "open"})
+    assert measures["within_pairs"] == pytest.approx(2 / 3)
 
 
 def test_each_measure_has_one_line_and_a_reference() -> None:

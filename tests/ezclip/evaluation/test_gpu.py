@@ -1,4 +1,4 @@
-"""The table of a GPU: its structure on a CPU, its bars on a GPU."""
+"""The GPU benchmark table: its structure on a CPU, its thresholds on a GPU."""
 
 import copy
 import json
@@ -20,14 +20,14 @@ CPU = torch.device("cpu")
 
 
 def test_the_tables_structure(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str | None] = []
+    devices: list[str | None] = []
 
     def compile(encode: Any, mode: str | None = None, dynamic: bool | None = None) -> Any:
         assert dynamic is False
-        asked.append(mode)
+        devices.append(mode)
         return encode
 
-    monkeypatch.setattr(torch, "compile", compile)  # it takes a minute on a CPU
+    monkeypatch.setattr(torch, "compile", compile)  # takes a minute on a CPU
     build = lambda: make_model(copy.deepcopy(backbone), "ezclip")  # noqa: E731
     measure = partial(gpu_table, build, device=CPU, repeats=1, batches=(1, 2), training_batch=2)
     for dtype in (torch.float32, torch.bfloat16):
@@ -41,8 +41,8 @@ def test_the_tables_structure(backbone: Backbone, monkeypatch: pytest.MonkeyPatc
                 assert row["share"][name] == pytest.approx(tflops / table["matmul_tflops"])
         steps = [table["training"][name] for name in ("eager", "compiled", "open_clip")]
         assert all(step["seconds"] > 0 and step["peak_bytes"] is None for step in steps)
-        assert asked == 2 * ["default", "reduce-overhead"] + [None], "each batch, and the training step"
-        asked.clear()
+        assert devices == 2 * ["default", "reduce-overhead"] + [None], "each batch, and the training step"
+        devices.clear()
         text = format_table(table)
         assert all(word in text for word in ("GFLOP a view", "graphs views/s", "training step of 2, compiled"))
 

@@ -19,7 +19,7 @@ from tests.ezclip.evaluation.conftest import run_json
 def test_too_many_unreadable_clips_stop_evaluate_and_embed(
     manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With 20 % broken: 4 of 20, each counted once, also over two runs."""
+    """4 of 20 clips are broken, and each is counted once, even over two runs."""
     lines = manifest.read_text().splitlines()
     good, bad = lines[:16], json.loads(lines[-1])
     listed = manifest.parent / "broken.jsonl"
@@ -32,14 +32,14 @@ def test_too_many_unreadable_clips_stop_evaluate_and_embed(
     embedding = ("embed", str(listed), "--out", str(out), "--shard-size", "5", "--workers", "1")
     for command in (("evaluate", "--data", str(listed), "--workers", "1"), embedding):
         assert main([*command, "--batch-size", "4", "--max-broken", "0.15", "--device", "cpu", "--json"]) == 2
-        said = capsys.readouterr().err
-        assert "4 of 20 clips cannot be read, more than the share 0.15" in said and "bad0.mp4" in said
+        stderr = capsys.readouterr().err
+        assert "4 of 20 clips cannot be read, more than the share 0.15" in stderr and "bad0.mp4" in stderr
         assert main([*command, "--max-broken", "1.5", "--device", "cpu"]) == 2
         assert "max_broken is 1.5; it must be between 0 and 1." in capsys.readouterr().err
     assert len(list(out.glob("shard-*.safetensors"))) == 3
     run_json(capsys, *embedding, "--max-broken", "0.2")
-    found = run_json(capsys, "evaluate", "--data", str(out), "--max-broken", "0.2")
-    assert found["n"] == 16 and len(found["skipped"]) == 4
+    document = run_json(capsys, "evaluate", "--data", str(out), "--max-broken", "0.2")
+    assert document["n"] == 16 and len(document["skipped"]) == 4
     assert main(["evaluate", "--data", str(out), "--max-broken", "0.1", "--device", "cpu"]) == 2
 
 
@@ -59,8 +59,8 @@ def test_scores_of_views_are_means(manifest: Path) -> None:
 
 def test_the_released_protocol_drops_the_last_batch(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
     count = len(read_rows(manifest))
-    found = run_json(capsys, "evaluate", "--data", str(manifest), "--protocol", "released", "--batch-size", "10")
-    assert found["n"] == count // 10 * 10 < count
+    document = run_json(capsys, "evaluate", "--data", str(manifest), "--protocol", "released", "--batch-size", "10")
+    assert document["n"] == count // 10 * 10 < count
     assert main(["evaluate", "--data", str(manifest), "--protocol", "released", "--batch-size", "100"]) == 2
     assert "whole batches" in capsys.readouterr().err
 
@@ -68,8 +68,8 @@ def test_the_released_protocol_drops_the_last_batch(manifest: Path, capsys: pyte
 def test_tables_of_predictions(tmp_path: Path) -> None:
     good = tmp_path / "good.csv"
     good.write_text("path,label,prediction,a,b\nx/1.mp4,a,a,0.9,0.1\nx/2.mp4,b,a,0.8,0.2\n")
-    found = read_predictions(str(good), "first")
-    assert found.labels == ["a", "b"] and found.scores.argmax(dim=1).tolist() == [0, 0]
+    predictions = read_predictions(str(good), "first")
+    assert predictions.labels == ["a", "b"] and predictions.scores.argmax(dim=1).tolist() == [0, 0]
     (tmp_path / "bad.csv").write_text("path,label,prediction,a,b\nx/1.mp4,c,a,0.9,0.1\n")
     with pytest.raises(UserError, match="row 2"):
         read_predictions(str(tmp_path / "bad.csv"), "first")

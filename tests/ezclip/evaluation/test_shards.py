@@ -35,8 +35,8 @@ def test_shards_hold_what_the_videos_hold_and_are_completed(
     assert run_json(capsys, "evaluate", "--data", str(out)) == from_videos
     assert from_videos["n"] == count - 1 and list(from_videos["skipped"]) == ["val/bad.mp4"]
 
-    kept, lost = (out / f"shard-0000{i}.safetensors" for i in (0, 1))
-    content, when = lost.read_bytes(), kept.stat().st_mtime_ns
+    intact, lost = (out / f"shard-0000{i}.safetensors" for i in (0, 1))
+    content, when = lost.read_bytes(), intact.stat().st_mtime_ns
     lost.unlink()
     left = [out / f".shard-00001.{kind}.0123abcd.partial" for kind in ("parquet", "safetensors")]
     for path in left:
@@ -45,7 +45,7 @@ def test_shards_hold_what_the_videos_hold_and_are_completed(
     assert "lacks shard-00001.safetensors" in capsys.readouterr().err
     run_json(capsys, *arguments)
     assert not any(path.is_file() for path in left)
-    assert lost.read_bytes() == content and kept.stat().st_mtime_ns == when
+    assert lost.read_bytes() == content and intact.stat().st_mtime_ns == when
 
     assert main(["evaluate", "--data", str(out), "--model", "tabletop/base"]) == 2
     assert "embeddings of tabletop/ezclip" in capsys.readouterr().err
@@ -71,15 +71,15 @@ def test_clips_of_one_name_are_not_mixed_up(tmp_path: Path) -> None:
     (tmp_path / "second" / "waving" / "1.mp4").write_text("not a video")
     (tmp_path / "list.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     predictor = Predictor.load("tabletop/base", device="cpu")
-    about = {"model": predictor.name, "weights": predictor.identity.weights}
-    finish(write_shards(predictor, read_rows(tmp_path / "list.jsonl"), tmp_path / "out", about))
+    header = {"model": predictor.name, "weights": predictor.identity.weights}
+    finish(write_shards(predictor, read_rows(tmp_path / "list.jsonl"), tmp_path / "out", header))
     (part,) = read_shards(tmp_path / "out", predictor.identity)
     assert [row.path.parts[-3] for row in part.rows] == ["first"] and len(part.frames) == 1
     assert [row.path.parts[-3] for row, _ in part.skipped] == ["second"]
 
 
 @pytest.mark.parametrize("given, batch, first", [(None, 64 // 2, 64), (4, 4, 4)])
-def test_the_automatic_size_is_for_who_gives_none(
+def test_the_batch_size_is_automatic_by_default(
     given: int | None, batch: int, first: int, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes = []

@@ -28,16 +28,16 @@ from ezclip.video.read import read_clip
 
 def test_predictions_have_the_accuracies_of_the_report() -> None:
     """16 clips of each of 31 classes, of which 28 have a twin."""
-    found = shipped_evaluations(["base", "ezclip"])
-    assert [e.model for e in found] == ["base", "ezclip"]
-    for e in found:
+    evaluations = shipped_evaluations(["base", "ezclip"])
+    assert [e.model for e in evaluations] == ["base", "ezclip"]
+    for e in evaluations:
         assert set(Counter(row.label for row in e.rows).values()) == {16} and len(e.rows) == 31 * 16
         partners = {row.label: row.partner for row in e.rows}
         assert partners["Opening something"] == "Closing something" and partners["Holding something"] is None
         assert sum(partner is not None for partner in partners.values()) == 28
-        told = shipped_report()["test"][e.model]
+        reported = shipped_report()["test"][e.model]
         for name in ("n", "top1", "within_pairs"):
-            assert e.report()[name] == pytest.approx(told[name], abs=1e-6), name
+            assert e.report()[name] == pytest.approx(reported[name], abs=1e-6), name
 
 
 def test_the_map_is_of_two_variants_in_the_order_asked_for() -> None:
@@ -54,11 +54,11 @@ def test_a_shipped_test_clip_can_be_drawn_again(tmp_path: Path) -> None:
     row = mapped.rows[0]
     drawn = draw_test_clip(row, tmp_path)
     assert f"{drawn.parent.name}/{drawn.name}" == row.short_name and find_masks(drawn) is not None
-    (known,) = shipped_evaluations(["ezclip"])
-    then = dict(zip(known.labels, known.scores[[r.short_name for r in known.rows].index(row.short_name)].tolist()))
+    (saved,) = shipped_evaluations(["ezclip"])
+    then = dict(zip(saved.labels, saved.scores[[r.short_name for r in saved.rows].index(row.short_name)].tolist()))
     predictor = Predictor.load("tabletop/ezclip", device="cpu")
-    now = finish(evaluate(predictor, [Row(drawn, row.label)], known.labels))
-    again = dict(zip(known.labels, now.scores[0].tolist()))
+    now = finish(evaluate(predictor, [Row(drawn, row.label)], saved.labels))
+    again = dict(zip(saved.labels, now.scores[0].tolist()))
     assert max(again, key=again.get) == max(then, key=then.get)
     assert max(abs(again[label] - then[label]) for label in then) < 0.03, "the clip that was measured"
     for bad in (Row(Path("x/1.mp4"), "waving"), Row(Path("x/y.mp4"), row.label)):
@@ -82,7 +82,7 @@ def test_the_images_of_a_twin_are_those_of_the_file_backwards(tmp_path: Path) ->
     [("original", 6, True, False), ("background_only", 7, False, False), ("still_stripes", 9, True, True)],
 )
 def test_a_version_of_the_example(version: str, number: int, moves: bool, frozen: bool, tmp_path: Path) -> None:
-    """Scene 1 of six versions begins at clip 6; the camera always moves a little, but not in one frame repeated."""
+    """Scene 1 of six versions starts at clip 6; the camera always moves a little, except in the repeated frame."""
     path = draw_version(version, tmp_path)
     assert path == tmp_path / f"static/Opening_something/{number:05d}.mp4"
     masks = find_masks(path)

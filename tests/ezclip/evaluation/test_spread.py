@@ -10,8 +10,8 @@ def test_spread_beyond_a_frozen_copy() -> None:
     torch.manual_seed(0)
     frames = torch.randn(6, 8, 16)
     still = frames[:, :1].expand_as(frames)
-    found = frame_spread(frames, still, "released", unit=True)
-    assert found.frozen.mean == pytest.approx(0, abs=1e-9)
-    assert found.real.mean == pytest.approx(found.beyond.mean) and found.real.mean > 0
+    spread = frame_spread(frames, still, "released", unit=True)
+    assert spread.frozen.mean == pytest.approx(0, abs=1e-9)
+    assert spread.real.mean == pytest.approx(spread.beyond.mean) and spread.real.mean > 0
     same = frame_spread(frames, frames, "paper", unit=False)
     assert same.beyond.mean == 0 and same.real == same.frozen

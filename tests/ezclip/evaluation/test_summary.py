@@ -27,11 +27,11 @@ NONE_OF_ONE = (0, 0, pytest.approx(0.7935, abs=1e-4))
 
 
 def evaluated(model: str, answers: str, truth: str = "aaab", labels: str = "abc", family: str = "") -> Evaluation:
-    """Clips of the classes ``truth`` with these answers, of families by their first letters; a and b are twins."""
+    """Clips of the classes ``truth`` with these answers; families by their first letters; a and b are twins."""
     families = {"n": "night", "f": "fog_bank"}
     rows = [
-        Row(Path(f"c/{i}.mp4"), own, {"a": "b", "b": "a"}.get(own), families[family[i]] if family else None)
-        for i, own in enumerate(truth)
+        Row(Path(f"c/{i}.mp4"), actual, {"a": "b", "b": "a"}.get(actual), families[family[i]] if family else None)
+        for i, actual in enumerate(truth)
     ]
     scores = torch.tensor([[0.75 if label == answer else 0.125 for label in labels] for answer in answers])
     return Evaluation(model, list(labels), rows, scores)
@@ -43,8 +43,8 @@ def tables(parts: list[Table | Picture]) -> dict[str, Table]:
 
 def test_class_accuracies_have_wilson_intervals() -> None:
     """(p + z²/2n ± z sqrt(p(1 - p)/n + z²/4n²)) / (1 + z²/n), z = 1.96: of 2 of 3, and of 1 of 1."""
-    found = class_accuracies(evaluated("m", "abab"))
-    assert found == {"a": TWO_OF_THREE, "b": ONE_OF_ONE}, "nothing of c, which has no clips"
+    intervals = class_accuracies(evaluated("m", "abab"))
+    assert intervals == {"a": TWO_OF_THREE, "b": ONE_OF_ONE}, "nothing of c, which has no clips"
 
 
 def test_the_classes_of_two_models_stand_side_by_side() -> None:
@@ -63,17 +63,17 @@ def test_confusions_are_counted_by_true_class() -> None:
 
 
 def test_predictions_have_a_column_for_each_class() -> None:
-    found = predictions_table(evaluated("m", "ca", "ab"), "predictions")
-    assert (found.name, found.columns) == ("predictions", ["path", "label", "prediction", "a", "b", "c"])
-    assert found.rows == [["c/0.mp4", "a", "c", 0.125, 0.125, 0.75], ["c/1.mp4", "b", "a", 0.75, 0.125, 0.125]]
+    table = predictions_table(evaluated("m", "ca", "ab"), "predictions")
+    assert (table.name, table.columns) == ("predictions", ["path", "label", "prediction", "a", "b", "c"])
+    assert table.rows == [["c/0.mp4", "a", "c", 0.125, 0.125, 0.75], ["c/1.mp4", "b", "a", 0.75, 0.125, 0.125]]
 
 
 def test_accuracies_end_with_chance() -> None:
-    """Of ten classes, all answers right, then all wrong: twice the clip's twin, once a class that is no twin."""
+    """Ten classes, all answers right, then all wrong: twice the clip's twin, once a class that is no twin."""
     right, wrong = evaluated("right", "aab", "aab", "abcdefghij"), evaluated("wrong", "bca", "aab", "abcdefghij")
-    found = accuracy_table([right, wrong])
-    assert found.columns == ["model", "clips", "top-1", "95 % from", "to", "top-5", "chiral accuracy (within pairs)"]
-    first, second, chance = found.rows
+    table = accuracy_table([right, wrong])
+    assert table.columns == ["model", "clips", "top-1", "95 % from", "to", "top-5", "chiral accuracy (within pairs)"]
+    first, second, chance = table.rows
     assert first == ["right", 3, 1, 1, 1, 1, 1]
     assert second[:5] == ["wrong", 3, 0, 0, 0]
     assert second[6] == pytest.approx(1 / 6), "of the last the twins score alike, which counts half"
@@ -98,9 +98,9 @@ def test_families_are_counted_apart() -> None:
 
 def test_a_measure_that_a_model_lacks_is_left_empty() -> None:
     evidence = {"base": annotate({"any_frame": 0.25}), "ezclip": annotate({"any_frame": 0.5, "curvature": 90.0})}
-    found = evidence_table(evidence, "Evidence", "a note")
-    assert found.columns == ["measure", "base", "ezclip", "meaning", "reference"] and found.note == "a note"
-    assert found.rows == [
+    table = evidence_table(evidence, "Evidence", "a note")
+    assert table.columns == ["measure", "base", "ezclip", "meaning", "reference"] and table.note == "a note"
+    assert table.rows == [
         ["any frame", 0.25, 0.5, *MEANING["any_frame"]],
         ["curvature", None, 90, *MEANING["curvature"]],
     ]
@@ -109,9 +109,9 @@ def test_a_measure_that_a_model_lacks_is_left_empty() -> None:
 def test_a_comparison_lists_what_is_fixed_and_created() -> None:
     parts = comparison_parts(compare(evaluated("m", "bbab"), evaluated("n", "aaac")))
     assert [part.name for part in parts] == ["dumbbells", "classwise_chart", "classwise", "confusions"]
-    found = tables(parts)
-    assert found["classwise"].columns[2:5] == ["m", "n", "difference"]
-    first, *classes = found["classwise"].rows
+    by_name = tables(parts)
+    assert by_name["classwise"].columns[2:5] == ["m", "n", "difference"]
+    first, *classes = by_name["classwise"].rows
     assert first[:5] == ["all classes", 4, 0.5, 0.75, 0.25] and first[7] == 1, "two won and one lost: p = 1"
     assert [row[:5] for row in classes] == [["a", 3, pytest.approx(1 / 3), 1, pytest.approx(2 / 3)], ["b", 1, 1, 0, -1]]
-    assert found["confusions"].rows == [["fixed", "a", "b", 2], ["created", "b", "c", 1]]
+    assert by_name["confusions"].rows == [["fixed", "a", "b", 2], ["created", "b", "c", 1]]

@@ -1,4 +1,4 @@
-"""Patch tokens of high norm: by hand, and as the blocks return them."""
+"""Patch tokens of high norm: by hand, and in the outputs of the blocks."""
 
 from dataclasses import replace
 
@@ -18,9 +18,9 @@ from tests.conftest import make_model
 
 def test_a_layer_by_hand() -> None:
     """Two frames of 2 x 2 patches; two of the eight norms are above 30."""
-    found = summarise_layer(torch.tensor([[1.0, 2, 3, 4], [40, 5, 31, 6]]), 30.0)
-    assert found == Layer(4.5, 40.0, (1, 0, 0), 2, [(1, 0, 0), (1, 1, 0)])
-    assert found.ratio == pytest.approx(40 / 4.5)
+    layer = summarise_layer(torch.tensor([[1.0, 2, 3, 4], [40, 5, 31, 6]]), 30.0)
+    assert layer == Layer(4.5, 40.0, (1, 0, 0), 2, [(1, 0, 0), (1, 1, 0)])
+    assert layer.ratio == pytest.approx(40 / 4.5)
     unknown = summarise_layer(torch.tensor([[1.0, 2, 3, 4], [40, 5, 31, 6]]), None)
     assert unknown.high is None and unknown.places == [] and unknown.at == (1, 0, 0)
 
@@ -42,14 +42,14 @@ def test_when_the_prompt_is_a_register() -> None:
 
 def test_norms_of_what_the_blocks_return(backbone: Backbone, pixels: Tensor) -> None:
     model = make_model(backbone, "ezclip")
-    found, N = patch_norms(model, pixels[:1]), model.vision.grid**2
+    norms, N = patch_norms(model, pixels[:1]), model.vision.grid**2
     second = block_inputs(model, pixels[:1])[1]  # which the first block returned
-    assert found.shape == (len(model.vision.blocks), 8, N)
-    assert torch.allclose(found[0], second[:, 1:].norm(dim=-1))
+    assert norms.shape == (len(model.vision.blocks), 8, N)
+    assert torch.allclose(norms[0], second[:, 1:].norm(dim=-1))
 
 
 def test_without_prompts_nothing_reaches_the_patches_from_them(backbone: Backbone) -> None:
-    """With other prompts the norms change; those "without" do not."""
+    """Other prompts change the norms, but not the norms "without" prompts."""
     model = make_model(backbone, "ezclip")
     images = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), np.uint8)
     clip = Clip("c", images, np.arange(8), np.arange(8.0), 8)

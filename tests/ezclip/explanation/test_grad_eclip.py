@@ -26,26 +26,26 @@ def test_one_head_by_hand() -> None:
 def test_minmax_is_over_the_whole_clip() -> None:
     K = torch.tensor([[[[1.0, 0.0], [1.0, 1.0]]], [[[0.0, 1.0], [-1.0, 0.0]]]])  # cosines 1, .7071 | 0, -1
     ones = torch.ones(2, 1, 2, 2)
-    found = value_relevance(Q.expand(2, -1, -1), K, ones, torch.tensor([[[0.5, 0.5]]]).expand(2, -1, -1))
-    torch.testing.assert_close(found, torch.tensor([[1.0, (1 + 2**-0.5) / 2], [0.5, 0.0]]))
+    relevance = value_relevance(Q.expand(2, -1, -1), K, ones, torch.tensor([[[0.5, 0.5]]]).expand(2, -1, -1))
+    torch.testing.assert_close(relevance, torch.tensor([[1.0, (1 + 2**-0.5) / 2], [0.5, 0.0]]))
 
 
 def test_attention_times_weights_is_gradient_times_output(backbone: Backbone, pixels: Tensor) -> None:
-    model, text, seen = make_model(backbone, "ezclip"), torch.ones(32), []
+    model, text, tensors = make_model(backbone, "ezclip"), torch.ones(32), []
 
     def watch(module: nn.Module, qkv: tuple[Tensor, ...], output: Tensor) -> None:
         output.retain_grad()
-        seen.extend([*qkv, output])
+        tensors.extend([*qkv, output])
 
     with hooked([(model.vision.blocks[-1].mix, watch)]):
         cosine(model, pixels[:1].clone().requires_grad_(), text).sum().backward()
-    q, k, v, o = seen
+    q, k, v, o = tensors
     model.zero_grad(set_to_none=True)
     g = o.grad[:, :, 0]
     w = torch.einsum("bhd,bhnd->bhn", g, v)
     torch.testing.assert_close((probabilities(q, k)[:, :, 0] * w).sum(), (g * o[:, :, 0]).sum(), atol=1e-7, rtol=1e-4)
-    found = explain(model, pixels[:1], np.arange(8.0), name="m", method="grad-eclip", text=text)
+    attribution = explain(model, pixels[:1], np.arange(8.0), name="m", method="grad-eclip", text=text)
     expected = value_relevance(q[:, :, 0], k[:, :, 1:17], v[:, :, 1:17], g).clamp_min(0)
-    np.testing.assert_allclose(found.heat.reshape(8, 16), expected.detach(), rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(attribution.heat.reshape(8, 16), expected.detach(), rtol=1e-3, atol=1e-7)
     prompt = float(w[:, :, 17].detach().sum(dim=1).mean())
-    assert float(found.note.split("weight ")[1].split(";")[0]) == pytest.approx(prompt, rel=0.02)
+    assert float(attribution.note.split("weight ")[1].split(";")[0]) == pytest.approx(prompt, rel=0.02)

@@ -1,4 +1,4 @@
-"""Grad-ECLIP for the words of a prompt text."""
+"""Grad-ECLIP for the words of a prompt."""
 
 import pytest
 import torch
@@ -15,10 +15,10 @@ from tests.conftest import make_model
 
 def test_words_of_their_pieces() -> None:
     ids = tokenize(["Unfolding a tablecloth!"])[0][0].tolist()
-    found = words(ids)
-    assert [word for word, _ in found] == ["unfolding", "a", "tablecloth", "!"]
-    assert [at for _, pieces in found for at in pieces] == list(range(1, ids.index(max(ids))))
-    assert max(len(pieces) for _, pieces in found) > 1
+    pieces_of_words = words(ids)
+    assert [word for word, _ in pieces_of_words] == ["unfolding", "a", "tablecloth", "!"]
+    assert [at for _, pieces in pieces_of_words for at in pieces] == list(range(1, ids.index(max(ids))))
+    assert max(len(pieces) for _, pieces in pieces_of_words) > 1
 
 
 def test_texts_by_their_cosine_with_the_clip(backbone: Backbone, pixels: Tensor) -> None:
@@ -35,15 +35,15 @@ def test_shares_of_the_words(backbone: Backbone, pixels: Tensor) -> None:
     predictor = Predictor(make_model(backbone, "ezclip"), "m")
     with torch.inference_mode():
         frames = predictor.model.encode_video(pixels[:1])
-    sentence, seen = "unfolding something quickly", []
-    found = word_relevance(predictor, frames, sentence)
-    assert [word for word, _ in found] == sentence.split()
-    assert sum(share for _, share in found) == pytest.approx(1) and all(share >= 0 for _, share in found)
+    sentence, layers = "unfolding something quickly", []
+    relevance = word_relevance(predictor, frames, sentence)
+    assert [word for word, _ in relevance] == sentence.split()
+    assert sum(share for _, share in relevance) == pytest.approx(1) and all(share >= 0 for _, share in relevance)
     assert word_relevance(predictor, frames, "pushing") == []
 
     def watch(module: nn.Module, qkv: tuple[Tensor, ...], output: Tensor) -> None:
         output.requires_grad_().retain_grad()
-        seen.append((*qkv, output))
+        layers.append((*qkv, output))
 
     tokens = tokenize([sentence])[0]
     end = int(tokens.argmax())
@@ -51,7 +51,7 @@ def test_shares_of_the_words(backbone: Backbone, pixels: Tensor) -> None:
         text = predictor.model.encode_text(tokens)[0]
     F.cosine_similarity(frames.clone().mean(dim=1)[0], text, dim=0).backward()
     total = torch.zeros(end - 1)
-    for q, k, v, o in seen:
+    for q, k, v, o in layers:
         near = torch.stack(
             [F.cosine_similarity(q[0, :, end].ravel(), k[0, :, j].ravel(), dim=0) for j in range(1, end)]
         )
@@ -60,4 +60,4 @@ def test_shares_of_the_words(backbone: Backbone, pixels: Tensor) -> None:
     predictor.model.zero_grad(set_to_none=True)
     expected = total.detach().clamp_min(0) / total.detach().clamp_min(0).sum()
     by_word = [sum(float(expected[at - 1]) for at in pieces) for _, pieces in words(tokens[0].tolist())]
-    assert [share for _, share in found] == pytest.approx(by_word, abs=1e-5)
+    assert [share for _, share in relevance] == pytest.approx(by_word, abs=1e-5)

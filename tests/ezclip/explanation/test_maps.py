@@ -1,4 +1,4 @@
-"""Maps of attention by hand, models without a map, and the prompts at work: what goes to them and among them."""
+"""Attention maps by hand, models without a map, and the attention to and among prompts."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -95,7 +95,7 @@ def inputs_of(trace: AttentionTrace, text: torch.Tensor | None = None) -> Inputs
 
 
 def test_maps_of_the_last_block_by_hand() -> None:
-    """The earlier block does not count; the release's map is the mean over all four queries."""
+    """The earlier block is ignored; the release's map is the mean over all four queries."""
     inputs = inputs_of(AttentionTrace([LAST.flip(0), LAST], [torch.eye(2)[None]] * 2))
     assert last_layer(inputs).heat.tolist() == [[0.25, 0.125], [0, 0.5]]
     assert released(inputs).heat.tolist() == [[2 / 4, 0.875 / 4], [0, 3 / 4]]
@@ -103,7 +103,7 @@ def test_maps_of_the_last_block_by_hand() -> None:
 
 
 def test_what_is_no_patch_has_no_heat() -> None:
-    """Without a prompt the last key is a patch, but for a learned token; a pool answers in the class token's place."""
+    """Without a prompt the last key is a patch unless it is a learned token; a pool replaces the class token."""
     plain, learned = AttentionTrace([LAST], [None]), AttentionTrace([LAST], [None], learned=1)
     assert last_layer(inputs_of(plain)).heat.tolist() == [[0.25, 0.125, 0.125], [0, 0.5, 0.25]]
     assert last_layer(inputs_of(learned)).heat.tolist() == [[0.25, 0.125], [0, 0.5]]
@@ -111,18 +111,18 @@ def test_what_is_no_patch_has_no_heat() -> None:
     assert last_layer(inputs_of(pooled)).heat.tolist() == [[0.5, 0, 0], [0, 0.25, 0.75]]
 
 
-def test_the_own_frames_part_of_a_rollout_by_hand() -> None:
-    """Both class tokens give half of a step to patch 1 and half to the prompt, each of which reads the other frame."""
+def test_the_part_of_a_rollout_within_a_frame_by_hand() -> None:
+    """Both class tokens attend half to patch 1 and half to the prompt, each of which reads the other frame."""
     A = torch.eye(4).repeat(2, 1, 1)
     A[:, 0] = torch.tensor([0, 0.5, 0, 0.5])
     inputs = inputs_of(AttentionTrace([A], [torch.tensor([[[0.0, 1], [1, 0]]])]))
-    # half of 1/2 goes to patch 1 of the own frame, half of it to the three tokens of the other, 1/12 each
-    own, other = 1 / 4, 1 / 12
-    torch.testing.assert_close(rollout_own_frame(inputs).heat, torch.tensor([[own / 2, 0]] * 2))
-    torch.testing.assert_close(rollout(inputs).heat, torch.tensor([[(own + other) / 2, other / 2]] * 2))
-    for found in (rollout(inputs), rollout_own_frame(inputs)):
-        assert found.influence is not None
-        torch.testing.assert_close(found.influence, torch.tensor([[0.75, 0.25], [0.25, 0.75]]))
+    # half of 1/2 goes to patch 1 of the same frame, half to the three tokens of the other frame, 1/12 each
+    within, across = 1 / 4, 1 / 12
+    torch.testing.assert_close(rollout_own_frame(inputs).heat, torch.tensor([[within / 2, 0]] * 2))
+    torch.testing.assert_close(rollout(inputs).heat, torch.tensor([[(within + across) / 2, across / 2]] * 2))
+    for result in (rollout(inputs), rollout_own_frame(inputs)):
+        assert result.influence is not None
+        torch.testing.assert_close(result.influence, torch.tensor([[0.75, 0.25], [0.25, 0.75]]))
 
 
 def test_the_label_of_a_method_is_its_own_copy() -> None:
@@ -140,17 +140,17 @@ def test_a_model_without_a_map_says_why(backbone: Backbone) -> None:
     assert not any(missing_map_reason(model, method) for method in METHODS)
     model.unsupported_maps = {"blocks": "it has no blocks"}
     title = METHODS["grad-cam"].title
-    told = f"{title} is not available for this model: it has no blocks."
-    assert missing_map_reason(model, "grad-cam") == told
+    reason = f"{title} is not available for this model: it has no blocks."
+    assert missing_map_reason(model, "grad-cam") == reason
     assert missing_map_reason(model, "rollout") == missing_map_reason(model, "occlusion") == ""
-    found = explain(
+    result = explain(
         model, torch.zeros(1, 8, 3, 32, 32), np.arange(8.0), name="m", method="grad-cam", text=torch.ones(32)
     )
-    assert found.absent and found.note == told and found.heat.shape == (8, 4, 4) and not found.heat.any()
+    assert result.absent and result.note == reason and result.heat.shape == (8, 4, 4) and not result.heat.any()
 
 
 def test_unknown_methods_and_missing_labels_are_refused() -> None:
     model = SimpleNamespace(grid=4, lacks={})
-    for method, told in (("none", "There is no method 'none'"), ("grad-cam", "explains a label; give one")):
-        with pytest.raises(UserError, match=told):
+    for method, message in (("none", "There is no method 'none'"), ("grad-cam", "explains a label; give one")):
+        with pytest.raises(UserError, match=message):
             explain(model, torch.zeros(1, 1, 3, 8, 8), np.zeros(1), name="m", method=method)  # type: ignore[arg-type]

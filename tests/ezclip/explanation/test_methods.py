@@ -1,4 +1,4 @@
-"""Methods and measures have their source, and the README names all of them."""
+"""Methods and measures cite their source, and the README names all of them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Motion-only relevance: what it must be 0 for, and its sign."""
+"""Motion-only relevance: where it must be 0, and its sign."""
 
 import numpy as np
 import pytest
@@ -19,14 +19,14 @@ def test_nothing_where_frames_exchange_nothing_or_nothing_moves(
     backbone: Backbone, pixels: Tensor, variant: str, still: bool
 ) -> None:
     clip = pixels[:1, :1].expand(-1, 8, -1, -1, -1) if still else pixels[:1]
-    found = motion(backbone, variant, clip)
-    assert found.signed is not None and not found.signed.any() and not found.heat.any()
+    attribution = motion(backbone, variant, clip)
+    assert attribution.signed is not None and not attribution.signed.any() and not attribution.heat.any()
 
 
 def test_is_the_map_minus_that_of_each_frame_held_still(backbone: Backbone, pixels: Tensor) -> None:
-    found, model = motion(backbone, "ezclip", pixels[:1]), make_model(backbone, "ezclip")
-    assert found.signed is not None and found.signed.min() < 0 < found.signed.max()
-    assert np.array_equal(found.heat, found.signed.clip(0))
+    attribution, model = motion(backbone, "ezclip", pixels[:1]), make_model(backbone, "ezclip")
+    assert attribution.signed is not None and attribution.signed.min() < 0 < attribution.signed.max()
+    assert np.array_equal(attribution.heat, attribution.signed.clip(0))
     clip = explain(model, pixels[:1], np.arange(8.0), name="m", method="rollout").heat
-    held = explain(model, pixels[:1, 5:6].expand(-1, 8, -1, -1, -1), np.arange(8.0), name="m", method="rollout").heat
-    np.testing.assert_allclose(found.signed[5], clip[5] - held[5], atol=1e-7)
+    still = explain(model, pixels[:1, 5:6].expand(-1, 8, -1, -1, -1), np.arange(8.0), name="m", method="rollout").heat
+    np.testing.assert_allclose(attribution.signed[5], clip[5] - still[5], atol=1e-7)

@@ -11,10 +11,10 @@ from ezclip.explanation.projection import project
 def test_projection(method: str) -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.normal(0, 0.02, (12, 16)) + axis for axis in np.eye(16)[:2]])
-    found = project(np.concatenate([values, values[:1]]), method)
-    assert found.points.shape == (25, 2) and np.allclose(found.points[0], found.points[-1])
-    apart = np.linalg.norm(found.points[:12].mean(axis=0) - found.points[12:24].mean(axis=0))
-    assert apart > 2 * found.points[:12].std() and found.trustworthiness > 0.7
+    plane = project(np.concatenate([values, values[:1]]), method)
+    assert plane.points.shape == (25, 2) and np.allclose(plane.points[0], plane.points[-1])
+    apart = np.linalg.norm(plane.points[:12].mean(axis=0) - plane.points[12:24].mean(axis=0))
+    assert apart > 2 * plane.points[:12].std() and plane.trustworthiness > 0.7
 
 
 def test_projection_of_few_points() -> None:

@@ -1,7 +1,7 @@
 """SRG against another measure of faithfulness: ROAD (Rong et al., arXiv 2202.00449) of pytorch-grad-cam.
 
-ROAD removes pixels by noisy linear imputation from their neighbours, frame by frame, where ours are replaced by the
-clip's mean colour, over space and time.
+ROAD removes pixels by noisy linear imputation from their neighbours, frame by frame, whereas SRG replaces them
+by the clip's mean colour, over space and time.
 """
 
 import numpy as np
@@ -19,7 +19,7 @@ from ezclip.video.sampling import segment_centres
 
 
 class Cosine(nn.Module):
-    """A label's cosine with a clip, given as a batch of its frames (T, 3, S, S), once for each frame."""
+    """Cosine of a label with a clip, passed as a batch of frames (T, 3, S, S); repeated for each frame."""
 
     def __init__(self, predictor: Predictor, text: Tensor):
         super().__init__()
@@ -45,7 +45,7 @@ def test_road_agrees_with_srg_on_maps_and_their_reverses() -> None:
     for values in (heat, heat.max() - heat):
         srg.append(finish(measure(predictor.model, encoded.pixels, values, text, 1, 0)).logit.srg)
         cams = np.kron(values, np.ones((1, side, side), values.dtype))
-        found = road.ROADCombined([30, 70])(encoded.pixels[0], cams, [lambda o: o] * 8, Cosine(predictor, text))
-        scores.append(float(found.mean()))
+        road_scores = road.ROADCombined([30, 70])(encoded.pixels[0], cams, [lambda o: o] * 8, Cosine(predictor, text))
+        scores.append(float(road_scores.mean()))
     assert srg[0] > 0 > srg[1] and scores[0] > 0 > scores[1]
     assert scores[0] == pytest.approx(-scores[1], abs=0.1), "the reverse of a map is removed in the reverse order"

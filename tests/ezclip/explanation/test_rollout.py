@@ -1,4 +1,4 @@
-"""Rollout: by hand, downwards against the dense matrix, and what must hold for every model."""
+"""Rollout: by hand, top-down against the dense matrix, and invariants of every model."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from tests.conftest import make_model
 
 
 def dense(trace: AttentionTrace) -> Tensor:
-    """R of the last block, (T, 1+N, T, 1+N), upwards by the definition."""
+    """R of the last block, (T, 1+N, T, 1+N), bottom-up by the definition."""
     T = len(trace.frames[-1])
     n = trace.frames[-1].shape[-1] - int(trace.prompts[-1] is not None)
     R = torch.eye(T * n).view(T, n, T, n)
@@ -41,13 +41,13 @@ def test_downwards_equals_dense(backbone: Backbone, pixels: Tensor, variant: str
 
 
 def test_by_hand_with_one_patch() -> None:
-    # T = 2, N = 1. Frame 0: class token looks half at the patch and half at the prompt; all else looks at itself.
+    # T = 2, N = 1. Frame 0: the class token attends half to the patch, half to the prompt; all others to themselves.
     A = torch.zeros(2, 3, 3)
     A[:] = torch.eye(3)
     A[0, 0] = torch.tensor([0.0, 0.5, 0.5])
     P = torch.tensor([[[0.0, 1.0], [1.0, 0.0]]])  # each prompt reads the other frame
     W = roll_out(AttentionTrace([A], [P])).weights
-    # 1/2 (own class token 1 + patch 0.5 + 0.5 of the mean of frame 1's two tokens)
+    # 1/2 (class token 1 + patch 0.5 + 0.5 of the mean of frame 1's two tokens)
     expected = torch.tensor([[[0.5, 0.25], [0.125, 0.125]], [[0.0, 0.0], [1.0, 0.0]]])
     torch.testing.assert_close(W, expected)
     torch.testing.assert_close(Rollout(W).influence, torch.tensor([[0.75, 0.25], [0.0, 1.0]]))
@@ -94,10 +94,10 @@ def test_attention_equals_a_softmax_and_no_hook_survives(backbone: Backbone, pix
 @pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.needs_label])
 def test_every_method_gives_finite_maps(backbone: Backbone, pixels: Tensor, method: str) -> None:
     model = make_model(backbone, "ezclip")
-    found = explain(model, pixels[:1], torch.arange(8).numpy(), name="m", method=method)
-    assert found.heat.shape == (8, 4, 4)
-    assert (found.influence is None) == (not method.startswith("rollout"))
-    assert 0 < found.heat.sum() <= 8 + 1e-4
+    attribution = explain(model, pixels[:1], torch.arange(8).numpy(), name="m", method=method)
+    assert attribution.heat.shape == (8, 4, 4)
+    assert (attribution.influence is None) == (not method.startswith("rollout"))
+    assert 0 < attribution.heat.sum() <= 8 + 1e-4
 
 
 def test_settings_out_of_range(backbone: Backbone, pixels: Tensor) -> None:
@@ -114,7 +114,7 @@ def test_settings_out_of_range(backbone: Backbone, pixels: Tensor) -> None:
 
 
 def test_own_frame_is_the_rollouts_part_without_the_other_frames(backbone: Backbone, pixels: Tensor) -> None:
-    """The whole rollout where frames do not meet; less than it where they do."""
+    """The whole rollout if frames exchange nothing, less than that otherwise."""
 
     def heat(variant: Variant, method: str) -> np.ndarray:
         model = make_model(backbone, variant)

@@ -1,4 +1,4 @@
-"""Shapley values of frames: by hand, by their axioms, and drawn against exact."""
+"""Shapley values of frames: by hand, by their axioms, and sampled against exact values."""
 
 from itertools import permutations
 
@@ -48,9 +48,9 @@ def test_linear_game_of_eight_frames_in_closed_form() -> None:
     ],
 )
 def test_readout_by_hand(frames: list[list[int]], values: list[float]) -> None:
-    found = exact_shapley(readout(torch.tensor(frames), torch.tensor([1.0, 0.0])), len(frames))
-    assert found.values == pytest.approx(values, abs=1e-6)
-    assert found.values.sum() == pytest.approx(found.total)
+    shapley = exact_shapley(readout(torch.tensor(frames), torch.tensor([1.0, 0.0])), len(frames))
+    assert shapley.values == pytest.approx(values, abs=1e-6)
+    assert shapley.values.sum() == pytest.approx(shapley.total)
 
 
 def test_all_permutations_drawn_are_exact_and_few_have_an_interval(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,21 +70,21 @@ def test_all_permutations_drawn_are_exact_and_few_have_an_interval(monkeypatch: 
 
 
 def encoded(model: EZCLIP, pixels: Tensor) -> Encoded:
-    found = Encoded(model, Clip("c", np.zeros((8, 4, 4, 3), np.uint8), np.arange(8), np.arange(8.0), 8))
-    found.pixels = pixels
-    return found
+    clip = Encoded(model, Clip("c", np.zeros((8, 4, 4, 3), np.uint8), np.arange(8), np.arange(8.0), 8))
+    clip.pixels = pixels
+    return clip
 
 
 def test_removal_of_nothing_is_the_model_and_a_set_hears_itself_alone(backbone: Backbone, pixels: Tensor) -> None:
     model = make_model(backbone, "ezclip")
     game = removal(encoded(model, pixels[:1]), TEXT)
-    some = np.array([1, 1, 0, 1, 0, 0, 1, 0], bool)
-    (whole, nothing), (own, other) = game(np.stack([np.ones(8, bool), some]))
+    subset = np.array([1, 1, 0, 1, 0, 0, 1, 0], bool)
+    (whole, nothing), (of_label, of_other) = game(np.stack([np.ones(8, bool), subset]))
     with torch.no_grad():
         assert whole == pytest.approx(float(cosine(model, pixels[:1], TEXT)), abs=1e-6) and nothing == 0
-        changed = torch.where(torch.from_numpy(some)[None, :, None, None, None], pixels[:1], -pixels[:1])
-    ((same, moved),) = removal(encoded(model, changed), TEXT)(some[None])
-    assert same == pytest.approx(own, abs=1e-6) and abs(moved - other) > 1e-4
+        changed = torch.where(torch.from_numpy(subset)[None, :, None, None, None], pixels[:1], -pixels[:1])
+    ((same, moved),) = removal(encoded(model, changed), TEXT)(subset[None])
+    assert same == pytest.approx(of_label, abs=1e-6) and abs(moved - of_other) > 1e-4
 
 
 def test_games_of_a_clip(backbone: Backbone, pixels: Tensor) -> None:
@@ -98,7 +98,7 @@ def test_games_of_a_clip(backbone: Backbone, pixels: Tensor) -> None:
 
 
 def test_long_clips_have_intervals(backbone: Backbone) -> None:
-    """Removal is drawn above 10 frames, readout above 16; what is drawn has an interval and keeps the sum."""
+    """Removal is sampled above 10 frames, readout above 16; sampled values have an interval and keep the sum."""
     clip = torch.randn(1, 17, 3, 32, 32, generator=torch.Generator().manual_seed(4))
     twelve = frame_values(encoded(make_model(backbone, "ezclip", T=12), clip[:, :12]), TEXT, ["a"] * 12, "b")
     assert twelve.readout.margin is None and twelve.removal.margin.shape == (12,) and (twelve.removal.margin > 0).all()
@@ -113,6 +113,6 @@ def test_long_clips_have_intervals(backbone: Backbone) -> None:
 
 def test_a_step_from_nothing_is_shared_evenly_by_hand() -> None:
     """v = 1 for every set but the empty one: each of 12 frames is first in one order of twelve."""
-    found = sampled_shapley(lambda sets: np.stack([sets.any(axis=1), (~sets).any(axis=1)], axis=1).astype(float), 12)
-    np.testing.assert_allclose(found.values, np.full(12, 1 / 12), atol=1e-12)
-    assert found.margin is not None and (found.margin < 1e-12).all() and found.total == 1.0
+    shapley = sampled_shapley(lambda sets: np.stack([sets.any(axis=1), (~sets).any(axis=1)], axis=1).astype(float), 12)
+    np.testing.assert_allclose(shapley.values, np.full(12, 1 / 12), atol=1e-12)
+    assert shapley.margin is not None and (shapley.margin < 1e-12).all() and shapley.total == 1.0

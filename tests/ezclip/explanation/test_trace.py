@@ -1,4 +1,4 @@
-"""Hooks see their own thread alone."""
+"""Hooks fire only in the thread that set them."""
 
 import threading
 

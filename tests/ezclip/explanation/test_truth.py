@@ -1,4 +1,4 @@
-"""Heat against the ground truth of masks, by hand."""
+"""Heat against ground-truth masks, by hand."""
 
 import numpy as np
 import pytest
@@ -13,5 +13,5 @@ def test_shares_of_heat_by_hand() -> None:
     masks[:, 128:240, 128:240] = 1
     assert patch_fractions(masks, 2, Preprocessing(224))[2, 0].tolist() == [[1, 0], [0, 0]]
     heat = np.array([[[3.0, 0.5], [0.5, 0.0]]])
-    found = heat_shares(Attribution(heat, None, np.zeros(1), "rollout", "m", Preprocessing(224)), masks)
-    assert found.heat == pytest.approx((0.25, 0.0, 0.75)) and found.area == pytest.approx((0.5, 0.25, 0.25))
+    shares = heat_shares(Attribution(heat, None, np.zeros(1), "rollout", "m", Preprocessing(224)), masks)
+    assert shares.heat == pytest.approx((0.25, 0.0, 0.75)) and shares.area == pytest.approx((0.5, 0.25, 0.25))

@@ -70,5 +70,5 @@ def test_slopes_have_a_dashed_line_for_the_opposite() -> None:
     series = {"base": [("a", 0.5, 0.5)], "ezclip": [("a", 1.0, 0.25), ("b", 0.0, 0.75)]}
     figure = charts.slopes(series, ends=("forward", "reversed"), title="t")
     lines = [axis.get_lines() for axis in figure.axes]
-    assert [[list(line.get_ydata()) for line in own] for own in lines] == [[[50, 50]], [[100, 25], [0, 75]]]
+    assert [[list(line.get_ydata()) for line in group] for group in lines] == [[[50, 50]], [[100, 25], [0, 75]]]
     assert [line.get_linestyle() for line in lines[1]] == ["-", "--"]

@@ -1,4 +1,4 @@
-"""Models of open_clip that are no backbone of EZ-CLIP: tiny ones like SigLIP 2, PE-Core, EVA-02 and MobileCLIP 2."""
+"""open_clip models that are no backbone of EZ-CLIP: tiny versions of SigLIP 2, PE-Core, EVA-02 and MobileCLIP 2."""
 
 import json
 import shutil
@@ -55,17 +55,17 @@ def test_scores_are_those_of_open_clip_on_the_mean_of_the_frames(names: dict[str
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_pixels_are_those_of_open_clip(names: dict[str, str], kind: str) -> None:
-    """Resized in 8 bits by torchvision here, by Pillow there."""
+    """Resized in 8 bits, by torchvision here and by Pillow in open_clip."""
     smooth = np.add.outer(np.arange(90), np.arange(120))[..., None].repeat(3, -1).astype(np.uint8)
     model, image = load(names[kind]), Image.fromarray(smooth)
-    there = open_clip.transform.image_transform_v2(
+    reference = open_clip.transform.image_transform_v2(
         open_clip.transform.PreprocessCfg(
             size=32, **{"mean": model.preprocessing.mean, "std": model.preprocessing.std} | TAGS[kind]
         ),
         is_train=False,
     )(image)
     here = model.normalise(model.preprocess(smooth[None]))[0]
-    assert float((here - there).abs().max()) < 0.05
+    assert float((here - reference).abs().max()) < 0.05
     left, top, right, bottom = visible_box(image.height, image.width, model.preprocessing)
     side = min(image.size)
     assert (right - left, bottom - top) == (
@@ -120,11 +120,11 @@ def test_maps_that_it_has_and_why_it_lacks_others(names: dict[str, str], kind: s
     model, pixels = load(names[kind]), torch.randn(1, 2, 3, 32, 32)
     text = torch.randn(64)
     for method in ("rollout", "last-layer", "occlusion", "legrad"):
-        found = explain(model, pixels, np.arange(2.0), name="m", method=method, text=text)
+        attribution = explain(model, pixels, np.arange(2.0), name="m", method=method, text=text)
         lacks = method == "legrad" or (kind == "mobile" and method != "occlusion")
-        assert found.absent == lacks and (found.heat.max() > 0) != lacks
-        assert found.note.endswith("own blocks." if method == "legrad" else "patches.") or not lacks
-        assert found.heat.shape == (2, model.grid, model.grid)
+        assert attribution.absent == lacks and (attribution.heat.max() > 0) != lacks
+        assert attribution.note.endswith("own blocks." if method == "legrad" else "patches.") or not lacks
+        assert attribution.heat.shape == (2, model.grid, model.grid)
 
 
 @pytest.mark.slow
@@ -185,7 +185,7 @@ def test_commands(names: dict[str, str], kind: str, tmp_path: Path, capsys: pyte
 def test_real_architectures(
     names: dict[str, str], monkeypatch: pytest.MonkeyPatch, offer: str, S: int, length: int, layers: int
 ) -> None:
-    """The smallest of each family with random weights; SigLIP with the tokenizer of the tiny one."""
+    """The smallest model of each family with random weights; SigLIP with the tokenizer of the tiny model."""
     from transformers import AutoTokenizer
 
     create, tokenizer = open_clip.create_model, AutoTokenizer.from_pretrained

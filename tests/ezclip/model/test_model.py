@@ -1,4 +1,4 @@
-"""What the model is made of, and what follows from it."""
+"""Parts of the model and their properties."""
 
 from pathlib import Path
 
@@ -52,21 +52,21 @@ def test_a_fresh_base_model_is_clip(backbone: Backbone, pixels: torch.Tensor) ->
 def test_order_of_frames(backbone: Backbone, pixels: torch.Tensor, variant: str, blind: bool) -> None:
     model = make_model(backbone, variant)
     with torch.no_grad():
-        there, back = (model.encode_video(p).mean(dim=1) for p in (pixels, pixels.flip(1)))
-    assert ((there - back).abs().max() <= 1e-5) == blind
+        forward, backward = (model.encode_video(p).mean(dim=1) for p in (pixels, pixels.flip(1)))
+    assert ((forward - backward).abs().max() <= 1e-5) == blind
 
 
 def test_normalise_by_hand(backbone: Backbone) -> None:
     white = torch.full((1, 3, 2, 2), 255, dtype=torch.uint8)
-    there = make_model(backbone, "base").normalise(white)[0, :, 0, 0]
+    normalised = make_model(backbone, "base").normalise(white)[0, :, 0, 0]
     expected = torch.tensor(
         [(1 - 0.48145466) / 0.26862954, (1 - 0.4578275) / 0.26130258, (1 - 0.40821073) / 0.27577711]
     )
-    torch.testing.assert_close(there, expected)
+    torch.testing.assert_close(normalised, expected)
 
 
 def test_a_tag_brings_its_own_mean_and_deviation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """ViT-L-14/laion2b_s32b_b82k was trained with 0.5 and 0.5; the file of the backbone keeps them."""
+    """ViT-L-14/laion2b_s32b_b82k was trained with 0.5 and 0.5; the backbone file stores them."""
     tiny = open_clip.model.CLIP(**{k: v for k, v in TINY.items() if k != "quick_gelu"})
     monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: tiny)
     backbone = load_open_clip("ViT-L-14", "laion2b_s32b_b82k")
@@ -171,7 +171,7 @@ def test_other_towers_are_refused_by_name(arch: str) -> None:
 
 @pytest.mark.parametrize("arch", ["ViT-B-32", "ViT-B-16-quickgelu", "ViT-L-14-336", "ViT-H-14"])
 def test_plain_vits_are_supported(arch: str) -> None:
-    """Every block gets its adapters and prompts, in the widths that open_clip's configuration says."""
+    """Every block gets adapters and prompts, in the widths of open_clip's configuration."""
     config = open_clip.get_model_config(arch)
     vision, text = config["vision_cfg"], config["text_cfg"]
     with torch.device("meta"):
@@ -190,16 +190,16 @@ def test_weights_that_cannot_be_had_say_how_to_give_them() -> None:
 
 
 def test_the_mlp_in_one_pass_is_open_clips(backbone: Backbone) -> None:
-    """Values and gradients of x sigmoid(1.702 x), of the same parameters; another activation is left alone."""
+    """Values and gradients of x sigmoid(1.702 x) with the same parameters; other activations are left alone."""
     torch.manual_seed(0)
     plain = backbone.clip.visual.transformer.resblocks[0].mlp.requires_grad_()
     mlp, x = fuse_quickgelu(plain), torch.randn(2, 5, 64)
     assert mlp is not plain and mlp.c_fc.weight is plain.c_fc.weight and mlp.c_proj.bias is plain.c_proj.bias
     y, expected = mlp(x), plain(x)
     torch.testing.assert_close(y, expected, rtol=1e-5, atol=1e-6)
-    wanted = torch.autograd.grad(expected.square().sum(), list(plain.parameters()))
-    for found, gradient in zip(torch.autograd.grad(y.square().sum(), list(plain.parameters())), wanted, strict=True):
-        torch.testing.assert_close(found, gradient, rtol=1e-4, atol=1e-5)
+    theirs = torch.autograd.grad(expected.square().sum(), list(plain.parameters()))
+    for ours, gradient in zip(torch.autograd.grad(y.square().sum(), list(plain.parameters())), theirs, strict=True):
+        torch.testing.assert_close(ours, gradient, rtol=1e-4, atol=1e-5)
     plain.gelu = nn.GELU()
     assert fuse_quickgelu(plain) is plain
 

@@ -1,4 +1,4 @@
-"""Equality with what the release's own code computed, float32, through ``load_official``."""
+"""Equality with the outputs of the release's code, float32, through ``load_official``."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_release_values(kind: str, variant: str) -> None:
         frames, texts = model.encode_video(pixels), model.encode_text(expected["tokens"])
         logits = model.logits(frames, texts[: len(frames)])
         of_videos, of_texts = in_batch_kl(logits, labels)
-        found = {
+        values = {
             "frame_embeddings": frames,
             "text_embeddings": texts,
             "logits_per_video": logits,
@@ -38,7 +38,7 @@ def test_release_values(kind: str, variant: str) -> None:
             "loss_text": of_texts,
             "motion_loss": motion_loss(frames, "released"),
         }
-    for name, value in found.items():
+    for name, value in values.items():
         torch.testing.assert_close(value, expected[name], atol=1e-4, rtol=0, msg=lambda m, n=name: f"{n}: {m}")
 
 

@@ -1,4 +1,4 @@
-"""The release's forward pass written again in plain torch: right on the fixtures, then used on files of other sizes."""
+"""The release's forward pass in plain torch: checked on the fixtures, then used on files of other sizes."""
 
 from pathlib import Path
 
@@ -18,12 +18,12 @@ def attention(state: State, name: str, x: Tensor) -> Tensor:
     """nn.MultiheadAttention over (batch, tokens, width), width // 64 heads."""
     D = x.shape[-1]
     tokens_first = x.transpose(0, 1)
-    found, _ = F.multi_head_attention_forward(
+    output, _ = F.multi_head_attention_forward(
         tokens_first, tokens_first, tokens_first, D, D // 64,
         state[f"{name}.attn.in_proj_weight"], state[f"{name}.attn.in_proj_bias"], None, None, False, 0.0,
         state[f"{name}.attn.out_proj.weight"], state[f"{name}.attn.out_proj.bias"], training=False,
     )  # fmt: skip
-    return found.transpose(0, 1)
+    return output.transpose(0, 1)
 
 
 def norm(state: State, name: str, x: Tensor) -> Tensor:
@@ -46,8 +46,8 @@ def release_frames(state: State, frames: Tensor, T: int) -> Tensor:
         name = f"{BLOCK}{k}"
         tokens = x
         if prompts is not None and k < len(prompts):
-            own = prompts[k] + x.mean(1).unflatten(0, (-1, T))
-            mixed = attention(state, name, norm(state, f"{name}.ln_1", own))
+            prompt = prompts[k] + x.mean(1).unflatten(0, (-1, T))
+            mixed = attention(state, name, norm(state, f"{name}.ln_1", prompt))
             tokens = torch.cat([x, mixed.flatten(0, 1)[:, None]], 1)
         tokens = tokens + attention(state, name, norm(state, f"{name}.ln_1", tokens))
         x = tokens[:, : x.shape[1]]
@@ -62,12 +62,12 @@ def release_frames(state: State, frames: Tensor, T: int) -> Tensor:
 def test_it_is_the_releases_on_its_fixtures(kind: str) -> None:
     expected = torch.load(FIXTURES / f"{kind}_expected.pt", weights_only=True)
     state = read_official(FIXTURES / f"{kind}_official.pt")
-    found = release_frames(state, expected["frames"], expected["T"])
-    torch.testing.assert_close(found.flatten(), expected["frame_embeddings"].flatten(), atol=1e-5, rtol=1e-4)
+    frames = release_frames(state, expected["frames"], expected["T"])
+    torch.testing.assert_close(frames.flatten(), expected["frame_embeddings"].flatten(), atol=1e-5, rtol=1e-4)
 
 
 def official(width: int, patch: int, grid: int, layers: int, T: int, prompts: int) -> State:
-    """A file of the release's layout with other sizes: the small fixture's text tower, a new vision tower."""
+    """A file in the release's layout with other sizes: the small fixture's text tower, a new vision tower."""
     draw = torch.Generator().manual_seed(width + T)
 
     def random(*shape: int, scale: float = 0.05) -> Tensor:
@@ -112,7 +112,7 @@ def test_files_of_other_sizes(
     side = grid * patch
     frames = torch.randn(2 * T, 3, side, side, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        found = model.encode_video(frames.unflatten(0, (2, T)))
+        embeddings = model.encode_video(frames.unflatten(0, (2, T)))
     expected = release_frames(state, frames, T)
     assert expected.abs().mean() > 1e-2
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(embeddings, expected, atol=1e-4, rtol=1e-4)

@@ -1,6 +1,6 @@
-"""The release's training mode written again in plain torch, token-first as there: gradients with all dropouts on.
+"""The release's training mode in plain torch, token-first as in its code: gradients with all dropouts on.
 
-The masks are fixed: both sides take the mask of a place from ``Masks``, drawn for that place by name.
+The masks are fixed: both sides take the mask of a dropout layer, drawn by its name, from ``Masks``.
 """
 
 import re
@@ -28,7 +28,7 @@ CONFIG = TrainConfig(
 
 
 class Masks:
-    """Kept entries as 0 or 1 / (1 - p), by place and shape; each place is asked once by each side."""
+    """Dropout masks of 0 or 1 / (1 - p), by layer and shape; each side asks once for each layer."""
 
     def __init__(self) -> None:
         self.asked: dict[str, int] = {}
@@ -95,8 +95,8 @@ def release_loss(state: State, frames: Tensor, tokens: Tensor, masks: Masks) -> 
     x = x.transpose(0, 1)
     prompts = state["visual.transformer.T_prompt_embeddings"]
     for k, p in enumerate(rates):
-        kept = masks(f"vision.blocks.{k}.prompt.dropout", (T, prompts.shape[-1]), PROMPT_DROP)
-        x = release_block(state, "vision", k, x, p, masks, prompt=prompts[k] * kept)
+        mask = masks(f"vision.blocks.{k}.prompt.dropout", (T, prompts.shape[-1]), PROMPT_DROP)
+        x = release_block(state, "vision", k, x, p, masks, prompt=prompts[k] * mask)
     embedded = (norm(state, "visual.ln_post", x[0]) @ state["visual.proj"]).unflatten(0, (B, T))
 
     end = tokens.argmax(dim=1)
@@ -120,7 +120,7 @@ def text_layers(state: State) -> int:
 
 
 def fix_masks(model: EZCLIP, masks: Masks) -> None:
-    """Replace what each dropout of the model drew by the mask of its place, with its own probability."""
+    """Replace the random mask of each dropout of the model by the fixed mask of its layer and probability."""
 
     def path(place: str, module: TokenDropPath, inputs: tuple[Tensor], _: Tensor) -> Tensor | None:
         (x,) = inputs
@@ -198,7 +198,7 @@ def test_gradients_with_every_dropout_on() -> None:
 
 
 def test_text_layers_have_the_rates_of_the_vision_layers() -> None:
-    """L/14: 24 vision layers and 12 of text, which get the first half of the ramp."""
+    """L/14 has 24 vision layers and 12 text layers, which get the first half of the ramp."""
     import open_clip
 
     from ezclip.model.backbone import build_backbone

@@ -10,7 +10,7 @@ from ezclip.reproduction.maps import UNIFORM, MapScores, maps_table, measure_map
 
 
 def test_rows_by_hand() -> None:
-    """The best SRG first, the others' distance from it taken clip by clip, the uniform map last."""
+    """The best SRG first, the distances of the others paired by clip, the uniform map last."""
     nan = float("nan")
     clips: list[MapScores] = [
         {UNIFORM: (0.1, nan, 0.0), "a": (0.2, 0.1, 1.0), "b": (0.4, 0.3, 3.0)},
@@ -28,8 +28,8 @@ def test_rows_by_hand() -> None:
 def test_cost_counts_a_backward_pass_as_two(drawn: Path) -> None:
     predictor = Predictor.load("tabletop/ezclip")
     labels = list(predictor.identity.labels)
-    texts = predictor.encode_texts([s for own in predictor.sentences(labels).values() for s in own])
+    texts = predictor.encode_texts([s for group in predictor.sentences(labels).values() for s in group])
     path = read_rows(drawn)[0].path
-    found = measure_maps(predictor, path, ["rollout", "gradient-rollout"], labels, texts)
-    assert [round(cost, 2) for _, _, cost in found.values()] == [0.0, 1.0, 3.0]
-    assert 0 < found[UNIFORM][0] < found["rollout"][0] < 1 and -1 < found["rollout"][1] < 1
+    measures = measure_maps(predictor, path, ["rollout", "gradient-rollout"], labels, texts)
+    assert [round(cost, 2) for _, _, cost in measures.values()] == [0.0, 1.0, 3.0]
+    assert 0 < measures[UNIFORM][0] < measures["rollout"][0] < 1 and -1 < measures["rollout"][1] < 1

@@ -1,4 +1,4 @@
-"""Methods trained alike: their rows in tables, in RESULTS.md and on the page."""
+"""Methods trained with one recipe: their rows in tables, in RESULTS.md and on the page."""
 
 import json
 from dataclasses import replace
@@ -29,11 +29,11 @@ def report(top1: float, n: int) -> dict[str, Any]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workspace:
-    """Results of ViFi-CLIP alone, and costs of it and of EZ-CLIP."""
+    """Results of ViFi-CLIP alone, and costs of ViFi-CLIP and EZ-CLIP."""
     folder = tmp_path / "results" / "tabletop" / "methods"
     folder.mkdir(parents=True)
-    found = {"result": report(0.25, 464), "novel": report(0.5, 32), "novel_among_all": report(0.0, 32)}
-    (folder / "vificlip.json").write_text(json.dumps(found | {"harmonic_mean": 1 / 3}))
+    reports = {"result": report(0.25, 464), "novel": report(0.5, 32), "novel_among_all": report(0.0, 32)}
+    (folder / "vificlip.json").write_text(json.dumps(reports | {"harmonic_mean": 1 / 3}))
     rows = [{"variant": method, **COST} for method in ("ezclip", "vificlip")]
     (folder / "cost.json").write_text(json.dumps({"rows": rows}))
     return Workspace(tmp_path, tmp_path / "data")
@@ -60,9 +60,9 @@ def test_runs_stand_below_tabletop(place: Workspace) -> None:
     assert measured_table(1, place, defaults)[1][0][-1] == "Tabletop, novel among all", "no column without a run"
     path = place.result(cell.run)
     path.parent.mkdir(parents=True)
-    found = {"hmdb51": {"top1": 0.5, "intervals": {"top1": wilson(50, 100)}}, "ucf101": {"top1": 0.6}}
-    found["kinetics600"] = {"unseen": {}}
-    path.write_text(json.dumps({"last": found}))
+    accuracies = {"hmdb51": {"top1": 0.5, "intervals": {"top1": wilson(50, 100)}}, "ucf101": {"top1": 0.6}}
+    accuracies["kinetics600"] = {"unseen": {}}
+    path.write_text(json.dumps({"last": accuracies}))
     bench = place.root / "results" / "bench" / "table_1" / "bench.json"
     bench.parent.mkdir(parents=True)
     bench.write_text(json.dumps({"table": 1, "rows": [{"name": "A5", **COST}]}))
@@ -72,7 +72,7 @@ def test_runs_stand_below_tabletop(place: Workspace) -> None:
     assert head[-3:] == ["HMDB-51", "UCF-101", "K-600"] and vificlip[0] == "ViFi-CLIP"
     assert a5 == ["A5", *COST_CELLS, "", "50.0 [40.4, 59.6] (1)", "60.0 (1)", ""]
     path.with_name(path.name.replace("seed0", "seed1")).write_text(
-        json.dumps({"last": found | {"hmdb51": {"top1": 0.6}}})
+        json.dumps({"last": accuracies | {"hmdb51": {"top1": 0.6}}})
     )
     assert measured_table(1, place, defaults)[1][-1][-3] == "55.0 ± 7.1 (2)"
     with pytest.raises(ConfigError, match="Table 5 does not compare methods; --measured is for 1, 2 and 7"):

@@ -110,21 +110,21 @@ def test_table_5_fills_itself(home: Path, capsys: CaptureFixture[str]) -> None:
     assert main([*command[:-1]]) == 0
     assert "| neither             | 78.3 /" in capsys.readouterr().out
     assert main([*command, "--run"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    filled = [cell for cell in found["cells"] if cell["last"] is not None]
+    table = json.loads(capsys.readouterr().out)
+    filled = [cell for cell in table["cells"] if cell["last"] is not None]
     assert len(filled) == 12 and all(cell["column"].startswith("UCF-101") for cell in filled)
     assert all(cell["best"] is not None for cell in filled), "the released preset keeps the best epoch on the test set"
     for row in {cell["row"] for cell in filled}:
         base, novel, mean = (cell["last"] for cell in filled if cell["row"] == row)
         assert mean == pytest.approx(2 * base * novel / (base + novel) if base * novel else 0)
-    texts = {row[0]: row[7] for row in found["rows"]}
+    texts = {row[0]: row[7] for row in table["rows"]}
     assert texts["neither"] == f"94.4 / {filled[0]['last']:.1f} (1)"
 
     results = list((home / "results" / "protocols").rglob("*.json"))
     assert len(results) == 4
     before = [path.stat().st_mtime_ns for path in results]
     assert main([*command, "--run"]) == 0
-    assert json.loads(capsys.readouterr().out) == found
+    assert json.loads(capsys.readouterr().out) == table
     assert [path.stat().st_mtime_ns for path in results] == before, "what is there is not made again"
 
     result = json.loads(results[0].read_text())
@@ -138,13 +138,13 @@ def test_table_5_fills_itself(home: Path, capsys: CaptureFixture[str]) -> None:
 
 @pytest.mark.slow
 def test_two_processes_fill_a_table(home: Path) -> None:
-    """Several runs one after the other under one launcher; one process prints."""
+    """Several consecutive runs under one launcher; one process prints."""
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "ezclip", "--"]
     command = [*launch, "table", "6", "--sets", "ucf101", "--run", "--json", *options(home), "batch_size=32", "steps=2"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert sum(cell["last"] is not None for cell in found["cells"]) == 6
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
+    table = json.loads(process.stdout)
+    assert sum(cell["last"] is not None for cell in table["cells"]) == 6
 
 
 @pytest.mark.slow
@@ -190,10 +190,10 @@ def test_zero_shot_tests_both_epochs_and_each_rule_of_unseen_classes(
     assert main(zero) == 0
     result = json.loads(capsys.readouterr().out)
     for epoch in ("last", "best"):
-        found = result[epoch]
-        assert len(found["ucf101"]["lists"]) == 3
-        assert len(found["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
-        by_rule = found["kinetics600"]["unseen"]
+        sets = result[epoch]
+        assert len(sets["ucf101"]["lists"]) == 3
+        assert len(sets["kinetics600"]["per_class"]) == 11, "classes that were trained are left out of the unseen ones"
+        by_rule = sets["kinetics600"]["unseen"]
         assert {rule: one["classes"] for rule, one in by_rule.items()} == {"names": 11, "paper": 11, "rivals": 1}
         names, rivals = by_rule["names"]["top1"], by_rule["rivals"]
         assert names < 1 and rivals["lists"] == [1, 1, names] and rivals["top1"] == pytest.approx((2 + names) / 3)
@@ -201,15 +201,15 @@ def test_zero_shot_tests_both_epochs_and_each_rule_of_unseen_classes(
     watched = read_rows(home / "runs" / "protocols" / run.name / "watched.parquet")
     assert labels_of(watched) == trained, "of the validation list, what was trained"
     cell = Cell("", "K-600", None, run, "kinetics600", "top1")
-    shown = cell_statistics(cell, Workspace(home, tmp_path), TableOptions("best", unseen="rivals"))
-    assert shown == Statistics(100 * result["best"]["kinetics600"]["unseen"]["rivals"]["top1"], None, 1)
+    statistics = cell_statistics(cell, Workspace(home, tmp_path), TableOptions("best", unseen="rivals"))
+    assert statistics == Statistics(100 * result["best"]["kinetics600"]["unseen"]["rivals"]["top1"], None, 1)
 
 
 @pytest.mark.parametrize("listed", [True, False])
 def test_zero_shot_watches_the_validation_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, listed: bool
 ) -> None:
-    """The best epoch is chosen on DATA/kinetics400/val; without it a warning says that none is kept."""
+    """The best epoch is chosen on DATA/kinetics400/val; without that list a warning says that none is kept."""
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     data = tmp_path / "data"
     rows = [Row(tmp_path / f"{label}{i}.mp4", label) for label in "ab" for i in range(120)]
@@ -240,7 +240,7 @@ def test_zero_shot_watches_the_validation_list(
 
 @pytest.mark.slow
 def test_other_methods_fill_a_table(home: Path, capsys: CaptureFixture[str]) -> None:
-    """By their own recipe, beside EZ-CLIP's; costs and intervals of both."""
+    """Each by its official recipe, next to EZ-CLIP; costs and intervals of both."""
     for method in ("a5", "ezclip"):
         command = ["protocol", "base_to_novel", "--trained-on", "ucf101", "--shots", "16", "--method", method]
         assert main([*command, *options(home), "steps=1", "workers=0"]) == 0
@@ -271,8 +271,8 @@ def test_tables_hold_the_papers_numbers(number: int) -> None:
     _, rows = cells(number, PLAIN)
     runs = [cell.run for row in rows for cell in row if cell.run]
     assert runs and len({run.name for run in runs}) == len(set(runs)), "names of runs are unique"
-    known = protocols(ROOT)
-    assert all(run.trained_on in known[run.protocol].sets for run in runs)
+    by_name = protocols(ROOT)
+    assert all(run.trained_on in by_name[run.protocol].sets for run in runs)
     for row in rows:
         for base, novel, mean in zip(*[iter(row)] * 3, strict=False):
             if mean.metric == "harmonic_mean" and None not in (base.paper, novel.paper, mean.paper):
@@ -280,10 +280,10 @@ def test_tables_hold_the_papers_numbers(number: int) -> None:
                 assert mean.paper == pytest.approx(expected, abs=1.1), (row[0].row, base.column)
 
 
-def store(place: Workspace, run: Run, found: dict) -> None:
+def store(place: Workspace, run: Run, accuracies: dict) -> None:
     path = place.result(run)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"last": found}))
+    path.write_text(json.dumps({"last": accuracies}))
 
 
 def test_seeds_are_averaged_and_draws_counted(tmp_path: Path) -> None:
@@ -314,8 +314,8 @@ def test_harmonic_mean_of_several_runs(tmp_path: Path) -> None:
     assert cell.run is not None
     for seed, base, novel in ((0, 0.8, 0.2), (1, 0.4, 0.6)):
         mean = 2 * base * novel / (base + novel)
-        found = {"base": base, "novel": novel, "harmonic_mean": mean}
-        store(place, replace(cell.run, seed=seed), {"ucf101": found})
+        accuracies = {"base": base, "novel": novel, "harmonic_mean": mean}
+        store(place, replace(cell.run, seed=seed), {"ucf101": accuracies})
     of_means, mean = (cell_statistics(cell, place, TableOptions(harmonic_mean=rule)) for rule in ("of-means", "mean"))
     assert of_means and of_means.mean == pytest.approx(48.0)  # of 0.6 and 0.4
     assert mean and mean.mean == pytest.approx(40.0)  # of 0.32 and 0.48
@@ -348,12 +348,12 @@ def test_classes_that_gain_most_are_means_over_seeds(tmp_path: Path) -> None:
     title, (_, first, *_) = comparison_table(9, place, PLAIN)
     assert "last epoch; mean ± standard deviation of the gains at equal seeds (runs)" in title
     assert first[1:] == ["", ""]
-    found = {("base", 0): (0.2, 0.5), ("ezclip", 0): (0.6, 0.5), ("base", 1): (0.1, 0.4), ("ezclip", 1): (0.7, 0.3)}
-    for (method, seed), (moving, holding) in (found | {("ezclip", 2): (1.0, 1.0)}).items():
+    means = {("base", 0): (0.2, 0.5), ("ezclip", 0): (0.6, 0.5), ("base", 1): (0.1, 0.4), ("ezclip", 1): (0.7, 0.3)}
+    for (method, seed), (moving, holding) in (means | {("ezclip", 2): (1.0, 1.0)}).items():
         accuracies = {"Holding something": holding, "Moving something up": moving}
-        own = {name: {"top1": top1, "half": "base"} for name, top1 in accuracies.items()}
-        own["Moving something down"] = {"top1": float(method == "ezclip"), "half": "novel"}  # gains most, is left out
-        store(place, replace(run, method=method, seed=seed), {"ssv2": {"per_class": own}})  # type: ignore[arg-type]
+        rows = {name: {"top1": top1, "half": "base"} for name, top1 in accuracies.items()}
+        rows["Moving something down"] = {"top1": float(method == "ezclip"), "half": "novel"}  # gains most, is left out
+        store(place, replace(run, method=method, seed=seed), {"ssv2": {"per_class": rows}})  # type: ignore[arg-type]
     _, first, second, *_ = comparison_table(9, place, PLAIN)[1]
     assert first[1:] == ["Moving something up", "+50.0 ± 14.1 (2)"]
     assert second[1:] == ["Holding something", "-5.0 ± 7.1 (2)"]
@@ -384,7 +384,7 @@ def test_tables_say_where_the_recipe_differs(
 
 
 def test_backbones_come_from_files(tmp_path: Path) -> None:
-    """A mapped architecture keeps the name of its runs."""
+    """Mapping an architecture to a file does not rename its runs."""
     place = Workspace(tmp_path, tmp_path, backbones={"ViT-B-32-quickgelu": "b32.safetensors"})
     run = replace(PLAIN, backbone="clip:ViT-B-32-quickgelu/openai")
     assert place.backbone(run) == "clip:ViT-B-32-quickgelu/b32.safetensors"
@@ -398,7 +398,7 @@ def test_backbones_come_from_files(tmp_path: Path) -> None:
 def test_the_command_line_maps_architectures_to_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: CaptureFixture[str]
 ) -> None:
-    """What ``--backbone ARCH=FILE`` gives is loaded from the file, beside the one name that it may have."""
+    """``--backbone ARCH=FILE`` loads the file; a single plain name may be combined with it."""
     tiny_clip(tmp_path, monkeypatch)
     shutil.copytree(ROOT / "configs", tmp_path / "configs")
     started: list[tuple[Run, Workspace]] = []
@@ -422,12 +422,12 @@ def test_the_command_line_maps_architectures_to_files(
     assert default.backbone == place.backbone(default) == Run.backbone, "other architectures are not mapped"
 
     capsys.readouterr()
-    for given, told in (
+    for arguments, message in (
         (["tiny=gone.safetensors"], "There is no file or folder gone.safetensors; --backbone takes ARCH=FILE."),
         (["one", "two"], "--backbone names one and two; give one, and others as ARCH=FILE."),
     ):
-        assert main([*command, *given]) == 2
-        assert told in capsys.readouterr().err
+        assert main([*command, *arguments]) == 2
+        assert message in capsys.readouterr().err
     assert len(started) == 2
 
 
@@ -456,7 +456,7 @@ def test_presets_of_protocols_are_configurations(name: str, preset: str) -> None
     ],
 )
 def test_released_recipes_are_the_releases(name: str, data_set: str, expected: tuple[float, int, int, str]) -> None:
-    """Its learning rates, epochs, batch sizes and sampling; of dropped paths, only UCF-101's few-shot has none."""
+    """Learning rates, epochs, batch sizes and sampling; DropPath everywhere but in UCF-101's few-shot recipe."""
     recipes = protocols(ROOT)[name].presets["released"]
     recipe = recipes.get("all", {}) | recipes[data_set]
     config = load_config(TrainConfig, ROOT / "configs" / "released.yaml", [f"{k}={v}" for k, v in recipe.items()])

@@ -43,7 +43,7 @@ def test_base_classes_are_the_releases(name: str, short: str, count: int, caplog
 
 
 def test_hmdb_is_not_split_by_the_alphabet() -> None:
-    """All of its classes have 70 training clips: the release takes the last 26 of 51, pour to wave."""
+    """All classes have 70 training clips, so the release takes the last 26 of 51, pour to wave."""
     labels = label_set("hmdb51")
     base = base_classes(Path("hmdb51"), clips(labels, 70))
     assert base == sorted(labels)[25:] and (base[0], base[-1]) == ("pour", "wave")
@@ -62,7 +62,7 @@ def test_base_classes_from_original_ucf_lists(tmp_path: Path) -> None:
 
 
 def kinetics(path: Path, labels: list[str], split: str) -> Path:
-    """A Kinetics list as published, with the column is_cc of K-400 and a row of another part."""
+    """A Kinetics list as published, with K-400's column is_cc and a row of another split."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["label", "youtube_id", "time_start", "time_end", "split", "is_cc"])
@@ -109,12 +109,12 @@ def test_base_classes_from_original_something_lists(tmp_path: Path, caplog: pyte
 
 
 def test_unseen_classes_from_original_kinetics_lists(tmp_path: Path) -> None:
-    """K-600's test list, whose classes are K-400's and the others, against K-400's training list."""
+    """K-600's test list, which includes K-400's classes, against K-400's training list."""
     every = sorted({*label_set("kinetics400"), *label_set("kinetics600_unseen")})
     tested = labels_of(rows_of(kinetics(tmp_path / "test.csv", every, "test"), "test"))
     trained = labels_of(rows_of(kinetics(tmp_path / "train.csv", label_set("kinetics400"), "train"), "train"))
-    found = unseen_classes("kinetics600", tested, trained)
-    assert {rule: list(map(len, lists)) for rule, lists in found.items()} == {
+    unseen = unseen_classes("kinetics600", tested, trained)
+    assert {rule: list(map(len, lists)) for rule, lists in unseen.items()} == {
         "names": [231], "paper": [220], "rivals": [160, 160, 160],
     }  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_other_data_are_split_by_frequency_or_by_a_file(tmp_path: Path, caplog: 
         base_classes(tmp_path, rows)
 
 
-def test_a_broken_tie_and_a_list_that_does_not_fit_are_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broken_tie_and_a_list_that_does_not_fit_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         assert base_classes(Path("hmdb51"), clips(list("abcd"), 3)) == ["a", "b"]
     first, second = caplog.messages
@@ -147,15 +147,15 @@ def test_shots_are_drawn_by_the_seed() -> None:
 
 @pytest.fixture
 def hmdb(tmp_path: Path) -> list[Row]:
-    """The training clips that the three draws name, in HMDB-51's own split files, read as a user would."""
+    """The training clips of the three draws, written to HMDB-51's split files and read as a user would."""
     names = {name for draw in (1, 2, 3) for name in lines(f"hmdb51_base_to_novel_16_s{draw}.txt")}
     by_class: dict[str, list[str]] = {}
     labels = [label.replace(" ", "_") for label in lines("hmdb51_base.txt")]
     for name in sorted(names):
         fitting = [label for label in labels if f"_{label}_" in name]
         by_class.setdefault(max(fitting, key=lambda label: (name.rindex(f"_{label}_"), len(label))), []).append(name)
-    for label, own in by_class.items():
-        (tmp_path / f"{label}_test_split1.txt").write_text("".join(f"{name}.avi 1\n" for name in own))
+    for label, clip_names in by_class.items():
+        (tmp_path / f"{label}_test_split1.txt").write_text("".join(f"{name}.avi 1\n" for name in clip_names))
     listing = read_listing(tmp_path, Options(subset="train"))
     return [Row(Path(name), label) for name, label in zip(listing.names, listing.labels)]
 
@@ -172,27 +172,27 @@ def test_hmdb_has_the_releases_three_draws(hmdb: list[Row], tmp_path: Path) -> N
     assert shots_of(Path("hmdb51"), "few_shot", hmdb, 16, 0)[1] == "seed 0", "the draws are base-to-novel's"
 
 
-def test_an_incomplete_draw_is_said(hmdb: list[Row], caplog: pytest.LogCaptureFixture) -> None:
+def test_an_incomplete_draw_is_logged(hmdb: list[Row], caplog: pytest.LogCaptureFixture) -> None:
     lacking = [row for row in hmdb if row.path.stem != lines("hmdb51_base_to_novel_16_s1.txt")[0]]
     assert shots_of(Path("hmdb51"), "base_to_novel", lacking, 16, 0)[1] == "seed 0"
     assert "has 415 of the 416 clips of the release's draw 1" in caplog.text
 
 
 def test_given_draws_are_separate_for_seeds_and_protocols(tmp_path: Path) -> None:
-    """A list of the release ("path frames id"), checked by ``ezclip data check`` into the place of the first draw."""
+    """A list of the release ("path frames id"), converted by ``ezclip data check`` to the file of the first draw."""
     rows = [Row(tmp_path / f"{label}{i}.mp4", label) for label in "ab" for i in range(4)]
     for row in rows:
         row.path.touch()
     (tmp_path / "classes.csv").write_text("id,name\n0,a\n1,b\n")
     folder = tmp_path / "data" / "ucf101"
-    for number, taken in ((1, "03"), (2, "12")):
-        listed = [f"/media/x/{row.path.name} 75 {'ab'.index(row.label)}" for row in rows if row.path.stem[1] in taken]
+    for number, chosen in ((1, "03"), (2, "12")):
+        listed = [f"/media/x/{row.path.name} 75 {'ab'.index(row.label)}" for row in rows if row.path.stem[1] in chosen]
         (tmp_path / "list.txt").write_text("\n".join(listed))
         out = folder / "few_shot" / f"shots_2_s{number}.jsonl"
         command = ["data", "check", str(tmp_path / "list.txt"), "--classes", str(tmp_path / "classes.csv")]
         assert main([*command, "--root", str(tmp_path), "--quick", "--out", str(out)]) == 0
-    taken = [[row.path.stem for row in shots_of(folder, "few_shot", rows, 2, seed)[0]] for seed in (0, 1)]
-    assert taken == [["a0", "a3", "b0", "b3"], ["a1", "a2", "b1", "b2"]]
+    chosen = [[row.path.stem for row in shots_of(folder, "few_shot", rows, 2, seed)[0]] for seed in (0, 1)]
+    assert chosen == [["a0", "a3", "b0", "b3"], ["a1", "a2", "b1", "b2"]]
     assert shots_of(folder, "few_shot", rows, 2, 2)[1] == "seed 2"
     assert shots_of(folder, "base_to_novel", rows, 2, 0)[1] == "seed 0"
     assert shots_of(folder, "few_shot", rows[:4], 2, 0)[0] == [
@@ -204,13 +204,13 @@ def test_unseen_classes_of_kinetics600() -> None:
     trained = label_set("kinetics400")
     with (external("labels") / "kinetics_600_labels_exclusive.csv").open(newline="") as file:
         listed = [row["name"] for row in csv.DictReader(file)]
-    found = unseen_classes("kinetics600", listed, trained)
+    unseen = unseen_classes("kinetics600", listed, trained)
     assert len(listed) == 232
-    assert {rule: list(map(len, lists)) for rule, lists in found.items()} == {
+    assert {rule: list(map(len, lists)) for rule, lists in unseen.items()} == {
         "names": [231], "paper": [220], "rivals": [160, 160, 160],
     }  # fmt: skip
-    union = {label for lists in found["rivals"] for label in lists}
-    assert set(found["paper"][0]) - union == {"making horseshoes", "pillow fight", "spelunking"}
-    assert union <= set(found["paper"][0])
+    union = {label for lists in unseen["rivals"] for label in lists}
+    assert set(unseen["paper"][0]) - union == {"making horseshoes", "pillow fight", "spelunking"}
+    assert union <= set(unseen["paper"][0])
     assert unseen_classes("ucf101", ["a", "B"], ["b"]) == {"names": [["a"]]}
     assert "rivals" not in unseen_classes("kinetics600", listed[:100], trained)

@@ -22,10 +22,10 @@ def test_contrasted_accuracy_by_hand() -> None:
     frames = torch.tensor([[0.2, 0.9, 0.0], [0.6, 0.6, 1.0]]).expand(len(rows), 2, 3)
     scores = torch.eye(3)[answers]
     evaluation = Evaluation("m", ["opening", "closing", "holding"], rows, scores, single_frames=frames)
-    found = measures(evaluation, [("holding",)] * len(rows))
-    assert found["contrasted"][0] == 0.5
-    assert found["versions"]["stripes"]["top1"] == 0.75 and found["versions"]["original"]["top1"] == 1.0
-    assert found["follows_background"] == 0.25
-    assert found["single_frames"]["mean_frame"] == 0.5 and found["single_frames"]["any_frame"] == 1.0
-    assert found["single_frames"]["most_confident_frame"] == 0.0
-    assert found["single_frames"]["frame_information_disparity"] == pytest.approx(0.2)
+    values = measures(evaluation, [("holding",)] * len(rows))
+    assert values["contrasted"][0] == 0.5
+    assert values["versions"]["stripes"]["top1"] == 0.75 and values["versions"]["original"]["top1"] == 1.0
+    assert values["follows_background"] == 0.25
+    assert values["single_frames"]["mean_frame"] == 0.5 and values["single_frames"]["any_frame"] == 1.0
+    assert values["single_frames"]["most_confident_frame"] == 0.0
+    assert values["single_frames"]["frame_information_disparity"] == pytest.approx(0.2)

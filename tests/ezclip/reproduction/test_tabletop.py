@@ -13,7 +13,7 @@ from ezclip.reproduction.tabletop import NOVEL, RATES, STAGES
 ROOT = Path(__file__).parents[3]
 
 
-def test_stages_have_names_of_their_own() -> None:
+def test_stages_have_unique_names() -> None:
     names = [stage.name for stage in STAGES]
     assert len(set(names)) == len(names) and names[:2] == ["data", "backbone"]
     assert TRAINED_ALIKE == tuple(RATES) and {f"methods/{method}" for method in RATES} < set(names)
@@ -42,10 +42,10 @@ def test_fast_reproduction_resumes(tmp_path: Path, capfd: pytest.CaptureFixture[
         command = ["reproduce", "tabletop", "--fast", "--resume", "--root", str(tmp_path), "--until", until]
         return main(command), *capfd.readouterr()
 
-    status, _, told = run("dinner")
-    assert status == 2 and "no stage 'dinner'" in told
-    status, out, told = run("study")
-    assert status == 0 and "7 stages done: data, backbone, ezclip, base, prompts, motion, study" in out, told
+    status, _, stderr = run("dinner")
+    assert status == 2 and "no stage 'dinner'" in stderr
+    status, out, stderr = run("study")
+    assert status == 0 and "7 stages done: data, backbone, ezclip, base, prompts, motion, study" in out, stderr
     assert "0 stages done" in run("study")[1]
     base = tmp_path / "runs" / "fast"
     study = json.loads((base / "results" / "tabletop" / "study" / "report.json").read_text())

@@ -43,14 +43,14 @@ def test_a_clip_is_decoded_and_encoded_once(
     assert [p.label for p in again.model.predictions] != [p.label for p in analysis.model.predictions]
 
 
-def test_own_sentences_move_the_ranking(host: Host, movie: Path) -> None:
+def test_custom_sentences_move_the_ranking(host: Host, movie: Path) -> None:
     plain = finish(Analyse(str(movie), "one, two", texts="names").run(host))
     swapped = finish(Analyse(str(movie), "one, two", texts="names", sentences={"one": "two", "two": "one"}).run(host))
     scores = [{p.label: p.score for p in a.model.predictions} for a in (plain, swapped)]
     assert scores[0]["one"] == pytest.approx(scores[1]["two"], abs=1e-6)
 
 
-def test_nothing_given_says_what_to_do(host: Host, movie: Path) -> None:
+def test_missing_input_says_what_to_do(host: Host, movie: Path) -> None:
     with pytest.raises(VideoError, match="drop a video"):
         finish(Analyse("", "a").run(host))
     with pytest.raises(LabelError, match="No class name"):
@@ -64,24 +64,26 @@ def test_nothing_given_says_what_to_do(host: Host, movie: Path) -> None:
 def test_texts_are_a_kind_or_a_template(host: Host, movie: Path) -> None:
     with pytest.raises(LabelError, match="/etc/passwd"):
         Analyse(str(movie), "a, b", texts="/etc/passwd")
-    plain, own = (finish(Analyse(str(movie), "one, two", texts=texts).run(host)) for texts in ("names", "no {} at all"))
-    assert [p.logit for p in plain.model.predictions] != [p.logit for p in own.model.predictions]
+    plain, custom = (
+        finish(Analyse(str(movie), "one, two", texts=texts).run(host)) for texts in ("names", "no {} at all")
+    )
+    assert [p.logit for p in plain.model.predictions] != [p.logit for p in custom.model.predictions]
 
 
 def test_sentences_of_other_names_are_dropped(host: Host, movie: Path) -> None:
-    found = finish(Analyse(str(movie), "three, four", sentences={"one": "Gone."}).run(host))
-    assert found.study["sentences"] == {} and "sentences.csv" not in found.resolved_study.command()
+    result = finish(Analyse(str(movie), "three, four", sentences={"one": "Gone."}).run(host))
+    assert result.study["sentences"] == {} and "sentences.csv" not in result.resolved_study.command()
 
 
 def test_the_verdict_and_its_warnings(host: Host, movie: Path, tmp_path: Path) -> None:
-    found = finish(Analyse(str(movie), "one, two, three").run(host))
-    assert found.verdict.startswith("These are guesses") and "tabletop/base says" in found.verdict
-    assert "%" not in found.verdict  # a number would read as an answer
+    result = finish(Analyse(str(movie), "one, two, three").run(host))
+    assert result.verdict.startswith("These are guesses") and "tabletop/base says" in result.verdict
+    assert "%" not in result.verdict  # a number would read as an answer
     sample = finish(Analyse(str(SAMPLES / "03_putting_into.mp4")).run(host))
     assert not sample.caveat and "tabletop/ezclip says “Putting something into something” (100%)" in sample.verdict
     renamed = finish(Analyse(str(SAMPLES / "03_putting_into.mp4"), "a mug goes up, a mug goes down").run(host))
     assert "2 of 2 class names are new to tabletop/ezclip" in renamed.verdict
-    assert any("not training classes of tabletop/ezclip" in warning for warning in found.warnings)
+    assert any("not training classes of tabletop/ezclip" in warning for warning in result.warnings)
     short = finish(Analyse(str(write_video(tmp_path / "short.mp4", count=3)), "one").run(host))
     assert any("3 frames" in warning and "repeated" in warning for warning in short.warnings)
     assert any("only one class name" in warning for warning in short.warnings)
@@ -89,18 +91,18 @@ def test_the_verdict_and_its_warnings(host: Host, movie: Path, tmp_path: Path) -
 
 def test_maps_of_two_models_and_their_difference(host: Host, movie: Path) -> None:
     study = Analyse(str(movie), "one, two", difference=True, further=("tabletop/prompts",))
-    found = finish(study.run(host))
-    assert [r.name for r in found.results] == ["tabletop/base", "tabletop/ezclip", "tabletop/prompts"]
-    assert found.difference is not None
-    expected = found.model.attribution.heat - found.baseline.attribution.heat
-    assert np.array_equal(found.difference, expected)
+    result = finish(study.run(host))
+    assert [r.name for r in result.results] == ["tabletop/base", "tabletop/ezclip", "tabletop/prompts"]
+    assert result.difference is not None
+    expected = result.model.attribution.heat - result.baseline.attribution.heat
+    assert np.array_equal(result.difference, expected)
     alone = replace(study, baseline="", difference=True)
     single = finish(alone.run(host))
     assert single.baseline is single.model and single.difference is None
 
 
 def test_the_map_lies_on_the_pixels_that_the_model_sees() -> None:
-    """96 pixels are cut out of a short side of 109, not the 7/8 of a model with 224."""
+    """The crop is 96 pixels of a short side of 109, not the 7/8 of a 224-pixel model."""
     import torch
 
     from ezclip.figures.maps import crop_to_input
@@ -108,10 +110,10 @@ def test_the_map_lies_on_the_pixels_that_the_model_sees() -> None:
 
     frame = np.zeros((1, 218, 218, 3), np.uint8)
     frame[:, :, 12:206] = 255  # the visible columns: 6 to 102 of 109, doubled
-    seen = view(frame, 96)[0].float()
-    assert seen[0, 48, 0] > 200 and seen[0, 48, -1] > 200
+    pixels = view(frame, 96)[0].float()
+    assert pixels[0, 48, 0] > 200 and pixels[0, 48, -1] > 200
     drawn = torch.from_numpy(crop_to_input(frame, 96, Preprocessing(96))[0]).float()
-    assert (drawn[48, :, 0] - seen[0, 48]).abs().max() < 40
+    assert (drawn[48, :, 0] - pixels[0, 48]).abs().max() < 40
     assert crop_to_input(frame, 224, Preprocessing(224))[0][112, 0, 0] == 255, (
         "a model with 224 pixels sees less of the side"
     )
@@ -119,14 +121,14 @@ def test_the_map_lies_on_the_pixels_that_the_model_sees() -> None:
 
 @pytest.mark.slow
 def test_all_orders_of_a_sample(host: Host, tmp_path: Path) -> None:
-    found = finish(Analyse(str(SAMPLES / "03_putting_into.mp4"), orders=True).run(host))
-    turned = found.as_json()["orders"]
+    result = finish(Analyse(str(SAMPLES / "03_putting_into.mp4"), orders=True).run(host))
+    turned = result.as_json()["orders"]
     assert set(turned) == {"forward", "reversed", "shuffled", "static"}
     best = {d: {name: ranked[0]["label"] for name, ranked in models.items()} for d, models in turned.items()}
     assert best["forward"]["tabletop/ezclip"] == "Putting something into something"
     assert best["reversed"]["tabletop/ezclip"] == "Taking something out of something"
     scores = [[p["score"] for p in turned[d]["tabletop/base"]] for d in ("forward", "reversed", "shuffled")]
     assert scores[0] == pytest.approx(scores[1], abs=0.01) and scores[0] == pytest.approx(scores[2], abs=0.01)
-    page = found.write(tmp_path)["page"]
+    page = result.write(tmp_path)["page"]
     text = page.read_text("utf-8")
     assert "ezStage(" in text and '"static": [{"heat"' in text and page.stat().st_size < 15e6

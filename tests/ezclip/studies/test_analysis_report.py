@@ -33,9 +33,9 @@ def test_maps_and_overlay(analysis: Analysis, tmp_path: Path) -> None:
         assert arrays["heat"].shape[:2] == (2, 8) and list(arrays["models"]) == ["tabletop/base", "tabletop/ezclip"]
         assert arrays["prompts"].shape == (4, 8, 8)
     still = replace(analysis, clip=replace(analysis.clip, images=analysis.clip.images[:1].repeat(8, axis=0)))
-    shown = read_clip(save_overlay(tmp_path / "o.mp4", still), lambda n: [0, n - 1])
-    assert shown.images.shape[1:] == (SIDE + 2 * BAND, 3 * SIDE, 3) and shown.total == 8 * HOLD
-    first, last = shown.images.astype(int)
+    overlay = read_clip(save_overlay(tmp_path / "o.mp4", still), lambda n: [0, n - 1])
+    assert overlay.images.shape[1:] == (SIDE + 2 * BAND, 3 * SIDE, 3) and overlay.total == 8 * HOLD
+    first, last = overlay.images.astype(int)
     above, below = first[:BAND], first[-BAND:]
     assert all(above[:, i * SIDE : (i + 1) * SIDE].max() > 200 for i in range(3)), "a title above each panel"
     assert below[:, 60:].max() > 200, "the colour scale"
@@ -50,8 +50,8 @@ def test_everything_is_written(analysis: Analysis, tmp_path: Path) -> None:
     assert "&lt;b&gt;lifting" in text and "sha256" in text and "python -m ezclip analyse" in text
     assert not re.search(r'(src|href)\s*=\s*"(?!data:)', text)
     inside = {"report.json", "report.html", "strip.png", "spread.csv", "names.txt", "maps.npz", "overlay.mp4"}
-    written = {path.name for path in tmp_path.iterdir()}
-    assert inside | {"influence_matrix.csv", "prompts.svg", "prompts_by_layer.csv"} <= written
+    names = {path.name for path in tmp_path.iterdir()}
+    assert inside | {"influence_matrix.csv", "prompts.svg", "prompts_by_layer.csv"} <= names
     rows = list(csv.reader((tmp_path / "prompts_by_layer.csv").read_text().splitlines()))[1:]
     assert len(rows) == 4 * 8 and all(sum(map(float, row[2:])) == pytest.approx(1, abs=1e-3) for row in rows)
 
@@ -60,26 +60,26 @@ def test_everything_is_written(analysis: Analysis, tmp_path: Path) -> None:
 def test_the_command_in_the_report_repeats_it(
     host: Host, movie: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command runs on the exported files beside the clip, and gives the same numbers."""
-    monkeypatch.setitem(measure_maps.__kwdefaults__, "orders", 4)  # their number is no matter here
+    """The command runs on the exported files next to the clip and gives the same numbers."""
+    monkeypatch.setitem(measure_maps.__kwdefaults__, "orders", 4)  # their number does not matter here
     study = Analyse(
         str(movie), LABELS, texts="templates", sentences={"pushing something": "A hand, pushing; slowly."},
         method="gradient-rollout", target="pushing something", settings=MapSettings(discard=0.5), difference=True,
         further=("tabletop/prompts",), opacity=0.3, faithfulness=True,
     )  # fmt: skip
-    found = finish(study.run(host))
-    found.write(tmp_path)
+    result = finish(study.run(host))
+    result.write(tmp_path)
     (tmp_path / movie.name).write_bytes(movie.read_bytes())
-    command = next(line for line in commands(found).splitlines() if line.startswith("python -m ezclip"))
+    command = next(line for line in commands(result).splitlines() if line.startswith("python -m ezclip"))
     monkeypatch.chdir(tmp_path)
     assert main([*shlex.split(command)[3:], "--device", "cpu"]) == 0
     here, there = (json.loads((tmp_path / name).read_text()) for name in ("report.json", "analyse/report.json"))
     assert_same(here, there)
     assert here["proof"][0]["deletion"] is not None and len(here["models"]) == 3
     assert (tmp_path / "analyse" / "sentences.csv").read_text() == (tmp_path / "sentences.csv").read_text()
-    code, names = commands(found).partition("# Python")[2], {}
+    code, names = commands(result).partition("# Python")[2], {}
     exec(code, names)
-    for here, there in zip(found.results, names["result"].results, strict=True):
+    for here, there in zip(result.results, names["result"].results, strict=True):
         assert here.name == there.name and [p.label for p in here.predictions] == [p.label for p in there.predictions]
         assert np.allclose(here.attribution.heat, there.attribution.heat, rtol=0.05, atol=1e-5)
 

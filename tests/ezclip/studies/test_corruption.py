@@ -18,21 +18,21 @@ def test_corruptions(host: Host, movie: Path) -> None:
     assert np.array_equal(corrupt(clip, Corruption()).images, clip.images)
     dark = corrupt(clip, Corruption(darkness=1.0)).images
     assert np.abs(dark - clip.images * 0.1).max() <= 1
-    held = corrupt(clip, Corruption(frame_drop=1.0))
-    assert all(np.array_equal(image, clip.images[0]) for image in held.images)
+    dropped = corrupt(clip, Corruption(frame_drop=1.0))
+    assert all(np.array_equal(image, clip.images[0]) for image in dropped.images)
     with pytest.raises(UserError, match="between 0 and 1"):
         Corrupt(str(movie), corruption=Corruption(blur=2))
 
 
 def test_both_models_score_the_corrupted_clip(host: Host, movie: Path) -> None:
-    found = finish(Corrupt(str(movie), "a, b", corruption=Corruption(noise=0.5)).run(host))
-    assert set(found.predictions) == {"tabletop/base", "tabletop/ezclip"}
-    assert found.as_json()["damage"]["noise"] == 0.5 and len(found.clip) == 8
-    assert found.caveat and found.report().lead.startswith(f"{found.caveat}Corruption: noise 0.5")
-    lines = found.text().splitlines()
-    assert lines[0] == found.caveat.strip() and lines[2].split()[0] == "guess" and "%" not in found.text()
+    result = finish(Corrupt(str(movie), "a, b", corruption=Corruption(noise=0.5)).run(host))
+    assert set(result.predictions) == {"tabletop/base", "tabletop/ezclip"}
+    assert result.as_json()["damage"]["noise"] == 0.5 and len(result.clip) == 8
+    assert result.caveat and result.report().lead.startswith(f"{result.caveat}Corruption: noise 0.5")
+    lines = result.text().splitlines()
+    assert lines[0] == result.caveat.strip() and lines[2].split()[0] == "guess" and "%" not in result.text()
 
 
 def test_a_drawn_clip_has_scores(host: Host) -> None:
-    found = finish(Corrupt(str(SAMPLES[0])).run(host))
-    assert found.caveat == "" and found.text().count("%") == 10 and found.report().lead.startswith("Corruption")
+    result = finish(Corrupt(str(SAMPLES[0])).run(host))
+    assert result.caveat == "" and result.text().count("%") == 10 and result.report().lead.startswith("Corruption")

@@ -1,4 +1,4 @@
-"""What a study declares: its command and the files beside it, its models, other values, and what is refused."""
+"""What a study declares: its command with companion files, its models, values, and validation."""
 
 from dataclasses import FrozenInstanceError
 from typing import Any
@@ -55,14 +55,14 @@ def test_the_command_by_hand(study: Study, command: str) -> None:
 
 
 def test_files_that_the_command_reads() -> None:
-    own = {"clapping": 'Hands, "clapping"', "=waving": "+1 hand"}
-    assert Analyse("a.mp4", " waving , clapping,waving", sentences=own).companions() == {
+    sentences = {"clapping": 'Hands, "clapping"', "=waving": "+1 hand"}
+    assert Analyse("a.mp4", " waving , clapping,waving", sentences=sentences).companions() == {
         "names.txt": "waving\nclapping\n",
         "sentences.csv": 'number,class,description\r\n0,clapping,"Hands, ""clapping"""\r\n1,\'=waving,\'+1 hand\r\n',
     }
     assert Analyse("a.mp4").companions() == Classes("base").companions() == {}
-    written = Analyse(labels="set:tabletop").companions()["names.txt"].splitlines()
-    assert written == label_set("tabletop") and len(written) == 31
+    lines = Analyse(labels="set:tabletop").companions()["names.txt"].splitlines()
+    assert lines == label_set("tabletop") and len(lines) == 31
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_what_cannot_run_says_so() -> None:
 
 def test_a_result_has_the_names_of_its_models_and_the_command_of_its_study() -> None:
     identities = [Identity("base"), Identity("tabletop/ezclip")]
-    found = ClassStudy(Classes("a.csv", "b.csv"), identities, [])
-    assert found.models == ["base", "tabletop/ezclip"] and found.best(1) is found
-    report = found._report("title", "lead", [], {"n": 1}, clip="c.mp4")
+    result = ClassStudy(Classes("a.csv", "b.csv"), identities, [])
+    assert result.models == ["base", "tabletop/ezclip"] and result.best(1) is result
+    report = result._report("title", "lead", [], {"n": 1}, clip="c.mp4")
     assert (report.title, report.lead, report.data) == ("title", "lead", {"n": 1})
     assert (report.provenance["clip"], report.provenance["command"]) == (
         "c.mp4",

@@ -17,12 +17,12 @@ from tests.ezclip.studies.conftest import SAMPLES
 
 
 def test_maps_of_model_and_baseline(host: Host, movie: Path, tmp_path: Path) -> None:
-    found = finish(Explain(str(movie), label=" moving Something up ").run(host))
-    answer = found.as_json()
+    result = finish(Explain(str(movie), label=" moving Something up ").run(host))
+    answer = result.as_json()
     assert answer["label"] == "Moving something up" and answer["baseline"] == "tabletop/base"
     np.testing.assert_allclose(np.sum(answer["influence"], axis=1), 1, atol=1e-5)
     assert set(answer["scores"]) == {"tabletop/ezclip", "tabletop/base"} and answer["faithfulness"] is None
-    files = found.write(tmp_path)
+    files = result.write(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"strip.png", "influence.png", "maps.npz"}
     maps = np.load(files["maps"])
     assert maps["heat_0"].shape == maps["heat_1"].shape == (8, 12, 12)
@@ -30,34 +30,34 @@ def test_maps_of_model_and_baseline(host: Host, movie: Path, tmp_path: Path) -> 
 
 
 def test_a_new_label_joins_the_class_names(host: Host, movie: Path) -> None:
-    found = finish(Explain(str(movie), label="juggling", baseline="", method="last-layer").run(host))
-    assert found.as_json()["label"] == "juggling" and len(found.analysis.names) == 32
-    assert found.as_json()["baseline"] is None and found.as_json()["influence"] is None
+    result = finish(Explain(str(movie), label="juggling", baseline="", method="last-layer").run(host))
+    assert result.as_json()["label"] == "juggling" and len(result.analysis.names) == 32
+    assert result.as_json()["baseline"] is None and result.as_json()["influence"] is None
 
 
 def test_everything_requested_is_printed_and_written(host: Host, movie: Path, tmp_path: Path) -> None:
-    asked = Explain(str(movie), "moving something up, moving something down", baseline="", words=True, tokens=True)
-    found = finish(asked.run(host))
+    study = Explain(str(movie), "moving something up, moving something down", baseline="", words=True, tokens=True)
+    result = finish(study.run(host))
     game = Shapley(np.array([0.2, -0.1]), np.array([0.05, 0.05]), 0.1)
-    values = {found.analysis.model.name: FrameValues(game, None, ["a", "b"], "a")}
-    found = replace(found, study=found.study.replace(faithfulness=True), shapley=values)
-    files, told = found.write(tmp_path), found.text()
+    values = {result.analysis.model.name: FrameValues(game, None, ["a", "b"], "a")}
+    result = replace(result, study=result.study.replace(faithfulness=True), shapley=values)
+    files, text = result.write(tmp_path), result.text()
     assert {"proof", "words", "shapley", "tokens"} <= set(files) and all(path.is_file() for path in files.values())
     first = json.loads(files["shapley.json"].read_text())[0]
     assert (first["readout"], first["± 95 %"], first["removal"]) == (0.2, 0.05, None)
     words = [row["word"] for row in json.loads(files["words.json"].read_text())]
-    assert " ".join(words) == found.analysis.target
-    assert told.startswith(found.analysis.verdict)
-    assert all(f"{table.title}:" in told for table in found.tables) and all(f"  {word}  " in told for word in words)
-    names = [part.name for part in found.report().parts]
+    assert " ".join(words) == result.analysis.target
+    assert text.startswith(result.analysis.verdict)
+    assert all(f"{table.title}:" in text for table in result.tables) and all(f"  {word}  " in text for word in words)
+    names = [part.name for part in result.report().parts]
     assert names.count("words") == names.count("proof") == 1 and {"shapley", "tokens"} <= set(names)
 
 
 @pytest.mark.slow
 def test_faithfulness_of_both_maps(host: Host, movie: Path) -> None:
-    found = finish(Explain(str(movie), "a, b", faithfulness=True).run(host)).as_json()["faithfulness"]
-    assert set(found) == {"tabletop/ezclip", "tabletop/base"}
-    for row in found.values():
+    measures = finish(Explain(str(movie), "a, b", faithfulness=True).run(host)).as_json()["faithfulness"]
+    assert set(measures) == {"tabletop/ezclip", "tabletop/base"}
+    for row in measures.values():
         assert (row["deletion_gain"], row["insertion_gain"]) == (
             row["score"]["deletion"][0],
             row["score"]["insertion"][0],
@@ -69,8 +69,8 @@ def test_faithfulness_of_both_maps(host: Host, movie: Path) -> None:
 
 @pytest.mark.slow
 def test_shapley_values_of_frames_and_relevance_of_words(host: Host, movie: Path) -> None:
-    asked = Explain(str(movie), "moving something up, moving something down", shapley=True, words=True, tokens=True)
-    maps = finish(asked.run(host))
+    study = Explain(str(movie), "moving something up, moving something down", shapley=True, words=True, tokens=True)
+    maps = finish(study.run(host))
     answer, tables = maps.as_json(), {part.name: part for part in maps.report().parts}
     norms = answer["tokens"]["tabletop/ezclip"]
     assert len(norms["layers"]) == len(norms["prompts"]) == 4 and norms["layers"][0]["high"] is None
@@ -82,22 +82,22 @@ def test_shapley_values_of_frames_and_relevance_of_words(host: Host, movie: Path
     for game in (model["removal"], model["readout"], base["readout"]):
         assert sum(game["values"]) == pytest.approx(game["all"], abs=1e-6) and game["margin"] is None
     assert model["any_frame"] == (answer["label"] in model["answers_of_single_frames"])
-    (said,) = answer["words"]["tabletop/ezclip"]
-    assert said["text"] == answer["label"] and [word for word, _ in said["words"]] == said["text"].split()
+    (sentence,) = answer["words"]["tabletop/ezclip"]
+    assert sentence["text"] == answer["label"] and [word for word, _ in sentence["words"]] == sentence["text"].split()
 
 
 def test_the_text_that_fits_the_clip_best_is_explained(host: Host) -> None:
-    """By the analysis alone, by the maps first; of several prompt texts it is not the first."""
+    """In the analysis alone and after the maps; it is not the first of the prompt texts."""
     labels = "moving something up, moving something down"
-    found = finish(Analyse(str(SAMPLES[0]), labels, texts="templates").run(host))
-    tables = {part.name: part for part in found.report().parts}
-    for name, own in found.as_json()["models"].items():
+    result = finish(Analyse(str(SAMPLES[0]), labels, texts="templates").run(host))
+    tables = {part.name: part for part in result.report().parts}
+    for name, document in result.as_json()["models"].items():
         predictor = host.predictor(name)
-        encoded, texts = host.encode(predictor, found.clip), found.study.prompt_texts(predictor, [found.target])
-        video, sentences = encoded.frames.float().mean(dim=1), texts[found.target]
+        encoded, texts = host.encode(predictor, result.clip), result.study.prompt_texts(predictor, [result.target])
+        video, sentences = encoded.frames.float().mean(dim=1), texts[result.target]
         best = sentences[int(torch.cosine_similarity(video, predictor.encode_texts(sentences)).argmax())]
-        assert own["text"] == best != sentences[0]
-        assert "".join(row["word"] for row in own["words"]) == best.lower().replace(" ", "")
+        assert document["text"] == best != sentences[0]
+        assert "".join(row["word"] for row in document["words"]) == best.lower().replace(" ", "")
         assert {row[1] for row in tables["words"].rows if row[0] == name} == {best}
         listed = [row["text"] for row in _words(predictor, encoded, sentences)]
         assert listed[0] == best and set(listed) == set(sentences)

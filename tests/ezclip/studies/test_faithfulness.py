@@ -1,4 +1,4 @@
-"""Faithfulness of an analysis's maps, and their heat on what moves."""
+"""Faithfulness of an analysis's maps, and their heat on moving objects."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +17,8 @@ from tests.ezclip.studies.conftest import SAMPLES
 def test_truth_of_a_sample_is_recognised_by_its_content(host: Host, tmp_path: Path) -> None:
     copy = tmp_path / "renamed.mp4"
     copy.write_bytes(SAMPLES[0].read_bytes())
-    found = finish(Analyse(str(copy)).run(host))
-    for shares in ground_truth_shares(str(copy), found.clip, [r.attribution for r in found.results]):
+    analysis = finish(Analyse(str(copy)).run(host))
+    for shares in ground_truth_shares(str(copy), analysis.clip, [r.attribution for r in analysis.results]):
         assert shares.moving is not None and shares.area is not None and not shares.measured
         assert 0 < shares.area < 0.6 and 0 < shares.moving < 1
 
@@ -53,5 +53,5 @@ def test_a_measurement_does_not_disturb_an_analysis(host: Host, movie: Path) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("clip", SAMPLES[:1])
 def test_faithfulness_within_the_analysis(host: Host, clip: Path) -> None:
-    found = finish(Analyse(str(clip), faithfulness=True).run(host))
-    assert all(f.measured and f.moving is not None for f in found.faithfulness)
+    analysis = finish(Analyse(str(clip), faithfulness=True).run(host))
+    assert all(f.measured and f.moving is not None for f in analysis.faithfulness)

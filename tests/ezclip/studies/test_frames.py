@@ -45,21 +45,21 @@ PAIR = {"baseline": "tabletop/base", "model": "tabletop/ezclip", "projection": "
 
 
 def test_frames_in_one_plane(host: Host, movie: Path) -> None:
-    found = finish(CompareFrames((str(movie), str(SAMPLES[0])), **PAIR).run(host))
-    assert found.points.shape == (2 * 2 * 8, 2) and found.of(1, 1).shape == (8, 2)
-    assert found.difference == "the two differ by temporal prompts and the motion loss"
-    for (_, _, (variance, frozen, c, frozen_c, *angles), share), told in zip(
-        found.spread(), sum(found.as_json()["motion"], [])
+    result = finish(CompareFrames((str(movie), str(SAMPLES[0])), **PAIR).run(host))
+    assert result.points.shape == (2 * 2 * 8, 2) and result.of(1, 1).shape == (8, 2)
+    assert result.difference == "the two differ by temporal prompts and the motion loss"
+    for (_, _, (variance, frozen, c, frozen_c, *angles), share), document in zip(
+        result.spread(), sum(result.as_json()["motion"], [])
     ):
-        assert told["phantom_share"] == share
-        assert [told["curvature"], told["frozen_curvature"]] == [None if np.isnan(a) else a for a in angles]
+        assert document["phantom_share"] == share
+        assert [document["curvature"], document["frozen_curvature"]] == [None if np.isnan(a) else a for a in angles]
         if share is not None:
             assert share == pytest.approx((frozen + frozen_c) / (variance + c))
-    assert found.spread()[1][-1] == pytest.approx(0, abs=1e-4), "base shows no motion where nothing moves"
-    assert found.copies.shape == found.points.shape and len(found.as_json()["static_copies"]) == 32
-    base, ezclip = (found.of(m, 1, copy=True) for m in (0, 1))
+    assert result.spread()[1][-1] == pytest.approx(0, abs=1e-4), "base shows no motion where nothing moves"
+    assert result.copies.shape == result.points.shape and len(result.as_json()["static_copies"]) == 32
+    base, ezclip = (result.of(m, 1, copy=True) for m in (0, 1))
     assert np.ptp(base, axis=0).max() == 0 < np.ptp(ezclip, axis=0).max()
-    assert base[0] == pytest.approx(found.of(0, 1)[4], abs=1e-5), "base's copies lie on its middle frame: one fit"
+    assert base[0] == pytest.approx(result.of(0, 1)[4], abs=1e-5), "base's copies lie on its middle frame: one fit"
     with pytest.raises(UserError, match="twice"):
         finish(CompareFrames((str(movie),), "tabletop/ezclip", "tabletop/ezclip").run(host))
     with pytest.raises(UserError, match="1 to 8"):
@@ -69,9 +69,9 @@ def test_frames_in_one_plane(host: Host, movie: Path) -> None:
 def test_a_static_clip_is_one_point_for_base(host: Host) -> None:
     still = Clip("still", np.zeros((8, 40, 40, 3), np.uint8), np.arange(8), np.arange(8.0), total=8)
     study = CompareFrames(("still",), **PAIR)
-    found = finish(project_frames(study, host, [host.predictor(name) for name in study.models()], [still]))
-    assert found.notes() == ["All frames of still coincide under tabletop/base."]
-    assert found.notes() == found.as_json()["notes"]
+    result = finish(project_frames(study, host, [host.predictor(name) for name in study.models()], [still]))
+    assert result.notes() == ["All frames of still coincide under tabletop/base."]
+    assert result.notes() == result.as_json()["notes"]
 
 
 def test_a_clip_given_twice_counts_once(host: Host, movie: Path) -> None:
@@ -97,7 +97,7 @@ def test_the_verdict_pools_the_clips() -> None:
     plane = FramePlane(
         study, models, np.zeros((4, 2)), np.zeros((4, 2)), clips, "PCA", 1.0, motion, [[(0.0, 0.0)] * 2] * 2, "", 96
     )
-    told = "Under ezclip, 94% of this spread is there when nothing moves; under base, 0%."
-    assert plane.verdict == plane.as_json()["verdict"] == told
+    verdict = "Under ezclip, 94% of this spread is there when nothing moves; under base, 0%."
+    assert plane.verdict == plane.as_json()["verdict"] == verdict
     still = [[of(0, 0)] * 2] * 2
     assert replace(plane, motion=still).verdict == "Under ezclip there is no spread; under base there is no spread."

@@ -15,24 +15,24 @@ from tests.conftest import write_video
 
 def test_the_cache_is_bounded_in_bytes_and_evicts_the_least_recently_used() -> None:
     cache: ByteCache[np.ndarray] = ByteCache(250)
-    made: list[int] = []
+    computed: list[int] = []
 
     def make(i: int) -> np.ndarray:
-        return cache.get(i, lambda: made.append(i) or np.zeros(100, np.uint8))  # type: ignore[func-returns-value]
+        return cache.get(i, lambda: computed.append(i) or np.zeros(100, np.uint8))  # type: ignore[func-returns-value]
 
     for i in (0, 1, 0, 2, 0, 1):
         make(i)
-    assert made == [0, 1, 2, 1] and len(cache) == 2
+    assert computed == [0, 1, 2, 1] and len(cache) == 2
     assert size_of({"a": [np.zeros(10, np.uint8)], "b": np.zeros(5, np.uint8)}) == 15
 
 
 def test_threads_that_ask_for_one_key_compute_it_once() -> None:
     cache: ByteCache[int] = ByteCache(1e6)
-    made: list[int] = []
+    calls: list[int] = []
 
     def slow() -> int:
         time.sleep(0.05)
-        made.append(1)
+        calls.append(1)
         return 7
 
     threads = [threading.Thread(target=cache.get, args=("key", slow)) for _ in range(4)]
@@ -40,7 +40,7 @@ def test_threads_that_ask_for_one_key_compute_it_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert made == [1] and cache.get("key", slow) == 7
+    assert calls == [1] and cache.get("key", slow) == 7
 
 
 def test_one_slow_key_does_not_hold_up_another() -> None:

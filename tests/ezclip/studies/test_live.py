@@ -1,4 +1,4 @@
-"""The newest window of a stream: bounded, and whole at the end."""
+"""The newest window of a stream: bounded in size, complete at the end."""
 
 import threading
 import time
@@ -31,12 +31,12 @@ def test_frames_that_come_while_nobody_asks_are_dropped(monkeypatch: pytest.Monk
             yield picture(i), i / 100
 
     monkeypatch.setattr("ezclip.studies.live.stream", stream)
-    seen = watch("camera", 1)
-    first = next(seen)
+    frames = watch("camera", 1)
+    first = next(frames)
     assert len(first.frames) == 1
     asked.set()
     time.sleep(0.3)
-    *_, last = seen
+    *_, last = frames
     assert len(last.frames) <= MAX_FRAMES + 2 and last.frames[-1][1][0, 0, 0] == 200
     assert last.frames[-1][0] - last.frames[0][0] == pytest.approx(1, abs=0.03)
     assert len(first.frames) == 1, "a window does not change once it is given"
@@ -60,7 +60,7 @@ def test_a_source_without_a_frame_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.slow
 def test_a_stream_over_the_network() -> None:
-    """Another program sends MPEG-TS in real time; the window holds what came last."""
+    """Another program sends MPEG-TS in real time; the window holds the latest frames."""
     address = "tcp://127.0.0.1:17991"
 
     def send() -> None:
@@ -91,7 +91,7 @@ def test_a_stream_over_the_network() -> None:
 
 def test_the_newest_frames_alone_are_kept(host: Host) -> None:
     live = FrameBuffer()
-    for value in range(200):  # 100 a second, a window of one second
+    for value in range(200):  # 100 per second, a window of one second
         live.add(picture(value), seconds=1, now=value / 100)
     times = [time for time, _ in live.frames]
     assert times[-1] == 1.99 and times[0] == pytest.approx(0.99, abs=0.03), "the whole window"
@@ -99,10 +99,10 @@ def test_the_newest_frames_alone_are_kept(host: Host) -> None:
     clip = live.clip(8)
     assert clip.images[-1, 0, 0, 0] == 199 and clip.images[0, 0, 0, 0] in range(97, 103)
     study = ScoreLive(labels="a, b")
-    found = study.score(host, live)
-    assert set(found.predictions) == {"tabletop/base", "tabletop/ezclip"}
-    assert found.caveat.startswith("These are guesses") and found.report().lead.startswith(found.caveat)
-    assert found.text().count("guess: ") == 2 and "%" not in found.text()
+    result = study.score(host, live)
+    assert set(result.predictions) == {"tabletop/base", "tabletop/ezclip"}
+    assert result.caveat.startswith("These are guesses") and result.report().lead.startswith(result.caveat)
+    assert result.text().count("guess: ") == 2 and "%" not in result.text()
     drawn = ScoreLive((str(SAMPLES[0]),)).score(host, live)
     assert drawn.caveat == "" and "guess" not in drawn.text() and drawn.text().count("%") == 2 * 31
     live.add(picture(0), seconds=2, now=live.frames[-1][0] + 10)

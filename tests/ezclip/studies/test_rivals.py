@@ -53,11 +53,11 @@ def test_motion_and_analysis(folders: dict[str, str], movie: Path) -> None:
 
 def test_frames_of_two_methods(folders: dict[str, str], movie: Path) -> None:
     study = CompareFrames((str(movie),), model=folders["a5"], baseline=folders["actionclip"], projection="PCA")
-    found = finish(study.run(Host("cpu")))
-    assert found.difference == "the two are of the methods actionclip and a5"
+    result = finish(study.run(Host("cpu")))
+    assert result.difference == "the two are of the methods actionclip and a5"
 
 
-def test_a_rival_of_another_number_of_frames_is_told(backbone: Backbone, folders: dict[str, str], movie: Path) -> None:
+def test_a_rival_of_another_number_of_frames_fails(backbone: Backbone, folders: dict[str, str], movie: Path) -> None:
     other = Path(folders["a5"]).parent / "four"
     save_model(build_rival("a5", backbone, 4, SETTINGS["a5"]), backbone, other, summary={})
     study = Analyse(str(movie), "a, b", baseline=str(other), model=folders["a5"])

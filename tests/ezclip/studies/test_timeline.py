@@ -24,17 +24,17 @@ def test_windows_over_a_long_video(host: Host, tmp_path: Path, monkeypatch: pyte
     watch = Watch(study.run(host))
     shares = [step.fraction for step in watch if step.message.startswith("window")]
     assert len(shares) == 9 and shares == sorted(shares) and 0.9 < shares[-1] <= 1
-    found = watch.result
-    starts = [m.start for m in found.moments]
+    result = watch.result
+    starts = [m.start for m in result.moments]
     assert len(starts) == 9 and np.allclose(np.diff(starts), 1.0, atol=0.1)
-    assert all(m.end - m.start < 2.0 for m in found.moments)
-    assert found.text().startswith("These are guesses") and "%" not in found.text()
-    assert found.text().count("   guess  ") == 2 * 9 and found.report().lead.startswith(f"{found.caveat}9 windows")
+    assert all(m.end - m.start < 2.0 for m in result.moments)
+    assert result.text().startswith("These are guesses") and "%" not in result.text()
+    assert result.text().count("   guess  ") == 2 * 9 and result.report().lead.startswith(f"{result.caveat}9 windows")
     monkeypatch.setattr("ezclip.studies.timeline.Windows", lambda *_, **__: pytest.fail("decoded again"))
     other = finish(replace(study, labels="c, b, d").run(host))
     assert other.moments[0].labels == ["c", "b", "d"]
-    for name in found.moments[0].scores:
-        for one, two in zip(found.moments, other.moments, strict=True):
+    for name in result.moments[0].scores:
+        for one, two in zip(result.moments, other.moments, strict=True):
             assert one.scores[name][1, 1] == pytest.approx(two.scores[name][1, 1]), "the logit of b"
 
 

@@ -1,4 +1,4 @@
-"""Descriptions from a language model: a stand-in endpoint over HTTP, and a tiny local model of random weights."""
+"""Descriptions from a language model: a stand-in endpoint over HTTP, and a tiny local model with random weights."""
 
 import json
 import threading
@@ -21,13 +21,13 @@ GOOD = (
 
 @pytest.fixture
 def endpoint() -> Iterator[tuple[str, list[dict]]]:
-    """Address of a model whose first answer to each class is too short, and the requests that it got."""
-    asked: list[dict] = []
+    """Address of a model whose first answer for each class is too short, and the requests it received."""
+    requests: list[dict] = []
 
     class Model(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append(request | {"path": self.path, "key": self.headers["Authorization"]})
+            requests.append(request | {"path": self.path, "key": self.headers["Authorization"]})
             if "waiting" in request["messages"][0]["content"]:
                 self.send_response(401)
                 self.end_headers()
@@ -47,7 +47,7 @@ def endpoint() -> Iterator[tuple[str, list[dict]]]:
 
     server = HTTPServer(("127.0.0.1", 0), Model)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    yield f"http://127.0.0.1:{server.server_port}/v1", requests
     server.shutdown()
     server.server_close()
 
@@ -56,22 +56,22 @@ def endpoint() -> Iterator[tuple[str, list[dict]]]:
 def test_an_endpoint_describes_what_is_left(
     endpoint: tuple[str, list[dict]], tmp_path: Path, capsys: CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address, asked = endpoint
+    address, requests = endpoint
     monkeypatch.setenv("OPENAI_API_KEY", "secret")
     out = tmp_path / "mine.csv"
     command = ["describe", "--out", str(out), "--endpoint", address, "--llm", "small"]
     assert main([*command, "--labels", "waving, pouring"]) == 0
     assert read_descriptions(out) == {"waving": GOOD, "pouring": GOOD}
-    assert [(r["path"], r["model"], r["key"]) for r in asked] == [
+    assert [(r["path"], r["model"], r["key"]) for r in requests] == [
         ("/v1/chat/completions", "small", "Bearer secret")
     ] * 4
-    assert "'waving' as an action performed by humans" in asked[0]["messages"][0]["content"]
-    assert "It has 2 words" in asked[1]["messages"][-1]["content"]
+    assert "'waving' as an action performed by humans" in requests[0]["messages"][0]["content"]
+    assert "It has 2 words" in requests[1]["messages"][-1]["content"]
 
     assert main([*command, "--labels", "waving, pouring, lifting, waiting"]) == 2
     assert "status 401" in capsys.readouterr().err
     assert list(read_descriptions(out)) == ["waving", "pouring", "lifting"], "what was described stays"
-    assert [r["messages"][0]["content"].split("'")[1] for r in asked[4:]] == ["lifting", "lifting", "waiting"]
+    assert [r["messages"][0]["content"].split("'")[1] for r in requests[4:]] == ["lifting", "lifting", "waiting"]
     assert (
         main(["describe", "--out", str(out), "--endpoint", "http://127.0.0.1:9/v1", "--llm", "x", "--labels", "a"]) == 2
     )

@@ -29,9 +29,9 @@ def test_opposites_among_something_something(label: str, opposite: str) -> None:
 
 
 def test_opposites_agree_with_tabletop() -> None:
-    found = {label: opposite_of(label, LABELS) for label in LABELS}
-    assert all(opposite in ("", PARTNER.get(label)) for label, opposite in found.items())
-    assert sum(map(bool, found.values())) == 22
+    opposites = {label: opposite_of(label, LABELS) for label in LABELS}
+    assert all(opposite in ("", PARTNER.get(label)) for label, opposite in opposites.items())
+    assert sum(map(bool, opposites.values())) == 22
 
 
 def test_no_opposite_without_other_labels() -> None:

@@ -123,12 +123,12 @@ def test_texts_over_77_tokens_are_cut_and_named() -> None:
 
 @pytest.mark.parametrize("name", description_sets())
 def test_descriptions_that_ship(name: str) -> None:
-    """Every class has its own, 25 to 45 words long, and none is cut at 77 tokens."""
-    found = descriptions(name)
-    assert list(found) == label_set(name)
-    assert len(set(found.values())) == len(found)
-    assert all(25 <= len(text.split()) <= 45 for text in found.values())
-    tokens, cut = tokenize(list(found.values()))
+    """Every class has a description of 25 to 45 words, and none is cut at 77 tokens."""
+    texts = descriptions(name)
+    assert list(texts) == label_set(name)
+    assert len(set(texts.values())) == len(texts)
+    assert all(25 <= len(text.split()) <= 45 for text in texts.values())
+    tokens, cut = tokenize(list(texts.values()))
     assert not cut and int((tokens != 0).sum(dim=1).max()) <= 77
 
 
@@ -147,16 +147,16 @@ def test_kinds_of_sentences() -> None:
 
 
 def test_every_class_of_tabletop_has_paraphrases() -> None:
-    """Three and two concrete ones to train with, two held out; no text appears twice, so twins differ in each."""
-    found = paraphrases()
-    assert list(found) == [label.replace(" ", "").casefold() for label in label_set("tabletop")]
+    """Three and two concrete ones for training, two held out; no text appears twice, so twins always differ."""
+    by_class = paraphrases()
+    assert list(by_class) == [label.replace(" ", "").casefold() for label in label_set("tabletop")]
     counts = {"paraphrase": 3, "concrete": 2, "held out": 2}
-    assert all({kind: len(own) for kind, own in texts.items()} == counts for texts in found.values())
-    every = [text for texts in found.values() for own in texts.values() for text in own]
+    assert all({kind: len(of_kind) for kind, of_kind in texts.items()} == counts for texts in by_class.values())
+    every = [text for texts in by_class.values() for of_kind in texts.values() for text in of_kind]
     others = [*label_set("tabletop"), *descriptions("tabletop").values()]
     assert len({text.casefold() for text in every + others}) == len(every) + len(others)
     assert all(text == " ".join(text.split()) and 2 <= len(text.split()) <= 12 for text in every)
-    assert "zoom in" in found["approachingsomethingwithyourcamera"]["concrete"]
+    assert "zoom in" in by_class["approachingsomethingwithyourcamera"]["concrete"]
 
 
 def test_what_training_draws_is_not_what_tests_read() -> None:

@@ -1,4 +1,4 @@
-"""What the switches of speed set: compilation, CUDA graphs, TF32."""
+"""Effects of the speed options: compilation, CUDA graphs, TF32."""
 
 import copy
 from collections.abc import Iterator
@@ -22,21 +22,21 @@ MODES: list[Any] = [(False, []), (True, [None]), ("graphs", ["reduce-overhead"])
 def test_the_switch_gives_the_mode_of_compilation(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch, how: Any, modes: list[str | None]
 ) -> None:
-    asked: list[tuple[Any, Any]] = []
+    calls: list[tuple[Any, Any]] = []
 
     def compile(call: Any, mode: str | None = None) -> Any:
-        asked.append((call.__self__, mode))
+        calls.append((call.__self__, mode))
         return call
 
     monkeypatch.setattr(torch, "compile", compile)
     model = make_model(copy.deepcopy(backbone), "ezclip")
     compile_vision(model, how)
-    assert asked == [(model.vision, mode) for mode in modes]
+    assert calls == [(model.vision, mode) for mode in modes]
 
 
 @pytest.mark.slow
 def test_a_compiled_tower_has_the_gradients_of_a_plain_one(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Traced as for a GPU, and run without its kernels."""
+    """Traced as for a GPU, run without GPU kernels."""
     model = make_model(copy.deepcopy(backbone), "ezclip")
     expected = gradients(model, CONFIG)[1]
     backend = CompileCounterWithBackend("aot_eager")

@@ -1,4 +1,4 @@
-"""A grown CLIP computes what its start does; what cannot be grown is refused."""
+"""A grown CLIP computes the same as its start; models that cannot be grown are refused."""
 
 import pytest
 import torch

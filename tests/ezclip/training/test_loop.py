@@ -39,17 +39,17 @@ def config(drawn: Path, tmp_path_factory: pytest.TempPathFactory, backbone: Back
 
 def test_varied_texts_are_drawn_for_each_step(config: TrainConfig) -> None:
     texts = class_sentences("varied", ["Opening something", "Closing something"])
-    assert [own[0] for own in texts] == ["Opening something", "Closing something"]
+    assert [variants[0] for variants in texts] == ["Opening something", "Closing something"]
     drawn = [draw_tokens(config, texts, step, batch_of([], [])) for step in range(200)]
     for rows in zip(*(tokens.tolist() for tokens in drawn), strict=True):
         assert 15 <= len({tuple(filter(None, row)) for row in rows}) <= 22  # of 22 texts
 
 
 def test_varied_texts_are_names_before_the_delay_is_over(config: TrainConfig) -> None:
-    own = replace(config, text="varied")
+    varied = replace(config, text="varied")
     texts = class_sentences("varied", ["Opening something", "Closing something"])
     names = draw_tokens(replace(config, text="names"), [[choices[0]] for choices in texts], 0, batch_of([], []))
-    drawn = [draw_tokens(own, texts, step, batch_of([], []), delay=20) for step in range(40)]
+    drawn = [draw_tokens(varied, texts, step, batch_of([], []), delay=20) for step in range(40)]
     assert all(torch.equal(tokens, names) for tokens in drawn[:20])
     assert len({str(tokens.tolist()) for tokens in drawn[20:]}) > 15
 
@@ -79,7 +79,7 @@ def test_a_run_leaves_a_model_and_its_curves(config: TrainConfig) -> None:
 
 
 @pytest.mark.slow
-def test_the_last_states_stay_and_trackers_are_told(
+def test_the_last_states_stay_and_trackers_get_the_metrics(
     config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
@@ -87,8 +87,8 @@ def test_the_last_states_stay_and_trackers_are_told(
     finish(train(run))
     assert [p.name for p in sorted(Path(run.out).glob("state*"))] == [f"state-0000000{i}.pt" for i in (4, 5, 6)]
     with sqlite3.connect(tmp_path / "trackio" / "ezclip.db") as logged:
-        told = [json.loads(row[0])["loss"] for row in logged.execute("select metrics from metrics order by step")]
-    assert told == pytest.approx([line["loss"] for line in metrics(run.out)], abs=1e-6)
+        losses = [json.loads(row[0])["loss"] for row in logged.execute("select metrics from metrics order by step")]
+    assert losses == pytest.approx([line["loss"] for line in metrics(run.out)], abs=1e-6)
     monkeypatch.setattr("ezclip.training.device.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match="pip install wandb"):
         finish(train(replace(run, trackers=["wandb"])))
@@ -125,7 +125,7 @@ def test_presets_are_valid(name: str) -> None:
 
 
 def test_released_is_the_releases_recipe() -> None:
-    """K-400 zero-shot as the released code trains it; jitter_frames is the one value that differs by choice."""
+    """K-400 zero-shot as in the released code; jitter_frames is the one value that differs by choice."""
     config = load_config(TrainConfig, ROOT / "configs" / "released.yaml", [])
     expected = {
         "method": "ezclip", "preset": "released", "num_frames": 8, "prompt_depth": "deep", "sampling": "random",
@@ -170,7 +170,7 @@ def test_the_number_of_workers_changes_nothing(config: TrainConfig, tmp_path: Pa
 
 @pytest.mark.slow
 def test_two_processes_train_like_one(config: TrainConfig, tmp_path: Path) -> None:
-    """The verb under a launcher: the losses of every step, the list of broken videos and the model are those of one."""
+    """``ezclip train`` under a launcher: losses, list of broken videos and model equal those of one process."""
     rows = [json.loads(line) for line in Path(config.data).read_text().splitlines()]
     good = [{**row, "path": str(Path(config.data).parent / row["path"])} for row in rows]
     (tmp_path / "bad.mp4").write_text("not a video")
@@ -184,8 +184,8 @@ def test_two_processes_train_like_one(config: TrainConfig, tmp_path: Path) -> No
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(asdict(run)))
         launch = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={processes}", "--standalone"]
         command = [*launch, "-m", "ezclip", "train", "--config", str(tmp_path / "config.yaml")]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
         runs.append(run)
     one, two = (metrics(run.out) for run in runs)
     assert [line["loss"] for line in one] == pytest.approx([line["loss"] for line in two], rel=1e-4)

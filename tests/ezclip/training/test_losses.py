@@ -65,7 +65,7 @@ def test_in_batch_kl_treats_clips_of_one_class_as_positives() -> None:
 
 
 def test_calibrated_motion_loss_by_hand() -> None:
-    """Two frames 2 apart in one of two dimensions: Var = 1, C = 1/2, so S = 1.5; half of that apart, S0 = 0.5."""
+    """Two frames 2 apart in one of two dimensions: Var = 1, C = 1/2, so S = 1.5; at half the distance, S0 = 0.5."""
     frames, frozen = torch.tensor([[[0.0, 0.0], [2.0, 0.0]]]), torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
     assert motion_loss(frames, "released") == pytest.approx(1 / 2.5)
     assert motion_loss(frames, "calibrated", frozen) == pytest.approx((1 + 0.25 + 0.25) / 2.5)

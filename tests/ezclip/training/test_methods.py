@@ -1,4 +1,4 @@
-"""Other methods in the training loop: what they train, what they leave on disk, and their losses."""
+"""Other methods in the training loop: trained parameters, saved files, and losses."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +39,7 @@ SETTINGS: dict[Rival, dict[str, int]] = {
     "a5": {"layers": 1, "heads": 2, "prefix": 4, "postfix": 4},
     "xclip": {},
 }
-TUNED = ("vificlip", "actionclip", "xclip")  # which train CLIP, too
+TUNED = ("vificlip", "actionclip", "xclip")  # which also train CLIP
 
 
 def recipe(method: str, *settings: str) -> TrainConfig:
@@ -49,7 +49,7 @@ def recipe(method: str, *settings: str) -> TrainConfig:
 @pytest.mark.slow
 @pytest.mark.parametrize("method", [*SETTINGS])
 def test_a_trained_model_is_loaded_again(method: Rival, drawn: Path, tmp_path: Path) -> None:
-    """By its own recipe, resumed half-way; then predictions and probes from what lies on disk."""
+    """Trained by its official recipe and resumed half-way; then predictions and probes from the saved folder."""
     torch.manual_seed(0)
     start = build_backbone("tiny/start", TINY)
     save_backbone(start, tmp_path / "backbone.safetensors")
@@ -61,14 +61,14 @@ def test_a_trained_model_is_loaded_again(method: Rival, drawn: Path, tmp_path: P
     finish(train(config))
     for name in ("model", "best"):
         folder = tmp_path / "run" / name
-        model, told = load_model(folder), read_config(folder)
-        assert (told.variant, told.text, model.num_frames) == (method, config.text, 4)
+        model, recorded = load_model(folder), read_config(folder)
+        assert (recorded.variant, recorded.text, model.num_frames) == (method, config.text, 4)
         assert (model.preprocessing.mean == IMAGENET_PIXELS["mean"]) == (method in ("vificlip", "xclip"))
         for key, tensor in start.clip.visual.state_dict().items():
             if key == "proj":
                 assert torch.equal(model.vision.proj, tensor.half().float()) == (method not in TUNED)
         tuned = folder / "backbone.safetensors"
-        assert tuned.is_file() == (method in TUNED) != (told.backbone_sha256 == start.sha256)
+        assert tuned.is_file() == (method in TUNED) != (recorded.backbone_sha256 == start.sha256)
 
     saved = load_model(tmp_path / "run" / "model")
     before = [state.name for state in (tmp_path / "run").glob("state-*.pt")]
@@ -108,7 +108,7 @@ def test_rates_of_the_parts(backbone: Backbone) -> None:
 
 
 def test_xclip_trains_what_its_authors_train() -> None:
-    """131,501,056 of ViT-B/16 with T = 8: the vision tower and what is new, in which their files agree."""
+    """131,501,056 of ViT-B/16 with T = 8: the vision tower and the new modules, as in their files."""
     arch = "ViT-B-16-quickgelu"
     with torch.device("meta"):
         model = unfreeze(build_xclip(build_backbone(arch, open_clip.get_model_config(arch)), num_frames=8))
@@ -119,7 +119,7 @@ def test_xclip_trains_what_its_authors_train() -> None:
 
 
 def test_xclip_learns_and_keeps_its_scores(tmp_path: Path) -> None:
-    """Steps on one batch lower its loss and change what is declared alone; on disk the model scores the same."""
+    """Steps on one batch lower its loss and change only the declared parameters; the saved model scores the same."""
     torch.manual_seed(0)
     start = build_backbone("tiny/start", TINY)
     config = recipe("xclip", "num_frames=8", "precision=fp32", "mixup=false", "lr=1.0e-3", "micro_batch=3")
@@ -140,8 +140,8 @@ def test_xclip_learns_and_keeps_its_scores(tmp_path: Path) -> None:
     save_model(model.eval().half().float(), tuned, tmp_path, summary={"preset": "xclip", "text": "names"})
     with torch.no_grad():
         pixels = model.normalise(VIEWS)
-        here, there = (m.scores(m.encode(pixels), m.encode_text(TOKENS)) for m in (model, load_model(tmp_path)))
-    torch.testing.assert_close(there, here, atol=1e-5, rtol=0)
+        trained, loaded = (m.scores(m.encode(pixels), m.encode_text(TOKENS)) for m in (model, load_model(tmp_path)))
+    torch.testing.assert_close(loaded, trained, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("micro_batch", [1, 3])
@@ -160,7 +160,7 @@ def test_texts_on_videos_have_the_gradients_of_the_whole_batch(backbone: Backbon
 
 @pytest.mark.parametrize("name", ["actionclip_transf", "actionclip_meanp"])
 def test_losses_of_actionclips_training_step(name: str) -> None:
-    """What the official code computed for a batch with one text for each clip."""
+    """Losses of the official code for a batch with one text per clip."""
     path = external(f"parity/rivals/{name}_official.pt")
     expected: dict[str, Any] = torch.load(external(f"parity/rivals/{name}_expected.pt"), weights_only=True)
     model, *_ = build_from_layout(read_layout(path), num_frames=expected["T"], clip=lambda _: {})
@@ -185,20 +185,20 @@ def test_smoothed_and_mixed_targets_by_hand() -> None:
 
 
 def test_mixed_clips_have_the_shares_of_their_pixels() -> None:
-    """Clip i is all 100 * (i + 1); a mixture's mean grey tells the shares, in both kinds of mixing."""
+    """Clip i is constant at 100 * (i + 1); the mean grey of a mixture gives the shares, for both kinds of mixing."""
     views = (100 * torch.arange(1, 3, dtype=torch.uint8)).view(2, 1, 1, 1, 1).expand(2, 4, 3, 32, 32)
     targets, kinds = torch.tensor([2, 0]), set()
     for seed in range(20):
-        found, shares = mix_clips(views, targets, 3, [seed, 0])
+        mixed, shares = mix_clips(views, targets, 3, [seed, 0])
         again: tuple[Tensor, Tensor] = mix_clips(views, targets, 3, [seed, 0])
-        assert torch.equal(found, again[0]) and torch.equal(shares, again[1])
-        assert found.dtype == torch.uint8 and found.shape == views.shape
+        assert torch.equal(mixed, again[0]) and torch.equal(shares, again[1])
+        assert mixed.dtype == torch.uint8 and mixed.shape == views.shape
         torch.testing.assert_close(shares.sum(dim=1), torch.ones(2))
         grey = shares[0, 2] * 100 + shares[0, 0] * 200
-        assert float(found[0].float().mean()) == pytest.approx(float(grey), abs=0.5)
-        kinds.add(len(found[0].unique()) == 1)
+        assert float(mixed[0].float().mean()) == pytest.approx(float(grey), abs=0.5)
+        kinds.add(len(mixed[0].unique()) == 1)
     assert kinds == {True, False}, "all pixels in some batches, a rectangle in others"
 
 
-def test_a_template_of_ones_own() -> None:
+def test_a_custom_template() -> None:
     assert class_sentences("a photo of a {}.", ["Opening_a box"]) == [["a photo of a Opening a box."]]

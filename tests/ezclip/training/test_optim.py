@@ -31,12 +31,12 @@ def test_a_group_that_starts_later() -> None:
 def test_a_cosine_that_ends_above_zero(final: float, rates: list[float]) -> None:
     optimiser = adamw([{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 1.0}], **ADAMW)
     schedule = warmup_cosine(optimiser, warmup=2, steps=4, final=final)
-    found = []
+    schedule_rates = []
     for _ in range(5):
-        found += schedule.get_last_lr()
+        schedule_rates += schedule.get_last_lr()
         optimiser.step()
         schedule.step()
-    assert found == pytest.approx(rates)  # warm-up, top, half of the fall, end
+    assert schedule_rates == pytest.approx(rates)  # warm-up, top, half of the fall, end
 
 
 def test_a_rate_is_kept_for_several_steps() -> None:

@@ -1,4 +1,4 @@
-"""The gradients of a step: one process or two, the batch at once or in parts, always the same."""
+"""The gradients of a step are the same for one or two processes and for whole or split batches."""
 
 import copy
 import textwrap
@@ -42,7 +42,7 @@ TOKENS = torch.randint(1, 400, (3, 9), generator=torch.Generator().manual_seed(4
 
 
 def gradients(model: EZCLIP, config: TrainConfig) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Losses and gradients of one step, and the step that made them."""
+    """Losses and gradients of one step, and the step itself."""
     step = Step(model, model, Accelerator(cpu=True), config)
     model.zero_grad()
     losses = step(7, VIEWS, TOKENS if config.contrastive == "classes" else TOKENS[TARGETS], TARGETS)
@@ -73,13 +73,13 @@ def test_a_batch_in_parts_has_the_losses_and_gradients_of_the_whole(
 
 
 def test_in_batch_encodes_one_text_for_each_clip(backbone: Backbone) -> None:
-    """The same loss as from the logits of all classes, and only the batch's texts pass the tower."""
+    """The same loss as from the logits of all classes; only the batch's texts are encoded."""
     model = make_model(backbone, "ezclip")
-    seen: list[int] = []
-    hook = model.text.register_forward_hook(lambda _, inputs, __: seen.append(len(inputs[0])))
+    counts: list[int] = []
+    hook = model.text.register_forward_hook(lambda _, inputs, __: counts.append(len(inputs[0])))
     losses, _ = gradients(model, replace(CONFIG, contrastive="in_batch", micro_batch=4))
     hook.remove()
-    assert seen == [4]
+    assert counts == [4]
     with torch.no_grad():
         logits = model.logits(model.encode_video(model.normalise(VIEWS)), model.encode_text(TOKENS))
     expected = sum(in_batch_kl(logits[:, TARGETS], TARGETS)) / 2
@@ -110,22 +110,22 @@ def test_parts_are_embedded_again_with_the_same_dropout(backbone: Backbone) -> N
     with torch.no_grad():
         for parameter in model.trainable_parameters().values():
             parameter.normal_(std=0.3, generator=torch.Generator().manual_seed(1))
-    seen: list[Tensor] = []
-    hook = model.register_forward_hook(lambda _, __, out: seen.append(out[0].detach()))
+    embeddings: list[Tensor] = []
+    hook = model.register_forward_hook(lambda _, __, out: embeddings.append(out[0].detach()))
     gradients(model, replace(CONFIG, micro_batch=2))
     hook.remove()
-    first, second, first_again, second_again = seen
+    first, second, first_again, second_again = embeddings
     assert torch.equal(first, first_again) and torch.equal(second, second_again)
-    assert not torch.equal(seen[0], model.encode_video(torch.zeros(2, 8, 3, 32, 32)))
+    assert not torch.equal(embeddings[0], model.encode_video(torch.zeros(2, 8, 3, 32, 32)))
 
 
 def test_blocks_that_are_computed_again_give_the_same_gradients(backbone: Backbone) -> None:
     model = build_ezclip(backbone, "ezclip", num_frames=8, drop_path=0.3, prompt_dropout=0.3).train()
-    kept = gradients(model, replace(CONFIG, micro_batch=4))[1]
+    expected = gradients(model, replace(CONFIG, micro_batch=4))[1]
     enable_activation_checkpointing(model)
     calls: list[int] = []
     hook = model.vision.blocks[0].ln_1.register_forward_hook(lambda *_: calls.append(1))
-    assert_close(kept, gradients(model, replace(CONFIG, micro_batch=4))[1])
+    assert_close(expected, gradients(model, replace(CONFIG, micro_batch=4))[1])
     hook.remove()  # the backbone is shared
     assert len(calls) == 4, "forward and again in the backward pass, for tokens and for prompts"
 
@@ -162,9 +162,9 @@ WAYS: list[Any] = [("released", "in_batch", None), ("paper", "classes", 1)]
 
 
 def own_gradients(accelerator: Accelerator) -> list[dict[str, Tensor]]:
-    """Gradients of the second step in each of ``WAYS``, of a process's own share of the batch."""
-    own = slice(accelerator.process_index, None, accelerator.num_processes)
-    found = []
+    """Gradients of the second step in each of ``WAYS``, from this process's share of the batch."""
+    share = slice(accelerator.process_index, None, accelerator.num_processes)
+    grads = []
     for reading, contrastive, micro_batch in WAYS:
         torch.manual_seed(0)
         model = make_model(build_backbone("tiny", TINY), "ezclip")
@@ -172,10 +172,10 @@ def own_gradients(accelerator: Accelerator) -> list[dict[str, Tensor]]:
         config = replace(CONFIG, reading=reading, contrastive=contrastive, micro_batch=micro_batch)
         for number in (0, 1):  # the second finds the first one's hooks
             model.zero_grad()
-            tokens = TOKENS if contrastive == "classes" else TOKENS[TARGETS[own]]
-            Step(model, wrapped, accelerator, config)(number, VIEWS[own], tokens, TARGETS[own])
-        found.append({k: p.grad for k, p in model.trainable_parameters().items() if p.grad is not None})
-    return found
+            tokens = TOKENS if contrastive == "classes" else TOKENS[TARGETS[share]]
+            Step(model, wrapped, accelerator, config)(number, VIEWS[share], tokens, TARGETS[share])
+        grads.append({k: p.grad for k, p in model.trainable_parameters().items() if p.grad is not None})
+    return grads
 
 
 @pytest.mark.slow
@@ -198,15 +198,15 @@ def test_two_processes_give_the_gradients_of_one(tmp_path: Path) -> None:
         )
     )
     run_in_two_processes(script, out)
-    processes, found = torch.load(out, weights_only=True)
+    processes, of_two = torch.load(out, weights_only=True)
     assert processes == 2
-    for one, two in zip(own_gradients(Accelerator(cpu=True)), found, strict=True):
+    for one, two in zip(own_gradients(Accelerator(cpu=True)), of_two, strict=True):
         assert_close(one, two)
 
 
 def test_frozen_weights_in_bf16_change_no_number(backbone: Backbone) -> None:
     """Autocast casts them anyway."""
-    found = []
+    runs = []
     for stored in (False, True):
         model = make_model(copy.deepcopy(backbone), "ezclip").train()
         if stored:
@@ -216,9 +216,9 @@ def test_frozen_weights_in_bf16_change_no_number(backbone: Backbone) -> None:
         accelerator = Accelerator(cpu=True, mixed_precision="bf16")
         wrapped = accelerator.prepare(model)
         losses = Step(model, wrapped, accelerator, replace(CONFIG, micro_batch=4))(7, VIEWS, TOKENS, TARGETS)
-        found.append(losses | {name: p.grad for name, p in model.trainable_parameters().items() if p.grad is not None})
-    assert found[0].keys() == found[1].keys() and len(found[0]) > 20
-    assert all(torch.equal(value, found[1][name]) for name, value in found[0].items())
+        runs.append(losses | {name: p.grad for name, p in model.trainable_parameters().items() if p.grad is not None})
+    assert runs[0].keys() == runs[1].keys() and len(runs[0]) > 20
+    assert all(torch.equal(value, runs[1][name]) for name, value in runs[0].items())
 
 
 def release_batch() -> batches.Batch:
@@ -241,15 +241,15 @@ def whole_step(
     return partial(runner.run, 7, release_batch())
 
 
-# what waits for a GPU
+# operations that wait for a GPU
 READS = {"aten::item", "aten::nonzero", "aten::is_nonzero", "aten::masked_select", "aten::equal"}
 
 
 def reads(work: Callable[[], Any]) -> Counter[str]:
-    """How often values are read, by the profiler's table."""
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+    """How often values are read, from the profiler's events."""
+    with profile(activities=[ProfilerActivity.CPU]) as prof:
         work()
-    counts = Counter({event.key: event.count for event in seen.key_averages()})
+    counts = Counter({event.key: event.count for event in prof.key_averages()})
     assert sum(counts.values()) > 20, "the profiler has seen something"
     return Counter({name: count for name, count in counts.items() if name in READS})
 
@@ -265,21 +265,21 @@ def test_no_value_is_read_in_a_step(backbone: Backbone, micro_batch: int, readin
     # The length of the longest text, in main memory. AdamW's kernel for CPUs reads the step of each tensor; the one for
     # GPUs does not.
     assert reads(step) == {"aten::item": 1 + len(model.trainable_parameters())}
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
+    with profile(activities=[ProfilerActivity.CPU]) as prof:
         values = [values for _, values in readings.read()]
     assert len(values) == 2 and all(isinstance(v, float) for v in values[0].values())
-    assert sum(event.count for event in seen.key_averages() if event.key == "aten::stack") == 1, "one reading for all"
+    assert sum(event.count for event in prof.key_averages() if event.key == "aten::stack") == 1, "one reading for all"
 
 
 def test_mixing_reads_nothing_but_what_it_draws(backbone: Backbone) -> None:
-    """torchvision draws CutMix in main memory, and checks targets where they lie there."""
+    """torchvision draws CutMix in main memory and checks targets that lie there."""
     model = make_model(copy.deepcopy(backbone), "ezclip").train()
     config = replace(CONFIG, mixup=True, micro_batch=4)
     step = whole_step(model, Accelerator(cpu=True), config, MetricBuffer(torch.device("cuda"), every=10))
     step()
     clips = tv_tensors.Video(VIEWS.float())
-    own = reads(lambda: v2.CutMix(num_classes=3)(clips, TARGETS))  # what step 7 draws
-    assert reads(step) == own + Counter({"aten::item": 1 + len(model.trainable_parameters())})
+    cutmix_reads = reads(lambda: v2.CutMix(num_classes=3)(clips, TARGETS))  # what step 7 draws
+    assert reads(step) == cutmix_reads + Counter({"aten::item": 1 + len(model.trainable_parameters())})
 
 
 def test_metrics_are_read_each_step_on_a_cpu_and_together_on_a_gpu() -> None:

@@ -1,4 +1,4 @@
-"""Pairs of views: geometry by hand, what the carried token does, resumed runs equal uninterrupted ones."""
+"""Pairs of views: geometry by hand, effect of the carried token, resumed runs equal uninterrupted ones."""
 
 import json
 import os
@@ -55,25 +55,25 @@ def test_a_crop_shifted_by_pixels_has_the_stated_displacement() -> None:
     """20 pixels right and 10 down are 1/4 and 1/8 of a side of 80, and 16 and 8 pixels of a view of 64."""
     canvas = torch.zeros(1, 3, 160, 160, dtype=torch.uint8)
     canvas[..., 78:82, 98:102] = 255
-    own, other = np.array([[80.0, 80, 80]]), np.array([[100.0, 90, 80]])
-    assert displacement(own, other)[0] == pytest.approx([0.25, 0.125, 0])
-    (x, y), (there_x, there_y) = (centre_of_light(cut(canvas, square, 64)[0]) for square in (own, other))
+    first, second = np.array([[80.0, 80, 80]]), np.array([[100.0, 90, 80]])
+    assert displacement(first, second)[0] == pytest.approx([0.25, 0.125, 0])
+    (x, y), (there_x, there_y) = (centre_of_light(cut(canvas, square, 64)[0]) for square in (first, second))
     assert (x, y) == pytest.approx((48, 32), abs=0.3)
     assert (x - there_x, y - there_y) == pytest.approx((16, 8), abs=0.3)
 
 
-def test_displacements_are_in_sides_of_ones_own_view() -> None:
-    own, other = np.array([[50.0, 50, 40]]), np.array([[70.0, 45, 80]])
-    assert displacement(own, other)[0] == pytest.approx([0.5, -0.125, np.log(2)])
-    assert displacement(other, own)[0] == pytest.approx([-0.25, 0.0625, -np.log(2)])
+def test_displacements_are_in_sides_of_the_first_view() -> None:
+    first, second = np.array([[50.0, 50, 40]]), np.array([[70.0, 45, 80]])
+    assert displacement(first, second)[0] == pytest.approx([0.5, -0.125, np.log(2)])
+    assert displacement(second, first)[0] == pytest.approx([-0.25, 0.0625, -np.log(2)])
 
 
 def test_pasted_shapes_are_where_their_square_says() -> None:
     views, white = torch.zeros(1, 3, 64, 64, dtype=torch.uint8), torch.full((1, 3, 80, 80), 255, dtype=torch.uint8)
     square, texture = np.array([[0.25, 0.75, 0.25]]), np.array([[0.5, 0.5, 0.3]])
-    seen = paste(views, white, square, texture, np.zeros((1, 2, 3)))[0]
-    assert centre_of_light(seen) == pytest.approx((16, 48), abs=0.05)
-    assert float(seen[0].float().sum() / 255) == pytest.approx(np.pi * 8**2, rel=0.02)  # a circle of radius 8
+    pasted = paste(views, white, square, texture, np.zeros((1, 2, 3)))[0]
+    assert centre_of_light(pasted) == pytest.approx((16, 48), abs=0.05)
+    assert float(pasted[0].float().sum() / 255) == pytest.approx(np.pi * 8**2, rel=0.02)  # a circle of radius 8
 
 
 def test_pairs_show_what_they_say() -> None:
@@ -90,22 +90,22 @@ def test_pairs_show_what_they_say() -> None:
 
 
 def test_scenes_are_turned_mirrored_and_recoloured_one_by_one() -> None:
-    """Of a scene with one bright corner all eight versions appear, that is four corners; some become negatives."""
+    """All eight versions of a scene with one bright corner appear (in four corners); some become negatives."""
     scenes = torch.zeros(64, 3, 20, 20, dtype=torch.uint8)
     scenes[..., :10, :10] = 200
-    seen = vary_scenes(scenes, np.random.default_rng(0)).float()
-    assert seen.shape == scenes.shape
-    quarters = seen.mean(dim=1).unflatten(1, (2, 10)).unflatten(3, (2, 10)).mean(dim=(2, 4)).flatten(1)  # (64, 4)
+    varied = vary_scenes(scenes, np.random.default_rng(0)).float()
+    assert varied.shape == scenes.shape
+    quarters = varied.mean(dim=1).unflatten(1, (2, 10)).unflatten(3, (2, 10)).mean(dim=(2, 4)).flatten(1)  # (64, 4)
     odd = (quarters - quarters.median(dim=1, keepdim=True).values).abs().argmax(dim=1)
     assert set(odd.tolist()) == {0, 1, 2, 3}
     darker = quarters.gather(1, odd[:, None])[:, 0] < quarters.median(dim=1).values
     assert 10 <= int(darker.sum()) <= 32  # a third is expected
-    means = seen.mean(dim=(1, 2, 3))
+    means = varied.mean(dim=(1, 2, 3))
     assert means.min() > 60 and means.max() < 195 and means.std() > 20
 
 
 def test_each_view_carries_the_others_mean() -> None:
-    """As a temporal prompt of one frame and p = 0 would make it from the other view's tokens."""
+    """As computed by a temporal prompt of one frame and p = 0 from the other view's tokens."""
     backbone = build_backbone("tiny", architecture(PretrainConfig(out="", sizes=TINY)))  # type: ignore[arg-type]
     model = build_ezclip(backbone, "clip", num_frames=1)
     block, x = model.vision.blocks[0], torch.randn(6, 5, 64)
@@ -120,29 +120,29 @@ def test_each_view_carries_the_others_mean() -> None:
     changed = pixels.clone()
     changed[2] = 0
     with torch.no_grad():
-        found = [
+        displacements = [
             [heads(views, tokens, paired)[2].displacements for views in (pixels, changed)] for paired in (False, True)
         ]
-    alone, together = found
+    alone, together = displacements
     assert torch.equal(alone[0][0], alone[1][0]) and not torch.equal(together[0][0], together[1][0])
     assert torch.equal(together[0][[1, 3]], together[1][[1, 3]])
 
 
 def test_thumbnails_hold_the_lowest_frequencies_each_with_variance_one() -> None:
-    """Of waves of one frequency only its own coefficient differs between pictures; in colour, that of its contrast."""
+    """For waves of one frequency only their coefficient differs between pictures; in colour, that of their contrast."""
     at = (torch.arange(32) + 0.5) / 32
     heights = torch.tensor([-1.0, -0.5, 0.5, 1.0])
     left_right = heights[:, None, None, None] * torch.cos(torch.pi * at).expand(4, 3, 32, 32)
-    found = thumbnails(left_right)
-    assert found.shape == (4, 27)
-    assert found[:, 1] == pytest.approx((heights / heights.std()).numpy(), abs=1e-4)  # u = 0, v = 1 of brightness
+    values = thumbnails(left_right)
+    assert values.shape == (4, 27)
+    assert values[:, 1] == pytest.approx((heights / heights.std()).numpy(), abs=1e-4)  # u = 0, v = 1 of brightness
     red = left_right.transpose(-1, -2) * torch.tensor([1.0, 0, 0])[:, None, None]
-    own = thumbnails(red)[:, 15:21]  # red against green: u + v up to 2
-    assert own[:, 3] == pytest.approx((heights / heights.std()).numpy(), abs=1e-4)  # u = 1, v = 0
+    contrast = thumbnails(red)[:, 15:21]  # red against green: u + v up to 2
+    assert contrast[:, 3] == pytest.approx((heights / heights.std()).numpy(), abs=1e-4)  # u = 1, v = 0
 
 
 def losses_of_pairs(device: torch.device) -> Callable[[], dict[str, torch.Tensor]]:
-    """The losses of what heads say of two pairs, on a device."""
+    """The losses of the heads' predictions for two pairs, on a device."""
     outputs = HeadOutputs(
         *(torch.zeros(size, device=device, requires_grad=True) for size in ((3, 4, 27), (2, 4, 54), (4, 6)))
     )
@@ -163,22 +163,22 @@ def test_the_losses_of_pairs_do_not_wait_for_the_gpu() -> None:
     work()
     torch.cuda.set_sync_debug_mode("error")
     try:
-        found = work()
+        losses = work()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert float(found["moved"].detach()) == pytest.approx(1)
+    assert float(losses["moved"].detach()) == pytest.approx(1)
 
 
 def test_added_blocks_look_at_one_half_each() -> None:
-    """A head that looks to one side gives most of its attention to the left half, whatever the picture shows."""
+    """A head for one side gives most of its attention to the left half, whatever the picture shows."""
     sizes = TINY | {"layers": 8, "width": 128}
     before = PretrainConfig(out="", sizes=sizes | {"layers": 4, "image_size": 64})  # type: ignore[arg-type]
     after = PretrainConfig(out="", sizes=sizes | {"image_size": 64})  # type: ignore[arg-type]
     start = build_backbone("tiny", architecture(before))
     model = build_ezclip(grow(start, "grown", architecture(after)), "clip", num_frames=1)
-    kept = model.vision.blocks[0].attn.in_proj_weight.clone()
+    weights = model.vision.blocks[0].attn.in_proj_weight.clone()
     init_directional_heads(model)
-    assert torch.equal(kept, model.vision.blocks[0].attn.in_proj_weight)
+    assert torch.equal(weights, model.vision.blocks[0].attn.in_proj_weight)
     x = model.vision.ln_pre(model.vision.embed(torch.randn(16, 3, 64, 64)))
     halves = []
     for number in (1, 3):
@@ -217,9 +217,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 
 
 def pretrain_and_keep(out: Path) -> None:
-    """Runs without pairs and with them, whose weights each process writes to ``out``.
+    """Pretrain without and with pairs; each process writes its weights to ``out``.
 
-    Crops and pairs are drawn by each process; here crops are the whole windows, so that any number sees the same.
+    Crops and pairs are drawn per process; crops are the whole windows, so any number of processes gets the same data.
     """
 
     def keep(model: EZCLIP, **_: int) -> dict[str, float]:
@@ -237,7 +237,7 @@ def pretrain_and_keep(out: Path) -> None:
 
 @pytest.mark.slow
 def test_two_processes_pretrain_like_one(tmp_path: Path) -> None:
-    """Half of each batch in each of two gives the losses and weights of one; with pairs both have the same weights."""
+    """Two processes with half batches give the losses and weights of one; with pairs both have the same weights."""
     one, two = tmp_path / "one", tmp_path / "two"
     script = tmp_path / "script.py"
     script.write_text(

@@ -1,4 +1,4 @@
-"""Decoding against brute force, odd files, and files that are no videos."""
+"""Decoding against brute force, odd files, and files that are not videos."""
 
 from functools import partial
 from pathlib import Path
@@ -177,8 +177,8 @@ def test_intra_coding_does_not_know_the_direction_of_time(tmp_path: Path) -> Non
     images = np.random.default_rng(0).integers(0, 255, (12, 32, 32, 3), np.uint8)
     write_mp4(tmp_path / "a.mp4", images, fps=10, every_frame_intra=True)
     write_mp4(tmp_path / "b.mp4", images[::-1], fps=10, every_frame_intra=True)
-    there, back = (read_frames(tmp_path / name, every).images for name in ("a.mp4", "b.mp4"))
-    assert np.array_equal(there, back[::-1])
+    forward, backward = (read_frames(tmp_path / name, every).images for name in ("a.mp4", "b.mp4"))
+    assert np.array_equal(forward, backward[::-1])
 
 
 def test_previews(tmp_path: Path) -> None:

@@ -20,19 +20,19 @@ def test_resize_is_pils_bicubic() -> None:
 def test_the_crop_is_central() -> None:
     image = np.zeros((1, 256, 512, 3), np.uint8)
     image[:, :, 256 - 8 : 256 + 8] = 255
-    seen = view(image, 224)
-    assert seen.shape == (1, 3, 224, 224)
-    columns = seen[0, 0, 100].nonzero().squeeze(1)
+    pixels = view(image, 224)
+    assert pixels.shape == (1, 3, 224, 224)
+    columns = pixels[0, 0, 100].nonzero().squeeze(1)
     assert (columns.min() + columns.max()).item() == 223
     assert stored_size(224) == 256
 
 
 def test_only_a_gpu_gets_pinned_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy goes on beside the program only from pinned memory, and if it is not waited for."""
-    done: list[object] = []
-    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: done.append("pinned") or tensor)
-    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, **how: done.append((device.type, how)) or tensor)
+    """A copy is asynchronous only from pinned memory and with non_blocking."""
+    calls: list[object] = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: calls.append("pinned") or tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device, **how: calls.append((device.type, how)) or tensor)
     for device in ("cuda", "cpu"):
         to_device(torch.zeros(2, dtype=torch.uint8), torch.device(device))
     how = {"non_blocking": True}
-    assert done == ["pinned", ("cuda", how), ("cpu", how)]
+    assert calls == ["pinned", ("cuda", how), ("cpu", how)]

@@ -1,4 +1,4 @@
-"""Rivals' parts against their equations in plain torch; tests/ezclip/checkpoints has the parity with official code."""
+"""Modules of rivals against their equations in plain torch; tests/ezclip/checkpoints has parity with official code."""
 
 import numpy as np
 import open_clip
@@ -43,7 +43,7 @@ def make(name: str, backbone: Backbone) -> EZCLIP:
 
 
 def reference(frames: Tensor, module: FrameTransformer, eps: float) -> Tensor:
-    """blocks(c + p) with torch's own attention."""
+    """blocks(c + p) with torch's attention."""
     x = frames + module.positions[: frames.shape[1]]
     for block in module.blocks:
         y = F.layer_norm(x, x.shape[-1:], block.ln_1.weight, block.ln_1.bias, eps)  # pyright: ignore
@@ -62,21 +62,21 @@ def test_frames_by_the_equation(
     assert model.temporal is not None
     with torch.no_grad():
         c = backbone.clip.encode_image(pixels.flatten(0, 1)).unflatten(0, (2, 8))
-        found = model.encode_video(pixels)
-        torch.testing.assert_close(found, reference(c, model.temporal, eps) + skip * c, atol=1e-5, rtol=1e-5)
-        assert float(model.logits(found[:1], found[0].mean(dim=0, keepdim=True))) == pytest.approx(scale, rel=1e-5)
+        frames = model.encode_video(pixels)
+        torch.testing.assert_close(frames, reference(c, model.temporal, eps) + skip * c, atol=1e-5, rtol=1e-5)
+        assert float(model.logits(frames[:1], frames[0].mean(dim=0, keepdim=True))) == pytest.approx(scale, rel=1e-5)
 
 
 def test_a_name_between_learned_vectors(backbone: Backbone) -> None:
-    """Rows by the definition, one by one: start, q, name, q, end."""
+    """Each row by the definition: start, q, name, q, end."""
     model = make("a5", backbone)
     sentences = ["waving", "opening a red box"]
     tokens, _ = tokenize(sentences, model.context_length)
     assert model.context_length == 77 - 8
     table, q = backbone.text.token_embedding.weight, model.text.learned  # pyright: ignore
     with torch.no_grad():
-        found = model.encode_text(tokens)
-        for ids, embedding in zip(tokens, found, strict=True):
+        embeddings = model.encode_text(tokens)
+        for ids, embedding in zip(tokens, embeddings, strict=True):
             n = int(ids.argmax())
             rows = q.clone()  # pyright: ignore
             rows[0] = table[ids[0]]
@@ -113,7 +113,7 @@ def test_added_parameters_on_vit_b_16(method: Rival, settings: dict[str, int], c
     ],
 )
 def test_trained_parameters_on_vit_b_16(method: Rival, settings: dict[str, int], T: int, count: int) -> None:
-    """The counts of the official code; what is added stays the same."""
+    """The counts of the official code; unfreezing leaves the added parameters unchanged."""
     with torch.device("meta"):
         backbone = build_backbone("B/16", open_clip.get_model_config("ViT-B-16-quickgelu"))
         model = build_rival(method, backbone, T, settings)
@@ -124,8 +124,8 @@ def test_trained_parameters_on_vit_b_16(method: Rival, settings: dict[str, int],
 
 def test_order_of_frames(model: EZCLIP, pixels: Tensor) -> None:
     with torch.no_grad():
-        there, back = (model.encode_video(p).mean(dim=1) for p in (pixels, pixels.flip(1)))
-    assert ((there - back).abs().max() <= 1e-5) == model.order_blind == (model.variant == "vificlip")
+        forward, backward = (model.encode_video(p).mean(dim=1) for p in (pixels, pixels.flip(1)))
+    assert ((forward - backward).abs().max() <= 1e-5) == model.order_blind == (model.variant == "vificlip")
 
 
 def test_frames_are_fixed_where_order_matters(model: EZCLIP) -> None:
@@ -169,7 +169,7 @@ def test_rollout_over_frames_by_hand() -> None:
 
 
 def test_what_rests_on_learned_tokens_is_left_out() -> None:
-    # One frame, class token, one patch, one learned token. Both blocks: the class token reads patch and learned alike.
+    # One frame: class token, one patch, one learned token. In both blocks the class token attends to both equally.
     A = torch.tensor([[[0.0, 0.5, 0.5], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]])
     trace = AttentionTrace([A, A], [None, None], learned=1, last_replaced=1)
     # top block: 1/2 class, 1/4 patch, 1/4 learned (dropped); bottom: class 1/4, patch 1/8 + 1/4

@@ -13,7 +13,7 @@ from ezclip.studies.host import Host
 
 @pytest.fixture(scope="session")
 def index(drawn: Path, host: Host, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of one drawn clip of each of 31 classes."""
+    """An index of one drawn clip of each of 31 classes."""
     out = tmp_path_factory.mktemp("index") / "drawn.index"
     finish(build(host.predictor("tabletop/ezclip"), drawn, out, seconds=0))
     return out

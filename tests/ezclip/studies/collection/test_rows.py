@@ -16,27 +16,27 @@ from tests.ezclip.studies.collection.conftest import search
 
 
 def test_files_of_moments(drawn: Path, index: Path, host: Host, tmp_path: Path) -> None:
-    found = search(host, index, "lifting", top=5)
-    tables = {kind: found.write(tmp_path / f"found.{kind}")["moments"] for kind in ("csv", "jsonl", "parquet")}
+    result = search(host, index, "lifting", top=5)
+    tables = {kind: result.write(tmp_path / f"found.{kind}")["moments"] for kind in ("csv", "jsonl", "parquet")}
     with tables["csv"].open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["score"]) for row in rows] == [round(m.score, 4) for m in found.moments]
+    assert [float(row["score"]) for row in rows] == [round(m.score, 4) for m in result.moments]
     for kind in ("jsonl", "parquet"):
         listed = read_rows(tables[kind])
         assert [row.label for row in listed] == ["lifting"] * 5
         assert [os.path.realpath(row.path) for row in listed] == [
-            os.path.realpath(drawn.parent / m.path) for m in found.moments
+            os.path.realpath(drawn.parent / m.path) for m in result.moments
         ]
-    own = parquet.read_table(tables["parquet"]).to_pylist()
-    assert len(own[0]["embedding"]) == 128 and sum(x * x for x in own[0]["embedding"]) == pytest.approx(1, abs=1e-2)
-    files = found.write(tmp_path / "report")
+    full = parquet.read_table(tables["parquet"]).to_pylist()
+    assert len(full[0]["embedding"]) == 128 and sum(x * x for x in full[0]["embedding"]) == pytest.approx(1, abs=1e-2)
+    files = result.write(tmp_path / "report")
     assert {"page", "moments", "found"} <= set(files) and "lifting" in files["page"].read_text()
 
 
 def test_a_file_of_moments_is_replaced(index: Path, tmp_path: Path) -> None:
     for count in (3, 2):
-        given = ("--top", str(count), "--out", str(tmp_path / "found.jsonl"), "--device", "cpu")
-        assert main(["search", str(index), "pushing", *given]) == 0
+        options = ("--top", str(count), "--out", str(tmp_path / "found.jsonl"), "--device", "cpu")
+        assert main(["search", str(index), "pushing", *options]) == 0
         assert len(read_rows(tmp_path / "found.jsonl")) == count
 
 

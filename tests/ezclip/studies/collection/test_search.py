@@ -24,8 +24,8 @@ def test_the_opposite_text_sends_twins_back(drawn: Path, index: Path, host: Host
     for opposite in (False, True):
         places[opposite] = []
         for label, twin in pairs.items():
-            found = search(host, index, label, opposite=twin if opposite else "", top=31)
-            ranked = [moment.path for moment in found.moments]
+            result = search(host, index, label, opposite=twin if opposite else "", top=31)
+            ranked = [moment.path for moment in result.moments]
             assert ranked.index(path[label]) < ranked.index(path[twin]) or not opposite
             places[opposite].append(ranked.index(path[twin]))
     later = [after > before for before, after in zip(places[False], places[True], strict=True)]
@@ -41,10 +41,10 @@ def test_a_query_and_its_opposite_are_mirrored(index: Path, host: Host) -> None:
 
 
 def test_an_example_from_the_index_or_from_a_file(drawn: Path, index: Path, host: Host) -> None:
-    own = read_rows(drawn)[3].path.relative_to(drawn.parent).as_posix()
-    from_index = search(host, index, like=own).moments
-    from_file = search(host, index, like=str(drawn.parent / own)).moments
-    assert from_file[0].path == own and from_file[0].cosine == pytest.approx(1, abs=1e-3)
+    path = read_rows(drawn)[3].path.relative_to(drawn.parent).as_posix()
+    from_index = search(host, index, like=path).moments
+    from_file = search(host, index, like=str(drawn.parent / path)).moments
+    assert from_file[0].path == path and from_file[0].cosine == pytest.approx(1, abs=1e-3)
     assert [m.path for m in from_file][1:] == [m.path for m in from_index][:19] and len(from_index) == 20
     with pytest.raises(VideoError, match="no clip none"):
         search(host, index, like="none")
@@ -83,22 +83,22 @@ def test_what_cannot_be_searched(index: Path, host: Host, tmp_path: Path, monkey
 
 
 def test_an_index_of_several_models(drawn: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each model's part is what an index of it alone holds, and search and clusters choose by the model."""
+    """Each model's part equals an index of that model alone; search and clusters select by model."""
 
     def run(*command: str) -> Any:
         assert main([*command, "--device", "cpu", "--json"]) == 0
         return json.loads(capsys.readouterr().out)
 
     both, models = tmp_path / "both", ("tabletop/base", "tabletop/ezclip")
-    made = run("index", str(drawn), "--out", str(both), "--seconds", "0", "--model", *models)
-    assert [row["model"] for row in made] == [*models] and {row["windows"] for row in made} == {31}
+    parts = run("index", str(drawn), "--out", str(both), "--seconds", "0", "--model", *models)
+    assert [row["model"] for row in parts] == [*models] and {row["windows"] for row in parts} == {31}
     for model in models:
         alone = tmp_path / Path(model).name
         run("index", str(drawn), "--out", str(alone), "--seconds", "0", "--model", model)
         asked = ("search", str(both), "lifting", "--model", model)
         assert run(*asked)["moments"] == run("search", str(alone), "lifting")["moments"]
-        found = run("clusters", str(both), "--model", model, "--count", "3")
-        assert found["model"] == model and found["clusters"] == run("clusters", str(alone), "--count", "3")["clusters"]
+        part = run("clusters", str(both), "--model", model, "--count", "3")
+        assert part["model"] == model and part["clusters"] == run("clusters", str(alone), "--count", "3")["clusters"]
     assert main(["search", str(both), "lifting"]) == 2
     assert "several models; choose one of tabletop/base, tabletop/ezclip" in capsys.readouterr().err
     assert main(["index", str(drawn), "--out", str(tmp_path / "base"), "--seconds", "0", "--model", *models]) == 2

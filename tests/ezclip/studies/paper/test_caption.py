@@ -11,7 +11,7 @@ def test_special_characters_are_escaped() -> None:
 
 
 def test_the_file_has_the_caption_and_what_it_was_made_of() -> None:
-    told = latex("figure4", "100 %", {"command": "a\nb"}, Look(columns=1))
-    assert told.startswith("% command: a b\n\\begin{figure}[t]\n")
-    assert r"\caption{100 \%}" in told and "{figure4.pdf}" in told
+    text = latex("figure4", "100 %", {"command": "a\nb"}, Look(columns=1))
+    assert text.startswith("% command: a b\n\\begin{figure}[t]\n")
+    assert r"\caption{100 \%}" in text and "{figure4.pdf}" in text
     assert r"\begin{figure*}" in latex("figure4", "", {}, Look(columns=2))

@@ -1,4 +1,4 @@
-"""Figures like the paper's: what they hold, in which forms, and what they say they were made of."""
+"""Figures like the paper's: contents, file formats, and provenance."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -63,10 +63,10 @@ def test_maps_of_an_analysis(analysis: Analysis, tmp_path: Path) -> None:
     assert Image.open(files["png"]).size[0] == round(WIDTHS[1] * DPI)
     assert "difference</text>" in files["svg"].read_text("utf-8"), "its text is text"
     assert b"/FontFile2" in files["pdf"].read_bytes(), "its fonts are TrueType"
-    told = files["tex"].read_text("utf-8")
-    for made_of in (sha256_of(ADAPTER), sha256_of(SAMPLES[0]), "--frame-numbers 1,8", "--columns 1"):
-        assert made_of in told.split("\\begin")[0]
-    assert escaped(analysis.verdict) in told
+    source = files["tex"].read_text("utf-8")
+    for provenance in (sha256_of(ADAPTER), sha256_of(SAMPLES[0]), "--frame-numbers 1,8", "--columns 1"):
+        assert provenance in source.split("\\begin")[0]
+    assert escaped(analysis.verdict) in source
 
 
 def test_all_rows_are_those_of_the_analysis(analysis: Analysis) -> None:
@@ -80,20 +80,20 @@ def test_all_rows_are_those_of_the_analysis(analysis: Analysis) -> None:
 
 @pytest.mark.slow
 def test_a_command_draws_what_the_page_exports(host: Host) -> None:
-    """The same parameters give the same picture, whether the result was there already or not."""
+    """The same parameters give the same picture, with or without a precomputed result."""
     analysis = finish(Analyse(str(SAMPLES[1])).run(host))
-    there = figure_of(analysis, rows=("input", "tabletop/ezclip"), frame_numbers="2-4")
+    expected = figure_of(analysis, rows=("input", "tabletop/ezclip"), frame_numbers="2-4")
     again = finish(
         PaperFigure("4", (str(SAMPLES[1]),), rows=("input", "tabletop/ezclip"), frame_numbers="2-4").run(host)
     )
-    assert again.caption == there.caption
-    for one, other in zip(again.figure.axes, there.figure.axes, strict=True):
+    assert again.caption == expected.caption
+    for one, other in zip(again.figure.axes, expected.figure.axes, strict=True):
         for a, b in zip(one.images, other.images, strict=True):
             assert (a.get_array() == b.get_array()).all()  # type: ignore[union-attr]
 
 
 @pytest.mark.slow
-def test_samples_where_no_clips_are_given(host: Host) -> None:
+def test_samples_are_the_default_clips(host: Host) -> None:
     drawn = finish(PaperFigure("7", look=Look(columns=1)).run(host))
     assert pictures(drawn) == 4 * 2 * 5 and "(d) 17_drawing" in words(drawn)
     assert "tabletop/base" not in drawn.caption, "the paper's Fig. 7 has one model"
@@ -102,11 +102,11 @@ def test_samples_where_no_clips_are_given(host: Host) -> None:
 
 def test_classes_with_their_videos(host: Host) -> None:
     drawn = finish(PaperFigure("5").run(host))
-    found = finish(Classes("base", "ezclip").run(host))
+    result = finish(Classes("base", "ezclip").run(host))
     assert len(drawn.figure.findobj(Axes)) == 3
     assert {"Pulling something from right to left", "base", "ezclip", "top-1, %"} <= words(drawn)
     assert sha256_of(ADAPTER) in drawn.made_of["model tabletop/ezclip"]
-    assert figure_of(found, columns=1).study.command() == "python -m ezclip figure 5 --baseline tabletop/base " + (
+    assert figure_of(result, columns=1).study.command() == "python -m ezclip figure 5 --baseline tabletop/base " + (
         "--columns 1 --out figure"
     )
     with pytest.raises(UserError, match="compares two models"):
@@ -114,18 +114,18 @@ def test_classes_with_their_videos(host: Host) -> None:
 
 
 def test_frames_in_a_plane(host: Host) -> None:
-    found = finish(CompareFrames((str(SAMPLES[0]), str(SAMPLES[1])), projection="PCA").run(host))
-    drawn = figure_of(found, font="sans")
+    result = finish(CompareFrames((str(SAMPLES[0]), str(SAMPLES[1])), projection="PCA").run(host))
+    drawn = figure_of(result, font="sans")
     assert {"tabletop/prompts", "tabletop/ezclip", f"A. {SAMPLES[0].stem}"} <= words(drawn)
-    assert found.verdict in drawn.caption and len(drawn.clips) == 2
+    assert result.verdict in drawn.caption and len(drawn.clips) == 2
     assert "--projection PCA" in drawn.made_of["command"] and "--font sans" in drawn.made_of["command"]
 
 
 def test_a_clip_given_twice_keeps_the_other_ones_hash(host: Host) -> None:
-    """The frames of a clip are projected once however often it is given."""
+    """The frames of a repeated clip are projected once."""
     first, second = SAMPLES[:2]
-    found = finish(CompareFrames(clips=(str(first), str(first), str(second))).run(host))
-    drawn = PaperFigure(figure="8").from_frames(found)
+    result = finish(CompareFrames(clips=(str(first), str(first), str(second))).run(host))
+    drawn = PaperFigure(figure="8").from_frames(result)
     assert drawn.clips == {Path(path).name: sha256_of(Path(path)) for path in (first, second)}
 
 
