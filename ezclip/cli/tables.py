@@ -171,7 +171,7 @@ class Table(_RunOptions):
             if note:
                 print(f"\n{note}")
             if self.measured:
-                print("\nWhy published numbers are not alike:\n", *(f"- {line}" for line in FAIRNESS), sep="\n")
+                print("\nWhy published numbers are not comparable:\n", *(f"- {line}" for line in FAIRNESS), sep="\n")
             return 0
         document: Document = {"table": self.number, "title": title, "rows": rows, "note": note}
         if from_runs:
