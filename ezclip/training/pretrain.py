@@ -221,7 +221,7 @@ class StepRunner:
         contrastive = (image_loss + text_loss) / 2
         loss = sum((WEIGHTS[name] * value for name, value in auxiliary.items()), contrastive)
         accelerator.backward(loss)
-        norm = accelerator.clip_grad_norm_(self.wrapped.parameters(), 1.0)
+        norm = accelerator.clip_grad_norm_([*self.wrapped.parameters()], 1.0)
         assert norm is not None
         self.optimiser.step()
         self.schedule.step()
