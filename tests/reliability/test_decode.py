@@ -75,6 +75,7 @@ def test_01_mutants(share: float, tmp_path: Path) -> None:
     assert 0.2 < kinds["decoded"] / len(seconds) < 0.9, "the mutants are damaged, but not all of them hopelessly"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", SIZES)
 def test_02_cuts(share: float, tmp_path: Path) -> None:
     with av.open(str(tmp_path / "whole.mp4"), "w", options={"movflags": "faststart"}) as container:

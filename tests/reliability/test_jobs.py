@@ -138,6 +138,7 @@ def test_17_a_client_that_leaves_a_slow_decoder(client: Client, url: str, tmp_pa
     assert time.monotonic() - began < SOON
 
 
+@pytest.mark.slow
 def test_18_deadline(clip: Path) -> None:
     services = Services(device="cpu", time_limit=0.5)
     for _ in range(10):

@@ -74,6 +74,7 @@ def test_34_the_app_computes_what_the_package_computes(drawn: Path) -> None:
     services.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 255, 128])
 def test_35_maps_of_flat_clips_are_finite(backbone: Backbone, exact: Predictor, value: int) -> None:
     model = make_model(backbone, "ezclip")

@@ -74,6 +74,7 @@ def routes_of(demo: gr.Blocks) -> list[tuple[str, str, list[str], list[str]]]:
     return routes
 
 
+@pytest.mark.slow
 def test_13_no_route_leads_outside(
     demo: gr.Blocks, url: str, there: list[str], secret: Path, marks: list[bytes]
 ) -> None:

@@ -37,6 +37,7 @@ def deliver(pid: int, number: signal.Signals) -> None:
         os.kill(pid, signal.SIGCONT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGSTOP])
 @pytest.mark.parametrize("times", [pytest.param(2, id="quick"), pytest.param(7, marks=pytest.mark.soak, id="full")])
 def test_10_a_killed_crashed_or_hanging_decoder(
@@ -65,6 +66,7 @@ def counts() -> tuple[int, int]:
     return threading.active_count(), psutil.Process().num_fds()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exits", [pytest.param(16, id="quick"), pytest.param(500, marks=pytest.mark.soak, id="full")])
 def test_11_early_exits(exits: int, tmp_path: Path) -> None:
     path = write_video(tmp_path / "clip.mp4", count=200, size=(640, 480))

@@ -11,6 +11,7 @@ from ezclip.studies.motion import Probe, ProbeMotion
 from tests.ezclip.studies.conftest import SAMPLES
 
 
+@pytest.mark.slow
 def test_motion_of_a_sample(host: Host) -> None:
     result = finish(ProbeMotion(str(SAMPLES[0])).run(host))
     base = {p.variation: p for p in result.probes["tabletop/base"]}
@@ -27,6 +28,7 @@ def test_motion_of_a_sample(host: Host) -> None:
     assert result.opposite == "Pulling something from right to left"
 
 
+@pytest.mark.slow
 def test_what_does_not_depend_on_names_is_computed_once(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     study = ProbeMotion(str(SAMPLES[2]), "putting something, taking something")
     first = finish(study.run(host))
@@ -65,6 +67,7 @@ def test_the_opposite_is_the_partner_or_the_best_other_answer_reversed(host: Hos
     assert {(p.opposite, p.opposite_score) for p in probes} == {("", 0)}
 
 
+@pytest.mark.slow
 def test_guesses_have_no_percentages(host: Host, movie: Path, tmp_path: Path) -> None:
     """Neither in the text nor in the verdicts and the page; the files have the scores."""
     result = finish(ProbeMotion(str(movie), "a, b").run(host))

@@ -193,6 +193,7 @@ def test_added_blocks_look_at_one_half_each() -> None:
     assert left[:4].sum() == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     options = {"stills": 24, "test_stills": 4, "steps": 6, "batch_size": 8, "save_every": 2, "surfaces": 0.5}
 

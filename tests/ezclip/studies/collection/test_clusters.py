@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
 from pyarrow import parquet
 
 from ezclip.progress import finish
 from ezclip.studies.collection.clusters import Clusters
 from ezclip.studies.host import Host
+
+pytestmark = pytest.mark.slow  # the index takes seconds
 
 
 def test_clusters_of_an_index(index: Path, host: Host, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from ezclip.studies.collection.search import Search
 from ezclip.studies.host import Host
 from tests.ezclip.studies.collection.conftest import search
 
+pytestmark = pytest.mark.slow  # the index takes seconds
+
 
 def test_the_opposite_text_sends_twins_back(drawn: Path, index: Path, host: Host) -> None:
     rows = list(read_rows(drawn))
