@@ -5,13 +5,13 @@ The verbs of studies are derived from their declarations; the other verbs are de
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from pkgutil import resolve_name
 
 import tyro
 
@@ -79,8 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _command(verb: str, options: list[str]) -> Callable:
     """The command's dataclass; deprecated flags in ``options`` are replaced."""
     if verb in OTHER_VERBS:
-        module, _, name = OTHER_VERBS[verb][0].partition(":")
-        return getattr(importlib.import_module(module), name)
+        return resolve_name(OTHER_VERBS[verb][0])
     from ezclip.cli._studies import command_of
 
     study = study_of(verb)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ STUDIES = {  # verb -> (module:class, summary)
 
 def study_of(verb: str) -> type[Study]:
     """The study behind a verb, imported on demand, because most studies import matplotlib."""
-    module, _, name = STUDIES[verb][0].partition(":")
-    return getattr(importlib.import_module(module), name)
+    return resolve_name(STUDIES[verb][0])
 
 
 def all_studies() -> list[type[Study]]:

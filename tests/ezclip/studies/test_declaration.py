@@ -22,7 +22,7 @@ from ezclip.text.labels import label_set
     ("study", "command"),
     [
         (Analyse(), "analyse --out analyse"),
-        (Analyse("/home/me/a b.mp4"), "analyse 'a b.mp4' --out analyse"),
+        (Analyse("/videos/a b.mp4"), "analyse 'a b.mp4' --out analyse"),
         (
             Analyse(
                 "a.mp4",
@@ -43,7 +43,7 @@ from ezclip.text.labels import label_set
         (Evaluate("/data/v1.5", order=True), "evaluate --data v1.5 --order --out evaluate"),
         (Classes("base", "x/predictions.csv"), "classes base predictions.csv --out classes"),
         (
-            Search("/home/me/my.index", "it's pushed", opposite="pulled", top=5, shortest=2.0),
+            Search("/videos/my.index", "it's pushed", opposite="pulled", top=5, shortest=2.0),
             """search my.index 'it'"'"'s pushed' --not pulled --top 5 --shortest 2 --out search""",
         ),
         (ScoreLive(("x/-a.mp4",), seconds=1234567.25 / 2**20), "live --seconds 1.17737507820129 --out live -- -a.mp4"),

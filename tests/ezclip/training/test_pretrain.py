@@ -16,17 +16,8 @@ from ezclip.training.device import MetricBuffer, start_accelerator
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.pretrain import StepRunner, Stills, architecture
 from ezclip.training.views import WithHeads
-from tests.ezclip.training.test_step import reads
-
-SIZES = {
-    "image_size": 32,
-    "patch_size": 8,
-    "width": 64,
-    "layers": 2,
-    "text_width": 64,
-    "text_layers": 1,
-    "embed_dim": 32,
-}
+from tests.ezclip.training.test_grow import SIZES
+from tests.ezclip.training.waiting import no_waiting, reads
 
 
 def one_step(pairs: float, accelerator: Accelerator) -> tuple[Callable[[], None], StepRunner]:
@@ -62,9 +53,6 @@ def test_no_value_is_read_in_a_step(pairs: float) -> None:
 def test_no_step_waits_for_the_gpu(pairs: float) -> None:
     step, runner = one_step(pairs, start_accelerator("bf16"))
     step()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert [values["loss"] > 0 for _, values in runner.buffer.read()] == [True, True]

@@ -31,6 +31,7 @@ from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.step import Step
 from tests.conftest import TINY, make_model, run_in_two_processes
+from tests.ezclip.training.waiting import no_waiting, reads
 
 ROOT = Path(__file__).parents[3]
 CONFIG = TrainConfig(method="ezclip", backbone="", out="", data="", precision="fp32")
@@ -241,19 +242,6 @@ def whole_step(
     return partial(runner.run, 7, release_batch())
 
 
-# operations that wait for a GPU
-READS = {"aten::item", "aten::nonzero", "aten::is_nonzero", "aten::masked_select", "aten::equal"}
-
-
-def reads(work: Callable[[], Any]) -> Counter[str]:
-    """How often values are read, from the profiler's events."""
-    with profile(activities=[ProfilerActivity.CPU]) as prof:
-        work()
-    counts = Counter({event.key: event.count for event in prof.key_averages()})
-    assert sum(counts.values()) > 20, "the profiler has seen something"
-    return Counter({name: count for name, count in counts.items() if name in READS})
-
-
 @pytest.mark.parametrize("micro_batch", [4, 2])
 @pytest.mark.parametrize("reading", ["released", "calibrated"])
 def test_no_value_is_read_in_a_step(backbone: Backbone, micro_batch: int, reading: Any) -> None:
@@ -301,9 +289,6 @@ def test_no_step_waits_for_the_gpu(backbone: Backbone, mixup: bool) -> None:
     readings = MetricBuffer(accelerator.device, every=10)
     step = whole_step(model, accelerator, replace(CONFIG, precision="bf16", micro_batch=2, mixup=mixup), readings)
     step()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         step()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert [values["loss"] > 0 for _, values in readings.read()] == [True, True]

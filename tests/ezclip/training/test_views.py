@@ -38,7 +38,7 @@ from ezclip.training.views import (
     vary_scenes,
 )
 from tests.conftest import run_in_two_processes
-from tests.ezclip.training.test_step import reads
+from tests.ezclip.training.waiting import no_waiting, reads
 
 ROOT = Path(__file__).parents[3]
 TINY = {"image_size": 16, "patch_size": 8, "width": 64, "layers": 2, "text_width": 64, "text_layers": 1, "embed_dim": 8}
@@ -161,11 +161,8 @@ def test_the_losses_of_pairs_read_no_value() -> None:
 def test_the_losses_of_pairs_do_not_wait_for_the_gpu() -> None:
     work = losses_of_pairs(torch.device("cuda"))
     work()
-    torch.cuda.set_sync_debug_mode("error")
-    try:
+    with no_waiting():
         losses = work()
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     assert float(losses["moved"].detach()) == pytest.approx(1)
 
 
