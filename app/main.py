@@ -1,22 +1,13 @@
-"""The page, with clip and class names above and tabs of results below, and the server."""
+"""The page: clip and class names above, tabs of results below."""
 
-import os
-import signal
-import socket
-import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 from importlib.metadata import version
-from typing import Annotated, Any, Literal
-
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+from typing import Any
 
 import gradio as gr
-import tyro
-from starlette.middleware import Middleware
 
 from app import html, texts
 from app.actions.labels import names_from_address, names_to_address
@@ -26,16 +17,13 @@ from app.events import (
     BACKGROUND,
     CANCEL_SECONDS,
     INSTANT,
-    JOBS,
     MODEL,
     PRIVATE,
     TOAST,
     UNMEASURED,
-    cancel_button_css,
     downscale_frames,
     guard_all,
 )
-from app.gate.guard import Guard
 from app.inputs import chooser, conversion_updates
 from app.services import Services
 from app.stage import patch_reader, restore_sample, samples, stage_box
@@ -52,28 +40,17 @@ from app.tabs.models import Suggestion, models_tab
 from app.tabs.motion import motion_tab
 from app.tabs.ood import ood_tab
 from app.tabs.workbench import Workbench
-from app.theme import CSS, THEME
-from app.zero_gpu import LONG, ON, on_gpu
+from app.zero_gpu import LONG, on_gpu
 from ezclip import __version__
-from ezclip.checkpoints.catalog import DEFAULT, ROOT, check_model_name, training_labels
+from ezclip.checkpoints.catalog import training_labels
 from ezclip.errors import UserError, as_user_error
-from ezclip.files import shipped
 from ezclip.progress import Watch, with_time_left
 from ezclip.studies.analysis import Analyse
 from ezclip.studies.analysis_report import Analysis
 from ezclip.studies.stage.document import film_or_stills, stage
 from ezclip.types import Keywords
-from ezclip.video.worker import SECONDS
 
-ASSETS = shipped("assets")
-MAX_FILE = "200mb"
-MAX_WEIGHTS = "4gb"  # upload limit of a local server, for weights downloaded with a browser
 HOUR = 3600
-QUEUE = 10 - JOBS  # maximum number of waiting jobs; further ones get the answer that the server is busy
-TIME_LIMIT = 60.0  # seconds of computation per job on a public server
-DECODE_TIMEOUT = "10"  # seconds per request to a decoder
-SESSIONS = 20  # sessions whose last results are stored; eight frames of 1920 x 1080 are 50 MB
-LOOPBACK = ("127.0.0.1", "localhost", "::1")  # hosts that only this machine can reach
 PACKAGES = ("torch", "open_clip_torch", "gradio", "captum", "av")  # versions listed on the page
 INPUTS = ("clip", "labels", "model", "baseline", "texts")  # parameters compared to detect outdated results of See
 _SET_INTERACTIVE = "() => ({{__type__: 'update', interactive: {}}})"  # for a button
@@ -274,86 +251,3 @@ def _restore_choices(services: Services, request: gr.Request) -> list[Any]:
         *(gr.Dropdown(names) for _ in range(2)),
         *conversion_updates(),
     ]
-
-
-@dataclass
-class App:
-    """Open the app: what a video model sees in a clip, and whether it sees motion.
-
-    The port opens first; the models load in the background.
-    """
-
-    host: str = field(default_factory=lambda: os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"))
-    """Address to listen on; 0.0.0.0 accepts other machines."""
-    port: int = field(default_factory=lambda: int(os.environ.get("GRADIO_SERVER_PORT", "7860")))
-    """Port to listen on."""
-    model: str = DEFAULT
-    """Name, folder or clip:ARCH/TAG."""
-    device: Annotated[Literal["auto", "cpu", "cuda", "mps"], tyro.conf.arg(help_behavior_hint="")] = "auto"
-    """Device of the models."""
-    mcp: bool = False
-    """Also serve the studies as MCP tools at /gradio_api/mcp; needs pip install "gradio[mcp]"."""
-
-    def run(self) -> int:
-        """Serve until SIGINT or SIGTERM; returns 0.
-
-        Raises:
-            UserError: the model or the port cannot be used.
-        """
-        check_model_name(self.model)
-        os.environ.setdefault(SECONDS, DECODE_TIMEOUT)
-        local = self.host in LOOPBACK
-        services = Services(self.model, self.device, local=local, time_limit=None if local else TIME_LIMIT)
-        demo = build_app(services)
-        if ON:
-            services.load_before_fork()
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, self.port))
-            except (OSError, OverflowError) as error:
-                message = f"Port {self.port} on {self.host} is taken or not allowed; choose another with --port."
-                raise UserError(message) from error
-        ended = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: ended.set())
-        limits: Keywords = {"max_file_size": MAX_FILE}
-        if local:
-            limits = {"max_file_size": MAX_WEIGHTS, "app_kwargs": {"middleware": [guard(max_per_client=None)]}}
-        launch(demo, server_name=self.host, server_port=self.port, mcp_server=self.mcp, **limits)
-        services.start()
-        ended.wait()
-        services.close()
-        forced_exit = threading.Timer(1.5, os._exit, (0,))  # a running analysis does not delay shutdown
-        forced_exit.daemon = True
-        forced_exit.start()
-        demo.close(verbose=False)
-        return 0
-
-
-def guard(**options: Any) -> Middleware:
-    """The middleware ``Guard`` with ``options``; no limit per client on a Space, whose clients share one address."""
-    limits: Keywords = {"max_per_client": None} if "SPACE_ID" in os.environ else {}
-    return Middleware(Guard, public=list(ASSETS.glob("samples/*.mp4")), **limits | options)
-
-
-def launch(demo: gr.Blocks, **options: Any) -> str:
-    """Open the port and return the URL; ``options`` override the default ones of ``gr.Blocks.launch``."""
-    demo.queue(default_concurrency_limit=1, max_size=QUEUE)
-    defaults: Keywords = {
-        "prevent_thread_lock": True,
-        "theme": THEME,
-        "css": CSS + cancel_button_css(demo),
-        "show_error": False,
-        "run_history": False,
-        "ssr_mode": False,
-        "max_file_size": MAX_FILE,
-        "allowed_paths": [str(ASSETS)],
-        "blocked_paths": [str(ROOT), str(ROOT.parent / ".git")],
-        "footer_links": ["api", "settings"],
-        "state_session_capacity": SESSIONS,
-        "enable_monitoring": False,
-        "app_kwargs": {"middleware": [guard()]},
-    }
-    _, url, _ = demo.launch(**(defaults | options))
-    return url

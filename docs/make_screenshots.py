@@ -22,7 +22,8 @@ PHONE = {"viewport": {"width": 393, "height": 851}, "device_scale_factor": 2, "h
 
 def main() -> None:
     """Serve the app, walk through it, and write docs/*.png and docs/first_screen.webp."""
-    from app.main import build_app, launch
+    from app.gate.server import launch
+    from app.main import build_app
     from app.services import Services
 
     services = Services(device="cpu", local=True)

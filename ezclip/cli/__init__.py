@@ -19,7 +19,7 @@ from ezclip.errors import UnexpectedError, as_user_error
 from ezclip.studies import STUDIES, study_of
 
 OTHER_VERBS = {  # verb -> (module:name, summary)
-    "app": ("app.main:App", "open the app in a browser"),
+    "app": ("app.gate.server:App", "open the app in a browser"),
     "models": ("ezclip.cli.models:Models", "the models that can be loaded, and their measured results"),
     "get": ("ezclip.cli.models:Get", "fetch a model that `models --all` lists"),
     "embed": ("ezclip.cli.data:Embed", "embeddings of many clips, in shards"),

@@ -10,7 +10,8 @@ import gradio as gr
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from app.main import build_app, launch
+from app.gate.server import launch
+from app.main import build_app
 from app.services import Services
 from docs.make_screenshots import ready
 from ezclip.explanation.faithfulness import measure_maps

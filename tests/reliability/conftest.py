@@ -10,7 +10,8 @@ import gradio as gr
 import pytest
 from gradio_client import Client
 
-from app.main import build_app, launch
+from app.gate.server import launch
+from app.main import build_app
 from app.services import Services
 from tests.conftest import write_video
 

@@ -213,7 +213,7 @@ def test_21_the_app_without_a_network(tmp_path: Path, clip: Path) -> None:
         "    return connect(self, address)\n"
         "socket.socket.connect = own\n"
         "from gradio_client import Client, handle_file\n"
-        "from app.main import build_app, launch\n"
+        "from app.main import build_app\nfrom app.gate.server import launch\n"
         "from app.services import Services\n"
         "services = Services(device='cpu')\n"
         "url = launch(build_app(services), quiet=True, server_name='127.0.0.1')\n"

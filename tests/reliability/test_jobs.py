@@ -20,7 +20,8 @@ import psutil
 import pytest
 from gradio_client import Client, handle_file
 
-from app.main import build_app, launch
+from app.gate.server import launch
+from app.main import build_app
 from app.services import Services
 from ezclip.errors import UserError
 from ezclip.progress import Progress, Steps, finish

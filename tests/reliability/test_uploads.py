@@ -25,7 +25,8 @@ from gradio_client import Client, handle_file
 
 from app.actions.uploads import MAX_FILES, unpack_zip
 from app.gate.guard import HEADERS, MAX_PER_CLIENT, Guard
-from app.main import build_app, launch
+from app.gate.server import launch
+from app.main import build_app
 from app.services import Services
 from ezclip.errors import UserError, as_user_error
 from tests.conftest import SOON, write_video
