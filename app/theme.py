@@ -48,6 +48,7 @@ CSS = (
 #run:has(.ez-fold > .label-wrap.open) { flex-basis: 100%; }
 /* Hide the actions on an analysis until there is one. */
 .gradio-container:not(:has(#ranking .ez-pair)) .ez-after { display: none; }
+#frames-told:has(.prose:empty) { display: none; }
 .ez-outdated { display: block; border-left: 4px solid #d97706; padding-left: 8px; font-weight: 600; }
 .gradio-container:has(#status .ez-outdated) :is(
   #stage, #ranking, #strip, #faithfulness, #influence, #spread) { opacity: .4; }

@@ -165,9 +165,9 @@ def changed_clips(first: Evaluation, second: Evaluation) -> list[ChangedClip]:
     ]
 
 
-def top_changed(comparison: Comparison, count: int = 8) -> list[str]:
-    """The classes that changed most, for the embedding map."""
-    return [d.label for d in sorted(comparison.classes, key=lambda d: -abs(d.difference))[:count]]
+def top_changed(comparison: Comparison) -> list[str]:
+    """The eight classes that changed most, for the embedding map."""
+    return [d.label for d in sorted(comparison.classes, key=lambda d: -abs(d.difference))[:8]]
 
 
 @dataclass(frozen=True, eq=False)
