@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ezclip.collection.shards import POLL, Engine, Task
 from ezclip.errors import ConfigError
 from ezclip.files import remove_partial, write_json
 from ezclip.predictor import Predictor
-from ezclip.progress import Progress, Steps
+from ezclip.progress import Progress, Steps, rescale
 from ezclip.types import Document
 
 
@@ -84,9 +83,8 @@ def build(
         shards[row["shard"]].append(row)
     task = Task(root.absolute(), out.absolute(), seconds, step, batch_size, stale, frames)
     while todo := {number: clips for number, clips in sorted(shards.items()) if not task.is_done(number)}:
-        before = len(shards) - len(todo)
-        for done, message in (engine or partial(_run_here, predictor))(task, todo):
-            yield Progress((before + done) / len(shards), f"{message}, {len(todo)} of {len(shards)} left")
+        steps = (engine or partial(_run_here, predictor))(task, todo)
+        yield from rescale(steps, 1 - len(todo) / len(shards), 1.0, f"{len(todo)} of {len(shards)} shards left: ")
         if missing := sum(not task.is_done(number) for number in todo):
             yield Progress(1 - missing / len(shards), f"waiting for {missing} shards of other processes")
             time.sleep(POLL)
@@ -106,7 +104,6 @@ def _plan(source: Path, out: Path, shard_size: int, stale: float) -> Steps[pa.Ta
         time.sleep(POLL)
 
 
-def _run_here(predictor: Predictor, task: Task, todo: dict[int, list[Document]]) -> Iterator[tuple[float, str]]:
+def _run_here(predictor: Predictor, task: Task, todo: dict[int, list[Document]]) -> Steps[None]:
     for i, (number, clips) in enumerate(todo.items()):
-        for share in task.shard(predictor, number, clips):
-            yield i + share, f"shard {number}"
+        yield from rescale(task.shard(predictor, number, clips), i / len(todo), (i + 1) / len(todo))

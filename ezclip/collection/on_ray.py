@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from ezclip.collection.shards import POLL, Engine, Task
 from ezclip.errors import ConfigError
 from ezclip.predictor import Predictor
+from ezclip.progress import Progress, Steps, finish
 from ezclip.types import Document
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -37,8 +37,7 @@ class Worker:
     def shard(self, task: Task, number: int, clips: list[Document]) -> int:
         """Embed the clips of a shard, or wait for a process outside Ray that does so; returns its number."""
         while not task.is_done(number):
-            for _ in task.shard(self.predictor, number, clips):
-                pass
+            finish(task.shard(self.predictor, number, clips))
             if not task.is_done(number):
                 time.sleep(POLL)
         return number
@@ -53,7 +52,7 @@ def ray_engine(model: str, device: str = "auto", workers: int = 0) -> Engine:
         workers: number of workers; 0 uses all GPUs (without GPUs all cores) of the cluster.
     """
 
-    def run(task: Task, todo: dict[int, list[Document]]) -> Iterator[tuple[float, str]]:
+    def run(task: Task, todo: dict[int, list[Document]]) -> Steps[None]:
         if not ray.is_initialized():
             ray.init(log_to_driver=False, logging_level=logging.WARNING)
         resources = ray.cluster_resources()
@@ -66,7 +65,7 @@ def ray_engine(model: str, device: str = "auto", workers: int = 0) -> Engine:
             # the pool gives each worker one shard at a time
             numbers = ActorPool(actors).map_unordered(partial(_send, task), list(todo.items()))
             for done, number in enumerate(numbers, 1):
-                yield done, f"shard {number} by one of {count} workers"
+                yield Progress(done / len(todo), f"shard {number} by one of {count} workers")
         finally:
             for worker in actors:
                 ray.kill(worker)

@@ -19,6 +19,7 @@ from ezclip.errors import VideoError
 from ezclip.files import remove_partial, write_atomically
 from ezclip.model.interface import video_embeddings
 from ezclip.predictor import Predictor
+from ezclip.progress import Progress, Steps
 from ezclip.types import Clip, Document
 from ezclip.video.read import Windows, describe, read_clip
 from ezclip.video.sampling import segment_centres
@@ -43,14 +44,14 @@ class Task:
         """Whether a shard is finished."""
         return tensors_path(self.out, number).is_file()
 
-    def shard(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
-        """Embed the clips of a shard, unless another process has claimed it; yields the fraction done."""
+    def shard(self, predictor: Predictor, number: int, clips: list[Document]) -> Steps[None]:
+        """Embed the clips of a shard, unless another process has claimed it."""
         if not self.is_done(number):
             with claim(tensors_path(self.out, number).with_suffix(".claim"), self.stale) as acquired:
                 if acquired and not self.is_done(number):  # another process may have just finished it
                     yield from self._write(predictor, number, clips)
 
-    def _write(self, predictor: Predictor, number: int, clips: list[Document]) -> Iterator[float]:
+    def _write(self, predictor: Predictor, number: int, clips: list[Document]) -> Steps[None]:
         tensors = tensors_path(self.out, number)
         rows_file = tensors.with_suffix(".parquet")
         remove_partial(self.out, tensors.name, rows_file.name)
@@ -70,7 +71,7 @@ class Task:
                     if len(batch) == self.batch_size:
                         embeddings.append(_embed(predictor, batch))
                         batch.clear()
-                    yield i / len(clips)
+                    yield Progress(i / len(clips), f"shard {number}")
                 end = windows[-1]["end"]
                 length = end if self.seconds else _length(self.root / clip["path"], end)
             except VideoError as error:
@@ -90,8 +91,8 @@ class Task:
         write_atomically(tensors, partial(save_file, stored))
 
 
-# Runs unfinished shards (number -> clips); yields the number of finished shards, with fractions, and a message.
-Engine = Callable[[Task, dict[int, list[Document]]], Iterator[tuple[float, str]]]
+# Runs unfinished shards (number -> clips).
+Engine = Callable[[Task, dict[int, list[Document]]], Steps[None]]
 
 
 def _windows(path: Path, T: int, seconds: float, step: float) -> Iterator[Clip]:

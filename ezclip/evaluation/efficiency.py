@@ -186,10 +186,7 @@ def _peak(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.d
     S = model.image_size
     pixels = torch.randn(batch_size, model.num_frames, 3, S, S, device=device, dtype=dtype)
     if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        model.encode_video(pixels)
-        return torch.cuda.max_memory_allocated() - before
+        return peak_on_gpu(partial(model.encode_video, pixels))
     process, done = psutil.Process(), threading.Event()
     before = process.memory_info().rss
 
@@ -206,6 +203,14 @@ def _peak(subject: Subject, T: int, batch_size: int, device: str, dtype: torch.d
         finally:
             done.set()
     return peak.result() - before
+
+
+def peak_on_gpu(work: Callable[[], Any]) -> int:
+    """Bytes of GPU memory that ``work()`` allocates at most, in addition to what is allocated already."""
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    work()
+    return torch.cuda.max_memory_allocated() - before
 
 
 def _train(model: EZCLIP, pixels: Tensor, tokens: Tensor, dtype: torch.dtype) -> None:
@@ -246,12 +251,14 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
     """Time one view (T frames) through EZ-CLIP and through plain open_clip on the same frames, random weights.
 
     Returns:
-        Median "seconds" of each side over ``repeats``, and "ratios": ours to open_clip in either dtype, our float32 to
-        our bfloat16, and in bfloat16 our operations per second to those of the blocks' bare matrix products, and of a
-        forward pass with rollout and of a training step of one clip to the forward pass.
+        Median "seconds" of each side over ``repeats``, and "ratios": ours to open_clip in float32 and in the device's
+        native dtype, and in the latter our operations per second to those of the blocks' bare matrix products, and of a
+        forward pass with rollout and of a training step of one clip to the forward pass; where bfloat16 is native, also
+        our float32 to our bfloat16.
     """
+    native = native_dtype(torch.device(device))
     sides: dict[str, Callable[[], Any]] = {}
-    for dtype in (torch.float32, torch.bfloat16):
+    for dtype in dict.fromkeys((torch.float32, native)):  # the native one is last
         ours = Subject("", "ezclip", arch).build(T).to(device, dtype)
         pixels = torch.randn(1, T, 3, ours.image_size, ours.image_size, device=device).to(dtype)
         name = str(dtype).removeprefix("torch.")
@@ -259,26 +266,29 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
         sides[f"open_clip_{name}"] = torch.no_grad()(partial(plain_tower(ours, pixels).encode_image, pixels[0]))
     sides["rollout"] = lambda: roll_out(compute_trace(ours, pixels))
     trainable = Subject("", "ezclip", arch).build(T).to(device)
-    cast_frozen_to_bf16(trainable)
+    if native == torch.bfloat16:
+        cast_frozen_to_bf16(trainable)
     tokens = tokenize(["a person walks a dog"], ours.context_length)[0].to(device) % ours.vocab_size
-    sides["training_step"] = partial(_train, trainable, pixels.float(), trim_padding(tokens), torch.bfloat16)
+    sides["training_step"] = partial(_train, trainable, pixels.float(), trim_padding(tokens), native)
     seconds = time_alternately(sides, repeats, device)
-    forward = seconds["ezclip_bfloat16"]
-    rate = 2 * gmac(sides["ezclip_bfloat16"], ours)["all"] / forward / 1e3
+    forward = seconds[f"ezclip_{name}"]
+    rate = 2 * gmac(sides[f"ezclip_{name}"], ours)["all"] / forward / 1e3
     ratios = {
-        "ezclip/open_clip, bfloat16": forward / seconds["open_clip_bfloat16"],
+        f"ezclip/open_clip, {name}": forward / seconds[f"open_clip_{name}"],
         "ezclip/open_clip, float32": seconds["ezclip_float32"] / seconds["open_clip_float32"],
-        "float32/bfloat16, ezclip": seconds["ezclip_float32"] / forward,
         "forward/matrix products alone, operations a second": rate / matmul_rate(ours, 1, repeats),
         "forward with rollout/forward": seconds["rollout"] / forward,
         "training step/forward": seconds["training_step"] / forward,
     }
+    if native != torch.float32:
+        ratios[f"float32/{name}, ezclip"] = seconds["ezclip_float32"] / forward
     return {
         "arch": arch,
         "T": T,
+        "dtype": name,
         "threads": torch.get_num_threads(),
-        "seconds": {name: round(value, 4) for name, value in seconds.items()},
-        "ratios": {name: round(value, 3) for name, value in ratios.items()},
+        "seconds": {side: round(value, 4) for side, value in seconds.items()},
+        "ratios": {ratio: round(value, 3) for ratio, value in ratios.items()},
     }
 
 

@@ -119,7 +119,7 @@ class Encoder:
             empty if t is None else t.unflatten(0, pixels.shape[:2]) for t in (video.frames, video.context)
         )
         middle = pixels[:, pixels.shape[1] // 2]
-        frozen = self._encode(middle, static=True).frames if static else empty
+        copies = self._encode(middle, static=True).frames if static else empty
 
         def finish() -> tuple[Tensor, Tensor, Tensor]:
             if self.on_gpu:
@@ -128,7 +128,7 @@ class Encoder:
             else:
                 self.busy += sum(end - begin for begin, end in spans)
             self.seconds = time.perf_counter() - self.start_time
-            return frames, context, frozen
+            return frames, context, copies
 
         return finish
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ezclip.evaluation.efficiency import gmac, matmul_rate, plain_tower, time_alternately
+from ezclip.evaluation.efficiency import gmac, matmul_rate, peak_on_gpu, plain_tower, time_alternately
 from ezclip.model.builders import cast_frozen_to_bf16
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.interface import video_embeddings
@@ -119,16 +119,9 @@ def _training(model: EZCLIP, batch: int, dtype: torch.dtype, repeats: int) -> Do
     seconds = time_alternately(sides, repeats, str(device))
     result: Document = {"batch": batch}
     for name, side in sides.items():
-        result[name] = {"seconds": seconds[name], "peak_bytes": _peak(side) if device.type == "cuda" else None}
+        result[name] = {"seconds": seconds[name], "peak_bytes": peak_on_gpu(side) if device.type == "cuda" else None}
     torch.compiler.reset()
     return result
-
-
-def _peak(side: Callable[[], Any]) -> int:
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    side()
-    return torch.cuda.max_memory_allocated() - before
 
 
 def format_table(table: Document) -> str:

@@ -8,7 +8,7 @@ from ezclip.model.spread import spread
 from ezclip.types import Reading
 
 
-def motion_loss(frames: Tensor, reading: Reading, frozen: Tensor | None = None) -> Tensor:
+def motion_loss(frames: Tensor, reading: Reading, static: Tensor | None = None) -> Tensor:
     """Motion loss, Eq. 6: ``1 / (1 + Var + C)``; 1 if all frames of a clip have the same embedding.
 
     paper: the loss of each clip, averaged over clips. released: the loss of the mean Var + C over the batch. Both lie
@@ -23,13 +23,13 @@ def motion_loss(frames: Tensor, reading: Reading, frozen: Tensor | None = None) 
     Args:
         frames: (B, T, E), not normalised.
         reading: "paper", "released" or "calibrated".
-        frozen: (B, T, E) of the static copies, only for "calibrated".
+        static: (B, T, E) of the static copies, only for "calibrated".
 
     Returns:
         A scalar.
 
     Raises:
-        ConfigError: "calibrated" without ``frozen``, or an unknown reading.
+        ConfigError: "calibrated" without ``static``, or an unknown reading.
     """
     variance, difference = spread(frames, reading)
     total = variance + difference  # (B,)
@@ -37,9 +37,9 @@ def motion_loss(frames: Tensor, reading: Reading, frozen: Tensor | None = None) 
         return 1 / (1 + total.mean())
     if reading == "paper":
         return (1 / (1 + total)).mean()
-    if frozen is None:
-        raise ConfigError("The calibrated motion loss needs the embeddings of frozen copies.")
-    variance, difference = spread(frozen, reading)
+    if static is None:
+        raise ConfigError("The calibrated motion loss needs the embeddings of static copies.")
+    variance, difference = spread(static, reading)
     return ((1 + variance + difference) / (1 + total)).mean()
 
 

@@ -107,8 +107,8 @@ class Step:
         assert texts is not None
         if self.config.contrastive == "in_batch" or self.texts_on_videos:
             texts = gather(texts)
-        clip_frames, *frozen = gather(frames).unbind(1)
-        return total_loss(self.model, clip_frames, texts, targets, self.config, *frozen)
+        clip_frames, *static = gather(frames).unbind(1)
+        return total_loss(self.model, clip_frames, texts, targets, self.config, *static)
 
     def _find_micro_batch(self, views: Tensor, tokens: Tensor) -> int:
         """Find by trial how many clips fit into memory at once; the minimum over all processes."""
@@ -146,7 +146,7 @@ def gather(embeddings: Tensor) -> Tensor:
 
 
 def total_loss(
-    model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig, frozen: Tensor | None = None
+    model: EZCLIP, frames: Tensor, texts: Tensor, targets: Tensor, config: TrainConfig, static: Tensor | None = None
 ) -> dict[str, Tensor]:
     """Eq. 7: lambda1 times the contrastive loss plus, for methods that use it, lambda2 times the motion loss.
 
@@ -156,7 +156,7 @@ def total_loss(
         texts: (C, E) of all classes, (B, C, E) if they depend on the video; with "in_batch" (B, E), one per clip.
         targets: (B,) int64, or (B, C) of mixed clips.
         config: method, loss weights and formulations.
-        frozen: (B, T, E) of the static copies, for the calibrated motion loss.
+        static: (B, T, E) of the static copies, for the calibrated motion loss.
 
     Returns:
         "loss" and its parts, and the "accuracy" of the batch over these texts.
@@ -172,7 +172,7 @@ def total_loss(
     losses = {"contrastive": contrastive.detach(), "accuracy": (best == targets).float().mean()}
     loss = config.lambda1 * contrastive
     if trains_motion(config.method):
-        motion = motion_loss(frames, config.reading, frozen)
+        motion = motion_loss(frames, config.reading, static)
         losses["motion"] = motion.detach()
         loss = loss + config.lambda2 * motion
     return {"loss": loss, **losses}

@@ -119,7 +119,7 @@ def test_indexing_shows_progress_is_cancelled_and_continued(
     page.locator("#place textarea, #place input").first.fill(str(films))
     page.locator("#index-run").click()
     expect(status.locator(".ez-progress .ez-bar")).to_be_visible()
-    expect(status).to_contain_text(re.compile(r"shard \d, 8 of 8 left"))
+    expect(status).to_contain_text(re.compile(r"8 of 8 shards left: shard \d"))
     expect(status).to_contain_text("shard 1")
     page.locator("#index-cancel").click()
     expect(status).to_contain_text("Cancelled. Finished shards are kept: press Index to go on.")

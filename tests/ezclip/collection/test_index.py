@@ -151,22 +151,22 @@ def test_long_files_are_shared_out(tmp_path: Path) -> None:
     assert root.name == "samples" and len(videos) == 15 and list(videos) == sorted(videos)
 
 
-def test_two_that_run_side_by_side_share_the_shards(
+def test_two_processes_share_the_shards(
     predictor: Predictor, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ezclip.collection.index.POLL", 0)
     finish(build(predictor, films, tmp_path / "alone", shard_size=2))
     both = [build(predictor, films, tmp_path / "shared", shard_size=2) for _ in range(2)]
-    did: list[set[str]] = [set(), set()]
+    written: list[set[str]] = [set(), set()]
     while any(both):
         for number, steps in enumerate(both):
             try:
-                doing = next(steps).message if steps else ""
-                did[number] |= {doing.partition(",")[0]} if doing.startswith("shard") else set()
+                _, _, shard = (next(steps).message if steps else "").partition("left: ")
+                written[number] |= {shard} if shard else set()
             except StopIteration as end:
                 assert end.value["windows"] == 12
                 both[number] = None
-    assert len(did[0] | did[1]) == 6 and not did[0] & did[1] and min(map(len, did)) >= 2
+    assert len(written[0] | written[1]) == 6 and not written[0] & written[1] and min(map(len, written)) >= 2
     assert content(tmp_path / "shared") == content(tmp_path / "alone")
 
 

@@ -41,8 +41,8 @@ def test_the_mean_over_clips_comes_after_or_before_the_reciprocal() -> None:
 @pytest.mark.parametrize("reading", ["paper", "released"])
 @pytest.mark.parametrize("T", [1, 2, 8])
 def test_frozen_clips_have_loss_one(reading: str, T: int) -> None:
-    frozen = torch.randn(2, 1, 5).expand(-1, T, -1)
-    assert motion_loss(frozen, reading).item() == pytest.approx(1.0, abs=1e-6)
+    static = torch.randn(2, 1, 5).expand(-1, T, -1)
+    assert motion_loss(static, reading).item() == pytest.approx(1.0, abs=1e-6)
 
 
 def test_unknown_reading() -> None:
@@ -66,11 +66,11 @@ def test_in_batch_kl_treats_clips_of_one_class_as_positives() -> None:
 
 def test_calibrated_motion_loss_by_hand() -> None:
     """Two frames 2 apart in one of two dimensions: Var = 1, C = 1/2, so S = 1.5; at half the distance, S0 = 0.5."""
-    frames, frozen = torch.tensor([[[0.0, 0.0], [2.0, 0.0]]]), torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
+    frames, static = torch.tensor([[[0.0, 0.0], [2.0, 0.0]]]), torch.tensor([[[0.0, 0.0], [1.0, 0.0]]])
     assert motion_loss(frames, "released") == pytest.approx(1 / 2.5)
-    assert motion_loss(frames, "calibrated", frozen) == pytest.approx((1 + 0.25 + 0.25) / 2.5)
+    assert motion_loss(frames, "calibrated", static) == pytest.approx((1 + 0.25 + 0.25) / 2.5)
     assert motion_loss(frames, "calibrated", frames) == pytest.approx(1)
     still = torch.zeros_like(frames)
     assert motion_loss(frames, "calibrated", still) == pytest.approx(float(motion_loss(frames, "released")))
-    with pytest.raises(ConfigError, match="frozen copies"):
+    with pytest.raises(ConfigError, match="static copies"):
         motion_loss(frames, "calibrated")
