@@ -119,8 +119,9 @@ class TrainConfig:
     beta2: float = 0.98
     eps: float = 1e-8
     sampling: Literal["random", "centres"] = "random"  # a random frame of each segment, or its middle frame
-    # "shift" is one random crop per clip; "release" is crop, colour jitter and greyscale, and flips if flip is set
-    augmentation: Literal["none", "shift", "release"] = "none"
+    # "shift" is one random crop per clip, "recolour" also changes the colours of half of the clips; "release" is crop,
+    # colour jitter and greyscale, and flips if flip is set
+    augmentation: Literal["none", "shift", "recolour", "release"] = "none"
     # Sample the colour jitter of "release" for every frame, as the release does; the motion loss mistakes the resulting
     # differences between frames for motion.
     jitter_frames: bool = False

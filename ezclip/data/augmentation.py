@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
-Kind = Literal["none", "shift", "release"]
+Kind = Literal["none", "shift", "recolour", "release"]
 UNCHANGED = (1.0, 1.0, 1.0, 0.0, 0.0)  # brightness, contrast and saturation factors, hue shift in turns, weight of grey
 _CHUNK = 16  # clips resized at once; bounds the memory of the float32 copies
 
@@ -17,11 +18,12 @@ _CHUNK = 16  # clips resized at once; bounds the memory of the float32 copies
 class Augmentation:
     """Samples the augmentation of a clip and crops it; ``resize_and_colour`` does the rest.
 
-    "none" takes the central crop, "shift" a random one. "release" takes a random resized crop (instead of the release's
-    corner crops at four scales), a flip, colour jitter with p 0.8 and grey with p 0.2, sampled once per clip.
+    "none" takes the central crop, "shift" a random one. "recolour" also changes half of the clips by ``RandomColours``
+    and adds noise to them. "release" takes a random resized crop (instead of the release's corner crops at four
+    scales), a flip, colour jitter with p 0.8 and grey with p 0.2, sampled once per clip.
 
     Args:
-        kind: "none", "shift" or "release".
+        kind: one of ``Kind``.
         image_size: S.
         flip: mirror half of the clips; "release" only.
         jitter_frames: sample the colour jitter for every frame; "release" only.
@@ -46,6 +48,8 @@ class Augmentation:
             torch.manual_seed(seed)
             box = self.crop.make_params([frames])
             cropped = F.crop(frames, *(box[side] for side in ("top", "left", "height", "width")))
+            if self.kind == "recolour":
+                return _recolour(cropped, np.random.default_rng(seed)), None
             if self.kind == "shift":
                 return cropped, None
             if self.flip and torch.rand(()) < 0.5:
@@ -58,6 +62,38 @@ class Augmentation:
                     row[:4] = torch.tensor([params[f"{name}_factor"] for name in names])
             colours[:, 4] = torch.rand(()) < 0.2
             return cropped, colours
+
+
+class RandomColours:
+    """Random mixtures of channels, contrast (a third of them inverted) and brightness of n images.
+
+    Args:
+        n: number of images.
+        rng: random number generator.
+    """
+
+    def __init__(self, n: int, rng: np.random.Generator):
+        order = rng.random((n, 3)).argsort(axis=1)
+        self.mix = 0.5 * np.eye(3)[order] + 0.5 * rng.dirichlet(np.full(3, 0.5), (n, 3))
+        self.contrast = rng.uniform(0.4, 1.4, (n, 1, 1, 1)) * rng.choice([1, 1, -1], (n, 1, 1, 1))
+        self.brightness = rng.uniform(70, 185, (n, 1, 1, 1))
+
+    def apply(self, images: Tensor) -> Tensor:
+        """Images (n, 3, H, W) in [0, 255] -> uint8."""
+        mixed = torch.einsum("nij,njhw->nihw", torch.from_numpy(self.mix).float(), images.float())
+        mixed -= mixed.mean(dim=(1, 2, 3), keepdim=True)
+        contrast, brightness = (torch.from_numpy(a).float() for a in (self.contrast, self.brightness))
+        return (mixed * contrast + brightness).clamp(0, 255).byte()
+
+
+def _recolour(frames: Tensor, rng: np.random.Generator) -> Tensor:
+    """Change the colours of half of the clips, uint8 (T, 3, H, W), alike in all frames, and add noise to each frame."""
+    if rng.random() < 0.5:
+        return frames
+    stacked = frames.transpose(0, 1).flatten(1, 2)[None]  # (1, 3, T*H, W)
+    changed = RandomColours(1, rng).apply(stacked)[0].unflatten(1, (len(frames), -1)).transpose(0, 1)
+    noise = rng.normal(scale=rng.uniform(0, 12), size=changed.shape)
+    return (changed + torch.from_numpy(noise).float()).round().clamp(0, 255).byte()
 
 
 def resize_and_colour(frames: Tensor, sizes: Tensor, colours: Tensor, image_size: int) -> Tensor:

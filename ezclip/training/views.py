@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
+from ezclip.data.augmentation import RandomColours
 from ezclip.model.attention import Mix, attend
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
@@ -126,17 +127,11 @@ def vary_scenes(canvases: Tensor, rng: np.random.Generator) -> Tensor:
     for symmetry in range(8):
         rotated = canvases[symmetries == symmetry].rot90(symmetry % 4, (2, 3))
         turned[symmetries == symmetry] = rotated.flip(3) if symmetry >= 4 else rotated
-    order = rng.random((n, 3)).argsort(axis=1)
-    mix = 0.5 * np.eye(3)[order] + 0.5 * rng.dirichlet(np.full(3, 0.5), (n, 3))
-    contrast = rng.uniform(0.4, 1.4, (n, 1, 1, 1)) * rng.choice([1, 1, -1], (n, 1, 1, 1))
-    brightness = rng.uniform(70, 185, (n, 1, 1, 1))
+    colours = RandomColours(n, rng)
     noise = torch.from_numpy(rng.normal(size=(n, 1, *[rng.integers(3, 9)] * 2))).float()
     slope, offset = torch.from_numpy(rng.uniform([[1], [-0.5]], [[30], [1]], (2, n)))[..., None, None, None].float()
     alpha = torch.sigmoid(slope * (F.interpolate(noise, size=(C, C), mode="bicubic") + offset))
-    blended = alpha * turned + (1 - alpha) * turned.roll(1, 0)
-    mixed = torch.einsum("nij,njhw->nihw", torch.from_numpy(mix).float(), blended)
-    mixed -= mixed.mean(dim=(1, 2, 3), keepdim=True)
-    return (mixed * torch.from_numpy(contrast).float() + torch.from_numpy(brightness).float()).clamp(0, 255).byte()
+    return colours.apply(alpha * turned + (1 - alpha) * turned.roll(1, 0))
 
 
 def draw_pairs(canvases: Tensor, windows: np.ndarray, size: int, rng: np.random.Generator) -> Pairs:

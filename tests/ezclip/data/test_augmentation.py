@@ -25,6 +25,18 @@ def test_crops_are_those_of_torchvision() -> None:
         assert torch.equal(views, transform(clip)) and colours is None
 
 
+def test_half_of_the_clips_are_recoloured_alike_in_all_frames() -> None:
+    clip = torch.randint(0, 256, (1, 3, 40, 56), dtype=torch.uint8).expand(4, -1, -1, -1)
+    pairs = [(Augmentation("recolour", 32)(clip, i)[0], Augmentation("shift", 32)(clip, i)[0]) for i in range(200)]
+    changed = [pair for pair in pairs if not torch.equal(*pair)]
+    assert 70 < len(changed) < 130
+    between = [(view[1:].float() - view[:-1]).abs().mean() for view, _ in changed]
+    assert 5 < max(between) < 12 * 2**0.5, "frames differ by noise alone"
+    correlations = [torch.corrcoef(torch.stack([a.float().flatten(), b.float().flatten()]))[0, 1] for a, b in changed]
+    assert 0.2 < sum(c < 0 for c in correlations) / len(changed) < 0.5, "a third is inverted"
+    assert torch.equal(Augmentation("recolour", 32)(clip, 3)[0], pairs[3][0])
+
+
 @pytest.mark.parametrize("jitter_frames", [False, True])
 def test_draws_of_the_release(jitter_frames: bool) -> None:
     clip = SMOOTH[0]
