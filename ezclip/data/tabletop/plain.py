@@ -57,5 +57,6 @@ def render_plain(pair: Pair, names: Names, seed: int) -> Rendered:
 
 def _downscale(frames: np.ndarray) -> np.ndarray:
     """(T, SIDE, SIDE, ...) to float32 (T, FRAME, FRAME, ...) by averaging squares of pixels."""
-    k = SIDE // FRAME
-    return frames.reshape(len(frames), FRAME, k, FRAME, k, *frames.shape[3:]).mean(axis=(2, 4), dtype=np.float32)
+    T, k = len(frames), SIDE // FRAME
+    rows = frames.reshape(T, FRAME, k, -1).sum(axis=2, dtype=np.float32)
+    return rows.reshape(T, FRAME, FRAME, k, *frames.shape[3:]).sum(axis=3) / k**2
