@@ -29,7 +29,7 @@ from ezclip.video.transforms import static_copy, to_device
 log = logging.getLogger(__name__)
 
 TEXT_BATCH = 64
-TEXT_CACHE = 20_000  # cached embeddings per model
+TEXT_CACHE = 20_000  # cached embeddings per model; 41 MB at E = 512
 Value = TypeVar("Value")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -14,6 +16,8 @@ from torch import Tensor
 from ezclip.config import Compile
 from ezclip.errors import ConfigError
 from ezclip.model.ezclip import EZCLIP
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
 
 def start_accelerator(precision: str, trackers: Sequence[str] = ()) -> Accelerator:
@@ -30,7 +34,19 @@ def start_accelerator(precision: str, trackers: Sequence[str] = ()) -> Accelerat
     accelerator = Accelerator(cpu=on_cpu, mixed_precision=mixed, log_with=list(trackers) or None)
     if accelerator.device.type == "cuda":
         torch.set_float32_matmul_precision("high")
+    elif accelerator.device.type == "cpu":
+        keep_freed_memory()
     return accelerator
+
+
+def keep_freed_memory() -> None:
+    """Have glibc reuse freed memory of any size in this process; elsewhere, do nothing.
+
+    By default it returns the memory of large tensors to the system, and every step waits for new pages.
+    """
+    if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)):
+        for parameter in (_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD):
+            mallopt(parameter, 2**31 - 1)
 
 
 def compile_vision(model: EZCLIP, mode: Compile) -> None:

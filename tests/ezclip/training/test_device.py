@@ -1,6 +1,9 @@
 """Effects of the speed options: compilation, CUDA graphs, TF32."""
 
 import copy
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
@@ -64,6 +67,28 @@ def test_products_in_float32_are_tf32_on_a_gpu_alone(
     monkeypatch.setattr("ezclip.training.device.Accelerator", lambda **_: SimpleNamespace(device=device))
     assert start_accelerator("fp32").device == device
     assert torch.get_float32_matmul_precision() == precision
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this setting")
+def test_memory_of_large_tensors_is_reused() -> None:
+    """Page faults of repeated passes over 80 MB, before and after the setting, in a process of its own."""
+    program = """
+import resource, torch
+from ezclip.training.device import keep_freed_memory
+x = torch.ones(20_000_000, requires_grad=True)
+def faults():
+    (x * 2).exp().sum().backward()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    (x * 2).exp().sum().backward()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(faults())
+keep_freed_memory()
+faults()
+print(faults())
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    default, kept = map(int, printed.split())
+    assert kept < default / 10
 
 
 @pytest.mark.cuda
