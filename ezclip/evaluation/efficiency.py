@@ -258,12 +258,18 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
     """
     native = native_dtype(torch.device(device))
     sides: dict[str, Callable[[], Any]] = {}
-    for dtype in dict.fromkeys((torch.float32, native)):  # the native one is last
+
+    def add(dtype: torch.dtype) -> tuple[str, EZCLIP, Tensor]:
         ours = Subject("", "ezclip", arch).build(T).to(device, dtype)
         pixels = torch.randn(1, T, 3, ours.image_size, ours.image_size, device=device).to(dtype)
         name = str(dtype).removeprefix("torch.")
         sides[f"ezclip_{name}"] = torch.no_grad()(partial(ours.encode_video, pixels))
         sides[f"open_clip_{name}"] = torch.no_grad()(partial(plain_tower(ours, pixels).encode_image, pixels[0]))
+        return name, ours, pixels
+
+    name, ours, pixels = add(torch.float32)
+    if native != torch.float32:
+        name, ours, pixels = add(native)
     sides["rollout"] = lambda: roll_out(compute_trace(ours, pixels))
     trainable = Subject("", "ezclip", arch).build(T).to(device)
     if native == torch.bfloat16:

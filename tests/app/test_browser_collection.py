@@ -88,6 +88,7 @@ def test_a_planted_clip_is_found_among_500(open_page: Opener, index: Path, tmp_p
     page.locator("#cluster-count input").fill("3")
     page.locator("#cluster-run").click()
     expect(page.locator("#moments section").first).to_contain_text("Cluster 1: 1")
+    expect(page.locator("#moments section")).to_have_count(3)
     cards.nth(1).get_by_text("like this").click()
     expect(page.locator("#moments b").first).to_contain_text("like")
     expect(cards.filter(has_text="up")).to_have_count(0)

@@ -69,13 +69,14 @@ def test_products_in_float32_are_tf32_on_a_gpu_alone(
     assert torch.get_float32_matmul_precision() == precision
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has this setting")
 def test_memory_of_large_tensors_is_reused() -> None:
-    """Page faults of repeated passes over 80 MB, before and after the setting, in a process of its own."""
+    """Page faults of repeated passes over 40 MB, before and after the setting, in a process of its own."""
     program = """
 import resource, torch
 from ezclip.training.device import keep_freed_memory
-x = torch.ones(20_000_000, requires_grad=True)
+x = torch.ones(10_000_000, requires_grad=True)
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     (x * 2).exp().sum().backward()
