@@ -81,13 +81,15 @@ def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     (x * 2).exp().sum().backward()
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print([faults() for _ in range(10)][-1])
+print(sum(faults() for _ in range(10)))
 keep_freed_memory()
-print([faults() for _ in range(10)][-1])  # the heap grows in the first few
+for _ in range(10):  # the heap grows in the first passes, and now and then by one tensor later
+    faults()
+print(sum(faults() for _ in range(10)))
 """
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     default, kept = map(int, printed.split())
-    assert kept < default / 10
+    assert kept < default / 4
 
 
 @pytest.mark.cuda
