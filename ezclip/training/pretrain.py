@@ -21,8 +21,10 @@ from torch.optim.lr_scheduler import LRScheduler
 from ezclip.checkpoints.catalog import BACKBONE
 from ezclip.checkpoints.store import load_backbone, save_backbone
 from ezclip.config import PretrainConfig
+from ezclip.data.tabletop.cast import WIDE
 from ezclip.data.tabletop.scene import CANVAS
 from ezclip.data.tabletop.stills import stills, wide_stills, zero_shot_prompts
+from ezclip.data.tabletop.things import THINGS
 from ezclip.errors import ConfigError
 from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone
@@ -145,7 +147,12 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
     result = {
         "config": json.loads(json.dumps(config, default=vars)),
         "seconds": round(time.monotonic() - start, 1),
-        "zero_shot": zero_shot(model, seed=config.seed + 999_983, count=config.test_stills),
+        "zero_shot": zero_shot(
+            model,
+            seed=config.seed + 999_983,
+            count=config.test_stills,
+            kinds=WIDE if config.pairs else tuple(THINGS),
+        ),
     }
     if main:
         save_backbone(Backbone(config.name, backbone.config, backbone.clip), out / BACKBONE)
@@ -234,15 +241,15 @@ class StepRunner:
 
 
 @torch.inference_mode()
-def zero_shot(model: EZCLIP, *, seed: int, count: int) -> dict[str, float]:
-    """Top-1 accuracy for the colour and the shape of the object in ``count`` single-object stills, each in [0, 1]."""
-    test_stills = list(stills(count, seed, only_single=True))
+def zero_shot(model: EZCLIP, *, seed: int, count: int, kinds: tuple[str, ...] = tuple(THINGS)) -> dict[str, float]:
+    """Top-1 accuracy for the colour and the shape, among ``kinds``, of the thing in ``count`` single-object stills."""
+    test_stills = list(stills(count, seed, only_single=True, kinds=kinds))
     pictures = np.stack([np.asarray(picture) for picture, _, _ in test_stills])
     device = model.logit_scale.device
     chunks = view(pictures, model.image_size).unsqueeze(1).split(100)
     images = torch.cat([model.encode_video(model.normalise(to_device(c, device))) for c in chunks])  # (count, 1, E)
     accuracy = {}
-    for position, (attribute, sentences) in enumerate(zero_shot_prompts().items()):
+    for position, (attribute, sentences) in enumerate(zero_shot_prompts(kinds).items()):
         best = model.logits(images, model.encode_text(tokenize(sentences)[0].to(device))).argmax(dim=1).tolist()
         correct = [name.split()[position] in sentences[b].split() for (_, _, name), b in zip(test_stills, best)]
         accuracy[attribute] = sum(correct) / count

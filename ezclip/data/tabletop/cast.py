@@ -1,12 +1,16 @@
 """The objects of a clip, and their placement on the table."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ezclip.data.tabletop.scene import Placement, depth_scale
-from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, thing
+from ezclip.data.tabletop.sprites import COLOURS, Sprite, arm, hand, thing
 from ezclip.data.tabletop.surfaces import patterned
+from ezclip.data.tabletop.things import THINGS, WIDE_THINGS
+
+WIDE = tuple(THINGS | WIDE_THINGS)
 
 
 @dataclass
@@ -17,11 +21,13 @@ class Cast:
         rng: the clip's source of randomness.
         kinds: names of things to sample from.
         patterned: fraction of the things that are textured with surfaces.
+        reach: draws a hand from a direction.
     """
 
     rng: np.random.Generator
     kinds: tuple[str, ...] = tuple(THINGS)
     patterned: float = 0.0
+    reach: Callable[[str, np.random.Generator], Sprite] = hand
 
     def things(self, count: int, preferred: tuple[str, ...] = ()) -> list[Sprite]:
         """``count`` things of different kinds and colours, limited to ``preferred`` kinds if the cast has any."""
@@ -32,9 +38,18 @@ class Cast:
             return sprites
         return [patterned(sprite, self.rng) if self.rng.random() < self.patterned else sprite for sprite in sprites]
 
+    def hand(self, direction: str) -> Sprite:
+        """A hand that reaches in from ``direction``: "left", "right" or "above"."""
+        return self.reach(direction, self.rng)
+
     def colour(self) -> str:
         """A random colour."""
         return str(self.rng.choice(list(COLOURS)))
+
+
+def wide_cast(rng: np.random.Generator, patterned: float) -> Cast:
+    """A cast of the wider world: all named things but the unseen ones, and hands of many looks."""
+    return Cast(rng, WIDE, patterned, arm)
 
 
 def standing(sprite: Sprite, x: float, y: float, *, lift: float = 0.0, moving: bool = True) -> Placement:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ezclip.data.tabletop.cast import Cast, standing
 from ezclip.data.tabletop.scene import Camera, Placement, Scene, depth_scale
-from ezclip.data.tabletop.sprites import Sprite, chest, cloth, container, hand
+from ezclip.data.tabletop.sprites import Sprite, chest, cloth, container
 
 Timeline = Callable[[float], Scene]
 Names = tuple[str, ...]  # one class, or two that are each other's reversal
@@ -70,7 +70,7 @@ def together(rng: np.random.Generator, cast: Cast) -> Timeline:
 def _drive(rng: np.random.Generator, cast: Cast, side: int) -> Timeline:
     """A fist on the thing's left (side -1) or right (1) pushes it to the opposite side; backwards, it pulls it."""
     (mover,) = cast.things(1)
-    fist = hand("left" if side < 0 else "right", rng)
+    fist = cast.hand("left" if side < 0 else "right")
     y = rng.uniform(132, 172)
     scale = depth_scale(y)
     start, end = 112 + side * rng.uniform(26, 44), 112 - side * rng.uniform(26, 44)
@@ -144,7 +144,7 @@ def cover(rng: np.random.Generator, cast: Cast) -> Timeline:
 def lift(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A hand from above raises a thing off the table."""
     (mover,) = cast.things(1)
-    fist = hand("above", rng)
+    fist = cast.hand("above")
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(140, 176)
     scale, height = depth_scale(y), rng.uniform(54, 72)
 
@@ -172,7 +172,7 @@ def approach(rng: np.random.Generator, cast: Cast) -> Timeline:
 def put_into(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A hand carries a thing over a bowl and lowers it into the bowl."""
     (mover,) = cast.things(1)
-    fist = hand("above", rng)
+    fist = cast.hand("above")
     back, front = container(cast.colour(), rng)
     x, y = 112 + rng.uniform(-26, 26), rng.uniform(150, 178)
     offset, height = rng.choice([-1, 1]) * rng.uniform(30, 46), rng.uniform(52, 62)
@@ -199,7 +199,7 @@ def put_into(rng: np.random.Generator, cast: Cast) -> Timeline:
 def behind(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A hand moves a thing along the table until it is hidden behind another."""
     mover, screen = cast.things(2)
-    fist = hand("above", rng)
+    fist = cast.hand("above")
     side, y = rng.choice([-1, 1]), rng.uniform(150, 176)
     screen_x = 112 - side * rng.uniform(4, 24)
     start = screen_x + side * rng.uniform(62, 80)
@@ -223,7 +223,7 @@ def behind(rng: np.random.Generator, cast: Cast) -> Timeline:
 def opening(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A hand lifts the lid of a chest."""
     body, lid = chest(cast.colour(), rng)
-    fist = hand("above", rng)
+    fist = cast.hand("above")
     x, y = 112 + rng.uniform(-30, 30), rng.uniform(146, 176)
     scale = rng.uniform(1.0, 1.2) * depth_scale(y)
     hinge = x - (body.width / 2 - 1) * scale
@@ -248,8 +248,8 @@ def opening(rng: np.random.Generator, cast: Cast) -> Timeline:
 @motion("Tipping something over", "Putting something upright on the table")
 def tip(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A fist pushes the upper left of a thing, which falls onto its right side."""
-    (mover,) = cast.things(1, ("bottle", "cone", "mug", "box"))
-    fist = hand("left", rng)
+    (mover,) = cast.things(1, ("bottle", "cone", "mug", "box", "can", "candle", "jar", "trophy"))
+    fist = cast.hand("left")
     corner, y = 112 + rng.uniform(-20, 20), rng.uniform(146, 176)
     scale = 1.1 * depth_scale(y)
     tipped = replace(mover, pivot=mover.right - 4)
@@ -285,7 +285,7 @@ def poke(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A fist comes from the side, touches a thing and retreats."""
     (goal,) = cast.things(1)
     side = rng.choice([-1, 1])
-    fist = hand("left" if side < 0 else "right", rng)
+    fist = cast.hand("left" if side < 0 else "right")
     x, y = 112 - side * rng.uniform(0, 34), rng.uniform(136, 174)
     scale, far = depth_scale(y), rng.uniform(40, 60)
     touch = (goal.width / 2 + fist.width / 2) * scale
@@ -305,7 +305,7 @@ def poke(rng: np.random.Generator, cast: Cast) -> Timeline:
 def hold(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A hand from above holds a thing in the air; only the camera moves."""
     (goal,) = cast.things(1)
-    fist = hand("above", rng)
+    fist = cast.hand("above")
     x, y, height = 112 + rng.uniform(-36, 36), rng.uniform(140, 176), rng.uniform(16, 60)
     scale = depth_scale(y)
     scene = Scene([standing(goal, x, y, lift=height), _grip(fist, goal, x, y - height, scale)])

@@ -16,7 +16,7 @@ from ezclip.data.photographs import (
 from ezclip.data.tabletop.classes import Names
 from ezclip.data.tabletop.render import NUM_FRAMES, Rendered, progress
 from ezclip.data.tabletop.scene import BACKGROUND, FRAME, MOVING
-from ezclip.data.tabletop.surfaces import surface
+from ezclip.data.tabletop.surfaces import backdrop, surface
 
 
 def plain_pair(names: Names) -> Pair | None:
@@ -34,7 +34,7 @@ def render_plain(pair: Pair, names: Names, seed: int) -> Rendered:
     """
     rng = np.random.default_rng([seed, 4])
     size = int(rng.integers(256, 384))
-    picture = np.asarray(surface(rng, size))
+    picture = np.asarray(backdrop(rng, size))
     track = draw_camera(pair.axis, size, size, rng) if pair.moves == "camera" else draw_thing(pair.axis, rng)
     if names[0] != pair.tabletop[0]:
         track = Track(track.end, track.start)

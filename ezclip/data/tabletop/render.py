@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ezclip.data.tabletop.cast import Cast, standing
+from ezclip.data.tabletop.cast import Cast, standing, wide_cast
 from ezclip.data.tabletop.classes import MOTIONS, Names
 from ezclip.data.tabletop.families import FAMILIES, ORDINARY
 from ezclip.data.tabletop.scene import CANVAS, FRAME, Placement, Scene, compose
-from ezclip.data.tabletop.surfaces import surface
+from ezclip.data.tabletop.surfaces import backdrop
 
 NUM_FRAMES = 40  # 8 segments of 5: an odd number, so that segment centres are symmetric in time
 FPS = 20
@@ -47,8 +47,8 @@ def render(
     """
     rng = np.random.default_rng(seed)
     style = FAMILIES[family] if family else ORDINARY
-    background = surface(rng, CANVAS) if surfaces else style.backdrop(rng)
-    timeline = MOTIONS[names](rng, Cast(rng, style.things, patterned=0.7 if surfaces else 0.0))
+    background = backdrop(rng, CANVAS) if surfaces else style.backdrop(rng)
+    timeline = MOTIONS[names](rng, wide_cast(rng, patterned=0.7) if surfaces else Cast(rng, style.things))
     bystanders = _crowd(rng) if style.crowd else _distractors(rng)
     time = np.linspace(-1, 1, NUM_FRAMES)
     light = rng.uniform(0.6, 1.15) + rng.uniform(-0.1, 0.1) * time  # brightness and its drift

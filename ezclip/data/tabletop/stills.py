@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from ezclip.data.tabletop.cast import Cast, standing
+from ezclip.data.tabletop.cast import Cast, standing, wide_cast
 from ezclip.data.tabletop.scene import (
     CANVAS,
     VIEW,
@@ -24,8 +24,9 @@ from ezclip.data.tabletop.scene import (
     table,
     window,
 )
-from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, chest, cloth, container, hand
-from ezclip.data.tabletop.surfaces import surface
+from ezclip.data.tabletop.sprites import COLOURS, Sprite, chest, cloth, container
+from ezclip.data.tabletop.surfaces import backdrop
+from ezclip.data.tabletop.things import THINGS
 
 Still = tuple[list[Placement], Camera, list[str]]
 Square = tuple[float, float, float]
@@ -37,8 +38,12 @@ _CENTRE = Camera()
 def _name(sprite: Sprite, rng: np.random.Generator) -> str:
     """Mostly "a red mug"; sometimes only the colour, the kind, or "something"."""
     colour, kind = sprite.name.split()
-    choices = [f"a {colour} {kind}", f"something {colour}", f"a {kind}", "something"]
-    return str(rng.choice(choices, p=[0.7, 0.1, 0.12, 0.08])).replace("a orange", "an orange")
+    choices = [_with_article(sprite.name), f"something {colour}", _with_article(kind), "something"]
+    return str(rng.choice(choices, p=[0.7, 0.1, 0.12, 0.08]))
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def single(cast: Cast) -> Still:
@@ -104,7 +109,7 @@ def with_hand(cast: Cast) -> Still:
     rng = cast.rng
     (sprite,) = cast.things(1)
     side = str(rng.choice(["left", "right", "above"]))
-    fist, name = hand(side, rng), _name(sprite, rng)
+    fist, name = cast.hand(side), _name(sprite, rng)
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(134, 176)
     scale = depth_scale(y)
     if side == "above":
@@ -137,7 +142,7 @@ def with_hand(cast: Cast) -> Still:
 def lying(cast: Cast) -> Still:
     """A thing that stands upright or has been tipped over."""
     rng = cast.rng
-    (sprite,) = cast.things(1, ("bottle", "cone", "mug"))
+    (sprite,) = cast.things(1, ("bottle", "cone", "mug", "can", "candle", "jar", "trophy"))
     angle, name = float(rng.choice([0, 90])), _name(sprite, rng)
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
     tipped = replace(sprite, pivot=sprite.right - 4)
@@ -157,9 +162,9 @@ def lidded(cast: Cast) -> Still:
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
     scale, angle = 1.1 * depth_scale(y), float(rng.choice([0, rng.uniform(30, 100)]))
     hinge, rim = x - (body.width / 2 - 1) * scale, y - (body.height - 10) * scale
-    article = "an" if colour == "orange" else "a"
+    of_colour = _with_article(colour)
     state, doing = ("open", "opening") if angle else ("closed", "closing")
-    captions = [f"{article} {colour} chest that is {state}", f"{doing} {article} {colour} chest", f"{doing} something"]
+    captions = [f"{of_colour} chest that is {state}", f"{doing} {of_colour} chest", f"{doing} something"]
     flap = Placement(lid, hinge, rim, scale=scale, angle=-angle, shadow=False)
     return [Placement(body, x, y, scale=scale), flap], _CENTRE, captions
 
@@ -173,11 +178,11 @@ def covered(cast: Cast) -> Still:
     lift = float(rng.choice([0.0, rng.uniform(46, 80)]))
     cover = Placement(sheet, x + rng.uniform(-16, 16) * (lift > 0), y + 2, lift=lift, scale=1.12 * depth_scale(y))
     colour, name = sheet.name.split()[0], _name(sprite, rng)
-    article = "an" if colour == "orange" else "a"
+    of_colour = _with_article(colour)
     captions = (
-        [f"{article} {colour} cloth above {name}", f"uncovering {name}", f"{name} uncovered and a cloth"]
+        [f"{of_colour} cloth above {name}", f"uncovering {name}", f"{name} uncovered and a cloth"]
         if lift
-        else [f"covering something with {article} {colour} cloth", f"something covered with {article} {colour} cloth"]
+        else [f"covering something with {of_colour} cloth", f"something covered with {of_colour} cloth"]
     )
     return [standing(sprite, x, y), cover], _CENTRE, captions
 
@@ -191,11 +196,11 @@ def bowl(cast: Cast) -> Still:
     x, y = 112 + rng.uniform(-26, 26), rng.uniform(146, 176)
     size, scale = 1.1 * depth_scale(y), 0.74 * depth_scale(y)
     lift, offset = 8 * size, 0.0
-    article = "an" if colour == "orange" else "a"
-    captions = [f"{name} in {article} {colour} bowl", f"{name} put into a bowl"]
+    of_colour = _with_article(colour)
+    captions = [f"{name} in {of_colour} bowl", f"{name} put into a bowl"]
     if rng.random() < 0.6:
         lift, offset = rng.uniform(50, 64), float(rng.choice([0, -1, 1])) * rng.uniform(26, 44)
-        captions = [f"{name} above {article} {colour} bowl", f"{name} taken out of a bowl"]
+        captions = [f"{name} above {of_colour} bowl", f"{name} taken out of a bowl"]
     placements = [
         Placement(back, x, y - 23 * size, scale=size, shadow=False),
         Placement(sprite, x + offset, y, lift=lift, scale=scale, shadow=False),
@@ -216,42 +221,53 @@ _KINDS: list[tuple[Callable[[Cast], Still], float]] = [
 ]
 
 
-def stills(count: int, seed: int, *, only_single: bool = False) -> Iterator[tuple[Image.Image, str, str]]:
+def stills(
+    count: int, seed: int, *, only_single: bool = False, kinds: tuple[str, ...] = tuple(THINGS)
+) -> Iterator[tuple[Image.Image, str, str]]:
     """Draw still scenes.
 
     Args:
         count: number of scenes.
         seed: any non-negative integer.
         only_single: draw one object per scene, for the test of colours and shapes.
+        kinds: names of things to sample from.
 
     Yields:
         The picture (FRAME x FRAME), a caption, and the name of the first thing, for example "red mug".
     """
-    for background, placements, camera, captions, rng in _scenes(count, seed, 0.0, only_single=only_single):
+    scenes = _scenes(count, seed, 0.0, lambda rng, _: Cast(rng, kinds), only_single=only_single)
+    for background, placements, camera, captions, rng in scenes:
         frame, _ = compose(background, Scene(placements, camera))
         yield Image.fromarray(_light(frame, rng)), str(rng.choice(captions)), placements[0].sprite.name
 
 
 def wide_stills(count: int, seed: int, surfaces: float) -> Iterator[tuple[np.ndarray, Square, str]]:
-    """Draw still scenes on the whole canvas, including the area outside the camera's window.
+    """Draw still scenes of the wider world on the whole canvas, including the area outside the camera's window.
 
     Args:
         count: number of scenes.
         seed: any non-negative integer.
-        surfaces: fraction of the scenes that are drawn over surfaces, with most things textured.
+        surfaces: fraction of the scenes that are drawn over surfaces and places, with most things textured.
 
     Yields:
         The canvas, uint8 (CANVAS, CANVAS, 3); the window that the caption describes, as x and y of its centre and its
         side in canvas pixels; the caption.
     """
-    for background, placements, camera, captions, rng in _scenes(count, seed, surfaces):
+    for background, placements, camera, captions, rng in _scenes(count, seed, surfaces, wide_cast):
         canvas, _ = paint(background, placements)
         left, top, right, _ = window(camera)
         side = right - left
         yield _light(canvas, rng), (left + side / 2, top + side / 2, side), str(rng.choice(captions))
 
 
-def _scenes(count: int, seed: int, surfaces: float, *, only_single: bool = False) -> Iterator[_Scene]:
+def _scenes(
+    count: int,
+    seed: int,
+    surfaces: float,
+    make_cast: Callable[[np.random.Generator, float], Cast],
+    *,
+    only_single: bool = False,
+) -> Iterator[_Scene]:
     rng = np.random.default_rng(seed)
     tables: list[Image.Image] = []
     for i in range(count):
@@ -259,8 +275,8 @@ def _scenes(count: int, seed: int, surfaces: float, *, only_single: bool = False
             tables = [table(rng) for _ in range(_TABLES)]
         kind = 0 if only_single else rng.choice(len(_KINDS), p=[p for _, p in _KINDS])
         over_surface = bool(surfaces) and rng.random() < surfaces
-        still = _KINDS[kind][0](Cast(rng, patterned=0.7 if over_surface else 0.0))
-        yield (surface(rng, CANVAS) if over_surface else tables[rng.integers(_TABLES)], *still, rng)
+        still = _KINDS[kind][0](make_cast(rng, 0.7 if over_surface else 0.0))
+        yield (backdrop(rng, CANVAS) if over_surface else tables[rng.integers(_TABLES)], *still, rng)
 
 
 def _light(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
@@ -270,9 +286,9 @@ def _light(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def zero_shot_prompts() -> dict[str, list[str]]:
-    """Prompts of the backbone's zero-shot test: one per colour and one per kind of object."""
+def zero_shot_prompts(kinds: tuple[str, ...] = tuple(THINGS)) -> dict[str, list[str]]:
+    """Prompts of the backbone's zero-shot test: one per colour and one per kind of thing."""
     return {
         "colour": [f"something {colour} on a table" for colour in COLOURS],
-        "shape": [f"a {kind} on a table" for kind in THINGS],
+        "shape": [f"{_with_article(kind)} on a table" for kind in kinds],
     }
