@@ -143,3 +143,19 @@ def frame_spread(frames: Tensor, static: Tensor, reading: Reading, *, unit: bool
     inputs = [F.normalize(embeddings, dim=-1) if unit else embeddings for embeddings in (frames, static)]
     real, frozen = (torch.stack(spread(embeddings, reading)).sum(dim=0).double().numpy() for embeddings in inputs)
     return FrameSpread(reading, unit, mean_interval(real), mean_interval(frozen), mean_interval(real - frozen))
+
+
+def shared_variance(frames: Tensor) -> float:
+    """Fraction of the variance of a clip's frame embeddings that all clips have in common, in [0, 1].
+
+    With d = u - mean of u over T, for L2-normalised embeddings u, and m = mean of d over B: the sum of m^2 over T and
+    E, divided by the mean over B of that of d^2. It is about 1 / B if the clips have nothing in common, and 1 if only a
+    frame's position determines how its embedding differs from the clip's mean; 0 if nothing differs.
+
+    Args:
+        frames: (B, T, E), not normalised.
+    """
+    embeddings = F.normalize(frames.double(), dim=-1)
+    deviations = embeddings - embeddings.mean(dim=1, keepdim=True)
+    total = deviations.square().sum(dim=(1, 2)).mean()
+    return float(deviations.mean(dim=0).square().sum() / total) if total > 0 else 0.0

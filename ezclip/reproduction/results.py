@@ -163,6 +163,19 @@ def _ablation(results: Results, report: Document) -> str:
     return f"## Ablation (Tables 5 and 11)\n\n`{COMMAND}`\n\n{note}\n\n{_markdown(rows)}"
 
 
+def _motion_loss(results: Results, report: Document) -> str:
+    rows = [["variant", "norm", "Var + C", "of unit vectors", "of their static copies", "shared by all clips"]]
+    for name, row in results.get("motion_loss", {}).get("models", {}).items():
+        raw, unit, static = row["raw"]["real"]["mean"], row["unit"]["real"]["mean"], row["unit"]["frozen"]["mean"]
+        rows.append([name, f"{row['norm']:.1f}", f"{raw:.3f}", f"{unit:.4f}", f"{static:.4f}", _percent(row["shared"])])
+    note = (
+        "Frame embeddings on the test clips: their norm; Var + C as the release's loss computes it; the same of unit "
+        "vectors and of static copies; and the share of the variance over frames that is the same in all clips, which "
+        "only a frame's position can cause. [What the motion loss rewards](docs/MOTION_LOSS.md)"
+    )
+    return f"## What the motion loss rewards\n\n{note}\n\n{_markdown(rows) if rows[1:] else NOT_RUN}"
+
+
 def _base_to_novel(results: Results, report: Document) -> str:
     rows = [["variant", "base classes", "novel", "harmonic mean", f"novel, {WITHIN_PAIRS}", "novel among all classes"]]
     for variant in ("base", "ezclip"):
@@ -315,7 +328,18 @@ def _pictures(results: Results, report: Document) -> str:
     return f"## Figures\n\n{note}\n\n" + "\n\n".join(parts)
 
 
-SECTIONS = (_intro, _claims, _ablation, _base_to_novel, _few_shot, _texts, _families, _static_bias, _pictures)
+SECTIONS = (
+    _intro,
+    _claims,
+    _ablation,
+    _motion_loss,
+    _base_to_novel,
+    _few_shot,
+    _texts,
+    _families,
+    _static_bias,
+    _pictures,
+)
 
 
 def _classes(results: Results) -> int:

@@ -23,7 +23,7 @@ from ezclip.data.tabletop.generate import SHEET, synthesise
 from ezclip.data.tabletop.static_bias import VERSIONS
 from ezclip.errors import ConfigError
 from ezclip.evaluation.efficiency import Subject, measure_on_device
-from ezclip.evaluation.metrics import frame_spread, harmonic_mean, wilson
+from ezclip.evaluation.metrics import frame_spread, harmonic_mean, shared_variance, wilson
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import TEST_SEED
 from ezclip.files import sha256_of, write_json
@@ -179,6 +179,23 @@ class Reproduction:
         spread = frame_spread(evaluation.frames, evaluation.static, "released", unit=True)
         return report | {"spread": spread.as_json()}
 
+    def motion_loss(self) -> Steps[Document]:
+        """What the motion loss changes in the frame embeddings of each variant, on all test clips."""
+        models: Document = {}
+        for name in (*VARIANTS, "calibrated"):
+            if not (self.runs / name / "model").is_dir():
+                continue
+            predictor = Predictor.load(self.runs / name / "model")
+            rows = read_rows(self.data / "test" / "val")
+            e = yield from evaluate(predictor, rows, LABELS, static=True)
+            models[name] = {
+                "norm": float(e.frames.norm(dim=-1).mean()),
+                "raw": frame_spread(e.frames, e.static, "released", unit=False).as_json(),
+                "unit": frame_spread(e.frames, e.static, "released", unit=True).as_json(),
+                "shared": shared_variance(e.frames),
+            }
+        return {"models": models}
+
     def texts(self) -> Steps[Document]:
         """Table 10 at test time: test variants that were trained on bare names with other texts."""
         results: Document = {"base": {}, "ezclip": {}}
@@ -284,6 +301,7 @@ STAGES: tuple[Stage, ...] = (
     Stage("ezclip_described", 21, lambda r: r.fit_on_texts("ezclip_described", "tabletop", "descriptions")),
     Stage("ezclip_templates", 21, lambda r: r.fit_on_texts("ezclip_templates", "templates", "templates")),
     _fit("calibrated", "reading=calibrated"),
+    Stage("motion_loss", 2, Reproduction.motion_loss),
     *(_fit(f"{v}_seed{s}", f"method={v}", f"seed={s}") for s in (1, 2) for v in ("ezclip", "base")),
     _fit("shallow", "prompt_depth=shallow"),
     _fit("paper_reading", "reading=paper"),

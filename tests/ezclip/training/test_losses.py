@@ -74,3 +74,21 @@ def test_calibrated_motion_loss_by_hand() -> None:
     assert motion_loss(frames, "calibrated", still) == pytest.approx(float(motion_loss(frames, "released")))
     with pytest.raises(ConfigError, match="static copies"):
         motion_loss(frames, "calibrated")
+
+
+def test_a_deviation_of_the_position_alone_is_rewarded_by_eq_6_and_not_when_calibrated() -> None:
+    """Motion in one dimension, the offset a * t in the other, which static copies share: S = M + A(a), S0 = A(a).
+
+    d/da 1 / (1 + S) = -A' / (1 + S)^2 and d/da (1 + S0) / (1 + S) = M A' / (1 + S)^2.
+    """
+    a = torch.tensor(0.5, requires_grad=True)
+    offset = torch.stack([torch.zeros(4), a * torch.arange(4)], dim=-1)[None]
+    motion = torch.tensor([[[0.0, 0.0], [2.0, 0.0], [2.0, 0.0], [5.0, 0.0]]])
+    of_motion, of_offset = (sum(spread(frames, "released")).squeeze() for frames in (motion, offset))
+    (slope,) = torch.autograd.grad(of_offset, a, retain_graph=True)
+    squared = (1 + of_motion + of_offset.detach()) ** 2
+    (released,) = torch.autograd.grad(motion_loss(motion + offset, "released"), a, retain_graph=True)
+    (calibrated,) = torch.autograd.grad(motion_loss(motion + offset, "calibrated", offset), a)
+    torch.testing.assert_close(released, -slope / squared)
+    torch.testing.assert_close(calibrated, of_motion * slope / squared)
+    assert released < 0 < calibrated
