@@ -11,7 +11,6 @@ SIZE = 72  # side of a sprite in canvas pixels
 OVERSAMPLING = 3  # sprites are drawn larger by this factor, then downscaled
 Box = tuple[float, float, float, float]
 Colour = tuple[int, ...]  # RGBA
-Points = list[tuple[float, float]]
 
 
 class Pen:
