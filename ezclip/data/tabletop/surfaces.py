@@ -146,7 +146,7 @@ def _corridor(pen: ImageDraw.ImageDraw, size: int, rng: np.random.Generator) -> 
         pen.polygon([corners[i - 1], corners[i], back[i], back[i - 1]], _fill(rng))
     pen.rectangle((*back[0], *back[2]), _fill(rng))
     door = _fill(rng)
-    for near in np.cumsum(rng.uniform(0.12, 0.3, 4)):
+    for near in np.cumsum(rng.uniform(0.08, 0.22, 4)):
         side = int(rng.integers(2))
         a, b = (np.array(corners[side]) * (1 - t) + np.array(back[side]) * t for t in (near, near + 0.08))
         c, d = (np.array(corners[3 - side]) * (1 - t) + np.array(back[3 - side]) * t for t in (near, near + 0.08))
