@@ -1,4 +1,4 @@
-"""Each claim of the paper as a line of RESULTS.md: whether it holds on Tabletop Motion, with interval and evidence."""
+"""Sections of RESULTS.md on the claims of the paper and on what its motion loss rewards."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from scipy.stats import ttest_ind
 
 from ezclip.data.tabletop.classes import LABELS, PARTNER
 from ezclip.evaluation.metrics import wilson
+from ezclip.reproduction.tables import markdown
 from ezclip.types import Document
 
+Results = dict[str, Document]  # stage of ``ezclip reproduce tabletop`` -> its JSON file
+# Runs that claims compare, by name: the variants, and the texts of Table 10
+STAGES = {name: name for name in ("base", "motion", "prompts", "ezclip", "shallow")}
+STAGES |= {"templates": "ezclip_templates", "descriptions": "ezclip_described"}
 SEEDS = 3  # from this number of trainings on, intervals are over seeds instead of clips
 
 
@@ -108,3 +113,33 @@ def claims_table(runs: dict[str, list[Document]], report: Document) -> list[list
     measured = f"`ezclip` on shifted against ordinary clips, top-1: {loss}; holds if less than 5 are lost"
     rows.append(["Keeps its accuracy out of distribution", verdict, measured, "Out of distribution"])
     return rows
+
+
+def of_seeds(results: Results, name: str) -> list[Document]:
+    """Test reports of a stage, one per seed."""
+    return [run["result"] for key, run in results.items() if key == name or key.startswith(f"{name}_seed")]
+
+
+def claims_section(results: Results, report: Document) -> str:
+    """The section with ``claims_table``."""
+    note = (
+        "A claim holds if the 95 % interval lies above 0, and does not hold if it lies below. With fewer than "
+        f"{SEEDS} trainings of a variant, intervals are over clips and do not cover the variation between trainings."
+    )
+    runs = {name: reports for name, stage in STAGES.items() if (reports := of_seeds(results, stage))}
+    return f"## Claims of the paper\n\n{note}\n\n{markdown(claims_table(runs, report))}"
+
+
+def motion_loss_section(results: Results, report: Document) -> str:
+    """The section with the measurements of the stage "motion_loss"."""
+    rows = [["variant", "norm", "Var + C", "of unit vectors", "of their static copies", "shared by all clips"]]
+    for name, row in results.get("motion_loss", {}).get("models", {}).items():
+        raw, unit, static = row["raw"]["real"]["mean"], row["unit"]["real"]["mean"], row["unit"]["frozen"]["mean"]
+        shared = f"{100 * row['shared']:.1f} %"
+        rows.append([name, f"{row['norm']:.1f}", f"{raw:.3f}", f"{unit:.4f}", f"{static:.4f}", shared])
+    note = (
+        "Frame embeddings on the test clips: their norm; Var + C as the release's loss computes it; the same of unit "
+        "vectors and of static copies; and the share of the variance over frames that is the same in all clips. [What "
+        "the motion loss rewards](docs/MOTION_LOSS.md)"
+    )
+    return f"## What the motion loss rewards\n\n{note}\n\n{markdown(rows) if rows[1:] else 'not run'}"

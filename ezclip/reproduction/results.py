@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
 from ezclip.files import write_atomically
-from ezclip.reproduction.claims import SEEDS, claims_table
+from ezclip.reproduction.claims import Results, claims_section, motion_loss_section, of_seeds
 from ezclip.reproduction.maps import maps_section
 from ezclip.reproduction.methods import (
     BUDGET,
@@ -19,21 +19,10 @@ from ezclip.reproduction.methods import (
 from ezclip.text.templates import KINDS
 from ezclip.types import WITHIN_PAIRS, Document
 
-Results = dict[str, Document]  # stage of ``ezclip reproduce tabletop`` -> its JSON file
 NOT_RUN = "not run"
 TEXT_KINDS = KINDS[1:]  # prompt texts to test the variants on
 COMMAND = "python -m ezclip reproduce tabletop --resume"
 
-# Rows of the ablation: name -> temporal visual prompts, motion loss, title
-VARIANT_CELLS = {
-    "base": ("no", "no", "base"),
-    "motion": ("no", "yes", "motion"),
-    "prompts": ("yes", "no", "prompts"),
-    "ezclip": ("yes", "yes", "ezclip"),
-    "shallow": ("first layer", "yes", "ezclip, shallow"),
-    "paper_reading": ("yes", "yes", "ezclip, paper's loss"),
-    "calibrated": ("yes", "yes", "ezclip, calibrated"),
-}
 # Top-1 in % from the paper (arXiv 2312.08010); SSv2 is the data set closest to ours.
 PAPER_TABLE_5_SSV2 = {"base": (30.7, 15.4), "motion": (34.5, 16.3), "prompts": (45.1, 18.5), "ezclip": (54.0, 20.6)}
 PAPER_TABLE_11_UCF = {"base": 75.5, "motion": 75.9, "prompts": 78.1, "shallow": 76.3, "ezclip": 79.1}
@@ -135,23 +124,20 @@ def verdicts(report: Document) -> list[str]:
     return lines
 
 
-def _claims(results: Results, report: Document) -> str:
-    runs = {name: reports for name in VARIANT_CELLS if (reports := _seeds(results, name))}
-    for kind, stage in (("templates", "ezclip_templates"), ("descriptions", "ezclip_described")):
-        if result := results.get(stage, {}).get("result"):
-            runs[kind] = [result]
-    note = (
-        "A claim holds if the 95 % interval lies above 0, and does not hold if it lies below. With fewer than "
-        f"{SEEDS} trainings of a variant, intervals are over clips and do not cover the variation between trainings."
-    )
-    return f"## Claims of the paper\n\n{note}\n\n{_markdown(claims_table(runs, report))}"
-
-
 def _ablation(results: Results, report: Document) -> str:
     rows = [["TVP", "motion loss", "variant", "top-1", WITHIN_PAIRS, "spread", "static share", "seeds"]]
     rows[0] += ["paper, SSv2 base", "novel", "paper, UCF"]
-    for name, first_cells in VARIANT_CELLS.items():
-        runs = _seeds(results, name)
+    cells = {
+        "base": ("no", "no", "base"),
+        "motion": ("no", "yes", "motion"),
+        "prompts": ("yes", "no", "prompts"),
+        "ezclip": ("yes", "yes", "ezclip"),
+        "shallow": ("first layer", "yes", "ezclip, shallow"),
+        "paper_reading": ("yes", "yes", "ezclip, paper's loss"),
+        "calibrated": ("yes", "yes", "ezclip, calibrated"),
+    }
+    for name, first_cells in cells.items():
+        runs = of_seeds(results, name)
         paper = (*PAPER_TABLE_5_SSV2.get(name, ("", "")), PAPER_TABLE_11_UCF.get(name, ""))
         measurements = [_runs(runs, "top1"), _runs(runs, "within_pairs"), *_spread(runs)]
         rows.append([*first_cells, *measurements, *map(str, (len(runs), *paper))])
@@ -161,19 +147,6 @@ def _ablation(results: Results, report: Document) -> str:
         "clip also shows."
     )
     return f"## Ablation (Tables 5 and 11)\n\n`{COMMAND}`\n\n{note}\n\n{_markdown(rows)}"
-
-
-def _motion_loss(results: Results, report: Document) -> str:
-    rows = [["variant", "norm", "Var + C", "of unit vectors", "of their static copies", "shared by all clips"]]
-    for name, row in results.get("motion_loss", {}).get("models", {}).items():
-        raw, unit, static = row["raw"]["real"]["mean"], row["unit"]["real"]["mean"], row["unit"]["frozen"]["mean"]
-        rows.append([name, f"{row['norm']:.1f}", f"{raw:.3f}", f"{unit:.4f}", f"{static:.4f}", _percent(row["shared"])])
-    note = (
-        "Frame embeddings on the test clips: their norm; Var + C as the release's loss computes it; the same of unit "
-        "vectors and of static copies; and the share of the variance over frames that is the same in all clips, which "
-        "only a frame's position can cause. [What the motion loss rewards](docs/MOTION_LOSS.md)"
-    )
-    return f"## What the motion loss rewards\n\n{note}\n\n{_markdown(rows) if rows[1:] else NOT_RUN}"
 
 
 def _base_to_novel(results: Results, report: Document) -> str:
@@ -330,9 +303,9 @@ def _pictures(results: Results, report: Document) -> str:
 
 SECTIONS = (
     _intro,
-    _claims,
+    claims_section,
     _ablation,
-    _motion_loss,
+    motion_loss_section,
     _base_to_novel,
     _few_shot,
     _texts,
@@ -344,11 +317,6 @@ SECTIONS = (
 
 def _classes(results: Results) -> int:
     return int(results.get("data", {}).get("classes", 31))
-
-
-def _seeds(results: Results, name: str) -> list[Document]:
-    """Test reports of a variant, one per seed."""
-    return [run["result"] for key, run in results.items() if key == name or key.startswith(f"{name}_seed")]
 
 
 def _runs(runs: list[Document], key: str) -> str:

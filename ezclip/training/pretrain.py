@@ -23,8 +23,8 @@ from ezclip.checkpoints.store import load_backbone, save_backbone
 from ezclip.config import PretrainConfig
 from ezclip.data.tabletop.cast import WIDE
 from ezclip.data.tabletop.scene import CANVAS
+from ezclip.data.tabletop.sprites import THINGS
 from ezclip.data.tabletop.stills import stills, wide_stills, zero_shot_prompts
-from ezclip.data.tabletop.things import THINGS
 from ezclip.errors import ConfigError
 from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone

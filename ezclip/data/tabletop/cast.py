@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ezclip.data.tabletop.scene import Placement, depth_scale
-from ezclip.data.tabletop.sprites import COLOURS, Sprite, arm, hand, thing
+from ezclip.data.tabletop.sprites import COLOURS, THINGS, UNSEEN_THINGS, Sprite, arm, hand, thing
 from ezclip.data.tabletop.surfaces import patterned
-from ezclip.data.tabletop.things import THINGS, WIDE_THINGS
+from ezclip.data.tabletop.things import WIDE_THINGS
 
 WIDE = tuple(THINGS | WIDE_THINGS)
+_DRAWERS = THINGS | UNSEEN_THINGS | WIDE_THINGS
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Cast:
         """``count`` things of different kinds and colours, limited to ``preferred`` kinds if the cast has any."""
         kinds = self.rng.permutation([k for k in preferred if k in self.kinds] or self.kinds)[:count]
         colours = self.rng.permutation(list(COLOURS))[:count]
-        sprites = [thing(kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
+        sprites = [thing(_DRAWERS[kind], kind, colour, self.rng) for kind, colour in zip(kinds, colours, strict=True)]
         if not self.patterned:
             return sprites
         return [patterned(sprite, self.rng) if self.rng.random() < self.patterned else sprite for sprite in sprites]

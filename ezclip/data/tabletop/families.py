@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ezclip.data.tabletop.scene import CANVAS, HORIZON, table
-from ezclip.data.tabletop.things import THINGS, UNSEEN_THINGS
+from ezclip.data.tabletop.sprites import THINGS, UNSEEN_THINGS
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,8 @@ from ezclip.data.tabletop.scene import (
     table,
     window,
 )
-from ezclip.data.tabletop.sprites import COLOURS, Sprite, chest, cloth, container
+from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, chest, cloth, container
 from ezclip.data.tabletop.surfaces import backdrop
-from ezclip.data.tabletop.things import THINGS
 
 Still = tuple[list[Placement], Camera, list[str]]
 Square = tuple[float, float, float]

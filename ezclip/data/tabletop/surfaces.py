@@ -7,8 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from ezclip.data.photographs import cut_out
-from ezclip.data.tabletop.sprites import Sprite
-from ezclip.data.tabletop.things import SIZE
+from ezclip.data.tabletop.sprites import SIZE, Sprite
 
 PATTERNED = "patterned"  # replaces the colour in the names of textured things
 

@@ -1,611 +1,300 @@
-"""Things as shapes in unit coordinates, y downwards, from the front and standing on the ground."""
+"""Named things of the wider world, which only stills and clips over surfaces show; Tabletop's own are in ``sprites``.
+
+Shapes are listed from back to front, in hundredths of the picture's side; k darkens (< 1) or lightens (> 1) the colour.
+"""
 
 from collections.abc import Callable
 from functools import partial
 from operator import methodcaller
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-SIZE = 72  # side of a sprite in canvas pixels
-OVERSAMPLING = 3  # sprites are drawn larger by this factor, then downscaled
-Box = tuple[float, float, float, float]
-Colour = tuple[int, ...]  # RGBA
+from ezclip.data.tabletop.sprites import Pen
 
-
-class Pen:
-    """Draws polygons and ellipses in unit coordinates, y downwards, in shades of one colour."""
-
-    def __init__(self, colour: tuple[int, int, int], width: float = 1.0):
-        self.colour = np.array(colour, float)
-        self.picture = Image.new("RGBA", (int(SIZE * OVERSAMPLING * width), SIZE * OVERSAMPLING), (0, 0, 0, 0))
-        self._draw = ImageDraw.Draw(self.picture)
-
-    def shade(self, k: float) -> tuple[int, ...]:
-        """The colour, darkened (k < 1) or mixed with white (k > 1)."""
-        c = self.colour * k if k <= 1 else self.colour + (255 - self.colour) * (k - 1)
-        return (*(int(v) for v in np.clip(c, 0, 255)), 255)
-
-    def ellipse(self, box: Box, k: float = 1.0, fill: tuple[int, ...] | None = None) -> None:
-        """Filled ellipse in the box (left, top, right, bottom)."""
-        self._draw.ellipse([v * SIZE * OVERSAMPLING for v in box], fill=fill or self.shade(k))
-
-    def ring(self, box: Box, width: float, k: float = 1.0) -> None:
-        """Outline of an ellipse."""
-        self._draw.ellipse(
-            [v * SIZE * OVERSAMPLING for v in box], outline=self.shade(k), width=int(width * SIZE * OVERSAMPLING)
-        )
-
-    def polygon(self, points: list[tuple[float, float]], k: float = 1.0, fill: tuple[int, ...] | None = None) -> None:
-        """Filled polygon."""
-        self._draw.polygon(
-            [(x * SIZE * OVERSAMPLING, y * SIZE * OVERSAMPLING) for x, y in points], fill=fill or self.shade(k)
-        )
-
-    def block(self, box: Box, k: float = 1.0, radius: float = 0.0, fill: tuple[int, ...] | None = None) -> None:
-        """Filled rectangle with round corners."""
-        self._draw.rounded_rectangle(
-            [v * SIZE * OVERSAMPLING for v in box], radius * SIZE * OVERSAMPLING, fill=fill or self.shade(k)
-        )
-
-
-def _ball(pen: Pen) -> None:
-    pen.ellipse((0.2, 0.3, 0.8, 0.9))
-    pen.ellipse((0.3, 0.36, 0.5, 0.54), 1.5)
-
-
-def _mug(pen: Pen) -> None:
-    pen.ring((0.58, 0.42, 0.9, 0.78), 0.07, 0.85)
-    pen.block((0.2, 0.34, 0.7, 0.92), radius=0.06)
-    pen.ellipse((0.2, 0.28, 0.7, 0.42), 1.25)
-    pen.ellipse((0.25, 0.31, 0.65, 0.39), 0.4)
-
-
-def _bottle(pen: Pen) -> None:
-    pen.block((0.34, 0.36, 0.66, 0.96), radius=0.08)
-    pen.polygon([(0.34, 0.42), (0.44, 0.24), (0.56, 0.24), (0.66, 0.42)])
-    pen.block((0.44, 0.06, 0.56, 0.28), 0.9)
-    pen.block((0.42, 0.03, 0.58, 0.1), 0.5)
-    pen.block((0.34, 0.55, 0.66, 0.75), 1.6)
-
-
-def _box(pen: Pen) -> None:
-    pen.polygon([(0.14, 0.48), (0.28, 0.34), (0.88, 0.34), (0.74, 0.48)], 1.35)
-    pen.polygon([(0.74, 0.48), (0.88, 0.34), (0.88, 0.8), (0.74, 0.94)], 0.65)
-    pen.block((0.14, 0.48, 0.74, 0.94))
-
-
-def _book(pen: Pen) -> None:
-    pen.polygon([(0.1, 0.72), (0.3, 0.5), (0.98, 0.5), (0.78, 0.72)], 1.1)
-    pen.polygon([(0.78, 0.72), (0.98, 0.5), (0.98, 0.66), (0.78, 0.9)], fill=(236, 228, 205, 255))
-    pen.block((0.1, 0.72, 0.78, 0.9), 0.7)
-    pen.polygon([(0.34, 0.66), (0.42, 0.57), (0.78, 0.57), (0.7, 0.66)], 1.7)
-
-
-def _coin(pen: Pen) -> None:
-    pen.ellipse((0.22, 0.62, 0.78, 0.9), 0.6)
-    pen.ellipse((0.22, 0.57, 0.78, 0.85), 1.15)
-    pen.ellipse((0.32, 0.62, 0.68, 0.8), 0.8)
-    pen.ellipse((0.36, 0.64, 0.64, 0.78), 1.15)
-
-
-def _leaf(pen: Pen) -> None:
-    t = np.linspace(0, 1, 24)
-    w = 0.26 * np.sin(np.pi * t) ** 0.8
-    x, y = 0.1 + 0.78 * t, 0.88 - 0.4 * t
-    pen.polygon([*zip(x - w * 0.45, y - w), *zip(x[::-1] + w[::-1] * 0.45, y[::-1] + w[::-1])])
-    pen.polygon([(0.04, 0.91), (0.88, 0.47), (0.88, 0.49), (0.06, 0.93)], 0.5)
-
-
-def _pen(pen: Pen) -> None:
-    pen.polygon([(0.06, 0.86), (0.8, 0.5), (0.85, 0.58), (0.1, 0.95)])
-    pen.polygon([(0.8, 0.5), (0.97, 0.46), (0.85, 0.58)], fill=(225, 200, 165, 255))
-    pen.polygon([(0.06, 0.86), (0.14, 0.825), (0.18, 0.91), (0.1, 0.95)], 0.4)
-
-
-def _cone(pen: Pen) -> None:
-    pen.polygon([(0.5, 0.08), (0.82, 0.86), (0.18, 0.86)])
-    pen.ellipse((0.18, 0.78, 0.82, 0.95))
-    pen.polygon([(0.5, 0.08), (0.62, 0.37), (0.38, 0.37)], 1.6)
-
-
-def _star(pen: Pen) -> None:
-    angles = np.pi * (np.arange(10) / 5 - 0.5)
-    radius = np.where(np.arange(10) % 2 == 0, 0.42, 0.18)
-    pen.polygon([*zip(0.5 + radius * np.cos(angles), 0.52 + radius * np.sin(angles))])
-
-
-def _key(pen: Pen) -> None:
-    pen.ring((0.06, 0.6, 0.42, 0.92), 0.09)
-    pen.block((0.38, 0.72, 0.94, 0.8), 0.9)
-    pen.block((0.8, 0.78, 0.86, 0.92), 0.9)
-    pen.block((0.68, 0.78, 0.74, 0.9), 0.9)
-
-
-def _duck(pen: Pen) -> None:
-    pen.ellipse((0.12, 0.5, 0.8, 0.92))
-    pen.ellipse((0.52, 0.2, 0.88, 0.58), 1.1)
-    pen.polygon([(0.84, 0.36), (1.0, 0.42), (0.84, 0.48)], fill=(240, 140, 30, 255))
-    pen.ellipse((0.7, 0.3, 0.77, 0.37), fill=(20, 20, 20, 255))
-
-
-def _fish(pen: Pen) -> None:
-    pen.polygon([(0.3, 0.66), (0.02, 0.42), (0.06, 0.9)], 0.8)
-    pen.ellipse((0.18, 0.42, 0.96, 0.92))
-    pen.ellipse((0.76, 0.54, 0.84, 0.62), fill=(20, 20, 20, 255))
-
-
-def _tree(pen: Pen) -> None:
-    pen.block((0.43, 0.62, 0.57, 0.95), fill=(110, 74, 44, 255))
-    for y, half in ((0.66, 0.4), (0.46, 0.32), (0.28, 0.24)):
-        pen.polygon([(0.5 - half, y), (0.5 + half, y), (0.5, y - 0.32)], 0.8 + y / 3)
-
-
-THINGS: dict[str, Callable[[Pen], None]] = {
-    "ball": _ball,
-    "mug": _mug,
-    "bottle": _bottle,
-    "box": _box,
-    "book": _book,
-    "coin": _coin,
-    "leaf": _leaf,
-    "pen": _pen,
-    "cone": _cone,
-    "star": _star,
-}
-UNSEEN_THINGS: dict[str, Callable[[Pen], None]] = {"key": _key, "duck": _duck, "fish": _fish, "tree": _tree}
-
-
+Colour = tuple[int, int, int, int]
 Shape = Callable[[Pen], None]
 INK, CREAM, WOOD, METAL = (30, 30, 34, 255), (238, 228, 205, 255), (120, 80, 48, 255), (150, 155, 162, 255)
 LEAF, GLASS, FIRE = (70, 130, 60, 255), (190, 215, 228, 255), (246, 190, 60, 255)
 
 
 def _oval(*box: float, k: float = 1.0, fill: Colour | None = None) -> Shape:
-    return methodcaller("ellipse", box, k, fill)
+    return methodcaller("ellipse", [v / 100 for v in box], k, fill)
 
 
-def _block(*box: float, k: float = 1.0, radius: float = 0.0, fill: Colour | None = None) -> Shape:
-    return methodcaller("block", box, k, radius, fill)
+def _block(*box: float, k: float = 1.0, radius: float = 0, fill: Colour | None = None) -> Shape:
+    return methodcaller("block", [v / 100 for v in box], k, radius / 100, fill)
+
+
+def _ring(*box: float, width: float = 6, k: float = 1.0) -> Shape:
+    return methodcaller("ring", [v / 100 for v in box], width / 100, k)
 
 
 def _poly(*points: float, k: float = 1.0, fill: Colour | None = None) -> Shape:
     """A polygon through x, y, x, y, ..."""
-    return methodcaller("polygon", [*zip(points[::2], points[1::2])], k, fill)
-
-
-def _ring(*box: float, width: float = 0.06, k: float = 1.0) -> Shape:
-    return methodcaller("ring", box, width, k)
+    return methodcaller("polygon", [(x / 100, y / 100) for x, y in zip(points[::2], points[1::2])], k, fill)
 
 
 def _dome(left: float, top: float, right: float, foot: float, k: float = 1.0, fill: Colour | None = None) -> Shape:
     """The upper half of an ellipse; the lower half if ``top`` is below ``foot``."""
     angles = np.linspace(0, np.pi, 24)
-    x = (left + right) / 2 + (right - left) / 2 * np.cos(angles)
-    return methodcaller("polygon", [*zip(x, foot + (top - foot) * np.sin(angles))], k, fill)
+    x, y = (left + right) / 2 + (right - left) / 2 * np.cos(angles), foot + (top - foot) * np.sin(angles)
+    return _poly(*np.stack([x, y], axis=1).ravel(), k=k, fill=fill)
+
+
+def _crescent() -> Shape:
+    outer = np.linspace(0.35, 1.65, 20) * np.pi
+    x = np.r_[56 + 40 * np.cos(outer), 68 + 28 * np.cos(outer[::-1])]
+    y = np.r_[52 - 42 * np.sin(outer), 52 - 36 * np.sin(outer[::-1])]
+    return _poly(*np.stack([x, y], axis=1).ravel())
+
+
+def _dots(radius: float, *points: float, k: float = 1.0, fill: Colour | None = None) -> list[Shape]:
+    """Discs around x, y, x, y, ..."""
+    centres = zip(points[::2], points[1::2])
+    return [_oval(x - radius, y - radius, x + radius, y + radius, k=k, fill=fill) for x, y in centres]
 
 
 def _wheels(*centres: float) -> list[Shape]:
-    return [_oval(x - 0.1, 0.74, x + 0.1, 0.94, fill=INK) for x in centres] + [
-        _oval(x - 0.04, 0.8, x + 0.04, 0.88, fill=METAL) for x in centres
-    ]
+    points = [v for x in centres for v in (x, 84)]
+    return _dots(10, *points, fill=INK) + _dots(4, *points, fill=METAL)
 
 
 _SHAPES: dict[str, list[Shape]] = {
     "anchor": [
-        _dome(0.1, 0.96, 0.9, 0.62),
-        _dome(0.22, 0.8, 0.78, 0.58, fill=(0, 0, 0, 0)),
-        _block(0.45, 0.24, 0.55, 0.92),
-        _block(0.3, 0.34, 0.7, 0.42),
-        _ring(0.4, 0.06, 0.6, 0.28),
+        _dome(10, 96, 90, 62), _dome(22, 80, 78, 58, fill=(0, 0, 0, 0)), _block(45, 24, 55, 92), _block(30, 34, 70, 42),
+        _ring(40, 6, 60, 28),
     ],
     "apple": [
-        _oval(0.18, 0.34, 0.6, 0.94),
-        _oval(0.4, 0.34, 0.82, 0.94),
-        _oval(0.28, 0.44, 0.42, 0.6, k=1.5),
-        _block(0.48, 0.18, 0.53, 0.42, fill=WOOD),
-        _oval(0.52, 0.2, 0.76, 0.32, fill=LEAF),
+        _oval(18, 34, 60, 94), _oval(40, 34, 82, 94), _oval(28, 44, 42, 60, k=1.5), _block(48, 18, 53, 42, fill=WOOD),
+        _oval(52, 20, 76, 32, fill=LEAF),
     ],
-    "bag": [
-        _ring(0.32, 0.14, 0.68, 0.7, k=0.6),
-        _poly(0.18, 0.44, 0.82, 0.44, 0.92, 0.95, 0.08, 0.95),
-        _block(0.3, 0.6, 0.7, 0.8, k=1.4),
-    ],
+    "bag": [_ring(32, 14, 68, 70, k=0.6), _poly(18, 44, 82, 44, 92, 95, 8, 95), _block(30, 60, 70, 80, k=1.4)],
     "balloon": [
-        _block(0.49, 0.72, 0.51, 0.97, fill=INK),
-        _oval(0.22, 0.06, 0.78, 0.72),
-        _poly(0.5, 0.7, 0.58, 0.78, 0.42, 0.78, k=0.7),
-        _oval(0.32, 0.16, 0.46, 0.34, k=1.5),
+        _block(49, 72, 51, 97, fill=INK), _oval(22, 6, 78, 72), _poly(50, 70, 58, 78, 42, 78, k=0.7),
+        _oval(32, 16, 46, 34, k=1.5),
     ],
     "banana": [
-        _poly(0.06, 0.44, 0.14, 0.66, 0.3, 0.84, 0.52, 0.92, 0.76, 0.84, 0.96, 0.58, 0.9, 0.52, 0.7, 0.66, 0.5, 0.7,
-              0.32, 0.64, 0.18, 0.52, 0.12, 0.38),
-        _poly(0.06, 0.44, 0.12, 0.38, 0.16, 0.46, 0.09, 0.52, fill=WOOD),
+        _poly(6, 44, 14, 66, 30, 84, 52, 92, 76, 84, 96, 58, 90, 52, 70, 66, 50, 70, 32, 64, 18, 52, 12, 38),
+        _poly(6, 44, 12, 38, 16, 46, 9, 52, fill=WOOD),
     ],
     "bell": [
-        _oval(0.4, 0.8, 0.6, 0.97, fill=METAL),
-        _dome(0.24, 0.14, 0.76, 0.6),
-        _poly(0.24, 0.58, 0.76, 0.58, 0.92, 0.86, 0.08, 0.86),
-        _block(0.08, 0.8, 0.92, 0.87, k=0.7),
-        _oval(0.44, 0.04, 0.56, 0.18, k=0.8),
+        _oval(40, 80, 60, 97, fill=METAL), _dome(24, 14, 76, 60), _poly(24, 58, 76, 58, 92, 86, 8, 86),
+        _block(8, 80, 92, 87, k=0.7), _oval(44, 4, 56, 18, k=0.8),
     ],
     "boat": [
-        _block(0.48, 0.1, 0.52, 0.68, fill=WOOD),
-        _poly(0.54, 0.1, 0.9, 0.58, 0.54, 0.58, fill=CREAM),
-        _poly(0.46, 0.2, 0.46, 0.58, 0.18, 0.58, k=1.4),
-        _poly(0.04, 0.64, 0.96, 0.64, 0.8, 0.94, 0.2, 0.94),
+        _block(48, 10, 52, 68, fill=WOOD), _poly(54, 10, 90, 58, 54, 58, fill=CREAM),
+        _poly(46, 20, 46, 58, 18, 58, k=1.4), _poly(4, 64, 96, 64, 80, 94, 20, 94),
     ],
     "bucket": [
-        _ring(0.18, 0.08, 0.82, 0.76, width=0.03, k=0.6),
-        _poly(0.14, 0.42, 0.86, 0.42, 0.72, 0.95, 0.28, 0.95),
-        _oval(0.14, 0.32, 0.86, 0.52, k=0.45),
-        _block(0.2, 0.6, 0.8, 0.66, k=1.3),
+        _ring(18, 8, 82, 76, width=3, k=0.6), _poly(14, 42, 86, 42, 72, 95, 28, 95), _oval(14, 32, 86, 52, k=0.45),
+        _block(20, 60, 80, 66, k=1.3),
     ],
     "butterfly": [
-        _oval(0.06, 0.14, 0.5, 0.58),
-        _oval(0.5, 0.14, 0.94, 0.58),
-        _oval(0.14, 0.52, 0.5, 0.9, k=0.8),
-        _oval(0.5, 0.52, 0.86, 0.9, k=0.8),
-        _oval(0.18, 0.26, 0.34, 0.42, k=1.6),
-        _oval(0.66, 0.26, 0.82, 0.42, k=1.6),
-        _oval(0.45, 0.16, 0.55, 0.92, fill=INK),
+        _oval(6, 14, 50, 58), _oval(50, 14, 94, 58), _oval(14, 52, 50, 90, k=0.8), _oval(50, 52, 86, 90, k=0.8),
+        _oval(18, 26, 34, 42, k=1.6), _oval(66, 26, 82, 42, k=1.6), _oval(45, 16, 55, 92, fill=INK),
     ],
     "cactus": [
-        _block(0.4, 0.1, 0.6, 0.8, radius=0.1),
-        _block(0.14, 0.3, 0.28, 0.56, radius=0.07),
-        _block(0.14, 0.46, 0.46, 0.58, radius=0.05),
-        _block(0.72, 0.22, 0.86, 0.5, radius=0.07),
-        _block(0.54, 0.4, 0.86, 0.52, radius=0.05),
-        _poly(0.26, 0.72, 0.74, 0.72, 0.66, 0.96, 0.34, 0.96, fill=(176, 98, 60, 255)),
+        _block(40, 10, 60, 80, radius=10), _block(14, 30, 28, 56, radius=7), _block(14, 46, 46, 58, radius=5),
+        _block(72, 22, 86, 50, radius=7), _block(54, 40, 86, 52, radius=5),
+        _poly(26, 72, 74, 72, 66, 96, 34, 96, fill=(176, 98, 60, 255)),
     ],
     "cake": [
-        _block(0.12, 0.5, 0.88, 0.94, radius=0.04),
-        _block(0.12, 0.44, 0.88, 0.6, k=1.6, radius=0.05),
-        _block(0.12, 0.72, 0.88, 0.77, k=1.6),
-        _block(0.47, 0.2, 0.53, 0.46, fill=CREAM),
-        _oval(0.46, 0.06, 0.54, 0.22, fill=FIRE),
+        _block(12, 50, 88, 94, radius=4), _block(12, 44, 88, 60, k=1.6, radius=5), _block(12, 72, 88, 77, k=1.6),
+        _block(47, 20, 53, 46, fill=CREAM), _oval(46, 6, 54, 22, fill=FIRE),
     ],
     "can": [
-        _oval(0.26, 0.82, 0.74, 0.96, fill=METAL),
-        _block(0.26, 0.26, 0.74, 0.89),
-        _oval(0.26, 0.18, 0.74, 0.34, fill=METAL),
-        _oval(0.44, 0.22, 0.56, 0.29, fill=INK),
-        _block(0.26, 0.48, 0.74, 0.68, k=1.5),
+        _oval(26, 82, 74, 96, fill=METAL), _block(26, 26, 74, 89), _oval(26, 18, 74, 34, fill=METAL),
+        _oval(44, 22, 56, 29, fill=INK), _block(26, 48, 74, 68, k=1.5),
     ],
     "candle": [
-        _oval(0.42, 0.06, 0.58, 0.34, fill=FIRE),
-        _block(0.49, 0.28, 0.51, 0.42, fill=INK),
-        _block(0.38, 0.4, 0.62, 0.9),
-        _oval(0.22, 0.84, 0.78, 0.97, fill=METAL),
-        _block(0.38, 0.4, 0.44, 0.66, k=1.4, radius=0.03),
+        _oval(42, 6, 58, 34, fill=FIRE), _block(49, 28, 51, 42, fill=INK), _block(38, 40, 62, 90),
+        _oval(22, 84, 78, 97, fill=METAL), _block(38, 40, 44, 66, k=1.4, radius=3),
     ],
     "car": [
-        _poly(0.2, 0.62, 0.32, 0.38, 0.7, 0.38, 0.84, 0.62),
-        _poly(0.28, 0.6, 0.36, 0.44, 0.49, 0.44, 0.49, 0.6, fill=GLASS),
-        _poly(0.53, 0.6, 0.53, 0.44, 0.67, 0.44, 0.75, 0.6, fill=GLASS),
-        _block(0.03, 0.6, 0.97, 0.84, radius=0.07),
-        _block(0.9, 0.66, 0.97, 0.72, fill=FIRE),
-        *_wheels(0.26, 0.75),
+        _poly(20, 62, 32, 38, 70, 38, 84, 62), _poly(28, 60, 36, 44, 49, 44, 49, 60, fill=GLASS),
+        _poly(53, 60, 53, 44, 67, 44, 75, 60, fill=GLASS), _block(3, 60, 97, 84, radius=7),
+        _block(90, 66, 97, 72, fill=FIRE), *_wheels(26, 75),
     ],
     "carrot": [
-        _poly(0.5, 0.4, 0.38, 0.06, 0.52, 0.26, 0.6, 0.04, 0.62, 0.28, 0.78, 0.12, 0.66, 0.4, fill=LEAF),
-        _poly(0.38, 0.4, 0.5, 0.34, 0.7, 0.36, 0.78, 0.46, 0.56, 0.97, 0.5, 0.97),
-        _poly(0.42, 0.56, 0.56, 0.58, 0.56, 0.6, 0.43, 0.58, k=0.7),
-        _poly(0.56, 0.72, 0.67, 0.7, 0.66, 0.72, 0.56, 0.74, k=0.7),
+        _poly(50, 40, 38, 6, 52, 26, 60, 4, 62, 28, 78, 12, 66, 40, fill=LEAF),
+        _poly(38, 40, 50, 34, 70, 36, 78, 46, 56, 97, 50, 97), _poly(42, 56, 56, 58, 56, 60, 43, 58, k=0.7),
+        _poly(56, 72, 67, 70, 66, 72, 56, 74, k=0.7),
     ],
     "castle": [
-        _block(0.24, 0.5, 0.76, 0.95),
-        _block(0.08, 0.28, 0.32, 0.95, k=0.85),
-        _block(0.68, 0.28, 0.92, 0.95, k=0.85),
-        *[_block(x, 0.2, x + 0.07, 0.3, k=0.85) for x in (0.08, 0.25, 0.68, 0.85)],
-        *[_block(x, 0.43, x + 0.08, 0.52) for x in (0.36, 0.46, 0.56)],
-        _dome(0.4, 0.62, 0.6, 0.78, fill=INK),
-        _block(0.4, 0.77, 0.6, 0.95, fill=INK),
+        _block(24, 50, 76, 95), _block(8, 28, 32, 95, k=0.85), _block(68, 28, 92, 95, k=0.85),
+        *[_block(x, 20, x + 7, 30, k=0.85) for x in (8, 25, 68, 85)], *[_block(x, 43, x + 8, 52) for x in (36, 46, 56)],
+        _dome(40, 62, 60, 78, fill=INK), _block(40, 77, 60, 95, fill=INK),
     ],
     "cat": [
-        _ring(0.66, 0.4, 0.96, 0.86, width=0.07, k=0.8),
-        _oval(0.3, 0.44, 0.8, 0.96),
-        _poly(0.12, 0.08, 0.28, 0.22, 0.14, 0.36),
-        _poly(0.58, 0.08, 0.42, 0.22, 0.56, 0.36),
-        _oval(0.1, 0.16, 0.6, 0.58, k=1.1),
-        _oval(0.21, 0.3, 0.29, 0.4, fill=INK),
-        _oval(0.41, 0.3, 0.49, 0.4, fill=INK),
-        _poly(0.32, 0.42, 0.38, 0.42, 0.35, 0.47, fill=(220, 130, 130, 255)),
+        _ring(66, 40, 96, 86, width=7, k=0.8), _oval(30, 44, 80, 96), _poly(12, 8, 28, 22, 14, 36),
+        _poly(58, 8, 42, 22, 56, 36), _oval(10, 16, 60, 58, k=1.1), _oval(21, 30, 29, 40, fill=INK),
+        _oval(41, 30, 49, 40, fill=INK), _poly(32, 42, 38, 42, 35, 47, fill=(220, 130, 130, 255)),
     ],
     "chair": [
-        _block(0.22, 0.06, 0.32, 0.95, k=0.8),
-        _block(0.22, 0.06, 0.66, 0.34, radius=0.03),
-        _block(0.56, 0.06, 0.66, 0.6, k=0.8),
-        _poly(0.22, 0.52, 0.66, 0.52, 0.82, 0.64, 0.3, 0.64, k=1.2),
-        _block(0.3, 0.62, 0.38, 0.97, k=0.7),
-        _block(0.74, 0.62, 0.82, 0.97, k=0.7),
+        _block(22, 6, 32, 95, k=0.8), _block(22, 6, 66, 34, radius=3), _block(56, 6, 66, 60, k=0.8),
+        _poly(22, 52, 66, 52, 82, 64, 30, 64, k=1.2), _block(30, 62, 38, 97, k=0.7), _block(74, 62, 82, 97, k=0.7),
     ],
     "clock": [
-        _oval(0.1, 0.14, 0.9, 0.94),
-        _oval(0.19, 0.23, 0.81, 0.85, fill=CREAM),
-        _poly(0.48, 0.54, 0.48, 0.3, 0.52, 0.3, 0.52, 0.54, fill=INK),
-        _poly(0.48, 0.52, 0.68, 0.62, 0.66, 0.66, 0.48, 0.57, fill=INK),
-        *[_oval(x - 0.02, y - 0.02, x + 0.02, y + 0.02, fill=INK)
-          for x, y in ((0.5, 0.27), (0.77, 0.54), (0.5, 0.81), (0.23, 0.54))],
+        _oval(10, 14, 90, 94), _oval(19, 23, 81, 85, fill=CREAM), _poly(48, 54, 48, 30, 52, 30, 52, 54, fill=INK),
+        _poly(48, 52, 68, 62, 66, 66, 48, 57, fill=INK),
+        *_dots(2, 50, 27, 77, 54, 50, 81, 23, 54, fill=INK),
     ],
     "cloud": [
-        _oval(0.04, 0.5, 0.44, 0.9),
-        _oval(0.22, 0.28, 0.64, 0.84),
-        _oval(0.46, 0.38, 0.84, 0.88),
-        _oval(0.62, 0.54, 0.97, 0.9),
-        _block(0.22, 0.7, 0.8, 0.9),
+        _oval(4, 50, 44, 90), _oval(22, 28, 64, 84), _oval(46, 38, 84, 88), _oval(62, 54, 97, 90),
+        _block(22, 70, 80, 90),
     ],
     "crown": [
-        _poly(0.1, 0.9, 0.04, 0.34, 0.28, 0.58, 0.5, 0.2, 0.72, 0.58, 0.96, 0.34, 0.9, 0.9),
-        _block(0.1, 0.78, 0.9, 0.93, k=0.75),
-        *[_oval(x - 0.05, y - 0.05, x + 0.05, y + 0.05, k=1.5) for x, y in ((0.05, 0.32), (0.5, 0.18), (0.95, 0.32))],
-        *[_oval(x - 0.04, 0.82, x + 0.04, 0.9, k=1.6) for x in (0.26, 0.5, 0.74)],
+        _poly(10, 90, 4, 34, 28, 58, 50, 20, 72, 58, 96, 34, 90, 90), _block(10, 78, 90, 93, k=0.75),
+        *_dots(5, 5, 32, 50, 18, 95, 32, k=1.5),
+        *[_oval(x - 4, 82, x + 4, 90, k=1.6) for x in (26, 50, 74)],
     ],
     "domino": [
-        _block(0.04, 0.52, 0.96, 0.96, radius=0.05),
-        _block(0.49, 0.56, 0.51, 0.92, k=0.3),
-        *[_oval(x - 0.05, y - 0.05, x + 0.05, y + 0.05, fill=CREAM)
-          for x, y in ((0.16, 0.84), (0.37, 0.64), (0.63, 0.64), (0.84, 0.64), (0.63, 0.84), (0.84, 0.84))],
+        _block(4, 52, 96, 96, radius=5), _block(49, 56, 51, 92, k=0.3),
+        *_dots(5, 16, 84, 37, 64, 63, 64, 84, 64, 63, 84, 84, 84, fill=CREAM),
     ],
     "drum": [
-        _oval(0.12, 0.72, 0.88, 0.96, k=0.6),
-        _block(0.12, 0.46, 0.88, 0.84),
-        *[_poly(x, 0.5, x + 0.19, 0.88, x + 0.22, 0.86, x + 0.03, 0.48, fill=CREAM) for x in (0.13, 0.32, 0.51)],
-        _oval(0.12, 0.34, 0.88, 0.58, fill=CREAM),
-        _poly(0.3, 0.44, 0.86, 0.1, 0.9, 0.14, 0.34, 0.48, fill=WOOD),
+        _oval(12, 72, 88, 96, k=0.6), _block(12, 46, 88, 84),
+        *[_poly(x, 50, x + 19, 88, x + 22, 86, x + 3, 48, fill=CREAM) for x in (13, 32, 51)],
+        _oval(12, 34, 88, 58, fill=CREAM), _poly(30, 44, 86, 10, 90, 14, 34, 48, fill=WOOD),
     ],
-    "egg": [
-        _oval(0.24, 0.3, 0.76, 0.95),
-        _dome(0.29, 0.3, 0.71, 0.62),
-        _oval(0.36, 0.42, 0.48, 0.6, k=1.5),
-    ],
+    "egg": [_oval(24, 30, 76, 95), _dome(29, 30, 71, 62), _oval(36, 42, 48, 60, k=1.5)],
     "envelope": [
-        _block(0.06, 0.34, 0.94, 0.92),
-        _poly(0.06, 0.34, 0.94, 0.34, 0.5, 0.7, k=1.4),
-        _poly(0.06, 0.35, 0.5, 0.7, 0.94, 0.35, 0.94, 0.4, 0.5, 0.75, 0.06, 0.4, k=0.5),
-        _oval(0.43, 0.64, 0.57, 0.78, k=0.4),
+        _block(6, 34, 94, 92), _poly(6, 34, 94, 34, 50, 70, k=1.4),
+        _poly(6, 35, 50, 70, 94, 35, 94, 40, 50, 75, 6, 40, k=0.5), _oval(43, 64, 57, 78, k=0.4),
     ],
     "flag": [
-        _block(0.12, 0.06, 0.19, 0.97, fill=METAL),
-        _poly(0.19, 0.1, 0.5, 0.17, 0.7, 0.12, 0.95, 0.16, 0.95, 0.58, 0.7, 0.54, 0.5, 0.6, 0.19, 0.52),
-        _poly(0.19, 0.26, 0.5, 0.32, 0.7, 0.27, 0.95, 0.31, 0.95, 0.42, 0.7, 0.39, 0.5, 0.44, 0.19, 0.37, k=1.6),
+        _block(12, 6, 19, 97, fill=METAL), _poly(19, 10, 50, 17, 70, 12, 95, 16, 95, 58, 70, 54, 50, 60, 19, 52),
+        _poly(19, 26, 50, 32, 70, 27, 95, 31, 95, 42, 70, 39, 50, 44, 19, 37, k=1.6),
     ],
     "flower": [
-        _block(0.47, 0.5, 0.53, 0.96, fill=LEAF),
-        _oval(0.52, 0.72, 0.84, 0.86, fill=LEAF),
-        *[_oval(0.5 + 0.2 * np.cos(a) - 0.16, 0.34 + 0.2 * np.sin(a) - 0.16, 0.5 + 0.2 * np.cos(a) + 0.16,
-                0.34 + 0.2 * np.sin(a) + 0.16) for a in 2 * np.pi * np.arange(6) / 6],
-        _oval(0.38, 0.22, 0.62, 0.46, fill=FIRE),
+        _block(47, 50, 53, 96, fill=LEAF), _oval(52, 72, 84, 86, fill=LEAF),
+        *_dots(16, 70, 34, 60, 51, 40, 51, 30, 34, 40, 17, 60, 17), _oval(38, 22, 62, 46, fill=FIRE),
     ],
     "gift": [
-        _block(0.12, 0.46, 0.88, 0.95),
-        _block(0.07, 0.36, 0.93, 0.54, k=0.85),
-        _block(0.44, 0.36, 0.56, 0.95, k=1.7),
-        _ring(0.22, 0.12, 0.5, 0.38, k=1.7),
-        _ring(0.5, 0.12, 0.78, 0.38, k=1.7),
+        _block(12, 46, 88, 95), _block(7, 36, 93, 54, k=0.85), _block(44, 36, 56, 95, k=1.7),
+        _ring(22, 12, 50, 38, k=1.7), _ring(50, 12, 78, 38, k=1.7),
     ],
     "glass": [
-        _poly(0.28, 0.3, 0.72, 0.3, 0.64, 0.62, 0.36, 0.62),
-        _poly(0.26, 0.1, 0.74, 0.1, 0.72, 0.32, 0.28, 0.32, fill=GLASS),
-        _block(0.47, 0.6, 0.53, 0.9, fill=GLASS),
-        _oval(0.28, 0.86, 0.72, 0.97, fill=GLASS),
+        _poly(28, 30, 72, 30, 64, 62, 36, 62), _poly(26, 10, 74, 10, 72, 32, 28, 32, fill=GLASS),
+        _block(47, 60, 53, 90, fill=GLASS), _oval(28, 86, 72, 97, fill=GLASS),
     ],
     "hammer": [
-        _poly(0.08, 0.88, 0.56, 0.36, 0.66, 0.44, 0.18, 0.97, fill=WOOD),
-        _poly(0.38, 0.22, 0.54, 0.06, 0.94, 0.42, 0.78, 0.6),
-        _poly(0.38, 0.22, 0.54, 0.06, 0.6, 0.11, 0.44, 0.28, k=0.6),
+        _poly(8, 88, 56, 36, 66, 44, 18, 97, fill=WOOD), _poly(38, 22, 54, 6, 94, 42, 78, 60),
+        _poly(38, 22, 54, 6, 60, 11, 44, 28, k=0.6),
     ],
-    "hat": [
-        _oval(0.02, 0.7, 0.98, 0.95),
-        _block(0.25, 0.3, 0.75, 0.84, radius=0.08),
-        _block(0.25, 0.64, 0.75, 0.78, k=0.4),
-    ],
-    "heart": [
-        _oval(0.08, 0.2, 0.54, 0.64),
-        _oval(0.46, 0.2, 0.92, 0.64),
-        _poly(0.1, 0.5, 0.9, 0.5, 0.5, 0.95),
-        _oval(0.18, 0.28, 0.32, 0.42, k=1.5),
-    ],
+    "hat": [_oval(2, 70, 98, 95), _block(25, 30, 75, 84, radius=8), _block(25, 64, 75, 78, k=0.4)],
+    "heart": [_oval(8, 20, 54, 64), _oval(46, 20, 92, 64), _poly(10, 50, 90, 50, 50, 95), _oval(18, 28, 32, 42, k=1.5)],
     "house": [
-        _block(0.66, 0.14, 0.78, 0.4, k=0.5),
-        _poly(0.5, 0.08, 0.98, 0.5, 0.02, 0.5, k=0.6),
-        _block(0.14, 0.48, 0.86, 0.95),
-        _block(0.42, 0.66, 0.6, 0.95, fill=WOOD),
-        _block(0.2, 0.58, 0.36, 0.74, fill=GLASS),
-        _block(0.66, 0.58, 0.82, 0.74, fill=GLASS),
+        _block(66, 14, 78, 40, k=0.5), _poly(50, 8, 98, 50, 2, 50, k=0.6), _block(14, 48, 86, 95),
+        _block(42, 66, 60, 95, fill=WOOD), _block(20, 58, 36, 74, fill=GLASS), _block(66, 58, 82, 74, fill=GLASS),
     ],
     "jar": [
-        _block(0.2, 0.32, 0.8, 0.95, radius=0.12),
-        _block(0.26, 0.14, 0.74, 0.3, fill=METAL, radius=0.03),
-        _block(0.28, 0.28, 0.72, 0.36, k=1.3),
-        _block(0.2, 0.54, 0.8, 0.78, fill=CREAM),
+        _block(20, 32, 80, 95, radius=12), _block(26, 14, 74, 30, fill=METAL, radius=3), _block(28, 28, 72, 36, k=1.3),
+        _block(20, 54, 80, 78, fill=CREAM),
     ],
     "kettle": [
-        _ring(0.26, 0.08, 0.74, 0.6, k=0.5),
-        _poly(0.14, 0.8, 0.02, 0.5, 0.1, 0.46, 0.28, 0.66, k=0.85),
-        _dome(0.16, 0.32, 0.84, 0.92),
-        _oval(0.16, 0.86, 0.84, 0.96, k=0.7),
-        _oval(0.44, 0.26, 0.56, 0.38, fill=INK),
+        _ring(26, 8, 74, 60, k=0.5), _poly(14, 80, 2, 50, 10, 46, 28, 66, k=0.85), _dome(16, 32, 84, 92),
+        _oval(16, 86, 84, 96, k=0.7), _oval(44, 26, 56, 38, fill=INK),
     ],
     "ladder": [
-        _poly(0.26, 0.06, 0.34, 0.06, 0.26, 0.97, 0.16, 0.97),
-        _poly(0.66, 0.06, 0.74, 0.06, 0.84, 0.97, 0.74, 0.97),
-        *[_block(0.32 - 0.08 * y, y, 0.68 + 0.08 * y, y + 0.05, k=0.8) for y in (0.16, 0.34, 0.52, 0.7, 0.86)],
+        _poly(26, 6, 34, 6, 26, 97, 16, 97), _poly(66, 6, 74, 6, 84, 97, 74, 97),
+        *[_block(32 - 0.08 * y, y, 68 + 0.08 * y, y + 5, k=0.8) for y in (16, 34, 52, 70, 86)],
     ],
     "lamp": [
-        _block(0.46, 0.46, 0.54, 0.9, fill=METAL),
-        _oval(0.28, 0.84, 0.72, 0.97, fill=METAL),
-        _poly(0.32, 0.08, 0.68, 0.08, 0.9, 0.52, 0.1, 0.52),
-        _poly(0.38, 0.08, 0.5, 0.08, 0.46, 0.52, 0.26, 0.52, k=1.4),
+        _block(46, 46, 54, 90, fill=METAL), _oval(28, 84, 72, 97, fill=METAL), _poly(32, 8, 68, 8, 90, 52, 10, 52),
+        _poly(38, 8, 50, 8, 46, 52, 26, 52, k=1.4),
     ],
     "laptop": [
-        _block(0.16, 0.26, 0.84, 0.74, radius=0.03),
-        _block(0.21, 0.31, 0.79, 0.69, fill=GLASS),
-        _poly(0.16, 0.74, 0.84, 0.74, 0.98, 0.94, 0.02, 0.94, k=0.7),
-        _poly(0.24, 0.78, 0.76, 0.78, 0.82, 0.86, 0.18, 0.86, k=0.35),
+        _block(16, 26, 84, 74, radius=3), _block(21, 31, 79, 69, fill=GLASS),
+        _poly(16, 74, 84, 74, 98, 94, 2, 94, k=0.7), _poly(24, 78, 76, 78, 82, 86, 18, 86, k=0.35),
     ],
     "lemon": [
-        _poly(0.04, 0.68, 0.24, 0.5, 0.76, 0.5, 0.96, 0.68, 0.76, 0.86, 0.24, 0.86),
-        _oval(0.14, 0.44, 0.86, 0.93),
-        _oval(0.28, 0.54, 0.46, 0.66, k=1.5),
+        _poly(4, 68, 24, 50, 76, 50, 96, 68, 76, 86, 24, 86), _oval(14, 44, 86, 93), _oval(28, 54, 46, 66, k=1.5),
     ],
-    "moon": [
-        _poly(*np.stack([
-            np.r_[0.56 + 0.4 * np.cos(t := np.linspace(0.35, 1.65, 20) * np.pi), 0.68 + 0.28 * np.cos(t[::-1])],
-            np.r_[0.52 - 0.42 * np.sin(t), 0.52 - 0.36 * np.sin(t[::-1])],
-        ], axis=1).ravel().tolist()),
-    ],
+    "moon": [_crescent()],
     "mushroom": [
-        _block(0.36, 0.54, 0.64, 0.96, fill=CREAM, radius=0.08),
-        _dome(0.06, 0.14, 0.94, 0.62),
-        _oval(0.2, 0.38, 0.34, 0.5, fill=CREAM),
-        _oval(0.44, 0.22, 0.58, 0.36, fill=CREAM),
-        _oval(0.66, 0.4, 0.8, 0.54, fill=CREAM),
+        _block(36, 54, 64, 96, fill=CREAM, radius=8), _dome(6, 14, 94, 62), _oval(20, 38, 34, 50, fill=CREAM),
+        _oval(44, 22, 58, 36, fill=CREAM), _oval(66, 40, 80, 54, fill=CREAM),
     ],
-    "pan": [
-        _block(0.62, 0.66, 1.0, 0.74, fill=INK, radius=0.03),
-        _oval(0.02, 0.56, 0.68, 0.94),
-        _oval(0.08, 0.6, 0.62, 0.84, k=0.45),
-    ],
+    "pan": [_block(62, 66, 100, 74, fill=INK, radius=3), _oval(2, 56, 68, 94), _oval(8, 60, 62, 84, k=0.45)],
     "pear": [
-        _poly(0.36, 0.34, 0.64, 0.34, 0.8, 0.72, 0.2, 0.72),
-        _oval(0.2, 0.5, 0.8, 0.96),
-        _oval(0.35, 0.2, 0.65, 0.52),
-        _block(0.48, 0.06, 0.53, 0.24, fill=WOOD),
-        _oval(0.3, 0.62, 0.42, 0.78, k=1.5),
+        _poly(36, 34, 64, 34, 80, 72, 20, 72), _oval(20, 50, 80, 96), _oval(35, 20, 65, 52),
+        _block(48, 6, 53, 24, fill=WOOD), _oval(30, 62, 42, 78, k=1.5),
     ],
-    "phone": [
-        _block(0.28, 0.06, 0.72, 0.96, radius=0.07),
-        _block(0.33, 0.15, 0.67, 0.82, fill=GLASS),
-        _oval(0.45, 0.85, 0.55, 0.93, k=0.5),
-    ],
+    "phone": [_block(28, 6, 72, 96, radius=7), _block(33, 15, 67, 82, fill=GLASS), _oval(45, 85, 55, 93, k=0.5)],
     "pizza": [
-        _poly(0.1, 0.32, 0.9, 0.32, 0.5, 0.97),
-        _block(0.05, 0.22, 0.95, 0.38, fill=(198, 140, 78, 255), radius=0.08),
-        *[_oval(x - 0.07, y - 0.07, x + 0.07, y + 0.07, k=0.55) for x, y in ((0.34, 0.48), (0.62, 0.5), (0.48, 0.7))],
+        _poly(10, 32, 90, 32, 50, 97), _block(5, 22, 95, 38, fill=(198, 140, 78, 255), radius=8),
+        *_dots(7, 34, 48, 62, 50, 48, 70, k=0.55),
     ],
     "plane": [
-        _poly(0.06, 0.3, 0.2, 0.3, 0.3, 0.56, 0.14, 0.56, k=0.75),
-        _block(0.06, 0.5, 0.96, 0.72, radius=0.11),
-        _poly(0.4, 0.6, 0.62, 0.6, 0.42, 0.94, 0.28, 0.94, k=0.7),
-        _poly(0.44, 0.52, 0.6, 0.52, 0.48, 0.26, 0.38, 0.26, k=0.85),
-        *[_oval(x, 0.54, x + 0.05, 0.6, fill=GLASS) for x in (0.62, 0.71, 0.8)],
+        _poly(6, 30, 20, 30, 30, 56, 14, 56, k=0.75), _block(6, 50, 96, 72, radius=11),
+        _poly(40, 60, 62, 60, 42, 94, 28, 94, k=0.7), _poly(44, 52, 60, 52, 48, 26, 38, 26, k=0.85),
+        *[_oval(x, 54, x + 5, 60, fill=GLASS) for x in (62, 71, 80)],
     ],
-    "plate": [
-        _oval(0.02, 0.6, 0.98, 0.94),
-        _oval(0.18, 0.66, 0.82, 0.86, k=0.75),
-        _oval(0.2, 0.67, 0.8, 0.84, k=1.3),
-    ],
+    "plate": [_oval(2, 60, 98, 94), _oval(18, 66, 82, 86, k=0.75), _oval(20, 67, 80, 84, k=1.3)],
     "pot": [
-        _block(0.02, 0.52, 0.98, 0.6, k=0.6, radius=0.03),
-        _block(0.14, 0.42, 0.86, 0.94, radius=0.06),
-        _dome(0.14, 0.24, 0.86, 0.43, k=1.25),
-        _oval(0.43, 0.14, 0.57, 0.28, fill=INK),
+        _block(2, 52, 98, 60, k=0.6, radius=3), _block(14, 42, 86, 94, radius=6), _dome(14, 24, 86, 43, k=1.25),
+        _oval(43, 14, 57, 28, fill=INK),
     ],
     "rabbit": [
-        _oval(0.26, 0.04, 0.42, 0.44),
-        _oval(0.46, 0.04, 0.62, 0.44),
-        _oval(0.76, 0.66, 0.96, 0.86, k=1.6),
-        _oval(0.26, 0.5, 0.86, 0.96),
-        _oval(0.18, 0.3, 0.66, 0.7, k=1.1),
-        _oval(0.29, 0.42, 0.36, 0.5, fill=INK),
-        _oval(0.48, 0.42, 0.55, 0.5, fill=INK),
+        _oval(26, 4, 42, 44), _oval(46, 4, 62, 44), _oval(76, 66, 96, 86, k=1.6), _oval(26, 50, 86, 96),
+        _oval(18, 30, 66, 70, k=1.1), _oval(29, 42, 36, 50, fill=INK), _oval(48, 42, 55, 50, fill=INK),
     ],
     "robot": [
-        _block(0.48, 0.02, 0.52, 0.16, fill=METAL),
-        _block(0.3, 0.12, 0.7, 0.42, radius=0.04),
-        _oval(0.37, 0.2, 0.47, 0.3, fill=FIRE),
-        _oval(0.53, 0.2, 0.63, 0.3, fill=FIRE),
-        _block(0.08, 0.46, 0.22, 0.76, k=0.7, radius=0.03),
-        _block(0.78, 0.46, 0.92, 0.76, k=0.7, radius=0.03),
-        _block(0.24, 0.44, 0.76, 0.8),
-        _block(0.34, 0.52, 0.66, 0.64, fill=METAL),
-        _block(0.28, 0.8, 0.44, 0.97, k=0.7),
-        _block(0.56, 0.8, 0.72, 0.97, k=0.7),
+        _block(48, 2, 52, 16, fill=METAL), _block(30, 12, 70, 42, radius=4), _oval(37, 20, 47, 30, fill=FIRE),
+        _oval(53, 20, 63, 30, fill=FIRE), _block(8, 46, 22, 76, k=0.7, radius=3),
+        _block(78, 46, 92, 76, k=0.7, radius=3), _block(24, 44, 76, 80), _block(34, 52, 66, 64, fill=METAL),
+        _block(28, 80, 44, 97, k=0.7), _block(56, 80, 72, 97, k=0.7),
     ],
     "rocket": [
-        _poly(0.38, 0.78, 0.62, 0.78, 0.5, 0.99, fill=FIRE),
-        _poly(0.34, 0.5, 0.14, 0.86, 0.36, 0.8, k=0.6),
-        _poly(0.66, 0.5, 0.86, 0.86, 0.64, 0.8, k=0.6),
-        _oval(0.3, 0.02, 0.7, 0.72),
-        _block(0.33, 0.4, 0.67, 0.8),
-        _oval(0.41, 0.26, 0.59, 0.44, fill=GLASS),
+        _poly(38, 78, 62, 78, 50, 99, fill=FIRE), _poly(34, 50, 14, 86, 36, 80, k=0.6),
+        _poly(66, 50, 86, 86, 64, 80, k=0.6), _oval(30, 2, 70, 72), _block(33, 40, 67, 80),
+        _oval(41, 26, 59, 44, fill=GLASS),
     ],
     "shirt": [
-        _poly(0.34, 0.16, 0.66, 0.16, 0.98, 0.4, 0.86, 0.58, 0.76, 0.5, 0.76, 0.95, 0.24, 0.95, 0.24, 0.5, 0.14, 0.58,
-              0.02, 0.4),
-        _poly(0.4, 0.15, 0.6, 0.15, 0.5, 0.3, k=0.4),
-        *[_oval(0.48, y, 0.52, y + 0.04, k=0.4) for y in (0.42, 0.58, 0.74)],
+        _poly(34, 16, 66, 16, 98, 40, 86, 58, 76, 50, 76, 95, 24, 95, 24, 50, 14, 58, 2, 40),
+        _poly(40, 15, 60, 15, 50, 30, k=0.4), *[_oval(48, y, 52, y + 4, k=0.4) for y in (42, 58, 74)],
     ],
     "shoe": [
-        _poly(0.06, 0.5, 0.36, 0.5, 0.52, 0.66, 0.86, 0.74, 0.97, 0.9, 0.06, 0.9),
-        _block(0.05, 0.86, 0.97, 0.95, fill=INK, radius=0.03),
-        _poly(0.36, 0.54, 0.54, 0.7, 0.5, 0.74, 0.32, 0.58, k=1.6),
+        _poly(6, 50, 36, 50, 52, 66, 86, 74, 97, 90, 6, 90), _block(5, 86, 97, 95, fill=INK, radius=3),
+        _poly(36, 54, 54, 70, 50, 74, 32, 58, k=1.6),
     ],
     "snail": [
-        _poly(0.04, 0.95, 0.1, 0.8, 0.3, 0.88, 0.72, 0.88, 0.78, 0.5, 0.9, 0.5, 0.9, 0.82, 0.82, 0.95, k=1.4),
-        _block(0.78, 0.38, 0.8, 0.54, k=1.4),
-        _block(0.88, 0.38, 0.9, 0.54, k=1.4),
-        _oval(0.16, 0.3, 0.74, 0.9),
-        _ring(0.26, 0.42, 0.64, 0.8, width=0.05, k=0.6),
-        _oval(0.38, 0.54, 0.52, 0.68, k=0.6),
+        _poly(4, 95, 10, 80, 30, 88, 72, 88, 78, 50, 90, 50, 90, 82, 82, 95, k=1.4), _block(78, 38, 80, 54, k=1.4),
+        _block(88, 38, 90, 54, k=1.4), _oval(16, 30, 74, 90), _ring(26, 42, 64, 80, width=5, k=0.6),
+        _oval(38, 54, 52, 68, k=0.6),
     ],
     "sock": [
-        _poly(0.34, 0.1, 0.64, 0.1, 0.64, 0.6, 0.9, 0.76, 0.92, 0.88, 0.82, 0.96, 0.58, 0.94, 0.36, 0.78),
-        _block(0.32, 0.08, 0.66, 0.22, k=1.6),
-        _poly(0.72, 0.68, 0.9, 0.76, 0.92, 0.88, 0.82, 0.96, 0.66, 0.94, k=0.6),
+        _poly(34, 10, 64, 10, 64, 60, 90, 76, 92, 88, 82, 96, 58, 94, 36, 78), _block(32, 8, 66, 22, k=1.6),
+        _poly(72, 68, 90, 76, 92, 88, 82, 96, 66, 94, k=0.6),
     ],
     "sofa": [
-        _block(0.12, 0.3, 0.88, 0.72, k=0.85, radius=0.06),
-        _block(0.14, 0.58, 0.86, 0.78, k=1.15, radius=0.04),
-        _block(0.49, 0.58, 0.51, 0.78, k=0.7),
-        _block(0.02, 0.46, 0.18, 0.88, radius=0.07),
-        _block(0.82, 0.46, 0.98, 0.88, radius=0.07),
-        _block(0.1, 0.76, 0.9, 0.88),
-        _block(0.1, 0.88, 0.18, 0.96, fill=WOOD),
-        _block(0.82, 0.88, 0.9, 0.96, fill=WOOD),
+        _block(12, 30, 88, 72, k=0.85, radius=6), _block(14, 58, 86, 78, k=1.15, radius=4),
+        _block(49, 58, 51, 78, k=0.7), _block(2, 46, 18, 88, radius=7), _block(82, 46, 98, 88, radius=7),
+        _block(10, 76, 90, 88), _block(10, 88, 18, 96, fill=WOOD), _block(82, 88, 90, 96, fill=WOOD),
     ],
-    "spoon": [
-        _poly(0.3, 0.72, 0.94, 0.34, 0.98, 0.42, 0.36, 0.8),
-        _oval(0.02, 0.62, 0.42, 0.94),
-        _oval(0.09, 0.68, 0.34, 0.86, k=0.6),
-    ],
+    "spoon": [_poly(30, 72, 94, 34, 98, 42, 36, 80), _oval(2, 62, 42, 94), _oval(9, 68, 34, 86, k=0.6)],
     "television": [
-        _poly(0.34, 0.94, 0.44, 0.78, 0.56, 0.78, 0.66, 0.94, k=0.6),
-        _block(0.02, 0.2, 0.98, 0.82, radius=0.04),
-        _block(0.09, 0.27, 0.91, 0.75, fill=INK),
-        _poly(0.09, 0.75, 0.09, 0.27, 0.4, 0.27, fill=(70, 74, 84, 255)),
+        _poly(34, 94, 44, 78, 56, 78, 66, 94, k=0.6), _block(2, 20, 98, 82, radius=4), _block(9, 27, 91, 75, fill=INK),
+        _poly(9, 75, 9, 27, 40, 27, fill=(70, 74, 84, 255)),
     ],
     "train": [
-        _block(0.12, 0.28, 0.22, 0.5, k=0.5),
-        _block(0.04, 0.48, 0.66, 0.8, radius=0.08),
-        _block(0.56, 0.22, 0.94, 0.8, k=0.85),
-        _block(0.52, 0.16, 0.98, 0.26, k=0.5),
-        _block(0.64, 0.34, 0.86, 0.54, fill=GLASS),
-        _poly(0.04, 0.78, 0.2, 0.78, 0.0, 0.92, k=0.5),
-        *_wheels(0.24, 0.5, 0.78),
+        _block(12, 28, 22, 50, k=0.5), _block(4, 48, 66, 80, radius=8), _block(56, 22, 94, 80, k=0.85),
+        _block(52, 16, 98, 26, k=0.5), _block(64, 34, 86, 54, fill=GLASS), _poly(4, 78, 20, 78, 0, 92, k=0.5),
+        *_wheels(24, 50, 78),
     ],
     "trophy": [
-        _ring(0.06, 0.14, 0.38, 0.52, k=0.8),
-        _ring(0.62, 0.14, 0.94, 0.52, k=0.8),
-        _dome(0.22, 0.66, 0.78, 0.1),
-        _block(0.45, 0.6, 0.55, 0.82, k=0.7),
-        _block(0.28, 0.8, 0.72, 0.95, fill=INK),
-        _oval(0.34, 0.16, 0.44, 0.4, k=1.5),
+        _ring(6, 14, 38, 52, k=0.8), _ring(62, 14, 94, 52, k=0.8), _dome(22, 66, 78, 10), _block(45, 60, 55, 82, k=0.7),
+        _block(28, 80, 72, 95, fill=INK), _oval(34, 16, 44, 40, k=1.5),
     ],
     "truck": [
-        _block(0.3, 0.22, 0.98, 0.8),
-        _poly(0.02, 0.8, 0.02, 0.58, 0.12, 0.4, 0.28, 0.4, 0.28, 0.8, k=0.8),
-        _poly(0.07, 0.58, 0.14, 0.45, 0.23, 0.45, 0.23, 0.58, fill=GLASS),
-        *[_block(x, 0.28, x + 0.02, 0.74, k=0.7) for x in (0.46, 0.62, 0.78)],
-        *_wheels(0.2, 0.6, 0.84),
+        _block(30, 22, 98, 80), _poly(2, 80, 2, 58, 12, 40, 28, 40, 28, 80, k=0.8),
+        _poly(7, 58, 14, 45, 23, 45, 23, 58, fill=GLASS), *[_block(x, 28, x + 2, 74, k=0.7) for x in (46, 62, 78)],
+        *_wheels(20, 60, 84),
     ],
     "umbrella": [
-        _block(0.48, 0.4, 0.52, 0.86, fill=INK),
-        _ring(0.48, 0.76, 0.68, 0.96, width=0.04, k=0.3),
-        _dome(0.02, 0.08, 0.98, 0.54),
-        _dome(0.34, 0.1, 0.66, 0.54, k=1.4),
-        _poly(0.5, 0.0, 0.53, 0.12, 0.47, 0.12, fill=INK),
+        _block(48, 40, 52, 86, fill=INK), _ring(48, 76, 68, 96, width=4, k=0.3), _dome(2, 8, 98, 54),
+        _dome(34, 10, 66, 54, k=1.4), _poly(50, 0, 53, 12, 47, 12, fill=INK),
     ],
 }  # fmt: skip
 
@@ -615,5 +304,4 @@ def _draw(shapes: list[Shape], pen: Pen) -> None:
         shape(pen)
 
 
-# Things of the wider world, in stills and clips over surfaces only; the benchmark keeps the ten of THINGS.
 WIDE_THINGS: dict[str, Callable[[Pen], None]] = {name: partial(_draw, shapes) for name, shapes in _SHAPES.items()}

@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 from ezclip.data.tabletop.cast import WIDE
-from ezclip.data.tabletop.sprites import COLOURS, arm, hand, thing
+from ezclip.data.tabletop.sprites import COLOURS, SIZE, THINGS, UNSEEN_THINGS, Sprite, arm, hand, thing
 from ezclip.data.tabletop.stills import stills, wide_stills, zero_shot_prompts
 from ezclip.data.tabletop.surfaces import backdrop, place
-from ezclip.data.tabletop.things import SIZE, THINGS, UNSEEN_THINGS
+from ezclip.data.tabletop.things import WIDE_THINGS
+
+
+def draw(name: str, colour: str, seed: int) -> Sprite:
+    return thing((THINGS | WIDE_THINGS)[name], name, colour, np.random.default_rng(seed))
 
 
 def test_at_least_sixty_named_things_and_none_of_the_unseen() -> None:
@@ -23,7 +27,7 @@ def test_at_least_sixty_named_things_and_none_of_the_unseen() -> None:
 def test_silhouettes_differ() -> None:
     silhouettes = {}
     for name in WIDE:
-        sprite = thing(name, "red", np.random.default_rng(0))
+        sprite = draw(name, "red", 0)
         silhouettes[name] = np.asarray(sprite.image)[..., 3] > 128
         assert sprite.name == f"red {name}" and sprite.image.size == (SIZE, SIZE)
         assert sprite.foot > 0.8 * SIZE and sprite.width > 0.3 * SIZE and silhouettes[name].sum() > 400
@@ -38,7 +42,7 @@ def test_silhouettes_differ() -> None:
 def test_the_named_colour_is_the_most_common_hue(name: str) -> None:
     """Among the strong colours of a picture, a blue thing has more blue than red, and a red one more red than blue."""
     for colour, strong, weak in (("red", 0, 2), ("blue", 2, 0)):
-        pixels = np.asarray(thing(name, colour, np.random.default_rng(1)).image, int)
+        pixels = np.asarray(draw(name, colour, 1).image, int)
         pixels = pixels[pixels[..., 3] > 128]
         assert (pixels[:, strong] > pixels[:, weak] + 40).mean() > 0.25
 
