@@ -31,7 +31,8 @@ class Synth:
     masks: bool = False
     """Also write <number>.masks.npz: 0 background, 1 other objects, 2 moving objects."""
     surfaces: float = 0.0
-    """Fraction of the train or val clips over procedural surfaces with the statistics of natural images."""
+    """Fraction of the train or val clips of a wider world: surfaces with the statistics of natural images, places, more
+    things, arms of many looks."""
     samples: bool = False
     """Write the app's sample clips directly into OUT instead of a split."""
 

@@ -14,9 +14,9 @@ from ezclip.reproduction.tables import markdown
 from ezclip.types import Document
 
 Results = dict[str, Document]  # stage of ``ezclip reproduce tabletop`` -> its JSON file
-# Runs that claims compare, by name: the variants, and the texts of Table 10
-STAGES = {name: name for name in ("base", "motion", "prompts", "ezclip", "shallow")}
-STAGES |= {"templates": "ezclip_templates", "descriptions": "ezclip_described"}
+# Stages that claims compare, by short name: variants, and the texts of Table 10
+COMPARED = {name: name for name in ("base", "motion", "prompts", "ezclip", "shallow")}
+COMPARED |= {"templates": "ezclip_templates", "descriptions": "ezclip_described"}
 SEEDS = 3  # from this number of trainings on, intervals are over seeds instead of clips
 
 
@@ -126,7 +126,7 @@ def claims_section(results: Results, report: Document) -> str:
         "A claim holds if the 95 % interval lies above 0, and does not hold if it lies below. With fewer than "
         f"{SEEDS} trainings of a variant, intervals are over clips and do not cover the variation between trainings."
     )
-    runs = {name: reports for name, stage in STAGES.items() if (reports := of_seeds(results, stage))}
+    runs = {name: reports for name, stage in COMPARED.items() if (reports := of_seeds(results, stage))}
     return f"## Claims of the paper\n\n{note}\n\n{markdown(claims_table(runs, report))}"
 
 

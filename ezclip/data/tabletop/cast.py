@@ -11,6 +11,7 @@ from ezclip.data.tabletop.surfaces import patterned
 from ezclip.data.tabletop.things import WIDE_THINGS
 
 WIDE = tuple(THINGS | WIDE_THINGS)
+UPRIGHT = ("bottle", "cone", "mug", "can", "candle", "jar", "trophy")  # things that can be tipped over
 _DRAWERS = THINGS | UNSEEN_THINGS | WIDE_THINGS
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from ezclip.data.tabletop.cast import Cast, standing
+from ezclip.data.tabletop.cast import UPRIGHT, Cast, standing
 from ezclip.data.tabletop.scene import Camera, Placement, Scene, depth_scale
 from ezclip.data.tabletop.sprites import Sprite, chest, cloth, container
 
@@ -248,7 +248,7 @@ def opening(rng: np.random.Generator, cast: Cast) -> Timeline:
 @motion("Tipping something over", "Putting something upright on the table")
 def tip(rng: np.random.Generator, cast: Cast) -> Timeline:
     """A fist pushes the upper left of a thing, which falls onto its right side."""
-    (mover,) = cast.things(1, ("bottle", "cone", "mug", "box", "can", "candle", "jar", "trophy"))
+    (mover,) = cast.things(1, (*UPRIGHT, "box"))
     fist = cast.hand("left")
     corner, y = 112 + rng.uniform(-20, 20), rng.uniform(146, 176)
     scale = 1.1 * depth_scale(y)

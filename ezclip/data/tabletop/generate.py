@@ -75,7 +75,7 @@ def synthesise(
         split: one of ``SPLITS``.
         seed: of the whole split, not negative.
         masks: also write ``<number>.masks.npz``.
-        surfaces: fraction of the clips that are drawn over surfaces, for "train" and "val" only.
+        surfaces: fraction of the clips that show the wider world, see ``render``, for "train" and "val" only.
         motions: draw only this number of motions; None draws all.
         workers: number of processes; None uses one per core.
 

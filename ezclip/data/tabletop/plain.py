@@ -1,4 +1,4 @@
-"""Plain clips: the motions of ``ezclip.data.photographs`` over procedural surfaces, without a table or a hand."""
+"""Plain clips: the motions of ``ezclip.data.photographs`` over surfaces and places, without a table or a hand."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def plain_pair(names: Names) -> Pair | None:
 
 
 def render_plain(pair: Pair, names: Names, seed: int) -> Rendered:
-    """Like ``render``, but a camera or a textured shape moves over a surface; masks of camera motions are empty.
+    """Like ``render``, but a camera or a textured shape moves over a backdrop; masks of camera motions are empty.
 
     Args:
         pair: the pair of ``names``.

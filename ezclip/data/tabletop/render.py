@@ -43,7 +43,7 @@ def render(
         seed: any non-negative integer.
         family: a key of ``families.FAMILIES`` for an out-of-distribution clip, or None.
         foreground: whether to draw the moving things; nothing else changes without them.
-        surfaces: whether a surface replaces table and wall, and most things are textured with other surfaces.
+        surfaces: whether to show the wider world: a surface or a place, its things, most of them textured, its arms.
     """
     rng = np.random.default_rng(seed)
     style = FAMILIES[family] if family else ORDINARY

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from ezclip.data.tabletop.cast import Cast, standing, wide_cast
+from ezclip.data.tabletop.cast import UPRIGHT, Cast, standing, wide_cast
 from ezclip.data.tabletop.scene import (
     CANVAS,
     VIEW,
@@ -141,7 +141,7 @@ def with_hand(cast: Cast) -> Still:
 def lying(cast: Cast) -> Still:
     """A thing that stands upright or has been tipped over."""
     rng = cast.rng
-    (sprite,) = cast.things(1, ("bottle", "cone", "mug", "can", "candle", "jar", "trophy"))
+    (sprite,) = cast.things(1, UPRIGHT)
     angle, name = float(rng.choice([0, 90])), _name(sprite, rng)
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
     tipped = replace(sprite, pivot=sprite.right - 4)
