@@ -66,8 +66,8 @@ def test_places_are_pictures_of_their_own() -> None:
     drawn = [np.asarray(place(np.random.default_rng(seed), 96)) for seed in range(30)]
     assert all(p.shape == (96, 96, 3) and p.dtype == np.uint8 and p.std() > 5 for p in drawn)
     assert len({p.tobytes() for p in drawn}) == 30
-    again = [np.asarray(backdrop(np.random.default_rng(9), 96)) for _ in range(2)]
-    assert np.array_equal(*again)
+    one, again = (np.asarray(backdrop(np.random.default_rng(9), 96)) for _ in range(2))
+    assert np.array_equal(one, again)
 
 
 def test_stills_of_the_wider_world_show_its_things() -> None:
