@@ -14,6 +14,7 @@ SHIPPED = (
     "results/tabletop/methods",
     "results/tabletop/static_bias.json",
     "results/tabletop/static_bias.webp",
+    "results/tabletop/wider_world.json",
 )
 
 

@@ -86,6 +86,8 @@ class Services(Host):
 
     def _after_fork(self) -> None:
         self.computing, self._loading = threading.Lock(), threading.Lock()
+        self._clips.renew_locks()
+        self._results.renew_locks()
         self._film_pool = ThreadPoolExecutor(max_workers=JOBS, thread_name_prefix="film")
 
     def clip(self, path: str, T: int) -> Steps[Clip]:

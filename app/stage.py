@@ -101,14 +101,22 @@ class Sample(NamedTuple):
 
 
 def samples() -> list[Sample]:
-    """The shipped clips with a precomputed stage: those the model classifies correctly, then by advantage."""
+    """The shipped clips with a precomputed stage: first those that the model classifies correctly, by advantage to one
+    digit; of these first those that the baseline also classifies correctly, so reversing makes the difference, and
+    short labels.
+    """
     loaded = []
     for path in sorted(SAMPLES.glob("*.mp4")):
         document = STAGES / f"{path.stem}.json"
         if document.is_file():
             title = path.stem.partition("_")[2].replace("_", " ")
             loaded.append(Sample(str(path), title, json.loads(document.read_text("utf-8"))))
-    return sorted(loaded, key=lambda sample: (not sample.correct[1], -sample.advantage))
+    return sorted(loaded, key=_rank)
+
+
+def _rank(sample: Sample) -> tuple[bool, float, bool, int]:
+    base, model = sample.correct
+    return not model, -round(sample.advantage, 1), not base, len(sample.stage["truth"]["forward"])
 
 
 def restore_sample(shipped_samples: list[Sample], query: Mapping[str, str]) -> Sample | None:

@@ -53,8 +53,9 @@ ABOUT = f"""
 some name always wins. The *logit* is the cosine between video and text times the model's scale; it does not depend on
 the other names.
 
-**Attention maps.** Bright places contributed most to the video's embedding. All rows share one colour scale, so a
-darker row really has less heat. *Difference maps* are violet or orange on a scale that is symmetric around zero.
+**Attention maps.** Bright places are the most relevant by the chosen method; the gains below the maps measure whether
+the score depends on them. All rows share one colour scale, so a darker row really has less heat. *Difference maps* are
+violet or orange on a scale that is symmetric around zero.
 {_MAPS}.
 
 **Gains under the maps.** Patches are removed (deletion) or restored (insertion) in the order of the map and in random

@@ -18,12 +18,12 @@ from ezclip import Predictor
 from ezclip.checkpoints.catalog import DEFAULT
 from ezclip.data.manifest import read_rows
 from ezclip.data.tabletop.generate import synthesise
+from ezclip.evaluation.shipped import TEST_SEED
 from ezclip.explanation.methods import METHODS
 from ezclip.files import write_json
 from ezclip.progress import finish
 from ezclip.reproduction.maps import maps_table, measure_maps, summarise
-from ezclip.reproduction.tables import markdown
-from ezclip.reproduction.tabletop import TEST_SEED
+from ezclip.reproduction.report.markdown import markdown
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-LONG = "Putting something that cannot actually stand upright upright on the table, so it falls on its side"
 DESKTOP = {"viewport": {"width": 1400, "height": 1000}}
 STEPS = 14  # screenshots per direction in the animation of the first screen
 PHONE = {"viewport": {"width": 393, "height": 851}, "device_scale_factor": 2, "has_touch": True}
@@ -63,20 +62,21 @@ def play(page: Page) -> None:
     shots[0].save(ROOT / "docs" / "first_screen.webp", **options)
 
 
-def walk(page: Page, visit: Callable[[str], None]) -> None:
-    """Analyse a sample with one long class name, fill every tab, and call ``visit`` on each."""
+def walk(page: Page, visit: Callable[[str], None], further_name: str = "") -> None:
+    """Analyse a sample, with a further class name if given, fill every tab, and call ``visit`` on each."""
     ready(page)
-    page.get_by_text("pushing left to right").first.click()
+    page.get_by_text("uncovering").first.click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('Done')")
-    page.locator("#names-box button").first.click()
-    box = page.locator("#labels textarea")
-    box.fill(box.input_value() + "\n" + LONG)
-    page.get_by_role("button", name="Analyse", exact=True).click()
-    page.wait_for_function(
-        "name => document.querySelector('#ranking').innerText.includes(name)"
-        " || document.querySelector('#ranking').innerText.includes('22 more')",
-        arg=LONG,
-    )
+    if further_name:
+        page.locator("#names-box button").first.click()
+        box = page.locator("#labels textarea")
+        box.fill(box.input_value() + "\n" + further_name)
+        page.get_by_role("button", name="Analyse", exact=True).click()
+        page.wait_for_function(
+            "name => document.querySelector('#ranking').innerText.includes(name)"
+            " || document.querySelector('#ranking').innerText.includes('22 more')",
+            arg=further_name,
+        )
     page.wait_for_function("/[+-]\\d/.test(document.querySelector('#faithfulness')?.innerText ?? '')")
     visit("see")
     open_tab(page, "motion")

@@ -47,7 +47,11 @@ class PretrainConfig:
     name: str = "tabletop-clip"  # id of the backbone
     seed: int = 0  # of the weights, the stills and their order
     stills: Positive = 48_000  # number of distinct stills; training samples steps * batch_size, with repeats
-    surfaces: Annotated[float, Field(ge=0, le=1)] = 0.0  # fraction of stills over textured surfaces; needs ``pairs``
+    # Fraction of stills over textured surfaces; above 0, or with ``pairs``, all stills are those of
+    # ezclip.data.tabletop.stills.wide.
+    surfaces: Annotated[float, Field(ge=0, le=1)] = 0.0
+    # Start with ramps in the position embeddings and with directional heads, see ezclip.training.views.
+    ramps: bool = False
     # Fraction of the steps that train on pairs of views (see ezclip.training.views) in the first 70 % of the run; a
     # third of it afterwards, so that the run ends on captions. 0 trains on captions only; otherwise ``compile`` has no
     # effect.
@@ -56,6 +60,7 @@ class PretrainConfig:
     steps: Positive = 950
     log_every: Positive = 10  # as in TrainConfig
     save_every: Positive = 100  # steps between saves of the resumable state
+    workers: int = 0  # processes that cut the views
     batch_size: Positive = 256
     lr: float = 1e-3
     warmup: float = 0.1

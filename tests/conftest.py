@@ -70,8 +70,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def no_accelerator_left() -> Iterator[None]:
-    """Accelerate keeps precision and device for the life of a process; reset it for every test."""
+    """Accelerate keeps precision and device for the life of a process, torch that of products; reset both."""
     yield
+    torch.set_float32_matmul_precision("highest")
     if "accelerate.state" in sys.modules:
         sys.modules["accelerate.state"].AcceleratorState._reset_state(reset_partial_state=True)
 

@@ -11,7 +11,7 @@ from ezclip.checkpoints.catalog import ADAPTER, BACKBONE, BASELINE, DEFAULT, ROO
 from ezclip.checkpoints.store import load_backbone
 from ezclip.data.manifest import Row, labels_of, read_rows
 from ezclip.data.tabletop.generate import synthesise
-from ezclip.data.tabletop.stills import zero_shot_prompts
+from ezclip.data.tabletop.stills.scenes import zero_shot_prompts
 from ezclip.evaluation.run import evaluate
 from ezclip.files import sha256_of
 from ezclip.model.builders import build_ezclip

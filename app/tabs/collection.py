@@ -30,7 +30,7 @@ EMPTY = (
 )
 STOPPED = "Cancelled. Finished shards are kept: press Index to go on."
 _FILTERS = {
-    "top": "Most videos",
+    "top": "Maximum number of videos",
     "folder": "Path begins with",
     "since": "Changed since, as 2026-01-31",
     "until": "Changed until",
@@ -64,8 +64,10 @@ def collection_tab(services: Services, controls: Controls) -> None:
                     setting(Search, name, label=label, elem_id=f"find-{name}") for name, label in _FILTERS.items()
                 ]
             with gr.Row():
-                count = setting(Clusters, "count", label="Most clusters", elem_id="cluster-count")
-                same = setting(Clusters, "duplicates", label="Least cosine of duplicates", elem_id="cluster-duplicates")
+                count = setting(Clusters, "count", label="Maximum number of clusters", elem_id="cluster-count")
+                same = setting(
+                    Clusters, "duplicates", label="Minimum cosine of duplicates", elem_id="cluster-duplicates"
+                )
                 group = gr.Button("Group the videos", elem_id="cluster-run", min_width=150)
                 seconds = gr.Number(2.0, label="Seconds of a window; 0 for whole videos", minimum=0, maximum=600)
                 step = gr.Number(1.0, label="Seconds from one window to the next", minimum=0.1, maximum=600)

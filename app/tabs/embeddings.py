@@ -18,8 +18,8 @@ from ezclip.types import Keywords
 
 MAX_SAMPLES = 7  # in addition to the clip in the player
 EMPTY = (
-    "Each frame becomes a point. Choose clips and two models, then press the button: models that see motion spread the "
-    "frames of a moving clip. Hollow points are static copies of the clips, in which nothing moves."
+    "Each frame becomes a point. Choose clips and two models, then press the button. Hollow points are static copies "
+    "of the clips: spread that they share does not come from motion."
 )
 
 

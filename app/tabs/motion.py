@@ -14,8 +14,8 @@ from ezclip.progress import Steps
 from ezclip.studies.motion import MotionProbes, ProbeMotion
 
 EMPTY = (
-    "The same frames reversed, shuffled, static, at half and double speed: a model that sees motion should change its "
-    "prediction. Choose a clip and press the button."
+    "The same frames reversed, shuffled, static, at half and double speed. If the action has an opposite, a model that "
+    "sees motion should answer it when the frames are reversed. Choose a clip and press the button."
 )
 OPPOSITE = "Proposed from the class names; or type one, such as: closing a door"
 

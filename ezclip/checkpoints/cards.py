@@ -23,6 +23,7 @@ from ezclip.types import Document
 
 STUDY = shipped("results") / "tabletop" / "study"
 STATIC_BIAS = STUDY.parent / "static_bias.json"
+WIDER_WORLD = STUDY.parent / "wider_world.json"
 STATIC_SHEET = STATIC_BIAS.with_suffix(".webp")  # contact sheet of clip versions
 SCOPE = "drawn table scenes (Tabletop Motion: things pushed, lifted, covered on a table)"
 MEANING = (
@@ -90,12 +91,17 @@ def shipped_accuracy(variant: str) -> Document:
         return {}
     keys = ("n", "top1", "top5", "within_pairs")
     test = {key: value for key, value in report["test"][variant].items() if key in keys}
-    return {"test": test, "families": report.get("ood", {}).get(variant, {}).get("families", {})}
+    families = report.get("ood", {}).get(variant, {}).get("families", {})
+    return {"test": test, "families": families | _by_variant(WIDER_WORLD).get(variant, {})}
 
 
 def shipped_static_bias() -> Document:
     """The shipped measures of ``reproduction.static_bias`` by variant, "versions" and "single_frames"; may be empty."""
-    return json.loads(STATIC_BIAS.read_text("utf-8"))["models"] if STATIC_BIAS.is_file() else {}
+    return _by_variant(STATIC_BIAS)
+
+
+def _by_variant(path: Path) -> Document:
+    return json.loads(path.read_text("utf-8"))["models"] if path.is_file() else {}
 
 
 def training_summary(card: Document) -> str:

@@ -27,9 +27,15 @@ if TYPE_CHECKING:
     from ezclip.studies.host import Host
 
 
+def _show_default(default: str) -> str:
+    return "" if default in ("''", "None") else f"(default: {default})"
+
+
 def option(kind: Any, help: str, *marks: Any, name: str | None = None, metavar: str | None = None) -> Any:
     """An annotated command-line option."""
-    return Annotated[kind, tyro.conf.arg(name=name, help=help, help_behavior_hint="", metavar=metavar), *marks]
+    return Annotated[
+        kind, tyro.conf.arg(name=name, help=help, help_behavior_hint=_show_default, metavar=metavar), *marks
+    ]
 
 
 def _option_field(study: type[Study], field: ParameterField) -> tuple[str, Any, Any]:

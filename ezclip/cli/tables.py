@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 NOTES: dict[str, str] = {
     "released": (
         "Recipe of EZ-CLIP against the release's: random resized crops for its corner crops, one colour jitter draw "
-        "per clip for its draw per frame, own descriptions for GPT-3.5's, no flips on SSv2, prompts on HMDB few-shot."
+        "per clip for its draw per frame, own descriptions for GPT-3.5's, no flips on SSv2, prompts on HMDB few-shot, "
+        "bfloat16 for float16, and in zero-shot the best epoch on Kinetics-400 for that on each test set."
     ),
     "paper": "Recipe of EZ-CLIP against the paper's: own descriptions for GPT-3.5's.",
 }
@@ -147,7 +148,8 @@ class Table(_RunOptions):
         from ezclip.reproduction import tables
         from ezclip.reproduction.methods import FAIRNESS
         from ezclip.reproduction.protocols import carry_out
-        from ezclip.reproduction.tables import Epoch, TableOptions, cell_statistics, cells, markdown, missing_runs
+        from ezclip.reproduction.report.markdown import markdown
+        from ezclip.reproduction.tables import Epoch, TableOptions, cell_statistics, cells, missing_runs
 
         options = TableOptions(self.epoch, self.harmonic_mean, self.unseen)
         make_table = tables.measured_table if self.measured else tables.comparison_table

@@ -33,17 +33,12 @@ class Synth:
     surfaces: float = 0.0
     """Fraction of the train or val clips of a wider world: surfaces with the statistics of natural images, places, more
     things, arms of many looks."""
-    samples: bool = False
-    """Write the app's sample clips directly into OUT instead of a split."""
 
     def run(self) -> int:
         """Draw and print paths."""
         check_out(self.out)
-        from ezclip.data.tabletop.generate import synthesise, write_samples
+        from ezclip.data.tabletop.generate import synthesise
 
-        if self.samples:
-            print(*write_samples(self.out), sep="\n")
-            return 0
         options = {"clips_per_class": self.clips_per_class, "seed": self.seed, "masks": self.masks}
         print(on_terminal(synthesise(self.out, split=self.split, surfaces=self.surfaces, **options)))
         return 0
@@ -70,7 +65,8 @@ class Reproduce:
     def run(self) -> int:
         """Run the stages and print their names."""
         check_project(self.root, "configs/tabletop.yaml")
-        from ezclip.reproduction.tabletop import FAST, FULL, Reproduction, reproduce
+        from ezclip.reproduction.stages import reproduce
+        from ezclip.reproduction.tabletop import FAST, FULL, Reproduction
 
         steps = reproduce(Reproduction(self.root, FAST if self.fast else FULL), resume=self.resume, until=self.until)
         stages = on_terminal(steps)

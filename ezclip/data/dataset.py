@@ -76,7 +76,11 @@ def open_cache(rows: Sequence[Row], folder: str | Path, *, T: int, size: int) ->
             raise ConfigError(f"The cache needs {nbytes / 1e9:.0f} GB in {folder}; free space or set cache to null.")
         with tempfile.TemporaryDirectory(dir=folder, prefix=".making-") as temporary:
             yield from _fill(Path(temporary) / "cache", rows, per_video, size)
-            (Path(temporary) / "cache").replace(cache)
+            try:
+                (Path(temporary) / "cache").replace(cache)
+            except OSError:
+                if not cache.exists():  # else another process has made the same cache meanwhile
+                    raise
     return CachedFrames(cache, len(rows), per_video, size)
 
 

@@ -161,6 +161,8 @@ def measure_on_device(
 ) -> Document:
     """Run ``measure`` on a device in its native dtype; returns "device", "dtype" and "rows"."""
     chosen = choose_device(device)
+    if chosen.index is not None:
+        torch.accelerator.set_device_index(chosen.index)  # the device that timers wait for
     dtype = native_dtype(chosen)
     rows = measure(subjects, T=T, batch_size=batch_size, repeats=repeats, device=str(chosen), dtype=dtype)
     return {"device": str(chosen), "dtype": str(dtype).removeprefix("torch."), "rows": rows}

@@ -125,10 +125,12 @@ class Encoder:
             if self.on_gpu:
                 spans[-1][1].synchronize()
                 self.busy += sum(begin.elapsed_time(end) / 1000 for begin, end in spans)
+                results = (frames.clone(), context.clone(), copies.clone())  # out of pinned memory
             else:
                 self.busy += sum(end - begin for begin, end in spans)
+                results = (frames, context, copies)
             self.seconds = time.perf_counter() - self.start_time
-            return frames, context, copies
+            return results
 
         return finish
 

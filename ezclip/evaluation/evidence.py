@@ -134,6 +134,6 @@ def order_values(orders: Document, C: int) -> dict[str, float | None]:
     top1, backward = orders["as it is"]["top1"], orders["reversed"]
     return {
         "reverse_drop": top1 - backward["top1"],
-        "multi_frame_gain": relative_gain(top1, orders["frozen"]["top1"], 1 / C),
+        "multi_frame_gain": relative_gain(top1, orders["static"]["top1"], 1 / C),
         "frame_order_sensitivity": relative_gain(top1, orders["shuffled"]["top1"], 1 / C),
     } | {name: backward[name] for name in ("opposite_text_v2t", "opposite_text_t2v") if name in backward}

@@ -120,14 +120,14 @@ class FrameSpread:
         reading: formula of Var and C.
         unit: whether embeddings were L2-normalised first; raw values of different models are on different scales.
         real: Var + C of the clips.
-        frozen: Var + C of the clips' middle frame repeated T times.
-        beyond: real minus frozen, clip by clip.
+        static: Var + C of the clips' middle frame repeated T times.
+        beyond: real minus static, clip by clip.
     """
 
     reading: Reading
     unit: bool
     real: Interval
-    frozen: Interval
+    static: Interval
     beyond: Interval
 
     def as_json(self) -> Document:
@@ -141,8 +141,8 @@ def frame_spread(frames: Tensor, static: Tensor, reading: Reading, *, unit: bool
     ``unit`` L2-normalises them first.
     """
     inputs = [F.normalize(embeddings, dim=-1) if unit else embeddings for embeddings in (frames, static)]
-    real, frozen = (torch.stack(spread(embeddings, reading)).sum(dim=0).double().numpy() for embeddings in inputs)
-    return FrameSpread(reading, unit, mean_interval(real), mean_interval(frozen), mean_interval(real - frozen))
+    real, still = (torch.stack(spread(embeddings, reading)).sum(dim=0).double().numpy() for embeddings in inputs)
+    return FrameSpread(reading, unit, mean_interval(real), mean_interval(still), mean_interval(real - still))
 
 
 def shared_variance(frames: Tensor) -> float:

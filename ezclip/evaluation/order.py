@@ -1,4 +1,4 @@
-"""Variations of a clip, with frames reordered, frozen, slower or faster, and a model's accuracy on them."""
+"""Variations of a clip, with frames reordered, repeated, slower or faster, and a model's accuracy on them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def orders(total: int, T: int) -> Orders:
 
     Returns:
         variation -> one list of T indices, five for "shuffled". All but "half speed" use the T segment-centre frames:
-        "as it is", in their order; "reversed"; "shuffled"; "frozen", the middle frame T times; "first, then last", the
+        "as it is", in their order; "reversed"; "shuffled"; "static", the middle frame T times; "first, then last", the
         first frame T/2 times and then the last; "double speed", every second frame, then the last one repeated. "half
         speed" takes the T segment centres of the clip's middle half.
     """
@@ -41,7 +41,7 @@ def orders(total: int, T: int) -> Orders:
         "as it is": [centres],
         "reversed": [centres[::-1]],
         "shuffled": [[centres[i] for i in rng.permutation(T)] for _ in range(SHUFFLES)],
-        "frozen": [[centres[T // 2]] * T],
+        "static": [[centres[T // 2]] * T],
         "first, then last": [[centres[0]] * (T // 2) + [centres[-1]] * (T - T // 2)],
         "half speed": [[total // 4 + i for i in segment_centres(half, T)]],
         "double speed": [fast + [centres[-1]] * (T - len(fast))],

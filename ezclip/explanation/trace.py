@@ -15,13 +15,18 @@ from torch import Tensor, nn
 
 from ezclip.errors import UserError
 from ezclip.explanation.methods import Fusion
+from ezclip.model.attention import Mix
 from ezclip.model.block import Block
 from ezclip.model.ezclip import EZCLIP
 from ezclip.model.framewise import FramewiseCLIP
 from ezclip.model.interface import VideoText
 from ezclip.predictor import Encoded
 
-_FUSE: dict[Fusion, Callable[..., Tensor]] = {"mean": torch.mean, "max": torch.amax, "min": torch.amin}
+_FUSE: dict[Fusion, Callable[..., Tensor]] = {
+    "mean": partial(torch.mean, dtype=torch.float32),
+    "max": torch.amax,
+    "min": torch.amin,
+}
 Hook = Callable[..., Any]  # (module, inputs, output) -> None, or a new output
 
 
@@ -117,16 +122,19 @@ def trace_attention(model: VideoText, fusion: Fusion = "mean") -> Iterator[Atten
     if fusion not in _FUSE:
         raise UserError(f"Head fusion is {fusion!r}; it must be one of {', '.join(_FUSE)}.")
     trace = AttentionTrace.of(model)
+    computed: list[Tensor] = []  # the probabilities that the next observed product has computed itself
 
     def observe(append: Callable[[Tensor], None], q: Tensor, k: Tensor, v: Tensor) -> None:
-        append(_FUSE[fusion](probabilities(q, k), dim=1))
+        append(_FUSE[fusion](computed.pop() if computed else probabilities(q, k), dim=1).float())
 
     if isinstance(model, FramewiseCLIP):
         with unfused(model), hooked(_timm_hooks(model, partial(_FUSE[fusion], dim=1), trace)):
             yield trace
         return
     assert isinstance(model, EZCLIP)
-    with hooked(attention_hooks(model, observe, trace)):
+    hooks = list(attention_hooks(model, observe, trace))
+    mixes = {cast(Mix, module) for module, _ in hooks}
+    with hooked([*((mix.probabilities, lambda *call: computed.append(call[-1])) for mix in mixes), *hooks]):
         yield trace
 
 

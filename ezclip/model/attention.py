@@ -1,4 +1,4 @@
-"""CLIP's frozen multi-head attention, with a single hook point (``Mix``) for attention traces."""
+"""CLIP's frozen multi-head attention, with ``Mix`` as the hook point for attention traces."""
 
 import torch
 import torch.nn.functional as F
@@ -20,15 +20,16 @@ class Mix(nn.Module):
         super().__init__()
         self.causal = causal
         self.dropout = dropout
+        self.probabilities = nn.Identity()  # for hooks; receives them where the fused kernel is not used
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """q, k, v (B, heads, n, d) -> (B, heads, n, d)."""
         dropout = self.dropout if self.training else 0.0
         if q.device.type == "cpu" and q.dtype == torch.bfloat16 and not (self.causal or dropout):
             heads, scale = q.shape[:2], q.shape[-1] ** -0.5
-            q, k, v = (x.flatten(0, 1) for x in (q, k, v))
+            q, k = q.flatten(0, 1), k.flatten(0, 1)
             product = torch.baddbmm(q.new_empty(1), q, k.transpose(1, 2), beta=0, alpha=scale)  # beta=0: input unused
-            return (product.softmax(dim=-1) @ v).unflatten(0, heads)
+            return self.probabilities(product.softmax(dim=-1).unflatten(0, heads)) @ v
         return F.scaled_dot_product_attention(q, k, v, is_causal=self.causal, dropout_p=dropout)
 
 

@@ -18,7 +18,7 @@ from ezclip.explanation.trace import hooked
 from ezclip.model.ezclip import EZCLIP
 from ezclip.predictor import Predictor
 from ezclip.progress import finish
-from ezclip.reproduction.tables import markdown
+from ezclip.reproduction.report.markdown import markdown
 from ezclip.types import Document
 from ezclip.video.read import read_clip
 from ezclip.video.sampling import segment_centres
@@ -111,8 +111,8 @@ def maps_section(document: Document | None) -> str:
     if not document:
         return "All maps: not run"
     return (
-        f"All maps of `{document['model']}` on {document['clips']} clips (`python benchmarks/maps.py`): share of the "
-        "heat on what moves; SRG, insertion area minus deletion area (0: a random map); how far below the first row's "
-        f"SRG on the same clips; cost in forward passes, a backward pass counted as two. [Which map should I trust?]"
-        f"(docs/MAPS.md)\n\n{markdown(maps_table(document['rows']))}"
+        f"All maps of `{document['model']}` on {document['clips']} clips (`python benchmarks/maps.py`), for the "
+        "predicted label: share of the heat on what moves; SRG, insertion area minus deletion area (0: a random map); "
+        "how far below the first row's SRG on the same clips; cost in forward passes, a backward pass counted as two. "
+        f"[Which map should I trust?](docs/MAPS.md)\n\n{markdown(maps_table(document['rows']))}"
     )

@@ -137,11 +137,11 @@ def spread_parts(spreads: Document) -> list[Table | Picture]:
     rows, series = [], {}
     for model, readings in spreads.items():
         for reading, values in readings.items():
-            bars = [tuple(values[k][e] for e in ("mean", "low", "high")) for k in ("real", "frozen", "beyond")]
+            bars = [tuple(values[k][e] for e in ("mean", "low", "high")) for k in ("real", "static", "beyond")]
             rows.append([model, reading, *(v for bar in bars for v in bar)])
             if reading == "released unit":
                 series[model] = bars
-    columns = ["model", "reading", *(f"{k}{e}" for k in ("clips", "frozen", "beyond") for e in ("", " from", " to"))]
+    columns = ["model", "reading", *(f"{k}{e}" for k in ("clips", "static", "beyond") for e in ("", " from", " to"))]
     figure = charts.grouped(
         ["clips", "static copies (phantom)", "difference"],
         series,

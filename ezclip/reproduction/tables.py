@@ -10,7 +10,6 @@ from statistics import fmean, stdev
 from typing import Literal
 
 import yaml
-from tabulate import tabulate
 
 from ezclip.errors import ConfigError
 from ezclip.evaluation.efficiency import Subject, measure_on_device
@@ -216,11 +215,6 @@ def measure_costs(number: int, workspace: Workspace, defaults: Run) -> None:
     for name, row in zip(models, bench["rows"], strict=True):
         row["name"] = name
     write_json(workspace.root / "results" / "bench" / f"table_{number}" / "bench.json", bench | {"table": number})
-
-
-def markdown(rows: list[list[str]]) -> str:
-    """Format rows of text, header first, as a Markdown table."""
-    return tabulate(rows[1:], rows[0], tablefmt="github", disable_numparse=True)
 
 
 def _read_table(number: int) -> Document:

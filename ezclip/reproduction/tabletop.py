@@ -1,15 +1,8 @@
-"""``ezclip reproduce tabletop``: benchmark, backbone, all variants and their evaluation, in stages.
-
-Each finished stage writes ``RESULTS/<stage>.json`` with its configuration, seed, curve, wall time and result; resuming
-skips finished stages. RESULTS.md is generated from these files after each stage.
-"""
+"""What ``ezclip reproduce tabletop`` does: draw the benchmark, pretrain the backbone, train the variants, test them."""
 
 import dataclasses
 import json
-import logging
 import shutil
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,34 +19,20 @@ from ezclip.evaluation.efficiency import Subject, measure_on_device
 from ezclip.evaluation.metrics import frame_spread, harmonic_mean, shared_variance, wilson
 from ezclip.evaluation.run import evaluate
 from ezclip.evaluation.shipped import TEST_SEED
-from ezclip.files import sha256_of, write_json
+from ezclip.files import sha256_of
 from ezclip.model.backbone import Backbone
 from ezclip.predictor import Predictor
-from ezclip.progress import Progress, Steps, rescale
-from ezclip.reproduction.methods import COST
-from ezclip.reproduction.results import TEXT_KINDS, write_results
+from ezclip.progress import Progress, Steps
+from ezclip.reproduction.methods import ALIKE, RATES
+from ezclip.reproduction.report.training_sections import TEXT_KINDS
 from ezclip.reproduction.static_bias import static_bias
 from ezclip.reproduction.study import study, training_curves
 from ezclip.training.loop import train
 from ezclip.training.pretrain import pretrain
 from ezclip.types import RIVALS, VARIANTS, Document, Method
 
-log = logging.getLogger(__name__)
 NOVEL = tuple(PAIRS[3])  # pushing right to left and its partner; their words and motions occur in base classes
 SHOTS = (2, 4, 8, 16)
-# Methods trained alike: shared settings, and learning rates for the small backbone, which were not tuned: 2e-3 for new
-# parameters and a tenth of that for CLIP, the ratio of ActionCLIP. EZ-CLIP keeps the rates of configs/tabletop.yaml.
-ALIKE = (
-    "num_frames=8", "batch_size=16", "sampling=random", "augmentation=shift", "flip=false", "mixup=false", "warmup=0.1",
-    "warmup_epochs=null", "final_lr=0.0", "clip_gradient=1.0", "compile=false", "workers=0", "validation=null",
-)  # fmt: skip
-RATES: dict[Method, tuple[str, ...]] = {
-    "ezclip": (),
-    "vificlip": ("lr=2.0e-4",),
-    "actionclip": ("lr=2.0e-4", "temporal_lr=2.0e-3"),
-    "a5": ("lr=2.0e-3",),
-    "xclip": ("lr=2.0e-4", "prompt_lr=2.0e-3", "temporal_lr=2.0e-3"),
-}
 
 
 @dataclass(frozen=True)
@@ -65,6 +44,7 @@ class Scale:
     test: int = 16  # test clips per class, drawn with a separate seed
     ood: int = 18  # out-of-distribution clips per class, alternating between families
     ood_motions: int | None = None  # number of motions with out-of-distribution clips; None takes all
+    wider: int = 8  # test clips per class of the wider world
     static: int = 4  # scenes per class in the static bias test, each in all versions
     pretraining: tuple[str, ...] = ()  # overrides of configs/pretrain_tabletop.yaml and pretrain_tabletop_more.yaml
     training: tuple[str, ...] = ()  # overrides of configs/tabletop.yaml
@@ -80,6 +60,7 @@ FAST = Scale(
     test=1,
     ood=9,
     ood_motions=1,
+    wider=1,
     static=1,
     pretraining=(
         "stills=64",
@@ -275,74 +256,15 @@ class Reproduction:
         Image.open(manifest.parent / SHEET).save(self.results / "static_bias.webp")
         return {"models": results}
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A stage of the reproduction."""
-
-    name: str
-    minutes: float  # approximate duration on 2 cores
-    run: Callable[[Reproduction], Steps[Document]]
-
-
-def _fit(name: str, *overrides: str) -> Stage:
-    return Stage(name, 21, lambda r: r.fit(name, *overrides))
-
-
-STAGES: tuple[Stage, ...] = (
-    Stage("data", 4, Reproduction.draw),
-    Stage("backbone", 27, Reproduction.backbone),
-    *(_fit(variant, f"method={variant}") for variant in ("ezclip", "base", "prompts", "motion")),
-    Stage("study", 17, Reproduction.study),
-    Stage("static_bias", 5, Reproduction.static_bias),
-    Stage("texts", 2, Reproduction.texts),
-    *(Stage(f"methods/{method}", 4, lambda r, m=method: r.fit_alike(m)) for method in RATES),
-    Stage(f"methods/{COST}", 1, Reproduction.costs),
-    Stage("ezclip_described", 21, lambda r: r.fit_on_texts("ezclip_described", "tabletop", "descriptions")),
-    Stage("ezclip_templates", 21, lambda r: r.fit_on_texts("ezclip_templates", "templates", "templates")),
-    _fit("calibrated", "reading=calibrated"),
-    Stage("motion_loss", 2, Reproduction.motion_loss),
-    *(_fit(f"{v}_seed{s}", f"method={v}", f"seed={s}") for s in (1, 2) for v in ("ezclip", "base")),
-    _fit("shallow", "prompt_depth=shallow"),
-    _fit("paper_reading", "reading=paper"),
-    *(
-        Stage(f"base_to_novel_{v}", 21, lambda r, v=v: r.base_to_novel(f"base_to_novel_{v}", f"method={v}"))
-        for v in ("ezclip", "base")
-    ),
-    *(Stage(f"few_shot_{k}", 8, lambda r, k=k: r.few_shot(k, None)) for k in SHOTS),
-    *(Stage(f"few_shot_{k}_from_base", 8, lambda r, k=k: r.few_shot(k, "base_to_novel_ezclip")) for k in SHOTS),
-)
-
-
-def reproduce(r: Reproduction, *, resume: bool, until: str | None = None) -> Steps[list[str]]:
-    """Run the stages in order, up to ``until`` if given, and return the names of those that were run.
-
-    With ``resume``, finished stages are skipped; without it, earlier results are deleted.
-
-    Raises:
-        ConfigError: there is no stage ``until``.
-    """
-    names = [stage.name for stage in STAGES]
-    if until is not None and until not in names:
-        raise ConfigError(f"There is no stage {until!r}; the stages are {', '.join(names)}.")
-    selected = STAGES[: names.index(until or names[-1]) + 1]
-    todo = [stage for stage in selected if not (resume and r.read_result(stage.name))]
-    if not resume:
-        shutil.rmtree(r.results, ignore_errors=True)
-        shutil.rmtree(r.runs, ignore_errors=True)
-    minutes = sum(stage.minutes for stage in todo) or 1.0
-    if r.scale is FULL:
-        message = "%d stages, about %.1f hours on 2 CPU cores, 14 GB of disk for clips and decoded frames."
-        log.warning(message, len(todo), minutes / 60)
-    done = 0.0
-    for i, stage in enumerate(todo, 1):
-        start, prefix = time.monotonic(), f"stage {i} of {len(todo)}, {stage.name}: "
-        end = done + stage.minutes / minutes
-        result = yield from rescale(stage.run(r), done, end, prefix)
-        write_json(r.results / f"{stage.name}.json", result | {"seconds": round(time.monotonic() - start, 1)})
-        write_results(r.results)
-        done = end
-    return [stage.name for stage in todo]
+    def wider_world(self) -> Steps[Document]:
+        """Test the four variants on clips of the wider world, none of which any variant was trained on."""
+        options = {"clips_per_class": self.scale.wider, "split": "val", "seed": TEST_SEED, "surfaces": 1.0}
+        manifest = yield from synthesise(self.data / "wider", **options)
+        results: Document = {}
+        for variant, predictor in self.models().items():
+            evaluation = yield from evaluate(predictor, read_rows(manifest.parent), LABELS)
+            results[variant] = evaluation.report()["families"]
+        return {"models": results}
 
 
 def _json_lines(path: Path) -> list[Document]:

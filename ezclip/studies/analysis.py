@@ -117,5 +117,6 @@ def _warnings(names: list[str], predictor: Predictor, clip: Clip, truncated: lis
         notes.append(f"The clip has {clip.total} frames, fewer than the {len(clip)} of the model: some are repeated.")
     new = [name for name in names if name not in model.labels]
     if model.labels and new:
-        notes.append(f"{len(new)} of {len(names)} class names are not training classes of {model.name}.")
+        verb = "is" if len(new) == 1 else "are"
+        notes.append(f"{len(new)} of {len(names)} class names {verb} not in the training of {model.name}.")
     return notes

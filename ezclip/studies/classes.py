@@ -146,7 +146,8 @@ class Classes(Study):
     """Compare predictions class by class: tables from ezclip evaluate --out, or the shipped results.
 
     Example: python -m ezclip classes base/predictions.csv ezclip/predictions.csv --out compared
-    Example: python -m ezclip classes base ezclip
+
+    For the shipped results: python -m ezclip classes base ezclip
     """
 
     verb: ClassVar[str] = "classes"

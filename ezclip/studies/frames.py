@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ezclip.predictor import Predictor
 
 MAX_CLIPS = 8
-PHANTOM_NOTE = "Phantom share: the fraction of Var + C that remains in a static copy of the clip."
+PHANTOM_NOTE = "Phantom share: the fraction of Var + C, not normalised, that remains in a static copy of the clip."
 MIN_SPREAD = 1e-6  # of Var + C; no phantom share is given below
 _CURVATURE = ("curvature", "frozen_curvature")
 CURVATURE_NOTE = (

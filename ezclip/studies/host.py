@@ -59,6 +59,10 @@ class ByteCache(Generic[Value]):
         self._locks: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
 
+    def renew_locks(self) -> None:
+        """In a forked process, release the locks that other threads of the parent held."""
+        self._locks, self._lock = {}, threading.Lock()
+
     def __len__(self) -> int:
         """Number of values."""
         return len(self._values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -84,14 +84,23 @@ def description_sets() -> list[str]:
 
 
 def descriptions(source: str) -> dict[str, str]:
-    """Class name -> description from a shipped set, all of them ("shipped") or a CSV file; raises LabelError."""
+    """Class name -> description from a shipped set or a CSV file; raises LabelError."""
     sets = description_sets()
-    if source == "shipped":
-        return {label: text for name in sets for label, text in descriptions(name).items()}
     path = _SETS / f"{source}.csv" if source in sets else Path(source)
     if not path.is_file():
         raise LabelError(f"Unknown descriptions {source!r}; give a CSV file, shipped or one of {', '.join(sets)}.")
     return read_descriptions(path)
+
+
+def shipped_descriptions(labels: Iterable[str]) -> dict[str, str]:
+    """Class name -> description from all shipped sets.
+
+    Some classes are in several sets. The description is then that of the set that has most of ``labels``, or of the
+    larger one, so that the classes of a data set have its own descriptions.
+    """
+    keys = set(map(_key, labels))
+    by_priority = sorted(map(_shipped_set, description_sets()), key=lambda s: (len(keys & set(map(_key, s))), len(s)))
+    return {label: text for one in by_priority for label, text in one.items()}
 
 
 def check_texts(texts: str) -> str:
@@ -111,7 +120,7 @@ def sentences(
     Args:
         labels: class names.
         texts: "trained" uses ``trained``; "names" and "varied" the bare names; "templates" the release's 16;
-            "descriptions" the shipped descriptions of all sets; "paraphrases" the two held-out paraphrases of
+            "descriptions" the ``shipped_descriptions``; "paraphrases" the two held-out paraphrases of
             Tabletop's classes; the last two use the bare name for other labels. A text with {} is a template, anything
             else a CSV file with a description of every label.
         trained: the texts of the model's training, "names", "templates", "varied" or "descriptions".
@@ -123,7 +132,8 @@ def sentences(
     texts = trained if texts == "trained" else texts
     templates = {"names": NAME_ONLY, VARIED: NAME_ONLY, "templates": TEMPLATES}
     if texts == "descriptions":
-        prompts = {label: [_shipped_descriptions().get(_key(label), label)] for label in labels}
+        described = {_key(label): text for label, text in shipped_descriptions(labels).items()}
+        prompts = {label: [described.get(_key(label), label)] for label in labels}
     elif texts == "paraphrases":
         prompts = {label: paraphrases().get(_key(label), {}).get("held out", [label, label]) for label in labels}
     elif texts in templates or "{}" in texts:
@@ -169,14 +179,14 @@ def varied_texts(label: str) -> list[str]:
     by_kind = paraphrases().get(_key(label))
     if by_kind is None:
         raise LabelError(f"No paraphrases for {label!r}; varied texts are those of Tabletop's classes.")
-    description = [_shipped_descriptions()[_key(label)]]
+    description = describe([label], _shipped_set("tabletop"))
     kinds = (fill(label), fill(label, TEMPLATES), by_kind["paraphrase"], by_kind["concrete"], description)
     return [texts[i % len(texts)] for i in range(math.lcm(*map(len, kinds))) for texts in kinds]
 
 
 @cache
-def _shipped_descriptions() -> dict[str, str]:
-    return {_key(label): text for label, text in descriptions("shipped").items()}
+def _shipped_set(name: str) -> dict[str, str]:
+    return descriptions(name)
 
 
 def _key(name: str) -> str:

@@ -21,7 +21,16 @@ from ezclip.data.manifest import Row, read_rows
 from ezclip.errors import ConfigError
 from ezclip.model.text import trim_padding
 from ezclip.progress import Steps
-from ezclip.text.templates import NAME_ONLY, TEMPLATES, VARIED, describe, descriptions, fill, varied_texts
+from ezclip.text.templates import (
+    NAME_ONLY,
+    TEMPLATES,
+    VARIED,
+    describe,
+    descriptions,
+    fill,
+    shipped_descriptions,
+    varied_texts,
+)
 from ezclip.text.tokens import tokenize
 from ezclip.types import stored_size
 from ezclip.video.transforms import to_device
@@ -41,7 +50,7 @@ def class_sentences(text: str, labels: list[str]) -> list[list[str]]:
     templates = {"names": NAME_ONLY, "templates": TEMPLATES}
     if text in templates or "{}" in text:
         return [fill(label, templates.get(text, (text,))) for label in labels]
-    sentences = describe(labels, descriptions(text))
+    sentences = describe(labels, shipped_descriptions(labels) if text == "shipped" else descriptions(text))
     if cut := tokenize(sentences)[1]:
         log.warning("truncated to 77 tokens: %s", "; ".join(sentence[:60] for sentence in cut))
     return [[sentence] for sentence in sentences]

@@ -93,7 +93,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     clip_trained = len(model.trainable_parameters()) > len(model.added_parameters())
     if accelerator.is_main_process and not clip_trained and backbone_sha256(out / BACKBONE) != backbone.sha256:
         save_backbone(backbone, out / BACKBONE)
-    if config.precision == "bf16":
+    if config.precision == "bf16" and not clip_trained:  # otherwise the backbone is saved
         cast_frozen_to_bf16(model)
     wrapped, optimiser = accelerator.prepare(model, optimiser)
     state = State(out, model, optimiser, schedule, config)

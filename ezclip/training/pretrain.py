@@ -1,13 +1,11 @@
 """Contrastive pretraining of the shipped compact CLIP, from scratch, on captioned stills of Tabletop."""
 
 import json
+import os
 import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +15,14 @@ import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import Tensor
 from torch.optim.lr_scheduler import LRScheduler
+from torch.utils.data import DataLoader
 
 from ezclip.checkpoints.catalog import BACKBONE
 from ezclip.checkpoints.store import load_backbone, save_backbone
 from ezclip.config import PretrainConfig
 from ezclip.data.tabletop.cast import WIDE
-from ezclip.data.tabletop.scene import CANVAS
 from ezclip.data.tabletop.sprites import THINGS
-from ezclip.data.tabletop.stills import stills, wide_stills, zero_shot_prompts
+from ezclip.data.tabletop.stills.scenes import stills, zero_shot_prompts
 from ezclip.errors import ConfigError
 from ezclip.files import write_atomically, write_json
 from ezclip.model.backbone import Backbone, build_backbone
@@ -39,23 +37,20 @@ from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import lock_folder
 from ezclip.training.step import gather
+from ezclip.training.stills import STILLS, Views, batches_of, is_wide, load_stills
 from ezclip.training.views import (
     WEIGHTS,
     Pairs,
     WithHeads,
+    add_ramps,
     auxiliary_losses,
-    crops,
-    cut,
-    draw_pairs,
     init_directional_heads,
 )
-from ezclip.types import Document, stored_size
-from ezclip.video.transforms import resize_short_side, to_device, view
+from ezclip.types import Document
+from ezclip.video.transforms import to_device, view
 
-_WORKERS, _CHUNK = 2, 1000  # processes that draw stills, and stills per task
 DRAWING_SHARE = 0.1  # fraction of the progress bar for drawing stills
-STATE, _STILLS = "state.pt", "stills.npz"  # files to resume from; deleted at the end of a run
-CANVAS_PER_VIEW = 5  # side of stored canvases, in half sides of a view
+STATE = "state.pt"  # file to resume from; deleted at the end of a run
 
 
 def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]:
@@ -92,8 +87,8 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
     torch.manual_seed(config.seed)
     start = time.monotonic()
     state_file = out / STATE
-    state = torch.load(state_file, weights_only=True) if resume and state_file.is_file() else None
-    data = yield from rescale(_load_stills(config, out if main else None, reuse=resume), 0.0, DRAWING_SHARE)
+    state = torch.load(state_file, map_location="cpu", weights_only=True) if resume and state_file.is_file() else None
+    data = yield from rescale(load_stills(config, out if main else None, reuse=resume), 0.0, DRAWING_SHARE)
     captions, caption_ids = np.unique(data.captions, return_inverse=True)
     tokens, _ = tokenize(captions.tolist())
 
@@ -106,8 +101,8 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
     compile_vision(model, config.compile)
     for parameter in model.parameters():
         parameter.requires_grad_()
-    if config.pairs:
-        init_directional_heads(model)
+    if config.ramps:
+        init_directional_heads(model, add_ramps(model))
     trained = WithHeads(model)
     parameters = [*(trained if config.pairs else model).parameters()]
     optimiser = adamw(
@@ -122,12 +117,19 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
     buffer, progress_text = MetricBuffer(accelerator.device, config.log_every), ""
-    runner = StepRunner(config, data, caption_ids, tokens, model, wrapped, accelerator, optimiser, schedule, buffer)
+    runner = StepRunner(config, tokens, model, wrapped, accelerator, optimiser, schedule, buffer)
+    batches = list(batches_of(len(data.captions), config))
+    views = Views(config, data, torch.from_numpy(caption_ids), batches, accelerator.process_index, world)
+    loader = DataLoader(
+        views,
+        batch_size=None,
+        sampler=range(first + 1, config.steps + 1),
+        num_workers=min(config.workers, os.cpu_count() or 1),
+        pin_memory=accelerator.device.type == "cuda",
+    )
     with (out / "metrics.jsonl").open("a" if first else "w") if main else nullcontext() as metrics:
-        for step, rows in enumerate(_batches(len(data.captions), config), 1):
-            if step <= first:
-                continue
-            runner.run(step, rows)
+        for step, batch in enumerate(loader, first + 1):
+            runner.run(step, *batch)
             saves = step % config.save_every == 0
             if buffer.due(step) or saves or step == config.steps:
                 for number, values in buffer.read():
@@ -151,40 +153,28 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
             model,
             seed=config.seed + 999_983,
             count=config.test_stills,
-            kinds=WIDE if config.pairs else tuple(THINGS),
+            kinds=WIDE if is_wide(config) else tuple(THINGS),
         ),
     }
     if main:
         save_backbone(Backbone(config.name, backbone.config, backbone.clip), out / BACKBONE)
         write_json(out / "pretrain.json", result)
-        for name in (STATE, _STILLS):
+        for name in (STATE, STILLS):
             (out / name).unlink(missing_ok=True)
     return result
 
 
-@dataclass(frozen=True)
-class Stills:
-    """Captioned stills, or whole canvases if training uses pairs."""
-
-    pictures: np.ndarray  # uint8 (stills, 3, H, H)
-    windows: np.ndarray  # float64 (stills, 3), centre x and y, and side of the square that the caption describes
-    captions: list[str]
-
-
 @dataclass
 class StepRunner:
-    """Runs single pretraining steps, from rows of the stills to metrics, without waiting for the device.
+    """Runs single pretraining steps, from views to metrics, without waiting for the device.
 
     Attributes:
-        caption_ids: row of ``tokens`` of each still.
         tokens: token ids of the distinct captions (captions, L).
         wrapped: ``WithHeads`` of the model if training uses pairs, otherwise the model; both prepared by Accelerate.
         buffer: keeps the metrics until they are read.
     """
 
     config: PretrainConfig
-    data: Stills
-    caption_ids: np.ndarray
     tokens: Tensor
     model: EZCLIP
     wrapped: Any
@@ -193,26 +183,12 @@ class StepRunner:
     schedule: LRScheduler
     buffer: MetricBuffer
 
-    def draw(self, step: int, rows: np.ndarray) -> tuple[Tensor, np.ndarray, Pairs | None]:
-        """This process's views (B, 3, S, S), the stills whose captions belong to the first of them, and the pairs."""
-        config, data, size = self.config, self.data, self.model.image_size
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        rng = np.random.default_rng([config.seed, step, rank])
-        share = config.pairs if step <= 0.7 * config.steps else config.pairs / 3
-        indices = rows[rank::world]
-        if np.random.default_rng([config.seed, step]).random() < share:
-            indices = indices[: len(indices) // 2]
-            pairs = draw_pairs(torch.from_numpy(data.pictures[indices]), data.windows[indices], size, rng)
-            return pairs.pixels, indices[: len(indices) // 2], pairs
-        return cut(torch.from_numpy(data.pictures[indices]), crops(data.windows[indices], rng), size), indices, None
-
-    def run(self, step: int, rows: np.ndarray) -> None:
-        """Train on this process's share of the stills ``rows`` of step ``step``, counting from 1."""
+    def run(self, step: int, views: Tensor, captions: Tensor, pairs: Pairs | None) -> None:
+        """Train on this process's ``Views`` of step ``step``."""
         model, accelerator = self.model, self.accelerator
-        views, captioned, pairs = self.draw(step, rows)
         pixels = model.normalise(to_device(views, accelerator.device))
-        labels = to_device(torch.from_numpy(self.caption_ids[captioned]), accelerator.device)
-        texts = to_device(trim_padding(self.tokens[self.caption_ids[captioned]]), accelerator.device)
+        labels = to_device(captions, accelerator.device)
+        texts = to_device(trim_padding(self.tokens[captions]), accelerator.device)
         auxiliary: dict[str, Tensor] = {}
         if self.config.pairs:
             images, texts, outputs = self.wrapped(pixels, texts, pairs is not None)
@@ -220,7 +196,7 @@ class StepRunner:
         else:
             images, texts = self.wrapped(pixels.unsqueeze(1), texts)
             images = images[:, 0]
-        images, texts = gather(images[: len(captioned)].float()), gather(texts.float())
+        images, texts = gather(images[: len(captions)].float()), gather(texts.float())
         labels = accelerator.gather(labels)
         assert isinstance(labels, Tensor)
         cosine = F.normalize(images, dim=-1) @ F.normalize(texts, dim=-1).T
@@ -265,57 +241,6 @@ def architecture(config: PretrainConfig) -> Document:
     return {"embed_dim": s.embed_dim, "quick_gelu": False, "vision_cfg": vision, "text_cfg": text}
 
 
-def _draw_chunk(arguments: tuple[int, int, PretrainConfig]) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    count, seed, config = arguments
-    if config.pairs:
-        size = CANVAS_PER_VIEW * config.sizes.image_size // 2
-        canvases, windows, captions = zip(*wide_stills(count, seed, config.surfaces), strict=True)
-        planes = resize_short_side(np.stack(canvases), size)
-        return planes.numpy(), np.array(windows) * (size / CANVAS), list(captions)
-    size = stored_size(config.sizes.image_size)
-    pictures, captions, _ = zip(*stills(count, seed), strict=True)
-    planes = resize_short_side(np.stack([np.asarray(picture) for picture in pictures]), size)
-    return planes.numpy(), np.tile([size / 2, size / 2, size], (count, 1)), list(captions)
-
-
-def _load_stills(config: PretrainConfig, out: Path | None, *, reuse: bool) -> Steps[Stills]:
-    """Draw the stills and save them to ``out``; with ``reuse``, read matching ones from there instead."""
-    key = str([config.seed, config.stills, config.sizes.image_size, config.surfaces, bool(config.pairs)])
-    if out is not None and reuse and (out / _STILLS).is_file():
-        with np.load(out / _STILLS) as file:
-            if str(file["key"]) == key:
-                return Stills(file["pictures"], file["windows"], file["captions"].tolist())
-    starts = range(0, config.stills, _CHUNK)
-    jobs = [(min(_CHUNK, config.stills - i), config.seed * 1_000_003 + i, config) for i in starts]
-    chunks: list[tuple[np.ndarray, np.ndarray, list[str]]] = []
-    with ProcessPoolExecutor(_WORKERS, mp_context=get_context("spawn")) as pool:
-        for chunk in (pool.map if len(jobs) > 1 else map)(_draw_chunk, jobs):
-            chunks.append(chunk)
-            count = min(len(chunks) * _CHUNK, config.stills)
-            yield Progress(count / config.stills, f"drawing stills, {count} of {config.stills}")
-    pictures, windows, captions = zip(*chunks, strict=True)
-    data = Stills(np.concatenate(pictures), np.concatenate(windows), [c for chunk in captions for c in chunk])
-    if out is not None:
-        write_atomically(out / _STILLS, partial(_save_stills, data, key))
-    return data
-
-
-def _save_stills(data: Stills, key: str, path: Path) -> None:
-    with path.open("wb") as file:
-        np.savez(file, key=key, pictures=data.pictures, windows=data.windows, captions=np.array(data.captions))
-
-
 def _state(step: int, trained: WithHeads, optimiser: Any, schedule: Any) -> Document:
     parts = {"trained": trained, "optimiser": optimiser, "schedule": schedule}
     return {"step": step} | {name: part.state_dict() for name, part in parts.items()}
-
-
-def _batches(count: int, config: PretrainConfig) -> Iterator[np.ndarray]:
-    """Row indices of each step, from one shuffled pass after another."""
-    rng = np.random.default_rng(config.seed)
-    order = np.empty(0, np.int64)
-    for _ in range(config.steps):
-        if len(order) < config.batch_size:
-            order = np.concatenate([order, rng.permutation(count)])
-        yield order[: config.batch_size]
-        order = order[config.batch_size :]

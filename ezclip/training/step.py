@@ -93,6 +93,8 @@ class Step:
             surrogate = (part_frames * gradient).sum()
             if part_texts is not None:
                 surrogate = surrogate + (part_texts * text_gradients[i]).sum()
+            if i == last and self.model.logit_scale.requires_grad:  # so that its gradient is averaged over processes
+                surrogate = surrogate + 0 * self.model.logit_scale
             self.accelerator.backward(surrogate)
         return losses
 
@@ -120,17 +122,22 @@ class Step:
             return size
 
         find_size: Callable[[], int] = find_executable_batch_size(try_size, starting_batch_size=len(views))
+        adamw = [torch.empty_like(p) for p in self.model.trainable_parameters().values() for _ in range(2)]
         try:
             size = find_size()
         except RuntimeError as error:
             if "No executable batch size" not in str(error):
                 raise
-            raise ConfigError("Not even one clip fits into memory; set checkpointing=true or fewer frames.") from error
+            size = 0
         finally:
             self.model.zero_grad()
-        if size < len(views):
-            size = max(1, int(0.9 * size))  # leaves memory for the optimiser
-        return int(self._gather(torch.tensor([size])).min())
+            del adamw  # AdamW's averages, which its first step allocates
+        if 0 < size < len(views):
+            size = max(1, int(0.9 * size))
+        size = int(self._gather(torch.tensor([size])).min())  # a process without memory stops them all
+        if size == 0:
+            raise ConfigError("Not even one clip fits into memory; set checkpointing=true or fewer frames.")
+        return size
 
     def _gather(self, values: Tensor) -> Tensor:
         gathered = self.accelerator.gather(values.to(self.accelerator.device))

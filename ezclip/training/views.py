@@ -36,27 +36,37 @@ WEIGHTS = {"thumbnails": 1.0, "carried": 1.0, "moved": 2.0}  # of the losses add
 
 
 @torch.no_grad()
-def init_directional_heads(model: EZCLIP) -> None:
+def add_ramps(model: EZCLIP) -> Tensor:
+    """Add ramps along x and y, from -``RAMP`` to ``RAMP``, to the position embeddings.
+
+    The positions of a CLIP that was trained on captions without places hardly distinguish left from right, and its
+    frame embeddings carry no horizontal contrast. Further training does not change that soon: brightness times position
+    is a product, whose gradient is near 0 at the start.
+
+    Returns:
+        The random orthonormal directions of the two ramps in embedding space (2, D).
+    """
+    positions = model.vision.positional_embedding
+    side = round((len(positions) - 1) ** 0.5)
+    ramp, directions = torch.linspace(-1, 1, side), torch.linalg.qr(torch.randn(positions.shape[1], 2)).Q.T
+    ramps = ramp[None, :, None] * directions[0] + ramp[:, None, None] * directions[1]
+    positions[1:] += RAMP * ramps.flatten(0, 1)
+    return directions
+
+
+@torch.no_grad()
+def init_directional_heads(model: EZCLIP, directions: Tensor) -> None:
     """Initialise the heads of blocks added by ``grow`` to attend to the right, the left, below or above.
 
-    The position embeddings of the shipped CLIP hardly distinguish left from right, and its frame means carry no
-    horizontal contrast. Training does not change that: brightness times position is a product, whose gradient is near 0
-    at the start. Therefore ramps along x and y, each in a random direction of embedding space, are added to the
-    positions, and each head of an added block initially attends along one of them, for any content.
+    Each head initially attends along one of the ramps of ``add_ramps``, whose ``directions`` are given, for any
+    content. Without this, training hardly gives the frame means a horizontal contrast.
     """
     attentions = [block.attn for block in model.vision.blocks if isinstance(block, Block)]
     added = [attention for attention in attentions if not attention.out_proj.weight.any()]
-    if not added:
-        return
-    positions = model.vision.positional_embedding
-    side, D = round((len(positions) - 1) ** 0.5), positions.shape[-1]
-    ramp, directions = torch.linspace(-1, 1, side), torch.linalg.qr(torch.randn(D, 2)).Q.T
-    ramps = ramp[None, :, None] * directions[0] + ramp[:, None, None] * directions[1]
-    positions[1:] += RAMP * ramps.flatten(0, 1)
     head_directions = cycle([directions[0], -directions[0], directions[1], -directions[1]])
     for attention in added:
         nn.init.normal_(attention.out_proj.weight, std=0.02)
-        query, key, _ = attention.in_proj_weight.view(3, attention.num_heads, -1, D)
+        query, key, _ = attention.in_proj_weight.view(3, attention.num_heads, -1, directions.shape[1])
         query *= 0.5
         query[:, 0] = 0
         attention.in_proj_bias.view(3, attention.num_heads, -1)[0, :, 0] = STEEP

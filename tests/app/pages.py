@@ -49,10 +49,18 @@ def advanced(page: Page) -> None:
     page.get_by_text("Advanced", exact=True).click()
 
 
+# Sets window.analysing as soon as the button is disabled, however briefly.
+WATCH_BUTTON = """() => { window.analysing = false;
+    new MutationObserver((changes, observer) => { if (document.querySelector("#analyse").disabled) {
+        window.analysing = true; observer.disconnect() } })
+    .observe(document.body, {subtree: true, attributeFilter: ["disabled"]}) }"""
+
+
 def analyse(page: Page) -> None:
     button = page.get_by_role("button", name="Analyse", exact=True)
+    page.evaluate(WATCH_BUTTON)
     button.click()
-    expect(button).to_be_disabled()  # until then the status is that of the previous analysis
+    page.wait_for_function("window.analysing")  # until then the status is that of the previous analysis
     expect(button).to_be_enabled()
     expect(page.locator("#status")).to_contain_text("Done")
 

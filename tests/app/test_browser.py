@@ -11,6 +11,7 @@ from docs.make_screenshots import open_tab, walk
 from tests.app.pages import FAINT, Opener, advanced, analyse, describe, fits, name_classes, unfold_names, upload
 from tests.conftest import write_video
 
+LONG = "Putting something that cannot actually stand upright upright on the table, so it falls on its side"
 # Gradio's server runs in this process; its warnings are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("ignore")]
 
@@ -332,7 +333,7 @@ def test_every_tab_fits_a_phone_and_can_be_read(open_page: Opener, theme: str) -
         if tab in FIRST:
             assert not (findings := severe(page)), (tab, findings[:5])
 
-    walk(page, look)
+    walk(page, look, LONG)
     assert tabs == list(TABS)
 
 

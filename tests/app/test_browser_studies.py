@@ -51,7 +51,7 @@ def test_every_other_tab(open_page: Opener) -> None:
     expect(page.locator("#motion-result table")).not_to_be_visible()
     open_tab(page, "ood")
     source = page.locator("#clip video").first.get_attribute("src")
-    expect(page.locator("#gallery button")).to_have_count(15)
+    expect(page.locator("#gallery button")).to_have_count(18)
     page.locator("#gallery button", has_text="night").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#ood-clip")).to_contain_text("Measured on night")

@@ -67,6 +67,9 @@ def test_the_progress_of_the_faithfulness_is_shown_once_above_the_table(services
     above, cells = html.faithfulness(analysis, message=message).split("<table")
     assert above.count(message) == 1 and "52%" not in cells and cells.count("<td>–</td>") == 2 * 6
     assert "not yet measured" in html.faithfulness(analysis)
+    warned = replace(analysis.faithfulness[0], warning="a blank clip scores <90 %>")
+    assert "blank clip" not in html.faithfulness(analysis)
+    assert "a blank clip scores &lt;90 %&gt;" in html.faithfulness(replace(analysis, faithfulness=[warned] * 2))
     assert "not yet measured" not in html.faithfulness(finish(analysis.with_faithfulness(services)))
 
 
@@ -121,7 +124,7 @@ def test_a_result_names_its_inputs(services: Services, movie: Path) -> None:
     assert drawn.caveat == "" and "guesses" not in html.motion(drawn)
     assert "the model&#39;s own class names" in html.source(drawn)
     named = finish(ProbeMotion(str(SAMPLES[0]), "Closing something, waving").run(services))
-    assert named.caveat == "These are guesses: 1 of 2 class names are new to tabletop/ezclip. "
+    assert named.caveat == "These are guesses: 1 of 2 class names is new to tabletop/ezclip. "
     assert html.source(finish(Classes("base", "ezclip").run(services))) == "", "of no clip"
 
 
@@ -225,12 +228,12 @@ def test_the_gallery_names_every_family() -> None:
     entries = [(str(path), entry) for path in SAMPLES if (entry := sample_entry(path) or {}).get("family")]
     accuracy, static = {v: shipped_accuracy(v)["families"] for v in shipped_variants()}, shipped_static_bias()
     page = html.gallery(entries, accuracy, {})
-    assert page.count("<button") == len(entries) == 9 and "Static bias" not in page
+    assert page.count("<button") == len(entries) == 12 and "Static bias" not in page
     expected = shipped_accuracy("ezclip")["families"]["night"]["top1"]
     assert "night" in page and f"{expected:.0%}" in page
     before, versions = html.gallery(entries, accuracy, static).split("<h2>Static bias")
     assert before.strip() == page.strip()
-    assert re.findall(r'data-row="(\d+)"', versions) == [str(9 + i) for i in range(len(VERSIONS))]
+    assert re.findall(r'data-row="(\d+)"', versions) == [str(12 + i) for i in range(len(VERSIONS))]
     for variant, measures in static.items():
         shares = [one["top1"] for one in (measures["versions"][version] for version in VERSIONS)]
         shares.append(measures["single_frames"]["any_frame"])
@@ -254,7 +257,7 @@ def test_a_version_is_one_of_the_clips_that_were_measured(tmp_path: Path) -> Non
 
 
 ORDERS = {
-    name: {"top1": top1} for name, top1 in (("as it is", 1), ("reversed", 0.75), ("frozen", 0.5), ("shuffled", 0.5))
+    name: {"top1": top1} for name, top1 in (("as it is", 1), ("reversed", 0.75), ("static", 0.5), ("shuffled", 0.5))
 }
 
 
@@ -280,6 +283,7 @@ def test_slopes_and_dots_stand_where_the_scores_are() -> None:
     dots, measures = second.split("ez-probes")[1].split("ez-evidence")
     assert 'cx="25.0%"' in measures and 'cx="100.0%"' in measures and "&lt;closing&gt;" in measures
     assert measures.count('cx="50.0%"') == 1, "90 of 180 degrees; the other has no curvature"
+    assert 'ez-first"><line x1="0" x2="50.0%"' in measures, "in the colour of the base"
     assert all(text in measures for text in ("any frame", "90°<br>–", MEANING["any_frame"][1]))
     assert dots.count("ez-hollow") == 1 and 'ez-second ez-hollow"><line x1="0" x2="25.0%"' in dots
     assert dots.count('cx="50.0%"') == 3, "two of the blind model, one of the other"

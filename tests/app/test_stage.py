@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 
 from app.stage import SAMPLES, STAGES, restore_sample, samples
-from docs.make_stages import stage_of
+from docs import make_samples
+from docs.make_samples import FIRST_SEED, SLOTS, stage_of
+from ezclip.data.tabletop.generate import SampleClip, write_samples
+from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.studies.host import Host
 from ezclip.types import Document
+from ezclip.video.read import read_clip
 
 CLIPS = sorted(SAMPLES.glob("*.mp4"))
 
@@ -24,14 +28,36 @@ def floats(text: str) -> np.ndarray:
 
 def test_clear_samples_come_first_and_failures_last() -> None:
     gallery = samples()
-    assert len(gallery) == 15
+    assert len(gallery) == len(SLOTS) == 18
     first = gallery[0].stage
     for direction in ("forward", "reversed"):
         base, model = (one["answers"][0]["label"] for one in first["results"][direction])
         assert model == first["truth"][direction]
-    assert [one["answers"][0]["label"] for one in first["results"]["reversed"]][0] != first["truth"]["reversed"]
+    assert gallery[0].correct == (True, True) and base != first["truth"]["reversed"]
     right = [sample.correct[1] for sample in gallery]
     assert right == sorted(right, reverse=True) and not all(right)
+
+
+@pytest.mark.parametrize(("family", "place"), [(None, 8), ("night", 7)])
+def test_samples_are_the_clearest_or_the_median(
+    family: str | None, place: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merits = iter(
+        [(0.5, 9.0), (0.1, 1.0), (0.2, 1.0), (0.0, 1.0), (0.3, 1.0), (0.9, 6.0), (0.8, 1.0), (0.4, 1.0), (0.9, 7.0)]
+    )
+    monkeypatch.setattr(make_samples, "merit", lambda host, clip: next(merits))
+    chosen = make_samples.choose(Host("cpu"), 2, "a", "Opening something", family)
+    assert chosen == SampleClip("a", "Opening something", family, FIRST_SEED + 200 + place)
+
+
+@pytest.mark.parametrize("name", ["04_closing", "14_crowd", "21_camera_in_a_wider_world"])
+def test_a_sample_is_drawn_from_its_seed(name: str, tmp_path: Path) -> None:
+    entry = sample_entry(SAMPLES / f"{name}.mp4")
+    assert entry is not None and entry["clip"] == f"{name}.mp4"
+    (path,) = write_samples(tmp_path, [SampleClip(name, entry["label"], entry["family"], entry["seed"])])
+    assert np.array_equal(find_masks(path), find_masks(SAMPLES / path.name))
+    now, before = (read_clip(p, lambda total: [0, total - 1]).images.astype(int) for p in (path, SAMPLES / path.name))
+    assert np.abs(now - before).mean() < 1
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
@@ -28,6 +28,7 @@ from ezclip.video.encode import write_mp4
 
 Split = Literal["train", "val", "ood", "static"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+WIDER_WORLD = "wider_world"  # family of the clips with ``surfaces``
 SHEET = "contact_sheet.png"
 SHEET_FRAMES = [2, 10, 20, 30, 37]  # frames of each clip on the contact sheet
 _COLUMNS, _CELL = 3, (FRAME * len(SHEET_FRAMES) + 12, FRAME + 34)
@@ -193,7 +194,7 @@ def _write(job: Job, label: str, clip: Rendered) -> Document:
         "label": label,
         "partner": PARTNER.get(label),
         "split": job.split,
-        "family": "surfaces" if job.surfaces else job.family,
+        "family": WIDER_WORLD if job.surfaces else job.family,
         "seed": job.seed,
     }
 
@@ -205,34 +206,26 @@ def _save(path: Path, clip: Rendered, *, masks: bool = True) -> None:
         np.savez_compressed(path.with_suffix(".masks.npz"), masks=clip.masks)
 
 
-# Sample clips of the app: file stem, label, out-of-distribution family, seed.
-SAMPLES: tuple[tuple[str, str, str | None, int], ...] = (
-    ("01_pushing_left_to_right", "Pushing something from left to right", None, 9_000_004),
-    ("02_uncovering", "Uncovering something", None, 9_000_012),
-    ("03_putting_into", "Putting something into something", None, 9_000_003),
-    ("04_closing", "Closing something", None, 9_000_007),
-    ("05_tipping_over", "Tipping something over", None, 9_000_009),
-    ("06_turning_camera_left", "Turning the camera left while filming something", None, 9_000_021),
-    ("11_unseen_thing_pulled", "Pulling something from right to left", "unseen_objects", 9_000_006),
-    ("12_unseen_background", "Moving something towards the camera", "unseen_backgrounds", 9_000_031),
-    ("13_lifting_under_water", "Moving something up", "underwater", 9_000_015),
-    ("14_crowd", "Putting something behind something", "crowd", 9_000_018),
-    ("15_closer_at_night", "Moving something closer to something", "night", 9_000_024),
-    ("16_camera_shake", "Opening something", "camera_shake", 9_000_027),
-    ("17_drawing", "Covering something with something", "drawing", 9_000_033),
-    ("18_slow", "Pushing something from right to left", "slow", 9_000_036),
-    ("19_fast", "Taking something out of something", "fast", 9_000_039),
-)
+@dataclass(frozen=True)
+class SampleClip:
+    """A clip that belongs to no split; the family may be ``WIDER_WORLD``."""
+
+    name: str
+    label: str
+    family: str | None
+    seed: int
 
 
-def write_samples(out: str | Path) -> list[Path]:
-    """Draw the app's sample clips with masks, and the index by file hash that locates the masks of a copied clip."""
-    paths = [Path(out) / f"{name}.mp4" for name, *_ in SAMPLES]
-    index: dict[str, dict[str, str | None]] = {}
-    for path, (_, label, family, seed) in zip(paths, SAMPLES):
-        names = _names_of(label)
-        clip = render(names, seed, family)
-        _save(path, clip if label == names[0] else clip.reversed())
-        index[sha256_of(path)] = {"clip": path.name, "label": label, "family": family}
-    write_json(paths[0].parent / INDEX, index)
+def write_samples(out: str | Path, samples: Sequence[SampleClip]) -> list[Path]:
+    """Draw clips with masks as <name>.mp4, and the index by file hash that locates the masks of a copied clip."""
+    paths = [Path(out) / f"{sample.name}.mp4" for sample in samples]
+    index: dict[str, Document] = {}
+    for path, sample in zip(paths, samples):
+        names, surfaces = _names_of(sample.label), sample.family == WIDER_WORLD
+        family = None if surfaces else sample.family
+        clip = _render(Job(Path(out), "val", names, 0, sample.seed, family, masks=True, surfaces=surfaces))
+        _save(path, clip if sample.label == names[0] else clip.reversed())
+        entry = {"clip": path.name, "label": sample.label, "family": sample.family, "seed": sample.seed}
+        index[sha256_of(path)] = entry
+    write_json(Path(out) / INDEX, index)
     return paths

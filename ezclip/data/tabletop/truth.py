@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from ezclip.files import sha256_of, shipped
+from ezclip.types import Document
 
 SAMPLES = shipped("assets") / "samples"
-INDEX = "truth.json"  # sha256 of a sample -> its clip, label and family
+INDEX = "truth.json"  # sha256 of a sample -> its clip, label, family and seed
 
 
 def find_masks(path: str | Path) -> np.ndarray | None:
@@ -27,13 +28,13 @@ def find_masks(path: str | Path) -> np.ndarray | None:
     if not masks.is_file():
         if (entry := sample_entry(path)) is None:
             return None
-        masks = (SAMPLES / str(entry["clip"])).with_suffix(".masks.npz")
+        masks = (SAMPLES / entry["clip"]).with_suffix(".masks.npz")
     with np.load(masks, allow_pickle=False) as content:
         return content["masks"]
 
 
-def sample_entry(path: str | Path) -> dict[str, str | None] | None:
-    """The entry of the sample index for the content of a file: "clip", "label" and "family"."""
+def sample_entry(path: str | Path) -> Document | None:
+    """The entry of the sample index for the content of a file: "clip", "label", "family" and "seed"."""
     index = SAMPLES / INDEX
     if not index.is_file():
         return None

@@ -53,6 +53,7 @@ class Search(Study):
 
     --out FILE.csv, .jsonl or .parquet writes the moments; ezclip evaluate reads the latter two as a manifest with the
     text as label, and docs/COLLECTIONS.md lists viewers for Parquet files, which include the embeddings.
+
     Example: python -m ezclip search videos.index "pushed from left to right" --not "pushed from right to left"
     """
 

@@ -86,7 +86,7 @@ def stage(analysis: Any, films: dict[str, Document] | None = None) -> Document:
             ]
             for direction, results in directions.items()
         },
-        "truth": truth(analysis.study["clip"]),
+        "truth": true_labels((sample_entry(analysis.study["clip"]) or {}).get("label")),
         "guess": bool(reason),
         "verdicts": {d: f"{reason}{_verdict(directions, d)}" for d in directions},
         "trust": FAITHFULNESS_NOTE,
@@ -113,13 +113,9 @@ def _gains(analysis: Any) -> list[str]:
     return gains
 
 
-def truth(path: str) -> dict[str, str]:
-    """Direction -> the true label of a shipped sample; unknown labels are missing."""
-    entry = sample_entry(path)
-    if entry is None or entry["label"] is None:
-        return {}
-    label = entry["label"]
-    return {FORWARD: label} | ({"reversed": PARTNER[label]} if label in PARTNER else {})
+def true_labels(label: str | None) -> dict[str, str]:
+    """Direction -> true label of a clip with this label; directions without a known label are missing."""
+    return ({FORWARD: label} if label else {}) | ({"reversed": PARTNER[label]} if label in PARTNER else {})
 
 
 def out_of_domain(clip: str, models: Iterable[Identity]) -> bool:
@@ -132,7 +128,8 @@ def caveat(clip: str, names: Sequence[str], models: Iterable[Identity], model: I
     if out_of_domain(clip, models):
         return "These are guesses: the models were trained on drawn scenes only. "
     new = sum(name not in model.labels for name in names) if model.labels else 0
-    return f"These are guesses: {new} of {len(names)} class names are new to {model.name}. " if new else ""
+    verb = "is" if new == 1 else "are"
+    return f"These are guesses: {new} of {len(names)} class names {verb} new to {model.name}. " if new else ""
 
 
 def _verdict(directions: dict[str, list[DirectionResult]], direction: str) -> str:

@@ -148,7 +148,8 @@ def test_long_files_are_shared_out(tmp_path: Path) -> None:
     assert plan(tmp_path, files, 3)["shard"].to_pylist() == [0, 0, 1, 1, 1]
     assert plan(tmp_path, files, 3)["shard"].to_pylist() == [0, 0, 1, 1, 1]
     root, videos = scan(ROOT / "assets" / "samples")
-    assert root.name == "samples" and len(videos) == 15 and list(videos) == sorted(videos)
+    samples = sorted(path.name for path in root.glob("*.mp4"))
+    assert root.name == "samples" and len(samples) > 10 and list(videos) == samples
 
 
 def test_two_processes_share_the_shards(

@@ -12,7 +12,7 @@ from ezclip.data.tabletop.generate import synthesise
 from ezclip.data.tabletop.plain import plain_pair, render_plain
 from ezclip.data.tabletop.render import NUM_FRAMES, render
 from ezclip.data.tabletop.scene import CANVAS
-from ezclip.data.tabletop.stills import wide_stills
+from ezclip.data.tabletop.stills.wide import wide_stills
 from ezclip.data.tabletop.surfaces import surface
 from ezclip.errors import ConfigError
 from ezclip.progress import finish
@@ -75,7 +75,7 @@ def test_half_of_a_split_is_over_surfaces(tmp_path: Path) -> None:
     options = {"split": "val", "seed": 2, "motions": 1, "workers": 1}
     manifest = finish(synthesise(tmp_path, clips_per_class=5, surfaces=0.4, **options))
     rows = [json.loads(line) for line in manifest.read_text().splitlines()]
-    assert [row["family"] for row in rows[:5]] == [None, None, "surfaces", None, "surfaces"]
+    assert [row["family"] for row in rows[:5]] == [None, None, "wider_world", None, "wider_world"]
     plain = finish(synthesise(tmp_path / "plain", clips_per_class=5, **options))
     same = [(manifest.parent / r["path"]).read_bytes() == (plain.parent / r["path"]).read_bytes() for r in rows[:5]]
     assert same == [True, True, False, True, False]

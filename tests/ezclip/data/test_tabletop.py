@@ -12,7 +12,7 @@ from ezclip.data.tabletop.families import FAMILIES
 from ezclip.data.tabletop.generate import clip_seed, synthesise
 from ezclip.data.tabletop.render import NUM_FRAMES, render
 from ezclip.data.tabletop.static_bias import MOTIONS_OF_THINGS, VERSIONS
-from ezclip.data.tabletop.stills import stills
+from ezclip.data.tabletop.stills.scenes import stills
 from ezclip.errors import ConfigError
 from ezclip.progress import finish
 from ezclip.text.labels import label_set

@@ -7,7 +7,8 @@ import pytest
 
 from ezclip.data.tabletop.cast import WIDE
 from ezclip.data.tabletop.sprites import COLOURS, SIZE, THINGS, UNSEEN_THINGS, Sprite, arm, hand, thing
-from ezclip.data.tabletop.stills import stills, wide_stills, zero_shot_prompts
+from ezclip.data.tabletop.stills.scenes import stills, zero_shot_prompts
+from ezclip.data.tabletop.stills.wide import wide_stills
 from ezclip.data.tabletop.surfaces import backdrop, place
 from ezclip.data.tabletop.things import WIDE_THINGS
 

@@ -45,7 +45,7 @@ def test_tomatos_ratios() -> None:
     accuracy_by_order = {
         "as it is": {"top1": 0.40},
         "reversed": {"top1": 0.15, "opposite_text_v2t": 0.75},
-        "frozen": {"top1": 0.25},
+        "static": {"top1": 0.25},
         "shuffled": {"top1": 0.32},
     }
     assert order_values(accuracy_by_order, 10) == pytest.approx(

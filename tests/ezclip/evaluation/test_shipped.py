@@ -78,15 +78,15 @@ def test_the_images_of_a_twin_are_those_of_the_file_backwards(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("version", "number", "moves", "frozen"),
+    ("version", "number", "moves", "still"),
     [("original", 6, True, False), ("background_only", 7, False, False), ("still_stripes", 9, True, True)],
 )
-def test_a_version_of_the_example(version: str, number: int, moves: bool, frozen: bool, tmp_path: Path) -> None:
+def test_a_version_of_the_example(version: str, number: int, moves: bool, still: bool, tmp_path: Path) -> None:
     """Scene 1 of six versions starts at clip 6; the camera always moves a little, except in the repeated frame."""
     path = draw_version(version, tmp_path)
     assert path == tmp_path / f"static/Opening_something/{number:05d}.mp4"
     masks = find_masks(path)
-    assert masks is not None and (masks == MOVING).any() == moves and (masks == masks[0]).all() == frozen
+    assert masks is not None and (masks == MOVING).any() == moves and (masks == masks[0]).all() == still
     middle = read_clip(path, lambda total: [total // 2]).images[0].astype(float)
     off = {
         name: np.abs(picture - middle).mean() for name, picture in example_pictures(Image.open(STATIC_SHEET)).items()

@@ -1,6 +1,7 @@
 """Methods that explain a label."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,9 +9,13 @@ import torch
 
 from ezclip.errors import UserError
 from ezclip.explanation.gradients import cosine
-from ezclip.explanation.maps import explain
+from ezclip.explanation.maps import explain, explain_clip
 from ezclip.explanation.methods import METHODS, MapSettings
+from ezclip.files import shipped
 from ezclip.model.backbone import Backbone
+from ezclip.predictor import Predictor
+from ezclip.video.read import read_clip
+from ezclip.video.sampling import segment_centres
 from tests.conftest import make_model
 
 BY_LABEL = [name for name, method in METHODS.items() if method.needs_label]
@@ -51,6 +56,18 @@ def test_integrated_gradients_are_complete(backbone: Backbone, clip: torch.Tenso
     attribution = explain(model, clip, np.arange(8.0), name="m", method="integrated-gradients", text=text)
     delta, change = (float(x) for x in re.findall(r"[-+]\d+\.\d+", attribution.note))
     assert abs(delta) <= 0.05 * abs(change) + 1e-4 and "did not converge" not in attribution.note
+
+
+@pytest.mark.slow
+def test_integrated_gradients_of_a_sample_converge_in_the_native_precision() -> None:
+    predictor = Predictor.load("tabletop/ezclip", device="cpu")
+    (sample,) = shipped("assets/samples").glob("03_*.mp4")
+    encoded = predictor.encode(read_clip(sample, partial(segment_centres, T=8)))
+    note = explain_clip(
+        predictor, encoded, method="integrated-gradients", label="Putting something into something"
+    ).note
+    delta, change = (float(x) for x in re.findall(r"[-+]\d+\.\d+", note))
+    assert abs(change) > 0.1 and abs(delta) <= 0.05 * abs(change) and "did not converge" not in note
 
 
 def test_integrated_gradients_choose_their_steps(

@@ -209,6 +209,9 @@ def test_unseen_classes_of_kinetics600() -> None:
     assert {rule: list(map(len, lists)) for rule, lists in unseen.items()} == {
         "names": [231], "paper": [220], "rivals": [160, 160, 160],
     }  # fmt: skip
+    for number, labels in enumerate(unseen["rivals"], 1):
+        with (external("lists") / f"k600_160_classes_split{number}.csv").open(newline="") as file:
+            assert {same_name(row["name"]) for row in csv.DictReader(file)} == set(map(same_name, labels))
     union = {label for lists in unseen["rivals"] for label in lists}
     assert set(unseen["paper"][0]) - union == {"making horseshoes", "pillow fight", "spelunking"}
     assert union <= set(unseen["paper"][0])

@@ -80,10 +80,10 @@ def test_the_verdict_and_its_warnings(host: Host, movie: Path, tmp_path: Path) -
     assert result.verdict.startswith("These are guesses") and "tabletop/base says" in result.verdict
     assert "%" not in result.verdict  # a number would read as an answer
     sample = finish(Analyse(str(SAMPLES / "03_putting_into.mp4")).run(host))
-    assert not sample.caveat and "tabletop/ezclip says “Putting something into something” (100%)" in sample.verdict
+    assert not sample.caveat and "tabletop/ezclip also says “Putting something into something” (100%)" in sample.verdict
     renamed = finish(Analyse(str(SAMPLES / "03_putting_into.mp4"), "a mug goes up, a mug goes down").run(host))
     assert "2 of 2 class names are new to tabletop/ezclip" in renamed.verdict
-    assert any("not training classes of tabletop/ezclip" in warning for warning in result.warnings)
+    assert any("not in the training of tabletop/ezclip" in warning for warning in result.warnings)
     short = finish(Analyse(str(write_video(tmp_path / "short.mp4", count=3)), "one").run(host))
     assert any("3 frames" in warning and "repeated" in warning for warning in short.warnings)
     assert any("only one class name" in warning for warning in short.warnings)

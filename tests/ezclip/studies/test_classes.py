@@ -65,7 +65,7 @@ def test_evidence_is_printed_and_reported() -> None:
     tops = {"base": (1.0, 1.0, 0.5), "ezclip": (0.9, 0.2, 0.6)}
     orders = {
         name: {"as it is": {"top1": plain}, "reversed": {"top1": turned}}
-        | {kind: {"top1": other} for kind in ("frozen", "shuffled")}
+        | {kind: {"top1": other} for kind in ("static", "shuffled")}
         for name, (plain, turned, other) in tops.items()
     }
     study = ClassStudy(Evaluate("x"), [], evaluations, orders=orders)

@@ -53,6 +53,18 @@ def test_one_slow_key_does_not_hold_up_another() -> None:
     waiting.join()
 
 
+def test_a_forked_process_does_not_wait_for_threads_of_its_parent() -> None:
+    cache: ByteCache[int] = ByteCache(1e6)
+    release, computing = threading.Event(), threading.Event()
+    parent = threading.Thread(target=cache.get, args=("key", lambda: computing.set() or release.wait(10) and 1))
+    parent.start()
+    assert computing.wait(10)
+    cache.renew_locks()
+    assert cache.get("key", lambda: 2) == 2
+    release.set()
+    parent.join()
+
+
 def test_only_the_last_clips_are_kept(tmp_path: Path) -> None:
     host = Host("cpu")
     one = finish(host.clip(str(write_video(tmp_path / "a.mp4", count=8)), 8)).images.nbytes

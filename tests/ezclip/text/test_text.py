@@ -22,6 +22,7 @@ from ezclip.text.templates import (
     varied_texts,
 )
 from ezclip.text.tokens import tokenize
+from ezclip.training.batches import class_sentences
 from tests.conftest import external
 
 
@@ -136,6 +137,16 @@ def test_descriptions_by_name_or_file() -> None:
     assert set(description_sets()) == {"hmdb51", "kinetics400", "kinetics600_unseen", "ssv2", "tabletop", "ucf101"}
     with pytest.raises(LabelError, match="one of hmdb51"):
         descriptions("dinner")
+
+
+@pytest.mark.parametrize("name", description_sets())
+def test_the_classes_of_a_set_have_its_own_descriptions(name: str) -> None:
+    """Kinetics-400 and UCF share 22 classes, such as javelin throw, with different descriptions."""
+    own = descriptions(name)
+    for labels in (list(own), list(own)[::2], list(own)[1::2]):  # all classes, and halves as in base-to-novel
+        expected = [[own[label]] for label in labels]
+        assert list(sentences(labels, "descriptions", "names").values()) == expected
+        assert class_sentences("shipped", labels) == expected
 
 
 def test_kinds_of_sentences() -> None:

@@ -4,7 +4,6 @@ import copy
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -51,14 +50,6 @@ def test_a_compiled_tower_has_the_gradients_of_a_plain_one(backbone: Backbone, m
     torch.compiler.reset()
 
 
-@pytest.fixture
-def full_precision() -> Iterator[None]:
-    torch.set_float32_matmul_precision("highest")
-    yield
-    torch.set_float32_matmul_precision("highest")
-
-
-@pytest.mark.usefixtures("full_precision")
 @pytest.mark.parametrize(("kind", "precision"), [("cuda", "high"), ("cpu", "highest"), ("mps", "highest")])
 def test_products_in_float32_are_tf32_on_a_gpu_alone(
     monkeypatch: pytest.MonkeyPatch, kind: str, precision: str
@@ -93,9 +84,10 @@ print(sum(faults() for _ in range(10)))
 
 
 @pytest.mark.cuda
-@pytest.mark.usefixtures("full_precision")
 def test_products_in_float32_are_tf32_here() -> None:
     """TF32 keeps ten bits of each factor, so 1 + 2^-13 is read as 1."""
+    if torch.cuda.get_device_capability() < (8, 0):
+        pytest.skip("this GPU has no TF32")
     device = start_accelerator("fp32").device
     factor = torch.full((256, 256), 1 + 2**-13, device=device)
     assert torch.equal(factor @ torch.eye(256, device=device), torch.ones_like(factor))

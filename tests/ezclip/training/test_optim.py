@@ -13,6 +13,7 @@ ADAMW: dict[str, Any] = {"weight_decay": 0.0, "betas": (0.9, 0.98), "eps": 1e-8}
 def test_a_group_that_starts_later() -> None:
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (1.0, 10.0)]
     optimiser = adamw(groups, **ADAMW)
+    assert all(group["fused"] for group in optimiser.param_groups)
     schedule = warmup_cosine(optimiser, warmup=2, steps=10, starts=[0, 4])
     rates = []
     for _ in range(10):

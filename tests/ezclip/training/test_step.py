@@ -24,6 +24,7 @@ from ezclip.errors import ConfigError
 from ezclip.model.backbone import Backbone, build_backbone
 from ezclip.model.builders import build_ezclip, cast_frozen_to_bf16
 from ezclip.model.ezclip import EZCLIP
+from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.training import batches
 from ezclip.training.device import MetricBuffer, start_accelerator
 from ezclip.training.loop import StepRunner, enable_activation_checkpointing, parameter_groups
@@ -159,18 +160,23 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(backbone: Backbone, mon
         gradients(model, CONFIG)
 
 
-WAYS: list[Any] = [("released", "in_batch", None), ("paper", "classes", 1)]
+WAYS: list[Any] = [
+    ("ezclip", "released", "in_batch", None),
+    ("ezclip", "paper", "classes", 1),
+    ("actionclip", "released", "in_batch", 1),  # trains CLIP's temperature, too
+]
 
 
 def own_gradients(accelerator: Accelerator) -> list[dict[str, Tensor]]:
     """Gradients of the second step in each of ``WAYS``, from this process's share of the batch."""
     share = slice(accelerator.process_index, None, accelerator.num_processes)
     grads = []
-    for reading, contrastive, micro_batch in WAYS:
+    for method, reading, contrastive, micro_batch in WAYS:
         torch.manual_seed(0)
-        model = make_model(build_backbone("tiny", TINY), "ezclip")
+        tiny = build_backbone("tiny", TINY)
+        model = make_model(tiny, "ezclip") if method == "ezclip" else unfreeze(build_rival(method, tiny, 8, {}))
         wrapped = accelerator.prepare(model)
-        config = replace(CONFIG, reading=reading, contrastive=contrastive, micro_batch=micro_batch)
+        config = replace(CONFIG, method=method, reading=reading, contrastive=contrastive, micro_batch=micro_batch)
         for number in (0, 1):  # the second finds the first one's hooks
             model.zero_grad()
             tokens = TOKENS if contrastive == "classes" else TOKENS[TARGETS[share]]
@@ -244,10 +250,11 @@ def whole_step(
 
 @pytest.mark.parametrize("micro_batch", [4, 2])
 @pytest.mark.parametrize("reading", ["released", "calibrated"])
-def test_no_value_is_read_in_a_step(backbone: Backbone, micro_batch: int, reading: Any) -> None:
+@pytest.mark.parametrize("contrastive", ["in_batch", "classes"])
+def test_no_value_is_read_in_a_step(backbone: Backbone, micro_batch: int, reading: Any, contrastive: Any) -> None:
     model = make_model(copy.deepcopy(backbone), "ezclip").train()
     readings = MetricBuffer(torch.device("cuda"), every=10)
-    config = replace(CONFIG, reading=reading, micro_batch=micro_batch, clip_gradient=1.0)
+    config = replace(CONFIG, reading=reading, contrastive=contrastive, micro_batch=micro_batch, clip_gradient=1.0)
     step = whole_step(model, Accelerator(cpu=True), config, readings)
     step()
     # The length of the longest text, in main memory. AdamW's kernel for CPUs reads the step of each tensor; the one for
@@ -281,13 +288,14 @@ def test_metrics_are_read_each_step_on_a_cpu_and_together_on_a_gpu() -> None:
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("mixup", [False, True])
-def test_no_step_waits_for_the_gpu(backbone: Backbone, mixup: bool) -> None:
+@pytest.mark.parametrize(("mixup", "contrastive"), [(False, "classes"), (True, "classes"), (False, "in_batch")])
+def test_no_step_waits_for_the_gpu(backbone: Backbone, mixup: bool, contrastive: Any) -> None:
     model = make_model(copy.deepcopy(backbone), "ezclip").train()
     accelerator = start_accelerator("bf16")
     cast_frozen_to_bf16(model)
     readings = MetricBuffer(accelerator.device, every=10)
-    step = whole_step(model, accelerator, replace(CONFIG, precision="bf16", micro_batch=2, mixup=mixup), readings)
+    config = replace(CONFIG, precision="bf16", micro_batch=2, mixup=mixup, contrastive=contrastive)
+    step = whole_step(model, accelerator, config, readings)
     step()
     with no_waiting():
         step()

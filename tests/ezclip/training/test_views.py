@@ -22,11 +22,13 @@ from ezclip.progress import finish
 from ezclip.training.grow import grow
 from ezclip.training.pretrain import STATE, architecture, pretrain
 from ezclip.training.views import (
+    RAMP,
     SPREAD,
     Carry,
     HeadOutputs,
     Pairs,
     WithHeads,
+    add_ramps,
     auxiliary_losses,
     crops,
     cut,
@@ -174,7 +176,7 @@ def test_added_blocks_look_at_one_half_each() -> None:
     start = build_backbone("tiny", architecture(before))
     model = build_ezclip(grow(start, "grown", architecture(after)), "clip", num_frames=1)
     weights = model.vision.blocks[0].attn.in_proj_weight.clone()
-    init_directional_heads(model)
+    init_directional_heads(model, add_ramps(model))
     assert torch.equal(weights, model.vision.blocks[0].attn.in_proj_weight)
     x = model.vision.ln_pre(model.vision.embed(torch.randn(16, 3, 64, 64)))
     halves = []
@@ -190,14 +192,26 @@ def test_added_blocks_look_at_one_half_each() -> None:
     assert left[:4].sum() == pytest.approx(0.5, abs=0.1)
 
 
+def test_ramps_rise_to_the_right_and_downwards() -> None:
+    sizes = {"image_size": 16, "patch_size": 8, "width": 64, "layers": 1, "text_width": 64, "text_layers": 1}
+    config = PretrainConfig(out="", sizes=sizes)  # type: ignore[arg-type]
+    model = build_ezclip(build_backbone("tiny", architecture(config)), "clip", num_frames=1)
+    before = model.vision.positional_embedding.clone()
+    directions = add_ramps(model)
+    change = (model.vision.positional_embedding - before) @ directions.T
+    expected = RAMP * torch.tensor([[0.0, 0], [-1, -1], [1, -1], [-1, 1], [1, 1]])  # class token, then row by row
+    torch.testing.assert_close(change, expected, atol=1e-5, rtol=0)
+    torch.testing.assert_close(directions @ directions.T, torch.eye(2), atol=1e-5, rtol=0)
+
+
 @pytest.mark.slow
 def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     options = {"stills": 24, "test_stills": 4, "steps": 6, "batch_size": 8, "save_every": 2, "surfaces": 0.5}
 
-    def config(name: str) -> PretrainConfig:
-        return PretrainConfig(out=str(tmp_path / name), pairs=0.6, sizes=TINY, **options)  # type: ignore[arg-type]
+    def config(name: str, **more: int) -> PretrainConfig:
+        return PretrainConfig(out=str(tmp_path / name), pairs=0.6, sizes=TINY, **options, **more)  # type: ignore[arg-type]
 
-    finish(pretrain(config("whole")))
+    finish(pretrain(config("whole", workers=2)))
     steps = pretrain(config("cut"))
     while "step 5 " not in next(steps).message:
         pass
@@ -226,7 +240,7 @@ def pretrain_and_keep(out: Path) -> None:
 
     rank = os.environ.get("RANK", "0")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ezclip.training.pretrain.crops", lambda windows, rng: windows)
+        patch.setattr("ezclip.training.stills.crops", lambda windows, rng: windows)
         patch.setattr("ezclip.training.pretrain.zero_shot", keep)
         for name, pairs in (("plain", 0.0), ("pairs", 0.8)):
             options = {"stills": 24, "steps": 4, "batch_size": 8, "precision": "fp32", "pairs": pairs}

@@ -1,5 +1,6 @@
 """What makes a training step wait for its device."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,8 +25,10 @@ def reads(work: Callable[[], Any]) -> Counter[str]:
 @contextmanager
 def no_waiting() -> Iterator[None]:
     """Whatever waits for the GPU is an error."""
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch says once that this mode is a prototype
+            torch.cuda.set_sync_debug_mode("error")
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")

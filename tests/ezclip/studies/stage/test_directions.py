@@ -41,7 +41,7 @@ def test_orders_by_hand(T: int, forward: list[int], backward: list[int], static:
 def test_the_orders_are_those_of_the_motion_study(T: int) -> None:
     measured = order.orders(T, T)
     directions = orders(T)
-    assert directions["shuffled"] == measured["shuffled"][0] and directions["static"] == measured["frozen"][0]
+    assert directions["shuffled"] == measured["shuffled"][0] and directions["static"] == measured["static"][0]
 
 
 def test_a_turned_clip_keeps_its_times() -> None:

@@ -10,7 +10,7 @@ from scipy.stats import ttest_ind
 
 from ezclip.data.tabletop.classes import LABELS, PARTNER
 from ezclip.evaluation.metrics import wilson
-from ezclip.reproduction.tables import markdown
+from ezclip.reproduction.report.markdown import NOT_RUN, markdown, percent
 from ezclip.types import Document
 
 Results = dict[str, Document]  # stage of ``ezclip reproduce tabletop`` -> its JSON file
@@ -97,7 +97,7 @@ def claims_table(runs: dict[str, list[Document]], report: Document) -> list[list
         measured = f"share of the rollout on what moves, `ezclip` against `base`: {estimate}"
         rows.append(["Attention moves to what moves", estimate.verdict, measured, "Attention on moving objects"])
     spread = report["spread"]["ezclip"]["released unit"]
-    real, static = spread["real"], spread["frozen"]
+    real, static = spread["real"], spread["static"]
     mean, low, high = (1 - static[a] / real[b] for a, b in (("mean", "mean"), ("high", "low"), ("low", "high")))
     verdict = "holds" if low > 0.5 else "does not hold" if high < 0.5 else "undecided"
     measured = (
@@ -124,7 +124,8 @@ def claims_section(results: Results, report: Document) -> str:
     """The section with ``claims_table``."""
     note = (
         "A claim holds if the 95 % interval lies above 0, and does not hold if it lies below. With fewer than "
-        f"{SEEDS} trainings of a variant, intervals are over clips and do not cover the variation between trainings."
+        f"{SEEDS} trainings of a variant, intervals are over clips, not paired, and do not cover the variation between "
+        "trainings. Differences are between means over all trainings."
     )
     runs = {name: reports for name, stage in COMPARED.items() if (reports := of_seeds(results, stage))}
     return f"## Claims of the paper\n\n{note}\n\n{markdown(claims_table(runs, report))}"
@@ -134,12 +135,12 @@ def motion_loss_section(results: Results, report: Document) -> str:
     """The section with the measurements of the stage "motion_loss"."""
     rows = [["variant", "norm", "Var + C", "of unit vectors", "of their static copies", "shared by all clips"]]
     for name, row in results.get("motion_loss", {}).get("models", {}).items():
-        raw, unit, static = row["raw"]["real"]["mean"], row["unit"]["real"]["mean"], row["unit"]["frozen"]["mean"]
-        shared = f"{100 * row['shared']:.1f} %"
+        raw, unit, static = row["raw"]["real"]["mean"], row["unit"]["real"]["mean"], row["unit"]["static"]["mean"]
+        shared = percent(row["shared"])
         rows.append([name, f"{row['norm']:.1f}", f"{raw:.3f}", f"{unit:.4f}", f"{static:.4f}", shared])
     note = (
         "Frame embeddings on the test clips: their norm; Var + C as the release's loss computes it; the same of unit "
         "vectors and of static copies; and the share of the variance over frames that is the same in all clips. [What "
         "the motion loss rewards](docs/MOTION_LOSS.md)"
     )
-    return f"## What the motion loss rewards\n\n{note}\n\n{markdown(rows) if rows[1:] else 'not run'}"
+    return f"## What the motion loss rewards\n\n{note}\n\n{markdown(rows) if rows[1:] else NOT_RUN}"

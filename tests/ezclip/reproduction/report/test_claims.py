@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ezclip.reproduction.claims import Estimate, claims_table, difference
+from ezclip.reproduction.report.claims import Estimate, claims_table, difference
 from ezclip.types import Document
 
 REPORT: Document = json.loads(Path("results/tabletop/study/report.json").read_text("utf-8"))
@@ -62,7 +62,7 @@ def test_spread_and_shifts_are_judged_by_the_study() -> None:
     }
     still = json.loads(json.dumps(REPORT))
     spread = still["spread"]["ezclip"]["released unit"]
-    spread["frozen"] = {key: 0.2 * spread["real"][key] for key in ("mean", "low", "high")}
+    spread["static"] = {key: 0.2 * spread["real"][key] for key in ("mean", "low", "high")}
     still["ood"]["ezclip"]["top1"] = still["test"]["ezclip"]["top1"]
     verdicts = {row[0]: row[1] for row in claims_table({}, still)[1:]}
     assert verdicts["Frames spread because of motion"] == "holds"

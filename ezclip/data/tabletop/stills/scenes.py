@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from ezclip.data.tabletop.cast import UPRIGHT, Cast, standing, wide_cast
+from ezclip.data.tabletop.cast import UPRIGHT, Cast, standing
 from ezclip.data.tabletop.scene import (
     CANVAS,
     VIEW,
@@ -20,9 +20,7 @@ from ezclip.data.tabletop.scene import (
     Scene,
     compose,
     depth_scale,
-    paint,
     table,
-    window,
 )
 from ezclip.data.tabletop.sprites import COLOURS, THINGS, Sprite, chest, cloth, container
 from ezclip.data.tabletop.surfaces import backdrop
@@ -37,11 +35,12 @@ _CENTRE = Camera()
 def _name(sprite: Sprite, rng: np.random.Generator) -> str:
     """Mostly "a red mug"; sometimes only the colour, the kind, or "something"."""
     colour, kind = sprite.name.split()
-    choices = [_with_article(sprite.name), f"something {colour}", _with_article(kind), "something"]
+    choices = [with_article(sprite.name), f"something {colour}", with_article(kind), "something"]
     return str(rng.choice(choices, p=[0.7, 0.1, 0.12, 0.08]))
 
 
-def _with_article(noun: str) -> str:
+def with_article(noun: str) -> str:
+    """The noun with "a" or "an"."""
     return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
@@ -161,7 +160,7 @@ def lidded(cast: Cast) -> Still:
     x, y = 112 + rng.uniform(-36, 36), rng.uniform(138, 176)
     scale, angle = 1.1 * depth_scale(y), float(rng.choice([0, rng.uniform(30, 100)]))
     hinge, rim = x - (body.width / 2 - 1) * scale, y - (body.height - 10) * scale
-    of_colour = _with_article(colour)
+    of_colour = with_article(colour)
     state, doing = ("open", "opening") if angle else ("closed", "closing")
     captions = [f"{of_colour} chest that is {state}", f"{doing} {of_colour} chest", f"{doing} something"]
     flap = Placement(lid, hinge, rim, scale=scale, angle=-angle, shadow=False)
@@ -177,7 +176,7 @@ def covered(cast: Cast) -> Still:
     lift = float(rng.choice([0.0, rng.uniform(46, 80)]))
     cover = Placement(sheet, x + rng.uniform(-16, 16) * (lift > 0), y + 2, lift=lift, scale=1.12 * depth_scale(y))
     colour, name = sheet.name.split()[0], _name(sprite, rng)
-    of_colour = _with_article(colour)
+    of_colour = with_article(colour)
     captions = (
         [f"{of_colour} cloth above {name}", f"uncovering {name}", f"{name} uncovered and a cloth"]
         if lift
@@ -195,7 +194,7 @@ def bowl(cast: Cast) -> Still:
     x, y = 112 + rng.uniform(-26, 26), rng.uniform(146, 176)
     size, scale = 1.1 * depth_scale(y), 0.74 * depth_scale(y)
     lift, offset = 8 * size, 0.0
-    of_colour = _with_article(colour)
+    of_colour = with_article(colour)
     captions = [f"{name} in {of_colour} bowl", f"{name} put into a bowl"]
     if rng.random() < 0.6:
         lift, offset = rng.uniform(50, 64), float(rng.choice([0, -1, 1])) * rng.uniform(26, 44)
@@ -234,32 +233,13 @@ def stills(
     Yields:
         The picture (FRAME x FRAME), a caption, and the name of the first thing, for example "red mug".
     """
-    scenes = _scenes(count, seed, 0.0, lambda rng, _: Cast(rng, kinds), only_single=only_single)
+    scenes = draw_scenes(count, seed, 0.0, lambda rng, _: Cast(rng, kinds), only_single=only_single)
     for background, placements, camera, captions, rng in scenes:
         frame, _ = compose(background, Scene(placements, camera))
-        yield Image.fromarray(_light(frame, rng)), str(rng.choice(captions)), placements[0].sprite.name
+        yield Image.fromarray(light(frame, rng)), str(rng.choice(captions)), placements[0].sprite.name
 
 
-def wide_stills(count: int, seed: int, surfaces: float) -> Iterator[tuple[np.ndarray, Square, str]]:
-    """Draw still scenes of the wider world on the whole canvas, including the area outside the camera's window.
-
-    Args:
-        count: number of scenes.
-        seed: any non-negative integer.
-        surfaces: fraction of the scenes that are drawn over surfaces and places, with most things textured.
-
-    Yields:
-        The canvas, uint8 (CANVAS, CANVAS, 3); the window that the caption describes, as x and y of its centre and its
-        side in canvas pixels; the caption.
-    """
-    for background, placements, camera, captions, rng in _scenes(count, seed, surfaces, wide_cast):
-        canvas, _ = paint(background, placements)
-        left, top, right, _ = window(camera)
-        side = right - left
-        yield _light(canvas, rng), (left + side / 2, top + side / 2, side), str(rng.choice(captions))
-
-
-def _scenes(
+def draw_scenes(
     count: int,
     seed: int,
     surfaces: float,
@@ -267,6 +247,7 @@ def _scenes(
     *,
     only_single: bool = False,
 ) -> Iterator[_Scene]:
+    """Background, placements, camera, captions and random numbers of scenes; see ``stills`` and ``wide_stills``."""
     rng = np.random.default_rng(seed)
     tables: list[Image.Image] = []
     for i in range(count):
@@ -278,10 +259,10 @@ def _scenes(
         yield (backdrop(rng, CANVAS) if over_surface else tables[rng.integers(_TABLES)], *still, rng)
 
 
-def _light(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
+def light(picture: Image.Image, rng: np.random.Generator) -> np.ndarray:
     """The picture under light of random intensity and colour, with noise."""
-    light = rng.uniform(0.5, 1.2) * (1 + rng.uniform(-0.1, 0.1, 3))
-    pixels = np.asarray(picture, np.float32) * light + rng.normal(0, rng.uniform(1, 5), (*picture.size, 1))
+    gains = rng.uniform(0.5, 1.2) * (1 + rng.uniform(-0.1, 0.1, 3))
+    pixels = np.asarray(picture, np.float32) * gains + rng.normal(0, rng.uniform(1, 5), (*picture.size, 1))
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
@@ -289,5 +270,5 @@ def zero_shot_prompts(kinds: tuple[str, ...] = tuple(THINGS)) -> dict[str, list[
     """Prompts of the backbone's zero-shot test: one per colour and one per kind of thing."""
     return {
         "colour": [f"something {colour} on a table" for colour in COLOURS],
-        "shape": [f"{_with_article(kind)} on a table" for kind in kinds],
+        "shape": [f"{with_article(kind)} on a table" for kind in kinds],
     }

@@ -1,0 +1,1 @@
+"""Captioned stills for pretraining."""

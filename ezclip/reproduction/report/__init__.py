@@ -1,0 +1,1 @@
+"""RESULTS.md: its sections, from the results of the stages."""
