@@ -13,6 +13,7 @@ from ezclip.data.tabletop.stills.scenes import Square, draw_scenes, light, with_
 from ezclip.data.tabletop.surfaces import PATTERNED
 
 PLACED = 0.6  # fraction of captions that say where things are
+NAMED = (0.5, 0.3, 0.2)  # fractions of them that give a thing's colour and kind, its kind alone, or neither
 LOOKS = {"plain": 0.5, "dark": 0.14, "tinted": 0.14, "sketch": 0.08, "grey": 0.06, "blurred": 0.08}
 _COLOUR = "|".join(COLOURS)
 _COLUMNS = ("at the far left", "on the left", "in the middle", "on the right", "at the far right")
@@ -41,12 +42,12 @@ def wide_stills(count: int, seed: int, surfaces: float) -> Iterator[tuple[np.nda
 
 
 def places(placements: list[Placement], camera: Camera, rng: np.random.Generator) -> str:
-    """Where one or two of the things are in the camera's window, by name or as "something"."""
+    """Where one or two of the things are in the camera's window, by colour and kind, by kind, or as "something"."""
     named = [p for p in placements if p.sprite.name.split()[0] in (*COLOURS, PATTERNED)]
     phrases = []
     for i in rng.permutation(len(named))[: rng.integers(1, 3)]:
         p = named[i]
-        name = with_article(p.sprite.name) if rng.random() < 0.5 else "something"
+        name = rng.choice([with_article(p.sprite.name), with_article(p.sprite.name.split()[1]), "something"], p=NAMED)
         phrases.append(f"{name} {place(p, camera, detailed=rng.random() < 0.5)}")
     return " and ".join(phrases) if phrases else "something on a table"
 
