@@ -58,6 +58,8 @@ class PretrainConfig:
     pairs: Annotated[float, Field(ge=0, le=1)] = 0.0
     test_stills: Positive = 2000  # held-out stills for the zero-shot accuracies
     steps: Positive = 950
+    # Steps after these that teach the text tower alone to read sentences about motions, see ezclip.training.sentences.
+    sentences: Annotated[int, Field(ge=0)] = 0
     log_every: Positive = 10  # as in TrainConfig
     save_every: Positive = 100  # steps between saves of the resumable state
     workers: int = 0  # processes that cut the views

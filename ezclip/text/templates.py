@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from ezclip.files import spreadsheet_text
 _SETS = Path(__file__).with_name("descriptions")
 _PARAPHRASES = Path(__file__).with_name("paraphrases") / "tabletop.csv"
 KINDS = ("trained", "names", "templates", "descriptions", "paraphrases")
+_REPEATS = 240  # texts of each kind in ``varied_texts``, so that every text of most kinds occurs equally often
 VARIED = "varied"  # training texts: all but the held-out paraphrases, see ``varied_texts``
 # ActionCLIP's sixteen prompts, which the release samples from in training and averages over in evaluation.
 TEMPLATES: tuple[str, ...] = (
@@ -159,29 +159,30 @@ def describe(labels: list[str], descriptions: dict[str, str]) -> list[str]:
 def paraphrases() -> dict[str, dict[str, list[str]]]:
     """Alternative wordings of Tabletop's classes: normalised class name (``_key``) -> kind -> texts.
 
-    For training, each class has three texts of kind "paraphrase" and two of kind "concrete", which name things; for
-    testing, two of kind "held out".
+    For training, each class has three texts of kind "paraphrase", two of kind "concrete", which name things, and about
+    40 of kind "crowd", as different people might word it; for testing, two of kind "held out". Those of the crowd were
+    written by somebody who had not read the others.
     """
     with _PARAPHRASES.open(newline="", encoding="utf-8") as file:
-        (_, *kinds), *rows = csv.reader(file)
+        _, *rows = csv.reader(file)
     classes: dict[str, dict[str, list[str]]] = {}
-    for name, *texts in rows:
-        by_kind = classes.setdefault(_key(name), {})
-        for kind, text in zip(kinds, texts, strict=True):
-            by_kind.setdefault(kind, []).append(text)
+    for name, kind, text in rows:
+        classes.setdefault(_key(name), {}).setdefault(kind, []).append(text)
     return classes
 
 
 def varied_texts(label: str) -> list[str]:
-    """Training texts of a Tabletop class: its name first, then templates, paraphrases, concrete sentences and the
-    description, repeated so that these five kinds are equally frequent; raises LabelError for other classes.
+    """Training texts of a Tabletop class: its name first, then templates, paraphrases, concrete sentences, those of the
+    crowd and the description, repeated so that these six kinds are equally frequent; raises LabelError for other
+    classes.
     """
     by_kind = paraphrases().get(_key(label))
     if by_kind is None:
         raise LabelError(f"No paraphrases for {label!r}; varied texts are those of Tabletop's classes.")
     description = describe([label], _shipped_set("tabletop"))
-    kinds = (fill(label), fill(label, TEMPLATES), by_kind["paraphrase"], by_kind["concrete"], description)
-    return [texts[i % len(texts)] for i in range(math.lcm(*map(len, kinds))) for texts in kinds]
+    written = (by_kind["paraphrase"], by_kind["concrete"], by_kind["crowd"])
+    kinds = (fill(label), fill(label, TEMPLATES), *written, description)
+    return [texts[i % len(texts)] for i in range(_REPEATS) for texts in kinds]
 
 
 @cache

@@ -36,6 +36,7 @@ from ezclip.training.grow import grow
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.records import lock_folder
+from ezclip.training.sentences import learn_sentences
 from ezclip.training.step import gather
 from ezclip.training.stills import STILLS, Views, batches_of, is_wide, load_stills
 from ezclip.training.views import (
@@ -49,7 +50,7 @@ from ezclip.training.views import (
 from ezclip.types import Document
 from ezclip.video.transforms import to_device, view
 
-DRAWING_SHARE = 0.1  # fraction of the progress bar for drawing stills
+DRAWING_SHARE, SENTENCES_SHARE = 0.1, 0.1  # fractions of the progress bar for drawing stills and for sentences
 STATE = "state.pt"  # file to resume from; deleted at the end of a run
 
 
@@ -65,7 +66,8 @@ def pretrain(config: PretrainConfig, *, resume: bool = False) -> Steps[Document]
         resume: continue from the saved state in ``config.out``, if any; step s uses the same views in either case.
 
     Returns:
-        The content of pretrain.json: configuration, wall seconds, and zero-shot accuracies in [0, 1].
+        The content of pretrain.json: configuration, wall seconds, zero-shot accuracies in [0, 1], and what
+            ``learn_sentences`` returns.
 
     Raises:
         ConfigError: the batch size is not divisible among the processes; another process trains into ``config.out``; a
@@ -117,6 +119,7 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
     buffer, progress_text = MetricBuffer(accelerator.device, config.log_every), ""
+    training_end = 1 - SENTENCES_SHARE if config.sentences else 1.0
     runner = StepRunner(config, tokens, model, wrapped, accelerator, optimiser, schedule, buffer)
     batches = list(batches_of(len(data.captions), config))
     views = Views(config, data, torch.from_numpy(caption_ids), batches, accelerator.process_index, world)
@@ -140,9 +143,13 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
                         metrics.flush()
             if main and saves:
                 write_atomically(state_file, partial(torch.save, _state(step, trained, optimiser, schedule)))
-            progress = DRAWING_SHARE + (1 - DRAWING_SHARE) * step / config.steps
+            progress = DRAWING_SHARE + (training_end - DRAWING_SHARE) * step / config.steps
             yield Progress(progress, f"pretraining, step {step} of {config.steps}{progress_text}")
 
+    sentences: dict[str, float] = {}
+    if config.sentences:
+        learning = learn_sentences(model, captions.tolist(), steps=config.sentences, seed=config.seed)
+        sentences = yield from rescale(learning, training_end, 1.0)
     model.eval()
     if config.logit_scale is not None:
         torch.nn.init.constant_(model.logit_scale, float(np.log(config.logit_scale)))
@@ -155,6 +162,7 @@ def _pretrain(config: PretrainConfig, accelerator: Accelerator, out: Path, resum
             count=config.test_stills,
             kinds=WIDE if is_wide(config) else tuple(THINGS),
         ),
+        "sentences": sentences,
     }
     if main:
         save_backbone(Backbone(config.name, backbone.config, backbone.clip), out / BACKBONE)
