@@ -1,8 +1,8 @@
 """Teaches the text tower of a compact CLIP sentences about motions, so that a class may be named in other words.
 
 A tower that has only read captions of stills knows few words. Here it learns, alone, to embed any sentence of a class
-where it embeds the class's name, while captions stay where they are. The images are not touched, and neither are the
-embeddings of names, so it learns nothing about what a motion looks like.
+nearest to where it embedded that class's name before, while captions stay where they are. It sees no images, so it
+learns what sentences mean and nothing about what a motion looks like.
 """
 
 from __future__ import annotations
