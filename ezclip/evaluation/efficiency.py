@@ -278,13 +278,14 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
         cast_frozen_to_bf16(trainable)
     tokens = tokenize(["a person walks a dog"], ours.context_length)[0].to(device) % ours.vocab_size
     sides["training_step"] = partial(_train, trainable, pixels.float(), trim_padding(tokens), native)
+    sides["matrix_products"], operations = matrix_products(ours, 1)
     seconds = time_alternately(sides, repeats, device)
     forward = seconds[f"ezclip_{name}"]
-    rate = 2 * gmac(sides[f"ezclip_{name}"], ours)["all"] / forward / 1e3
+    rate = 2e9 * gmac(sides[f"ezclip_{name}"], ours)["all"] / forward
     ratios = {
         f"ezclip/open_clip, {name}": forward / seconds[f"open_clip_{name}"],
         "ezclip/open_clip, float32": seconds["ezclip_float32"] / seconds["open_clip_float32"],
-        "forward/matrix products alone, operations a second": rate / matmul_rate(ours, 1, repeats),
+        "forward/matrix products alone, operations a second": rate / (operations / seconds["matrix_products"]),
         "forward with rollout/forward": seconds["rollout"] / forward,
         "training step/forward": seconds["training_step"] / forward,
     }
@@ -302,15 +303,20 @@ def forward_ratios(arch: str, *, T: int, repeats: int, device: str) -> Document:
 
 def matmul_rate(model: EZCLIP, batch: int, repeats: int) -> float:
     """Speed of the four matrix products of one block for ``batch`` views, in 10^12 operations per second."""
+    multiply, operations = matrix_products(model, batch)
+    return operations / time_alternately({"": multiply}, repeats, str(model.logit_scale.device))[""] / 1e12
+
+
+def matrix_products(model: EZCLIP, batch: int) -> tuple[Callable[[], None], int]:
+    """The four matrix products of one block for ``batch`` views on random values, and the number of operations."""
     D, weight = model.vision.conv1.out_channels, model.vision.class_embedding
     rows = batch * model.num_frames * (model.vision.grid**2 + 1)
     shapes = [(D, 3 * D), (D, D), (D, 4 * D), (4 * D, D)]
     pairs = [[weight.new_empty(size).normal_() for size in ((rows, a), (a, b))] for a, b in shapes]
 
+    @torch.no_grad()
     def multiply() -> None:
         for a, b in pairs:
             torch.matmul(a, b)
 
-    with torch.no_grad():
-        seconds = time_alternately({"matmul": multiply}, repeats, str(weight.device))["matmul"]
-    return sum(2 * rows * inner * outer for inner, outer in shapes) / seconds / 1e12
+    return multiply, sum(2 * rows * inner * outer for inner, outer in shapes)
