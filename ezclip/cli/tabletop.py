@@ -33,6 +33,8 @@ class Synth:
     surfaces: float = 0.0
     """Fraction of the train or val clips of a wider world: surfaces with the statistics of natural images, places, more
     things, arms of many looks."""
+    plain: int = 0
+    """Further clips of each class whose motion a camera or a single shape can make over a surface, for train or val."""
 
     def run(self) -> int:
         """Draw and print paths."""
@@ -40,7 +42,8 @@ class Synth:
         from ezclip.data.tabletop.generate import synthesise
 
         options = {"clips_per_class": self.clips_per_class, "seed": self.seed, "masks": self.masks}
-        print(on_terminal(synthesise(self.out, split=self.split, surfaces=self.surfaces, **options)))
+        wider = {"surfaces": self.surfaces, "plain": self.plain}
+        print(on_terminal(synthesise(self.out, split=self.split, **wider, **options)))
         return 0
 
 

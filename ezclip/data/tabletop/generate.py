@@ -47,6 +47,7 @@ class Job:
     family: str | None
     masks: bool
     surfaces: bool = False
+    plain: bool = False
 
 
 def clip_seed(seed: int, split: str, motion: int, number: int) -> int:
@@ -62,6 +63,7 @@ def synthesise(
     seed: int,
     masks: bool = False,
     surfaces: float = 0.0,
+    plain: int = 0,
     motions: int | None = None,
     workers: int | None = None,
 ) -> Steps[Path]:
@@ -77,6 +79,7 @@ def synthesise(
         seed: of the whole split, not negative.
         masks: also write ``<number>.masks.npz``.
         surfaces: fraction of the clips that show the wider world, see ``render``, for "train" and "val" only.
+        plain: number of further clips by ``render_plain`` of each class that allows them, for the same splits.
         motions: draw only this number of motions; None draws all.
         workers: number of processes; None uses one per core.
 
@@ -86,8 +89,11 @@ def synthesise(
     Raises:
         ConfigError: a number is out of range or the split is unknown.
     """
-    if not 0 <= surfaces <= 1 or (surfaces and split not in ("train", "val")):
-        raise ConfigError(f"surfaces {surfaces} of split {split!r}: 0 to 1 is allowed, and only of train and val.")
+    if not 0 <= surfaces <= 1 or plain < 0 or ((surfaces or plain) and split not in ("train", "val")):
+        raise ConfigError(
+            f"surfaces {surfaces} and plain {plain} of split {split!r}: 0 to 1 and at least 0 are allowed, and only of "
+            "train and val."
+        )
     if clips_per_class < 1 or seed < 0 or split not in SPLITS:
         raise ConfigError(
             f"clips per class {clips_per_class}, seed {seed}, split {split!r}: at least 1 clip, a seed from 0, and one "
@@ -97,8 +103,11 @@ def synthesise(
     selected = list(MOTIONS_OF_THINGS if split == "static" else MOTIONS)[:motions]
     jobs = [_job(folder, split, seed, names, number, masks) for names in selected for number in range(clips_per_class)]
     jobs = [replace(job, surfaces=(job.number + 1) * surfaces // 1 > job.number * surfaces // 1) for job in jobs]
+    further = [names for names in selected if plain_pair(names)]
+    numbers = range(clips_per_class, clips_per_class + plain)
+    jobs += [replace(_job(folder, split, seed, names, n, masks), plain=True) for names in further for n in numbers]
     rows: list[Document] = []
-    total = sum(map(len, selected)) * clips_per_class
+    total = sum(map(len, selected)) * clips_per_class + sum(map(len, further)) * plain
     for job_rows in _run(jobs, workers):
         rows += job_rows
         yield Progress(len(rows) / total, f"drawing {split}, clip {len(rows)} of {total}")
@@ -138,7 +147,7 @@ def _render(job: Job) -> Rendered:
     if job.split == "static" and job.family:
         return VERSIONS[job.family](job.names, job.seed)
     pair = plain_pair(job.names)
-    if job.surfaces and pair and job.seed % 2:
+    if pair and (job.plain or (job.surfaces and job.seed % 2)):
         return render_plain(pair, job.names, job.seed)
     return render(job.names, job.seed, job.family, surfaces=job.surfaces)
 
@@ -194,7 +203,7 @@ def _write(job: Job, label: str, clip: Rendered) -> Document:
         "label": label,
         "partner": PARTNER.get(label),
         "split": job.split,
-        "family": WIDER_WORLD if job.surfaces else job.family,
+        "family": WIDER_WORLD if job.surfaces or job.plain else job.family,
         "seed": job.seed,
     }
 

@@ -83,6 +83,23 @@ def test_half_of_a_split_is_over_surfaces(tmp_path: Path) -> None:
         finish(synthesise(tmp_path, clips_per_class=1, split="ood", seed=0, surfaces=0.5))
 
 
+def test_plain_clips_are_added_where_the_motion_allows_them(tmp_path: Path) -> None:
+    options = {"split": "train", "seed": 2, "motions": 3, "workers": 1, "clips_per_class": 1, "masks": True}
+    manifest = finish(synthesise(tmp_path, plain=2, **options))
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    added = [row for row in rows if row["family"] == "wider_world"]
+    labels = ("Pulling something from right to left", "Pushing something from left to right")
+    assert [(row["label"], Path(row["path"]).stem) for row in added] == [
+        (label, number) for label in labels for number in ("00001", "00002")
+    ]
+    assert len(rows) == 6 + len(added), "one clip of each class of the three motions"
+    plain = finish(synthesise(tmp_path / "without", **options))
+    for row in map(json.loads, plain.read_text().splitlines()):
+        assert (manifest.parent / row["path"]).read_bytes() == (plain.parent / row["path"]).read_bytes()
+    with pytest.raises(ConfigError, match="plain 1 of split 'ood'"):
+        finish(synthesise(tmp_path, clips_per_class=1, split="ood", seed=0, plain=1))
+
+
 def test_windows_of_wide_stills_lie_on_the_canvas() -> None:
     drawn = list(wide_stills(12, 1, 0.5))
     for (canvas, (x, y, side), caption), (again, *_) in zip(drawn, wide_stills(12, 1, 0.5), strict=True):
