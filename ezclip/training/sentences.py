@@ -8,7 +8,6 @@ learns what sentences mean and nothing about what a motion looks like.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -30,7 +29,7 @@ RATE, SCALE = 1e-3, 100.0
 KEEP = 20.0  # weight of 1 - cosine of a caption's embeddings before and now
 
 
-def learn_sentences(model: EZCLIP, captions: Sequence[str], *, steps: int, seed: int) -> Steps[dict[str, float]]:
+def learn_sentences(model: EZCLIP, captions: list[str], *, steps: int, seed: int) -> Steps[dict[str, float]]:
     """Train a text tower on ``varied_texts`` of Tabletop's classes, reworded with synonyms.
 
     Args:
@@ -50,14 +49,14 @@ def learn_sentences(model: EZCLIP, captions: Sequence[str], *, steps: int, seed:
     optimiser = adamw(groups, weight_decay=0.05, betas=(0.9, 0.98), eps=1e-6)
     schedule = warmup_cosine(optimiser, warmup=max(1, steps // 10), steps=steps)
 
-    def embed(tower: torch.nn.Module, batch: Sequence[str]) -> Tensor:
+    def embed(tower: torch.nn.Module, batch: list[str]) -> Tensor:
         return F.normalize(tower(trim_padding(tokenize(batch)[0]).to(device)).float(), dim=-1)
 
     names = embed(before, LABELS)
     for step in range(1, steps + 1):
         targets = rng.integers(len(LABELS), size=BATCH)
-        drawn = [reword(texts[i][rng.integers(len(texts[i]))], rng, REWORDED) for i in targets]
-        kept = [captions[i] for i in rng.integers(len(captions), size=CAPTIONS)]
+        drawn = [reword(texts[i][int(rng.integers(len(texts[i])))], rng, REWORDED) for i in targets]
+        kept = [captions[int(i)] for i in rng.integers(len(captions), size=CAPTIONS)]
         embeddings = embed(model.text, drawn + kept)
         loss = F.cross_entropy(SCALE * embeddings[:BATCH] @ names.T, torch.from_numpy(targets).to(device))
         loss += KEEP * (1 - (embeddings[BATCH:] * embed(before, kept)).sum(dim=-1).mean())
