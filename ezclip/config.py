@@ -135,7 +135,7 @@ class TrainConfig:
     flip: bool = False  # mirror half of the clips in "release" augmentation; disable where left and right matter
     # "names", "templates" (one of the release's 16, sampled each step per class, or per clip under in_batch), a
     # template with {} for the name, or descriptions: "shipped" (of all sets), one set (such as "ucf101") or a CSV file;
-    # "varied" samples name, template, paraphrase, concrete sentence and description of Tabletop's classes equally often
+    # "varied" samples the kinds of ``varied_texts`` of Tabletop's classes equally often
     text: str = "names"
     prompt_depth: PromptDepth = "deep"  # prompts in every layer, or in the first only
     drop_path: float = 0.0  # stochastic depth and attention dropout of the last vision layer, increasing from 0

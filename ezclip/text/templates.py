@@ -160,7 +160,7 @@ def paraphrases() -> dict[str, dict[str, list[str]]]:
     """Alternative wordings of Tabletop's classes: normalised class name (``_key``) -> kind -> texts.
 
     For training, each class has three texts of kind "paraphrase", two of kind "concrete", which name things, and about
-    40 of kind "crowd", as different people might word it; for testing, two of kind "held out". Those of the crowd were
+    120 of kind "crowd", as different people might word it; for testing, two of kind "held out". Those of the crowd were
     written by somebody who had not read the others.
     """
     with _PARAPHRASES.open(newline="", encoding="utf-8") as file:

@@ -39,7 +39,8 @@ def learn_sentences(model: EZCLIP, captions: list[str], *, steps: int, seed: int
         seed: of the sentences and captions of each step.
 
     Returns:
-        Of "held out" paraphrases and "descriptions", the fraction whose nearest name is that of their class.
+        Of "held out" paraphrases and of "descriptions", which are trained on, the fraction whose nearest name is that
+        of their class.
     """
     rng, device = np.random.default_rng(seed), model.logit_scale.device
     texts = [list(dict.fromkeys(varied_texts(label))) for label in LABELS]

@@ -105,7 +105,7 @@ def synthesise(
     jobs = [replace(job, surfaces=(job.number + 1) * surfaces // 1 > job.number * surfaces // 1) for job in jobs]
     further = [names for names in selected if plain_pair(names)]
     numbers = range(clips_per_class, clips_per_class + plain)
-    jobs += [replace(_job(folder, split, seed, names, n, masks), plain=True) for names in further for n in numbers]
+    jobs += [replace(_job(folder, split, seed, names, n, masks), surfaces=True, plain=True) for names in further for n in numbers]
     rows: list[Document] = []
     total = sum(map(len, selected)) * clips_per_class + sum(map(len, further)) * plain
     for job_rows in _run(jobs, workers):
@@ -147,7 +147,7 @@ def _render(job: Job) -> Rendered:
     if job.split == "static" and job.family:
         return VERSIONS[job.family](job.names, job.seed)
     pair = plain_pair(job.names)
-    if pair and (job.plain or (job.surfaces and job.seed % 2)):
+    if pair and job.surfaces and (job.plain or job.seed % 2):
         return render_plain(pair, job.names, job.seed)
     return render(job.names, job.seed, job.family, surfaces=job.surfaces)
 
@@ -203,7 +203,7 @@ def _write(job: Job, label: str, clip: Rendered) -> Document:
         "label": label,
         "partner": PARTNER.get(label),
         "split": job.split,
-        "family": WIDER_WORLD if job.surfaces or job.plain else job.family,
+        "family": WIDER_WORLD if job.surfaces else job.family,
         "seed": job.seed,
     }
 
