@@ -105,7 +105,8 @@ def synthesise(
     jobs = [replace(job, surfaces=(job.number + 1) * surfaces // 1 > job.number * surfaces // 1) for job in jobs]
     further = [names for names in selected if plain_pair(names)]
     numbers = range(clips_per_class, clips_per_class + plain)
-    jobs += [replace(_job(folder, split, seed, names, n, masks), surfaces=True, plain=True) for names in further for n in numbers]
+    added = [_job(folder, split, seed, names, number, masks) for names in further for number in numbers]
+    jobs += [replace(job, surfaces=True, plain=True) for job in added]
     rows: list[Document] = []
     total = sum(map(len, selected)) * clips_per_class + sum(map(len, further)) * plain
     for job_rows in _run(jobs, workers):
