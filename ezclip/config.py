@@ -100,7 +100,7 @@ class TrainConfig:
     # (alpha 1) in the others; the target is the mixture of both classes.
     mixup: bool = False
     lr: float = 3e-3  # peak learning rate of the adapters, or of CLIP where it is trained
-    text_lr: float | None = None  # of the text tower's adapters; None uses lr
+    text_lr: float | None = None  # of the text tower's adapters; None uses lr, 0 keeps CLIP's text embeddings
     # Fraction of the steps during which the text tower's adapters stay frozen. While video embeddings do not encode
     # frame order, the loss pulls the texts of twin classes together, which leaves the prompts no order signal. "varied"
     # texts are plain names until then: used from the start, they pull all scores together.

@@ -223,7 +223,10 @@ def build(config: TrainConfig, backbone: Backbone) -> EZCLIP:
         for prompt in (module for module in model.modules() if isinstance(module, TemporalPrompt)):
             with torch.no_grad():
                 prompt.embedding.normal_(std=config.prompt_std).mul_(scale)
-    return unfreeze(model)
+    unfreeze(model)
+    if config.text_lr == 0:
+        model.text.requires_grad_(False)
+    return model
 
 
 def enable_activation_checkpointing(model: EZCLIP) -> None:

@@ -27,7 +27,7 @@ from ezclip.model.ezclip import EZCLIP
 from ezclip.model.rivals.build import build_rival, unfreeze
 from ezclip.training import batches
 from ezclip.training.device import MetricBuffer, start_accelerator
-from ezclip.training.loop import StepRunner, enable_activation_checkpointing, parameter_groups
+from ezclip.training.loop import StepRunner, build, enable_activation_checkpointing, parameter_groups
 from ezclip.training.losses import in_batch_kl
 from ezclip.training.optim import adamw, warmup_cosine
 from ezclip.training.step import Step
@@ -226,6 +226,14 @@ def test_frozen_weights_in_bf16_change_no_number(backbone: Backbone) -> None:
         runs.append(losses | {name: p.grad for name, p in model.trainable_parameters().items() if p.grad is not None})
     assert runs[0].keys() == runs[1].keys() and len(runs[0]) > 20
     assert all(torch.equal(value, runs[1][name]) for name, value in runs[0].items())
+
+
+def test_a_text_rate_of_zero_keeps_the_text_embeddings(backbone: Backbone) -> None:
+    names = [
+        {group["name"] for group in parameter_groups(build(config, backbone), config)}
+        for config in (replace(CONFIG, text_lr=rate) for rate in (0, 1e-3))
+    ]
+    assert names == [{"vision", "prompt"}, {"vision", "prompt", "text"}]
 
 
 def release_batch() -> batches.Batch:
