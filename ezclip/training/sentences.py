@@ -27,6 +27,7 @@ BATCH, CAPTIONS = 128, 64  # sentences and captions of a step
 REWORDED = 0.3  # probability that an expression is replaced by a synonym
 RATE, SCALE = 1e-3, 100.0
 KEEP = 20.0  # weight of 1 - cosine of a caption's embeddings before and now
+ATTRACT = 20.0  # weight of 1 - cosine of a sentence and its class's name before, so that the sentences of a class agree
 
 
 def learn_sentences(model: EZCLIP, captions: list[str], *, steps: int, seed: int) -> Steps[dict[str, float]]:
@@ -39,8 +40,8 @@ def learn_sentences(model: EZCLIP, captions: list[str], *, steps: int, seed: int
         seed: of the sentences and captions of each step.
 
     Returns:
-        Of "held out" paraphrases and of "descriptions", which are trained on, the fraction whose nearest name is that
-        of their class.
+        Of "held out" paraphrases and of "descriptions", which are trained on, the fraction whose nearest name, as the
+        tower embeds it now, is that of their class.
     """
     rng, device = np.random.default_rng(seed), model.logit_scale.device
     texts = [list(dict.fromkeys(varied_texts(label))) for label in LABELS]
@@ -60,6 +61,7 @@ def learn_sentences(model: EZCLIP, captions: list[str], *, steps: int, seed: int
         kept = [captions[int(i)] for i in rng.integers(len(captions), size=CAPTIONS)]
         embeddings = embed(model.text, drawn + kept)
         loss = F.cross_entropy(SCALE * embeddings[:BATCH] @ names.T, torch.from_numpy(targets).to(device))
+        loss += ATTRACT * (1 - (embeddings[:BATCH] * names[targets]).sum(dim=-1).mean())
         loss += KEEP * (1 - (embeddings[BATCH:] * embed(before, kept)).sum(dim=-1).mean())
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -71,7 +73,8 @@ def learn_sentences(model: EZCLIP, captions: list[str], *, steps: int, seed: int
     @torch.inference_mode()
     def accuracy(kind: str) -> float:
         tested = sentences(LABELS, kind, "names")
-        nearest = embed(model.text, [text for label in LABELS for text in tested[label]]) @ names.T
+        texts = [text for label in LABELS for text in tested[label]]
+        nearest = embed(model.text, texts) @ embed(model.text, LABELS).T
         targets = [i for i, label in enumerate(LABELS) for _ in tested[label]]
         return float((nearest.argmax(dim=1).cpu() == torch.tensor(targets)).float().mean())
 
