@@ -114,6 +114,9 @@ class TrainConfig:
     # content of early frames but not of late ones, so frame order is visible from the first step; with a constant
     # standard deviation it takes hundreds of steps to learn order.
     prompt_ramp: bool = False
+    # Steps before the training, in which the prompts alone learn to give a clip and its reversal different embeddings,
+    # without labels; see ``training.order``.
+    order_steps: Annotated[int, Field(ge=0)] = 0
     epochs: Positive = 50  # passes over the data, unless steps is set
     steps: Positive | None = None  # number of optimiser steps; None uses epochs
     batch_size: Positive = 32

@@ -37,6 +37,7 @@ from ezclip.text.tokens import tokenize
 from ezclip.training import batches
 from ezclip.training.device import MetricBuffer, check_finite, compile_vision, start_accelerator
 from ezclip.training.optim import adamw, warmup_cosine
+from ezclip.training.order import show_order
 from ezclip.training.records import Journal, State, lock_folder, read_broken, report_broken
 from ezclip.training.step import Step
 from ezclip.types import Document
@@ -100,6 +101,8 @@ def _train(config: TrainConfig, accelerator: Accelerator, out: Path, resume: boo
     first = state.load() if resume else 0
     if first == 0 and accelerator.is_main_process:
         state.clear()
+    if first == 0 and config.order_steps and config.init is None:
+        yield from show_order(model, clips, accelerator, steps=config.order_steps, seed=config.seed)
 
     broken = read_broken(out, keep=first > 0)
     loader = batches.make_loader(clips, config, accelerator, first, steps)
