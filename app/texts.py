@@ -3,6 +3,7 @@
 from html import escape
 
 from ezclip.checkpoints.cards import MEANING, SCOPE, training_summary
+from ezclip.checkpoints.catalog import SHIPPED
 from ezclip.explanation.methods import METHODS
 from ezclip.types import Document
 
@@ -109,7 +110,7 @@ in memory until evicted, nothing is sent elsewhere, and no history is kept in yo
 def scope(cards: list[Document]) -> str:
     """The banner, as HTML: the training data of the chosen models, and the limitations of the small ones."""
     names = [card["name"] for card in cards]
-    small = [name for name in names if name.startswith("tabletop/")]
+    small = [name for name in names if name.startswith(SHIPPED)]
     parts = []
     if small:
         subject = "These small models were" if len(small) == len(names) else f"{' and '.join(small)} was"

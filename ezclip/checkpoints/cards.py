@@ -12,6 +12,7 @@ from ezclip.checkpoints.catalog import (
     ADAPTER,
     CONFIG,
     FETCHED,
+    SHIPPED,
     adjacent_backbones,
     model_folder,
     read_config,
@@ -25,7 +26,7 @@ STUDY = shipped("results") / "tabletop" / "study"
 STATIC_BIAS = STUDY.parent / "static_bias.json"
 WIDER_WORLD = STUDY.parent / "wider_world.json"
 STATIC_SHEET = STATIC_BIAS.with_suffix(".webp")  # contact sheet of clip versions
-SCOPE = "drawn table scenes (Tabletop Motion: things pushed, lifted, covered on a table)"
+SCOPE = "drawn scenes (Tabletop Motion: things pushed, lifted, covered on a table; wide/ also in other places)"
 MEANING = (
     "On a real video the maps show where such a model looks and whether the order of the frames matters to it, but its "
     "ranking of actions is close to chance."
@@ -114,7 +115,7 @@ def provenance(models: Iterable[Identity], /, **entries: str) -> dict[str, str]:
     """Rows of a provenance card: ``entries``, one line per model, the models' limitations, and package versions."""
     distinct = list(dict.fromkeys(models))
     card = dict(entries) | {f"model {model.name}": model.describe() for model in distinct}
-    if shipped_names := dict.fromkeys(model.name for model in distinct if model.name.startswith("tabletop/")):
+    if shipped_names := dict.fromkeys(model.name for model in distinct if model.name.startswith(SHIPPED)):
         verb = "was" if len(shipped_names) == 1 else "were"
         card["limitations"] = f"{' and '.join(shipped_names)} {verb} trained only on {SCOPE}. {MEANING}"
     card["versions"] = f"ezclip {__version__}, torch {version('torch')}, open_clip {version('open_clip_torch')}"

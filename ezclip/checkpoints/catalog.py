@@ -18,6 +18,7 @@ SCHEMA = 1
 CONFIG, ADAPTER, BACKBONE = "config.json", "adapter.safetensors", "backbone.safetensors"
 BACKBONE_KEY = "ezclip_backbone"  # in a backbone file's metadata
 DEFAULT, BASELINE = "tabletop/ezclip", "tabletop/base"
+SHIPPED = ("tabletop/", "wide/")  # how the names of the shipped models, which know drawn scenes only, begin
 CLIP_PREFIX, XCLIP_PREFIX, VIDEOPRISM_PREFIX = "clip:", "xclip:", "videoprism:"
 FETCHED = (CLIP_PREFIX, XCLIP_PREFIX, VIDEOPRISM_PREFIX)  # models without our config.json
 _EXAMPLES = {
@@ -88,7 +89,7 @@ def entries() -> list[Entry]:
                 available = has_backbone and (folder / ADAPTER).is_file()
             except CheckpointError:
                 config, available = None, False
-            source = "shipped" if name.startswith("tabletop/") else "checkpoints"
+            source = "shipped" if name.startswith(SHIPPED) else "checkpoints"
             models.setdefault(name, Entry(name, source, size, available, config))
     return sorted(models.values(), key=lambda e: (e.source != "shipped", e.name != DEFAULT, e.name))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ezclip.text.templates import VARIED, in_words_of_training
 from ezclip.types import METHOD_TITLES, Method, Reading
 
 DIGITS = 12  # of a hash, for display
@@ -32,6 +33,11 @@ class Identity:
         if not self.adapter_sha256:
             return self.name
         return f"adapter {self.adapter_sha256[:DIGITS]}, backbone {self.backbone_sha256[:DIGITS]}"
+
+    def knows(self, name: str) -> bool:
+        """Whether a class name is of the training or worded like its texts; true if no labels are recorded."""
+        worded = self.text == VARIED and in_words_of_training(name)
+        return worded or not self.labels or name in self.labels
 
     def describe(self) -> str:
         """One line for a provenance card."""

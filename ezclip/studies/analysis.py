@@ -115,8 +115,7 @@ def _warnings(names: list[str], predictor: Predictor, clip: Clip, truncated: lis
         notes.append(f"{clip.lost} of {clip.lost + clip.total} frames of this file could not be decoded.")
     if clip.total < len(clip):
         notes.append(f"The clip has {clip.total} frames, fewer than the {len(clip)} of the model: some are repeated.")
-    new = [name for name in names if name not in model.labels]
-    if model.labels and new:
+    if new := [name for name in names if not model.knows(name)]:
         verb = "is" if len(new) == 1 else "are"
         notes.append(f"{len(new)} of {len(names)} class names {verb} not in the training of {model.name}.")
     return notes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -185,9 +187,25 @@ def varied_texts(label: str) -> list[str]:
     return [texts[i % len(texts)] for i in range(_REPEATS) for texts in kinds]
 
 
+def in_words_of_training(text: str) -> bool:
+    """Whether each word of a text occurs at least twice in the texts of ``varied_texts``."""
+    return all(_word_counts()[word] > 1 for word in _words(text))
+
+
+@cache
+def _word_counts() -> Counter[str]:
+    by_kind = [item for kinds in paraphrases().values() for item in kinds.items() if item[0] != "held out"]
+    texts = [*_shipped_set("tabletop").values(), *(text for _, texts in by_kind for text in texts)]
+    return Counter(word for text in texts for word in _words(text))
+
+
 @cache
 def _shipped_set(name: str) -> dict[str, str]:
     return descriptions(name)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[a-z']+", text.lower())
 
 
 def _key(name: str) -> str:

@@ -205,7 +205,7 @@ def test_address_brings_settings_back(open_page: Opener) -> None:
 def test_what_is_known_of_the_models(open_page: Opener) -> None:
     page = open_page()
     advanced(page)
-    expect(page.locator("#banner")).to_contain_text("trained only on drawn table scenes")
+    expect(page.locator("#banner")).to_contain_text("trained only on drawn scenes")
     page.get_by_text("About these models").click()
     for fact in ("tabletop-clip", "T = 8", "top-1", "trained on"):
         expect(page.locator("#cards")).to_contain_text(fact)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ezclip.checkpoints.catalog import SHIPPED
 from ezclip.data.tabletop.classes import PARTNER
 from ezclip.data.tabletop.truth import find_masks, sample_entry
 from ezclip.errors import VideoError
@@ -25,7 +26,6 @@ FAITHFULNESS_NOTE = (
     "orders, with a 95 % interval; 0 is chance."
 )
 MODEL_NOTES = {True: "sees each frame alone", False: "frames exchange information"}  # key: whether it is order-blind
-DRAWN_PREFIX = "tabletop/"  # of models that were trained on drawn scenes
 _PHRASES = {"reversed": "Reversed", "shuffled": "Shuffled", "static": "As one still picture"}
 
 
@@ -120,14 +120,14 @@ def true_labels(label: str | None) -> dict[str, str]:
 
 def out_of_domain(clip: str, models: Iterable[Identity]) -> bool:
     """Whether a model trained on drawn scenes only analyses another kind of clip."""
-    return any(model.name.startswith(DRAWN_PREFIX) for model in models) and find_masks(clip) is None
+    return any(model.name.startswith(SHIPPED) for model in models) and find_masks(clip) is None
 
 
 def caveat(clip: str, names: Sequence[str], models: Iterable[Identity], model: Identity) -> str:
     """Why predictions are guesses, as the start of a headline; empty for clips and names like the training data."""
     if out_of_domain(clip, models):
         return "These are guesses: the models were trained on drawn scenes only. "
-    new = sum(name not in model.labels for name in names) if model.labels else 0
+    new = sum(not model.knows(name) for name in names)
     verb = "is" if new == 1 else "are"
     return f"These are guesses: {new} of {len(names)} class names {verb} new to {model.name}. " if new else ""
 

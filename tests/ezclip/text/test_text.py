@@ -16,6 +16,7 @@ from ezclip.text.templates import (
     description_sets,
     descriptions,
     fill,
+    in_words_of_training,
     paraphrases,
     read_descriptions,
     sentences,
@@ -188,3 +189,11 @@ def test_what_training_draws_is_not_what_tests_read() -> None:
     assert sentences(labels, "trained", "varied") == sentences(labels, "names", "names")
     with pytest.raises(LabelError, match="No paraphrases for 'waving'"):
         varied_texts("waving")
+
+
+@pytest.mark.parametrize(
+    ("text", "known"), [("zoom in", True), ("A mug slides to the right!", True), ("waving", False), ("a guitar", False)]
+)
+def test_words_of_training(text: str, known: bool) -> None:
+    """One text, "playing guitar ...", is too few to know a guitar."""
+    assert in_words_of_training(text) == known
