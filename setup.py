@@ -8,6 +8,7 @@ from setuptools.command.build_py import build_py
 
 SHIPPED = (
     "checkpoints/tabletop",
+    "checkpoints/wide",
     "assets/samples",
     "assets/stage",
     "results/tabletop/study",
