@@ -111,8 +111,8 @@ class TrainConfig:
     final_lr: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0  # end of the cosine decay, as a fraction of the peak rates
     prompt_std: float | None = None  # prompts are initialised from N(0, prompt_std); None keeps the release's uniform
     # Decrease that standard deviation linearly to 0 at the last frame. After layer norm, the prompts then dominate the
-    # content of early frames but not of late ones, so frame order is visible from the first step; with a constant
-    # standard deviation it takes hundreds of steps to learn order.
+    # content of early frames but not of late ones, so frame order is a little visible from the first step; with a
+    # constant standard deviation it is hardly so.
     prompt_ramp: bool = False
     # Steps before the training, in which the prompts alone learn to give a clip and its reversal different embeddings,
     # without labels; see ``training.order``.

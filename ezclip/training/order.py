@@ -15,7 +15,7 @@ from ezclip.model.temporal_prompt import TemporalPrompt
 from ezclip.progress import Progress, Steps
 from ezclip.training import batches
 
-RATE, B = 0.3, 8
+RATE, CLIPS = 0.3, 8  # learning rate of the prompts, and clips of a step
 
 
 def show_order(model: EZCLIP, clips: Clips, accelerator: Accelerator, *, steps: int, seed: int) -> Steps[None]:
@@ -28,7 +28,7 @@ def show_order(model: EZCLIP, clips: Clips, accelerator: Accelerator, *, steps: 
         model: on the device; without temporal prompts, nothing is done.
         clips: clips to draw from.
         accelerator: of the run.
-        steps: optimiser steps with ``B`` clips and their reversals, at a linearly decreasing rate.
+        steps: optimiser steps with ``CLIPS`` clips and their reversals, at a linearly decreasing rate.
         seed: of the clips.
     """
     rng, device = random.Random(seed), accelerator.device
@@ -43,7 +43,7 @@ def show_order(model: EZCLIP, clips: Clips, accelerator: Accelerator, *, steps: 
     for prompt in prompts:
         prompt.requires_grad_()
     for step in range(1, steps + 1):
-        batch = batches.collate([clips[0, rng.randrange(len(clips))] for _ in range(B)])
+        batch = batches.collate([clips[0, rng.randrange(len(clips))] for _ in range(CLIPS)])
         views = model.normalise(batches.views_of(batch, model.image_size, device))
         with accelerator.autocast(), torch.compiler.set_stance("force_eager"):  # compiled for another batch size
             frames = model.encode_video(torch.cat([views, views.flip(1)]))

@@ -1,5 +1,6 @@
 """Class names, templates, descriptions and tokens."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ezclip.checkpoints.identity import Identity
 from ezclip.errors import LabelError
 from ezclip.text.labels import check_labels, label_set, label_sets, parse_labels, read_labels_file
 from ezclip.text.templates import (
@@ -197,3 +199,6 @@ def test_what_training_draws_is_not_what_tests_read() -> None:
 def test_words_of_training(text: str, known: bool) -> None:
     """One text, "playing guitar ...", is too few to know a guitar."""
     assert in_words_of_training(text) == known
+    model = Identity("mine", text="varied", labels=("Opening something",))
+    assert model.knows(text) == known and model.knows("Opening something")
+    assert not replace(model, text="names").knows(text) and replace(model, labels=()).knows(text)
